@@ -1,0 +1,110 @@
+"""What becomes of a command: a change to commit, or a rejection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import Author
+from gbs_actor.lineup.records import Group, Registration, Row
+
+
+class Kind(StrEnum):
+    """What a log entry records."""
+
+    ASSIGN_NUMBER = "assign-number"
+    CREATE_MEMO = "create-memo"
+    UPDATE_MEMO = "update-memo"
+    DELETE_MEMO = "delete-memo"
+    FENCE = "fence"
+
+
+class NumberValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="gbsNumber"):
+    """The value of a registration's group number before or after a change."""
+
+    gbs_number: int | None
+
+
+class MemoValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="lineupMemo"):
+    """The value of a registration's memo before or after a change; no id: no memo."""
+
+    memo_id: int | None = None
+    text: str = ""
+    color: str = ""
+
+
+FieldValue = NumberValue | MemoValue
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An accepted command, ready to be committed and then applied.
+
+    A no-op (the field has the wanted value already) has no registrations, groups or
+    rows, and still takes a revision. A fence has no registration id either.
+    """
+
+    revision: int
+    command_id: UUID
+    author: Author | None
+    """``None`` for a fence."""
+    kind: Kind
+    at: datetime
+    request: bytes
+    """Canonical JSON of the action: the same id with another request is refused."""
+    registration_id: int | None = None
+    before: FieldValue | None = None
+    after: FieldValue | None = None
+    registrations: tuple[Registration, ...] = ()
+    """New states of the registrations whose own fields change (none or one)."""
+    groups: tuple[Group, ...] = ()
+    """New states of the groups whose totals change, created ones included."""
+    rows: tuple[Row, ...] = ()
+    """Every row that reads differently now, the addressed one included."""
+    row: Row | None = None
+    """The addressed row as it is after the change, also of a no-op."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The newer value that stands against a command's base revision."""
+
+    field: str
+    """``gbsNumber`` or ``lineupMemo``."""
+    theirs: NumberValue | MemoValue
+    changed_by: str
+    changed_by_id: int | None
+    changed_at: datetime | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A command that changes nothing, and why."""
+
+    code: Code
+    message: str
+    row: Row | None = None
+    """The row as it is, for CONFLICT."""
+    conflict: Conflict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A change as the log remembers it."""
+
+    revision: int
+    command_id: UUID
+    author_id: int | None
+    author_name: str
+    kind: Kind
+    registration_id: int | None
+    request: bytes
+    before: FieldValue | None
+    after: FieldValue | None
+    at: datetime

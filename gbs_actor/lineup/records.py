@@ -1,0 +1,147 @@
+"""What is known of a retreat's people and groups, and the row that clients see of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Gender(StrEnum):
+    """A person's gender, as registered."""
+
+    MALE = "MALE"
+    FEMALE = "FEMALE"
+
+
+class UserType(StrEnum):
+    """Special kinds of participant; most people have none."""
+
+    NEW_COMER = "NEW_COMER"
+    STAFF = "STAFF"
+    SOLDIER = "SOLDIER"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The part of a registration that the line-up reads and never changes."""
+
+    user_id: int
+    univ_group_id: int
+    univ_group_number: int
+    grade_id: int
+    grade_number: int
+    gender: Gender
+    name: str
+    phone_number: str
+    current_leader: str
+    is_leader: bool
+    is_full_attendance: bool
+    """Registered for every schedule of the retreat."""
+    user_type: UserType | None
+    schedule_ids: tuple[int, ...]
+    created_at: datetime
+    """Aware, UTC."""
+    unresolved_lineup_history_memo: str | None = None
+    admin_memo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who changed a field last, when, and under which room revision (0: never)."""
+
+    revision: int = 0
+    author_id: int | None = None
+    author_name: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """A line-up memo. ``text`` may be empty only where ``color`` is not."""
+
+    id: int
+    text: str
+    color: str
+    """``#RRGGBB``, or "" for none."""
+
+
+NEVER = Stamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One registered person and the fields that line-up commands change."""
+
+    id: int
+    person: Person
+    gbs_number: int | None
+    updated_at: datetime
+    """Aware, UTC."""
+    number_stamp: Stamp = NEVER
+    memo: Memo | None = None
+    memo_stamp: Stamp = NEVER
+    row_revision: int = 0
+    """Revision of the last change from outside the line-up's own fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A numbered group of one retreat."""
+
+    number: int
+    memo: str = ""
+    revision: int = 0
+    """Room revision at which a row of this group last changed through the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retreat:
+    """Everything a board is built from: one retreat as the store loaded it."""
+
+    id: int
+    slug: str
+    revision: int
+    epoch: str
+    """Opaque; another one whenever revisions start anew."""
+    registrations: tuple[Registration, ...]
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    removal_revision: int = 0
+    """Revision at which a registration was last removed (0: never)."""
+
+
+class Row(msgspec.Struct, frozen=True, rename="camel"):
+    """A line-up row as clients hold it; see the wire contract for each field."""
+
+    id: int
+    user_id: int
+    gbs_number: int | None
+    total_count: int
+    male_count: int
+    female_count: int
+    full_attendance_count: int
+    partial_attendance_count: int
+    univ_group_id: int
+    univ_group_number: int
+    grade_id: int
+    grade_number: int
+    gender: Gender
+    name: str
+    phone_number: str
+    current_leader: str
+    is_leader: bool
+    is_full_attendance: bool
+    gbs_memo: str
+    lineup_memo: str
+    lineup_memo_id: int | None
+    lineup_memocolor: str
+    user_type: UserType | None
+    user_retreat_registration_schedule_ids: tuple[int, ...]
+    created_at: str
+    updated_at: str
+    unresolved_lineup_history_memo: str | None
+    admin_memo: str | None
+    revision: int

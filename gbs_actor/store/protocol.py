@@ -1,0 +1,137 @@
+"""What a room needs from durable storage, and the ways in which that can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.records import Retreat
+
+
+class StoreError(Exception):
+    """Base of everything a store raises on purpose."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached; nothing was sent to it, so nothing has changed."""
+
+
+class CommitRefused(StoreError):
+    """The store answered with an error; nothing of the commit took effect.
+
+    ``data_error`` is true where the values themselves are at fault, so that the same
+    commit can never succeed.
+    """
+
+    def __init__(self, message: str, *, data_error: bool = False) -> None:
+        super().__init__(message)
+        self.data_error = data_error
+
+
+class StaleRevision(StoreError):
+    """The retreat is no longer at the expected revision; nothing took effect."""
+
+
+class RepeatedCommands(StoreError):
+    """Some of the commands are in the log already; nothing took effect.
+
+    ``entries`` maps their ids to what the log has of them.
+    """
+
+    def __init__(self, entries: Mapping[UUID, LogEntry]) -> None:
+        super().__init__(f"{len(entries)} of the commands are in the log already")
+        self.entries = entries
+
+
+class OutcomeUnknown(StoreError):
+    """A commit was sent and its answer lost: it may have, or may still, take effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    """What a store can tell of itself.
+
+    Attributes are counted since it was opened.
+    """
+
+    kind: str
+    """``"postgres"`` or ``"memory"``."""
+    available: bool
+    """Whether the last contact succeeded."""
+    commits: int
+    """Commits that succeeded."""
+    commit_failures: int
+    """Commits that did not, for whatever reason."""
+    unknown_outcomes: int
+    """Commits whose answer was lost."""
+    terminated_connections: int
+    """Connections the watchdog or a failure ended."""
+    open_connections: int
+    idle_connections: int
+    background_errors: int
+    """Errors of the driver that belonged to no call."""
+
+
+class Store(Protocol):
+    """Durable retreats: their current state and the log of how it came about.
+
+    Every method may raise :exc:`StoreUnavailable`. None of them is cut short by
+    cancellation without saying so: a cancelled read has no effect, a cancelled commit has
+    an unknown one (rooms shield theirs).
+    """
+
+    async def load(self, slug: str) -> Retreat | None:
+        """Return the retreat as of one consistent moment, or ``None`` where there is none."""
+        ...
+
+    async def commit(
+        self,
+        retreat_id: int,
+        expected_revision: int,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+    ) -> None:
+        """Make changes durable, all or none of them, in one transaction.
+
+        :param expected_revision: the revision the changes rest on; the first change has
+            the next one, and each further one is one higher.
+        :param changes: in the order of their revisions; may be empty.
+        :param repeatable: ids of commands that may be in the log already. If any is,
+            nothing is committed and :exc:`RepeatedCommands` tells which; so one round
+            trip both looks them up and commits.
+        :raises RepeatedCommands: one of ``repeatable`` is in the log.
+        :raises StaleRevision: the retreat is at another revision, or a row to be
+            changed is not there.
+        :raises CommitRefused: the store refused; nothing took effect.
+        :raises OutcomeUnknown: connection lost, time-out or cancellation under way.
+        """
+        ...
+
+    async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
+        """Return what the log has of these command ids."""
+        ...
+
+    async def reserve_memo_ids(self, count: int) -> range:
+        """Reserve ``count`` fresh memo ids; those not used are lost, which is fine."""
+        ...
+
+    async def log(
+        self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
+    ) -> list[LogEntry]:
+        """Return log entries with a higher revision than ``after_revision``, ascending."""
+        ...
+
+    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        """Return the role that a grant gives this user in this retreat, if there is one."""
+        ...
+
+    async def ping(self) -> None:
+        """Return once the store has answered; a readiness check."""
+        ...
+
+    def statistics(self) -> StoreStatistics:
+        """Return counters; never blocks."""
+        ...
