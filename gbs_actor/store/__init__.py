@@ -1,0 +1,1 @@
+"""Durable retreats: the store's protocol, PostgreSQL behind it, and one in memory."""

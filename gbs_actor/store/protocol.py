@@ -50,6 +50,14 @@ class OutcomeUnknown(StoreError):
     """A commit was sent and its answer lost: it may have, or may still, take effect."""
 
 
+class RetreatExists(StoreError):
+    """A retreat with this slug is there already."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"there is a retreat {slug!r} already")
+        self.slug = slug
+
+
 @dataclass(frozen=True, slots=True)
 class StoreStatistics:
     """What a store can tell of itself.

@@ -1,0 +1,60 @@
+"""What the database's types cannot hold, found without asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gbs_actor.lineup.changes import Change, MemoValue
+from gbs_actor.store.writes import Writes
+
+INT8 = range(-(2**63), 2**63)
+"""What a ``bigint`` column holds."""
+GBS_NUMBERS = range(1, 10_000)
+"""What a group may be numbered."""
+
+
+def fault_in(changes: Sequence[Change], writes: Writes) -> str | None:
+    """Return why no database could ever store these values, or ``None`` if it could."""
+    for text in _texts(changes, writes):
+        if "\0" in text:
+            return "a text contains U+0000"
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "a text contains half of a surrogate pair"
+    for number in _ids(changes, writes):
+        if number is not None and number not in INT8:
+            return "an id is outside of int8"
+    for gbs_number in (
+        *(registration.gbs_number for registration in writes.registrations),
+        *(group.number for group in writes.groups),
+    ):
+        if gbs_number is not None and gbs_number not in GBS_NUMBERS:
+            return "a group number is outside of 1 to 9999"
+    return None
+
+
+def _texts(changes: Sequence[Change], writes: Writes) -> Iterator[str]:
+    for change in changes:
+        if change.author is not None:
+            yield change.author.name
+        for value in (change.before, change.after):
+            if isinstance(value, MemoValue):
+                yield value.text
+                yield value.color
+    for memo in writes.memos:
+        yield memo.text
+        yield memo.color
+    for group in writes.groups:
+        yield group.memo
+
+
+def _ids(changes: Sequence[Change], writes: Writes) -> Iterator[int | None]:
+    for change in changes:
+        yield change.registration_id
+        if change.author is not None:
+            yield change.author.user_id
+    for registration in writes.registrations:
+        yield registration.id
+    for memo in writes.memos:
+        yield memo.id

@@ -1,0 +1,291 @@
+"""A store that keeps everything in memory: for tests, demos and as the contract's model."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from types import MappingProxyType
+from uuid import UUID
+
+import trio
+
+from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.records import Group, Registration, Retreat
+from gbs_actor.store.layout import lay_out
+from gbs_actor.store.limits import fault_in
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    RepeatedCommands,
+    RetreatExists,
+    StaleRevision,
+    StoreStatistics,
+)
+from gbs_actor.store.seed import RetreatSeed
+from gbs_actor.store.writes import Writes, check_revisions, collapse
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One retreat: what a load reads, and its log."""
+
+    id: int
+    epoch: str
+    registrations: dict[int, Registration]
+    groups: dict[int, Group]
+    roles: dict[int, str]
+    revision: int = 0
+    log: list[LogEntry] = field(default_factory=list)
+    commands: dict[UUID, LogEntry] = field(default_factory=dict)
+
+
+class _Ids:
+    """Ids counted from 1, as fresh sequences of a database give them."""
+
+    def __init__(self) -> None:
+        self._univ_groups: dict[int, int] = {}
+        self._grades: dict[tuple[int, int], int] = {}
+        self.schedules: Iterator[int] = count(1)
+        self.users: Iterator[int] = count(1)
+        self.registrations: Iterator[int] = count(1)
+        self.memos: Iterator[int] = count(1)
+
+    def univ_group(self, number: int) -> int:
+        return self._univ_groups.setdefault(number, len(self._univ_groups) + 1)
+
+    def grade(self, univ_group_number: int, grade_number: int) -> int:
+        return self._grades.setdefault((univ_group_number, grade_number), len(self._grades) + 1)
+
+
+class MemoryStore:
+    """Implements :class:`~gbs_actor.store.protocol.Store` without a database.
+
+    Deterministic: ids count from 1 in the order of the calls. Every async method is a
+    checkpoint *before* it does anything, so a cancelled one had no effect at all, a
+    commit included.
+
+    :param identity: what the epochs are derived from; a fresh one unless given, since
+        revisions start anew with every store of this kind.
+    """
+
+    def __init__(self, *, identity: str | None = None) -> None:
+        self._identity = secrets.token_hex(8) if identity is None else identity
+        self._ids = _Ids()
+        self._retreat_ids = count(1)
+        self._epochs = count(1)
+        self._by_slug: dict[str, _Stored] = {}
+        self._by_id: dict[int, _Stored] = {}
+        self._commits = 0
+        self._commit_failures = 0
+
+    async def load(self, slug: str) -> Retreat | None:
+        """Return an immutable snapshot of the retreat, or ``None`` where there is none."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.get(slug)
+        if stored is None:
+            return None
+        return Retreat(
+            id=stored.id,
+            slug=slug,
+            revision=stored.revision,
+            epoch=stored.epoch,
+            registrations=tuple(stored.registrations.values()),
+            groups=MappingProxyType(dict(stored.groups)),
+        )
+
+    async def commit(
+        self,
+        retreat_id: int,
+        expected_revision: int,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+    ) -> None:
+        """Apply changes, all or none of them.
+
+        :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
+        :raises RepeatedCommands: one of ``repeatable`` is in the log.
+        :raises StaleRevision: the retreat is at another revision, or a row to be
+            changed is not there.
+        :raises CommitRefused: a value that no database could hold.
+        """
+        check_revisions(expected_revision, changes)
+        await trio.lowlevel.checkpoint()
+        try:
+            self._commit(retreat_id, expected_revision, changes, repeatable)
+        except Exception:
+            self._commit_failures += 1
+            raise
+        self._commits += 1
+
+    async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
+        """Return what the log has of these command ids."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        return {} if stored is None else _select(stored, ids)
+
+    async def reserve_memo_ids(self, count: int) -> range:
+        """Reserve ``count`` fresh memo ids.
+
+        :raises ValueError: ``count`` is not positive.
+        """
+        if count < 1:
+            raise ValueError("at least one memo id must be reserved")
+        await trio.lowlevel.checkpoint()
+        ids = list(islice(self._ids.memos, count))
+        return range(ids[0], ids[-1] + 1)
+
+    async def log(
+        self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
+    ) -> list[LogEntry]:
+        """Return at most ``limit`` log entries after ``after_revision``, ascending."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        if stored is None:
+            return []
+        later = (entry for entry in stored.log if entry.revision > after_revision)
+        return list(islice(later, limit))
+
+    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        """Return the role that a grant gives this user in this retreat, if there is one."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.get(slug)
+        return None if stored is None else stored.roles.get(user_id)
+
+    async def ping(self) -> None:
+        """Return at once: memory is always there."""
+        await trio.lowlevel.checkpoint()
+
+    async def retreats(self) -> list[str]:
+        """Return the slugs of all retreats, sorted."""
+        await trio.lowlevel.checkpoint()
+        return sorted(self._by_slug)
+
+    async def import_retreat(
+        self, seed: RetreatSeed, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Add a retreat at revision 0 and return its id.
+
+        :param progress: called with the people done so far and in all.
+        :raises RetreatExists: there is one with this slug.
+        :raises ValueError: the parts of the seed do not fit together.
+        """
+        await trio.lowlevel.checkpoint()
+        if seed.slug in self._by_slug:
+            raise RetreatExists(seed.slug)
+        layout = lay_out(seed, self._ids)
+        stored = _Stored(
+            id=next(self._retreat_ids),
+            epoch=self._fresh_epoch(),
+            registrations={registration.id: registration for registration in layout.registrations},
+            groups={number: Group(number, memo) for number, memo in layout.group_memos},
+            roles=dict(seed.grants),
+        )
+        self._by_slug[seed.slug] = self._by_id[stored.id] = stored
+        if progress is not None:
+            progress(len(seed.people), len(seed.people))
+        return stored.id
+
+    async def delete_retreat(self, slug: str) -> bool:
+        """Remove a retreat with its log, and say whether there was one."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.pop(slug, None)
+        if stored is None:
+            return False
+        del self._by_id[stored.id]
+        return True
+
+    async def new_epoch(self, slug: str | None = None) -> int:
+        """Give one retreat, or all of them, a new epoch, and return how many got one."""
+        await trio.lowlevel.checkpoint()
+        chosen = [stored for key, stored in self._by_slug.items() if slug is None or key == slug]
+        for stored in chosen:
+            stored.epoch = self._fresh_epoch()
+        return len(chosen)
+
+    def statistics(self) -> StoreStatistics:
+        """Return counters; never blocks."""
+        return StoreStatistics(
+            kind="memory",
+            available=True,
+            commits=self._commits,
+            commit_failures=self._commit_failures,
+            unknown_outcomes=0,
+            terminated_connections=0,
+            open_connections=0,
+            idle_connections=0,
+            background_errors=0,
+        )
+
+    def _fresh_epoch(self) -> str:
+        return f"{self._identity}-{next(self._epochs)}"
+
+    def _commit(
+        self,
+        retreat_id: int,
+        expected_revision: int,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID],
+    ) -> None:
+        """Check everything, then change everything: an exception leaves no trace."""
+        stored = self._by_id.get(retreat_id)
+        if stored is None or stored.revision != expected_revision:
+            raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
+        if repeated := _select(stored, repeatable):
+            raise RepeatedCommands(repeated)
+        writes = collapse(changes)
+        if fault := fault_in(changes, writes):
+            raise CommitRefused(fault, data_error=True)
+        _check_rows(stored, writes)
+        if repeated := _select(stored, [change.command_id for change in changes]):
+            raise RepeatedCommands(repeated)
+        for registration in writes.registrations:
+            known = stored.registrations[registration.id]
+            stored.registrations[registration.id] = replace(registration, person=known.person)
+        stored.groups.update((group.number, group) for group in writes.groups)
+        for change in changes:
+            entry = log_entry(change)
+            stored.log.append(entry)
+            stored.commands[entry.command_id] = entry
+        stored.revision = expected_revision + len(changes)
+
+
+def log_entry(change: Change) -> LogEntry:
+    """Return a change as the log remembers it."""
+    return LogEntry(
+        revision=change.revision,
+        command_id=change.command_id,
+        author_id=None if change.author is None else change.author.user_id,
+        author_name="" if change.author is None else change.author.name,
+        kind=change.kind,
+        registration_id=change.registration_id,
+        request=change.request,
+        before=change.before,
+        after=change.after,
+        at=change.at,
+    )
+
+
+def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
+    return {key: stored.commands[key] for key in ids if key in stored.commands}
+
+
+def _check_rows(stored: _Stored, writes: Writes) -> None:
+    """Refuse writes to rows that are not as the changes take them to be.
+
+    :raises StaleRevision: a registration is not there, or a memo is live that should
+        not be, or the other way round.
+    """
+    for registration in writes.registrations:
+        if registration.id not in stored.registrations:
+            raise StaleRevision(f"registration {registration.id} is not there")
+    touched = (stored.registrations[memo.registration_id] for memo in writes.memos)
+    live = {row.id: row.memo.id for row in touched if row.memo is not None}
+    for memo in sorted(writes.memos, key=lambda memo: not memo.deleted):
+        if memo.created:
+            if not memo.deleted and live.setdefault(memo.registration_id, memo.id) != memo.id:
+                raise StaleRevision(f"registration {memo.registration_id} has a memo already")
+        elif live.get(memo.registration_id) != memo.id:
+            raise StaleRevision(f"memo {memo.id} is not there")
+        elif memo.deleted:
+            del live[memo.registration_id]
