@@ -1,0 +1,182 @@
+"""The line-up of one retreat, as of its last durable change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.draft import Draft
+from gbs_actor.lineup.order import place
+from gbs_actor.lineup.records import Group, Registration, Retreat, Row
+from gbs_actor.lineup.row import build_row
+from gbs_actor.lineup.state import State
+from gbs_actor.lineup.totals import NOBODY, totals_of
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStatistics:
+    """The size of a board."""
+
+    revision: int
+    registrations: int
+    groups: int
+    """Groups that exist, empty ones included."""
+    memos: int
+
+
+class Board:
+    """The people, groups and rows of a retreat.
+
+    It changes by :meth:`apply` only. What commands would do to it is found out on a
+    :meth:`draft`.
+
+    :param retreat: as the store loaded it. A number that people are in and that
+        ``retreat.groups`` lacks is a group without a memo.
+    """
+
+    def __init__(self, retreat: Retreat) -> None:
+        self._retreat = retreat
+        self._registrations = {each.id: each for each in retreat.registrations}
+        self._groups = dict(retreat.groups)
+        self._members: dict[int, tuple[int, ...]] = {}
+        self._memo_owners = {
+            each.memo.id: each.id for each in retreat.registrations if each.memo is not None
+        }
+        self._rows: dict[int, Row] = {}
+        self._order: tuple[int, ...] | None = None
+        self._build_rows()
+        self._state = State(
+            revision=retreat.revision,
+            registrations=self._registrations,
+            groups=self._groups,
+            members=self._members,
+            memo_owners=self._memo_owners,
+            rows=self._rows,
+        )
+
+    def _build_rows(self) -> None:
+        together: dict[int | None, list[Registration]] = {}
+        for registration in self._registrations.values():
+            together.setdefault(registration.gbs_number, []).append(registration)
+        for number, registrations in together.items():
+            group, totals = None, NOBODY
+            if number is not None:
+                group = self._groups.setdefault(number, Group(number))
+                totals = totals_of(each.person for each in registrations)
+            for registration in registrations:
+                self._rows[registration.id] = build_row(registration, group, totals)
+        for number, rows in groupby(self.rows(), key=lambda row: row.gbs_number):
+            if number is not None:
+                self._members[number] = tuple(row.id for row in rows)
+
+    # -- what it is
+
+    @property
+    def retreat_id(self) -> int:
+        """The retreat's id in the store."""
+        return self._retreat.id
+
+    @property
+    def slug(self) -> str:
+        """The retreat's name in addresses."""
+        return self._retreat.slug
+
+    @property
+    def epoch(self) -> str:
+        """Opaque; another one whenever revisions start anew."""
+        return self._retreat.epoch
+
+    @property
+    def revision(self) -> int:
+        """The revision of the last change applied."""
+        return self._state.revision
+
+    @property
+    def removal_revision(self) -> int:
+        """The revision at which a registration was last removed (0: never)."""
+        return self._retreat.removal_revision
+
+    def __len__(self) -> int:
+        """Return how many registrations there are."""
+        return len(self._registrations)
+
+    def statistics(self) -> BoardStatistics:
+        """Return how much there is."""
+        return BoardStatistics(
+            revision=self.revision,
+            registrations=len(self._registrations),
+            groups=len(self._groups),
+            memos=len(self._memo_owners),
+        )
+
+    # -- what is on it
+
+    def ordered_ids(self) -> tuple[int, ...]:
+        """Return all registration ids in list order."""
+        if self._order is None:
+            self._order = tuple(row.id for row in sorted(self._rows.values(), key=place))
+        return self._order
+
+    def rows(self) -> list[Row]:
+        """Return all rows in list order."""
+        return [self._rows[id_] for id_ in self.ordered_ids()]
+
+    def rows_since(self, revision: int) -> list[Row]:
+        """Return every row last changed at ``revision`` or later, in list order.
+
+        Inclusive: who has seen a part of a revision's rows gets all of them again.
+        """
+        return [row for row in self.rows() if row.revision >= revision]
+
+    def needs_full(self, since: int | None, epoch: str | None) -> bool:
+        """Whether a client must replace its list instead of merging :meth:`rows_since`.
+
+        :param since: the revision of the last row that the client received.
+        :param epoch: the epoch the client got it in; ``None`` where it does not say.
+        """
+        if since is None or since > self.revision:
+            return True
+        if epoch is not None and epoch != self.epoch:
+            return True
+        return 0 < self.removal_revision >= since
+
+    def row(self, registration_id: int) -> Row | None:
+        """Return the row of a registration, if there is one."""
+        return self._rows.get(registration_id)
+
+    def registration(self, registration_id: int) -> Registration | None:
+        """Return a registration, if there is one."""
+        return self._registrations.get(registration_id)
+
+    def group(self, number: int) -> Group | None:
+        """Return a group, if there is one with this number."""
+        return self._groups.get(number)
+
+    def members(self, number: int) -> tuple[int, ...]:
+        """Return the registration ids of a group's members, in list order."""
+        return self._members.get(number, ())
+
+    def memo_owner(self, memo_id: int) -> int | None:
+        """Return the id of the registration that a memo stands on, if the memo exists."""
+        return self._memo_owners.get(memo_id)
+
+    # -- how it changes
+
+    def draft(self, memo_ids: Iterator[int]) -> Draft:
+        """Return a draft on top of the board, to decide commands on.
+
+        :param memo_ids: fresh ids; each created memo takes one.
+        """
+        return Draft(self._state.overlay(), memo_ids)
+
+    def apply(self, change: Change) -> None:
+        """Take over a committed change; the work is in the size of the change.
+
+        :raises ValueError: the change is not the next revision, or of a registration
+            that is not here; the board is as it was.
+        """
+        self._state.install(change)
+        if change.groups:
+            self._order = None

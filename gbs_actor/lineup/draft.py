@@ -1,0 +1,356 @@
+"""Deciding commands one after the other, before any of them is durable."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from gbs_actor.lineup.changes import (
+    Change,
+    Conflict,
+    FieldValue,
+    Kind,
+    MemoValue,
+    NumberValue,
+    Rejection,
+)
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import (
+    AssignNumber,
+    Author,
+    Command,
+    CreateMemo,
+    DeleteMemo,
+    UpdateMemo,
+)
+from gbs_actor.lineup.order import place
+from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
+from gbs_actor.lineup.request import FENCE_REQUEST, request_bytes
+from gbs_actor.lineup.row import build_row, recounted
+from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
+from gbs_actor.lineup.state import State
+from gbs_actor.lineup.totals import totals_of
+
+
+class MemoIdsExhausted(RuntimeError):
+    """The reserved memo ids are used up; the draft is as it was before the command."""
+
+
+class Draft:
+    """What a board would be after a number of commands; the board itself stays as it is.
+
+    Made by :meth:`Board.draft() <gbs_actor.lineup.board.Board.draft>`, and of use until
+    the board takes over a change that is not this draft's.
+    """
+
+    __slots__ = ("_memo_ids", "_state")
+
+    def __init__(self, state: State, memo_ids: Iterator[int]) -> None:
+        self._state = state
+        self._memo_ids = memo_ids
+
+    @property
+    def revision(self) -> int:
+        """The revision after the changes decided so far."""
+        return self._state.revision
+
+    def row(self, registration_id: int) -> Row | None:
+        """Return a row as it is after the changes decided so far."""
+        return self._state.rows.get(registration_id)
+
+    def memo_owner(self, memo_id: int) -> int | None:
+        """Return the id of the registration that a memo stands on, if the memo exists."""
+        return self._state.memo_owners.get(memo_id)
+
+    def decide(self, command: Command, at: datetime) -> Change | Rejection:
+        """Decide a command on top of the outcomes of those before it.
+
+        The work is in the size of the groups touched. Whatever goes wrong, a rejected
+        or failed command leaves the draft as it was.
+
+        :param at: the moment of the change; aware.
+        :return: the change, with the next revision; or why there is none, checked in the
+            order NOT_FOUND, VALIDATION_FAILED, LEADER_LOCKED, CONFLICT.
+        :raises MemoIdsExhausted: a memo is to be created and no id is left for it.
+        """
+        try:
+            outcome = self._decide(command, at)
+        except InvalidValue as error:
+            return Rejection(Code.VALIDATION_FAILED, str(error))
+        if isinstance(outcome, Change):
+            self._state.install(outcome)
+        return outcome
+
+    def fence(self, command_id: UUID, at: datetime) -> Change:
+        """Take a revision that changes nothing, so that a late commit finds it gone."""
+        change = Change(
+            revision=self._state.revision + 1,
+            command_id=command_id,
+            author=None,
+            kind=Kind.FENCE,
+            at=at,
+            request=FENCE_REQUEST,
+        )
+        self._state.install(change)
+        return change
+
+    def _decide(self, command: Command, at: datetime) -> Change | Rejection:
+        action = command.action
+        match action:
+            case AssignNumber():
+                return self._assign(command, action, at)
+            case CreateMemo():
+                return self._create_memo(command, action, at)
+            case UpdateMemo():
+                return self._update_memo(command, action, at)
+            case DeleteMemo():
+                return self._delete_memo(command, action, at)
+            case _:
+                assert_never(action)
+
+    # -- the four actions
+
+    def _assign(self, command: Command, action: AssignNumber, at: datetime) -> Change | Rejection:
+        registration = self._state.registrations.get(action.registration_id)
+        if registration is None:
+            return _no_registration(action.registration_id)
+        self._check_base(command)
+        wanted = check_number(action.gbs_number)
+        if registration.person.is_leader:
+            return Rejection(
+                Code.LEADER_LOCKED, f"{registration.person.name} leads a group and stays in it"
+            )
+        before = NumberValue(registration.gbs_number)
+        if registration.gbs_number == wanted:
+            return self._unchanged(command, Kind.ASSIGN_NUMBER, registration, before, at)
+        if _is_newer(registration.number_stamp, command):
+            return self._conflict(registration, before, registration.number_stamp)
+
+        moved = Registration(
+            id=registration.id,
+            person=registration.person,
+            gbs_number=wanted,
+            updated_at=at,
+            number_stamp=self._stamp(command.author, at),
+            memo=registration.memo,
+            memo_stamp=registration.memo_stamp,
+            row_revision=registration.row_revision,
+        )
+        groups, rows, row = self._move(registration.gbs_number, moved)
+        return Change(
+            revision=self._state.revision + 1,
+            command_id=command.id,
+            author=command.author,
+            kind=Kind.ASSIGN_NUMBER,
+            at=at,
+            request=request_bytes(action),
+            registration_id=registration.id,
+            before=before,
+            after=NumberValue(wanted),
+            registrations=(moved,),
+            groups=groups,
+            rows=rows,
+            row=row,
+        )
+
+    def _create_memo(
+        self, command: Command, action: CreateMemo, at: datetime
+    ) -> Change | Rejection:
+        registration = self._state.registrations.get(action.registration_id)
+        if registration is None:
+            return _no_registration(action.registration_id)
+        self._check_base(command)
+        text, color = clean_memo(action.text, action.color)
+        memo, stamp = registration.memo, registration.memo_stamp
+        if memo is not None:
+            # One memo per person: whoever creates a second one has not seen the first,
+            # whatever revision they were looking at.
+            if (memo.text, memo.color) != (text, color):
+                return self._conflict(registration, _memo_value(memo), stamp)
+            return self._unchanged(command, Kind.CREATE_MEMO, registration, _memo_value(memo), at)
+        if _is_newer(stamp, command):
+            return self._conflict(registration, MemoValue(), stamp)
+        memo_id = next(self._memo_ids, None)
+        if memo_id is None:
+            raise MemoIdsExhausted("no reserved memo id is left")
+        created = Memo(memo_id, text, color)
+        return self._memo_change(command, Kind.CREATE_MEMO, registration, created, at)
+
+    def _update_memo(
+        self, command: Command, action: UpdateMemo, at: datetime
+    ) -> Change | Rejection:
+        found = self._find_memo(action.memo_id)
+        if isinstance(found, Rejection):
+            return found
+        registration, memo = found
+        self._check_base(command)
+        text, color = clean_memo(action.text, action.color)
+        if (memo.text, memo.color) == (text, color):
+            return self._unchanged(command, Kind.UPDATE_MEMO, registration, _memo_value(memo), at)
+        if _is_newer(registration.memo_stamp, command):
+            return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
+        updated = Memo(memo.id, text, color)
+        return self._memo_change(command, Kind.UPDATE_MEMO, registration, updated, at)
+
+    def _delete_memo(
+        self, command: Command, action: DeleteMemo, at: datetime
+    ) -> Change | Rejection:
+        found = self._find_memo(action.memo_id)
+        if isinstance(found, Rejection):
+            return found
+        registration, memo = found
+        self._check_base(command)
+        if _is_newer(registration.memo_stamp, command):
+            return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
+        return self._memo_change(command, Kind.DELETE_MEMO, registration, None, at)
+
+    # -- what they share
+
+    def _find_memo(self, memo_id: int) -> tuple[Registration, Memo] | Rejection:
+        owner = self._state.memo_owners.get(memo_id)
+        registration = None if owner is None else self._state.registrations.get(owner)
+        if registration is None or registration.memo is None:
+            return Rejection(Code.NOT_FOUND, f"There is no memo {memo_id}")
+        return registration, registration.memo
+
+    def _check_base(self, command: Command) -> None:
+        base = command.base_revision
+        if base is not None and not 0 <= base <= self._state.revision:
+            raise InvalidValue(
+                "baseRevision", f"the room is at revision {self._state.revision}, not at {base}"
+            )
+
+    def _stamp(self, author: Author, at: datetime) -> Stamp:
+        return Stamp(self._state.revision + 1, author.user_id, author.name, at)
+
+    def _conflict(
+        self, registration: Registration, theirs: NumberValue | MemoValue, stamp: Stamp
+    ) -> Rejection:
+        field = "gbsNumber" if isinstance(theirs, NumberValue) else "lineupMemo"
+        return Rejection(
+            Code.CONFLICT,
+            f"{stamp.author_name or 'Somebody'} has changed {field} meanwhile",
+            row=self._state.rows.get(registration.id),
+            conflict=Conflict(
+                field=field,
+                theirs=theirs,
+                changed_by=stamp.author_name,
+                changed_by_id=stamp.author_id,
+                changed_at=stamp.at,
+                revision=stamp.revision,
+            ),
+        )
+
+    def _unchanged(
+        self,
+        command: Command,
+        kind: Kind,
+        registration: Registration,
+        value: FieldValue,
+        at: datetime,
+    ) -> Change:
+        return Change(
+            revision=self._state.revision + 1,
+            command_id=command.id,
+            author=command.author,
+            kind=kind,
+            at=at,
+            request=request_bytes(command.action),
+            registration_id=registration.id,
+            before=value,
+            after=value,
+            row=self._state.rows.get(registration.id),
+        )
+
+    def _memo_change(
+        self,
+        command: Command,
+        kind: Kind,
+        registration: Registration,
+        memo: Memo | None,
+        at: datetime,
+    ) -> Change:
+        changed = Registration(
+            id=registration.id,
+            person=registration.person,
+            gbs_number=registration.gbs_number,
+            updated_at=at,
+            number_stamp=registration.number_stamp,
+            memo=memo,
+            memo_stamp=self._stamp(command.author, at),
+            row_revision=registration.row_revision,
+        )
+        row = self._build_row(changed)
+        return Change(
+            revision=self._state.revision + 1,
+            command_id=command.id,
+            author=command.author,
+            kind=kind,
+            at=at,
+            request=request_bytes(command.action),
+            registration_id=registration.id,
+            before=_memo_value(registration.memo),
+            after=_memo_value(memo),
+            registrations=(changed,),
+            rows=(row,),
+            row=row,
+        )
+
+    def _build_row(self, registration: Registration) -> Row:
+        number = registration.gbs_number
+        if number is None:
+            return build_row(registration)
+        return build_row(
+            registration, self._state.groups.get(number), totals_of(self._rows_of(number))
+        )
+
+    def _rows_of(self, number: int) -> list[Row]:
+        """Return the rows of a group's members, in list order."""
+        rows = (self._state.rows.get(id_) for id_ in self._state.members.get(number) or ())
+        return [row for row in rows if row is not None]
+
+    def _move(
+        self, left: int | None, moved: Registration
+    ) -> tuple[tuple[Group, ...], tuple[Row, ...], Row]:
+        """Return both groups, every row and the person's own row after a move."""
+        revision = self._state.revision + 1
+        own = build_row(moved)
+        parts: list[tuple[Group, list[Row]]] = []
+        if left is not None:
+            group = self._touched(left, revision)
+            others = [row for row in self._rows_of(left) if row.id != moved.id]
+            totals = totals_of(others)
+            parts.append((group, [recounted(row, group, totals) for row in others]))
+        if moved.gbs_number is not None:
+            group = self._touched(moved.gbs_number, revision)
+            others = self._rows_of(moved.gbs_number)
+            totals = totals_of((*others, own))
+            own = build_row(moved, group, totals)
+            rows = [recounted(row, group, totals) for row in others]
+            insort(rows, own, key=place)
+            parts.append((group, rows))
+        parts.sort(key=lambda part: part[0].number)
+        rows_in_order = [row for _, rows in parts for row in rows]
+        if moved.gbs_number is None:
+            rows_in_order.append(own)
+        return tuple(group for group, _ in parts), tuple(rows_in_order), own
+
+    def _touched(self, number: int, revision: int) -> Group:
+        group = self._state.groups.get(number)
+        return Group(number, "" if group is None else group.memo, revision)
+
+
+def _no_registration(registration_id: int) -> Rejection:
+    return Rejection(Code.NOT_FOUND, f"There is no line-up row {registration_id}")
+
+
+def _is_newer(stamp: Stamp, command: Command) -> bool:
+    """Whether the field was changed after what the command's author was looking at."""
+    return command.base_revision is not None and stamp.revision > command.base_revision
+
+
+def _memo_value(memo: Memo | None) -> MemoValue:
+    return MemoValue() if memo is None else MemoValue(memo.id, memo.text, memo.color)

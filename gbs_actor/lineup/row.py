@@ -1,0 +1,87 @@
+"""How a line-up row is put together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from gbs_actor.lineup.records import Group, Registration, Row
+from gbs_actor.lineup.totals import NOBODY, Totals
+
+
+def iso_utc(at: datetime) -> str:
+    """Return a moment as rows write it: ISO 8601, UTC, milliseconds, "Z".
+
+    :param at: aware; parts of a millisecond are cut off.
+    :raises ValueError: ``at`` is naive.
+    """
+    if at.tzinfo is not UTC:
+        if at.utcoffset() is None:
+            raise ValueError("a naive time names no moment")
+        at = at.astimezone(UTC)
+    return at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def build_row(
+    registration: Registration, group: Group | None = None, totals: Totals = NOBODY
+) -> Row:
+    """Build a row from what it depends on.
+
+    :param group: the group the registration is assigned to; ``None`` for none.
+    :param totals: the counts of that group, this registration included.
+    """
+    person = registration.person
+    memo = registration.memo
+    return Row(
+        id=registration.id,
+        user_id=person.user_id,
+        gbs_number=registration.gbs_number,
+        total_count=totals.members,
+        male_count=totals.male,
+        female_count=totals.female,
+        full_attendance_count=totals.full_attendance,
+        partial_attendance_count=totals.partial_attendance,
+        univ_group_id=person.univ_group_id,
+        univ_group_number=person.univ_group_number,
+        grade_id=person.grade_id,
+        grade_number=person.grade_number,
+        gender=person.gender,
+        name=person.name,
+        phone_number=person.phone_number,
+        current_leader=person.current_leader,
+        is_leader=person.is_leader,
+        is_full_attendance=person.is_full_attendance,
+        gbs_memo="" if group is None else group.memo,
+        lineup_memo="" if memo is None else memo.text,
+        lineup_memo_id=None if memo is None else memo.id,
+        lineup_memocolor="" if memo is None else memo.color,
+        user_type=person.user_type,
+        user_retreat_registration_schedule_ids=person.schedule_ids,
+        created_at=iso_utc(person.created_at),
+        updated_at=iso_utc(registration.updated_at),
+        unresolved_lineup_history_memo=person.unresolved_lineup_history_memo,
+        admin_memo=person.admin_memo,
+        revision=max(
+            registration.number_stamp.revision,
+            registration.memo_stamp.revision,
+            registration.row_revision,
+            0 if group is None else group.revision,
+        ),
+    )
+
+
+def recounted(row: Row, group: Group, totals: Totals) -> Row:
+    """Return a member's row after others of its group came or left.
+
+    The same as building it anew, at a quarter of the cost: times are not formatted again.
+    """
+    return replace(
+        row,
+        total_count=totals.members,
+        male_count=totals.male,
+        female_count=totals.female,
+        full_attendance_count=totals.full_attendance,
+        partial_attendance_count=totals.partial_attendance,
+        revision=max(row.revision, group.revision),
+    )

@@ -1,0 +1,125 @@
+"""A line-up at one revision, indexed by what decisions ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.records import Group, Registration, Row
+
+K = TypeVar("K", bound=Hashable)
+K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
+V = TypeVar("V")
+
+
+class Table(Protocol[K_contra, V]):
+    """The part of a dict that a state needs of each of its tables."""
+
+    def get(self, key: K_contra, /) -> V | None:
+        """Return the value, or ``None`` where there is none."""
+        ...
+
+    def __setitem__(self, key: K_contra, value: V, /) -> None: ...
+
+    def __delitem__(self, key: K_contra, /) -> None: ...
+
+
+class Overlay(Generic[K, V]):
+    """A table on top of another one, which it reads and never writes.
+
+    Costs nothing to make, however large the table below.
+    """
+
+    __slots__ = ("_below", "_own")
+
+    def __init__(self, below: Table[K, V]) -> None:
+        self._below = below
+        self._own: dict[K, V | None] = {}
+
+    def get(self, key: K, /) -> V | None:
+        """Return the value here or else below; ``None`` where there is none."""
+        if key in self._own:
+            return self._own[key]
+        return self._below.get(key)
+
+    def __setitem__(self, key: K, value: V, /) -> None:
+        self._own[key] = value
+
+    def __delitem__(self, key: K, /) -> None:
+        self._own[key] = None
+
+
+class State:
+    """People, groups and rows, and how a change alters them.
+
+    Attributes:
+        revision: that of the last change installed.
+        registrations: by registration id.
+        groups: by group number.
+        members: registration ids in list order, by group number.
+        memo_owners: registration id, by memo id.
+        rows: by registration id.
+    """
+
+    __slots__ = ("groups", "members", "memo_owners", "registrations", "revision", "rows")
+
+    def __init__(
+        self,
+        *,
+        revision: int,
+        registrations: Table[int, Registration],
+        groups: Table[int, Group],
+        members: Table[int, tuple[int, ...]],
+        memo_owners: Table[int, int],
+        rows: Table[int, Row],
+    ) -> None:
+        self.revision = revision
+        self.registrations = registrations
+        self.groups = groups
+        self.members = members
+        self.memo_owners = memo_owners
+        self.rows = rows
+
+    def overlay(self) -> State:
+        """Return a state that starts as this one and leaves this one alone."""
+        return State(
+            revision=self.revision,
+            registrations=Overlay(self.registrations),
+            groups=Overlay(self.groups),
+            members=Overlay(self.members),
+            memo_owners=Overlay(self.memo_owners),
+            rows=Overlay(self.rows),
+        )
+
+    def install(self, change: Change) -> None:
+        """Take over a change's outcome; the work is in the size of the change.
+
+        :raises ValueError: not the next revision, or a registration that is not here;
+            nothing is altered then.
+        """
+        if change.revision != self.revision + 1:
+            raise ValueError(f"revision {change.revision} does not follow {self.revision}")
+        for registration in change.registrations:
+            if self.registrations.get(registration.id) is None:
+                raise ValueError(f"there is no registration {registration.id}")
+        for registration in change.registrations:
+            self._index_memo(registration)
+            self.registrations[registration.id] = registration
+        for row in change.rows:
+            self.rows[row.id] = row
+        for group in change.groups:
+            self.groups[group.number] = group
+            # All rows of a group read differently when its totals do, so the change
+            # names every member, in list order.
+            self.members[group.number] = tuple(
+                row.id for row in change.rows if row.gbs_number == group.number
+            )
+        self.revision = change.revision
+
+    def _index_memo(self, registration: Registration) -> None:
+        before = self.registrations.get(registration.id)
+        if before is not None and before.memo is not None and registration.memo is None:
+            del self.memo_owners[before.memo.id]
+        if registration.memo is not None:
+            self.memo_owners[registration.memo.id] = registration.id
