@@ -1,0 +1,1 @@
+"""Composition and lifetime of a whole server."""

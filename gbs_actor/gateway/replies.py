@@ -1,0 +1,185 @@
+"""Replies as clients know them: acknowledgements, and the ``error`` event in their place.
+
+Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
+:class:`~gbs_actor.rooms.delivery.Snapshot`) and are embedded as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
+from gbs_actor.lineup.codes import RETRYABLE, Code
+from gbs_actor.lineup.records import Row
+from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+
+LEGACY_CODES: Final[dict[str, str]] = {
+    "join-retreat": "JOIN_FAILED",
+    "update-gbs-number": "UPDATE_FAILED",
+    "create-lineup-memo": "CREATE_MEMO_FAILED",
+    "update-lineup-memo": "UPDATE_MEMO_FAILED",
+    "delete-lineup-memo": "DELETE_MEMO_FAILED",
+}
+"""What clients older than the codes of :class:`~gbs_actor.lineup.codes.Code` look for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something was not done, with everything a client may be told about it."""
+
+    code: str
+    """One of :class:`~gbs_actor.lineup.codes.Code`, or a refusal of authentication."""
+    message: str
+    retryable: bool = False
+    row: Row | None = None
+    conflict: Conflict | None = None
+
+    @classmethod
+    def of(cls, rejection: Rejection, *, repeatable: bool = True) -> Failure:
+        """Return what a rejection means to the client.
+
+        :param repeatable: whether the client can repeat with the same ``commandId``;
+            after OUTCOME_UNKNOWN nothing else is safe to retry.
+        """
+        retryable = rejection.code in RETRYABLE
+        if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable:
+            retryable = False
+        return cls(rejection.code, rejection.message, retryable, rejection.row, rejection.conflict)
+
+    @classmethod
+    def because(cls, code: Code, message: str) -> Failure:
+        """Return a failure found before any room was asked."""
+        return cls(code, message, code in RETRYABLE)
+
+
+class MemoTheirs(msgspec.Struct, frozen=True, rename="camel"):
+    """The memo that stands against a command, in the words of the mutation events."""
+
+    memo_id: int
+    memo: str
+    color: str
+
+
+class ConflictBody(msgspec.Struct, frozen=True, rename="camel"):
+    """The newer value, who wrote it, when, and under which revision."""
+
+    field: str
+    theirs: int | MemoTheirs | None
+    """The group number (``null``: in none), or the memo (``null``: there is none)."""
+    changed_by: str
+    changed_at: str | None
+    revision: int
+
+
+class _Ok(msgspec.Struct, frozen=True, rename="camel"):
+    status: Literal["OK"]
+    data: Raw
+    revision: int | None
+
+
+class _Joined(msgspec.Struct, frozen=True, rename="camel"):
+    status: Literal["OK"]
+    data: Raw
+    revision: int
+    epoch: str
+    full: bool
+
+
+class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
+    """An error in every place it can stand in: ack, ``error`` event, HTTP body."""
+
+    status: Literal["ERROR"] | UnsetType
+    event: str | UnsetType | None
+    code: str
+    message: str
+    legacy_code: str | UnsetType = UNSET
+    retryable: bool | UnsetType = UNSET
+    data: Row | UnsetType = UNSET
+    conflict: ConflictBody | UnsetType = UNSET
+
+
+_encoder: Final = msgspec.json.Encoder()
+_NULL: Final = Raw(b"null")
+
+
+def joined(snapshot: Snapshot) -> bytes:
+    """Return the ack of a join, as JSON."""
+    return _encoder.encode(
+        _Joined("OK", Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
+    )
+
+
+def accepted(outcome: Accepted) -> bytes:
+    """Return the ack of a mutation that took effect, as JSON."""
+    return _encoder.encode(_Ok("OK", Raw(outcome.row.json), outcome.revision))
+
+
+def done(outcome: Done) -> bytes:
+    """Return the ack of an event that has nothing to give back, as JSON."""
+    return _encoder.encode(_Ok("OK", _NULL, outcome.revision))
+
+
+def failed(event: str, failure: Failure) -> bytes:
+    """Return the ack of an event that failed, as JSON."""
+    return _encoder.encode(_error("ERROR", UNSET, event, failure))
+
+
+def error_event(event: str | None, failure: Failure) -> bytes:
+    """Return the payload of event ``error``, as JSON: the ack's, with ``event`` for ``status``.
+
+    :param event: the client's event that failed; ``None`` where none was the cause.
+    """
+    return _encoder.encode(_error(UNSET, event, event, failure))
+
+
+def http_error(failure: Failure) -> bytes:
+    """Return the body of an HTTP error, as JSON."""
+    return _encoder.encode(_error(UNSET, UNSET, None, failure))
+
+
+def _error(
+    status: Literal["ERROR"] | UnsetType,
+    shown_event: str | UnsetType | None,
+    event: str | None,
+    failure: Failure,
+) -> ErrorBody:
+    return ErrorBody(
+        status=status,
+        event=shown_event,
+        code=failure.code,
+        message=failure.message,
+        legacy_code=LEGACY_CODES.get(event, UNSET) if event is not None else UNSET,
+        retryable=True if failure.retryable else UNSET,
+        data=UNSET if failure.row is None else failure.row,
+        conflict=UNSET if failure.conflict is None else _conflict(failure.conflict),
+    )
+
+
+def _conflict(conflict: Conflict) -> ConflictBody:
+    return ConflictBody(
+        field=conflict.field,
+        theirs=_theirs(conflict),
+        changed_by=conflict.changed_by,
+        changed_at=None if conflict.changed_at is None else iso_milliseconds(conflict.changed_at),
+        revision=conflict.revision,
+    )
+
+
+def _theirs(conflict: Conflict) -> int | MemoTheirs | None:
+    theirs = conflict.theirs
+    if isinstance(theirs, NumberValue):
+        return theirs.gbs_number
+    if theirs.memo_id is None:
+        return None
+    return MemoTheirs(theirs.memo_id, theirs.text, theirs.color)
+
+
+def iso_milliseconds(moment: datetime) -> str:
+    """Return an aware moment as rows write theirs: ISO 8601, UTC, milliseconds, ``Z``."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
