@@ -1,0 +1,152 @@
+"""A token in, a user out: signature, algorithm, issuer, audience, time, claims."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import msgspec
+
+from gbs_actor.auth.keys import KeyRing
+from gbs_actor.auth.refusal import invalid_token, token_expired
+from gbs_actor.auth.user import LEEWAY, TokenSource, User
+from gbs_actor.settings import AuthSettings, Role
+
+MAX_TOKEN = 8192
+"""Characters of a token, at most."""
+MAX_ID = 2**63 - 1
+LATEST = 253_402_300_799
+"""The last second of the year 9999; a later time is most likely in milliseconds."""
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_DIGITS = re.compile(r"[0-9]{1,19}")
+
+
+class _Claims(msgspec.Struct, frozen=True, rename="camel"):
+    """The claims that count, with the types they must have (bool is no integer)."""
+
+    role: Role
+    user_id: int | str | None = None
+    sub: int | str | None = None
+    admin_user_id: int | str | None = None
+    name: str | None = None
+    email: str | None = None
+    retreats: list[str] | None = None
+    exp: int | float | None = None
+    nbf: int | float | None = None
+
+
+class Verifier:
+    """Verifies tokens with the keys and rules of the settings.
+
+    :param now: Unix time in seconds.
+    :raises SettingsError: a key file cannot be used, or no key fits an allowed algorithm.
+    """
+
+    def __init__(self, settings: AuthSettings, *, now: Callable[[], float] = time.time) -> None:
+        self._algorithms = frozenset(settings.jwt_algorithms)
+        self._issuer = settings.jwt_issuer
+        self._audience = settings.jwt_audience
+        self._keys = KeyRing.from_settings(settings)
+        self._now = now
+
+    def now(self) -> float:
+        """Return the Unix time in seconds by which tokens are judged."""
+        return self._now()
+
+    def verify(self, token: str, source: TokenSource = TokenSource.PAYLOAD) -> User:
+        """Return whose token this is.
+
+        Only a genuine token is called expired; whatever else is wrong comes first.
+
+        :param source: where the token was found; the user carries it on.
+        :raises AuthRefused: INVALID_TOKEN or TOKEN_EXPIRED.
+        """
+        claims = self._claims(self._payload(token))
+        now = self._now()
+        if claims.nbf is not None and now < _moment("nbf", claims.nbf) - LEEWAY:
+            raise invalid_token("nbf lies ahead")
+        user_id = _identifier(
+            "userId", claims.user_id if claims.user_id is not None else claims.sub
+        )
+        expires_at = None if claims.exp is None else _moment("exp", claims.exp)
+        user = User(
+            user_id=user_id,
+            admin_user_id=(
+                user_id
+                if claims.admin_user_id is None
+                else _identifier("adminUserId", claims.admin_user_id)
+            ),
+            name=claims.name or "",
+            email=claims.email or "",
+            role=claims.role,
+            retreats=None if claims.retreats is None else frozenset(claims.retreats),
+            expires_at=expires_at,
+            source=source,
+        )
+        if expires_at is not None and now >= expires_at + LEEWAY:
+            raise token_expired()
+        return user
+
+    def _payload(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token whose signature, issuer and audience are right."""
+        if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
+            raise invalid_token("no compact JWS, or too long")
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise invalid_token(f"header: {error}") from None
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
+            raise invalid_token("algorithm not allowed")
+        failure = "no key for this algorithm and kid"
+        for key in self._keys.candidates(algorithm, kid):
+            try:
+                return jwt.decode(
+                    token,
+                    key.material,
+                    algorithms=[key.algorithm],
+                    issuer=self._issuer,
+                    audience=self._audience,
+                    options={
+                        # Types and times are judged below: PyJWT takes NaN for a time, and
+                        # only strings for a sub, where ours is a number.
+                        "verify_exp": False,
+                        "verify_nbf": False,
+                        "verify_iat": False,
+                        "verify_sub": False,
+                        "verify_jti": False,
+                        "verify_iss": self._issuer is not None,
+                        "verify_aud": self._audience is not None,
+                    },
+                )
+            except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+                failure = str(error)
+        raise invalid_token(failure)
+
+    @staticmethod
+    def _claims(payload: dict[str, Any]) -> _Claims:
+        try:
+            return msgspec.convert(payload, _Claims)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise invalid_token(f"claims: {error}") from None
+
+
+def _identifier(claim: str, value: int | str | None) -> int:
+    """Return an id given as a number or as digits."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or not 0 < value <= MAX_ID:
+        raise invalid_token(f"{claim} is no id")
+    return value
+
+
+def _moment(claim: str, value: float) -> float:
+    """Return a NumericDate (RFC 7519 §2), which may have a fraction."""
+    if not math.isfinite(value) or not 0 <= value <= LATEST:
+        raise invalid_token(f"{claim} is no time")
+    return float(value)
