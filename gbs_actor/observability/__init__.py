@@ -1,0 +1,6 @@
+"""What the server says of itself: logging."""
+
+from gbs_actor.observability.logs import configure_logging
+from gbs_actor.observability.masking import mask, masked
+
+__all__ = ["configure_logging", "mask", "masked"]

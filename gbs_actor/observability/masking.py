@@ -1,0 +1,66 @@
+"""Keeps secrets out of the log: tokens, cookies, passwords in database URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MASK = "***"
+
+SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "token",
+        "access_token",
+        "accesstoken",
+        "jwt_secret",
+        "secret",
+        "password",
+        "pgpassword",
+    }
+)
+"""Keys whose value is never logged, whatever it is."""
+
+_PATTERNS = (
+    # A compact JWS: its header is always the base64 of '{"'.
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
+    (re.compile(r"(?i)\b(bearer)[ .]+[^\s\"',;]+"), rf"\1 {MASK}"),
+    (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@]*):[^\s@]*@"), rf"\1:{MASK}@"),
+    (
+        re.compile(r"(?i)\b(password|accessToken|GBS_JWT_SECRET)(=|'?\"?: ?)[^\s&;,}]+"),
+        rf"\1\2{MASK}",
+    ),
+)
+
+
+def mask(text: str) -> str:
+    """Return the text without the secrets in it."""
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """Return a log value without secrets, whatever it is made of.
+
+    Numbers and the like are left alone; what is no text is turned into text only if that
+    text holds a secret.
+    """
+    if name.lower() in SECRET_NAMES:
+        return MASK if value else value
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: masked(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, bytes):
+        return mask(value.decode("utf-8", "backslashreplace"))
+    text = str(value)
+    clean = mask(text)
+    return value if clean == text else clean
