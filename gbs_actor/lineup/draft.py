@@ -29,10 +29,10 @@ from gbs_actor.lineup.commands import (
 from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
 from gbs_actor.lineup.request import FENCE_REQUEST, request_bytes
-from gbs_actor.lineup.row import build_row, recounted
+from gbs_actor.lineup.row import iso_utc, moved, noted, recounted
 from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
 from gbs_actor.lineup.state import State
-from gbs_actor.lineup.totals import totals_of
+from gbs_actor.lineup.totals import NOBODY, totals_of
 
 
 class MemoIdsExhausted(RuntimeError):
@@ -129,7 +129,7 @@ class Draft:
         if _is_newer(registration.number_stamp, command):
             return self._conflict(registration, before, registration.number_stamp)
 
-        moved = Registration(
+        changed = Registration(
             id=registration.id,
             person=registration.person,
             gbs_number=wanted,
@@ -139,7 +139,7 @@ class Draft:
             memo_stamp=registration.memo_stamp,
             row_revision=registration.row_revision,
         )
-        groups, rows, row = self._move(registration.gbs_number, moved)
+        groups, rows, row = self._move(registration, wanted, at)
         return Change(
             revision=self._state.revision + 1,
             command_id=command.id,
@@ -150,9 +150,9 @@ class Draft:
             registration_id=registration.id,
             before=before,
             after=NumberValue(wanted),
-            registrations=(moved,),
-            groups=groups,
-            rows=rows,
+            registrations=(changed,),
+            groups=tuple(groups),
+            rows=tuple(rows),
             row=row,
         )
 
@@ -233,7 +233,7 @@ class Draft:
         return Rejection(
             Code.CONFLICT,
             f"{stamp.author_name or 'Somebody'} has changed {field} meanwhile",
-            row=self._state.rows.get(registration.id),
+            row=self._state.rows[registration.id],
             conflict=Conflict(
                 field=field,
                 theirs=theirs,
@@ -262,7 +262,7 @@ class Draft:
             registration_id=registration.id,
             before=value,
             after=value,
-            row=self._state.rows.get(registration.id),
+            row=self._state.rows[registration.id],
         )
 
     def _memo_change(
@@ -283,7 +283,8 @@ class Draft:
             memo_stamp=self._stamp(command.author, at),
             row_revision=registration.row_revision,
         )
-        row = self._build_row(changed)
+        revision = self._state.revision + 1
+        row = noted(self._state.rows[registration.id], iso_utc(at), revision, memo)
         return Change(
             revision=self._state.revision + 1,
             command_id=command.id,
@@ -299,44 +300,39 @@ class Draft:
             row=row,
         )
 
-    def _build_row(self, registration: Registration) -> Row:
-        number = registration.gbs_number
-        if number is None:
-            return build_row(registration)
-        return build_row(
-            registration, self._state.groups.get(number), totals_of(self._rows_of(number))
-        )
-
     def _rows_of(self, number: int) -> list[Row]:
         """Return the rows of a group's members, in list order."""
-        rows = (self._state.rows.get(id_) for id_ in self._state.members.get(number) or ())
-        return [row for row in rows if row is not None]
+        rows = self._state.rows
+        return [rows[id_] for id_ in self._state.members.get(number) or ()]
 
     def _move(
-        self, left: int | None, moved: Registration
-    ) -> tuple[tuple[Group, ...], tuple[Row, ...], Row]:
+        self, registration: Registration, wanted: int | None, at: datetime
+    ) -> tuple[list[Group], list[Row], Row]:
         """Return both groups, every row and the person's own row after a move."""
         revision = self._state.revision + 1
-        own = build_row(moved)
-        parts: list[tuple[Group, list[Row]]] = []
+        left = registration.gbs_number
+        row = self._state.rows[registration.id]
+        groups: list[Group] = []
+        rows: list[Row] = []
         if left is not None:
             group = self._touched(left, revision)
-            others = [row for row in self._rows_of(left) if row.id != moved.id]
+            others = [each for each in self._rows_of(left) if each.id != row.id]
             totals = totals_of(others)
-            parts.append((group, [recounted(row, group, totals) for row in others]))
-        if moved.gbs_number is not None:
-            group = self._touched(moved.gbs_number, revision)
-            others = self._rows_of(moved.gbs_number)
-            totals = totals_of((*others, own))
-            own = build_row(moved, group, totals)
-            rows = [recounted(row, group, totals) for row in others]
-            insort(rows, own, key=place)
-            parts.append((group, rows))
-        parts.sort(key=lambda part: part[0].number)
-        rows_in_order = [row for _, rows in parts for row in rows]
-        if moved.gbs_number is None:
-            rows_in_order.append(own)
-        return tuple(group for group, _ in parts), tuple(rows_in_order), own
+            groups.append(group)
+            rows.extend([recounted(each, group, totals) for each in others])
+        if wanted is None:
+            row = moved(row, iso_utc(at), revision, None, NOBODY)
+            return groups, [*rows, row], row
+        group = self._touched(wanted, revision)
+        others = self._rows_of(wanted)
+        totals = totals_of([*others, row])
+        row = moved(row, iso_utc(at), revision, group, totals)
+        joined = [recounted(each, group, totals) for each in others]
+        insort(joined, row, key=place)
+        groups.append(group)
+        if left is not None and left > wanted:
+            return groups, joined + rows, row
+        return groups, rows + joined, row
 
     def _touched(self, number: int, revision: int) -> Group:
         group = self._state.groups.get(number)

@@ -20,6 +20,8 @@ class Table(Protocol[K_contra, V]):
         """Return the value, or ``None`` where there is none."""
         ...
 
+    def __getitem__(self, key: K_contra, /) -> V: ...
+
     def __setitem__(self, key: K_contra, value: V, /) -> None: ...
 
     def __delitem__(self, key: K_contra, /) -> None: ...
@@ -42,6 +44,12 @@ class Overlay(Generic[K, V]):
         if key in self._own:
             return self._own[key]
         return self._below.get(key)
+
+    def __getitem__(self, key: K, /) -> V:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
 
     def __setitem__(self, key: K, value: V, /) -> None:
         self._own[key] = value
