@@ -1,0 +1,510 @@
+"""The line-up as a client sees it: commands in, rows and updates out."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+from weakref import WeakSet
+
+import msgspec
+import trio
+
+from gbs_actor.client import packets
+from gbs_actor.client.backoff import Backoff
+from gbs_actor.client.connection import Connection, Effort
+from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
+from gbs_actor.client.errors import CommandFailed, Conflict, Disconnected
+from gbs_actor.client.link import Answer, Link
+from gbs_actor.client.replica import Replica
+from gbs_actor.client.updates import (
+    EditingMarked,
+    ListReplaced,
+    PresenceChanged,
+    RowUpdated,
+    ServerError,
+    Update,
+    UpdateFeed,
+)
+from gbs_actor.lineup.records import Row
+
+_rows = msgspec.json.Decoder(list[Row])
+_row = msgspec.json.Decoder(Row)
+_editing = msgspec.json.Decoder(EditingMarked)
+_presence = msgspec.json.Decoder(PresenceChanged)
+_error = msgspec.json.Decoder(ServerError)
+
+
+class _ConflictOnWire(msgspec.Struct, frozen=True, rename="camel"):
+    field: str
+    theirs: object = None
+    changed_by: str = ""
+    changed_at: datetime | None = None
+    revision: int = 0
+
+
+_conflict = msgspec.json.Decoder(_ConflictOnWire)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatistics:
+    """What a client can tell of itself; counted since it was made."""
+
+    connected: bool
+    """Whether commands go out at once."""
+    retreat: str | None
+    """Slug of the retreat joined."""
+    rows: int
+    revision: int
+    unanswered: int
+    """Events without an acknowledgement so far."""
+    connections: int
+    """Connections that reached the namespace."""
+    attempts: int
+    """Connections tried."""
+    resent: int
+    """Commands sent again, after a disconnect or a retryable answer."""
+    backward_merges: int
+    """Rows that came in an older revision than the one already here: 0, or a server's bug."""
+    last_loss: str
+    """Why the last connection ended; "" if none did."""
+
+
+class Client:
+    """A line-up client that stays connected; made by :func:`connect`.
+
+    Every method may be called from several tasks at once. A call that changes something
+    gives its command an id and sends it until an answer comes: over a new connection
+    after a disconnect, and again after a retryable answer, always with the same id, so
+    that it takes effect once. The client's ``command_timeout`` bounds all of that
+    together; for a shorter time use a cancel scope.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        connect_stream: ConnectStream,
+        *,
+        token: str | None,
+        headers: Sequence[tuple[str, str]],
+        effort: Effort,
+    ) -> None:
+        self._connection = Connection(
+            endpoint,
+            connect_stream,
+            headers=headers,
+            effort=effort,
+            auth=self._auth,
+            on_event=self._take_event,
+            prepare=self._rejoin,
+        )
+        self._token = token
+        self._replica = Replica()
+        self._feeds: WeakSet[UpdateFeed] = WeakSet()
+        self._slug: str | None = None
+        self._joining = trio.Lock()
+        self._command_timeout = effort.command_timeout
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The retreat's rows as last seen, in list order; empty before a join."""
+        return self._replica.rows
+
+    @property
+    def revision(self) -> int:
+        """The room revision up to which everything has arrived; 0 before a join."""
+        return self._replica.revision
+
+    @property
+    def epoch(self) -> str | None:
+        """The opaque epoch that :attr:`revision` belongs to."""
+        return self._replica.epoch
+
+    @property
+    def retreat(self) -> str | None:
+        """Slug of the retreat joined, also while the connection is down."""
+        return self._slug
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection and, after a join, a room."""
+        return self._connection.ready
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the client gave up for good; ``None`` while it has not."""
+        return self._connection.failure
+
+    def row(self, registration_id: int) -> Row | None:
+        """Return one row as last seen."""
+        return self._replica.get(registration_id)
+
+    def statistics(self) -> ClientStatistics:
+        """Return counters; never blocks."""
+        return ClientStatistics(
+            connected=self._connection.ready,
+            retreat=self._slug,
+            rows=len(self._replica.rows),
+            revision=self._replica.revision,
+            unanswered=self._connection.unanswered,
+            connections=self._connection.established,
+            attempts=self._connection.attempts,
+            resent=self._connection.resent,
+            backward_merges=self._replica.backward_merges,
+            last_loss=self._connection.last_loss,
+        )
+
+    def updates(self) -> UpdateFeed:
+        """Return an iterator over everything that happens from now on.
+
+        Any number of them may be read, each by one task. It holds at most one update a
+        row while its reader is slow.
+        """
+        feed = UpdateFeed()
+        if self._connection.closing:
+            feed.end(self._connection.failure)
+        self._feeds.add(feed)
+        return feed
+
+    async def join(self, slug: str) -> tuple[Row, ...]:
+        """Enter a retreat's room, leaving the former one; return its rows.
+
+        A join that fails leaves the client in the room it was in.
+
+        :raises CommandFailed: e.g. ``RETREAT_NOT_FOUND``, ``FORBIDDEN``.
+        :raises Disconnected: no connection lived long enough.
+        """
+        async with self._joining:
+            await self._ask(
+                "join-retreat",
+                lambda: self._join_argument(slug),
+                lambda answer: self._take_join(slug, answer),
+                needs_ready=False,
+            )
+        return self.rows
+
+    async def leave(self) -> None:
+        """Leave the room; in none, nothing happens. Raises as :meth:`join` does."""
+        async with self._joining:
+            slug, self._slug = self._slug, None
+            if slug is None:
+                await trio.lowlevel.checkpoint()
+                return
+            await self._ask("leave-retreat", lambda: slug, _ignore, needs_ready=False)
+            self._replica.clear()
+
+    async def assign(
+        self,
+        registration_id: int,
+        number: int | None,
+        *,
+        base_revision: int | None = None,
+        command_id: UUID | None = None,
+    ) -> Row:
+        """Put a person into a numbered group; return their row.
+
+        :param number: 1 to 9999, or ``None`` for no group.
+        :param base_revision: the room revision the decision rests on: if somebody set
+            another value since, the call fails with ``CONFLICT``. ``None``: the later wins.
+        :param command_id: to repeat an earlier call; ``None``: a fresh one.
+        :raises CommandFailed: the server said no, or kept giving retryable answers.
+        :raises Disconnected: no answer; the outcome is unknown, and its ``command_id``
+            can be given again.
+
+        Cancelled, the outcome is unknown too.
+        """
+        argument = {"userRetreatRegistrationId": registration_id, "gbsNumber": number}
+        return await self._command("update-gbs-number", argument, base_revision, command_id)
+
+    async def create_memo(
+        self,
+        registration_id: int,
+        memo: str,
+        color: str | None = None,
+        *,
+        base_revision: int | None = None,
+        command_id: UUID | None = None,
+    ) -> Row:
+        """Give a person the memo they do not have yet; return their row.
+
+        :param memo: at most 2,000 characters; may be empty only together with a colour.
+        :param color: ``#RRGGBB``, or ``None``.
+
+        The rest, and what is raised, as for :meth:`assign`.
+        """
+        argument = {"userRetreatRegistrationId": registration_id, "memo": memo, "color": color}
+        return await self._command("create-lineup-memo", argument, base_revision, command_id)
+
+    async def update_memo(
+        self,
+        memo_id: int,
+        memo: str,
+        color: str | None = None,
+        *,
+        base_revision: int | None = None,
+        command_id: UUID | None = None,
+    ) -> Row:
+        """Replace a memo's text and colour; return the person's row.
+
+        :param memo_id: the row's ``lineup_memo_id``.
+
+        The rest, and what is raised, as for :meth:`create_memo`.
+        """
+        argument = {"userRetreatRegistrationMemoId": memo_id, "memo": memo, "color": color}
+        return await self._command("update-lineup-memo", argument, base_revision, command_id)
+
+    async def delete_memo(
+        self,
+        memo_id: int,
+        *,
+        base_revision: int | None = None,
+        command_id: UUID | None = None,
+    ) -> Row:
+        """Remove a memo; return the person's row. Arguments and errors as above."""
+        argument = {"userRetreatRegistrationMemoId": memo_id}
+        return await self._command("delete-lineup-memo", argument, base_revision, command_id)
+
+    async def mark_editing(
+        self,
+        registration_id: int,
+        field: str | None = None,
+        *,
+        editing: bool = True,
+    ) -> None:
+        """Show the others where one is editing; ends by itself after 10 s.
+
+        :param field: ``gbsNumber`` or ``lineupMemo``; ``None``: the row.
+        :param editing: ``False`` takes the mark away.
+
+        Raises as :meth:`join` does.
+        """
+        argument = {"lineupId": registration_id, "field": field, "editing": editing}
+        await self._ask("user-editing", lambda: argument, _ignore)
+
+    async def authenticate(self, token: str) -> None:
+        """Go on with a new token of the same user, now and after reconnections.
+
+        Raises as :meth:`join` does; a token that was refused is not kept.
+        """
+
+        def keep(answer: Answer) -> None:
+            if answer.status == "OK":
+                self._token = token
+
+        await self._ask(
+            "authenticate",
+            lambda: {"token": token},
+            keep,
+            needs_ready=False,
+        )
+
+    async def _command(
+        self,
+        name: str,
+        argument: Mapping[str, object],
+        base_revision: int | None,
+        command_id: UUID | None,
+    ) -> Row:
+        command_id = command_id or uuid4()
+        whole = {**argument, "commandId": str(command_id)}
+        if base_revision is not None:
+            whole["baseRevision"] = base_revision
+        answer = await self._ask(name, lambda: whole, self._take_row, command_id=command_id)
+        return _row.decode(answer.data)
+
+    async def _ask(
+        self,
+        name: str,
+        argument: Callable[[], object],
+        on_answer: Callable[[Answer], None],
+        *,
+        needs_ready: bool = True,
+        command_id: UUID | None = None,
+    ) -> Answer:
+        asked = await self._connection.ask(name, argument, on_answer, needs_ready=needs_ready)
+        if asked.answer is None:
+            raise Disconnected(
+                f"no answer to {name} within {self._command_timeout:g} s"
+                f" ({self._connection.last_loss or 'the connection stands'})",
+                command_id if asked.sent else None,
+            )
+        if asked.answer.status != "OK":
+            raise _failure_of(asked.answer, command_id)
+        return asked.answer
+
+    async def _rejoin(self, link: Link) -> None:
+        """Be back in the room before commands go out on a new connection."""
+        async with self._joining:
+            slug = self._slug
+            if slug is None:
+                return
+            answer = await self._connection.retry(
+                link,
+                "join-retreat",
+                lambda: self._join_argument(slug),
+                lambda answer: self._take_join(slug, answer),
+            )
+        if answer.status != "OK":
+            self._end(_failure_of(answer, None))
+
+    def _auth(self) -> object:
+        return None if self._token is None else {"token": self._token}
+
+    def _join_argument(self, slug: str) -> dict[str, object]:
+        if slug != self._slug or self.epoch is None:
+            return {"retreatSlug": slug}
+        return {"retreatSlug": slug, "since": self.revision, "epoch": self.epoch}
+
+    def _take_join(self, slug: str, answer: Answer) -> None:
+        if answer.status != "OK":
+            return
+        rows = _rows.decode(answer.data)
+        self._slug = slug
+        if answer.full:
+            self._replica.replace(rows, answer.revision or 0, answer.epoch)
+            self._tell(ListReplaced(self._replica.rows, self._replica.revision))
+            return
+        self._replica.merge(rows, answer.revision or 0)
+        for row in rows:
+            self._tell(RowUpdated(row))
+
+    def _take_row(self, answer: Answer) -> None:
+        if answer.status == "OK":
+            self._merge(_row.decode(answer.data), answer.revision or 0)
+        elif answer.code == "CONFLICT" and answer.data != b"null":
+            self._merge(_row.decode(answer.data))
+
+    def _merge(self, row: Row, revision: int = 0) -> None:
+        known = self._replica.get(row.id)
+        self._replica.merge([row], revision)
+        if known != row:
+            self._tell(RowUpdated(row))
+
+    def _take_event(self, event: packets.Event) -> None:
+        if not event.arguments:
+            return
+        payload = event.arguments[0]
+        match event.name:
+            case "lineup-updated":
+                self._merge(_row.decode(payload))
+            case "user-editing":
+                self._tell(_editing.decode(payload))
+            case "room-presence":
+                self._tell(_presence.decode(payload))
+            case "error":
+                self._tell(_error.decode(payload))
+
+    def _tell(self, update: Update) -> None:
+        for feed in list(self._feeds):
+            feed.put(update)
+
+    async def _run(self) -> None:
+        await self._connection.run()
+        self._end(self._connection.failure)
+
+    async def _first_connection(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._connection.wait_link(needs_ready=True)
+            return
+        reason = self._connection.last_loss or "no answer"
+        raise Disconnected(f"no connection within {seconds:g} s ({reason})")
+
+    async def _close(self) -> None:
+        self._end()
+        await self._connection.close()
+
+    def _end(self, failure: Exception | None = None) -> None:
+        self._connection.end(failure)
+        for feed in list(self._feeds):
+            feed.end(failure)
+
+
+def _ignore(answer: Answer) -> None:
+    """Take nothing from an answer."""
+
+
+def _failure_of(answer: Answer, command_id: UUID | None) -> CommandFailed:
+    row = conflict = None
+    if answer.code == "CONFLICT" and answer.data != b"null":
+        row = _row.decode(answer.data)
+    if answer.conflict is not None:
+        wire = _conflict.decode(answer.conflict)
+        conflict = Conflict(
+            wire.field, wire.theirs, wire.changed_by, wire.changed_at, wire.revision
+        )
+    return CommandFailed(
+        answer.code, answer.message, row=row, conflict=conflict, command_id=command_id
+    )
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    token: str | None = None,
+    *,
+    path: str = "/socket.io/",
+    headers: Sequence[tuple[str, str]] = (),
+    connect_timeout: float = 10.0,
+    attempt_timeout: float = 10.0,
+    command_timeout: float = 30.0,
+    max_requests: int = 64,
+    backoff: Backoff | None = None,
+    tls_context: ssl.SSLContext | None = None,
+    connect_stream: ConnectStream | None = None,
+    chance: random.Random | None = None,
+) -> AsyncIterator[Client]:
+    """Connect to a server, and stay connected while the block runs.
+
+    :param url: e.g. ``http://127.0.0.1:8080``; https and wss use TLS.
+    :param token: sent in the Socket.IO ``CONNECT``; ``None``: none, for a server that
+        takes a header or cookie.
+    :param path: the server's Engine.IO path.
+    :param headers: of the WebSocket handshake, e.g. ``("Cookie", "accessToken=…")``.
+    :param connect_timeout: seconds until the first connection must stand, all attempts
+        together.
+    :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
+    :param command_timeout: seconds that a call waits for its answer, resending included.
+    :param max_requests: events without an acknowledgement at a time; further calls wait.
+    :param backoff: waiting times between attempts.
+    :param tls_context: ``None``: the system's certificates.
+    :param connect_stream: opens the byte stream in place of TCP, e.g. a memory stream.
+    :param chance: the source of jitter.
+    :raises ConnectRefused: the server refused the token or the handshake.
+    :raises Disconnected: no connection within ``connect_timeout``.
+    :raises ValueError: ``url`` is not a server's.
+
+    Leaving the block closes the connection, within a second; cancelled, at once.
+    Exceptions of the block leave as they are, not in a group.
+    """
+    endpoint = Endpoint.of(url, path)
+    client = Client(
+        endpoint,
+        connect_stream or tcp(endpoint, tls_context),
+        token=token,
+        headers=tuple(headers),
+        effort=Effort(
+            attempt_timeout=attempt_timeout,
+            command_timeout=command_timeout,
+            max_requests=max_requests,
+            backoff=backoff or Backoff(),
+            chance=chance or random.Random(),  # noqa: S311  (jitter, no secret)
+        ),
+    )
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client._run)
+        try:
+            await client._first_connection(connect_timeout)
+            yield client
+            await client._close()
+        except BaseException as error:  # noqa: BLE001  (raised again below, outside the group)
+            failure = error
+        finally:
+            client._end()
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

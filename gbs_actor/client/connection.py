@@ -1,0 +1,221 @@
+"""A connection that is kept up: each loss is followed by another attempt."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from gbs_actor.client import packets
+from gbs_actor.client.backoff import Backoff
+from gbs_actor.client.dialing import ConnectStream, Endpoint
+from gbs_actor.client.errors import ConnectRefused, Disconnected
+from gbs_actor.client.link import Answer, Link, LinkLost
+
+NAMESPACE = "/gbs-lineup"
+
+_CLOSE_TIMEOUT = 1.0
+"""Seconds a closing client waits for the server's part of the WebSocket's closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard a client tries.
+
+    :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
+    :param command_timeout: seconds for one call, all its attempts together.
+    :param max_requests: events without an acknowledgement at a time.
+    :param backoff: waiting times between attempts of either kind.
+    :param chance: the source of jitter.
+    """
+
+    attempt_timeout: float
+    command_timeout: float
+    max_requests: int
+    backoff: Backoff
+    chance: random.Random
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call's last answer, if there was one."""
+
+    answer: Answer | None
+    """Final where it is OK or not retryable; else what was said when time was up."""
+    sent: int
+    """How often the event went out."""
+
+
+class Connection:
+    """Links to one server, one after the other.
+
+    :param auth: gives the Socket.IO ``CONNECT`` payload of the next attempt.
+    :param on_event: called for each event, in order of arrival; must not block.
+    :param prepare: run on each new link before :attr:`ready`; it may give up.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        connect_stream: ConnectStream,
+        *,
+        headers: Sequence[tuple[str, str]],
+        effort: Effort,
+        auth: Callable[[], object],
+        on_event: Callable[[packets.Event], None],
+        prepare: Callable[[Link], Awaitable[None]],
+    ) -> None:
+        self._endpoint = endpoint
+        self._connect_stream = connect_stream
+        self._headers = headers
+        self._effort = effort
+        self._auth = auth
+        self._on_event = on_event
+        self._prepare = prepare
+        self._link: Link | None = None
+        self._changed = trio.Event()
+        self._closing = False
+        self.ready = False
+        """Whether there is a link that :attr:`prepare` is done with."""
+        self.failure: Exception | None = None
+        """Why there will be no further attempt; ``None`` while there may be."""
+        self.attempts = 0
+        self.established = 0
+        self.resent = 0
+        self.last_loss = ""
+
+    @property
+    def closing(self) -> bool:
+        """Whether the owner has ended it."""
+        return self._closing
+
+    @property
+    def unanswered(self) -> int:
+        """How many events wait for their acknowledgement."""
+        return self._link.unanswered if self._link else 0
+
+    async def run(self) -> None:
+        """Connect, and again after each loss, until cancelled or refused for good."""
+        delays = self._effort.backoff.delays(self._effort.chance)
+        while self.failure is None:
+            self.attempts += 1
+            before = self.established
+            link = Link(
+                self._endpoint,
+                self._connect_stream,
+                namespace=NAMESPACE,
+                headers=self._headers,
+                auth=self._auth(),
+                on_event=self._on_event,
+                max_requests=self._effort.max_requests,
+            )
+            try:
+                await link.serve(self._opened, open_timeout=self._effort.attempt_timeout)
+            except LinkLost as loss:
+                self.last_loss = str(loss)
+            except ConnectRefused as refusal:
+                self.last_loss = str(refusal)
+                self.failure = refusal
+            finally:
+                self._link = None
+                self.ready = False
+                self._notify()
+            if self.established > before:
+                delays = self._effort.backoff.delays(self._effort.chance)
+            if self.failure is None:
+                await trio.sleep(next(delays))
+
+    async def ask(
+        self,
+        name: str,
+        argument: Callable[[], object],
+        on_answer: Callable[[Answer], None],
+        *,
+        needs_ready: bool = True,
+    ) -> Asked:
+        """Send an event until it has a final answer, or the time for it is up.
+
+        :param argument: gives the event's argument, anew for each attempt.
+        :param on_answer: called at each answer's place in the order of arrival.
+        :param needs_ready: wait for :attr:`ready`, not only for a link.
+        :raises ConnectRefused: there will be no connection any more.
+        :raises Disconnected: the connection was closed.
+
+        Cancelled, the event may have been sent.
+        """
+        delays = self._effort.backoff.delays(self._effort.chance)
+        answer: Answer | None = None
+        sent = 0
+        with trio.move_on_after(self._effort.command_timeout):
+            while True:
+                link = await self.wait_link(needs_ready=needs_ready)
+                self.resent += sent > 0
+                sent += 1
+                try:
+                    answer = await link.request(name, argument(), on_answer)
+                except LinkLost:
+                    answer = None  # what was said before tells nothing of this attempt
+                    continue
+                if answer.status == "OK" or not answer.retryable:
+                    break
+                await trio.sleep(next(delays))
+        return Asked(answer, sent)
+
+    async def wait_link(self, *, needs_ready: bool) -> Link:
+        """Wait for a link that can be used; raises as :meth:`ask` does."""
+        while True:
+            if self.failure is not None:
+                raise self.failure
+            if self._closing:
+                raise Disconnected("the client is closed")
+            if self._link is not None and (self.ready or not needs_ready):
+                return self._link
+            await self._changed.wait()
+
+    async def retry(
+        self,
+        link: Link,
+        name: str,
+        argument: Callable[[], object],
+        on_answer: Callable[[Answer], None],
+    ) -> Answer:
+        """Send an event on this one link until the answer is final.
+
+        :raises LinkLost: the link ended first.
+        """
+        delays = self._effort.backoff.delays(self._effort.chance)
+        while True:
+            answer = await link.request(name, argument(), on_answer)
+            if answer.status == "OK" or not answer.retryable:
+                return answer
+            await trio.sleep(next(delays))
+
+    async def close(self) -> None:
+        """Say goodbye to the server, for at most a second."""
+        self.end()
+        if self._link is not None:
+            with trio.move_on_after(_CLOSE_TIMEOUT):
+                await self._link.close()
+
+    def end(self, failure: Exception | None = None) -> None:
+        """Let nobody wait for a link any more."""
+        self._closing = True
+        self.failure = self.failure or failure
+        self._notify()
+
+    async def _opened(self, link: Link) -> None:
+        self.established += 1
+        self._link = link
+        self._notify()
+        try:
+            await self._prepare(link)
+        except LinkLost:
+            return  # the reading task knows why
+        self.ready = True
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

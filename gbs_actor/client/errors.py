@@ -1,0 +1,80 @@
+"""What a client's calls raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from gbs_actor.lineup.records import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The newer value that stood against a command's base revision."""
+
+    field: str
+    """``gbsNumber`` or ``lineupMemo``."""
+    theirs: object
+    """The other's value: a number or ``None``; for a memo what the server tells of it."""
+    changed_by: str
+    changed_at: datetime | None
+    """Aware, UTC."""
+    revision: int
+
+
+class ClientError(Exception):
+    """Base of what the client raises on purpose."""
+
+
+class ConnectRefused(ClientError):
+    """The server does not want this client; trying again with the same token is useless.
+
+    :param message: the server's sentence, e.g. ``Invalid token``.
+    :param code: the server's code, e.g. ``INVALID_TOKEN``; for a refused WebSocket
+        handshake ``HTTP_`` and the status.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.message = message
+        self.code = code
+
+
+class Disconnected(ClientError):
+    """There was no answer: no connection, or none that lived long enough.
+
+    :param message: what happened last.
+    :param command_id: id of the command whose outcome is unknown: giving the same
+        command again with this id cannot do it twice. ``None`` where nothing was sent.
+    """
+
+    def __init__(self, message: str, command_id: UUID | None = None) -> None:
+        super().__init__(message)
+        self.command_id = command_id
+
+
+class CommandFailed(ClientError):
+    """The server answered, and the answer is no.
+
+    :param code: see the wire contract, e.g. ``CONFLICT``.
+    :param row: the row as it is, for ``CONFLICT``.
+    :param conflict: what stands against the command, for ``CONFLICT``.
+    :param command_id: the command's id, needed to ask again after ``OUTCOME_UNKNOWN``.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        row: Row | None = None,
+        conflict: Conflict | None = None,
+        command_id: UUID | None = None,
+    ) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.row = row
+        self.conflict = conflict
+        self.command_id = command_id

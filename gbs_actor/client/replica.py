@@ -1,0 +1,81 @@
+"""The client's copy of a retreat's list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gbs_actor.lineup.records import Row
+
+
+def _place(row: Row) -> tuple[bool, int, bool, int, str, int]:
+    """Sort key of the list: by group with none last, leader first, grade down, name, id."""
+    number = row.gbs_number
+    return (number is None, number or 0, not row.is_leader, -row.grade_number, row.name, row.id)
+
+
+class Replica:
+    """Rows merged by id, as a line-up page keeps them.
+
+    Whatever comes is taken as the newer state, unconditionally and in the order of its
+    arrival, as the page does it: the order is the server's promise. Where the server
+    breaks it, :attr:`backward_merges` counts.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Row] = {}
+        self._sorted: tuple[Row, ...] | None = ()
+        self._revision = 0
+        self._epoch: str | None = None
+        self._backward_merges = 0
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, in list order."""
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self._rows.values(), key=_place))
+        return self._sorted
+
+    @property
+    def revision(self) -> int:
+        """The highest revision seen; everything up to it has arrived."""
+        return self._revision
+
+    @property
+    def epoch(self) -> str | None:
+        """The epoch of :attr:`revision`; ``None`` before the first list."""
+        return self._epoch
+
+    @property
+    def backward_merges(self) -> int:
+        """How often a row came in an older revision than the one already here."""
+        return self._backward_merges
+
+    def get(self, row_id: int) -> Row | None:
+        """Return the row with this id, if there is one."""
+        return self._rows.get(row_id)
+
+    def clear(self) -> None:
+        """Forget everything: another retreat is about to come."""
+        self._rows.clear()
+        self._sorted = ()
+        self._revision = 0
+        self._epoch = None
+
+    def replace(self, rows: Sequence[Row], revision: int, epoch: str | None) -> None:
+        """Take a full list in place of everything."""
+        self._rows = {row.id: row for row in rows}
+        self._sorted = None
+        self._revision = revision
+        self._epoch = epoch
+
+    def merge(self, rows: Sequence[Row], revision: int = 0) -> None:
+        """Take the newer state of some rows, and that everything up to ``revision`` came."""
+        for row in rows:
+            former = self._rows.get(row.id)
+            if former is not None and former.revision > row.revision:
+                self._backward_merges += 1
+            self._rows[row.id] = row
+            self._revision = max(self._revision, row.revision)
+        if rows:
+            self._sorted = None
+        self._revision = max(self._revision, revision)
