@@ -1,0 +1,49 @@
+"""Rooms: a supervised actor for each retreat, which owns its subscribers and its changes."""
+
+from gbs_actor.rooms.config import RoomConfig
+from gbs_actor.rooms.delivery import (
+    Accepted,
+    CommandReply,
+    Done,
+    DoneReply,
+    Editing,
+    EditingPlace,
+    EncodedRow,
+    Format,
+    JoinReply,
+    Presence,
+    PresentUser,
+    Sink,
+    SinkStatistics,
+    Snapshot,
+)
+from gbs_actor.rooms.room import Moment, Observer
+from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
+from gbs_actor.rooms.supervisor import RoomSupervisor
+
+__all__ = [
+    "Accepted",
+    "CommandReply",
+    "Done",
+    "DoneReply",
+    "Editing",
+    "EditingPlace",
+    "EncodedRow",
+    "Format",
+    "JoinReply",
+    "Moment",
+    "Observer",
+    "Presence",
+    "PresentUser",
+    "RoomConfig",
+    "RoomState",
+    "RoomStatistics",
+    "RoomSupervisor",
+    "Sink",
+    "SinkStatistics",
+    "Snapshot",
+    "Subscriber",
+    "SubscriberStatistics",
+    "SupervisorStatistics",
+]

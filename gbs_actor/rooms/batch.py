@@ -1,0 +1,88 @@
+"""The commands a room has in hand, and how far it has got with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from gbs_actor.lineup.changes import Change, Rejection
+from gbs_actor.lineup.records import Row
+from gbs_actor.rooms.mailbox import Mark, Submission, Work
+
+
+class Phase(StrEnum):
+    """How far a batch has got: what a crash means for its commands follows from it."""
+
+    DECIDING = "deciding"
+    """Nothing was sent to the store: after a crash ROOM_RESTARTED."""
+    COMMITTING = "committing"
+    """Sent, not answered: after a crash the outcome has to be found out."""
+    COMMITTED = "committed"
+    """Durable: after a crash the answers are given once the room is loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A command whose id was accepted before."""
+
+    revision: int
+    """What the first one got."""
+    registration_id: int
+    row: Row | None
+    """The row at the repeat's place in the batch; ``None`` where it is gone."""
+
+
+Outcome = Change | Rejection | Repeat
+
+
+@dataclass(slots=True)
+class Step:
+    """One item of a batch and what was decided on it (``None``: a mark, or undecided)."""
+
+    work: Work
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Commands and marks that share one commit.
+
+    It belongs to the room's handle and not to the room's task, so that after a crash it
+    is known whom an answer is owed, and which.
+    """
+
+    steps: list[Step]
+    phase: Phase = Phase.DECIDING
+    expected_revision: int = 0
+    """The revision the changes rest on."""
+    changes: tuple[Change, ...] = ()
+    repeatable: frozenset[UUID] = frozenset()
+    """Ids of commands that may be in the log although the room does not remember them."""
+    committing_since: float = 0.0
+    """Trio time at which the commit began."""
+    attempts: int = 0
+    """Commits of this batch that provably came to nothing."""
+
+    @classmethod
+    def of(cls, work: Sequence[Work]) -> Batch:
+        """Return a batch with nothing decided."""
+        return cls([Step(item) for item in work])
+
+    def submissions(self) -> list[Submission]:
+        """Return the commands, in their order."""
+        return [step.work for step in self.steps if isinstance(step.work, Submission)]
+
+    def marks(self) -> list[Mark]:
+        """Return the editing marks, in their order."""
+        return [step.work for step in self.steps if isinstance(step.work, Mark)]
+
+    def command_ids(self) -> set[UUID]:
+        """Return the ids of all its commands."""
+        return {submission.command.id for submission in self.submissions()}
+
+    def answer_rest(self, rejection: Rejection) -> None:
+        """Give everything that has no answer yet this one."""
+        for step in self.steps:
+            step.work.answer(rejection)

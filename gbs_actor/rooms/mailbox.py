@@ -1,0 +1,231 @@
+"""What waits for a room: commands, editing marks, joins and leaves, in order of arrival."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import trio
+
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.commands import Command
+from gbs_actor.rooms.delivery import (
+    Accepted,
+    CommandReply,
+    Done,
+    DoneReply,
+    JoinReply,
+    Snapshot,
+)
+from gbs_actor.rooms.subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Request(Generic[T]):
+    """Something a room is asked for, and the one answer it owes.
+
+    :param subscriber: the connection that asks; ``None``: somebody without one.
+    :param reply: called with the answer, at most once.
+    """
+
+    __slots__ = ("_reply", "subscriber")
+
+    def __init__(self, subscriber: Subscriber | None, reply: Callable[[T], None] | None) -> None:
+        self.subscriber = subscriber
+        self._reply = reply
+
+    @property
+    def answered(self) -> bool:
+        """Whether no answer is owed, or no longer."""
+        return self._reply is None
+
+    def answer(self, outcome: T) -> None:
+        """Give the answer, unless one was given already; a reply that raises ends its
+        connection and nothing else.
+        """
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        try:
+            reply(outcome)
+        except Exception:
+            log.exception("an answer could not be handed over; its connection is ended")
+            if self.subscriber is not None:
+                self.subscriber.sink.abort()
+
+
+class Submission(Request[Accepted | Rejection]):
+    """A command."""
+
+    __slots__ = ("command",)
+
+    def __init__(
+        self, command: Command, reply: CommandReply, subscriber: Subscriber | None = None
+    ) -> None:
+        super().__init__(subscriber, reply)
+        self.command = command
+        if subscriber is not None:
+            subscriber.under_way += 1
+
+    def answer(self, outcome: Accepted | Rejection) -> None:
+        """Give the answer, unless one was given already."""
+        if self.subscriber is not None and not self.answered:
+            self.subscriber.command_answered()
+        super().answer(outcome)
+
+
+class Mark(Request[Done | Rejection]):
+    """A connection says which field it is editing, or that it no longer is."""
+
+    __slots__ = ("editing", "field", "registration_id")
+
+    subscriber: Subscriber
+
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        registration_id: int,
+        field: str | None,
+        editing: bool,
+        reply: DoneReply,
+    ) -> None:
+        super().__init__(subscriber, reply)
+        self.registration_id = registration_id
+        self.field = field
+        self.editing = editing
+
+
+class Join(Request[Snapshot | Rejection]):
+    """A connection wants to be in the room, or without a subscriber: somebody reads it once."""
+
+    __slots__ = ("done", "epoch", "since")
+
+    def __init__(
+        self,
+        subscriber: Subscriber | None,
+        since: int | None,
+        epoch: str | None,
+        reply: JoinReply,
+    ) -> None:
+        super().__init__(subscriber, reply)
+        self.since = since
+        self.epoch = epoch
+        self.done = trio.Event()
+        """Set once it is answered or abandoned."""
+
+    def answer(self, outcome: Snapshot | Rejection) -> None:
+        """Give the answer, unless one was given already or the joiner has gone."""
+        super().answer(outcome)
+        self.done.set()
+
+    def abandon(self) -> None:
+        """Take the join back: if it is not answered yet, it will not be carried out."""
+        self._reply = None
+        self.done.set()
+
+
+class Leave(Request[Done | Rejection]):
+    """A connection leaves the room, or has ended; the latter wants no answer."""
+
+    __slots__ = ()
+
+    subscriber: Subscriber
+
+    def __init__(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
+        super().__init__(subscriber, reply)
+
+
+Work = Submission | Mark
+"""What shares batches."""
+Item = Work | Join | Leave
+
+
+class Mailbox:
+    """A queue bounded in commands and marks, put to without waiting.
+
+    Joins and leaves are not counted: a connection has at most one of each under way.
+
+    :param size: commands and marks that may wait.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._items: deque[Item] = deque()
+        self._work = 0
+        self._lot = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    @property
+    def work(self) -> int:
+        """Commands and marks that wait."""
+        return self._work
+
+    def put_work(self, item: Work) -> bool:
+        """Queue a command or mark, or return False where the mailbox is full."""
+        if self._work >= self.size:
+            return False
+        self._work += 1
+        self._items.append(item)
+        self._lot.unpark_all()
+        return True
+
+    def put(self, item: Join | Leave) -> None:
+        """Queue a join or a leave."""
+        self._items.append(item)
+        self._lot.unpark_all()
+
+    def put_back(self, items: Iterable[Item]) -> None:
+        """Put items that were taken back to the front, in their order."""
+        items = list(items)
+        self._work += sum(isinstance(item, Work) for item in items)
+        self._items.extendleft(reversed(items))
+
+    def wake(self) -> None:
+        """Let the waiting room look around although nothing was put."""
+        self._lot.unpark_all()
+
+    async def wait(self) -> None:
+        """Wait for something to be put, or for :meth:`wake`. Cancellation loses nothing."""
+        await self._lot.park()
+
+    def front_control(self) -> Join | Leave | None:
+        """Return the front item if it is a join or a leave; it stays until dropped."""
+        if self._items:
+            item = self._items[0]
+            if not isinstance(item, Work):
+                return item
+        return None
+
+    def drop_front(self) -> None:
+        """Remove the front item, a join or a leave that was carried out."""
+        item = self._items.popleft()
+        assert not isinstance(item, Work)
+
+    def take_work(self, limit: int) -> list[Work]:
+        """Take the commands and marks at the front, at most ``limit``."""
+        taken: list[Work] = []
+        while self._items and len(taken) < limit:
+            item = self._items[0]
+            if not isinstance(item, Work):
+                break
+            taken.append(item)
+            self._items.popleft()
+        self._work -= len(taken)
+        return taken
+
+    def take_all(self) -> list[Item]:
+        """Take everything."""
+        items = list(self._items)
+        self._items.clear()
+        self._work = 0
+        return items

@@ -1,0 +1,80 @@
+"""A board's rows as JSON, each encoded once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gbs_actor.lineup.board import Board
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.records import Row
+from gbs_actor.rooms.delivery import EncodedRow, Snapshot
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(row: Row) -> EncodedRow:
+    """Return a row with its JSON."""
+    return EncodedRow(row.id, row.revision, _encoder.encode(row))
+
+
+class EncodedRows:
+    """A board together with the JSON of its rows.
+
+    Joins and reads in between two changes cost one encoding in all.
+
+    :param board: the committed state; :meth:`apply` moves it on.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._encoded: dict[int, EncodedRow] = {}
+        self._full: Snapshot | None = None
+
+    def row(self, registration_id: int) -> EncodedRow | None:
+        """Return the row as it is, or ``None`` where there is no such registration."""
+        encoded = self._encoded.get(registration_id)
+        if encoded is None:
+            row = self.board.row(registration_id)
+            if row is None:
+                return None
+            encoded = self._encoded[registration_id] = encode(row)
+        return encoded
+
+    def apply(self, change: Change) -> tuple[EncodedRow, ...]:
+        """Apply a committed change to the board; return the rows it changed."""
+        self.board.apply(change)
+        self._full = None
+        changed = tuple(encode(row) for row in change.rows)
+        for encoded in changed:
+            self._encoded[encoded.id] = encoded
+        return changed
+
+    def newer_than(self, revision: int) -> list[EncodedRow]:
+        """Return the rows with a higher revision, ascending by revision."""
+        rows = (self._row(row_id) for row_id in self.board.ordered_ids())
+        return sorted((row for row in rows if row.revision > revision), key=lambda r: r.revision)
+
+    def snapshot(self, since: int | None = None, epoch: str | None = None) -> Snapshot:
+        """Return all rows, or where ``since`` and ``epoch`` allow it those changed since.
+
+        :param since: the revision of the last row the reader has; inclusive.
+        :param epoch: the epoch that revision belongs to.
+        """
+        board = self.board
+        if not board.needs_full(since, epoch):
+            assert since is not None
+            return Snapshot(
+                board.revision, board.epoch, full=False, rows=self._array(from_revision=since)
+            )
+        if self._full is None:
+            self._full = Snapshot(board.revision, board.epoch, full=True, rows=self._array())
+        return self._full
+
+    def _row(self, registration_id: int) -> EncodedRow:
+        row = self.row(registration_id)
+        assert row is not None
+        return row
+
+    def _array(self, from_revision: int = 0) -> bytes:
+        rows = (self._row(row_id) for row_id in self.board.ordered_ids())
+        return b"[" + b",".join(r.json for r in rows if r.revision >= from_revision) + b"]"
