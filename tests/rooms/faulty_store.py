@@ -1,0 +1,132 @@
+"""A store that fails in every way a real one can, as told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
+from uuid import UUID
+
+import trio
+
+from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.records import Retreat
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    OutcomeUnknown,
+    StoreError,
+    StoreStatistics,
+    StoreUnavailable,
+)
+
+
+class Fault(Enum):
+    """What happens to one call of the store."""
+
+    NONE = "works"
+    SLOW = "works after a second"
+    UNAVAILABLE = "cannot be reached"
+    REFUSED = "answers with an error"
+    LOST_BEFORE = "connection lost, not committed"
+    LOST_AFTER = "connection lost, committed"
+    LATE = "connection lost, committed seconds later"
+    HANGS = "never answers, not committed"
+    HANGS_COMMITTED = "never answers, committed"
+
+
+class FaultyStore:
+    """Wraps a :class:`MemoryStore`; the faults are used up one a call, then all works.
+
+    :param nursery: where late commits run.
+    """
+
+    def __init__(
+        self,
+        inner: MemoryStore,
+        nursery: trio.Nursery,
+        commits: Iterable[Fault] = (),
+        reads: Iterable[Fault] = (),
+    ) -> None:
+        self.inner = inner
+        self.commits = deque(commits)
+        self.reads = deque(reads)
+        self.late_by = 4.0
+        self._nursery = nursery
+
+    async def load(self, slug: str) -> Retreat | None:
+        await self._read()
+        return await self.inner.load(slug)
+
+    async def commit(
+        self,
+        retreat_id: int,
+        expected_revision: int,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+    ) -> None:
+        fault = self.commits.popleft() if self.commits else Fault.NONE
+        call = (retreat_id, expected_revision, tuple(changes), frozenset(repeatable))
+        if fault is Fault.SLOW:
+            await trio.sleep(1)
+        if fault is Fault.UNAVAILABLE:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable("no connection")
+        if fault is Fault.REFUSED:
+            await trio.lowlevel.checkpoint()
+            raise CommitRefused("disk full")
+        if fault is Fault.LATE:
+            self._nursery.start_soon(self._commit_late, call)
+        if fault in (Fault.NONE, Fault.SLOW):
+            await self.inner.commit(*call)
+            return
+        if fault in (Fault.LOST_AFTER, Fault.HANGS_COMMITTED):
+            await self._commit_quietly(call)
+        if fault in (Fault.HANGS, Fault.HANGS_COMMITTED):
+            await trio.sleep_forever()
+        await trio.sleep(0.01)
+        raise OutcomeUnknown("connection lost")
+
+    async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
+        await self._read()
+        return await self.inner.find_commands(retreat_id, ids)
+
+    async def reserve_memo_ids(self, count: int) -> range:
+        await self._read()
+        return await self.inner.reserve_memo_ids(count)
+
+    async def log(
+        self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
+    ) -> list[LogEntry]:
+        return await self.inner.log(retreat_id, after_revision=after_revision, limit=limit)
+
+    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        return await self.inner.role_in_retreat(slug, user_id)
+
+    async def ping(self) -> None:
+        await self._read()
+
+    def statistics(self) -> StoreStatistics:
+        return self.inner.statistics()
+
+    async def _read(self) -> None:
+        fault = self.reads.popleft() if self.reads else Fault.NONE
+        await trio.lowlevel.checkpoint()
+        if fault is Fault.SLOW:
+            await trio.sleep(1)
+        elif fault is not Fault.NONE:
+            raise StoreUnavailable("no connection")
+
+    async def _commit_quietly(
+        self, call: tuple[int, int, tuple[Change, ...], frozenset[UUID]]
+    ) -> None:
+        try:
+            await self.inner.commit(*call)
+        except StoreError:
+            await trio.lowlevel.checkpoint()
+
+    async def _commit_late(
+        self, call: tuple[int, int, tuple[Change, ...], frozenset[UUID]]
+    ) -> None:
+        await trio.sleep(self.late_by)
+        await self._commit_quietly(call)

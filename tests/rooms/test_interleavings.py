@@ -1,0 +1,273 @@
+"""Whatever clients, crashes and the store do: one log, one order, the same rows everywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gbs_actor.lineup.changes import Kind, LogEntry
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.replay import replay
+from gbs_actor.rooms import Accepted, Moment, RoomConfig, RoomSupervisor
+
+from .faulty_store import Fault, FaultyStore
+from .peers import Client
+from .retreats import memory_store
+
+PEOPLE = 8
+CLIENTS = 3
+
+
+@dataclass(frozen=True)
+class Give:
+    """A client gives a command; with a number for its id, that may repeat another's."""
+
+    client: int
+    action: Action
+    id_number: int | None = None
+    behind: int | None = None
+    """The base revision, as so many revisions before what the client saw last."""
+
+
+@dataclass(frozen=True)
+class Do:
+    """A client does something else."""
+
+    client: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    seconds: float
+
+
+Step = Give | Do | Wait
+
+registration_ids = st.integers(1, PEOPLE + 1)
+memo_ids = st.integers(1, 6)
+texts = st.sampled_from(["", "메모", "다른 메모"])
+colors = st.sampled_from(["#FECACA", "#BBF7D0"])
+actions: st.SearchStrategy[Action] = st.one_of(
+    st.builds(AssignNumber, registration_ids, st.none() | st.integers(1, 4)),
+    st.builds(CreateMemo, registration_ids, texts, colors),
+    st.builds(UpdateMemo, memo_ids, texts, colors),
+    st.builds(DeleteMemo, memo_ids),
+)
+clients = st.integers(0, CLIENTS - 1)
+steps: st.SearchStrategy[Step] = st.one_of(
+    st.builds(
+        Give,
+        clients,
+        actions,
+        st.none() | st.integers(0, 5),
+        st.none() | st.integers(-1, 3),
+    ),
+    st.builds(Do, clients, st.sampled_from(["leave", "join", "mark", "stop reading", "read"])),
+    st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
+)
+commit_faults = st.lists(st.sampled_from(Fault), max_size=8)
+read_faults = st.lists(
+    st.sampled_from([Fault.NONE, Fault.NONE, Fault.SLOW, Fault.UNAVAILABLE]), max_size=8
+)
+
+
+class Bug(Exception):
+    """What the injected crashes raise."""
+
+
+@dataclass
+class Crashes:
+    """Raises at the given steps of the rooms' loops, counted from the start."""
+
+    at: frozenset[int]
+    count: int = 0
+    moments: list[Moment] = field(default_factory=list)
+
+    def __call__(self, slug: str, moment: Moment) -> None:
+        self.count += 1
+        self.moments.append(moment)
+        if self.count - 1 in self.at:
+            raise Bug(f"at {moment}")
+
+
+@dataclass
+class Result:
+    """Everything there is to be checked afterwards."""
+
+    clients: list[Client]
+    before: Retreat
+    after: Retreat
+    log: list[LogEntry]
+    crashes: Crashes
+
+
+async def play(
+    script: Sequence[Step],
+    crash_at: frozenset[int],
+    commits: Sequence[Fault],
+    reads: Sequence[Fault],
+) -> Result:
+    inner = await memory_store(people=PEOPLE)
+    before = await inner.load("winter")
+    assert before is not None
+    crashes = Crashes(crash_at)
+    async with trio.open_nursery() as nursery:
+        store = FaultyStore(inner, nursery, commits, reads)
+        supervisor = RoomSupervisor(store, RoomConfig(memo_id_block=2), observe=crashes)
+        async with supervisor.running():
+            peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
+            await _join_all(peers)
+            await _play_steps(script, peers, nursery)
+            # Longer than any fault, backoff and the cool-down of a failed room take.
+            await trio.sleep(200)
+            store.commits.clear()
+            store.reads.clear()
+            crashes.at = frozenset()
+            await _join_all(peer for peer in peers if peer.subscriber.handle is None)
+            await trio.sleep(200)
+            for peer in peers:
+                peer.reading = True
+                peer.read()
+            await supervisor.drain()
+        nursery.cancel_scope.cancel()
+    after = await inner.load("winter")
+    assert after is not None
+    log = await inner.log(before.id, limit=10_000)
+    return Result(peers, before, after, log, crashes)
+
+
+async def _join_all(peers: Any) -> None:
+    for peer in peers:
+        for _ in range(50):
+            await peer.join("winter")
+            if peer.subscriber.handle is not None:
+                break
+            await trio.sleep(10)
+
+
+async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio.Nursery) -> None:
+    for step in script:
+        match step:
+            case Give(client, action, id_number, behind):
+                peer = peers[client]
+                base = None if behind is None else max(-1, peer._handed - behind)
+                command_id = None if id_number is None else UUID(int=id_number)
+                peer.give(peer.command(action, command_id=command_id, base=base))
+            case Do(client, "join"):
+                nursery.start_soon(peers[client].join, "winter")
+            case Do(client, "leave"):
+                peers[client].supervisor.leave(peers[client].subscriber)
+            case Do(client, "mark"):
+                peers[client].mark(1)
+            case Do(client, what):
+                peers[client].reading = what == "read"
+            case Wait(seconds):
+                await trio.sleep(seconds)
+                await trio.testing.wait_all_tasks_blocked()
+
+
+def check(result: Result) -> None:
+    revisions = [entry.revision for entry in result.log]
+    assert revisions == list(range(1, len(revisions) + 1)), "a gap or a repeat in the log"
+    ids = Counter(entry.command_id for entry in result.log)
+    assert max(ids.values(), default=1) == 1, "a command is in the log twice"
+    assert result.after.revision == len(revisions)
+
+    board = replay(result.before, result.log)
+    expected = {row.id: msgspec.json.decode(msgspec.json.encode(row)) for row in board.rows()}
+    by_id = {entry.command_id: entry for entry in result.log}
+    undone: set[UUID] = set()
+    for client in result.clients:
+        assert not client.aborted
+        assert client.subscriber.handle is None  # the drain has let it go
+        assert client.rows == expected, "a client ended on other rows than the log's replay"
+        for pending in client.pending:
+            assert len(pending.answers) == 1, "not answered exactly once"
+            (answer,) = pending.answers
+            if isinstance(answer, Accepted):
+                entry = by_id[pending.command.id]
+                assert entry.revision == answer.revision
+                assert entry.kind is not Kind.FENCE
+            elif answer.code is not Code.OUTCOME_UNKNOWN and not pending.command.client_made_id:
+                undone.add(pending.command.id)
+    assert not undone & by_id.keys(), "refused and done all the same"
+
+
+def run(
+    script: Sequence[Step],
+    crash_at: frozenset[int] = frozenset(),
+    commits: Sequence[Fault] = (),
+    reads: Sequence[Fault] = (),
+) -> Result:
+    return trio.run(
+        play,
+        script,
+        crash_at,
+        commits,
+        reads,
+        clock=trio.testing.MockClock(autojump_threshold=0),
+        strict_exception_groups=True,
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    script=st.lists(steps, max_size=30),
+    crash_at=st.frozensets(st.integers(0, 120), max_size=6),
+    commits=commit_faults,
+    reads=read_faults,
+)
+def test_any_interleaving_ends_on_the_replay_of_the_log(
+    script: list[Step], crash_at: frozenset[int], commits: list[Fault], reads: list[Fault]
+) -> None:
+    check(run(script, crash_at, commits, reads))
+
+
+RICH: tuple[Step, ...] = (
+    Give(0, AssignNumber(7, 1), id_number=0),
+    Give(1, AssignNumber(8, 1)),
+    Give(2, AssignNumber(7, 2), behind=0),
+    Give(0, CreateMemo(7, "메모", "#FECACA"), id_number=1),
+    Do(1, "mark"),
+    Give(1, CreateMemo(7, "다른 메모", "#FECACA")),
+    Wait(0.02),
+    Give(0, AssignNumber(7, 1), id_number=0),
+    Give(2, UpdateMemo(1, "다른 메모", "")),
+    Do(2, "leave"),
+    Give(1, AssignNumber(2, 3)),
+    Give(0, AssignNumber(1, 3)),
+    Wait(1),
+    Do(2, "join"),
+    Give(1, DeleteMemo(1), id_number=2),
+    Give(1, DeleteMemo(1), id_number=2),
+    Wait(7),
+    Give(0, AssignNumber(8, None)),
+)
+
+
+@pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
+def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: Fault) -> None:
+    commits = (Fault.NONE, fault, Fault.NONE, fault)
+    undisturbed = run(RICH, commits=commits)
+    check(undisturbed)
+    for step in range(undisturbed.crashes.count):
+        check(run(RICH, frozenset({step}), commits))
+
+
+def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:
+    seen = set(run(RICH).crashes.moments)
+    crashed = run(RICH, frozenset({run(RICH).crashes.moments.index(Moment.ANSWERED)}))
+    assert seen | set(crashed.crashes.moments) == set(Moment)
