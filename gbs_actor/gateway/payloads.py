@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 MAX_SLUG_LENGTH: Final = 200
 """Characters of a retreat's slug that are looked up at all."""
+MAX_EPOCH_LENGTH: Final = 200
+"""Characters of an epoch; the server gives shorter ones."""
 MAX_FIELD_LENGTH: Final = 64
 """Characters of the field name in an editing mark."""
 
@@ -156,7 +158,7 @@ class _DeleteMemo(_OfMemo, rename="camel"):
 class _Join(msgspec.Struct, rename="camel"):
     retreat_slug: str | UnsetType = UNSET
     since: _Revision | None = None
-    epoch: Annotated[str, Meta(max_length=200)] | None = None
+    epoch: Annotated[str, Meta(max_length=MAX_EPOCH_LENGTH)] | None = None
 
 
 class _Leave(msgspec.Struct, rename="camel"):

@@ -1,0 +1,6 @@
+"""The HTTP side: probes, reads over HTTP, the operators' view."""
+
+from gbs_actor.gateway.http.app import create_app
+from gbs_actor.gateway.http.services import Services
+
+__all__ = ["Services", "create_app"]

@@ -1,0 +1,35 @@
+"""The Quart-Trio application: everything that is plain HTTP."""
+
+from __future__ import annotations
+
+from quart import Response
+from quart_trio import QuartTrio
+
+from gbs_actor.gateway.http.admin import admin
+from gbs_actor.gateway.http.cors import allow_origins
+from gbs_actor.gateway.http.errors import answer_errors
+from gbs_actor.gateway.http.index import index
+from gbs_actor.gateway.http.lineups import lineups
+from gbs_actor.gateway.http.probes import probes
+from gbs_actor.gateway.http.services import Services
+
+
+def create_app(services: Services) -> QuartTrio:
+    """Return an ASGI application over the given parts; it owns none of them.
+
+    It runs on any ASGI server on Trio. Nothing in it outlives a request.
+    """
+    app = QuartTrio("gbs_actor", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
+    app.config["BODY_TIMEOUT"] = services.config.body_timeout
+    allow_origins(app, services.config.allowed_origins)
+    answer_errors(app, retry_after=services.config.retry_after)
+    for blueprint in (index(), probes(services), lineups(services), admin(services)):
+        app.register_blueprint(blueprint)
+
+    @app.after_request
+    async def no_sniffing(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app

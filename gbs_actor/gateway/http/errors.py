@@ -1,0 +1,59 @@
+"""Every error of the HTTP side as JSON, and none with a stack trace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException
+
+from gbs_actor.auth import AuthRefused
+from gbs_actor.gateway.http.responses import failure_response, json_response
+from gbs_actor.gateway.payloads import InvalidPayload
+from gbs_actor.gateway.replies import Failure, http_error
+from gbs_actor.lineup.codes import Code
+from gbs_actor.store.protocol import StoreError
+
+_CODES: Final = {400: Code.VALIDATION_FAILED, 404: Code.NOT_FOUND, 500: Code.INTERNAL}
+_MESSAGES: Final = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The body is too large.",
+    500: "Something went wrong on the server.",
+}
+
+
+def answer_errors(app: Quart, *, retry_after: int) -> None:
+    """Register the handlers.
+
+    :param retry_after: seconds, for ``Retry-After``.
+    """
+
+    @app.errorhandler(AuthRefused)
+    async def refused(error: AuthRefused) -> Response:
+        return failure_response(Failure(error.code, error.message), retry_after=retry_after)
+
+    @app.errorhandler(InvalidPayload)
+    async def invalid(error: InvalidPayload) -> Response:
+        failure = Failure.because(Code.VALIDATION_FAILED, error.message)
+        return failure_response(failure, retry_after=retry_after)
+
+    @app.errorhandler(StoreError)
+    async def store(_: StoreError) -> Response:
+        failure = Failure.because(
+            Code.STORE_UNAVAILABLE, "The database cannot be reached; try again shortly."
+        )
+        return failure_response(failure, retry_after=retry_after)
+
+    @app.errorhandler(HTTPException)
+    async def http(error: HTTPException) -> Response:
+        # The framework's own: no such route, wrong method, an exception turned into 500.
+        status = error.code or 500
+        code = _CODES.get(status) or error.name.upper().replace(" ", "_")
+        message = _MESSAGES.get(status, f"{error.name}.")
+        response = json_response(http_error(Failure(code, message)), status)
+        for name, value in error.get_headers():
+            if name.lower() in {"allow", "location", "retry-after"}:
+                response.headers[name] = value
+        response.headers["Cache-Control"] = "no-store"
+        return response

@@ -1,0 +1,66 @@
+"""Who sends an HTTP request, and what they may do."""
+
+from __future__ import annotations
+
+from quart import Request
+
+from gbs_actor.auth import User, auth_required, find_token, forbidden
+from gbs_actor.gateway.http.services import Services
+
+
+def authenticate(request: Request, services: Services) -> User:
+    """Return the user whose token the request carries, in the header or the cookie.
+
+    :raises AuthRefused: no token, or not a good one.
+    """
+    headers = dict(request.headers)
+    found = find_token(None, headers, request.cookies, services.config.cookie_name)
+    if found is None:
+        raise auth_required()
+    return services.verifier.verify(*found)
+
+
+async def role_in(user: User, slug: str, services: Services) -> str:
+    """Return the role the user has in a retreat.
+
+    :raises AuthRefused: FORBIDDEN, the token does not let them into this one.
+    :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
+    """
+    if not user.may_enter(slug):
+        raise forbidden()
+    return await services.authorizer.role_for(user, slug)
+
+
+async def require_reader(request: Request, slug: str, services: Services) -> User:
+    """Return the user, who may see this retreat's line-up.
+
+    :raises AuthRefused: they may not, or are not known.
+    :raises StoreUnavailable: their role in the retreat cannot be looked up.
+    """
+    user = authenticate(request, services)
+    if not services.authorizer.policy.may_read(await role_in(user, slug, services)):
+        raise forbidden()
+    return user
+
+
+def require_operator(request: Request, services: Services) -> User:
+    """Return the user, whose token says that they may look into the server.
+
+    :raises AuthRefused: they may not, or are not known.
+    """
+    user = authenticate(request, services)
+    if not services.authorizer.policy.is_operator(user.role):
+        raise forbidden()
+    return user
+
+
+async def require_operator_of(request: Request, slug: str, services: Services) -> User:
+    """Return the user, who may look into the room of this retreat.
+
+    :raises AuthRefused: they may not, or are not known.
+    :raises StoreUnavailable: their role in the retreat cannot be looked up.
+    """
+    user = authenticate(request, services)
+    if not services.authorizer.policy.is_operator(await role_in(user, slug, services)):
+        raise forbidden()
+    return user

@@ -1,0 +1,79 @@
+"""``/api/v1/retreat/{slug}/line-up/…``: the line-up over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+from quart import Blueprint, Response, request
+from werkzeug.datastructures import MultiDict
+
+from gbs_actor.gateway.http.identity import require_reader
+from gbs_actor.gateway.http.responses import failure_response, json_response
+from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, InvalidPayload
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.rules import LAST_ID
+from gbs_actor.rooms.delivery import Snapshot
+
+_DIGITS: Final = re.compile(r"[0-9]{1,19}")
+
+
+class UserLineups(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of GET ``user-lineups``."""
+
+    user_retreat_gbs_lineups: Raw
+    revision: int
+    epoch: str
+    full: bool
+
+
+def lineups(services: Services) -> Blueprint:
+    """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
+    blueprint = Blueprint("lineups", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
+
+    @blueprint.get("/user-lineups")
+    async def user_lineups(slug: str) -> Response:
+        await require_reader(request, slug, services)
+        since, epoch = _since(request.args), _epoch(request.args)
+        result = await services.rooms.read(slug, since=since, epoch=epoch)
+        if isinstance(result, Rejection):
+            return failure_response(Failure.of(result), retry_after=services.config.retry_after)
+        return _conditional(result)
+
+    return blueprint
+
+
+def _conditional(snapshot: Snapshot) -> Response:
+    """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
+    # The list depends on nothing but epoch and revision; another query is another resource.
+    etag = f"{snapshot.epoch}-{snapshot.revision}"
+    if request.if_none_match.contains_weak(etag):
+        response = Response(b"", status=304)
+        del response.headers["Content-Type"]
+    else:
+        body = UserLineups(Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
+        response = json_response(msgspec.json.encode(body))
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.update(("Authorization", "Cookie"))
+    return response
+
+
+def _since(arguments: MultiDict[str, str]) -> int | None:
+    text = arguments.get("since")
+    if text is None:
+        return None
+    if not _DIGITS.fullmatch(text) or int(text) > LAST_ID:
+        raise InvalidPayload("since", f"since must be a number between 0 and {LAST_ID}.")
+    return int(text)
+
+
+def _epoch(arguments: MultiDict[str, str]) -> str | None:
+    epoch = arguments.get("epoch")
+    if epoch is not None and ("\0" in epoch or len(epoch) > MAX_EPOCH_LENGTH):
+        raise InvalidPayload("epoch", "epoch is not one that this server gave.")
+    return epoch

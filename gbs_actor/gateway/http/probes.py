@@ -1,0 +1,51 @@
+"""``/healthz`` and ``/readyz``: is the process alive, and should it get clients."""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+from quart import Blueprint, Response
+
+from gbs_actor.gateway.http.responses import failure_response, json_response
+from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.codes import Code
+from gbs_actor.store.protocol import StoreError
+
+logger = logging.getLogger(__name__)
+
+
+def probes(services: Services) -> Blueprint:
+    """Return the two probes; neither asks for a token."""
+    blueprint = Blueprint("probes", __name__)
+
+    @blueprint.get("/healthz")
+    async def healthz() -> Response:
+        return json_response(b'{"status":"ok"}')
+
+    @blueprint.get("/readyz")
+    async def readyz() -> Response:
+        if services.draining():
+            return not_ready(Code.ROOM_UNAVAILABLE, "The server is shutting down.")
+        if not await _answers(services):
+            return not_ready(Code.STORE_UNAVAILABLE, "The database does not answer.")
+        return json_response(b'{"status":"ready"}')
+
+    def not_ready(code: Code, message: str) -> Response:
+        failure = Failure.because(code, message)
+        return failure_response(failure, retry_after=services.config.retry_after)
+
+    return blueprint
+
+
+async def _answers(services: Services) -> bool:
+    with trio.move_on_after(services.config.ready_timeout):
+        try:
+            await services.store.ping()
+        except StoreError as error:
+            logger.warning("not ready: %s", error)
+            return False
+        return True
+    logger.warning("not ready: no answer of the store in %s s", services.config.ready_timeout)
+    return False

@@ -1,0 +1,58 @@
+"""HTTP answers: JSON bodies, and the status that goes with each code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quart import Response
+
+from gbs_actor.auth.refusal import RefusalCode
+from gbs_actor.gateway import replies
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.codes import Code
+
+STATUS: Final[dict[str, int]] = {
+    RefusalCode.AUTH_REQUIRED: 401,
+    RefusalCode.INVALID_TOKEN: 401,
+    RefusalCode.TOKEN_EXPIRED: 401,
+    Code.VALIDATION_FAILED: 400,
+    Code.FORBIDDEN: 403,
+    Code.RETREAT_NOT_FOUND: 404,
+    Code.NOT_FOUND: 404,
+    Code.LEADER_LOCKED: 409,
+    Code.CONFLICT: 409,
+    Code.NOT_IN_ROOM: 409,
+    Code.RATE_LIMITED: 429,
+    Code.INTERNAL: 500,
+    Code.ROOM_BUSY: 503,
+    Code.ROOM_RESTARTED: 503,
+    Code.ROOM_UNAVAILABLE: 503,
+    Code.STORE_UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 504,
+}
+"""The HTTP status of each code."""
+
+
+def json_response(body: bytes, status: int = 200) -> Response:
+    """Return a JSON answer; ``body`` is encoded already."""
+    return Response(body, status=status, content_type="application/json")
+
+
+def failure_response(failure: Failure, *, retry_after: int) -> Response:
+    """Return an error as ``{code, message, …}``.
+
+    :param retry_after: seconds, said on 429 and 503 (RFC 9110 §10.2.3).
+    """
+    status = STATUS.get(failure.code, 500)
+    response = json_response(replies.http_error(failure), status)
+    if status in {429, 503}:
+        response.headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        # RFC 9110 §15.5.2: a 401 names the scheme; RFC 6750 §3 for the rest.
+        response.headers["WWW-Authenticate"] = (
+            "Bearer"
+            if failure.code == RefusalCode.AUTH_REQUIRED
+            else 'Bearer error="invalid_token"'
+        )
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,142 @@
+"""Small real parts for the gateway's tests: a retreat of six, rooms, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from gbs_actor.auth import Authorizer, Policy, Role, Verifier, mint
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.lineup.records import Gender
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import AuthSettings
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.protocol import StoreUnavailable
+from gbs_actor.store.seed import (
+    RetreatSeed,
+    SeedGrade,
+    SeedPerson,
+    SeedSchedule,
+    SeedUnivGroup,
+)
+
+SECRET = "0123456789abcdef0123456789abcdef"
+SLUG = "2024-winter"
+OTHER_SLUG = "2024-summer"
+NOW = 1_700_000_000.0
+"""Unix time of tests that hold the wall clock."""
+
+DAY = datetime(2024, 1, 19, 10, tzinfo=UTC)
+
+
+def seed(slug: str = SLUG, grants: tuple[tuple[int, str], ...] = ()) -> RetreatSeed:
+    """Return six people: one leader, who is in group 1, and five in no group."""
+    people = tuple(
+        SeedPerson(
+            name=f"사람{number}",
+            gender=Gender.MALE if number % 2 else Gender.FEMALE,
+            phone_number=f"010-0000-000{number}",
+            univ_group_number=1,
+            grade_number=1,
+            current_leader="박리더",
+            is_leader=number == 0,
+            user_type=None,
+            schedules=(0,),
+            registered_at=DAY,
+            gbs_number=1 if number == 0 else None,
+        )
+        for number in range(6)
+    )
+    return RetreatSeed(
+        slug=slug,
+        title=slug,
+        univ_groups=(SeedUnivGroup(1, "1부", (SeedGrade(1, "1학년"),)),),
+        schedules=(SeedSchedule("첫째 날 저녁", DAY),),
+        people=people,
+        grants=grants,
+    )
+
+
+class BreakableStore(MemoryStore):
+    """A memory store that can be told to be out of reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+
+    async def ping(self) -> None:
+        await super().ping()
+        if self.broken:
+            raise StoreUnavailable("told to be")
+
+    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        if self.broken:
+            raise StoreUnavailable("told to be")
+        return await super().role_in_retreat(slug, user_id)
+
+
+class HeldClock:
+    """A wall clock that moves when told to."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Parts:
+    """Everything below the gateway."""
+
+    store: BreakableStore
+    rooms: RoomSupervisor
+    verifier: Verifier
+    authorizer: Authorizer
+    config: GatewayConfig
+    clock: HeldClock
+
+    def token(
+        self,
+        user_id: int = 7,
+        role: Role = Role.LINEUP_STAFF,
+        *,
+        name: str = "김하늘",
+        expires_in: float | None = 3_600,
+        retreats: tuple[str, ...] | None = None,
+    ) -> str:
+        """Return a token that these parts accept."""
+        return mint(
+            SECRET,
+            user_id=user_id,
+            role=role,
+            name=name,
+            expires_in=expires_in,
+            retreats=retreats,
+            now=self.clock.now,
+        )
+
+
+@asynccontextmanager
+async def composed(config: GatewayConfig | None = None) -> AsyncIterator[Parts]:
+    """Run rooms over a memory store with two retreats."""
+    store = BreakableStore()
+    await store.import_retreat(seed(grants=((50, "SHUTTLE_BUS_ACCOUNT_STAFF"), (51, "NOBODY"))))
+    await store.import_retreat(seed(OTHER_SLUG, grants=((52, "LINEUP_STAFF"),)))
+    auth = AuthSettings(jwt_secret=SecretStr(SECRET))
+    clock = HeldClock()
+    authorizer = Authorizer(store, Policy.from_settings(auth))
+    rooms = RoomSupervisor(store)
+    async with rooms.running():
+        yield Parts(
+            store,
+            rooms,
+            Verifier(auth, now=clock),
+            authorizer,
+            replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"})),
+            clock,
+        )

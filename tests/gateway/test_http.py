@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import trio
+from quart import Response
+from quart.typing import TestClientProtocol as QuartClient
+from quart_trio import QuartTrio
+
+from gbs_actor.auth import Role
+from gbs_actor.gateway.http import Services, create_app
+from gbs_actor.lineup.commands import AssignNumber, Author, Command
+from gbs_actor.rooms.delivery import Accepted
+from tests.gateway.composing import SLUG, Parts, composed
+
+LINEUPS = f"/api/v1/retreat/{SLUG}/line-up/user-lineups"
+
+
+@dataclass
+class Site:
+    parts: Parts
+    app: QuartTrio
+    client: QuartClient
+    draining: bool = False
+
+    def bearer(self, **token: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.parts.token(**token)}"}
+
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> Response:
+        response = await self.client.get(path, headers=headers)
+        assert isinstance(response, Response)
+        return response
+
+    async def rows(self, path: str = LINEUPS) -> dict[str, Any]:
+        response = await self.get(path, self.bearer())
+        assert response.status_code == 200
+        return await body(response)
+
+    async def assign(self, registration_id: int, number: int | None) -> Accepted:
+        outcomes: list[object] = []
+        answered = trio.Event()
+
+        def reply(outcome: object) -> None:
+            outcomes.append(outcome)
+            answered.set()
+
+        command = Command(AssignNumber(registration_id, number), Author(7, "김하늘", 7), uuid4())
+        self.parts.rooms.submit_to(SLUG, command, reply)
+        await answered.wait()
+        assert isinstance(outcomes[0], Accepted)
+        return outcomes[0]
+
+
+async def body(response: Response) -> dict[str, Any]:
+    value = json.loads(await response.get_data())
+    assert isinstance(value, dict)
+    return value
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Site]:
+    async with composed() as parts:
+        made: list[Site] = []
+        services = Services(
+            parts.rooms,
+            parts.store,
+            parts.verifier,
+            parts.authorizer,
+            parts.config,
+            lambda: made[0].draining,
+        )
+        app = create_app(services)
+        made.append(Site(parts, app, app.test_client()))
+        yield made[0]
+
+
+# Probes
+
+
+async def test_healthz_answers_without_a_token_and_without_the_store() -> None:
+    async with site() as here:
+        here.parts.store.broken = True
+        assert (await here.get("/healthz")).status_code == 200
+
+
+async def test_readyz_is_ready_while_the_store_answers() -> None:
+    async with site() as here:
+        assert (await here.get("/readyz")).status_code == 200
+
+
+async def test_readyz_says_when_the_store_does_not_answer() -> None:
+    async with site() as here:
+        here.parts.store.broken = True
+        response = await here.get("/readyz")
+        assert response.status_code == 503
+        assert (await body(response))["code"] == "STORE_UNAVAILABLE"
+        assert "Retry-After" in response.headers
+
+
+async def test_readyz_gives_up_on_a_store_that_hangs(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site() as here:
+        monkeypatch.setattr(here.parts.store, "ping", trio.sleep_forever)
+        before = trio.current_time()
+        assert (await here.get("/readyz")).status_code == 503
+        assert trio.current_time() - before == here.parts.config.ready_timeout
+
+
+async def test_readyz_says_draining_before_anything_else() -> None:
+    async with site() as here:
+        here.draining = True
+        response = await here.get("/readyz")
+        assert response.status_code == 503
+        assert "shutting down" in (await body(response))["message"]
+
+
+# Reading the line-up
+
+
+async def test_the_list_has_every_row_the_revision_and_the_epoch() -> None:
+    async with site() as here:
+        answer = await here.rows()
+        assert len(answer["userRetreatGbsLineups"]) == 6
+        assert answer["revision"] == 0
+        assert answer["epoch"]
+        assert answer["full"] is True
+
+
+async def test_a_cookie_is_as_good_as_a_header() -> None:
+    async with site() as here:
+        headers = {"Cookie": f"accessToken={here.parts.token()}"}
+        assert (await here.get(LINEUPS, headers)).status_code == 200
+
+
+async def test_a_bad_header_is_not_made_up_for_by_a_good_cookie() -> None:
+    async with site() as here:
+        headers = {"Cookie": f"accessToken={here.parts.token()}", "Authorization": "Bearer x"}
+        assert (await here.get(LINEUPS, headers)).status_code == 401
+
+
+async def test_an_unchanged_list_is_answered_with_304() -> None:
+    async with site() as here:
+        first = await here.get(LINEUPS, here.bearer())
+        headers = {**here.bearer(), "If-None-Match": first.headers["ETag"]}
+        second = await here.get(LINEUPS, headers)
+        assert second.status_code == 304
+        assert await second.get_data() == b""
+        assert second.headers["ETag"] == first.headers["ETag"]
+
+
+async def test_a_changed_list_has_another_etag() -> None:
+    async with site() as here:
+        first = await here.get(LINEUPS, here.bearer())
+        await here.assign(2, 3)
+        headers = {**here.bearer(), "If-None-Match": first.headers["ETag"]}
+        second = await here.get(LINEUPS, headers)
+        assert second.status_code == 200
+        assert (await body(second))["revision"] == 1
+
+
+async def test_since_returns_the_rows_from_that_revision_on_inclusively() -> None:
+    async with site() as here:
+        await here.assign(2, 3)
+        await here.assign(3, 4)
+        epoch = (await here.rows())["epoch"]
+        answer = await here.rows(f"{LINEUPS}?since=2&epoch={epoch}")
+        assert answer["full"] is False
+        assert [row["id"] for row in answer["userRetreatGbsLineups"]] == [3]
+
+
+async def test_since_of_another_epoch_returns_the_full_list() -> None:
+    async with site() as here:
+        await here.assign(2, 3)
+        answer = await here.rows(f"{LINEUPS}?since=1&epoch=other")
+        assert answer["full"] is True
+        assert len(answer["userRetreatGbsLineups"]) == 6
+
+
+@pytest.mark.parametrize("query", ["since=-1", "since=x", "since=", "since=1.0", "epoch=%00"])
+async def test_a_malformed_query_is_refused(query: str) -> None:
+    async with site() as here:
+        response = await here.get(f"{LINEUPS}?{query}", here.bearer())
+        assert response.status_code == 400
+        assert (await body(response))["code"] == "VALIDATION_FAILED"
+
+
+async def test_without_a_token_the_answer_is_401_and_names_the_scheme() -> None:
+    async with site() as here:
+        response = await here.get(LINEUPS)
+        assert response.status_code == 401
+        assert await body(response) == {
+            "code": "AUTH_REQUIRED",
+            "message": "Authentication required",
+        }
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_an_expired_token_is_401() -> None:
+    async with site() as here:
+        headers = here.bearer(expires_in=60)
+        here.parts.clock.now += 91
+        response = await here.get(LINEUPS, headers)
+        assert response.status_code == 401
+        assert (await body(response))["code"] == "TOKEN_EXPIRED"
+
+
+async def test_a_token_for_another_retreat_is_403() -> None:
+    async with site() as here:
+        response = await here.get(LINEUPS, here.bearer(retreats=("2024-summer",)))
+        assert response.status_code == 403
+        assert (await body(response))["code"] == "FORBIDDEN"
+
+
+async def test_a_grant_that_takes_reading_away_is_403() -> None:
+    async with site() as here:
+        assert (await here.get(LINEUPS, here.bearer(user_id=51))).status_code == 403
+
+
+async def test_an_unknown_retreat_is_404() -> None:
+    async with site() as here:
+        response = await here.get("/api/v1/retreat/none/line-up/user-lineups", here.bearer())
+        assert response.status_code == 404
+        assert (await body(response))["code"] == "RETREAT_NOT_FOUND"
+
+
+async def test_an_unreachable_store_is_503_with_a_time_to_come_back() -> None:
+    async with site() as here:
+        here.parts.store.broken = True
+        response = await here.get(LINEUPS, here.bearer())
+        assert response.status_code == 503
+        answer = await body(response)
+        assert (answer["code"], answer["retryable"]) == ("STORE_UNAVAILABLE", True)
+        assert int(response.headers["Retry-After"]) > 0
+
+
+# Operators
+
+
+async def test_an_operator_sees_the_open_rooms() -> None:
+    async with site() as here:
+        await here.rows()
+        response = await here.get("/admin/rooms", here.bearer(role=Role.ADMIN_MINISTER))
+        assert response.status_code == 200
+        (room,) = (await body(response))["rooms"]
+        assert room["slug"] == SLUG
+        assert room["rows"] == 6
+        assert room["subscriberCount"] == 0
+
+
+async def test_an_operator_sees_one_room_in_full() -> None:
+    async with site() as here:
+        await here.assign(2, 3)
+        response = await here.get(f"/admin/rooms/{SLUG}", here.bearer(role=Role.ADMIN_MINISTER))
+        answer = await body(response)
+        assert (answer["revision"], answer["accepted"]) == (1, 1)
+        assert answer["subscribers"] == []
+        assert answer["commit"]["count"] == 1
+
+
+async def test_a_room_that_is_not_open_is_404() -> None:
+    async with site() as here:
+        response = await here.get(f"/admin/rooms/{SLUG}", here.bearer(role=Role.ADMIN_MINISTER))
+        assert response.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/admin/rooms", f"/admin/rooms/{SLUG}"])
+async def test_who_is_no_operator_does_not_see_rooms(path: str) -> None:
+    async with site() as here:
+        assert (await here.get(path)).status_code == 401
+        assert (await here.get(path, here.bearer(role=Role.LINEUP_STAFF))).status_code == 403
+
+
+# Errors and origins
+
+
+async def test_an_unknown_address_is_404_in_json() -> None:
+    async with site() as here:
+        response = await here.get("/nothing")
+        assert response.status_code == 404
+        assert (await body(response))["code"] == "NOT_FOUND"
+
+
+async def test_a_wrong_method_is_405_in_json_and_names_the_right_ones() -> None:
+    async with site() as here:
+        response = await here.client.delete(LINEUPS)
+        assert response.status_code == 405
+        assert "GET" in response.headers["Allow"]
+        assert response.content_type == "application/json"
+
+
+async def test_an_exception_is_500_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site() as here:
+
+        def broken() -> None:
+            raise RuntimeError("secret detail")
+
+        monkeypatch.setattr(here.parts.rooms, "statistics", broken)
+        response = await here.get("/admin/rooms", here.bearer(role=Role.ADMIN_MINISTER))
+        assert response.status_code == 500
+        text = (await response.get_data()).decode()
+        assert json.loads(text)["code"] == "INTERNAL"
+        assert "secret detail" not in text
+
+
+async def test_an_allowed_origin_may_read_answers_and_errors() -> None:
+    async with site() as here:
+        for path in ("/healthz", LINEUPS, "/nothing"):
+            response = await here.get(path, {"Origin": "https://page.example"})
+            assert response.headers["Access-Control-Allow-Origin"] == "https://page.example"
+            assert response.headers["Access-Control-Allow-Credentials"] == "true"
+            assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://page.example"])
+async def test_another_origin_may_not_read_answers(origin: str) -> None:
+    async with site() as here:
+        response = await here.get("/healthz", {"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert "Origin" in response.headers["Vary"]
+
+
+async def test_a_preflight_is_answered_before_authentication() -> None:
+    async with site() as here:
+        headers = {"Origin": "https://page.example", "Access-Control-Request-Method": "PUT"}
+        response = await here.client.options(LINEUPS, headers=headers)
+        assert response.status_code == 204
+        assert "PUT" in response.headers["Access-Control-Allow-Methods"]
+        assert "If-Match" in response.headers["Access-Control-Allow-Headers"]
+
+
+async def test_the_index_page_says_what_is_here() -> None:
+    async with site() as here:
+        response = await here.get("/")
+        assert response.content_type == "text/html; charset=utf-8"
+        assert "/gbs-lineup" in (await response.get_data()).decode()
