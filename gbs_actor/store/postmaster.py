@@ -1,0 +1,138 @@
+"""PostgreSQL processes of one data directory, found by what ``/proc`` says of them.
+
+A process id alone proves nothing: after a crash it may name somebody else by now. So a
+process counts only if it is called ``postgres`` and stands in the data directory, and
+it is watched and signalled through a pidfd, which never comes to mean another one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import trio
+
+PID_FILE = "postmaster.pid"
+
+_STOPPING: tuple[tuple[signal.Signals, float], ...] = (
+    (signal.SIGINT, 15.0),
+    (signal.SIGQUIT, 5.0),
+    (signal.SIGKILL, 10.0),
+)
+"""Signals for a server that is to stop, each with the seconds it gets."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running process of a PostgreSQL server."""
+
+    pid: int
+    pidfd: int
+    is_postmaster: bool
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; to one that has ended it does nothing."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+
+def read_pid_file(data: Path) -> list[str]:
+    """Return the lines of a server's pid file; none where there is no readable one."""
+    try:
+        # As root we read in a folder of another account: no links, no blocking on a FIFO.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(data / PID_FILE, flags), encoding="ascii", errors="replace") as file:
+            return file.read(4096).splitlines()
+    except OSError:
+        return []
+
+
+def is_ready(data: Path, pid: int) -> bool:
+    """Return whether the postmaster with this pid says that it accepts connections."""
+    lines = read_pid_file(data)
+    return len(lines) > 7 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+@contextmanager
+def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
+    """Find the PostgreSQL processes that stand in a data directory.
+
+    Those of other users are seen by root only, which is no loss: a data directory has
+    one owner.
+    """
+    with ExitStack() as stack:
+        found: list[ServerProcess] = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdecimal() or not _stands_in(data, entry):
+                continue
+            try:
+                pidfd = os.pidfd_open(int(entry))
+            except OSError:
+                continue
+            stack.callback(os.close, pidfd)
+            # Asked again behind the pidfd: now the answer cannot be of an earlier owner.
+            if _stands_in(data, entry):
+                found.append(ServerProcess(int(entry), pidfd, _is_postmaster(entry)))
+        yield found
+
+
+async def wait_ended(processes: list[ServerProcess], patience: float) -> bool:
+    """Wait until all of them have ended, zombies included.
+
+
+    :param patience: seconds.
+    :return: whether they have. Cancellable at any time, without effect.
+    """
+    with trio.move_on_after(patience):
+        for process in processes:
+            await trio.lowlevel.wait_readable(process.pidfd)
+        return True
+    return False
+
+
+async def stop_leftovers(data: Path) -> int:
+    """Stop a server that an earlier run left behind, with all of its backends.
+
+    :return: how many processes were found. Returns when they are gone; they, and their
+        shared memory, would keep a new server from starting. Cancellation leaves them
+        with the signals sent so far.
+    """
+    count = 0
+    for number, patience in _STOPPING:
+        with processes_of(data) as found:
+            if not found:
+                break
+            count = max(count, len(found))
+            if count == len(found):
+                _log.info("a database server was left behind; stopping it", processes=count)
+            for process in found:
+                # Backends end with their postmaster; orphans notice within seconds.
+                if process.is_postmaster or number is signal.SIGKILL:
+                    process.send(number)
+            await wait_ended(found, patience)
+    return count
+
+
+def _stands_in(data: Path, pid: str) -> bool:
+    """Return whether a process is called postgres and has ``data`` as its folder."""
+    try:
+        name = Path("/proc", pid, "comm").read_text().strip()
+        return name == "postgres" and os.path.samefile(f"/proc/{pid}/cwd", data)
+    except OSError:
+        return False
+
+
+def _is_postmaster(pid: str) -> bool:
+    """Tell a postmaster, started with arguments, from a backend, which renames itself."""
+    try:
+        arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return arguments[0].endswith(b"postgres") and b"-D" in arguments
