@@ -19,7 +19,7 @@ from gbs_actor.client.backoff import Backoff
 from gbs_actor.client.connection import Connection, Effort
 from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
 from gbs_actor.client.errors import CommandFailed, Conflict, Disconnected
-from gbs_actor.client.link import Answer, Link
+from gbs_actor.client.link import NULL, Answer, Link
 from gbs_actor.client.replica import Replica
 from gbs_actor.client.updates import (
     EditingMarked,
@@ -375,7 +375,7 @@ class Client:
     def _take_row(self, answer: Answer) -> None:
         if answer.status == "OK":
             self._merge(_row.decode(answer.data), answer.revision or 0)
-        elif answer.code == "CONFLICT" and answer.data != b"null":
+        elif answer.code == "CONFLICT" and answer.data != NULL:
             self._merge(_row.decode(answer.data))
 
     def _merge(self, row: Row, revision: int = 0) -> None:
@@ -429,9 +429,9 @@ def _ignore(answer: Answer) -> None:
 
 def _failure_of(answer: Answer, command_id: UUID | None) -> CommandFailed:
     row = conflict = None
-    if answer.code == "CONFLICT" and answer.data != b"null":
+    if answer.code == "CONFLICT" and answer.data != NULL:
         row = _row.decode(answer.data)
-    if answer.conflict is not None:
+    if answer.conflict != NULL:
         wire = _conflict.decode(answer.conflict)
         conflict = Conflict(
             wire.field, wire.theirs, wire.changed_by, wire.changed_at, wire.revision

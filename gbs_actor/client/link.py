@@ -83,18 +83,21 @@ class _Opening(trio.abc.Stream):
         await self._stream.aclose()
 
 
+NULL = msgspec.Raw(b"null")
+
+
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
     """The argument of an acknowledgement, with its data still in JSON."""
 
     status: str
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = NULL
     revision: int | None = None
     epoch: str | None = None
     full: bool = True
     code: str = ""
     message: str = ""
     retryable: bool = False
-    conflict: msgspec.Raw | None = None
+    conflict: msgspec.Raw = NULL
 
 
 @dataclass(slots=True, eq=False)
@@ -180,9 +183,11 @@ class Link:
                     nursery.start_soon(opened, self)
                     await self._read(websocket)
                 finally:
-                    nursery.cancel_scope.cancel()
+                    # First the stream: under a cancelled scope its closing would raise
+                    # Cancelled in place of what ended the link.
                     if self._stream is not None:
                         await trio.aclose_forcefully(self._stream)
+                    nursery.cancel_scope.cancel()
         except* _ENDS as group:
             end = _end_of(group)
         finally:
@@ -277,7 +282,7 @@ class Link:
                 case packets.Event() as event:
                     try:
                         self._on_event(event)
-                    except msgspec.MsgspecError as error:
+                    except (msgspec.MsgspecError, RecursionError) as error:
                         raise LinkLost(f"not a {event.name}: {error}") from error
                 case packets.Ack() as ack:
                     self._take(ack)
@@ -295,7 +300,7 @@ class Link:
         try:
             answer = _answer_decoder.decode(ack.arguments[0])
             request.on_answer(answer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise LinkLost(f"not an acknowledgement: {error}") from error
         else:
             request.answer = answer

@@ -107,7 +107,7 @@ def parse(frame: str, namespace: str) -> Packet:
                 return _parse_message(data, namespace)
             case "6":
                 return Noop()
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BadPacket(f"{error}, in {frame[:80]!r}") from error
     raise BadPacket(f"unexpected packet {frame[:80]!r}")
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gbs_actor.client.replica import Replica
+from gbs_actor.lineup.records import Row
+from tests.client.peer import row
+
+
+def _row(row_id: int, revision: int = 0, **fields: object) -> Row:
+    return msgspec.convert(row(row_id, revision, **fields), Row)
+
+
+def test_rows_stand_in_list_order() -> None:
+    replica = Replica()
+    unassigned = _row(1)
+    leader = _row(2, gbsNumber=1, isLeader=True, gradeNumber=1)
+    senior = _row(3, gbsNumber=1, gradeNumber=4)
+    first_by_name = _row(4, gbsNumber=1, gradeNumber=3, name="가")
+    second_by_name = _row(5, gbsNumber=1, gradeNumber=3, name="나")
+    second_group = _row(6, gbsNumber=2)
+    ordered = [leader, senior, first_by_name, second_by_name, second_group, unassigned]
+    replica.replace(list(reversed(ordered)), 0, "e")
+    assert list(replica.rows) == ordered
+
+
+def test_a_merged_row_replaces_the_one_with_its_id() -> None:
+    replica = Replica()
+    replica.replace([_row(1), _row(2)], 0, "e")
+    replica.merge([_row(1, 4, gbsNumber=9)])
+    assert [(it.id, it.gbs_number) for it in replica.rows] == [(1, 9), (2, None)]
+
+
+def test_a_full_list_removes_rows_that_it_lacks() -> None:
+    replica = Replica()
+    replica.replace([_row(1), _row(2)], 5, "e")
+    replica.replace([_row(2)], 3, "f")
+    assert [it.id for it in replica.rows] == [2]
+    assert (replica.revision, replica.epoch) == (3, "f")
+
+
+@given(st.lists(st.integers(0, 50)))
+def test_the_revision_is_the_highest_that_came(revisions: list[int]) -> None:
+    replica = Replica()
+    for revision in revisions:
+        replica.merge([_row(revision % 5, revision)])
+    assert replica.revision == max(revisions, default=0)
+
+
+def test_a_row_that_goes_back_is_taken_and_counted() -> None:
+    replica = Replica()
+    replica.merge([_row(1, 7)])
+    replica.merge([_row(1, 6, gbsNumber=3)])
+    assert replica.backward_merges == 1
+    assert replica.rows[0].gbs_number == 3
