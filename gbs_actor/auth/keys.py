@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from jwt import PyJWK, PyJWKError
+from jwt import PyJWK, PyJWTError
 
 from gbs_actor.settings import Algorithm, AuthSettings, SettingsError
 
@@ -105,7 +105,7 @@ def _from_jwk(entry: Any) -> Key | None:
     try:
         kid = entry.get("kid")
         key = _public_key(PyJWK(entry).key, kid if isinstance(kid, str) else None)
-    except (PyJWKError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+    except (PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
         return None
     return key if entry.get("alg", key.algorithm) == key.algorithm else None
 

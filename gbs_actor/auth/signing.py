@@ -13,6 +13,7 @@ import jwt
 from pydantic import SecretStr
 
 from gbs_actor.settings import MINIMUM_SECRET, Role, Settings, SettingsError
+from gbs_actor.store.data_folder import DataFolder
 
 SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)
 
@@ -59,11 +60,13 @@ def demo_secret(data_dir: Path) -> str:
     So tokens survive a restart. Two first calls at the same time agree on one.
 
     :raises SettingsError: the folder cannot be written, or the file is not ours alone.
+    :raises UnsuitableFolder: the folder is somebody else's, or open to others.
     """
     path = data_dir / SECRET_FILE
     try:
         if not path.exists():
-            data_dir.mkdir(parents=True, exist_ok=True)
+            # The embedded database lives there, too, and has its say on permissions.
+            DataFolder(data_dir.absolute()).create()
             _create(path, secrets.token_urlsafe(48))
         secret = path.read_text(encoding="ascii").strip()
         mode = path.stat().st_mode

@@ -1,5 +1,6 @@
 """Settings of the server: what there is, where it comes from, what is wrong with it."""
 
+from gbs_actor.settings.example import example
 from gbs_actor.settings.groups import (
     MINIMUM_SECRET,
     Algorithm,
@@ -31,6 +32,7 @@ __all__ = [
     "SocketSettings",
     "StoreSettings",
     "default_data_dir",
+    "example",
     "group_fields",
     "shown",
     "unknown_variables",

@@ -1,0 +1,59 @@
+"""The settings file as documentation: every setting, its meaning, its default."""
+
+from __future__ import annotations
+
+import textwrap
+
+from pydantic import BaseModel
+
+from gbs_actor.settings.loading import Settings, shown
+from gbs_actor.settings.origins import group_fields
+
+WIDTH = 88
+
+_HEAD = """\
+# Settings of gbs-actor. Every line that is commented out shows the default.
+#
+# Precedence: command line, environment, this file, default. The environment variable of
+# a setting is GBS_ and its name in capitals: GBS_PORT for port. Lists are separated by
+# commas there. `gbs-actor settings` shows what holds, and where it comes from.
+"""
+
+_UNSET = {
+    "database_url": '"postgresql://gbs:password@localhost/gbs"',
+    "data_dir": '"/var/lib/gbs-actor"',
+    "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
+    "jwt_public_key_file": '"/etc/gbs-actor/public-key.pem"',
+    "jwks_file": '"/etc/gbs-actor/jwks.json"',
+    "jwt_issuer": '"https://login.example.org"',
+    "jwt_audience": '"gbs-lineup"',
+}
+"""Examples for what has no default, or one that depends on the user."""
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _value(name: str, default: object) -> str:
+    text = f"{name} = {_UNSET.get(name) or shown(default)}"
+    if len(text) <= WIDTH - 1 or not isinstance(default, tuple):
+        return f"#{text}"
+    items = "\n".join(f"#    {shown(item)}," for item in default)
+    return f"#{name} = [\n{items}\n#]"
+
+
+def example() -> str:
+    """Return a TOML file in which every setting stands, documented and commented out."""
+    lines = [_HEAD]
+    former = ""
+    for group, name, info in group_fields(Settings):
+        if group != former:
+            model = Settings.model_fields[group].annotation
+            assert isinstance(model, type)
+            assert issubclass(model, BaseModel)
+            lines += [f"\n[{group}]", *_comment((model.__doc__ or "").partition("\n")[0]), ""]
+            former = group
+        note = " Not set by default." if info.default is None else ""
+        lines += [*_comment((info.description or "") + note), _value(name, info.default), ""]
+    return "\n".join(lines).rstrip().replace("\n\n\n", "\n\n") + "\n"

@@ -1,0 +1,179 @@
+"""Roles say who may do what, and grants override them in single retreats."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gbs_actor.auth import Authorizer, Policy, Role, TokenSource, User
+from gbs_actor.auth import authorizer as module
+from gbs_actor.settings import AuthSettings
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.protocol import StoreUnavailable
+
+POLICY = Policy.from_settings(AuthSettings())
+
+
+class Grants(MemoryStore):
+    """A store with grants that can be changed, and that can be out of reach."""
+
+    def __init__(self, **grants: str) -> None:
+        super().__init__()
+        self.grants: dict[str, str] = grants
+        self.reachable = True
+        self.asked: list[tuple[str, int]] = []
+
+    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append((slug, user_id))
+        if not self.reachable:
+            raise StoreUnavailable("out of reach")
+        return self.grants.get(slug)
+
+
+def user(role: Role = Role.LEADER_STAFF, retreats: Collection[str] | None = None) -> User:
+    return User(
+        user_id=7,
+        admin_user_id=7,
+        name="김하늘",
+        email="",
+        role=role,
+        retreats=None if retreats is None else frozenset(retreats),
+        expires_at=None,
+        source=TokenSource.PAYLOAD,
+    )
+
+
+def test_by_default_line_up_staff_and_ministers_edit() -> None:
+    editors = {role for role in Role if POLICY.may_edit(role)}
+    assert editors == {Role.LINEUP_STAFF, Role.ADMIN_MINISTER}
+
+
+def test_by_default_every_listed_role_reads() -> None:
+    assert all(POLICY.may_read(role) for role in Role)
+
+
+def test_by_default_only_ministers_of_the_administration_operate() -> None:
+    assert [role for role in Role if POLICY.is_operator(role)] == [Role.ADMIN_MINISTER]
+
+
+def test_who_may_edit_may_read() -> None:
+    settings = AuthSettings(reader_roles=(), editor_roles=(Role.LINEUP_STAFF,))
+    assert Policy.from_settings(settings).may_read(Role.LINEUP_STAFF)
+
+
+@pytest.mark.parametrize("role", ["", "BOSS", "lineup_staff"])
+def test_an_unknown_role_may_do_nothing(role: str) -> None:
+    for may in (POLICY.may_read, POLICY.may_edit, POLICY.is_operator):
+        assert not may(role)
+
+
+async def test_without_a_grant_the_tokens_role_counts() -> None:
+    assert await Authorizer(Grants(), POLICY).role_for(user(), "winter") == "LEADER_STAFF"
+
+
+async def test_a_grant_overrides_the_tokens_role_in_its_retreat_only() -> None:
+    authorizer = Authorizer(Grants(winter="LINEUP_STAFF"), POLICY)
+    assert await authorizer.role_for(user(), "winter") == "LINEUP_STAFF"
+    assert await authorizer.role_for(user(), "summer") == "LEADER_STAFF"
+
+
+async def test_a_grant_can_take_rights_away() -> None:
+    authorizer = Authorizer(Grants(winter="NOBODY"), POLICY)
+    role = await authorizer.role_for(user(Role.ADMIN_MINISTER), "winter")
+    assert not POLICY.may_read(role)
+
+
+async def test_an_answer_is_remembered_for_its_time_and_no_longer(
+    autojump_clock: MockClock,
+) -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY, ttl=30)
+    await authorizer.role_for(user(), "winter")
+    store.grants.clear()
+    await trio.sleep(29.9)
+    assert await authorizer.role_for(user(), "winter") == "LINEUP_STAFF"
+    assert len(store.asked) == 1
+    await trio.sleep(0.2)
+    assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
+
+
+async def test_that_there_is_no_grant_is_remembered_too() -> None:
+    store = Grants()
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "winter")
+    await authorizer.role_for(user(), "winter")
+    assert store.asked == [("winter", 7)]
+
+
+async def test_while_the_store_is_out_of_reach_the_last_answer_counts_however_old(
+    autojump_clock: MockClock,
+) -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "winter")
+    store.reachable = False
+    await trio.sleep(3600)
+    assert await authorizer.role_for(user(), "winter") == "LINEUP_STAFF"
+    assert authorizer.statistics().stale_answers == 1
+
+
+async def test_once_the_store_is_back_it_is_asked_again(autojump_clock: MockClock) -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "winter")
+    store.reachable = False
+    await trio.sleep(60)
+    await authorizer.role_for(user(), "winter")
+    store.reachable, store.grants = True, {}
+    assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
+
+
+async def test_nothing_is_assumed_of_a_retreat_that_was_never_asked_for() -> None:
+    store = Grants()
+    store.reachable = False
+    with pytest.raises(StoreUnavailable):
+        await Authorizer(store, POLICY).role_for(user(Role.ADMIN_MINISTER), "winter")
+
+
+async def test_memory_is_bounded_and_the_oldest_answer_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_GRANTS", 2)
+    store = Grants()
+    authorizer = Authorizer(store, POLICY)
+    for slug in ("a", "b", "c"):
+        await authorizer.role_for(user(), slug)
+    assert authorizer.statistics().remembered == 2
+    store.asked.clear()
+    await authorizer.role_for(user(), "c")
+    await authorizer.role_for(user(), "b")
+    assert store.asked == []
+    await authorizer.role_for(user(), "a")
+    assert store.asked == [("a", 7)]
+
+
+async def test_after_forgetting_everybody_is_asked_for_anew() -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "winter")
+    store.grants = {"winter": "ADMIN_MINISTER"}
+    authorizer.forget()
+    assert await authorizer.role_for(user(), "winter") == "ADMIN_MINISTER"
+
+
+async def test_a_question_that_is_cancelled_leaves_nothing_behind() -> None:
+    class Slow(Grants):
+        async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    authorizer = Authorizer(Slow(), POLICY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(authorizer.role_for, user(), "winter")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert authorizer.statistics().remembered == 0
