@@ -20,7 +20,7 @@ def iso_utc(at: datetime) -> str:
         if at.utcoffset() is None:
             raise ValueError("a naive time names no moment")
         at = at.astimezone(UTC)
-    return at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def build_row(
