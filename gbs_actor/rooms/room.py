@@ -181,7 +181,6 @@ class Room:
         handle = self._handle
         batch = handle.batch
         if batch is not None and batch.phase is Phase.COMMITTING:
-            self._observe(Moment.SETTLING)
             settled = await self._settle(batch)
             if settled.committed:
                 batch.phase = Phase.COMMITTED
@@ -663,6 +662,7 @@ class Room:
         fence: Change | None = None
         passed = False
         while True:
+            self._observe(Moment.SETTLING)
             try:
                 if not passed:
                     attempt = _fence(batch.expected_revision + 1, self._clock())
