@@ -1,0 +1,67 @@
+"""A Trio-native Engine.IO v4 / Socket.IO v5 server.
+
+It stands alone: nothing here knows what the messages are about. Register handlers on the
+namespaces of a :class:`SocketServer`, and give its :meth:`~SocketServer.serve_websocket`
+to a :class:`FrontDoor`::
+
+    server = SocketServer()
+    chat = server.namespace("/chat")
+
+    @chat.on("message")
+    async def message(socket, text):
+        chat.emit("message", text)
+
+    async with server.serving():
+        door = FrontDoor({server.options.path: server.serve_websocket}, fallback)
+        await door.serve(await trio.open_tcp_listeners(8080))
+"""
+
+from gbs_actor.socketio.errors import (
+    AlreadyAnswered,
+    ConnectRefused,
+    InvalidArguments,
+    ProtocolViolation,
+    SocketClosed,
+    SocketIOError,
+)
+from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.front_door import (
+    Fallback,
+    FrontDoor,
+    FrontDoorStatistics,
+    UpgradeHandler,
+)
+from gbs_actor.socketio.handshake import Handshake
+from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.replay_stream import ReplayStream
+from gbs_actor.socketio.request import Request
+from gbs_actor.socketio.server import ServerStatistics, SocketServer
+from gbs_actor.socketio.socket import Socket
+
+__all__ = [
+    "AlreadyAnswered",
+    "ConnectRefused",
+    "Event",
+    "Fallback",
+    "FrontDoor",
+    "FrontDoorStatistics",
+    "Handshake",
+    "InvalidArguments",
+    "Message",
+    "Namespace",
+    "OutboxLimits",
+    "OutboxStatistics",
+    "ProtocolViolation",
+    "ReplayStream",
+    "Request",
+    "ServerOptions",
+    "ServerStatistics",
+    "Socket",
+    "SocketClosed",
+    "SocketIOError",
+    "SocketServer",
+    "UpgradeHandler",
+]

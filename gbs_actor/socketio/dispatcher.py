@@ -1,0 +1,133 @@
+"""Handlers of one connection, one after the other.
+
+A handler that returns at once costs no task: it runs where the packet was read. One that
+has to be awaited runs in the connection's dispatcher task, and what comes after it waits
+in a queue, while the connection itself is read on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import trio
+
+logger = logging.getLogger(__name__)
+_LINGER = 5.0  # seconds an idle dispatcher task is kept for the next handler
+
+Job = Callable[[], Awaitable[None] | None]
+"""Runs a handler; returns what is left to await, if anything."""
+
+
+class Dispatcher:
+    """Runs jobs in order.
+
+    :param nursery: where the task runs, when one is needed.
+    :param on_progress: called after each job that the task has run.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_busy",
+        "_ended",
+        "_idle",
+        "_jobs",
+        "_nursery",
+        "_on_progress",
+        "_scope",
+        "_stopped",
+    )
+
+    def __init__(self, nursery: trio.Nursery, on_progress: Callable[[], None]) -> None:
+        self._nursery = nursery
+        self._on_progress = on_progress
+        self._jobs: deque[Job] = deque()
+        self._busy = False
+        self._awaited: Awaitable[None] | None = None
+        self._scope: trio.CancelScope | None = None
+        self._idle: trio.Event | None = None
+        self._ended: trio.Event | None = None
+        self._stopped = False
+
+    def __len__(self) -> int:
+        """Return how many jobs wait, the running one not included."""
+        return len(self._jobs)
+
+    def submit(self, job: Job) -> None:
+        """Run a job now if it can be, else behind those that wait. After the end, do nothing."""
+        if self._stopped:
+            return
+        if self._busy:
+            self._jobs.append(job)
+            return
+        self._busy = True
+        while True:
+            awaitable = _start(job)
+            if awaitable is not None:
+                self._hand_over(awaitable)
+                return
+            if not self._jobs:
+                self._busy = False
+                return
+            job = self._jobs.popleft()
+
+    def _hand_over(self, awaitable: Awaitable[None]) -> None:
+        self._awaited = awaitable
+        if self._idle is not None:
+            self._idle.set()
+            return
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+        self._nursery.start_soon(self._run, self._scope, self._ended)
+
+    async def _run(self, scope: trio.CancelScope, ended: trio.Event) -> None:
+        try:
+            with scope:
+                while self._awaited is not None:
+                    await self._drain()
+                    self._busy = False
+                    self._idle = trio.Event()
+                    with trio.move_on_after(_LINGER):
+                        await self._idle.wait()
+                    self._idle = None
+        finally:
+            self._idle = self._scope = None
+            ended.set()
+
+    async def _drain(self) -> None:
+        awaitable, self._awaited = self._awaited, None
+        while True:
+            if awaitable is not None:
+                await _finish(awaitable)
+            self._on_progress()
+            if not self._jobs:
+                return
+            awaitable = _start(self._jobs.popleft())
+
+    async def stop(self, patience: float) -> None:
+        """Cancel the running handler, drop what waits, and wait until it has unwound.
+
+        :param patience: seconds to wait at most, for a handler that shields itself.
+        """
+        self._stopped = True
+        self._jobs.clear()
+        if self._scope is not None and self._ended is not None:
+            self._scope.cancel()
+            with trio.move_on_after(patience, shield=True):
+                await self._ended.wait()
+
+
+def _start(job: Job) -> Awaitable[None] | None:
+    try:
+        return job()
+    except Exception:
+        logger.exception("a handler failed")
+        return None
+
+
+async def _finish(awaitable: Awaitable[None]) -> None:
+    try:
+        await awaitable
+    except Exception:
+        logger.exception("a handler failed")

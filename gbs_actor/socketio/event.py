@@ -1,0 +1,113 @@
+"""An event as a handler sees it: named, not yet decoded, to be answered at most once."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
+from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.packet import EventData, decode_arguments
+
+
+class Answerer(Protocol):
+    """Where an event's acknowledgement goes."""
+
+    def send_ack(self, message: Message) -> None:
+        """Send an acknowledgement; after the end, do nothing."""
+        ...
+
+    def release_event(self) -> None:
+        """Note that an event needs no answer any more."""
+        ...
+
+
+class Event:
+    """One event of a client.
+
+    Attributes:
+        name: the event's name.
+        raw: the JSON of each argument as it came, not decoded and not checked. Where
+            :attr:`args_error` is set, all arguments in one piece.
+        attachments: binary values, numbered by the placeholders in ``raw``.
+        args_error: why the arguments cannot even be told apart (nested too deeply, text
+            that is no Unicode), else ``None``.
+        wants_ack: whether the client waits for an answer.
+    """
+
+    __slots__ = (
+        "_ack_id",
+        "_answerer",
+        "_namespace",
+        "args_error",
+        "attachments",
+        "name",
+        "raw",
+        "wants_ack",
+    )
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        namespace: str,
+        ack_id: int | None,
+        data: EventData,
+        attachments: tuple[bytes, ...] = (),
+    ) -> None:
+        self.name = data.name
+        self.raw = data.raw
+        self.args_error = data.args_error
+        self.attachments = attachments
+        self.wants_ack = ack_id is not None
+        self._namespace = namespace
+        self._ack_id = ack_id
+        self._answerer: Answerer | None = answerer
+
+    def arguments(self) -> list[Any]:
+        """Decode the arguments.
+
+        :raises InvalidArguments: they are no JSON that can be decoded.
+        """
+        if self.args_error is not None:
+            raise InvalidArguments(self.args_error)
+        return decode_arguments(self.raw, self.attachments)
+
+    def reply(self, *values: Any) -> None:
+        """Acknowledge the event; callable from any task, now or later.
+
+        Does nothing where the client does not wait for an answer, or is gone.
+
+        :param values: JSON values, or binary ones.
+        :raises AlreadyAnswered: at the second call.
+        :raises TypeError: a value has no JSON form; the event is not answered then.
+        """
+        message = None
+        if self._ack_id is not None and self._answerer is not None:
+            message = Message.ack(self._namespace, self._ack_id, values)
+        self._answer(message)
+
+    def reply_raw(self, json: bytes) -> None:
+        """Acknowledge the event with one value whose JSON is there already.
+
+        :raises AlreadyAnswered: at the second call.
+        """
+        message = None
+        if self._ack_id is not None:
+            message = Message.raw_ack(self._namespace, self._ack_id, json)
+        self._answer(message)
+
+    def _answer(self, message: Message | None) -> None:
+        answerer = self._answerer
+        if answerer is None:
+            raise AlreadyAnswered(f"event {self.name!r} was answered before")
+        self._answerer = None
+        if message is not None:
+            answerer.send_ack(message)
+            answerer.release_event()
+
+    def __del__(self) -> None:
+        # Nobody can answer any more, so the event must not count against its client.
+        if self.wants_ack and self._answerer is not None:
+            self._answerer.release_event()
+
+    def __repr__(self) -> str:
+        return f"<Event {self.name!r}>"

@@ -1,0 +1,234 @@
+"""The listener: reads each connection's first request head, and decides who serves it.
+
+A WebSocket upgrade on a realtime path goes to its handler, which owns the stream from
+then on. Everything else, malformed or not, goes to an HTTP server with the head replayed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.replay_stream import ReplayStream
+from gbs_actor.socketio.request import Request, head_length, parse_request
+
+logger = logging.getLogger(__name__)
+
+_RECEIVE = 16_384
+_ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
+_SETTLED = 0.25  # seconds of silence after which an answer counts as complete
+
+UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
+"""Serves one WebSocket: its stream, its request, and what was read behind that."""
+
+Fallback = Callable[[ReplayStream], Awaitable[None]]
+"""Serves one HTTP connection."""
+
+Listener = trio.abc.Listener[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoorStatistics:
+    """What a front door can tell of itself; counters since it was made."""
+
+    connections: int
+    """Open now, WebSockets included."""
+    http_connections: int
+    """Open now, at the fallback."""
+    accepted: int
+    turned_away: int
+    """Closed for want of room."""
+    accept_failures: int
+    bad_heads: int
+    """Too large, too slow, or cut off."""
+    failures: int
+    """Connections whose handler raised."""
+
+
+class FrontDoor:
+    """Accepts connections and hands them on.
+
+    :param upgrades: handlers by path; the longest path that the request's begins with.
+    :param fallback: gets every other connection.
+    :param head_limit: bytes a request head may have.
+    :param head_timeout: seconds in which it has to arrive.
+    :param max_connections: open at one time; further ones get a 503.
+    :param http_idle_timeout: seconds without a byte either way that an HTTP connection lives.
+    :param write_timeout: seconds that one write of an HTTP answer may take.
+    """
+
+    def __init__(
+        self,
+        upgrades: Mapping[str, UpgradeHandler],
+        fallback: Fallback,
+        *,
+        head_limit: int = 16_384,
+        head_timeout: float = 10.0,
+        max_connections: int = 20_000,
+        http_idle_timeout: float = 60.0,
+        write_timeout: float = 30.0,
+    ) -> None:
+        self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
+        self._fallback = fallback
+        self._head_limit = head_limit
+        self._head_timeout = head_timeout
+        self._max_connections = max_connections
+        self._http_idle_timeout = http_idle_timeout
+        self._write_timeout = write_timeout
+        self._accepting: trio.CancelScope | None = None
+        self._http: set[ReplayStream] = set()
+        self._connections = 0
+        self._accepted = 0
+        self._turned_away = 0
+        self._accept_failures = 0
+        self._bad_heads = 0
+        self._failures = 0
+
+    async def serve(
+        self,
+        listeners: Sequence[Listener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until :meth:`stop_accepting`, and then until the last connection has ended.
+
+        Cancelled, close the listeners and cut all connections off.
+
+        :param listeners: closed at the end of accepting.
+        """
+        async with trio.open_nursery() as connections:
+            self._accepting = trio.CancelScope()
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, connections)
+                    task_status.started()
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; connections that are open go on."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+
+    async def drain(self, patience: float) -> None:
+        """Wait until no HTTP request is under way, then close every HTTP connection.
+
+        Call :meth:`stop_accepting` first. Cancelled, close them at once.
+
+        :param patience: seconds to wait at most.
+        """
+        try:
+            with trio.move_on_after(patience):
+                while True:
+                    if not any(self._under_way(stream) for stream in self._http):
+                        break
+                    await trio.sleep(_SETTLED / 5)
+        finally:
+            for stream in list(self._http):
+                stream.close_now()
+
+    def _under_way(self, stream: ReplayStream) -> bool:
+        return stream.busy or trio.current_time() < stream.last_byte + _SETTLED
+
+    def statistics(self) -> FrontDoorStatistics:
+        """Return counters; never blocks."""
+        return FrontDoorStatistics(
+            connections=self._connections,
+            http_connections=len(self._http),
+            accepted=self._accepted,
+            turned_away=self._turned_away,
+            accept_failures=self._accept_failures,
+            bad_heads=self._bad_heads,
+            failures=self._failures,
+        )
+
+    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except trio.ClosedResourceError:
+                    return
+                except OSError as error:
+                    self._accept_failures += 1
+                    logger.warning("accepting a connection failed: %s", error)
+                    await trio.sleep(_ACCEPT_PAUSE)
+                    continue
+                self._accepted += 1
+                connections.start_soon(self._contain, stream)
+
+    async def _contain(self, stream: trio.abc.HalfCloseableStream) -> None:
+        """Serve one connection so that nothing it causes reaches the others."""
+        self._connections += 1
+        try:
+            await self._serve(stream)
+        except* Exception:
+            self._failures += 1
+            logger.exception("a connection failed")
+        finally:
+            self._connections -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
+        if self._connections > self._max_connections:
+            self._turned_away += 1
+            await send_answer(stream, 503, b"Too many connections\n", "text/plain")
+            return
+        data = await self._read_head(stream)
+        if data is None:
+            self._bad_heads += 1
+            return
+        length = head_length(data)
+        request = None if length is None else parse_request(data[:length])
+        handler = None if request is None else self._handler(request)
+        if request is not None and handler is not None:
+            await handler(stream, request, data[len(request.head) :])
+        else:
+            await self._fall_back(stream, data)
+
+    async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
+        """Read a request head and what comes with it; ``None`` where there will be none."""
+        data = bytearray()
+        try:
+            with trio.move_on_after(self._head_timeout):
+                while True:
+                    received = await stream.receive_some(_RECEIVE)
+                    if not received:
+                        return None
+                    data += received
+                    length = head_length(data)
+                    if (length or len(data)) > self._head_limit:
+                        await send_answer(stream, 431, b"Request head too large\n", "text/plain")
+                        return None
+                    if length is not None:
+                        return bytes(data)
+            if data:
+                await send_answer(stream, 408, b"Request head too slow\n", "text/plain")
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # gone before it has asked for anything
+        return None
+
+    def _handler(self, request: Request) -> UpgradeHandler | None:
+        if not request.is_websocket_upgrade:
+            return None
+        path = request.path
+        return next(
+            (handler for prefix, handler in self._upgrades if path.startswith(prefix)), None
+        )
+
+    async def _fall_back(self, stream: trio.abc.HalfCloseableStream, data: bytes) -> None:
+        replay = ReplayStream(
+            stream,
+            data,
+            idle_timeout=self._http_idle_timeout,
+            write_timeout=self._write_timeout,
+        )
+        self._http.add(replay)
+        try:
+            await self._fallback(replay)
+        finally:
+            self._http.discard(replay)

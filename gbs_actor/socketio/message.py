@@ -1,0 +1,157 @@
+"""What goes out: encoded once, shared by every connection that gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import msgspec
+
+from gbs_actor.socketio import frame as ws
+from gbs_actor.socketio.packet import PacketType, encode_head, encode_values
+
+_CONTROL = object()
+
+
+class Message:
+    """One Socket.IO packet, or several that go out together.
+
+    Immutable, and safe to hand to any number of sockets. The wire encoding of a
+    transport is computed when it is first needed, and then kept.
+
+    Attributes:
+        key: slot in an outbox. A newer message with an equal key removes an older one
+            that still waits; ``None`` for messages of which none may be missing.
+    """
+
+    __slots__ = ("_attachments", "_parts", "_text", "_websocket", "key")
+
+    def __init__(
+        self, text: bytes, *, key: Hashable | None = None, attachments: tuple[bytes, ...] = ()
+    ) -> None:
+        self.key = key
+        self._parts: tuple[Message, ...] = ()
+        self._text = text
+        self._attachments = attachments
+        self._websocket: bytes | None = None
+
+    @classmethod
+    def event(cls, namespace: str, name: str, *args: Any, key: Hashable | None = None) -> Message:
+        """Encode one EVENT packet.
+
+        :param args: JSON values, or anything msgspec can encode as such; binary values
+            become attachments.
+        :param key: see the class; it counts within the namespace.
+        :raises TypeError: an argument has no JSON form.
+        """
+        json, attachments = encode_values((name, *args))
+        return cls._packet(PacketType.EVENT, namespace, None, json, attachments, key=key)
+
+    @classmethod
+    def raw_event(
+        cls, namespace: str, name: str, json: bytes, key: Hashable | None = None
+    ) -> Message:
+        """Make an EVENT packet of one argument whose JSON is there already.
+
+        :param json: compact UTF-8 JSON; taken as it is, so it has to be right.
+        :param key: see the class; it counts within the namespace.
+        """
+        head = encode_head(PacketType.EVENT, namespace)
+        slot = None if key is None else (namespace, key)
+        return cls(b"%b[%b,%b]" % (head, msgspec.json.encode(name), json), key=slot)
+
+    @classmethod
+    def ack(cls, namespace: str, ack_id: int, values: Iterable[Any]) -> Message:
+        """Encode one ACK packet.
+
+        :raises TypeError: a value has no JSON form.
+        """
+        json, attachments = encode_values(tuple(values))
+        return cls._packet(PacketType.ACK, namespace, ack_id, json, attachments, key=None)
+
+    @classmethod
+    def raw_ack(cls, namespace: str, ack_id: int, json: bytes) -> Message:
+        """Make an ACK packet of one value whose JSON is there already."""
+        return cls(b"%b[%b]" % (encode_head(PacketType.ACK, namespace, ack_id), json))
+
+    @classmethod
+    def control(cls, frame: bytes) -> Message:
+        """Wrap a WebSocket control frame; of several that wait only the last is sent.
+
+        That is what RFC 6455 §5.5.3 allows for pongs, so that a client that sends pings
+        and reads nothing cannot fill an outbox.
+        """
+        message = cls(b"", key=_CONTROL)
+        message._websocket = frame
+        return message
+
+    @classmethod
+    def bundle(cls, messages: Iterable[Message]) -> Message:
+        """Join messages into one buffer, and so into one system call per connection.
+
+        Their order is kept. What cannot go out at once waits message by message, so
+        that the keyed ones among them can still be replaced by newer ones.
+
+        :raises ValueError: there are no messages.
+        """
+        parts = tuple(part for message in messages for part in message.parts)
+        if not parts:
+            raise ValueError("a bundle needs at least one message")
+        if len(parts) == 1:
+            return parts[0]
+        bundle = cls(b"")
+        bundle._parts = parts
+        return bundle
+
+    @classmethod
+    def _packet(
+        cls,
+        kind: PacketType,
+        namespace: str,
+        ack_id: int | None,
+        json: bytes,
+        attachments: list[bytes],
+        *,
+        key: Hashable | None,
+    ) -> Message:
+        slot = None if key is None else (namespace, key)
+        if not attachments:
+            return cls(encode_head(kind, namespace, ack_id) + json, key=slot)
+        binary = PacketType.BINARY_EVENT if kind is PacketType.EVENT else PacketType.BINARY_ACK
+        head = encode_head(binary, namespace, ack_id, len(attachments))
+        return cls(head + json, key=slot, attachments=tuple(attachments))
+
+    @property
+    def parts(self) -> tuple[Message, ...]:
+        """The messages of a bundle, else the message itself."""
+        return self._parts or (self,)  # not kept: a cycle would cost the garbage collector
+
+    @property
+    def text(self) -> bytes:
+        """The Engine.IO packet's text; empty for a bundle."""
+        return self._text
+
+    @property
+    def attachments(self) -> tuple[bytes, ...]:
+        """Binary packets that follow the text."""
+        return self._attachments
+
+    @property
+    def websocket(self) -> bytes:
+        """The unmasked WebSocket frames, a packet each."""
+        encoded = self._websocket
+        if encoded is None:
+            if not self._parts:
+                encoded = ws.frame(self._text)
+                if self._attachments:
+                    frames = (ws.frame(payload, ws.BINARY) for payload in self._attachments)
+                    encoded = b"".join((encoded, *frames))
+            else:
+                encoded = b"".join([part.websocket for part in self._parts])
+            self._websocket = encoded
+        return encoded
+
+    def __repr__(self) -> str:
+        if not self._parts:
+            return f"<Message {self._text[:60]!r} key={self.key!r}>"
+        return f"<Message bundle of {len(self._parts)}>"

@@ -1,0 +1,167 @@
+"""One channel of conversation, and the handlers an application gives it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gbs_actor.socketio.errors import InvalidArguments
+from gbs_actor.socketio.message import Message
+
+if TYPE_CHECKING:
+    from gbs_actor.socketio.event import Event
+    from gbs_actor.socketio.socket import Socket
+
+logger = logging.getLogger(__name__)
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Namespace:
+    """A namespace of a server; made by :meth:`SocketServer.namespace`.
+
+    Handlers may be plain functions, which run where the packet was read and must not
+    take long, or coroutine functions, for which the connection's next event waits. A
+    handler that raises is logged (or handed to :meth:`on_error`); the connection lives.
+    All coroutine handlers are cancelled when their connection ends.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connect_handler: Callable[[Socket, Any], Any] | None = None
+        self.disconnect_handler: Callable[[Socket, str], Any] | None = None
+        self._handlers: dict[str, Callable[..., Any]] = {}
+        self._any: Callable[[Socket, Event], Any] | None = None
+        self._error: Callable[[Socket, Event, Exception], Any] | None = None
+        self._sockets: dict[str, Socket] = {}
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        """The sockets that are connected now."""
+        return tuple(self._sockets.values())
+
+    def on_connect(self, handler: Handler) -> Handler:
+        """Register ``handler(socket, auth)``: lets a client in by returning.
+
+        ``auth`` is the client's CONNECT payload, an object or ``None``. To refuse, raise
+        :exc:`ConnectRefused`; any other exception closes the transport (1011), so that
+        the client tries again. What the handler emits goes out behind the CONNECT.
+        """
+        self.connect_handler = handler
+        return handler
+
+    def on_disconnect(self, handler: Handler) -> Handler:
+        """Register ``handler(socket, reason)``: runs once for each socket that was let in.
+
+        Shielded from cancellation, and ended after ``disconnect_timeout``. Reasons are
+        ``"client namespace disconnect"``, ``"server namespace disconnect"``,
+        ``"transport close"``, ``"transport error"``, ``"ping timeout"``, ``"parse error"``
+        and ``"server shutting down"``.
+        """
+        self.disconnect_handler = handler
+        return handler
+
+    def on(self, name: str) -> Callable[[Handler], Handler]:
+        """Register ``handler(socket, *args)`` for one event.
+
+        What it returns is the acknowledgement, if the client asked for one: ``None`` has
+        no value, a tuple several.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self._handlers[name] = handler
+            return handler
+
+        return register
+
+    def on_any(self, handler: Handler) -> Handler:
+        """Register ``handler(socket, event)`` for events without a handler of their own.
+
+        The handler decodes the arguments and answers by itself, then or later; what it
+        returns is ignored.
+        """
+        self._any = handler
+        return handler
+
+    def on_error(self, handler: Handler) -> Handler:
+        """Register ``handler(socket, event, error)``: a handler of an event has raised.
+
+        A plain function; it may still answer the event.
+        """
+        self._error = handler
+        return handler
+
+    def emit(self, name: str, *args: Any) -> None:
+        """Send an event to every socket, encoded once. Never blocks.
+
+        :raises TypeError: an argument has no JSON form.
+        """
+        message = Message.event(self.name, name, *args)
+        for socket in self.sockets:
+            socket.deliver(message)
+
+    def add(self, socket: Socket) -> None:
+        """Count a socket in; called by its connection."""
+        self._sockets[socket.id] = socket
+
+    def discard(self, socket: Socket) -> None:
+        """Count a socket out; called by its connection."""
+        self._sockets.pop(socket.id, None)
+
+    def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
+        """Run an event's handler; return what is left to await."""
+        if socket.closed:
+            return None
+        try:
+            handler = self._handlers.get(event.name)
+            if handler is not None:
+                result = handler(socket, *event.arguments())
+                if inspect.isawaitable(result):
+                    return self._await_answer(socket, event, result)
+                _answer(event, result)
+            elif self._any is not None:
+                result = self._any(socket, event)
+                if result is not None and inspect.isawaitable(result):
+                    return self._await(socket, event, result)
+        except Exception as error:  # noqa: BLE001  (the application's, reported below)
+            self._report(socket, event, error)
+        return None
+
+    async def _await_answer(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
+        try:
+            _answer(event, await result)
+        except Exception as error:  # noqa: BLE001  (the application's, reported below)
+            self._report(socket, event, error)
+
+    async def _await(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
+        try:
+            await result
+        except Exception as error:  # noqa: BLE001  (the application's, reported below)
+            self._report(socket, event, error)
+
+    def _report(self, socket: Socket, event: Event, error: Exception) -> None:
+        if self._error is not None:
+            try:
+                self._error(socket, event, error)
+            except Exception:
+                logger.exception("the error handler of %s failed", self.name)
+        elif isinstance(error, InvalidArguments):
+            logger.info("%s %r of %s: %s", self.name, event.name, socket.id, error)
+        else:
+            logger.error("handler of %s %r failed", self.name, event.name, exc_info=error)
+
+    def __repr__(self) -> str:
+        return f"<Namespace {self.name!r} sockets={len(self._sockets)}>"
+
+
+def _answer(event: Event, result: Any) -> None:
+    if not event.wants_ack:
+        return
+    if result is None:
+        event.reply()
+    elif isinstance(result, tuple):
+        event.reply(*result)
+    else:
+        event.reply(result)

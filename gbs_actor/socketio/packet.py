@@ -1,0 +1,264 @@
+"""Socket.IO v5 packets: the upper of the two layers, without I/O.
+
+``<type>[<n attachments>-][<namespace>,][<ack id>][<json>]``, see the Socket.IO protocol,
+revision 5. Decoding stops in front of the JSON: what is in it concerns the session, and
+an event's arguments concern nobody but the handler.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import msgspec
+
+from gbs_actor.socketio.errors import InvalidArguments, ProtocolViolation
+
+_ROOT = "/"
+_MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
+
+_DIGITS = re.compile(r"[0-9]*")
+_EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]|\\.)*")\s*([,\]])')
+_RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_NAME = msgspec.json.Decoder(str)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_ANYTHING = msgspec.json.Decoder()
+
+RESERVED_EVENTS = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+)
+"""Names that mean something to client and server libraries and must not be sent."""
+
+
+class PacketType(StrEnum):
+    """The digit a packet begins with."""
+
+    CONNECT = "0"
+    DISCONNECT = "1"
+    EVENT = "2"
+    ACK = "3"
+    CONNECT_ERROR = "4"
+    BINARY_EVENT = "5"
+    BINARY_ACK = "6"
+
+
+_TYPES = {kind.value: kind for kind in PacketType}
+_BINARY_TYPES = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet's head, and its JSON as it came."""
+
+    type: PacketType
+    namespace: str
+    ack_id: int | None
+    """``None`` differs from 0, which is every client's first."""
+    json: str
+    """Not decoded; "" where there is none."""
+    attachments: int = 0
+    """How many binary frames follow."""
+
+
+def decode_packet(text: str, start: int = 0) -> Packet:
+    """Take a packet's head apart.
+
+    :param start: index of the type's digit in ``text``.
+    :raises ProtocolViolation: unknown type, or a head that is malformed.
+    """
+    kind = _TYPES.get(text[start : start + 1])
+    if kind is None:
+        raise ProtocolViolation("unknown Socket.IO packet type")
+    at = start + 1
+    attachments = 0
+    if kind in _BINARY_TYPES:
+        end = _digits(text, at)
+        if end == at or text[end : end + 1] != "-":
+            raise ProtocolViolation("binary packet without a number of attachments")
+        attachments = int(text[at:end])
+        at = end + 1
+    namespace = _ROOT
+    if text[at : at + 1] == "/":
+        comma = text.find(",", at)
+        if comma < 0:
+            return Packet(kind, text[at:], None, "", attachments)
+        namespace = text[at:comma]
+        at = comma + 1
+    end = _digits(text, at)
+    ack_id = int(text[at:end]) if end > at else None
+    return Packet(kind, namespace, ack_id, text[end:], attachments)
+
+
+def _digits(text: str, at: int) -> int:
+    found = _DIGITS.match(text, at)
+    end = found.end() if found is not None else at
+    if end - at > _MAX_ID_DIGITS:
+        raise ProtocolViolation("number with too many digits")
+    return end
+
+
+@dataclass(frozen=True, slots=True)
+class EventData:
+    """An event's name and its arguments, each as the JSON that came."""
+
+    name: str
+    raw: tuple[bytes, ...]
+    args_error: str | None = None
+    """Why the arguments cannot be told apart; then ``raw`` is all of them in one piece."""
+
+
+def decode_event(text: str) -> EventData:
+    """Split an event's JSON array without decoding the arguments.
+
+    :raises ProtocolViolation: no JSON array, an empty one, one that does not begin with a
+        name, or a reserved name.
+    """
+    try:
+        first, *rest = _RAW_ARRAY.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return _decode_odd_event(text)
+    except RecursionError:
+        return _split_name(text, "arguments are nested too deeply")
+    except ValueError:
+        raise ProtocolViolation("event without a name") from None
+    name = _event_name(bytes(first))
+    return EventData(name, tuple(map(bytes, rest)))
+
+
+def _event_name(raw: bytes) -> str:
+    """Decode and check a name; a number stands for its digits, as in JavaScript."""
+    try:
+        name = _NAME.decode(raw)
+    except msgspec.ValidationError:
+        if not (raw[:1].isdigit() or raw[:1] == b"-"):
+            raise ProtocolViolation("event without a name") from None
+        name = raw.decode("ascii")
+    except (msgspec.DecodeError, UnicodeError):
+        raise ProtocolViolation("event name is no text") from None
+    if name in RESERVED_EVENTS:
+        raise ProtocolViolation("event with a reserved name")
+    return name
+
+
+def _decode_odd_event(text: str) -> EventData:
+    """Tell JSON that only our decoder refuses (lone surrogates) from what is no JSON."""
+    try:
+        json.loads(text, parse_int=float, parse_constant=_refuse_constant)
+    except RecursionError:
+        return _split_name(text, "arguments are nested too deeply")
+    except ValueError:
+        raise ProtocolViolation("event is no JSON array") from None
+    return _split_name(text, "arguments hold text that is no Unicode")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _split_name(text: str, problem: str) -> EventData:
+    found = _EVENT_NAME.match(text)
+    if found is None:
+        raise ProtocolViolation("event without a name")
+    name = _event_name(found[1].encode())
+    end = text.rfind("]")
+    rest = text[found.end() : end if end > found.end() else None]
+    return EventData(name, (rest.encode("utf-8", "surrogatepass"),), problem)
+
+
+def decode_object(text: str) -> dict[str, Any]:
+    """Decode a payload that has to be a JSON object.
+
+    :raises ProtocolViolation: it is none, or cannot be decoded.
+    """
+    try:
+        return _OBJECT.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise ProtocolViolation("payload is no JSON object") from None
+
+
+def decode_arguments(raw: Sequence[bytes], attachments: Sequence[bytes] = ()) -> list[Any]:
+    """Decode arguments, each from its own JSON, and put binary values in their places.
+
+    :raises InvalidArguments: one of them cannot be decoded.
+    """
+    try:
+        values = [_ANYTHING.decode(argument) for argument in raw]
+        if attachments:
+            values = [_reconstruct(value, attachments) for value in values]
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidArguments(f"arguments cannot be decoded: {error}") from None
+    return values
+
+
+def _reconstruct(value: Any, attachments: Sequence[bytes]) -> Any:
+    if isinstance(value, dict):
+        if value.get("_placeholder") is True:
+            number = value.get("num")
+            if not isinstance(number, int) or not 0 <= number < len(attachments):
+                raise InvalidArguments("placeholder without its attachment")
+            return attachments[number]
+        return {key: _reconstruct(item, attachments) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_reconstruct(item, attachments) for item in value]
+    return value
+
+
+def decode_array(text: str) -> tuple[bytes, ...]:
+    """Split an acknowledgement's JSON array without decoding its values.
+
+    :raises ProtocolViolation: it is no JSON array.
+    """
+    try:
+        return tuple(map(bytes, _RAW_ARRAY.decode(text)))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise ProtocolViolation("acknowledgement is no JSON array") from None
+
+
+def encode_head(
+    kind: PacketType, namespace: str, ack_id: int | None = None, attachments: int | None = None
+) -> bytes:
+    """Return everything of an Engine.IO message that stands before the JSON."""
+    count = "" if attachments is None else f"{attachments}-"
+    place = "" if namespace == _ROOT else f"{namespace},"
+    number = "" if ack_id is None else str(ack_id)
+    return f"4{kind}{count}{place}{number}".encode()
+
+
+def encode_values(values: Sequence[Any]) -> tuple[bytes, list[bytes]]:
+    """Encode values compactly as a JSON array; binary ones are taken out.
+
+    :returns: the JSON, and the attachments its placeholders number.
+    :raises TypeError: a value has no JSON form.
+    :raises RecursionError: nested too deeply.
+    """
+    attachments: list[bytes] = []
+    if _has_binary(values):
+        values = [_deconstruct(value, attachments) for value in values]
+    return msgspec.json.encode(values), attachments
+
+
+def _has_binary(value: Any) -> bool:
+    if isinstance(value, (str, int, float)) or value is None:
+        return False
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return True
+    if isinstance(value, dict):
+        return any(map(_has_binary, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_binary, value))
+    return False
+
+
+def _deconstruct(value: Any, attachments: list[bytes]) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        attachments.append(bytes(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, dict):
+        return {key: _deconstruct(item, attachments) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_deconstruct(item, attachments) for item in value]
+    return value

@@ -1,0 +1,78 @@
+"""The head of an HTTP/1.1 request: just enough of it to know where it goes.
+
+This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte
+as it came, malformed or not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(1\.[01])\r?")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r?")
+_END = re.compile(rb"\r?\n\r?\n")
+
+
+def head_length(data: bytes | bytearray) -> int | None:
+    """Return how many bytes the request's head has, ``None`` where its end is not there yet."""
+    found = _END.search(data)
+    return None if found is None else found.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request without its body (RFC 9112)."""
+
+    method: str
+    target: str
+    """As sent: path, and query if there is one."""
+    version: str
+    """``"1.0"`` or ``"1.1"``."""
+    fields: tuple[tuple[str, str], ...]
+    """Header fields in their order: name in lower case, value."""
+    head: bytes
+    """The bytes themselves, with the empty line."""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark, "" for nothing."""
+        return self.target.partition("?")[2]
+
+    def header(self, name: str) -> str | None:
+        """Return a field's value, repeated ones joined by ", " (RFC 9110 §5.3).
+
+        :param name: in lower case.
+        """
+        values = [value for field, value in self.fields if field == name]
+        return ", ".join(values) if values else None
+
+    @property
+    def is_websocket_upgrade(self) -> bool:
+        """Whether this asks for a WebSocket, well-formed or not (RFC 6455 §4.1)."""
+        upgrade = (self.header("upgrade") or "").lower().split(",")
+        return self.version == "1.1" and "websocket" in (token.strip() for token in upgrade)
+
+
+def parse_request(head: bytes) -> Request | None:
+    """Take a head apart; ``None`` where it is none of HTTP/1.x.
+
+    :param head: with the empty line at its end.
+    """
+    lines = head.rstrip(b"\r\n").split(b"\n")
+    first = _REQUEST_LINE.fullmatch(lines[0])
+    if first is None:
+        return None
+    fields: list[tuple[str, str]] = []
+    for line in lines[1:]:
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            return None
+        fields.append((found[1].decode("ascii").lower(), found[2].decode("latin-1")))
+    method, target, version = (group.decode("ascii") for group in first.groups())
+    return Request(method, target, version, tuple(fields), head)

@@ -1,0 +1,208 @@
+"""One Engine.IO session with its Socket.IO namespaces: packets in, happenings out.
+
+No I/O, no clock, no task. What a client may say depends on what it has said before; this
+is where that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gbs_actor.socketio import engineio
+from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.packet import (
+    EventData,
+    Packet,
+    PacketType,
+    decode_array,
+    decode_event,
+    decode_object,
+    decode_packet,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The client ends the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """The client answers a ping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """The client wants to join a namespace; answer by ``accept`` or ``refuse``."""
+
+    namespace: str
+    auth: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownNamespace:
+    """The client wants to join a namespace that there is not."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The client leaves a namespace."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceived:
+    """The client emits an event."""
+
+    namespace: str
+    ack_id: int | None
+    data: EventData
+    attachments: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AckReceived:
+    """The client acknowledges an event."""
+
+    namespace: str
+    ack_id: int
+    raw: tuple[bytes, ...]
+    attachments: tuple[bytes, ...] = ()
+
+
+Happening = Closed | Ponged | Joining | UnknownNamespace | Left | EventReceived | AckReceived
+
+_CLOSED = Closed()
+_PONGED = Ponged()
+
+
+class _Membership(Enum):
+    JOINED = "joined"  # or on the way to it
+    LEFT = "left"
+
+
+class Session:
+    """What a client has joined, and what it may therefore send.
+
+    :param namespaces: the names there are.
+    :param max_attachments: binary values in one event.
+    """
+
+    __slots__ = (
+        "_attachments",
+        "_max_attachments",
+        "_memberships",
+        "_namespaces",
+        "_unfinished",
+        "ever_joined",
+    )
+
+    def __init__(self, namespaces: Container[str], *, max_attachments: int = 10) -> None:
+        self._namespaces = namespaces
+        self._max_attachments = max_attachments
+        self._memberships: dict[str, _Membership] = {}
+        self._unfinished: Packet | None = None
+        self._attachments: list[bytes] = []
+        self.ever_joined = False
+        """Whether a namespace was joined: if not in time, the connection is closed."""
+
+    def accept(self) -> None:
+        """Note that a client has been let into a namespace."""
+        self.ever_joined = True
+
+    def leave(self, namespace: str) -> None:
+        """Note that the server takes a client out of a namespace, or refuses it.
+
+        What the client sends there from now on is ignored: it may be under way.
+        """
+        self._memberships[namespace] = _Membership.LEFT
+
+    def receive_text(self, text: str) -> Happening | None:
+        """Take one text packet; ``None`` where nothing is to be done.
+
+        :raises ProtocolViolation: the connection must be closed.
+        """
+        kind = text[:1]
+        if kind == engineio.PacketType.MESSAGE:
+            if self._unfinished is not None:
+                raise ProtocolViolation("text packet in the middle of attachments")
+            return self._receive(decode_packet(text, 1))
+        if kind == engineio.PacketType.PONG:
+            return _PONGED
+        if kind == engineio.PacketType.CLOSE:
+            return _CLOSED
+        if kind == engineio.PacketType.PING:
+            raise ProtocolViolation("ping from a client outside a probe")
+        raise ProtocolViolation("unknown Engine.IO packet type")
+
+    def receive_binary(self, payload: bytes) -> Happening | None:
+        """Take one binary packet; ``None`` where more have to follow.
+
+        :raises ProtocolViolation: none was announced.
+        """
+        packet = self._unfinished
+        if packet is None:
+            raise ProtocolViolation("attachment that was not announced")
+        self._attachments.append(payload)
+        if len(self._attachments) < packet.attachments:
+            return None
+        attachments = tuple(self._attachments)
+        self._unfinished = None
+        self._attachments = []
+        return self._complete(packet, attachments)
+
+    def _receive(self, packet: Packet) -> Happening | None:
+        kind = packet.type
+        if kind is PacketType.CONNECT:
+            return self._connect(packet)
+        if kind is PacketType.CONNECT_ERROR:
+            raise ProtocolViolation("CONNECT_ERROR from a client")
+        if packet.attachments:
+            if packet.attachments > self._max_attachments:
+                raise ProtocolViolation("too many attachments", 1009)
+            self._unfinished = packet
+            return None
+        return self._complete(packet, ())
+
+    def _connect(self, packet: Packet) -> Happening:
+        auth = decode_object(packet.json) if packet.json else None
+        namespace = packet.namespace
+        if namespace not in self._namespaces:
+            return UnknownNamespace(namespace)
+        if self._memberships.get(namespace) is _Membership.JOINED:
+            raise ProtocolViolation("second CONNECT to the same namespace")
+        self._memberships[namespace] = _Membership.JOINED
+        return Joining(namespace, auth)
+
+    def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Happening | None:
+        namespace = packet.namespace
+        kind = packet.type
+        happening: Happening | None
+        if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
+            data = decode_event(packet.json)
+            happening = EventReceived(namespace, packet.ack_id, data, attachments)
+        elif kind is PacketType.DISCONNECT:
+            if packet.json:
+                raise ProtocolViolation("DISCONNECT with a payload")
+            happening = Left(namespace)
+        else:
+            raw = decode_array(packet.json)
+            happening = (
+                None
+                if packet.ack_id is None
+                else AckReceived(namespace, packet.ack_id, raw, attachments)
+            )
+        membership = self._memberships.get(namespace)
+        if membership is _Membership.JOINED:
+            if kind is PacketType.DISCONNECT:
+                self._memberships[namespace] = _Membership.LEFT
+            return happening
+        if membership is None:
+            raise ProtocolViolation("packet for a namespace that was never joined")
+        return None

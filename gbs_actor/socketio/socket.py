@@ -1,0 +1,240 @@
+"""One client in one namespace."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from gbs_actor.socketio.errors import SocketClosed
+from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
+from gbs_actor.socketio.packet import PacketType, decode_arguments, encode_head, encode_values
+
+if TYPE_CHECKING:
+    from gbs_actor.socketio.handshake import Handshake
+    from gbs_actor.socketio.namespace import Namespace
+
+
+class SocketOwner(Protocol):
+    """The connection a socket lives on."""
+
+    outbox: Outbox
+
+    def leave(self, socket: Socket) -> None:
+        """Take the socket out of its namespace, on the server's behalf."""
+        ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the transport behind what waits."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        ...
+
+    def overflow(self) -> None:
+        """Close the transport, as too much waits."""
+        ...
+
+    def release_event(self) -> None:
+        """Note that one event less is unanswered."""
+        ...
+
+
+class _Call:
+    """A wait for a client's acknowledgement."""
+
+    __slots__ = ("answer", "answered")
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.answer: tuple[tuple[bytes, ...], tuple[bytes, ...]] | None = None
+
+
+class Socket:
+    """One client in one namespace.
+
+    Attributes:
+        id: the client's ``socket.id``; unguessable.
+        namespace: where it is.
+        handshake: what its connection began with.
+        data: the application's own; set any attribute on it, or replace it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_calls",
+        "_held",
+        "_leave_wanted",
+        "_next_call",
+        "_owner",
+        "_send",
+        "closed",
+        "connected",
+        "data",
+        "handshake",
+        "id",
+        "namespace",
+        "reason",
+    )
+
+    def __init__(self, owner: SocketOwner, namespace: Namespace, handshake: Handshake) -> None:
+        self.id = secrets.token_urlsafe(15)
+        self.namespace = namespace
+        self.handshake = handshake
+        self.data: Any = SimpleNamespace()
+        self.closed = False
+        """Whether the socket has ended; what is sent then goes nowhere."""
+        self.connected = False
+        """Whether the client was let in."""
+        self.reason = ""
+        """Why it ended, as ``on_disconnect`` is told."""
+        self._owner = owner
+        self._held: list[Message] = []
+        self._send: Callable[[Message], None] | None = self._hold
+        self._leave_wanted = False
+        self._calls: dict[int, _Call] | None = None
+        self._next_call = 0
+
+    def emit(self, name: str, *args: Any) -> None:
+        """Send an event. Never blocks; after the end, does nothing.
+
+        :raises TypeError: an argument has no JSON form.
+        """
+        if self._send is not None:
+            self._send(Message.event(self.namespace.name, name, *args))
+
+    def deliver(self, message: Message) -> None:
+        """Send a message that may be shared with other sockets of the namespace.
+
+        Never blocks and never raises; after the end, does nothing.
+        """
+        if self._send is not None:
+            self._send(message)
+
+    async def call(
+        self,
+        name: str,
+        *args: Any,
+        timeout: float,  # noqa: ASYNC109  (it bounds the client's answer, not our work)
+    ) -> Any:
+        """Send an event and wait for the client's acknowledgement.
+
+        Cancelled, the event may have been sent; a later acknowledgement is ignored.
+
+        :param timeout: seconds.
+        :returns: its value: ``None`` for none, a list for several.
+        :raises trio.TooSlowError: no answer in time.
+        :raises SocketClosed: the socket has ended, or ends before the answer.
+        :raises InvalidArguments: the answer cannot be decoded.
+        :raises TypeError: an argument has no JSON form.
+        """
+        if self._send is None:
+            raise SocketClosed("the socket has ended")
+        if self._calls is None:
+            self._calls = {}
+        number = self._next_call
+        json, attachments = encode_values((name, *args))
+        kind = PacketType.BINARY_EVENT if attachments else PacketType.EVENT
+        head = encode_head(kind, self.namespace.name, number, len(attachments) or None)
+        self._next_call += 1
+        call = self._calls[number] = _Call()
+        try:
+            self._send(Message(head + json, attachments=tuple(attachments)))
+            with trio.fail_after(timeout):
+                await call.answered.wait()
+        finally:
+            self._calls.pop(number, None)
+        if call.answer is None:
+            raise SocketClosed("the socket ended before it answered")
+        values = decode_arguments(*call.answer)
+        return values if len(values) > 1 else next(iter(values), None)
+
+    def disconnect(self, close: bool = False) -> None:
+        """Take the client out of the namespace: it does not come back by itself.
+
+        :param close: end its whole connection too, behind what waits.
+        """
+        if self.closed:
+            return
+        if not self.connected:
+            self._leave_wanted = True  # decided once the CONNECT has been answered
+        else:
+            self._owner.leave(self)
+        if close:
+            self._owner.close()
+
+    def close_transport(self, code: int, reason: str = "") -> None:
+        """Close the connection behind what waits; the client comes back with backoff.
+
+        :param code: WebSocket close code, e.g. 1012 (restart), 1013 (try again later).
+        """
+        self._owner.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection at once, without a closing handshake."""
+        self._owner.abort()
+
+    def statistics(self) -> OutboxStatistics:
+        """Return how far behind the connection is."""
+        return self._owner.outbox.statistics()
+
+    def send_ack(self, message: Message) -> None:
+        """Send an event's acknowledgement; used by :class:`Event`."""
+        if self._send is not None:
+            self._send(message)
+
+    def release_event(self) -> None:
+        """Note that one event less is unanswered; used by :class:`Event`."""
+        self._owner.release_event()
+
+    def let_in(self) -> bool:
+        """Answer the CONNECT, and send what was held back; used by the connection.
+
+        :returns: whether the application has wanted the client out again meanwhile.
+        """
+        self.connected = True
+        outbox = self._owner.outbox
+        head = encode_head(PacketType.CONNECT, self.namespace.name)
+        outbox.send(Message(b'%b{"sid":"%b"}' % (head, self.id.encode())))
+        self._send = outbox.send
+        held, self._held = self._held, []
+        for message in held:
+            outbox.send(message)
+        self.namespace.add(self)
+        return self._leave_wanted
+
+    def end(self, reason: str) -> None:
+        """Send nothing from now on; used by the connection."""
+        if self.closed:
+            return
+        self.closed = True
+        self.reason = reason
+        self._send = None
+        self._held.clear()
+        self.namespace.discard(self)
+        if self._calls is not None:
+            for call in self._calls.values():
+                call.answered.set()
+
+    def acknowledge(
+        self, number: int, raw: tuple[bytes, ...], attachments: tuple[bytes, ...]
+    ) -> None:
+        """Hand an acknowledgement to whom it may concern; used by the connection."""
+        call = None if self._calls is None else self._calls.pop(number, None)
+        if call is not None:
+            call.answer = (raw, attachments)
+            call.answered.set()
+
+    def _hold(self, message: Message) -> None:
+        """Keep back what an ``on_connect`` handler emits until the CONNECT is answered."""
+        self._held.append(message)
+        if len(self._held) > 1_024:
+            self._owner.overflow()
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} in {self.namespace.name!r}>"
