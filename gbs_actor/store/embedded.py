@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import structlog
 import trio
 
+from gbs_actor.store.background import background
 from gbs_actor.store.binaries import Installation, find_installation
 from gbs_actor.store.data_folder import ROLE, DataFolder, default_folder
 from gbs_actor.store.os_account import Account, postgres_account
@@ -179,13 +181,11 @@ class EmbeddedPostgres:
                 try:
                     account, installation = await self._prepare()
                     child = await self._start(readers, account, installation, self._start_timeout)
-                    async with trio.open_nursery() as keeper:
-                        keeper.start_soon(self._keep, child, readers, account, installation)
-                        try:
-                            yield self.dsn
-                        except Exception as error:  # noqa: BLE001  (raised below, ungrouped)
-                            failure = error
-                        keeper.cancel_scope.cancel()
+                    keep = partial(self._keep, child, readers, account, installation)
+                    async with background(keep):
+                        yield self.dsn
+                except Exception as error:  # noqa: BLE001  (raised below, not as a group)
+                    failure = error
                 finally:
                     await self._stop()
         if failure is not None:
@@ -259,20 +259,25 @@ class EmbeddedPostgres:
             "synchronous_commit": "on",
         }
         output, child_output = os.pipe()
-        process = subprocess.Popen(  # noqa: S603  (the program is ours, its arguments too)
-            [
-                *([setpriv, "--pdeathsig", "INT", "--"] if setpriv else []),
-                str(installation.program("postgres")),
-                *("-D", str(self._folder.data)),
-                *(part for key, value in settings.items() for part in ("-c", f"{key}={value}")),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=child_output,
-            stderr=child_output,
-            start_new_session=True,  # a Ctrl-C is for us; PostgreSQL ends after us
-            **_process_options(account),
-        )
-        os.close(child_output)
+        try:
+            process = subprocess.Popen(  # noqa: S603  (the program is ours, its arguments too)
+                [
+                    *([setpriv, "--pdeathsig", "INT", "--"] if setpriv else []),
+                    str(installation.program("postgres")),
+                    *("-D", str(self._folder.data)),
+                    *(part for key, value in settings.items() for part in ("-c", f"{key}={value}")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=child_output,
+                stderr=child_output,
+                start_new_session=True,  # a Ctrl-C is for us; PostgreSQL ends after us
+                **_process_options(account),
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(child_output)
         return _Child(process, output)
 
     async def _start(

@@ -13,7 +13,7 @@ from gbs_actor.store.seed import RetreatSeed, SeedPerson
 
 
 class MemoKind(StrEnum):
-    """Whose memo on a registration it is; one live memo of each kind per person."""
+    """Whose memo on a registration it is; of LINEUP_STAFF one at most is live."""
 
     LINEUP_STAFF = "LINEUP_STAFF"
     """Written on the line-up page, through commands."""

@@ -86,7 +86,6 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
 async def wait_ended(processes: list[ServerProcess], patience: float) -> bool:
     """Wait until all of them have ended, zombies included.
 
-
     :param patience: seconds.
     :return: whether they have. Cancellable at any time, without effect.
     """

@@ -1,0 +1,237 @@
+"""What the store asks PostgreSQL, and how the answers become records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from types import MappingProxyType
+from uuid import UUID
+
+import msgspec
+
+from gbs_actor.lineup.changes import Change, FieldValue, Kind, LogEntry
+from gbs_actor.lineup.records import (
+    Gender,
+    Group,
+    Memo,
+    Person,
+    Registration,
+    Retreat,
+    Stamp,
+    UserType,
+)
+from gbs_actor.store.bridge import Row
+from gbs_actor.store.writes import Writes
+
+COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
+"""Arguments from :func:`commit_arguments`."""
+
+RETREAT = """
+SELECT id, revision, removal_revision, epoch,
+       (SELECT system_identifier FROM pg_control_system()) AS cluster,
+       left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+       (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
+    FROM retreat WHERE slug = $1
+"""
+
+GROUPS = "SELECT number, memo, revision FROM gbs WHERE retreat_id = $1 ORDER BY number"
+
+REGISTRATIONS = """
+SELECT registration.*,
+       profile.gender, profile.name, profile.phone_number,
+       grade.id AS grade_id, grade.number AS grade_number,
+       univ_group.id AS univ_group_id, univ_group.number AS univ_group_number,
+       gbs.number AS gbs_number,
+       memo.id AS memo_id, memo.text AS memo_text, memo.color AS memo_color,
+       coalesce(attended.schedule_ids, '{}') AS schedule_ids,
+       other.history, other.admin,
+       (SELECT count(*) FROM retreat_registration_schedule WHERE retreat_id = $1) AS schedules
+    FROM user_retreat_registration AS registration
+    JOIN user_profile AS profile ON profile.id = registration.user_id
+    JOIN grade ON grade.id = profile.grade_id
+    JOIN univ_group ON univ_group.id = grade.univ_group_id
+    LEFT JOIN gbs ON gbs.id = registration.gbs_id
+    LEFT JOIN user_retreat_registration_memo AS memo
+        ON memo.registration_id = registration.id
+        AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
+    LEFT JOIN (
+        SELECT link.registration_id, array_agg(link.schedule_id ORDER BY link.schedule_id)
+                AS schedule_ids
+            FROM user_retreat_registration_schedule AS link
+            JOIN retreat_registration_schedule AS schedule ON schedule.id = link.schedule_id
+            WHERE schedule.retreat_id = $1
+            GROUP BY link.registration_id
+    ) AS attended ON attended.registration_id = registration.id
+    LEFT JOIN (
+        SELECT memo.registration_id,
+               (array_agg(memo.text ORDER BY memo.created_at DESC, memo.id DESC)
+                    FILTER (WHERE memo.kind = 'LINEUP_HISTORY'))[1] AS history,
+               (array_agg(memo.text ORDER BY memo.created_at DESC, memo.id DESC)
+                    FILTER (WHERE memo.kind = 'ADMIN'))[1] AS admin
+            FROM user_retreat_registration_memo AS memo
+            JOIN user_retreat_registration AS owner ON owner.id = memo.registration_id
+            WHERE owner.retreat_id = $1 AND memo.deleted_at IS NULL
+                AND memo.kind <> 'LINEUP_STAFF'
+            GROUP BY memo.registration_id
+    ) AS other ON other.registration_id = registration.id
+    WHERE registration.retreat_id = $1
+    ORDER BY registration.id
+"""
+
+COMMANDS = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND command_id = ANY ($2)"
+
+LOG = """
+SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY revision LIMIT $3
+"""
+
+ROLE = """
+SELECT role FROM retreat_admin_role
+    WHERE retreat_id = (SELECT id FROM retreat WHERE slug = $1) AND user_id = $2
+"""
+
+SLUGS = 'SELECT slug FROM retreat ORDER BY slug COLLATE "C"'
+
+NEW_EPOCH = """
+UPDATE retreat SET epoch = gen_random_uuid()
+    WHERE $1::text IS NULL OR slug = $1 RETURNING id
+"""
+
+DELETE = "DELETE FROM retreat WHERE slug = $1 RETURNING id"
+
+RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
+
+
+def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence[Row]) -> Retreat:
+    """Build a retreat from the rows of :data:`RETREAT`, :data:`GROUPS`, :data:`REGISTRATIONS`."""
+    identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
+    return Retreat(
+        id=head["id"],
+        slug=slug,
+        revision=head["revision"],
+        epoch=hashlib.sha256(identity.encode()).hexdigest()[:32],
+        registrations=tuple(_registration(row) for row in registrations),
+        groups=MappingProxyType(
+            {row["number"]: Group(row["number"], row["memo"], row["revision"]) for row in groups}
+        ),
+        removal_revision=head["removal_revision"],
+    )
+
+
+def log_entry(row: Row) -> LogEntry:
+    """Build a log entry from a row of ``lineup_change``."""
+    return LogEntry(
+        revision=row["revision"],
+        command_id=UUID(bytes=row["command_id"].bytes),  # asyncpg's own class is slower to hash
+        author_id=row["author_id"],
+        author_name=row["author_name"],
+        kind=Kind(row["kind"]),
+        registration_id=row["registration_id"],
+        request=row["request"],
+        before=_field_value(row["before"]),
+        after=_field_value(row["after"]),
+        at=row["at"],
+    )
+
+
+def commit_arguments(
+    retreat_id: int,
+    expected_revision: int,
+    repeatable: Collection[UUID],
+    changes: Sequence[Change],
+    writes: Writes,
+) -> tuple[object, ...]:
+    """Return the arguments of :data:`COMMIT`: an array for each column of each table."""
+    groups, registrations, memos = writes.groups, writes.registrations, writes.memos
+    return (
+        retreat_id,
+        expected_revision,
+        list(repeatable),
+        [group.number for group in groups],
+        [group.memo for group in groups],
+        [group.revision for group in groups],
+        [row.id for row in registrations],
+        [row.gbs_number for row in registrations],
+        [row.number_stamp.revision for row in registrations],
+        [row.number_stamp.author_id for row in registrations],
+        [row.number_stamp.author_name for row in registrations],
+        [row.number_stamp.at for row in registrations],
+        [row.memo_stamp.revision for row in registrations],
+        [row.memo_stamp.author_id for row in registrations],
+        [row.memo_stamp.author_name for row in registrations],
+        [row.memo_stamp.at for row in registrations],
+        [row.row_revision for row in registrations],
+        [row.updated_at for row in registrations],
+        [memo.id for memo in memos],
+        [memo.registration_id for memo in memos],
+        [memo.text for memo in memos],
+        [memo.color for memo in memos],
+        [memo.created for memo in memos],
+        [memo.deleted for memo in memos],
+        [memo.author_id for memo in memos],
+        [memo.at for memo in memos],
+        [change.command_id for change in changes],
+        [None if change.author is None else change.author.user_id for change in changes],
+        ["" if change.author is None else change.author.name for change in changes],
+        [change.kind.value for change in changes],
+        [change.registration_id for change in changes],
+        [change.request for change in changes],
+        [_json(change.before) for change in changes],
+        [_json(change.after) for change in changes],
+        [change.at for change in changes],
+    )
+
+
+def _registration(row: Row) -> Registration:
+    schedule_ids = tuple(row["schedule_ids"])
+    return Registration(
+        id=row["id"],
+        person=Person(
+            user_id=row["user_id"],
+            univ_group_id=row["univ_group_id"],
+            univ_group_number=row["univ_group_number"],
+            grade_id=row["grade_id"],
+            grade_number=row["grade_number"],
+            gender=Gender(row["gender"]),
+            name=row["name"],
+            phone_number=row["phone_number"],
+            current_leader=row["current_leader"],
+            is_leader=row["is_leader"],
+            is_full_attendance=len(schedule_ids) == row["schedules"],
+            user_type=None if row["user_type"] is None else UserType(row["user_type"]),
+            schedule_ids=schedule_ids,
+            created_at=row["created_at"],
+            unresolved_lineup_history_memo=row["history"],
+            admin_memo=row["admin"],
+        ),
+        gbs_number=row["gbs_number"],
+        updated_at=row["updated_at"],
+        number_stamp=Stamp(
+            row["gbs_revision"],
+            row["gbs_author_id"],
+            row["gbs_author_name"],
+            row["gbs_changed_at"],
+        ),
+        memo=(
+            None
+            if row["memo_id"] is None
+            else Memo(row["memo_id"], row["memo_text"], row["memo_color"])
+        ),
+        memo_stamp=Stamp(
+            row["memo_revision"],
+            row["memo_author_id"],
+            row["memo_author_name"],
+            row["memo_changed_at"],
+        ),
+        row_revision=row["row_revision"],
+    )
+
+
+def _json(value: FieldValue | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _field_value(text: str | None) -> FieldValue | None:
+    return None if text is None else _FIELD_VALUES.decode(text)
+
+
+_FIELD_VALUES = msgspec.json.Decoder(FieldValue)
