@@ -337,7 +337,8 @@ class PostgresStore:
         except (ConnectionLost, ServerRefused) as error:
             raise StoreUnavailable(f"the database cannot be prepared: {error}") from None
         finally:
-            session.terminate()
+            with trio.CancelScope(shield=True):
+                await session.close(deadline=trio.current_time() + _CLOSING_TIME)
 
     async def _close(self) -> None:
         deadline = trio.current_time() + _CLOSING_TIME
