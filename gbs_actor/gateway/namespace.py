@@ -123,6 +123,8 @@ class LineupNamespace:
     # Coming and going
 
     def _connect(self, socket: Socket, auth: Any) -> None:
+        if socket.closed:
+            return  # it would not be let in, so nobody would tell us of its end either
         try:
             credentials = self._authenticate_handshake(socket, auth)
         except AuthRefused as refused:

@@ -304,7 +304,7 @@ async def test_an_exception_is_500_without_its_text(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(here.parts.rooms, "statistics", broken)
         response = await here.get("/admin/rooms", here.bearer(role=Role.ADMIN_MINISTER))
         assert response.status_code == 500
-        text = (await response.get_data()).decode()
+        text = await response.get_data(as_text=True)
         assert json.loads(text)["code"] == "INTERNAL"
         assert "secret detail" not in text
 
@@ -339,4 +339,4 @@ async def test_the_index_page_says_what_is_here() -> None:
     async with site() as here:
         response = await here.get("/")
         assert response.content_type == "text/html; charset=utf-8"
-        assert "/gbs-lineup" in (await response.get_data()).decode()
+        assert "/gbs-lineup" in await response.get_data(as_text=True)

@@ -1,0 +1,45 @@
+"""Which database the server uses: the one in the settings, or one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gbs_actor.settings import Settings
+from gbs_actor.store.embedded import EmbeddedPostgres
+from gbs_actor.store.postgres import PostgresStore
+
+
+@asynccontextmanager
+async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
+    """Open the store for the time of a block, with an embedded PostgreSQL if need be.
+
+    :param migrating: bring the schema of a database from the settings up to date. That of
+        an embedded one always is: nobody else has a say in it.
+    :raises StoreError: the database cannot be had, with one clear sentence.
+    """
+    url = settings.store.database_url
+    if url is not None:
+        async with _opened(url.get_secret_value(), settings, migrating=migrating) as store:
+            yield store
+        return
+    embedded = EmbeddedPostgres(settings.store.data_dir)
+    async with (
+        embedded.running() as dsn,
+        _opened(dsn, settings, migrating=True) as store,
+    ):
+        yield store
+
+
+@asynccontextmanager
+async def _opened(dsn: str, settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
+    async with PostgresStore.open(
+        dsn,
+        commit_timeout=settings.rooms.commit_timeout,
+        read_timeout=settings.store.read_timeout,
+        connect_timeout=settings.store.database_connect_timeout,
+        lock_timeout=settings.store.lock_timeout,
+        pool_size=settings.store.pool_size,
+        migrating=migrating,
+    ) as store:
+        yield store

@@ -1,0 +1,134 @@
+"""Hypercorn on single streams: the one module that touches its inner classes.
+
+Hypercorn brings HTTP/1.1 with keep-alive and HTTP/2 to a stream that the front door hands
+over. It is contained here: whatever it raises ends that stream and nothing else. Of time
+it decides nothing, since the stream itself ends what idles or does not accept writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+
+from gbs_actor.socketio import ReplayStream
+
+LIFESPAN_TIMEOUT: Final = 10.0
+"""Seconds the app may take to start, and again to stop."""
+
+logger = logging.getLogger(__name__)
+_hypercorn_logger = logging.getLogger("hypercorn.error")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStatistics:
+    """The HTTP side at one moment. Counters run since its start."""
+
+    open_streams: int
+    """Connections, idle ones included."""
+    streams: int
+    failed_streams: int
+    """Connections that ended in an exception; mostly what peers sent is at fault."""
+
+
+class HttpServer:
+    """Serves an ASGI app on streams, one call of :meth:`serve` each.
+
+    :param app: an ASGI 3 application for Trio.
+    :param head_limit: bytes of a request's head.
+    :param keep_alive: seconds an idle connection may stay; the stream's own limit should
+        not be shorter.
+    """
+
+    def __init__(self, app: ASGIFramework, *, head_limit: int, keep_alive: float) -> None:
+        self._app = ASGIWrapper(app)
+        self._config = _config(head_limit, keep_alive)
+        self._context = WorkerContext(None)
+        self._state: dict[str, Any] = {}
+        self._open = self._streams = self._failed = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start the app before the block and stop it after, as ASGI's lifespan has it.
+
+        Cancelled, the app still gets its shutdown event, and at most
+        :data:`LIFESPAN_TIMEOUT` seconds to act on it.
+
+        :raises LifespanFailureError: the app refused to start.
+        """
+        lifespan = Lifespan(self._app, self._config, self._state)
+        async with trio.open_nursery() as nursery:
+            # Shielded, as the app has to outlive the cancellation of what it serves.
+            with trio.CancelScope(shield=True):
+                await nursery.start(lifespan.handle_lifespan)
+                await lifespan.wait_for_startup()
+            try:
+                yield
+            finally:
+                await self.stop_accepting()
+                with trio.CancelScope(shield=True):
+                    await lifespan.wait_for_shutdown()
+                nursery.cancel_scope.cancel()
+
+    async def serve(self, stream: ReplayStream) -> None:
+        """Serve one connection until it ends, whoever ends it.
+
+        Raises nothing that the peer or the app can cause. Cancelled, it closes the
+        stream; Hypercorn shields its writes, which the stream bounds.
+        """
+        self._open += 1
+        self._streams += 1
+        try:
+            await TCPServer(
+                self._app,
+                self._config,
+                self._context,
+                self._state.copy(),
+                # Declared for TLS only; TCPServer asks for the attributes it uses.
+                cast(Any, stream),
+            ).run()
+        except* Exception as group:
+            self._failed += 1
+            # The peer decides how often this happens, so it gets one line and no trace.
+            logger.info("an HTTP connection ended: %s", _innermost(group))
+            logger.debug("an HTTP connection ended", exc_info=group)
+        finally:
+            self._open -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def stop_accepting(self) -> None:
+        """Let idle connections end now, and busy ones after the request under way."""
+        await self._context.terminated.set()
+
+    def statistics(self) -> HttpStatistics:
+        """Return counters; never blocks."""
+        return HttpStatistics(self._open, self._streams, self._failed)
+
+
+def _config(head_limit: int, keep_alive: float) -> Config:
+    config = Config()
+    config.errorlog = _hypercorn_logger
+    config.accesslog = None
+    config.include_server_header = False
+    config.h11_max_incomplete_size = head_limit
+    config.h2_max_header_list_size = head_limit
+    config.keep_alive_timeout = keep_alive
+    config.startup_timeout = LIFESPAN_TIMEOUT
+    config.shutdown_timeout = LIFESPAN_TIMEOUT
+    return config
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

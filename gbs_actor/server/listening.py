@@ -1,0 +1,36 @@
+"""Where the server listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trio
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAddress:
+    """An address that clients can connect to."""
+
+    host: str
+    port: int
+    """The real one, also where 0 was asked for."""
+
+
+async def open_listeners(host: str, port: int, backlog: int) -> list[trio.SocketListener]:
+    """Listen on every address that the host name stands for.
+
+    :param port: 0 takes any free one, for each address its own.
+    :param backlog: connections the kernel holds until they are accepted.
+    :raises OSError: an address cannot be listened on; its ``filename`` is the address.
+    """
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=backlog)
+    except OSError as error:
+        # Trio's groups several; an operator needs one sentence that says where.
+        raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from error
+
+
+def bound_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[BoundAddress, ...]:
+    """Return where the listeners can be reached."""
+    return tuple(BoundAddress(*listener.socket.getsockname()[:2]) for listener in listeners)

@@ -1,0 +1,56 @@
+"""A whole server, from the database to the listeners."""
+
+from __future__ import annotations
+
+import trio
+
+from gbs_actor.server.composition import Composition
+from gbs_actor.server.database import open_store
+from gbs_actor.server.demo_data import add_demo_retreats
+from gbs_actor.server.lifetime import graceful
+from gbs_actor.server.listening import BoundAddress
+from gbs_actor.settings import Settings
+from gbs_actor.store.protocol import Store
+
+
+async def serve(
+    settings: Settings,
+    *,
+    demo: bool = False,
+    task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a server over the database of the settings until it is cancelled.
+
+    Cancelled before it has started, it ends at once. Afterwards it first finishes what
+    clients have asked for, closes their connections and then the database, within
+    ``shutdown_grace``; only what is not done by then is cancelled.
+
+    :param demo: migrate the database and put in the demo's retreats where they are missing.
+    :param task_status: told the bound addresses once clients can connect.
+    :raises SettingsError: the keys of the settings cannot be used.
+    :raises StoreError: the database cannot be used.
+    :raises OSError: the address cannot be listened on.
+
+    Exceptions may arrive in groups, as those of every nursery.
+    """
+    async with (
+        graceful(settings.server.shutdown_grace) as lifetime,
+        open_store(settings, migrating=demo) as store,
+    ):
+        if demo:
+            await add_demo_retreats(store)
+        await Composition(store, settings, lifetime).run(task_status)
+
+
+async def serve_on(
+    store: Store,
+    settings: Settings,
+    *,
+    task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a server over an open store; otherwise as :func:`serve`.
+
+    :param store: stays open; closing it is the caller's.
+    """
+    async with graceful(settings.server.shutdown_grace) as lifetime:
+        await Composition(store, settings, lifetime).run(task_status)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gbs_actor.gateway.format import SocketIOFormat
+from gbs_actor.rooms.delivery import (
+    Editing,
+    EditingPlace,
+    EncodedRow,
+    Presence,
+    PresentUser,
+)
+from gbs_actor.socketio import Message
+
+FORMAT = SocketIOFormat("/gbs-lineup")
+
+
+def event(message: Message) -> list[Any]:
+    head = b"2/gbs-lineup,"
+    assert message.text.removeprefix(b"4").startswith(head)
+    value = json.loads(message.text.removeprefix(b"4")[len(head) :])
+    assert isinstance(value, list)
+    return value
+
+
+def editing(user_id: int = 1) -> Editing:
+    return Editing(
+        lineup_id=7,
+        user_retreat_registration_id=7,
+        user_id=user_id,
+        admin_user_id=user_id,
+        user_name="김하늘",
+        field="lineupMemo",
+        editing=True,
+    )
+
+
+def test_a_row_goes_out_as_lineup_updated_with_its_own_bytes() -> None:
+    message = FORMAT.updates([EncodedRow(7, 3, b'{"id":7}')])
+    assert event(message) == ["lineup-updated", {"id": 7}]
+
+
+def test_rows_of_a_batch_stay_in_their_order_in_one_bundle() -> None:
+    rows = [EncodedRow(identity, 3, b'{"id":%d}' % identity) for identity in (9, 4, 7)]
+    parts = FORMAT.updates(rows).parts
+    assert [event(part)[1]["id"] for part in parts] == [9, 4, 7]
+
+
+def test_two_states_of_a_row_share_a_slot_and_two_rows_do_not() -> None:
+    first = FORMAT.updates([EncodedRow(7, 3, b"{}")])
+    second = FORMAT.updates([EncodedRow(7, 4, b"{}")])
+    other = FORMAT.updates([EncodedRow(8, 4, b"{}")])
+    assert first.key == second.key
+    assert first.key != other.key
+
+
+def test_presence_has_one_slot() -> None:
+    user = PresentUser(1, "김하늘", 2, (EditingPlace(7, "lineupMemo"),))
+    first, second = FORMAT.presence(Presence((user,), 1)), FORMAT.presence(Presence((), 0))
+    assert first.key == second.key
+    assert event(first) == [
+        "room-presence",
+        {
+            "users": [
+                {
+                    "userId": 1,
+                    "userName": "김하늘",
+                    "connections": 2,
+                    "editing": [{"lineupId": 7, "field": "lineupMemo"}],
+                }
+            ],
+            "total": 1,
+        },
+    ]
+
+
+def test_an_editing_mark_has_a_slot_per_author() -> None:
+    assert FORMAT.editing(editing(), 1).key == FORMAT.editing(editing(), 1).key
+    assert FORMAT.editing(editing(), 1).key != FORMAT.editing(editing(), 2).key
+
+
+def test_an_editing_mark_carries_both_spellings_of_the_id() -> None:
+    assert event(FORMAT.editing(editing(), 1)) == [
+        "user-editing",
+        {
+            "lineupId": 7,
+            "userRetreatRegistrationId": 7,
+            "userId": 1,
+            "adminUserId": 1,
+            "userName": "김하늘",
+            "field": "lineupMemo",
+            "editing": True,
+        },
+    ]
