@@ -1,0 +1,232 @@
+"""The real server as a process of its own, on a free port and its own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+SECRET = "a secret of the tests, long enough for HS256"
+RETREAT = "2024-winter"
+START_TIMEOUT = 60.0
+"""Seconds a start may take; the first one creates a database."""
+
+
+def token(
+    user_id: int = 7, name: str = "김간사", role: str = "LINEUP_STAFF", **claims: object
+) -> str:
+    """Sign a token as the page's own server would: PyJWT, nothing of ours."""
+    payload = {
+        "userId": user_id,
+        "email": f"user{user_id}@example.org",
+        "role": role,
+        "name": name,
+        "exp": int(time.time()) + 3600,
+        **claims,
+    }
+    return jwt.encode(
+        {key: value for key, value in payload.items() if value is not None}, SECRET, "HS256"
+    )
+
+
+OPERATOR = {"role": "ADMIN_MINISTER", "user_id": 90, "name": "운영자"}
+
+
+class DidNotStart(Exception):
+    """The server ended, or said nothing, instead of serving."""
+
+    def __init__(self, message: str, log: str, exit_code: int | None) -> None:
+        super().__init__(f"{message}\n{log}")
+        self.log = log
+        self.exit_code = exit_code
+
+
+@dataclass
+class ServerProcess:
+    """A running ``gbs-actor serve``."""
+
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    log_path: Path
+    host: str = ""
+    port: int = 0
+    started_in: float = 0.0
+    """Seconds from the start of the process until it served."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def pgdata(self) -> Path:
+        """Where the embedded PostgreSQL stands."""
+        return self.data_dir / "pgdata"
+
+    @property
+    def dsn(self) -> str:
+        """The address of the embedded PostgreSQL."""
+        return f"postgresql://gbs_actor@/postgres?host={self.data_dir / 'run'}"
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """End it as a power cut of its own would, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, patience: float = 20.0) -> int:
+        """End it in good order; return its exit code."""
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(
+                f"did not stop within {patience} s\n{self.log()[-4000:]}"
+            ) from None
+
+    def memory(self) -> int:
+        """Return its resident memory, in bytes."""
+        for line in Path("/proc", str(self.pid), "status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise LookupError("no VmRSS")
+
+    def get(self, path: str, bearer: str | None = None) -> Any:
+        """Read JSON over HTTP; raises ``urllib.error.HTTPError`` for an error status."""
+        request = urllib.request.Request(self.url + path)
+        if bearer is not None:
+            request.add_header("Authorization", f"Bearer {bearer}")
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def room(self, slug: str = RETREAT) -> dict[str, Any]:
+        """What the operators see of a room."""
+        statistics: dict[str, Any] = self.get(
+            f"/admin/rooms/{slug}",
+            token(**OPERATOR),  # type: ignore[arg-type]
+        )
+        return statistics
+
+
+def start_server(
+    data_dir: Path,
+    *,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    port: int = 0,
+    demo: bool = True,
+    timeout: float = START_TIMEOUT,
+) -> ServerProcess:
+    """Start a server and wait until it serves.
+
+    :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
+    """
+    extra = dict(environment or {})
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("GBS_")}
+    arguments = [sys.executable, "-m", "gbs_actor.cli", "serve", "--port", str(port)]
+    began = time.monotonic()
+    offset = log_path.stat().st_size if log_path.exists() else 0
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [*arguments, "--demo"] if demo else arguments,
+            env={
+                **clean,
+                "GBS_DATA_DIR": str(data_dir),
+                "GBS_JWT_SECRET": SECRET,
+                "GBS_LOG_FORMAT": "json",
+                **extra,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd=data_dir.parent,
+            start_new_session=True,
+        )
+    server = ServerProcess(process, data_dir, log_path, environment=extra)
+    while True:
+        with log_path.open("rb") as log:
+            log.seek(offset)
+            said = log.read().decode(errors="replace")
+        if (address := _address(said)) is not None:
+            server.host, server.port = address
+            server.started_in = time.monotonic() - began
+            return server
+        if not server.alive():
+            raise DidNotStart("the server ended", said, process.returncode)
+        if time.monotonic() - began > timeout:
+            server.kill()
+            raise DidNotStart(f"the server did not serve within {timeout} s", said, None)
+        time.sleep(0.02)
+
+
+def _address(said: str) -> tuple[str, int] | None:
+    for line in said.splitlines():
+        if not line.startswith("{"):
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # half a line so far
+        if entry.get("event") == "Serving":
+            host, _, port = entry["urls"][0].removeprefix("http://").rpartition(":")
+            return host, int(port)
+    return None
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A place for a server's data that an account of PostgreSQL's own can reach.
+
+    Not pytest's ``tmp_path``: as root, PostgreSQL runs as another user, who may not enter it.
+    """
+    place = Path(tempfile.mkdtemp(prefix="gbs-"))
+    place.chmod(0o711)
+    try:
+        yield place / "data"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def running_server(
+    *, environment: Mapping[str, str] | None = None, demo: bool = True
+) -> Iterator[ServerProcess]:
+    """A server on fresh data for the time of a block; stopped in good order behind it."""
+    with data_folder() as data_dir:
+        server = start_server(
+            data_dir,
+            log_path=data_dir.with_name("log"),
+            environment=environment,
+            demo=demo,
+        )
+        try:
+            yield server
+        except BaseException:
+            sys.stderr.write(server.log()[-8000:])
+            server.kill()
+            raise
+        assert server.stop() == 0, server.log()[-4000:]
