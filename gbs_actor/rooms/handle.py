@@ -8,28 +8,15 @@ from uuid import UUID
 import trio
 
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import Done
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Work
 from gbs_actor.rooms.presence import EditingMarks, PresenceClock
+from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics
 from gbs_actor.rooms.subscriber import Subscriber
-
-RESTARTED = Rejection(Code.ROOM_RESTARTED, "The room is being restarted; try again")
-UNAVAILABLE = Rejection(
-    Code.ROOM_UNAVAILABLE, "The room has failed too often and is closed for now; try again later"
-)
-SHUTTING_DOWN = Rejection(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again")
-BUSY = Rejection(Code.ROOM_BUSY, "The room has too much to do; try again")
-STORE_DOWN = Rejection(Code.STORE_UNAVAILABLE, "The database cannot be reached; try again")
-NO_SUCH_RETREAT = Rejection(Code.RETREAT_NOT_FOUND, "There is no such retreat")
-UNKNOWN_OUTCOME = Rejection(
-    Code.OUTCOME_UNKNOWN,
-    "It is not known whether the change was saved; try again with the same commandId",
-)
 
 
 class RoomHandle:

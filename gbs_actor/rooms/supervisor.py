@@ -14,15 +14,17 @@ from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
-from gbs_actor.rooms.handle import (
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Join, Leave, Mark, Submission
+from gbs_actor.rooms.observation import Observer, ignore
+from gbs_actor.rooms.refusals import (
+    NOT_IN_ROOM,
     RESTARTED,
     SHUTTING_DOWN,
     UNAVAILABLE,
     UNKNOWN_OUTCOME,
-    RoomHandle,
 )
-from gbs_actor.rooms.mailbox import Join, Leave, Mark, Submission
-from gbs_actor.rooms.room import NOT_IN_ROOM, Observer, Room, utc_now
+from gbs_actor.rooms.room import Room, utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.store.protocol import Store
@@ -44,7 +46,7 @@ class RoomSupervisor:
     :param config: limits and times of the rooms.
     :param clock: the wall clock, aware, UTC.
     :param observe: told of every step of every room; see
-        :data:`~gbs_actor.rooms.room.Observer`.
+        :data:`~gbs_actor.rooms.observation.Observer`.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class RoomSupervisor:
         config: RoomConfig | None = None,
         *,
         clock: Callable[[], datetime] = utc_now,
-        observe: Observer | None = None,
+        observe: Observer = ignore,
     ) -> None:
         self._store = store
         self._config = config or RoomConfig()

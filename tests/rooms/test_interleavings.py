@@ -94,12 +94,14 @@ class Crashes:
 
     at: frozenset[int]
     count: int = 0
+    raised: int = 0
     moments: list[Moment] = field(default_factory=list)
 
     def __call__(self, slug: str, moment: Moment) -> None:
         self.count += 1
         self.moments.append(moment)
         if self.count - 1 in self.at:
+            self.raised += 1
             raise Bug(f"at {moment}")
 
 
@@ -112,6 +114,8 @@ class Result:
     after: Retreat
     log: list[LogEntry]
     crashes: Crashes
+    crashed: int
+    """Crashes that the supervisor counted."""
 
 
 async def play(
@@ -145,11 +149,12 @@ async def play(
                 peer.reading = True
                 peer.read()
             await supervisor.drain()
+            crashed = supervisor.statistics().crashes
         nursery.cancel_scope.cancel()
     after = await inner.load("winter")
     assert after is not None
     log = await inner.log(before.id, limit=10_000)
-    return Result(peers, before, after, log, crashes)
+    return Result(peers, before, after, log, crashes, crashed)
 
 
 async def _join_all(peers: Any) -> None:
@@ -183,6 +188,7 @@ async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio
 
 
 def check(result: Result) -> None:
+    assert result.crashed == result.crashes.raised, "a crash that nobody injected"
     revisions = [entry.revision for entry in result.log]
     assert revisions == list(range(1, len(revisions) + 1)), "a gap or a repeat in the log"
     ids = Counter(entry.command_id for entry in result.log)

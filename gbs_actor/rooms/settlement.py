@@ -1,0 +1,164 @@
+"""Commits, and how an unknown outcome of one is settled."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import trio
+
+from gbs_actor.lineup.changes import Change, Kind
+from gbs_actor.lineup.request import FENCE_REQUEST
+from gbs_actor.rooms.batch import Batch, Phase
+from gbs_actor.rooms.config import RoomConfig
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.observation import Moment, Observe
+from gbs_actor.rooms.refusals import UNKNOWN_OUTCOME
+from gbs_actor.store.protocol import (
+    OutcomeUnknown,
+    RepeatedCommands,
+    StaleRevision,
+    Store,
+    StoreError,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How an unknown outcome turned out."""
+
+    committed: bool
+    fence: Change | None
+    """The fence that made sure it did not take effect, where this was needed."""
+
+
+def pauses(config: RoomConfig) -> Iterator[float]:
+    """Yield the seconds to wait between attempts to reach a store, without end."""
+    pause = config.store_backoff
+    while True:
+        yield pause
+        pause = min(2 * pause, config.store_backoff_max)
+
+
+class Settlement:
+    """Brings batches to the store and finds out what became of them.
+
+    :param handle: the room; its rows tell the retreat's id.
+    :param clock: the wall clock, for fences.
+    """
+
+    def __init__(
+        self,
+        handle: RoomHandle,
+        store: Store,
+        clock: Callable[[], datetime],
+        observe: Observe,
+    ) -> None:
+        self._handle = handle
+        self._store = store
+        self._clock = clock
+        self._observe = observe
+
+    async def send(self, batch: Batch) -> None:
+        """Commit a batch's changes; without any, only look its ids up.
+
+        :raises StoreError: each kind of it, as :meth:`Store.commit` says.
+        """
+        if batch.changes:
+            batch.phase = Phase.COMMITTING
+            batch.committing_since = trio.current_time()
+            self._observe(Moment.COMMITTING)
+            await self._commit(batch.expected_revision, batch.changes, batch.repeatable)
+            self._handle.commit_times.add(trio.current_time() - batch.committing_since)
+            self._observe(Moment.ANSWERED)
+        elif batch.repeatable:
+            entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
+            if entries:
+                raise RepeatedCommands(entries)
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Find out what became of a batch, however long it takes.
+
+        Its commands are answered with OUTCOME_UNKNOWN when their patience ends.
+        Cancellation leaves the outcome unknown.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_of_patience, batch)
+            settled = await self._fence_off(batch)
+            nursery.cancel_scope.cancel()
+        return settled
+
+    def patience_ends(self, batch: Batch) -> float:
+        """Return the Trio time until which a batch's commands wait for their outcome."""
+        return batch.committing_since + self._handle.config.commit_resolve_timeout
+
+    @property
+    def _retreat_id(self) -> int:
+        assert self._handle.rows is not None
+        return self._handle.rows.board.retreat_id
+
+    async def _end_of_patience(self, batch: Batch) -> None:
+        await trio.sleep_until(self.patience_ends(batch))
+        batch.answer_rest(UNKNOWN_OUTCOME)
+
+    async def _commit(
+        self,
+        expected_revision: int,
+        changes: tuple[Change, ...],
+        repeatable: frozenset[uuid.UUID] = frozenset(),
+    ) -> None:
+        # The store's own watchdog ends the wait first; this is the last resort.
+        with trio.move_on_after(self._handle.config.commit_timeout + 1.0) as scope:
+            scope.shield = True
+            await self._store.commit(self._retreat_id, expected_revision, changes, repeatable)
+            return
+        raise OutcomeUnknown("the store did not answer in time")
+
+    async def _fence_off(self, batch: Batch) -> Settled:
+        """Commit a fence in the place of the batch, then look the batch up in the log.
+
+        A commit that is late, too, expects the revision that the batch expected. Once
+        the retreat has another one, by the fence or because the batch took effect, what
+        the log says of the batch is final.
+        """
+        handle = self._handle
+        ids = {change.command_id for change in batch.changes}
+        pause = pauses(handle.config)
+        fence: Change | None = None
+        passed = False
+        while True:
+            self._observe(Moment.SETTLING)
+            try:
+                if not passed:
+                    attempt = _fence(batch.expected_revision + 1, self._clock())
+                    try:
+                        await self._commit(batch.expected_revision, (attempt,))
+                        fence = attempt
+                    except StaleRevision:
+                        pass
+                    passed = True
+                found = await self._store.find_commands(self._retreat_id, ids)
+            except StoreError as error:
+                log.warning("room %s: the outcome is still unknown: %s", handle.slug, error)
+                handle.store_down = True
+                handle.mailbox.wake()
+                await trio.sleep(next(pause))
+            else:
+                handle.store_down = False
+                return Settled(committed=bool(found), fence=fence)
+
+
+def _fence(revision: int, at: datetime) -> Change:
+    return Change(
+        revision=revision,
+        command_id=uuid.uuid4(),
+        author=None,
+        kind=Kind.FENCE,
+        at=at,
+        request=FENCE_REQUEST,
+    )
