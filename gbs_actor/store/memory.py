@@ -228,14 +228,14 @@ class MemoryStore:
         repeatable: Collection[UUID],
     ) -> None:
         """Check everything, then change everything: an exception leaves no trace."""
+        writes = collapse(changes)
+        if fault := fault_in(changes, writes):
+            raise CommitRefused(fault, data_error=True)
         stored = self._by_id.get(retreat_id)
         if stored is None or stored.revision != expected_revision:
             raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
         if repeated := _select(stored, repeatable):
             raise RepeatedCommands(repeated)
-        writes = collapse(changes)
-        if fault := fault_in(changes, writes):
-            raise CommitRefused(fault, data_error=True)
         _check_rows(stored, writes)
         if repeated := _select(stored, [change.command_id for change in changes]):
             raise RepeatedCommands(repeated)
@@ -273,12 +273,15 @@ def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
 def _check_rows(stored: _Stored, writes: Writes) -> None:
     """Refuse writes to rows that are not as the changes take them to be.
 
-    :raises StaleRevision: a registration is not there, or a memo is live that should
-        not be, or the other way round.
+    :raises StaleRevision: a registration or its group is not there, or a memo is live
+        that should not be, or the other way round.
     """
+    groups = stored.groups.keys() | {group.number for group in writes.groups}
     for registration in writes.registrations:
         if registration.id not in stored.registrations:
             raise StaleRevision(f"registration {registration.id} is not there")
+        if registration.gbs_number is not None and registration.gbs_number not in groups:
+            raise StaleRevision(f"group {registration.gbs_number} is not there")
     touched = (stored.registrations[memo.registration_id] for memo in writes.memos)
     live = {row.id: row.memo.id for row in touched if row.memo is not None}
     for memo in sorted(writes.memos, key=lambda memo: not memo.deleted):

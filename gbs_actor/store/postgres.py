@@ -25,7 +25,7 @@ from gbs_actor.store.bridge import (
 )
 from gbs_actor.store.importing import Import
 from gbs_actor.store.lease import Lease
-from gbs_actor.store.limits import INT8
+from gbs_actor.store.limits import INT8, fault_in
 from gbs_actor.store.migrate import (
     Migration,
     SchemaMismatch,
@@ -177,11 +177,13 @@ class PostgresStore:
         :raises StoreUnavailable: nothing was sent, for want of a connection.
         """
         check_revisions(expected_revision, changes)
-        arguments = queries.commit_arguments(
-            retreat_id, expected_revision, repeatable, changes, collapse(changes)
-        )
+        writes = collapse(changes)
         try:
-            await self._commit(arguments)
+            if fault := fault_in(changes, writes):
+                raise CommitRefused(fault, data_error=True)
+            await self._commit(
+                queries.commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
+            )
         except BaseException as error:
             self._commit_failures += 1
             if isinstance(error, ServerRefused):

@@ -1,0 +1,54 @@
+"""Fixtures for the tests of the store: both kinds of store behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.postgres import PostgresStore
+from tests.store.worlds import AnyStore, Desk
+
+OpenStore = Callable[[], AbstractAsyncContextManager[AnyStore]]
+
+
+@asynccontextmanager
+async def _open_memory() -> AsyncIterator[AnyStore]:
+    yield MemoryStore()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
+    """Open a store of each kind; that of PostgreSQL on a fresh database."""
+    if request.param == "memory":
+        return _open_memory
+    dsn: str = request.getfixturevalue("database_url")
+
+    @asynccontextmanager
+    async def open_postgres() -> AsyncIterator[AnyStore]:
+        async with PostgresStore.open(dsn) as store:
+            yield store
+
+    return open_postgres
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> AsyncIterator[AnyStore]:
+    """An open store without any retreat."""
+    async with open_store() as store:
+        yield store
+
+
+@pytest.fixture
+async def desk(store: AnyStore) -> Desk:
+    """A desk for the small retreat."""
+    return await Desk.of(store)
+
+
+@pytest.fixture
+async def postgres(database_url: str) -> AsyncIterator[PostgresStore]:
+    """An open store on a fresh database."""
+    async with PostgresStore.open(database_url) as store:
+        yield store

@@ -1,0 +1,498 @@
+"""What every store does, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from uuid import UUID
+
+import pytest
+import trio
+
+from gbs_actor.lineup.changes import Kind, MemoValue, NumberValue
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.records import Group, Memo, Stamp
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    RepeatedCommands,
+    RetreatExists,
+    StaleRevision,
+)
+from tests.store.worlds import AUTHOR, AnyStore, Desk, seed
+
+# People of the seed; ids count from 1 in a fresh store of either kind.
+LEADER, WITH_MEMO, WITH_ADMIN_MEMO, PLAIN, OTHER = 1, 2, 3, 4, 5
+
+
+class TestLoading:
+    async def test_a_retreat_that_is_not_there_loads_as_none(self, store: AnyStore) -> None:
+        assert await store.load("winter") is None
+
+    @pytest.mark.parametrize("slug", ["", "a\0b", "\ud800"])
+    async def test_a_slug_that_cannot_be_is_a_retreat_that_is_not_there(
+        self, store: AnyStore, slug: str
+    ) -> None:
+        assert await store.load(slug) is None
+        assert await store.role_in_retreat(slug, 7) is None
+
+    async def test_an_imported_retreat_starts_at_revision_zero(self, desk: Desk) -> None:
+        retreat = await desk.loaded()
+        assert (retreat.slug, retreat.revision, retreat.removal_revision) == ("winter", 0, 0)
+
+    async def test_everybody_registered_is_loaded_as_they_were_seeded(self, desk: Desk) -> None:
+        people = (await desk.loaded()).registrations
+        seeded = seed().people
+        assert [each.id for each in people] == [1, 2, 3, 4, 5, 6]
+        for registration, wanted in zip(people, seeded, strict=True):
+            person = registration.person
+            assert person.name == wanted.name
+            assert person.gender is wanted.gender
+            assert person.phone_number == wanted.phone_number
+            assert person.univ_group_number == wanted.univ_group_number
+            assert person.grade_number == wanted.grade_number
+            assert person.current_leader == wanted.current_leader
+            assert person.is_leader == wanted.is_leader
+            assert person.user_type is wanted.user_type
+            assert person.created_at == registration.updated_at == wanted.registered_at
+            assert person.unresolved_lineup_history_memo == wanted.unresolved_lineup_history_memo
+            assert person.admin_memo == wanted.admin_memo
+            assert registration.gbs_number == wanted.gbs_number
+
+    async def test_full_attendance_means_every_schedule(self, desk: Desk) -> None:
+        people = [each.person for each in (await desk.loaded()).registrations]
+        assert [len(person.schedule_ids) for person in people] == [2, 2, 0, 2, 2, 2]
+        assert [person.is_full_attendance for person in people] == [
+            *(True, True, False),
+            *(True, True, True),
+        ]
+
+    async def test_memos_of_other_kinds_are_no_line_up_memo(self, desk: Desk) -> None:
+        people = (await desk.loaded()).registrations
+        assert people[1].memo is not None
+        assert (people[1].memo.text, people[1].memo.color) == ("창가", "#FFcc00")
+        assert people[2].memo is None
+
+    async def test_groups_are_those_listed_and_those_people_are_in(self, desk: Desk) -> None:
+        assert (await desk.loaded()).groups == {1: Group(1, "3층"), 5: Group(5)}
+
+    async def test_a_loaded_retreat_is_a_snapshot(self, desk: Desk) -> None:
+        before = await desk.loaded()
+        await desk.do(AssignNumber(PLAIN, 9))
+        assert before.revision == 0
+        assert 9 not in before.groups
+        assert before.registrations[3].gbs_number is None
+        assert isinstance(before.groups, MappingProxyType)
+
+
+class TestImporting:
+    async def test_a_slug_is_taken_once_only(self, desk: Desk) -> None:
+        with pytest.raises(RetreatExists, match="winter"):
+            await desk.store.import_retreat(seed())
+
+    async def test_ids_of_two_retreats_do_not_overlap(self, store: AnyStore) -> None:
+        loaded = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        summer, winter = [{row.id for row in desk.board.rows()} for desk in loaded]
+        assert not summer & winter
+        assert loaded[0].retreat_id != loaded[1].retreat_id
+
+    async def test_departments_and_grades_are_shared_between_retreats(
+        self, store: AnyStore
+    ) -> None:
+        loaded = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        summer, winter = [{row.grade_id for row in desk.board.rows()} for desk in loaded]
+        assert summer == winter
+
+    async def test_progress_is_told_up_to_the_last_person(self, store: AnyStore) -> None:
+        told: list[tuple[int, int]] = []
+        await store.import_retreat(seed(people=6), lambda done, total: told.append((done, total)))
+        assert told[-1] == (6, 6)
+
+    async def test_a_seed_that_does_not_fit_together_leaves_no_trace(self, store: AnyStore) -> None:
+        broken = replace(seed(), univ_groups=seed().univ_groups[:1])
+        with pytest.raises(ValueError, match="department 8"):
+            await store.import_retreat(broken)
+        assert await store.retreats() == []
+
+    async def test_retreats_are_listed_by_slug(self, store: AnyStore) -> None:
+        for slug in ("winter", "Autumn", "summer"):
+            await store.import_retreat(seed(slug))
+        assert await store.retreats() == ["Autumn", "summer", "winter"]
+
+    async def test_a_deleted_retreat_is_gone_with_its_log(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1))
+        assert await desk.store.delete_retreat("winter")
+        assert await desk.store.load("winter") is None
+        assert await desk.store.log(desk.retreat_id) == []
+        assert not await desk.store.delete_retreat("winter")
+
+    async def test_a_retreat_imported_again_has_another_epoch(self, desk: Desk) -> None:
+        before = (await desk.loaded()).epoch
+        await desk.store.delete_retreat("winter")
+        await desk.store.import_retreat(seed())
+        assert (await desk.loaded()).epoch != before
+
+    async def test_an_epoch_stays_until_a_new_one_is_asked_for(self, desk: Desk) -> None:
+        before = (await desk.loaded()).epoch
+        await desk.do(AssignNumber(PLAIN, 1))
+        assert (await desk.loaded()).epoch == before
+        assert await desk.store.new_epoch("winter") == 1
+        assert (await desk.loaded()).epoch != before
+
+    async def test_a_new_epoch_for_all_retreats_changes_each(self, store: AnyStore) -> None:
+        desks = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        assert await store.new_epoch() == 2
+        for desk in desks:
+            assert (await desk.loaded()).epoch != desk.board.epoch
+
+    async def test_a_new_epoch_of_an_unknown_retreat_changes_none(self, desk: Desk) -> None:
+        assert await desk.store.new_epoch("summer") == 0
+        assert (await desk.loaded()).epoch == desk.board.epoch
+
+
+class TestRoles:
+    async def test_a_grant_gives_a_role_in_its_retreat(self, desk: Desk) -> None:
+        assert await desk.store.role_in_retreat("winter", 7) == "LINEUP_STAFF"
+        assert await desk.store.role_in_retreat("winter", 8) == "ADMIN_MINISTER"
+
+    @pytest.mark.parametrize(("slug", "user"), [("winter", 9), ("summer", 7), ("winter", 2**70)])
+    async def test_without_a_grant_there_is_no_role(self, desk: Desk, slug: str, user: int) -> None:
+        assert await desk.store.role_in_retreat(slug, user) is None
+
+
+class TestCommitting:
+    async def test_a_committed_assignment_is_loaded(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1))
+        retreat = await desk.loaded()
+        assert retreat.revision == 1
+        assert retreat.registrations[3].gbs_number == 1
+
+    async def test_stamps_survive_a_reload_exactly(self, desk: Desk) -> None:
+        number, memo = await desk.do(AssignNumber(PLAIN, 1), CreateMemo(PLAIN, "조용히", ""))
+        registration = (await desk.loaded()).registrations[3]
+        assert registration.number_stamp == Stamp(1, AUTHOR.user_id, AUTHOR.name, number.at)
+        assert registration.memo_stamp == Stamp(2, AUTHOR.user_id, AUTHOR.name, memo.at)
+        assert registration.updated_at == memo.at
+        assert number.at.microsecond
+
+    async def test_the_reloaded_board_is_the_board(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(WITH_MEMO, None))
+        reloaded = await Desk.of(desk.store)
+        assert reloaded.board.rows() == desk.board.rows()
+
+    async def test_a_batch_moves_the_revision_by_its_length(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(PLAIN, 2), AssignNumber(PLAIN, 3))
+        retreat = await desk.loaded()
+        assert retreat.revision == 3
+        assert retreat.registrations[3].gbs_number == 3
+
+    async def test_a_group_is_created_by_its_first_assignment(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 42))
+        assert (await desk.loaded()).groups[42] == Group(42, "", 1)
+
+    async def test_a_group_takes_the_last_revision_of_a_batch_and_keeps_its_memo(
+        self, desk: Desk
+    ) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(PLAIN, None), AssignNumber(OTHER, 1))
+        assert (await desk.loaded()).groups[1] == Group(1, "3층", 3)
+
+    async def test_a_no_op_takes_a_revision_and_an_entry(self, desk: Desk) -> None:
+        (change,) = await desk.do(AssignNumber(WITH_MEMO, 1))
+        assert change.registrations == ()
+        assert (await desk.loaded()).revision == 1
+        assert [entry.revision for entry in await desk.store.log(desk.retreat_id)] == [1]
+
+    async def test_a_fence_takes_a_revision_and_an_entry_of_nobody(self, desk: Desk) -> None:
+        await desk.commit([desk.fence()])
+        (entry,) = await desk.store.log(desk.retreat_id)
+        assert (entry.revision, entry.kind, entry.author_id) == (1, Kind.FENCE, None)
+        assert (entry.registration_id, entry.before, entry.after) == (None, None, None)
+
+    async def test_a_commit_of_nothing_checks_the_revision_only(self, desk: Desk) -> None:
+        await desk.store.commit(desk.retreat_id, 0, [])
+        assert (await desk.loaded()).revision == 0
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 1, [])
+
+    async def test_misnumbered_changes_are_a_mistake_of_the_caller(self, desk: Desk) -> None:
+        changes = await desk.decide(AssignNumber(PLAIN, 1))
+        with pytest.raises(ValueError, match="numbered 1"):
+            await desk.store.commit(desk.retreat_id, 1, changes)
+
+    async def test_commits_of_two_retreats_do_not_meet(self, store: AnyStore) -> None:
+        summer, winter = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        first = summer.board.rows()[0]
+        await winter.do(AssignNumber(winter.board.rows()[-1].id, 7))
+        assert (await summer.loaded()).revision == 0
+        assert first.gbs_number == (await Desk.of(store, "summer")).board.rows()[0].gbs_number
+
+    async def test_successes_and_failures_are_counted(self, desk: Desk) -> None:
+        changes = await desk.do(AssignNumber(PLAIN, 1))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, changes)
+        statistics = desk.store.statistics()
+        assert (statistics.commits, statistics.commit_failures) == (1, 1)
+        assert statistics.available
+
+
+class TestStale:
+    async def test_another_revision_is_stale(self, desk: Desk) -> None:
+        late = await desk.decide(AssignNumber(PLAIN, 1))
+        await desk.do(AssignNumber(OTHER, 1))
+        with pytest.raises(StaleRevision, match="revision 0"):
+            await desk.store.commit(desk.retreat_id, 0, late)
+        assert (await desk.loaded()).registrations[3].gbs_number is None
+
+    async def test_an_unknown_retreat_is_stale(self, desk: Desk) -> None:
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(99, 0, [desk.fence()])
+
+    async def test_a_registration_that_is_not_there_is_stale(self, desk: Desk) -> None:
+        (change,) = await desk.decide(AssignNumber(PLAIN, 1))
+        gone = replace(change, registrations=(replace(change.registrations[0], id=99),))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, [gone])
+        assert (await desk.loaded()).revision == 0
+
+    async def test_a_registration_of_another_retreat_is_stale(self, store: AnyStore) -> None:
+        summer, winter = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        (change,) = await winter.decide(AssignNumber(winter.board.rows()[-1].id, 7))
+        with pytest.raises(StaleRevision):
+            await store.commit(summer.retreat_id, 0, [change])
+
+    async def test_a_group_that_nobody_created_is_stale(self, desk: Desk) -> None:
+        (change,) = await desk.decide(AssignNumber(PLAIN, 42))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, [replace(change, groups=())])
+
+    async def test_a_memo_that_is_not_there_is_stale(self, desk: Desk) -> None:
+        (change,) = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "복도", ""))
+        assert isinstance(change.before, MemoValue)
+        assert isinstance(change.after, MemoValue)
+        elsewhere = replace(
+            change,
+            before=replace_value(change.before, 99),
+            after=replace_value(change.after, 99),
+        )
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, [elsewhere])
+
+    async def test_a_second_live_memo_on_a_person_is_stale(self, desk: Desk) -> None:
+        (change,) = await desk.decide(CreateMemo(PLAIN, "하나", ""))
+        (row,) = change.registrations
+        onto = replace(row, id=WITH_MEMO)
+        wrong = replace(change, registration_id=WITH_MEMO, registrations=(onto,))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, [wrong])
+        assert (await desk.loaded()).revision == 0
+
+
+def replace_value(value: MemoValue, memo_id: int) -> MemoValue:
+    """Return the same value of another memo."""
+    return MemoValue(memo_id, value.text, value.color)
+
+
+class TestMemos:
+    async def test_a_created_memo_is_loaded_with_its_id(self, desk: Desk) -> None:
+        (change,) = await desk.do(CreateMemo(PLAIN, "조용히", "#00FF00"))
+        assert isinstance(change.after, MemoValue)
+        assert change.after.memo_id is not None
+        wanted = Memo(change.after.memo_id, "조용히", "#00FF00")
+        assert (await desk.loaded()).registrations[3].memo == wanted
+
+    async def test_a_memo_may_be_a_colour_only(self, desk: Desk) -> None:
+        await desk.do(CreateMemo(PLAIN, "", "#00FF00"))
+        memo = (await desk.loaded()).registrations[3].memo
+        assert memo is not None
+        assert (memo.text, memo.color) == ("", "#00FF00")
+
+    async def test_an_updated_memo_keeps_its_id(self, desk: Desk) -> None:
+        memo_id = desk.memo_id(WITH_MEMO)
+        await desk.do(UpdateMemo(memo_id, "복도", ""))
+        assert (await desk.loaded()).registrations[1].memo == Memo(memo_id, "복도", "")
+
+    async def test_a_deleted_memo_is_not_loaded(self, desk: Desk) -> None:
+        await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)))
+        assert (await desk.loaded()).registrations[1].memo is None
+
+    async def test_a_deleted_memo_cannot_be_changed(self, desk: Desk) -> None:
+        update = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "복도", ""))
+        await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 1, [replace(update[0], revision=2)])
+
+    async def test_a_memo_may_follow_a_deleted_one(self, desk: Desk) -> None:
+        await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)))
+        await desk.do(CreateMemo(WITH_MEMO, "새 메모", ""))
+        memo = (await desk.loaded()).registrations[1].memo
+        assert memo is not None
+        assert memo.text == "새 메모"
+
+    async def test_a_batch_may_replace_a_memo(self, desk: Desk) -> None:
+        await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)), CreateMemo(WITH_MEMO, "새 메모", ""))
+        memo = (await desk.loaded()).registrations[1].memo
+        assert memo is not None
+        assert memo.text == "새 메모"
+
+    async def test_a_batch_may_create_change_and_delete_a_memo(self, desk: Desk) -> None:
+        create = await desk.decide(CreateMemo(PLAIN, "하나", ""))
+        assert isinstance(create[0].after, MemoValue)
+        new_id = create[0].after.memo_id
+        assert new_id is not None
+        board = desk.board
+        for change in create:
+            board.apply(change)
+        rest = await desk.decide(UpdateMemo(new_id, "둘", ""), DeleteMemo(new_id))
+        await desk.store.commit(desk.retreat_id, 0, [*create, *rest])
+        retreat = await desk.loaded()
+        assert retreat.revision == 3
+        assert retreat.registrations[3].memo is None
+
+    async def test_reserved_memo_ids_are_fresh_and_disjoint(self, desk: Desk) -> None:
+        taken: list[range] = []
+
+        async def reserve() -> None:
+            taken.append(await desk.store.reserve_memo_ids(50))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(reserve)
+        ids = {memo_id for block in taken for memo_id in block}
+        assert len(ids) == 8 * 50
+        assert min(ids) > desk.memo_id(WITH_MEMO)
+
+    async def test_at_least_one_memo_id_is_reserved(self, store: AnyStore) -> None:
+        with pytest.raises(ValueError, match="at least one"):
+            await store.reserve_memo_ids(0)
+
+
+class TestDataErrors:
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+    async def test_text_that_no_database_holds_is_a_data_error(self, desk: Desk, text: str) -> None:
+        (change,) = await desk.decide(CreateMemo(PLAIN, "x", ""))
+        assert isinstance(change.after, MemoValue)
+        (row,) = change.registrations
+        assert row.memo is not None
+        broken = replace(
+            change,
+            after=MemoValue(change.after.memo_id, text),
+            registrations=(replace(row, memo=replace(row.memo, text=text)),),
+        )
+        with pytest.raises(CommitRefused) as refused:
+            await desk.store.commit(desk.retreat_id, 0, [broken])
+        assert refused.value.data_error
+        assert (await desk.loaded()).revision == 0
+
+    async def test_an_author_beyond_int8_is_a_data_error(self, desk: Desk) -> None:
+        (change,) = await desk.decide(AssignNumber(PLAIN, 1))
+        broken = replace(change, author=replace(AUTHOR, user_id=2**63))
+        with pytest.raises(CommitRefused) as refused:
+            await desk.store.commit(desk.retreat_id, 0, [broken])
+        assert refused.value.data_error
+
+    async def test_a_group_number_beyond_9999_is_a_data_error(self, desk: Desk) -> None:
+        (change,) = await desk.decide(AssignNumber(PLAIN, 1))
+        (row,) = change.registrations
+        broken = replace(
+            change, groups=(Group(10_000),), registrations=(replace(row, gbs_number=10_000),)
+        )
+        with pytest.raises(CommitRefused) as refused:
+            await desk.store.commit(desk.retreat_id, 0, [broken])
+        assert refused.value.data_error
+
+    async def test_the_store_works_on_after_a_data_error(self, desk: Desk) -> None:
+        (change,) = await desk.decide(AssignNumber(PLAIN, 1))
+        with pytest.raises(CommitRefused):
+            await desk.store.commit(
+                desk.retreat_id, 0, [replace(change, author=replace(AUTHOR, name="\0"))]
+            )
+        await desk.commit([change])
+        assert (await desk.loaded()).revision == 1
+
+
+class TestRepeats:
+    async def test_a_repeatable_command_in_the_log_stops_the_commit(self, desk: Desk) -> None:
+        (first,) = await desk.do(AssignNumber(PLAIN, 1))
+        (fresh,) = await desk.decide(AssignNumber(OTHER, 1))
+        again = replace(first, revision=3)
+        with pytest.raises(RepeatedCommands) as repeated:
+            await desk.store.commit(
+                desk.retreat_id, 1, [fresh, again], [fresh.command_id, first.command_id]
+            )
+        assert set(repeated.value.entries) == {first.command_id}
+        assert repeated.value.entries[first.command_id].revision == 1
+        assert (await desk.loaded()).revision == 1
+
+    async def test_repeatable_commands_that_are_new_are_committed(self, desk: Desk) -> None:
+        changes = await desk.decide(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
+        await desk.commit(changes, [change.command_id for change in changes])
+        assert (await desk.loaded()).revision == 2
+
+    async def test_a_stale_commit_is_stale_even_if_it_repeats(self, desk: Desk) -> None:
+        (first,) = await desk.do(AssignNumber(PLAIN, 1))
+        with pytest.raises(StaleRevision):
+            await desk.store.commit(desk.retreat_id, 0, [first], [first.command_id])
+
+    async def test_an_id_in_the_log_is_found_without_being_announced(self, desk: Desk) -> None:
+        (first,) = await desk.do(AssignNumber(PLAIN, 1))
+        (fresh,) = await desk.decide(AssignNumber(OTHER, 1))
+        with pytest.raises(RepeatedCommands) as repeated:
+            await desk.store.commit(
+                desk.retreat_id, 1, [replace(fresh, command_id=first.command_id)]
+            )
+        assert set(repeated.value.entries) == {first.command_id}
+        assert (await desk.loaded()).registrations[4].gbs_number is None
+
+    async def test_ids_are_those_of_one_retreat(self, store: AnyStore) -> None:
+        summer, winter = [await Desk.of(store, slug) for slug in ("summer", "winter")]
+        summer_change = summer.fence()
+        await summer.commit([summer_change])
+        await winter.commit([winter.fence()], [summer_change.command_id])
+        assert (await winter.loaded()).revision == 1
+
+    async def test_find_commands_returns_those_in_the_log(self, desk: Desk) -> None:
+        (change,) = await desk.do(AssignNumber(PLAIN, 1))
+        unknown = UUID(int=10**6)
+        found = await desk.store.find_commands(desk.retreat_id, [change.command_id, unknown])
+        assert set(found) == {change.command_id}
+        assert found[change.command_id].request == change.request
+
+    async def test_find_commands_of_no_ids_or_no_retreat_finds_nothing(self, desk: Desk) -> None:
+        (change,) = await desk.do(AssignNumber(PLAIN, 1))
+        assert await desk.store.find_commands(desk.retreat_id, []) == {}
+        assert await desk.store.find_commands(99, [change.command_id]) == {}
+
+
+class TestLog:
+    async def test_an_entry_says_who_did_what_and_when(self, desk: Desk) -> None:
+        (change,) = await desk.do(AssignNumber(WITH_MEMO, 5))
+        (entry,) = await desk.store.log(desk.retreat_id)
+        assert entry.command_id == change.command_id
+        assert (entry.author_id, entry.author_name) == (AUTHOR.user_id, AUTHOR.name)
+        assert (entry.kind, entry.registration_id) == (Kind.ASSIGN_NUMBER, WITH_MEMO)
+        assert (entry.before, entry.after) == (NumberValue(1), NumberValue(5))
+        assert (entry.request, entry.at) == (change.request, change.at)
+
+    async def test_values_of_memos_are_logged_in_full(self, desk: Desk) -> None:
+        memo_id = desk.memo_id(WITH_MEMO)
+        await desk.do(DeleteMemo(memo_id))
+        (entry,) = await desk.store.log(desk.retreat_id)
+        assert entry.before == MemoValue(memo_id, "창가", "#FFcc00")
+        assert entry.after == MemoValue()
+
+    async def test_the_log_is_read_in_pages(self, desk: Desk) -> None:
+        for number in range(1, 8):
+            await desk.do(AssignNumber(PLAIN, number))
+        pages: list[list[int]] = []
+        after = 0
+        while page := await desk.store.log(desk.retreat_id, after_revision=after, limit=3):
+            pages.append([entry.revision for entry in page])
+            after = pages[-1][-1]
+        assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+
+    async def test_every_command_of_a_batch_has_an_entry(self, desk: Desk) -> None:
+        changes = await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 6)))
+        entries: Mapping[UUID, int] = {
+            entry.command_id: entry.revision for entry in await desk.store.log(desk.retreat_id)
+        }
+        assert entries == {change.command_id: change.revision for change in changes}
