@@ -48,6 +48,11 @@ class Timers:
         """Return how many timers wait."""
         return len(self._heap) - self._cancelled
 
+    @property
+    def allocated(self) -> int:
+        """How many heap entries there are, cancelled ones included."""
+        return len(self._heap)
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once at ``when``.
 

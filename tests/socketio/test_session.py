@@ -1,0 +1,176 @@
+"""What a client may say, and when: the session without I/O, clock or task."""
+
+from __future__ import annotations
+
+import pytest
+
+from gbs_actor.socketio import ProtocolViolation
+from gbs_actor.socketio.packet import EventData
+from gbs_actor.socketio.session import (
+    AckReceived,
+    Closed,
+    EventReceived,
+    Joining,
+    Left,
+    Ponged,
+    Session,
+    UnknownNamespace,
+)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session({"/", "/custom"}, max_attachments=2)
+
+
+@pytest.fixture
+def joined(session: Session) -> Session:
+    session.receive_text("40")
+    session.accept()
+    return session
+
+
+def test_a_connect_asks_to_join_with_its_auth(session: Session) -> None:
+    assert session.receive_text('40/custom,{"token":"x"}') == Joining("/custom", {"token": "x"})
+
+
+def test_a_connect_without_a_payload_has_no_auth(session: Session) -> None:
+    assert session.receive_text("40") == Joining("/", None)
+
+
+def test_the_comma_may_be_missing(session: Session) -> None:
+    assert session.receive_text("40/custom") == Joining("/custom", None)
+
+
+def test_an_unknown_namespace_is_told_apart(session: Session) -> None:
+    assert session.receive_text("40/random,") == UnknownNamespace("/random")
+
+
+def test_an_unknown_namespace_may_be_asked_for_again(session: Session) -> None:
+    session.receive_text("40/random,")
+    assert session.receive_text("40/random,") == UnknownNamespace("/random")
+
+
+def test_a_second_connect_to_a_joined_namespace_is_a_violation(joined: Session) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text("40")
+
+
+def test_a_second_connect_while_the_first_is_under_way_is_a_violation(session: Session) -> None:
+    session.receive_text("40")
+    with pytest.raises(ProtocolViolation):
+        session.receive_text("40")
+
+
+def test_another_namespace_may_be_joined_besides(joined: Session) -> None:
+    assert joined.receive_text("40/custom,") == Joining("/custom", None)
+
+
+def test_a_namespace_that_was_left_may_be_joined_again(joined: Session) -> None:
+    assert joined.receive_text("41") == Left("/")
+    assert joined.receive_text("40") == Joining("/", None)
+
+
+@pytest.mark.parametrize("packet", ['42["e"]', '430["e"]', "41", '420["e"]'])
+def test_packets_for_a_namespace_that_was_left_are_ignored(joined: Session, packet: str) -> None:
+    joined.receive_text("41")
+    assert joined.receive_text(packet) is None
+
+
+def test_packets_for_a_namespace_that_the_server_ended_are_ignored(joined: Session) -> None:
+    joined.leave("/")
+    assert joined.receive_text('42["e"]') is None
+
+
+@pytest.mark.parametrize("packet", ['42/custom,["e"]', '43/custom,0["e"]', "41/custom,"])
+def test_packets_for_a_namespace_never_joined_are_violations(joined: Session, packet: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+def test_events_behind_an_unanswered_connect_belong_to_it(session: Session) -> None:
+    session.receive_text("40")
+    assert session.receive_text('42["e",1]') == EventReceived("/", None, EventData("e", (b"1",)))
+
+
+def test_the_ack_id_zero_is_one(joined: Session) -> None:
+    assert joined.receive_text('420["e"]') == EventReceived("/", 0, EventData("e", ()))
+
+
+def test_a_refused_connect_does_not_count_as_joined(session: Session) -> None:
+    session.receive_text("40")
+    session.leave("/")
+    assert not session.ever_joined
+
+
+def test_leaving_does_not_undo_that_a_namespace_was_joined(joined: Session) -> None:
+    joined.receive_text("41")
+    assert joined.ever_joined
+
+
+def test_a_close_packet_ends_the_session(session: Session) -> None:
+    assert session.receive_text("1") == Closed()
+
+
+def test_a_pong_is_told(session: Session) -> None:
+    assert session.receive_text("3") == Ponged()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    ["", "0", "2", "2probe", "5", "6", "7", "abc", "47", "4abc", "4", "44", '44{"message":"x"}'],
+)
+def test_an_unexpected_packet_is_a_violation(joined: Session, packet: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    ["42", "42{}", '42"e"', "42[]", "42[{}]", '42abc["e"]', '42["disconnect"]', "43", "430{}",
+     '41"x"', "41{}"],
+)  # fmt: skip
+def test_a_wrong_payload_is_a_violation(joined: Session, packet: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+@pytest.mark.parametrize("payload", ["[]", "true", '"x"', "{", "null"])
+def test_a_connect_payload_has_to_be_an_object(session: Session, payload: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        session.receive_text("40" + payload)
+
+
+def test_an_acknowledgement_is_told_with_its_values_undecoded(joined: Session) -> None:
+    assert joined.receive_text('433["a",{"b": 1}]') == AckReceived("/", 3, (b'"a"', b'{"b": 1}'))
+
+
+def test_a_binary_event_is_complete_with_its_last_attachment(joined: Session) -> None:
+    assert joined.receive_text('452-1["e",{"_placeholder":true,"num":0}]') is None
+    assert joined.receive_binary(b"a") is None
+    received = joined.receive_binary(b"b")
+    assert isinstance(received, EventReceived)
+    assert received.attachments == (b"a", b"b")
+    assert received.ack_id == 1
+
+
+def test_text_in_the_middle_of_attachments_is_a_violation(joined: Session) -> None:
+    joined.receive_text('451-["e",{"_placeholder":true,"num":0}]')
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text('42["e"]')
+
+
+def test_a_pong_in_the_middle_of_attachments_is_none(joined: Session) -> None:
+    joined.receive_text('451-["e",{"_placeholder":true,"num":0}]')
+    assert joined.receive_text("3") == Ponged()
+    assert isinstance(joined.receive_binary(b"a"), EventReceived)
+
+
+def test_an_attachment_that_was_not_announced_is_a_violation(joined: Session) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_binary(b"a")
+
+
+def test_more_attachments_than_allowed_are_a_violation(joined: Session) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text('453-["e"]')
