@@ -14,9 +14,9 @@ from tests.e2e.server_process import RETREAT, ServerProcess, running_server, tok
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    """One demo server for all end-to-end tests."""
+    """One demo server for the tests of a module."""
     with running_server() as running:
         yield running
 
@@ -56,7 +56,7 @@ def driver(request: pytest.FixtureRequest) -> list[str]:
     return [sys.executable, str(HERE / "python_driver.py")]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _people(server: ServerProcess) -> Iterator[dict[str, Any]]:
     rows = server.get(f"/api/v1/retreat/{RETREAT}/line-up/user-lineups", token())
     return (

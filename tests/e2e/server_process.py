@@ -19,6 +19,9 @@ from typing import Any
 
 import jwt
 
+import gbs_actor
+
+ROOT = Path(gbs_actor.__file__).parents[1]
 SECRET = "a secret of the tests, long enough for HS256"
 RETREAT = "2024-winter"
 START_TIMEOUT = 60.0
@@ -155,6 +158,8 @@ def start_server(
             [*arguments, "--demo"] if demo else arguments,
             env={
                 **clean,
+                # The package under test, whether it is installed or not.
+                "PYTHONPATH": os.pathsep.join([str(ROOT), clean.get("PYTHONPATH", "")]),
                 "GBS_DATA_DIR": str(data_dir),
                 "GBS_JWT_SECRET": SECRET,
                 "GBS_LOG_FORMAT": "json",

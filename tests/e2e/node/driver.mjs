@@ -6,13 +6,17 @@ const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 let socket;
 
 function connect({ id, url, token, headers }) {
+  // In Node, withCredentials puts a cookie jar's "cookie" beside any other spelling of it.
+  const extraHeaders = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
   socket = io(`${url}/gbs-lineup`, {
     transports: ["websocket"],
     withCredentials: true,
     reconnection: false,
     forceNew: true,
     auth: token === null ? undefined : { token },
-    extraHeaders: headers,
+    extraHeaders,
   });
   let answered = false;
   const answer = (what) => {
