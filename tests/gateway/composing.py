@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
+import trio
 from pydantic import SecretStr
 
 from gbs_actor.auth import Authorizer, Policy, Role, Verifier, mint
 from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.lineup.records import Gender
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import AuthSettings
 from gbs_actor.store.memory import MemoryStore
@@ -28,7 +31,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 SLUG = "2024-winter"
 OTHER_SLUG = "2024-summer"
 NOW = 1_700_000_000.0
-"""Unix time of tests that hold the wall clock."""
+"""Unix time at which every test begins."""
 
 DAY = datetime(2024, 1, 19, 10, tzinfo=UTC)
 
@@ -62,11 +65,29 @@ def seed(slug: str = SLUG, grants: tuple[tuple[int, str], ...] = ()) -> RetreatS
 
 
 class BreakableStore(MemoryStore):
-    """A memory store that can be told to be out of reach."""
+    """A memory store that can be told to be out of reach, or to take its time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.broken = False
+        self.commits_may_go_on = trio.Event()
+        self.commits_may_go_on.set()
+        self.loads_may_go_on = trio.Event()
+        self.loads_may_go_on.set()
+
+    async def load(self, slug: str) -> Retreat | None:
+        await self.loads_may_go_on.wait()
+        return await super().load(slug)
+
+    async def commit(
+        self,
+        retreat_id: int,
+        expected_revision: int,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+    ) -> None:
+        await self.commits_may_go_on.wait()
+        await super().commit(retreat_id, expected_revision, changes, repeatable)
 
     async def ping(self) -> None:
         await super().ping()
@@ -79,14 +100,18 @@ class BreakableStore(MemoryStore):
         return await super().role_in_retreat(slug, user_id)
 
 
-class HeldClock:
-    """A wall clock that moves when told to."""
+class WallClock:
+    """A wall clock that goes with Trio's, and can be set."""
 
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
+    def __init__(self) -> None:
+        self._offset = NOW - trio.current_time()
 
     def __call__(self) -> float:
-        return self.now
+        return trio.current_time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Set it ahead."""
+        self._offset += seconds
 
 
 @dataclass
@@ -98,7 +123,7 @@ class Parts:
     verifier: Verifier
     authorizer: Authorizer
     config: GatewayConfig
-    clock: HeldClock
+    clock: WallClock
 
     def token(
         self,
@@ -117,18 +142,24 @@ class Parts:
             name=name,
             expires_in=expires_in,
             retreats=retreats,
-            now=self.clock.now,
+            now=self.clock(),
         )
 
 
 @asynccontextmanager
-async def composed(config: GatewayConfig | None = None) -> AsyncIterator[Parts]:
-    """Run rooms over a memory store with two retreats."""
+async def composed(
+    config: GatewayConfig | None = None, *, readers: tuple[Role, ...] = tuple(Role)
+) -> AsyncIterator[Parts]:
+    """Run rooms over a memory store with two retreats.
+
+    In the first, user 50 has the role of a mere reader and 51 none that may read; in the
+    second, user 52 has that of an editor.
+    """
     store = BreakableStore()
     await store.import_retreat(seed(grants=((50, "SHUTTLE_BUS_ACCOUNT_STAFF"), (51, "NOBODY"))))
     await store.import_retreat(seed(OTHER_SLUG, grants=((52, "LINEUP_STAFF"),)))
-    auth = AuthSettings(jwt_secret=SecretStr(SECRET))
-    clock = HeldClock()
+    auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
+    clock = WallClock()
     authorizer = Authorizer(store, Policy.from_settings(auth))
     rooms = RoomSupervisor(store)
     async with rooms.running():

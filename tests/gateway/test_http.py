@@ -205,7 +205,7 @@ async def test_without_a_token_the_answer_is_401_and_names_the_scheme() -> None:
 async def test_an_expired_token_is_401() -> None:
     async with site() as here:
         headers = here.bearer(expires_in=60)
-        here.parts.clock.now += 91
+        here.parts.clock.advance(91)
         response = await here.get(LINEUPS, headers)
         assert response.status_code == 401
         assert (await body(response))["code"] == "TOKEN_EXPIRED"
