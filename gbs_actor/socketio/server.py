@@ -105,7 +105,8 @@ class SocketServer:
         self._namespaces: dict[str, Namespace] = {}
         self._timers = Timers()
         self._connections: dict[Connection, trio.CancelScope] = {}
-        self._open = 0
+        self._open = 0  # streams in our hands, those that are being refused included
+        self._admitted = 0
         self._all_closed = trio.Event()
         self._serving = False
         self._handshakes = 0
@@ -203,9 +204,22 @@ class SocketServer:
         if error is not None:
             await self._refuse(stream, error.status, error)
             return
-        if not self._serving or self._open > self.options.max_connections:
+        if not self._serving or self._admitted >= self.options.max_connections:
             await self._refuse(stream, 503, HandshakeError(3, "Try again later"))
             return
+        self._admitted += 1
+        try:
+            await self._upgrade(stream, request, query, leftover)
+        finally:
+            self._admitted -= 1
+
+    async def _upgrade(
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        request: Request,
+        query: Mapping[str, str],
+        leftover: bytes,
+    ) -> None:
         response, protocol = upgrade(request, self.options)
         if response.status_code != 101:
             await self._refuse(stream, response.status_code, BAD_REQUEST)
