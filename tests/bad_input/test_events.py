@@ -22,7 +22,7 @@ WRONG_IDS = [
 WRONG_NUMBERS = ["0", "-1", "10000", "1.5", "true", '"abc"', "[]", "{}", HUGE]
 WRONG_MEMOS = [
     "null", "5", "true", "[]", "{}", '""', '"   "', '"a\\u0000b"', json.dumps("x" * 2_001),
-    json.dumps("긴" * 300_000), '"\\ud800"',
+    json.dumps("긴" * 300_000, ensure_ascii=False), '"\\ud800"',
 ]  # fmt: skip
 WRONG_COLORS = [
     '"red"',
@@ -42,8 +42,8 @@ SHARED = {"baseRevision": WRONG_REVISIONS, "commandId": WRONG_COMMAND_IDS}
 GOOD: dict[str, dict[str, str]] = {
     "update-gbs-number": {"lineupId": "ID", "gbsNumber": "3"},
     "create-lineup-memo": {"lineupId": "ID", **MEMO},
-    "update-lineup-memo": {"memoId": "1", **MEMO},
-    "delete-lineup-memo": {"memoId": "1"},
+    "update-lineup-memo": {"memoId": "MEMO", **MEMO},
+    "delete-lineup-memo": {"memoId": "MEMO"},
     "user-editing": {"lineupId": "ID", "field": '"gbsNumber"'},
     "join-retreat": {"retreatSlug": f'"{RETREAT}"'},
     "authenticate": {"token": '"x"'},
@@ -70,20 +70,23 @@ WRONG: dict[str, dict[str, list[str]]] = {
 WRONG_ARGUMENTS = ["", "null", "5", "true", "[]", '"x"', "{}", '"\\u0000"']
 
 
-def _object(fields: dict[str, str], row_id: int) -> str:
-    pairs = (f'"{name}":{str(row_id) if it == "ID" else it}' for name, it in fields.items())
+def _object(fields: dict[str, str], ids: dict[str, str]) -> str:
+    pairs = (f'"{name}":{ids.get(it, it)}' for name, it in fields.items())
     return "{" + ",".join(pairs) + "}"
 
 
-def _wrong_payloads(event: str, row_id: int) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong, and the event's JSON."""
+def _wrong_payloads(event: str, ids: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong, and the event's JSON.
+
+    :param ids: what ``ID`` and ``MEMO`` stand for.
+    """
     good = GOOD[event]
     for name, values in WRONG[event].items():
         for value in values:
-            wrong = _object({**good, name: value}, row_id)
+            wrong = _object({**good, name: value}, ids)
             yield f"{name}={value[:40]}", f'["{event}",{wrong}]'
     for name in set(good) - {"field"}:
-        missing = _object({key: it for key, it in good.items() if key != name}, row_id)
+        missing = _object({key: it for key, it in good.items() if key != name}, ids)
         yield f"no {name}", f'["{event}",{missing}]'
     for argument in WRONG_ARGUMENTS:
         yield f"argument {argument}", f'["{event}"{"," if argument else ""}{argument}]'
@@ -93,7 +96,10 @@ async def _room(wire: Wire, token: str) -> int:
     """Enter the room; return the id of somebody in it."""
     await wire.connect(token)
     answer = await wire.join(RETREAT)
-    return int(next(row["id"] for row in answer["data"] if not row["isLeader"]))
+    rows = answer["data"]
+    return next(
+        int(row["id"]) for row in rows if not row["isLeader"] and row["lineupMemoId"] is None
+    )
 
 
 @pytest.mark.parametrize("event", [it for it in WRONG if it != "join-retreat"])
@@ -102,13 +108,17 @@ async def test_whatever_is_wrong_with_a_field_the_answer_says_so(
 ) -> None:
     async with wire_to(server) as wire:
         row_id = await _room(wire, good_token)
-        before = (await wire.join(RETREAT))["revision"]
-        for what, payload in _wrong_payloads(event, row_id):
+        created = await wire.ask(f'["create-lineup-memo",{{"lineupId":{row_id},"memo":"메모"}}]')
+        memo_id = str(created["data"]["lineupMemoId"])
+        before = created["revision"]
+        ids = {"ID": str(row_id), "MEMO": memo_id}
+        for what, payload in _wrong_payloads(event, ids):
             answer = await wire.ask(payload)
             assert answer["status"] == "ERROR", (event, what, answer)
             assert answer["code"] == "VALIDATION_FAILED", (event, what, answer)
             assert answer["message"], (event, what)
         assert (await wire.join(RETREAT))["revision"] == before
+        await wire.ask(f'["delete-lineup-memo",{{"memoId":{memo_id}}}]')
 
 
 async def test_whatever_is_wrong_with_a_join_the_room_is_kept(
@@ -116,7 +126,7 @@ async def test_whatever_is_wrong_with_a_join_the_room_is_kept(
 ) -> None:
     async with wire_to(server) as wire:
         row_id = await _room(wire, good_token)
-        for what, payload in _wrong_payloads("join-retreat", row_id):
+        for what, payload in _wrong_payloads("join-retreat", {}):
             if payload.endswith(',"x"]'):
                 continue  # a slug, if no retreat's
             answer = await wire.ask(payload)

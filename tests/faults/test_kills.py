@@ -1,0 +1,95 @@
+"""Real faults under a stream of edits: nothing acknowledged is lost, nothing done twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from tests.e2e.server_process import ServerProcess, running_server, start_server
+from tests.faults.editing import editing
+from tests.faults.postgres_processes import backends, freeze, kill, postmaster, thaw
+
+KILLS = 20
+FREEZES = 5
+COMMIT_TIMEOUT = 1.0
+EDITS_BETWEEN = 15
+"""Edits that are acknowledged between two faults: the server has recovered, then."""
+
+PATIENT_CLIENTS = {"GBS_EVENT_RATE": "1000", "GBS_COMMIT_TIMEOUT": str(COMMIT_TIMEOUT)}
+
+
+@pytest.fixture
+def server() -> Iterator[ServerProcess]:
+    with running_server(environment=PATIENT_CLIENTS) as running:
+        yield running
+
+
+async def _restart(server: ServerProcess) -> ServerProcess:
+    return await trio.to_thread.run_sync(
+        lambda: start_server(
+            server.data_dir,
+            log_path=server.log_path,
+            environment=server.environment,
+            port=server.port,
+        )
+    )
+
+
+async def test_a_server_killed_twenty_times_keeps_every_acknowledged_edit(
+    server: ServerProcess,
+) -> None:
+    chance = random.Random(1)
+    async with editing(server) as editors:
+        for _ in range(KILLS):
+            await editors.more(EDITS_BETWEEN)
+            await trio.sleep(chance.random() * 0.05)  # at any point of a commit
+            await trio.to_thread.run_sync(server.kill)
+            again = await _restart(server)
+            server.process = again.process  # for the fixture that stops it
+        await editors.more(EDITS_BETWEEN)
+
+
+async def test_a_database_killed_twenty_times_keeps_every_acknowledged_edit(
+    server: ServerProcess,
+) -> None:
+    chance = random.Random(2)
+    async with editing(server) as editors:
+        for _ in range(KILLS):
+            await editors.more(EDITS_BETWEEN)
+            await trio.sleep(chance.random() * 0.05)
+            pid = postmaster(server)
+            assert pid is not None
+            kill(pid)
+        await editors.more(EDITS_BETWEEN)
+        assert server.alive()
+
+
+async def test_database_connections_killed_twenty_times_keep_every_acknowledged_edit(
+    server: ServerProcess,
+) -> None:
+    chance = random.Random(3)
+    async with editing(server) as editors:
+        for _ in range(KILLS):
+            await editors.more(EDITS_BETWEEN)
+            await trio.sleep(chance.random() * 0.05)
+            kill(chance.choice(backends(server)))
+        await editors.more(EDITS_BETWEEN)
+        assert server.alive()
+
+
+async def test_a_frozen_database_costs_time_and_no_edit(server: ServerProcess) -> None:
+    async with editing(server) as editors:
+        for _ in range(FREEZES):
+            await editors.more(EDITS_BETWEEN)
+            frozen = freeze(server)
+            assert frozen
+            try:
+                await trio.sleep(2.5 * COMMIT_TIMEOUT)
+            finally:
+                thaw(frozen)
+        await editors.more(EDITS_BETWEEN)
+        assert server.alive()
+        assert server.room()["restarts"] == 0
