@@ -178,9 +178,10 @@ class PostgresStore:
         """
         check_revisions(expected_revision, changes)
         writes = collapse(changes)
+        if fault := fault_in(changes, writes):
+            self._commit_failures += 1
+            raise CommitRefused(fault, data_error=True)
         try:
-            if fault := fault_in(changes, writes):
-                raise CommitRefused(fault, data_error=True)
             await self._commit(
                 queries.commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
             )

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+import trio
 
+from gbs_actor.store.bridge import Session, open_bridge
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres import PostgresStore
 from tests.store.worlds import AnyStore, Desk
@@ -52,3 +54,14 @@ async def postgres(database_url: str) -> AsyncIterator[PostgresStore]:
     """An open store on a fresh database."""
     async with PostgresStore.open(database_url) as store:
         yield store
+
+
+@pytest.fixture
+async def outside(database_url: str) -> AsyncIterator[Session]:
+    """A session beside the store, for what other programs may do to the database."""
+    async with open_bridge() as bridge:
+        session = await bridge.connect(database_url, deadline=trio.current_time() + 10)
+        try:
+            yield session
+        finally:
+            session.terminate()

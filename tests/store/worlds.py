@@ -78,7 +78,6 @@ class Desk:
         self.store = store
         self.retreat_id = retreat.id
         self.board = Board(retreat)
-        self._memo_ids: list[int] = []
         self._command_ids = command_ids()
         self._moments = (MOMENT + timedelta(seconds=number) for number in count(1))
 
@@ -94,8 +93,8 @@ class Desk:
 
     async def decide(self, *actions: Action) -> list[Change]:
         """Decide actions one on top of the other; all of them must be accepted."""
-        self._memo_ids = [*await self.store.reserve_memo_ids(len(actions) or 1)]
-        draft = self.board.draft(iter(self._memo_ids))
+        memo_ids = await self.store.reserve_memo_ids(len(actions) or 1)
+        draft = self.board.draft(iter(memo_ids))
         changes = []
         for action in actions:
             command = Command(action, AUTHOR, next(self._command_ids))

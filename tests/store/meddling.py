@@ -1,0 +1,77 @@
+"""What somebody beside the store may do to its database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from gbs_actor.store.bridge import Row, Session
+
+_WAITING = """
+SELECT count(*) AS waiting FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+_TERMINATE_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+def soon(seconds: float = 10.0) -> float:
+    """Return a deadline."""
+    return trio.current_time() + seconds
+
+
+async def ask(session: Session, sql: str, *arguments: object) -> Sequence[Row]:
+    """Run a statement with plenty of time."""
+    return await session.fetch(sql, *arguments, deadline=soon())
+
+
+async def terminate_others(session: Session) -> None:
+    """End all other sessions of the database, as an administrator may; return when they have."""
+    await ask(session, _TERMINATE_OTHERS)
+
+
+async def until_waiting(session: Session, wanted: int) -> None:
+    """Return once this many sessions wait for a lock."""
+    with trio.fail_after(10):
+        # The database tells nobody when a session starts to wait: it has to be asked.
+        while (await ask(session, _WAITING))[0]["waiting"] != wanted:  # noqa: ASYNC110
+            await trio.sleep(0.005)
+
+
+@asynccontextmanager
+async def locked_groups(session: Session) -> AsyncIterator[None]:
+    """Keep everybody from reading or writing groups."""
+    async with session.transaction(deadline=soon()):
+        await session.execute("LOCK TABLE gbs IN ACCESS EXCLUSIVE MODE", deadline=soon())
+        yield
+
+
+@asynccontextmanager
+async def locked_retreats(session: Session) -> AsyncIterator[None]:
+    """Keep commits waiting."""
+    async with session.transaction(deadline=soon()):
+        await ask(session, "SELECT FROM retreat FOR UPDATE")
+        yield
+
+
+async def fail_commits(session: Session, sqlstate: str, *, times: int) -> None:
+    """Make the next commits fail with an error of the server."""
+    await session.execute(
+        f"""
+        CREATE SEQUENCE failures;
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('failures') <= {times} THEN
+                RAISE EXCEPTION 'made to fail' USING ERRCODE = '{sqlstate}';
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER fail AFTER INSERT ON lineup_change
+            FOR EACH STATEMENT EXECUTE FUNCTION fail();
+        """,
+        deadline=soon(),
+    )

@@ -1,0 +1,110 @@
+"""One server per database, and what becomes of it when the lock is lost."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+import trio.testing
+
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.store.bridge import Session
+from gbs_actor.store.lease import LOCK_KEY, DatabaseInUse
+from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.protocol import StoreUnavailable
+from tests.store.fixtures import PostgresCluster
+from tests.store.meddling import ask, terminate_others
+from tests.store.worlds import Desk, seed
+
+
+async def until_held(store: PostgresStore) -> None:
+    """Return once the store has the database for itself."""
+    with trio.fail_after(10):
+        await store.ping()
+
+
+async def test_a_second_server_on_the_same_database_is_refused(database_url: str) -> None:
+    async with PostgresStore.open(database_url):
+        with pytest.raises(DatabaseInUse, match="already serving this database"):
+            async with PostgresStore.open(database_url, lock_timeout=0.1):
+                pass
+
+
+async def test_a_refused_server_does_not_disturb_the_first(database_url: str) -> None:
+    async with PostgresStore.open(database_url) as store:
+        with pytest.raises(DatabaseInUse):
+            async with PostgresStore.open(database_url, lock_timeout=0.0):
+                pass
+        await store.ping()
+        assert store.statistics().available
+
+
+async def test_a_server_waits_for_the_session_of_one_that_is_going(database_url: str) -> None:
+    opened = trio.Event()
+
+    async def open_second() -> None:
+        async with PostgresStore.open(database_url, lock_timeout=5.0):
+            opened.set()
+
+    async with trio.open_nursery() as nursery:
+        async with PostgresStore.open(database_url):
+            nursery.start_soon(open_second)
+            with trio.move_on_after(0.3):
+                await opened.wait()
+            assert not opened.is_set()
+        with trio.fail_after(5):
+            await opened.wait()
+
+
+async def test_servers_of_two_databases_do_not_meet(
+    database_url: str, postgres: PostgresStore, outside: Session
+) -> None:
+    template = database_url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
+    await ask(outside, f"CREATE DATABASE {template}_other TEMPLATE migrated")
+    other = database_url.replace(template, f"{template}_other")
+    async with PostgresStore.open(other) as store:
+        await store.ping()
+    await ask(outside, f"DROP DATABASE {template}_other WITH (FORCE)")
+
+
+async def test_a_lost_lock_is_taken_again(postgres: PostgresStore, outside: Session) -> None:
+    await terminate_others(outside)
+    await until_held(postgres)
+    rows = await ask(outside, "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory'")
+    assert rows[0]["held"] == 1
+    assert postgres.statistics().available
+
+
+async def test_nothing_is_committed_while_another_server_has_the_lock(
+    postgres_cluster: PostgresCluster, database_url: str, outside: Session
+) -> None:
+    async with PostgresStore.open(database_url, connect_timeout=0.5) as store:
+        desk = await Desk.of(store)
+        await steal_lock(outside, postgres_cluster, database_url)
+        with pytest.raises(StoreUnavailable, match="another server"):
+            await desk.do(AssignNumber(4, 1))
+        with pytest.raises(StoreUnavailable, match="another server"):
+            await store.import_retreat(seed("summer"))
+        with pytest.raises(StoreUnavailable, match="another server"):
+            await store.ping()
+        assert not store.statistics().available
+        await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        await until_held(store)
+        await desk.do(AssignNumber(4, 1))
+
+
+_END_HOLDER = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def steal_lock(outside: Session, cluster: PostgresCluster, database_url: str) -> None:
+    """Take the lock from a server by waiting for it while the server's session is ended."""
+    database = urlsplit(database_url).path.removeprefix("/")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, outside, "SELECT pg_advisory_lock($1)", LOCK_KEY)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.to_thread.run_sync(cluster.run_sql, _END_HOLDER, database)

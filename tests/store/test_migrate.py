@@ -1,0 +1,127 @@
+"""The schema: applied once, by one, as it was shipped."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+import trio
+
+from gbs_actor.store.bridge import Bridge, ServerRefused, Session, open_bridge
+from gbs_actor.store.migrate import (
+    Migration,
+    SchemaMismatch,
+    migrate,
+    pending_migrations,
+    shipped_migrations,
+)
+from gbs_actor.store.postgres import PostgresStore
+from tests.store.fixtures import PostgresCluster
+from tests.store.meddling import ask, soon
+
+STEPS = [
+    Migration(1, "first", "CREATE TABLE first (id int);"),
+    Migration(2, "second", "CREATE TABLE second (id int); INSERT INTO second VALUES (1);"),
+]
+
+
+@pytest.fixture
+def empty_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A database without any schema."""
+    with postgres_cluster.fresh_database(migrated=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def bridge() -> AsyncIterator[Bridge]:
+    """A bridge to connect with."""
+    async with open_bridge() as bridge:
+        yield bridge
+
+
+@pytest.fixture
+async def session(bridge: Bridge, empty_url: str) -> AsyncIterator[Session]:
+    """A session on an empty database."""
+    session = await bridge.connect(empty_url, deadline=soon())
+    yield session
+    session.terminate()
+
+
+async def test_every_migration_is_applied_once_and_in_order(session: Session) -> None:
+    assert await migrate(session, STEPS, patience=10) == STEPS
+    assert await migrate(session, STEPS, patience=10) == []
+    rows = await ask(session, "SELECT version, name FROM schema_migration ORDER BY version")
+    assert [(row["version"], row["name"]) for row in rows] == [(1, "first"), (2, "second")]
+
+
+async def test_a_later_migration_is_pending(session: Session) -> None:
+    await migrate(session, STEPS[:1], patience=10)
+    assert await pending_migrations(session, STEPS, deadline=soon()) == STEPS[1:]
+
+
+async def test_an_edited_migration_is_refused(session: Session) -> None:
+    await migrate(session, STEPS, patience=10)
+    edited = [STEPS[0], replace(STEPS[1], sql=STEPS[1].sql + " -- harmless")]
+    with pytest.raises(SchemaMismatch, match=r"0002_second .* edited"):
+        await migrate(session, edited, patience=10)
+
+
+async def test_line_ends_are_no_edit(session: Session) -> None:
+    unix = replace(STEPS[0], sql="CREATE TABLE first\n(id int);")
+    await migrate(session, [unix], patience=10)
+    windows = replace(unix, sql=unix.sql.replace("\n", "\r\n"))
+    assert await migrate(session, [windows], patience=10) == []
+
+
+async def test_a_schema_newer_than_the_program_is_refused(session: Session) -> None:
+    await migrate(session, STEPS, patience=10)
+    with pytest.raises(SchemaMismatch, match="at version 2, this program knows 1"):
+        await migrate(session, STEPS[:1], patience=10)
+
+
+async def test_a_migration_that_fails_leaves_no_trace(session: Session) -> None:
+    broken = replace(STEPS[1], sql="CREATE TABLE second (id int); SELECT 1 / 0;")
+    with pytest.raises(ServerRefused, match="division by zero"):
+        await migrate(session, [STEPS[0], broken], patience=10)
+    assert (await ask(session, "SELECT to_regclass('second') AS t"))[0]["t"] is None
+    assert await migrate(session, STEPS, patience=10) == STEPS[1:]
+
+
+async def test_of_servers_that_start_at_once_one_migrates(bridge: Bridge, empty_url: str) -> None:
+    applied: list[int] = []
+
+    async def start() -> None:
+        session = await bridge.connect(empty_url, deadline=soon())
+        applied.append(len(await migrate(session, shipped_migrations(), patience=20)))
+        session.terminate()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(start)
+    assert sorted(applied) == [0, 0, 0, len(shipped_migrations())]
+
+
+async def test_a_database_without_the_schema_is_refused(empty_url: str) -> None:
+    with pytest.raises(SchemaMismatch, match="migrate it first"):
+        async with PostgresStore.open(empty_url):
+            pass
+
+
+async def test_a_store_may_migrate_while_it_opens(empty_url: str) -> None:
+    async with PostgresStore.open(empty_url, migrating=True) as store:
+        assert list(store.migrated) == shipped_migrations()
+        assert await store.retreats() == []
+
+
+async def test_a_store_refuses_a_schema_it_does_not_know(database_url: str) -> None:
+    async with open_bridge() as bridge:
+        session = await bridge.connect(database_url, deadline=soon())
+        await ask(
+            session,
+            "INSERT INTO schema_migration (version, name, checksum) VALUES (99, 'later', '')",
+        )
+        session.terminate()
+    with pytest.raises(SchemaMismatch, match="use a newer program"):
+        async with PostgresStore.open(database_url, migrating=True):
+            pass

@@ -1,0 +1,334 @@
+"""What is PostgreSQL's own: connections that fail, commits that wait, rows that stay."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from gbs_actor.lineup.changes import MemoValue
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
+from gbs_actor.store.bridge import ConnectionLost, Session, open_bridge
+from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.protocol import CommitRefused, StaleRevision, StoreUnavailable
+from tests.store.meddling import (
+    ask,
+    fail_commits,
+    locked_groups,
+    locked_retreats,
+    soon,
+    terminate_others,
+    until_waiting,
+)
+from tests.store.worlds import Desk, seed
+
+WITH_MEMO, PLAIN, OTHER = 2, 4, 5
+
+
+class TestConnections:
+    async def test_a_commit_on_connections_that_died_idle_succeeds(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await terminate_others(outside)
+        await desk.do(AssignNumber(PLAIN, 1))
+        assert (await desk.loaded()).revision == 1
+        assert postgres.statistics().unknown_outcomes == 0
+
+    async def test_a_read_on_connections_that_died_idle_succeeds(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await terminate_others(outside)
+        assert (await desk.loaded()).revision == 0
+
+    async def test_a_read_cut_short_by_the_server_is_asked_again(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        async with trio.open_nursery() as nursery, locked_groups(outside):
+            nursery.start_soon(desk.loaded)
+            await until_waiting(outside, 1)
+            await terminate_others(outside)
+
+    async def test_connections_are_kept_for_the_next_call(self, postgres: PostgresStore) -> None:
+        for _ in range(5):
+            await postgres.retreats()
+        statistics = postgres.statistics()
+        assert (statistics.open_connections, statistics.idle_connections) == (2, 1)
+
+    async def test_there_are_never_more_connections_than_allowed(self, database_url: str) -> None:
+        async with PostgresStore.open(database_url, pool_size=2) as store:
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(store.retreats)
+            assert store.statistics().idle_connections == 2
+
+    async def test_a_call_that_gets_no_connection_in_time_says_so(
+        self, database_url: str, outside: Session
+    ) -> None:
+        async with (
+            PostgresStore.open(database_url, pool_size=1, connect_timeout=0.3) as store,
+            trio.open_nursery() as nursery,
+        ):
+            await store.import_retreat(seed())
+            async with locked_groups(outside):
+                nursery.start_soon(store.load, "winter")
+                await until_waiting(outside, 1)
+                with pytest.raises(StoreUnavailable, match="in use"):
+                    await store.retreats()
+
+    async def test_a_cancelled_read_gives_its_slot_back(
+        self, database_url: str, outside: Session
+    ) -> None:
+        async with PostgresStore.open(database_url, pool_size=1) as store:
+            await store.import_retreat(seed())
+            async with locked_groups(outside), trio.open_nursery() as nursery:
+                nursery.start_soon(store.load, "winter")
+                await until_waiting(outside, 1)
+                nursery.cancel_scope.cancel()
+            assert await store.retreats() == ["winter"]
+            assert store.statistics().terminated_connections == 1
+
+    async def test_errors_of_the_driver_outside_of_any_call_are_counted(
+        self, postgres: PostgresStore
+    ) -> None:
+        loop = postgres._bridge._loop
+        with capture_logs() as logs:
+            loop.call_exception_handler({"message": "lost", "exception": RuntimeError("boom")})
+        assert postgres.statistics().background_errors == 1
+        assert logs[0]["log_level"] == "warning"
+        await postgres.ping()
+
+
+class TestOpening:
+    async def test_a_database_that_is_not_there_is_unavailable(self, database_url: str) -> None:
+        with pytest.raises(StoreUnavailable, match="does not exist"):
+            async with PostgresStore.open(database_url.replace("/test_", "/nothing_")):
+                pass
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "postgresql://gbs:s3cret-word@127.0.0.1:1/gbs",
+            "postgresql://gbs:s3cret-word@127.0.0.1:s3cret-word/gbs",
+            "mysql://gbs:s3cret-word@127.0.0.1/gbs",
+            "postgresql://gbs:s3cret-word@127.0.0.1:1/gbs?sslmode=s3cret-word",
+        ],
+    )
+    async def test_no_message_tells_the_password(self, address: str) -> None:
+        with capture_logs() as logs, pytest.raises(StoreUnavailable) as refused:
+            async with PostgresStore.open(address, connect_timeout=0.2):
+                pass
+        error: BaseException | None = refused.value
+        while error is not None:
+            assert "s3cret-word" not in str(error)
+            error = error.__cause__
+        assert refused.value.__suppress_context__
+        assert "s3cret-word" not in str(logs)
+
+    async def test_an_exception_of_the_block_leaves_it_ungrouped(self, database_url: str) -> None:
+        with pytest.raises(LookupError):
+            async with PostgresStore.open(database_url):
+                raise LookupError
+
+    async def test_a_cancelled_block_closes_the_store(self, database_url: str) -> None:
+        with trio.move_on_after(30) as scope:
+            async with PostgresStore.open(database_url):
+                scope.cancel()
+                await trio.sleep_forever()
+        async with PostgresStore.open(database_url, lock_timeout=0.5) as store:
+            await store.ping()
+
+
+class TestCommitting:
+    async def test_of_concurrent_commits_on_one_revision_one_takes_effect(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        (change,) = await desk.decide(AssignNumber(PLAIN, 1))
+        outcomes: list[str] = []
+
+        async def attempt(number: int) -> None:
+            mine = replace(change, command_id=UUID(int=1_000 + number))
+            try:
+                await postgres.commit(desk.retreat_id, 0, [mine])
+                outcomes.append("done")
+            except StaleRevision:
+                outcomes.append("stale")
+
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(attempt, number)
+        assert sorted(outcomes) == ["done", *["stale"] * 5]
+
+    async def test_a_load_amid_commits_is_of_one_moment(self, postgres: PostgresStore) -> None:
+        desk = await Desk.of(postgres)
+        seen: set[int] = set()
+
+        async def load_on() -> None:
+            while True:
+                retreat = await desk.loaded()
+                if retreat.revision:
+                    assert retreat.registrations[PLAIN - 1].gbs_number == retreat.revision
+                    assert retreat.groups[retreat.revision].revision == retreat.revision
+                    assert retreat.revision + 1 not in retreat.groups
+                seen.add(retreat.revision)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(load_on)
+            # Group 5 is in the seed: beyond it, so that each number is new.
+            await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 7)))
+            for number in range(7, 60):
+                await desk.do(AssignNumber(PLAIN, number))
+            nursery.cancel_scope.cancel()
+        assert len(seen) > 5
+
+    async def test_a_deleted_memo_stays_in_its_table(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        memo_id = desk.memo_id(WITH_MEMO)
+        (change,) = await desk.do(DeleteMemo(memo_id))
+        (row,) = await ask(
+            outside, "SELECT * FROM user_retreat_registration_memo WHERE id = $1", memo_id
+        )
+        assert (row["text"], row["color"]) == ("창가", "#FFcc00")
+        assert row["deleted_at"] == change.at
+
+    async def test_a_value_against_a_constraint_is_a_data_error(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        (change,) = await desk.decide(CreateMemo(PLAIN, "x", ""))
+        assert isinstance(change.after, MemoValue)
+        broken = replace(change, after=MemoValue(change.after.memo_id, "x", "red"))
+        with pytest.raises(CommitRefused, match="color") as refused:
+            await postgres.commit(desk.retreat_id, 0, [broken])
+        assert refused.value.data_error
+
+    async def test_a_commit_that_waits_too_long_for_a_lock_gets_a_definite_answer(
+        self, database_url: str, outside: Session
+    ) -> None:
+        async with PostgresStore.open(database_url, commit_timeout=0.5) as store:
+            desk = await Desk.of(store)
+            async with locked_retreats(outside):
+                with pytest.raises(CommitRefused, match="lock") as refused:
+                    await desk.do(AssignNumber(PLAIN, 1))
+            assert not refused.value.data_error
+            assert store.statistics().unknown_outcomes == 0
+
+    async def test_a_commit_cancelled_under_way_ends_its_connection(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(AssignNumber(PLAIN, 1))
+        terminated = postgres.statistics().terminated_connections
+        async with locked_retreats(outside):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(desk.commit, changes)
+                await until_waiting(outside, 1)
+                nursery.cancel_scope.cancel()
+            statistics = postgres.statistics()
+            assert statistics.terminated_connections == terminated + 1
+            assert statistics.unknown_outcomes == 1
+
+    async def test_a_fence_stops_a_cancelled_commit_that_is_still_waiting(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(AssignNumber(PLAIN, 1))
+        async with locked_retreats(outside), trio.open_nursery() as nursery:
+            nursery.start_soon(desk.commit, changes)
+            await until_waiting(outside, 1)
+            nursery.cancel_scope.cancel()
+        # Either came first; whichever it was, the other one has failed for good.
+        try:
+            await desk.commit([desk.fence()])
+        except StaleRevision:
+            desk = await Desk.of(postgres)
+            await desk.commit([replace(desk.fence(), command_id=UUID(int=99))])
+        await until_waiting(outside, 0)
+        found = await postgres.find_commands(desk.retreat_id, [changes[0].command_id])
+        assert (await desk.loaded()).revision == 1 + len(found)
+
+    @pytest.mark.parametrize("state", ["40001", "40P01"])
+    async def test_a_commit_that_lost_a_race_is_tried_again(
+        self, postgres: PostgresStore, outside: Session, state: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await fail_commits(outside, state, times=2)
+        await desk.do(AssignNumber(PLAIN, 1))
+        assert (await desk.loaded()).revision == 1
+
+    async def test_a_commit_that_loses_every_race_is_refused(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await fail_commits(outside, "40001", times=1_000)
+        with pytest.raises(CommitRefused) as refused:
+            await desk.do(AssignNumber(PLAIN, 1))
+        assert not refused.value.data_error
+        (row,) = await ask(outside, "SELECT last_value FROM failures")
+        assert row["last_value"] == 4
+
+    async def test_a_block_of_memo_ids_has_no_gap_that_others_made(
+        self, postgres: PostgresStore, outside: Session
+    ) -> None:
+        mine: set[int] = set()
+        others: set[int] = set()
+
+        async def take_single_ids() -> None:
+            while True:
+                rows = await ask(
+                    outside,
+                    "SELECT nextval(pg_get_serial_sequence("
+                    "'user_retreat_registration_memo', 'id')) AS id",
+                )
+                others.add(rows[0]["id"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_single_ids)
+            for _ in range(50):
+                mine.update(await postgres.reserve_memo_ids(100))
+            nursery.cancel_scope.cancel()
+        assert len(mine) == 50 * 100
+        assert not mine & others
+
+
+class TestBridge:
+    async def test_a_failed_block_rolls_its_transaction_back(self, outside: Session) -> None:
+        async def fail() -> None:
+            async with outside.transaction(deadline=soon()):
+                await outside.execute("CREATE TABLE gone (id int)", deadline=soon())
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            await fail()
+        assert outside.usable
+        assert (await ask(outside, "SELECT to_regclass('gone') AS t"))[0]["t"] is None
+
+    async def test_a_late_answer_ends_the_connection(self, outside: Session) -> None:
+        started = trio.current_time()
+        with pytest.raises(ConnectionLost, match="in time"):
+            await outside.fetch("SELECT pg_sleep(30)", deadline=started + 0.2)
+        assert trio.current_time() - started < 2
+        assert not outside.usable
+
+    async def test_a_call_with_no_time_left_is_not_sent(self, outside: Session) -> None:
+        with pytest.raises(ConnectionLost, match="no time left") as lost:
+            await outside.fetch("SELECT 1", deadline=trio.current_time() - 1)
+        assert not lost.value.sent
+        assert outside.usable
+
+    async def test_two_bridges_do_not_get_in_each_others_way(self, database_url: str) -> None:
+        async with AsyncExitStack() as stack:
+            bridges = [await stack.enter_async_context(open_bridge()) for _ in range(2)]
+            for bridge in bridges:
+                session = await bridge.connect(database_url, deadline=soon())
+                assert len(await ask(session, "SELECT 1")) == 1
+                session.terminate()
