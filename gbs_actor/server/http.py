@@ -8,14 +8,19 @@ it decides nothing, since the stream itself ends what idles or does not accept w
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import h2.exceptions
+import h11
 import trio
+import wsproto.utilities
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.logging import Logger
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -25,6 +30,15 @@ from gbs_actor.socketio import ReplayStream
 
 LIFESPAN_TIMEOUT: Final = 10.0
 """Seconds the app may take to start, and again to stop."""
+
+_PROTOCOL_ERRORS: Final = (
+    h11.ProtocolError,
+    h2.exceptions.H2Error,
+    wsproto.utilities.ProtocolError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
+"""What comes out of Hypercorn when a peer breaks the protocol, or its connection."""
 
 logger = logging.getLogger(__name__)
 _hypercorn_logger = logging.getLogger("hypercorn.error")
@@ -115,8 +129,26 @@ class HttpServer:
         return HttpStatistics(self._open, self._streams, self._failed)
 
 
+class _Log(Logger):
+    """Hypercorn's log, where a peer that breaks the protocol makes no errors and no traces."""
+
+    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is None or not _is_peers_fault(error):
+            await super().exception(message, *args, **kwargs)
+        else:
+            _hypercorn_logger.info("%s: %s", message, _innermost(error))
+
+
+def _is_peers_fault(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_peers_fault(each) for each in error.exceptions)
+    return isinstance(error, (*_PROTOCOL_ERRORS, trio.Cancelled))
+
+
 def _config(head_limit: int, keep_alive: float) -> Config:
     config = Config()
+    config.logger_class = _Log
     config.errorlog = _hypercorn_logger
     config.accesslog = None
     config.include_server_header = False

@@ -72,6 +72,7 @@ class BreakableStore(MemoryStore):
         self.broken = False
         self.commits_may_go_on = trio.Event()
         self.commits_may_go_on.set()
+        self.commit_waits = trio.Event()
         self.loads_may_go_on = trio.Event()
         self.loads_may_go_on.set()
 
@@ -86,6 +87,8 @@ class BreakableStore(MemoryStore):
         changes: Sequence[Change],
         repeatable: Collection[UUID] = (),
     ) -> None:
+        if not self.commits_may_go_on.is_set():
+            self.commit_waits.set()
         await self.commits_may_go_on.wait()
         await super().commit(retreat_id, expected_revision, changes, repeatable)
 

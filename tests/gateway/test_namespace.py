@@ -584,11 +584,13 @@ async def test_a_cookie_connection_may_go_on_editing_with_a_token(
 async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_back(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with lineup(GatewayConfig(cookie_grace=3_600)) as here:
-        async with here.connect(cookie=here.parts.token(expires_in=60)) as peer:
-            await trio.sleep(60 + 30 + 3_590)
-            assert not peer.closed.is_set()
-            await trio.sleep(20)
-            assert peer.closed.is_set()
-            assert peer.close_code == 1012
-            assert peer.named("disconnect") == []
+    async with (
+        lineup(GatewayConfig(cookie_grace=3_600)) as here,
+        here.connect(cookie=here.parts.token(expires_in=60)) as peer,
+    ):
+        await trio.sleep(60 + 30 + 3_590)
+        assert not peer.closed.is_set()
+        await trio.sleep(20)
+        assert peer.closed.is_set()
+        assert peer.close_code == 1012
+        assert peer.named("disconnect") == []
