@@ -107,6 +107,7 @@ class Client:
         self._feeds: WeakSet[UpdateFeed] = WeakSet()
         self._slug: str | None = None
         self._joining = trio.Lock()
+        self._arrived = trio.Event()
         self._command_timeout = effort.command_timeout
 
     @property
@@ -169,6 +170,23 @@ class Client:
             feed.end(self._connection.failure)
         self._feeds.add(feed)
         return feed
+
+    async def until(self, condition: Callable[[Client], bool]) -> None:
+        """Wait until a condition holds, asked anew whenever something has arrived.
+
+        :param condition: gets the client; e.g. ``lambda client: client.revision >= 7``.
+            Revisions that change no row are told to their author only, and the rows of
+            one revision arrive one after the other.
+        :raises ConnectRefused: nothing will come any more; so for any :attr:`failure`.
+        :raises Disconnected: the client is closed.
+        """
+        while not condition(self):
+            if self._connection.failure is not None:
+                raise self._connection.failure
+            if self._connection.closing:
+                raise Disconnected("the client is closed")
+            await self._arrived.wait()
+        await trio.lowlevel.checkpoint()
 
     async def join(self, slug: str) -> tuple[Row, ...]:
         """Enter a retreat's room, leaving the former one; return its rows.
@@ -371,6 +389,7 @@ class Client:
         self._replica.merge(rows, answer.revision or 0)
         for row in rows:
             self._tell(RowUpdated(row))
+        self._wake()
 
     def _take_row(self, answer: Answer) -> None:
         if answer.status == "OK":
@@ -383,6 +402,8 @@ class Client:
         self._replica.merge([row], revision)
         if known != row:
             self._tell(RowUpdated(row))
+        else:
+            self._wake()  # the revision may be a later one, of a change without rows
 
     def _take_event(self, event: packets.Event) -> None:
         if not event.arguments:
@@ -401,6 +422,11 @@ class Client:
     def _tell(self, update: Update) -> None:
         for feed in list(self._feeds):
             feed.put(update)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._arrived = trio.Event()
 
     async def _run(self) -> None:
         await self._connection.run()
@@ -419,6 +445,7 @@ class Client:
 
     def _end(self, failure: Exception | None = None) -> None:
         self._connection.end(failure)
+        self._wake()
         for feed in list(self._feeds):
             feed.end(failure)
 

@@ -658,3 +658,30 @@ async def test_feeds_end_when_the_client_is_closed(peer: Peer, autojump_clock: M
         feed = client.updates()
     assert [update async for update in feed] == []
     assert [update async for update in client.updates()] == []
+
+
+async def test_a_condition_is_asked_again_whenever_something_arrives(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    async with (
+        joined(peer, row(1), revision=3) as (client, conversation),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(client.until, lambda client: client.revision >= 5)
+        await conversation.emit("lineup-updated", row(1, 4))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        await conversation.emit("lineup-updated", row(1, 5))
+
+
+async def test_waiting_for_a_condition_ends_with_the_client(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    async with trio.open_nursery() as nursery, joined(peer, row(1)) as (client, _):
+
+        @nursery.start_soon
+        async def wait() -> None:
+            with pytest.raises(Disconnected):
+                await client.until(lambda _: False)
+
+        await trio.testing.wait_all_tasks_blocked()
