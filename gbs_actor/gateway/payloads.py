@@ -195,6 +195,18 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise InvalidPayload("", "The payload is nested too deeply.") from None
 
 
+def check_slug(slug: str) -> str:
+    """Return a slug that is worth looking up.
+
+    :raises InvalidPayload: empty, too long, or with U+0000.
+    """
+    if not slug or len(slug) > MAX_SLUG_LENGTH:
+        raise InvalidPayload(
+            "retreatSlug", f"retreatSlug must have 1 to {MAX_SLUG_LENGTH} characters."
+        )
+    return _text("retreatSlug", slug)
+
+
 def decode_join(raw: bytes) -> JoinRequest:
     """Decode the argument of ``join-retreat``: a slug, or an object with one.
 
@@ -202,9 +214,9 @@ def decode_join(raw: bytes) -> JoinRequest:
     """
     payload = decode(raw, _join)
     if isinstance(payload, str):
-        return JoinRequest(_slug(payload))
+        return JoinRequest(check_slug(payload))
     return JoinRequest(
-        _slug(_required("retreatSlug", payload.retreat_slug)),
+        check_slug(_required("retreatSlug", payload.retreat_slug)),
         payload.since,
         _optional_text("epoch", payload.epoch),
     )
@@ -217,8 +229,8 @@ def decode_leave(raw: bytes) -> LeaveRequest:
     """
     payload = decode(raw, _leave)
     if isinstance(payload, str):
-        return LeaveRequest(_slug(payload))
-    return LeaveRequest(_slug(_required("retreatSlug", payload.retreat_slug)))
+        return LeaveRequest(check_slug(payload))
+    return LeaveRequest(check_slug(_required("retreatSlug", payload.retreat_slug)))
 
 
 def decode_editing(raw: bytes) -> EditingRequest:
@@ -326,14 +338,6 @@ def _required(field: str, value: T | UnsetType) -> T:
     if value is UNSET:
         raise InvalidPayload(field, f"{field} is required.")
     return value
-
-
-def _slug(slug: str) -> str:
-    if not slug or len(slug) > MAX_SLUG_LENGTH:
-        raise InvalidPayload(
-            "retreatSlug", f"retreatSlug must have 1 to {MAX_SLUG_LENGTH} characters."
-        )
-    return _text("retreatSlug", slug)
 
 
 def _optional_text(field: str, value: str | None) -> str | None:

@@ -230,6 +230,14 @@ async def test_an_unknown_retreat_is_404() -> None:
         assert (await body(response))["code"] == "RETREAT_NOT_FOUND"
 
 
+@pytest.mark.parametrize("slug", ["%00", "x" * 201, "a%00b"])
+async def test_a_slug_that_no_retreat_can_have_is_refused(slug: str) -> None:
+    async with site() as here:
+        for path in (f"/api/v1/retreat/{slug}/line-up/user-lineups", f"/admin/rooms/{slug}"):
+            response = await here.get(path, here.bearer(role=Role.ADMIN_MINISTER))
+            assert response.status_code == 400
+
+
 async def test_an_unreachable_store_is_503_with_a_time_to_come_back() -> None:
     async with site() as here:
         here.parts.store.broken = True

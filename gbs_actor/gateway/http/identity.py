@@ -6,6 +6,7 @@ from quart import Request
 
 from gbs_actor.auth import User, auth_required, find_token, forbidden
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.payloads import check_slug
 
 
 def authenticate(request: Request, services: Services) -> User:
@@ -24,9 +25,10 @@ async def role_in(user: User, slug: str, services: Services) -> str:
     """Return the role the user has in a retreat.
 
     :raises AuthRefused: FORBIDDEN, the token does not let them into this one.
+    :raises InvalidPayload: the slug is none that a retreat can have.
     :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
     """
-    if not user.may_enter(slug):
+    if not user.may_enter(check_slug(slug)):
         raise forbidden()
     return await services.authorizer.role_for(user, slug)
 
