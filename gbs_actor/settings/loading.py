@@ -39,8 +39,8 @@ DEFAULT_FILE = Path("config/gbs_actor.toml")
 """Read if it is there, relative to the working directory."""
 
 CONFIG_VARIABLE = "GBS_CONFIG"
-OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "GBS_TOKEN", "GBS_URL"})
-"""Variables with our prefix that are no settings but read by the command line."""
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "GBS_TOKEN", "GBS_URL", "GBS_PYTHON"})
+"""Variables with our prefix that are no settings but read by commands and scripts."""
 
 OriginKind = Literal["default", "file", "environment", "command line"]
 

@@ -1,0 +1,48 @@
+"""The command line: one command per module beside this one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gbs_actor import __version__
+from gbs_actor.cli.database import demo_data, migrate, new_epoch
+from gbs_actor.cli.serving import serve
+from gbs_actor.cli.showing import settings
+from gbs_actor.cli.tailing import tail
+from gbs_actor.cli.tokens import token
+
+app = typer.Typer(
+    name="gbs-actor",
+    help="A realtime collaboration server for a retreat's GBS line-up page.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold secrets
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gbs-actor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+app.command()(serve)
+app.command()(tail)
+app.command()(token)
+app.command()(settings)
+app.command()(migrate)
+app.command("demo-data")(demo_data)
+app.command("new-epoch")(new_epoch)

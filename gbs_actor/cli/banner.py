@@ -1,0 +1,81 @@
+"""What ``serve`` says when it is up; in the demo with lines ready to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+import typer
+
+from gbs_actor.settings import Role, Settings
+
+if TYPE_CHECKING:
+    from gbs_actor.server.listening import BoundAddress
+
+DEMO_TOKEN_TIME = 30 * 86_400
+"""Seconds the banner's tokens are valid."""
+DEMO_RETREAT = "2024-winter"
+
+log = structlog.get_logger(__name__)
+
+
+def base_url(host: str, port: int) -> str:
+    """Return the URL to reach a bound address from this machine."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  (what is listened on is not decided here)
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def demo_banner(url: str, token: str, operator_token: str) -> str:
+    """Return the demo's banner: plain text, every line of it ready to be copied."""
+    rows = f"{url}/api/v1/retreat/{DEMO_RETREAT}/line-up/user-lineups"
+    return f"""
+gbs-actor is up: {url}
+Retreat {DEMO_RETREAT} has 80 people, 2024-summer 600. Ctrl-C stops the server.
+
+A member of the line-up staff, for 30 days:
+TOKEN={token}
+An operator, for 30 days:
+ADMIN={operator_token}
+
+The list over HTTP:
+  curl -H "Authorization: Bearer $TOKEN" {rows}
+Follow a room live, here or in another terminal:
+  gbs-actor tail {DEMO_RETREAT} --url {url} --token "$TOKEN"
+Look into the room:
+  curl -H "Authorization: Bearer $ADMIN" {url}/admin/rooms/{DEMO_RETREAT}
+From Node or a page (npm install socket.io-client):
+  const {{ io }} = require("socket.io-client");
+  const socket = io("{url}/gbs-lineup",
+    {{ transports: ["websocket"], auth: {{ token: process.env.TOKEN }} }});
+  socket.on("lineup-updated", (row) => console.log(row.name, row.gbsNumber));
+  socket.on("connect_error", (error) => console.log(error.message, error.data));
+  socket.emit("join-retreat", "{DEMO_RETREAT}", ({{ status, data, revision }}) => {{
+    console.log(status, data.length, "people, revision", revision);
+    const {{ id }} = data.find((row) => !row.isLeader);
+    socket.emit("update-gbs-number", {{ lineupId: id, gbsNumber: 7 }}, console.log);
+  }});
+"""
+
+
+def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: bool) -> None:
+    """Say where the server can be reached.
+
+    The demo's banner goes to standard output, tokens included; outside the demo there is
+    a log entry only.
+    """
+    urls = [base_url(address.host, address.port) for address in addresses]
+    log.info("Serving", urls=urls, demo=demo)
+    if not demo or settings.auth.jwt_secret is None:
+        return
+    from gbs_actor.cli.tokens import make_token
+
+    tokens = [
+        make_token(settings, user_id=user_id, name=name, role=role, expires_in=DEMO_TOKEN_TIME)
+        for user_id, name, role in (
+            (7, "데모 담당자", Role.LINEUP_STAFF),
+            (8, "데모 관리자", Role.ADMIN_MINISTER),
+        )
+    ]
+    typer.echo(demo_banner(urls[0], *tokens))

@@ -1,0 +1,103 @@
+"""The command ``token``, and the tokens that other commands need."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.durations import seconds
+from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
+from gbs_actor.settings import Role, Settings
+
+
+def signing_secret(settings: Settings) -> str:
+    """Return the secret that the server on these settings verifies tokens with.
+
+    The configured one, or that of a demo which has been started on this data directory.
+
+    :raises CommandFailed: there is none.
+    :raises SettingsError: the demo's cannot be read.
+    """
+    from gbs_actor.auth.signing import SECRET_FILE, demo_secret
+
+    if settings.auth.jwt_secret is not None:
+        return settings.auth.jwt_secret.get_secret_value()
+    if settings.auth.has_key:
+        raise CommandFailed(
+            "Tokens are signed elsewhere: only public keys are set here, and no GBS_JWT_SECRET.",
+            WRONG_USAGE,
+        )
+    if not (settings.store.data_dir / SECRET_FILE).exists():
+        raise CommandFailed(
+            "There is no secret to sign with: set GBS_JWT_SECRET, or start the demo once "
+            "(gbs-actor serve --demo).",
+            WRONG_USAGE,
+        )
+    return demo_secret(settings.store.data_dir)
+
+
+def make_token(
+    settings: Settings,
+    *,
+    user_id: int,
+    name: str,
+    role: Role,
+    expires_in: float,
+    email: str = "",
+    admin_user_id: int | None = None,
+    retreats: list[str] | None = None,
+) -> str:
+    """Return a token that the server on these settings takes; ``expires_in`` in seconds."""
+    from gbs_actor.auth import mint
+
+    return mint(
+        signing_secret(settings),
+        user_id=user_id,
+        name=name,
+        role=role,
+        email=email,
+        admin_user_id=admin_user_id,
+        retreats=retreats,
+        expires_in=expires_in,
+        issuer=settings.auth.jwt_issuer,
+        audience=settings.auth.jwt_audience,
+    )
+
+
+def token(
+    user_id: Annotated[int, typer.Option(min=1, help="Id of the user.")],
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.LINEUP_STAFF,
+    name: Annotated[str, typer.Option(help="Name that others see.")] = "",
+    email: Annotated[str, typer.Option(help="E-mail address.")] = "",
+    admin_user_id: Annotated[
+        int | None, typer.Option(min=1, help="Id among the admins. Default: the user's id.")
+    ] = None,
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it is valid: 90s, 30m, 8h, 7d.")
+    ] = "8h",
+    retreats: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLUG", help="Retreat it is good for; may be repeated. Default: all."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a token, signed with GBS_JWT_SECRET or with the demo's secret.
+
+    For scripts and for trying things out: TOKEN=$(gbs-actor token --user-id 7)
+    """
+    expires_in = seconds(expires)
+    with expected_failures():
+        typer.echo(
+            make_token(
+                configured(config),
+                user_id=user_id,
+                name=name,
+                role=role,
+                email=email,
+                admin_user_id=admin_user_id,
+                retreats=retreats or None,
+                expires_in=expires_in,
+            )
+        )
