@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
 
 from gbs_actor.store.bridge import Session, open_bridge
+from gbs_actor.store.embedded import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres import PostgresStore
+from tests.store.fixtures import public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 
 OpenStore = Callable[[], AbstractAsyncContextManager[AnyStore]]
@@ -65,3 +68,16 @@ async def outside(database_url: str) -> AsyncIterator[Session]:
             yield session
         finally:
             session.terminate()
+
+
+@pytest.fixture(scope="session")
+def stopped_cluster() -> Iterator[Path]:
+    """The folder of an embedded PostgreSQL that has run and has been stopped: to be copied."""
+
+    async def run_once(base: Path) -> None:
+        async with EmbeddedPostgres(base).running():
+            pass
+
+    with public_temporary_folder() as folder:
+        trio.run(run_once, folder / "postgres")
+        yield folder / "postgres"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -33,6 +34,11 @@ def public_temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder with its owners and permissions."""
+    subprocess.run(["/bin/cp", "-a", str(source), str(target)], check=True)
 
 
 class PostgresCluster:
