@@ -42,7 +42,7 @@ class Dispatcher:
     def __init__(self, nursery: trio.Nursery, on_progress: Callable[[], None]) -> None:
         self._nursery = nursery
         self._on_progress = on_progress
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[Job] | None = None  # an empty one is 0.7 KB on every connection
         self._busy = False
         self._awaited: Awaitable[None] | None = None
         self._scope: trio.CancelScope | None = None
@@ -52,13 +52,15 @@ class Dispatcher:
 
     def __len__(self) -> int:
         """Return how many jobs wait, the running one not included."""
-        return len(self._jobs)
+        return 0 if self._jobs is None else len(self._jobs)
 
     def submit(self, job: Job) -> None:
         """Run a job now if it can be, else behind those that wait. After the end, do nothing."""
         if self._stopped:
             return
         if self._busy:
+            if self._jobs is None:
+                self._jobs = deque()
             self._jobs.append(job)
             return
         self._busy = True
@@ -111,7 +113,7 @@ class Dispatcher:
         :param patience: seconds to wait at most, for a handler that shields itself.
         """
         self._stopped = True
-        self._jobs.clear()
+        self._jobs = None
         if self._scope is not None and self._ended is not None:
             self._scope.cancel()
             with trio.move_on_after(patience, shield=True):

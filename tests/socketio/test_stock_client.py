@@ -1,0 +1,130 @@
+"""python-socketio's own client, on asyncio in another thread, against the echo server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import socketio
+import trio
+from socketio.exceptions import ConnectionError as NotConnected
+
+from gbs_actor.socketio import ConnectRefused, FrontDoor, Socket, SocketServer
+from tests.apps.echo_socketio import echo_server, not_found
+
+Talk = Callable[[Any, str], Awaitable[Any]]
+
+
+async def talked(server: SocketServer, talk: Talk) -> Any:
+    """Serve on TCP, let ``talk`` use a client in a thread, and return what it returns."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    door = FrontDoor({server.options.path: server.serve_websocket}, not_found)
+
+    async def within_limit() -> Any:
+        client = socketio.AsyncClient(reconnection=False)
+        try:
+            return await asyncio.wait_for(talk(client, url), 10)
+        finally:
+            await client.disconnect()
+
+    async with server.serving(), trio.open_nursery() as nursery:
+        await nursery.start(door.serve, listeners)
+        result = await trio.to_thread.run_sync(lambda: asyncio.run(within_limit()))
+        await server.shutdown()
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def test_it_talks_in_two_namespaces_with_text_and_bytes() -> None:
+    async def talk(client: Any, url: str) -> list[Any]:
+        got: list[Any] = []
+        everything = asyncio.Event()
+
+        def note(name: str) -> Callable[..., None]:
+            def handler(*args: Any) -> None:
+                got.append((name, *args))
+                if len(got) == 4:
+                    everything.set()
+
+            return handler
+
+        for space in ("/", "/custom"):
+            client.on("auth", note(f"{space} auth"), namespace=space)
+            client.on("message-back", note(f"{space} back"), namespace=space)
+        await client.connect(
+            url, transports=["websocket"], namespaces=["/", "/custom"], auth={"token": "x"}
+        )
+        await client.emit("message", (1, b"\x00\x01", {"deep": [b"bytes", "한글"]}))
+        await client.emit("message", "in the other", namespace="/custom")
+        await everything.wait()
+        return sorted(got, key=repr)
+
+    assert await talked(echo_server(), talk) == [
+        ("/ auth", {"token": "x"}),
+        ("/ back", 1, b"\x00\x01", {"deep": [b"bytes", "한글"]}),
+        ("/custom auth", {"token": "x"}),
+        ("/custom back", "in the other"),
+    ]
+
+
+async def test_its_calls_are_answered() -> None:
+    async def talk(client: Any, url: str) -> list[Any]:
+        await client.connect(url, transports=["websocket"])
+        return [await client.call("message-with-ack", value) for value in (7, [1, 2], b"bytes")]
+
+    assert await talked(echo_server(), talk) == [7, [1, 2], b"bytes"]
+
+
+async def test_it_lives_through_many_heartbeats() -> None:
+    async def talk(client: Any, url: str) -> bool:
+        await client.connect(url, transports=["websocket"])
+        await asyncio.sleep(0.5)
+        await client.call("message-with-ack", "still there")
+        return bool(client.connected)
+
+    assert await talked(echo_server(ping_interval=0.05, ping_timeout=0.2), talk)
+
+
+async def test_it_is_told_why_it_is_refused() -> None:
+    server = SocketServer()
+
+    @server.namespace("/").on_connect
+    def refuse(socket: Socket, auth: Any) -> None:
+        raise ConnectRefused("Authentication required", {"code": "AUTH_REQUIRED"})
+
+    async def talk(client: Any, url: str) -> Any:
+        errors: list[Any] = []
+        client.on("connect_error", errors.append)
+        with pytest.raises(NotConnected):
+            await client.connect(url, transports=["websocket"])
+        return errors
+
+    assert await talked(server, talk) == [
+        {"message": "Authentication required", "data": {"code": "AUTH_REQUIRED"}}
+    ]
+
+
+async def test_it_answers_what_the_server_asks() -> None:
+    server = echo_server()
+
+    @server.namespace("/").on("ask me")
+    async def ask(socket: Socket, question: str) -> Any:
+        async with trio.open_nursery() as nursery:
+            # The answer comes on the same connection, so it must not wait for this handler.
+            answers: list[Any] = []
+
+            async def call() -> None:
+                answers.append(await socket.call("question", question, timeout=5))
+
+            nursery.start_soon(call)
+        return answers
+
+    async def talk(client: Any, url: str) -> Any:
+        client.on("question", lambda question: f"{question}? yes")
+        await client.connect(url, transports=["websocket"])
+        return await client.call("ask me", "ready")
+
+    assert await talked(server, talk) == ["ready? yes"]
