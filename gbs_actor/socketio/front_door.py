@@ -166,6 +166,8 @@ class FrontDoor:
         self._connections += 1
         try:
             await self._serve(stream)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            logger.debug("a connection broke")
         except* Exception:
             self._failures += 1
             logger.exception("a connection failed")

@@ -148,9 +148,9 @@ class Namespace:
             except Exception:
                 logger.exception("the error handler of %s failed", self.name)
         elif isinstance(error, InvalidArguments):
-            logger.info("%s %r of %s: %s", self.name, event.name, socket.id, error)
+            logger.info("%s %.100r of %s: %s", self.name, event.name, socket.id, error)
         else:
-            logger.error("handler of %s %r failed", self.name, event.name, exc_info=error)
+            logger.error("handler of %s %.100r failed", self.name, event.name, exc_info=error)
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} sockets={len(self._sockets)}>"

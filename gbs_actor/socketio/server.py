@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
+from gbs_actor.socketio.close_code import check_close_code
 from gbs_actor.socketio.connection import Connection, Transport
 from gbs_actor.socketio.handshake import (
     BAD_REQUEST,
@@ -149,21 +150,29 @@ class SocketServer:
     async def shutdown(self, code: int = 1001) -> None:
         """Close every transport and wait until they are gone; accept no new ones.
 
-        Takes at most ``close_timeout`` and twice ``disconnect_timeout``; then what is left
-        is cut off. Cancelled, the connections go on closing.
+        What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.
+        Cancelled, the connections go on closing. May be called more than once.
 
         :param code: WebSocket close code: 1001, or 1012 if the server comes back.
+        :raises ValueError: a code that must not be sent.
         """
+        check_close_code(code)
         self._serving = False
         for connection in list(self._connections):
             connection.end("server shutting down", code, "server shutting down")
-        patience = self.options.close_timeout + 2 * self.options.disconnect_timeout
-        if self._open:
-            self._all_closed = trio.Event()
-            with trio.move_on_after(patience):
-                await self._all_closed.wait()
+        goodbyes = 2 * self.options.disconnect_timeout
+        with trio.move_on_after(self.options.close_timeout + goodbyes):
+            await self._wait_closed()
         for scope in self._connections.values():
             scope.cancel()
+        with trio.move_on_after(goodbyes):
+            await self._wait_closed()
+
+    async def _wait_closed(self) -> None:
+        if self._all_closed.is_set():
+            self._all_closed = trio.Event()
+        if self._open:
+            await self._all_closed.wait()
 
     async def serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes = b""
@@ -226,8 +235,8 @@ class SocketServer:
             return
         with trio.move_on_after(self.options.close_timeout) as patience:
             await stream.send_all(response.serialize())
-        if patience.cancelled_caught:
-            return
+        if patience.cancelled_caught or not self._serving:
+            return  # the stream is closed by our caller, and the client comes back
         await self._carry(
             WebSocketTransport(stream, protocol, leftover, self.options, self._received),
             open_handshake(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from gbs_actor.socketio.close_code import check_close_code
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
@@ -172,7 +173,9 @@ class Socket:
         """Close the connection behind what waits; the client comes back with backoff.
 
         :param code: WebSocket close code, e.g. 1012 (restart), 1013 (try again later).
+        :raises ValueError: a code that must not be sent (RFC 6455 §7.4).
         """
+        check_close_code(code)
         self._owner.close(code, reason)
 
     def abort(self) -> None:

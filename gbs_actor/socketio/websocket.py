@@ -102,6 +102,9 @@ class WebSocketTransport:
                 if not self._aborted:
                     with trio.move_on_after(self._options.close_timeout):
                         await self._finish(connection)
+            except trio.Cancelled:
+                connection.lose("server shutting down")
+                raise
             finally:
                 connection.lose("transport close")
                 nursery.cancel_scope.cancel()

@@ -244,11 +244,18 @@ async def no_fallback(stream: ReplayStream) -> None:
     raise AssertionError("nothing but WebSocket upgrades is expected here")
 
 
+async def ignore(stream: ReplayStream) -> None:
+    """Serve HTTP by closing the connection."""
+
+
 @asynccontextmanager
-async def serving(server: SocketServer) -> AsyncIterator[Service]:
+async def serving(
+    server: SocketServer, *, fallback_allowed: bool = False
+) -> AsyncIterator[Service]:
     """Serve on memory streams within the block, front door included."""
     listener = MemoryListener()
-    door = FrontDoor({server.options.path: server.serve_websocket}, no_fallback)
+    fallback = ignore if fallback_allowed else no_fallback
+    door = FrontDoor({server.options.path: server.serve_websocket}, fallback)
     async with server.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, [listener])
         yield Service(server, door, listener)

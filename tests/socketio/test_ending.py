@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Message, Socket, SocketServer
-from tests.socketio.peer import Close, serving
+from gbs_actor.socketio import FrontDoor, Message, Socket, SocketServer
+from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
 
 
 def reasons_of(server: SocketServer) -> list[str]:
@@ -279,3 +279,42 @@ async def test_statistics_count_what_happened(clock: MockClock) -> None:
     assert after.received_bytes > 0
     assert after.sent_messages >= 2
     assert after.sent_bytes >= during.sent_bytes > 0
+
+
+async def test_two_shutdowns_at_once_both_end_with_the_last_connection(clock: MockClock) -> None:
+    server = SocketServer()
+    server.namespace("/")
+    async with serving(server) as service:
+        peer = await service.joined()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.shutdown)
+            nursery.start_soon(server.shutdown)
+            await peer.receive_close()
+            await peer.finish_close()
+        assert trio.current_time() == 0.0
+
+
+async def test_a_cancelled_server_tells_its_sockets_that_it_shuts_down(clock: MockClock) -> None:
+    server = SocketServer()
+    reasons = reasons_of(server)
+    listener = MemoryListener()
+    async with server.serving(), trio.open_nursery() as nursery:
+        door = FrontDoor({"/socket.io/": server.serve_websocket}, no_fallback)
+        await nursery.start(door.serve, [listener])
+        await Peer(listener.dial()).join()
+        nursery.cancel_scope.cancel()
+    assert reasons == ["server shutting down"]
+
+
+@pytest.mark.parametrize("code", [0, 999, 1005, 1006, 1015, 2000, 5000])
+async def test_a_code_that_must_not_be_sent_is_refused_and_changes_nothing(
+    clock: MockClock, code: int
+) -> None:
+    server = SocketServer()
+    server.namespace("/")
+    async with serving(server) as service:
+        await service.joined()
+        socket = await only_socket(server)
+        with pytest.raises(ValueError, match=str(code)):
+            socket.close_transport(code)
+        assert not socket.closed

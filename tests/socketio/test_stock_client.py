@@ -79,13 +79,19 @@ async def test_its_calls_are_answered() -> None:
 
 
 async def test_it_lives_through_many_heartbeats() -> None:
-    async def talk(client: Any, url: str) -> bool:
-        await client.connect(url, transports=["websocket"])
-        await asyncio.sleep(0.5)
-        await client.call("message-with-ack", "still there")
-        return bool(client.connected)
+    server = echo_server(ping_interval=0.02, ping_timeout=0.5)
 
-    assert await talked(echo_server(ping_interval=0.05, ping_timeout=0.2), talk)
+    @server.namespace("/").on("wait for heartbeats")
+    async def wait(socket: Socket) -> str:
+        await trio.sleep(20 * 0.02)
+        return "still there"
+
+    async def talk(client: Any, url: str) -> Any:
+        await client.connect(url, transports=["websocket"])
+        return await client.call("wait for heartbeats")
+
+    assert await talked(server, talk) == "still there"
+    assert server.statistics().received_messages >= 10
 
 
 async def test_it_is_told_why_it_is_refused() -> None:
