@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable
-from math import inf
 from typing import Final
 
 import trio
@@ -15,8 +16,6 @@ from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import Message
 
-LEAST_PAUSE: Final = 0.1
-"""Seconds between two looks at all connections, however close their deadlines are."""
 LONGEST_PAUSE: Final = 60.0
 """Seconds after which the wall clock is asked again: it may have been set."""
 RESTART: Final = 1012
@@ -38,47 +37,57 @@ class ExpiryWatch:
     def __init__(self, namespace: str, now: Callable[[], float]) -> None:
         self._namespace = namespace
         self._now = now
-        self._connections: set[Connection] = set()
+        self._due: dict[Connection, float] = {}
+        """When each connection's token is next of interest, in Unix time."""
+        self._queue: list[tuple[float, int, Connection]] = []
+        """A heap of the same; entries that ``_due`` does not agree with are void."""
+        self._numbers = itertools.count()
         self._pause = trio.CancelScope()
 
     def watch(self, connection: Connection) -> None:
         """Begin to watch a connection, or take note of its new token."""
-        self._connections.add(connection)
-        due = self._due(connection)
-        if due < inf:
-            wake = trio.current_time() + max(due - self._now(), LEAST_PAUSE)
-            self._pause.deadline = min(self._pause.deadline, wake)
+        credentials = connection.credentials
+        told = connection.told_expired or connection.user.source is TokenSource.COOKIE
+        due = credentials.reads_until if told else credentials.expires_at
+        if due is None:
+            self.forget(connection)
+            return
+        self._due[connection] = due
+        heapq.heappush(self._queue, (due, next(self._numbers), connection))
+        if len(self._queue) > 2 * len(self._due) + 64:
+            self._queue = [entry for entry in self._queue if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._queue)
+        self._pause.deadline = min(self._pause.deadline, self._wake_at())
 
     def forget(self, connection: Connection) -> None:
         """Stop watching a connection that has ended."""
-        self._connections.discard(connection)
+        self._due.pop(connection, None)
+
+    def __len__(self) -> int:
+        """Return how many connections have a token that will expire."""
+        return len(self._due)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled."""
         task_status.started()
         while True:
-            with trio.CancelScope() as self._pause:
-                self._pause.deadline = trio.current_time() + self._look()
+            self._act_on_due()
+            with trio.CancelScope(deadline=self._wake_at()) as self._pause:
                 await trio.sleep_forever()
 
-    def _look(self) -> float:
-        """Act on every connection whose time has come; return how long to pause."""
-        now = self._now()
-        for connection in [each for each in self._connections if self._due(each) <= now]:
-            self._act(connection, now)
-        soonest = min((self._due(each) for each in self._connections), default=inf)
-        return min(max(soonest - now, LEAST_PAUSE), LONGEST_PAUSE)
+    def _wake_at(self) -> float:
+        """Return the Trio time at which the first entry of the queue is due."""
+        pause = LONGEST_PAUSE
+        if self._queue:
+            pause = min(max(self._queue[0][0] - self._now(), 0.0), LONGEST_PAUSE)
+        return trio.current_time() + pause
 
-    @staticmethod
-    def _due(connection: Connection) -> float:
-        credentials = connection.credentials
-        by_cookie = connection.user.source is TokenSource.COOKIE
-        when = (
-            credentials.reads_until
-            if connection.told_expired or by_cookie
-            else credentials.expires_at
-        )
-        return inf if when is None else when
+    def _act_on_due(self) -> None:
+        now = self._now()
+        while self._queue and self._queue[0][0] <= now:
+            due, _, connection = heapq.heappop(self._queue)
+            if self._due.get(connection) == due:
+                self._act(connection, now)
 
     def _act(self, connection: Connection, now: float) -> None:
         reads_until = connection.credentials.reads_until
@@ -87,6 +96,7 @@ class ExpiryWatch:
             self._end(connection)
             return
         connection.told_expired = True
+        self.watch(connection)
         payload = replies.error_event(None, EXPIRED)
         connection.socket.deliver(Message.raw_event(self._namespace, "error", payload))
 

@@ -69,6 +69,8 @@ class LineupStatistics:
     """The namespace at one moment. Counters run since its start."""
 
     connections: int
+    expiring: int
+    """Connections with a token that will expire."""
     events: int
     refused_by_rate: int
     """Events answered with RATE_LIMITED."""
@@ -115,6 +117,7 @@ class LineupNamespace:
         """Return counters; never blocks."""
         return LineupStatistics(
             connections=len(self._connections),
+            expiring=len(self._watch),
             events=self._events,
             refused_by_rate=self._refused_by_rate,
             internal_errors=self._internal_errors,

@@ -12,12 +12,17 @@ import trio.testing
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import Command
+from gbs_actor.rooms import CommandReply, Subscriber
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.request import head_length, parse_request
 from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed
 from tests.gateway.peer import Peer, Refused, talking
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+EDIT = {"lineupId": 2, "gbsNumber": 3}
 
 
 @dataclass
@@ -253,7 +258,8 @@ async def test_a_connection_that_ends_leaves_its_room(
             await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 2)
         stays.forget()
         await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 1)
-        assert here.namespace.statistics().connections == 1
+        statistics = here.namespace.statistics()
+        assert (statistics.connections, statistics.expiring) == (1, 1)
 
 
 def _total(got: Any) -> int:
@@ -350,6 +356,27 @@ async def test_a_grant_lets_somebody_edit_in_one_retreat_only() -> None:
         assert (await peer.call("update-gbs-number", edit))["status"] == "OK"
         await peer.call("join-retreat", SLUG)
         assert (await peer.call("update-gbs-number", edit))["code"] == "FORBIDDEN"
+
+
+async def test_who_leaves_a_retreat_leaves_what_was_granted_there() -> None:
+    async with lineup() as here, here.connect(user_id=52, role=Role.ACCOUNT_STAFF) as peer:
+        await peer.call("join-retreat", OTHER_SLUG)
+        await peer.call("leave-retreat", OTHER_SLUG)
+        assert (await peer.call("update-gbs-number", EDIT))["code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(("command_id", "retryable"), [({"commandId": ID}, True), ({}, None)])
+async def test_an_unknown_outcome_is_worth_a_retry_only_with_a_command_id(
+    monkeypatch: pytest.MonkeyPatch, command_id: dict[str, str], retryable: bool | None
+) -> None:
+    async with lineup() as here, here.joined() as peer:
+
+        def lose(_: Subscriber, __: Command, reply: CommandReply) -> None:
+            reply(Rejection(Code.OUTCOME_UNKNOWN, "nobody knows"))
+
+        monkeypatch.setattr(here.parts.rooms, "submit", lose)
+        ack = await peer.call("update-gbs-number", {**EDIT, **command_id})
+        assert (ack["code"], ack.get("retryable")) == ("OUTCOME_UNKNOWN", retryable)
 
 
 async def test_a_grant_can_take_editing_away() -> None:
@@ -475,9 +502,6 @@ async def test_an_editing_mark_outside_a_room_is_refused() -> None:
 # Tokens that expire
 
 
-EDIT = {"lineupId": 2, "gbsNumber": 3}
-
-
 async def test_a_client_is_told_when_its_token_has_expired(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -530,6 +554,26 @@ async def test_a_new_token_expires_as_the_first_one_did(
         await peer.call("authenticate", {"token": here.parts.token(expires_in=600)})
         await trio.sleep(600 + 31)
         assert len(peer.named("error")) == 1
+
+
+async def test_after_a_renewal_the_next_expiry_is_told_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with lineup() as here, here.joined(expires_in=60) as peer:
+        await trio.sleep(60 + 31)
+        await peer.call("authenticate", {"token": here.parts.token(expires_in=60)})
+        await trio.sleep(60 + 31)
+        assert len(peer.named("error")) == 2
+        assert peer.named("disconnect") == []
+
+
+async def test_what_one_does_with_a_new_token_bears_its_name() -> None:
+    async with lineup() as here, here.joined() as peer:
+        await peer.call("authenticate", {"token": here.parts.token(name="새 이름")})
+        await peer.call("update-gbs-number", EDIT)
+        conflicting = {"lineupId": 2, "gbsNumber": 4, "baseRevision": 0}
+        ack = await peer.call("update-gbs-number", conflicting)
+        assert ack["conflict"]["changedBy"] == "새 이름"
 
 
 async def test_another_users_token_is_refused_and_changes_nothing() -> None:

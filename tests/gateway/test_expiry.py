@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import trio
+import trio.testing
+
+from gbs_actor.auth import Credentials, Role, TokenSource, User
+from gbs_actor.gateway.connection import Connection, author_of
+from gbs_actor.gateway.expiry import LONGEST_PAUSE, ExpiryWatch
+from gbs_actor.gateway.rate_limit import TokenBucket
+from gbs_actor.rooms import Sink, Subscriber
+from gbs_actor.socketio import Message, Socket
+from tests.gateway.composing import NOW, WallClock
+
+USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
+
+
+class RecordingSocket:
+    """Records what the watch does to it; the watch uses nothing else of a socket."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[float, str]] = []
+
+    def deliver(self, message: Message) -> None:
+        self._record("told")
+
+    def disconnect(self) -> None:
+        self._record("disconnected")
+
+    def close_transport(self, code: int, reason: str) -> None:
+        self._record(f"closed {code}")
+
+    def _record(self, what: str) -> None:
+        self.done.append((trio.current_time(), what))
+
+
+def connection(
+    expires_in: float | None, source: TokenSource = TokenSource.PAYLOAD
+) -> tuple[Connection, RecordingSocket]:
+    socket = RecordingSocket()
+    expires_at = None if expires_in is None else NOW + expires_in
+    user = replace(USER, expires_at=expires_at, source=source)
+    subscriber = Subscriber(cast(Sink, None), author_of(user))
+    made = Connection(
+        cast(Socket, socket), subscriber, Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0)
+    )
+    return made, socket
+
+
+async def watching(nursery: trio.Nursery, clock: WallClock) -> ExpiryWatch:
+    watch = ExpiryWatch("/gbs-lineup", clock)
+    await nursery.start(watch.run)
+    return watch
+
+
+async def test_many_tokens_are_each_told_at_their_own_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        begin = trio.current_time()
+        made = [connection(expires_in) for expires_in in (300, 5, 100, 5.25)]
+        for each, _ in made:
+            watch.watch(each)
+        await trio.sleep(335)
+        told = [socket.done[0] for _, socket in made]
+        assert told == [(begin + 30 + after, "told") for after in (300, 5, 100, 5.25)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_has_ended_is_left_alone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        ended, socket = connection(5)
+        watch.watch(ended)
+        watch.forget(ended)
+        await trio.sleep(500)
+        assert socket.done == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_token_without_an_end_is_never_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        endless, socket = connection(None)
+        watch.watch(endless)
+        await trio.sleep(80_000)
+        assert socket.done == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        clock = WallClock()
+        watch = await watching(nursery, clock)
+        early, socket = connection(10_000)
+        watch.watch(early)
+        clock.advance(9_975)
+        await trio.sleep(LONGEST_PAUSE + 1)
+        assert [what for _, what in socket.done] == ["told"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_token_that_is_over_already_is_told_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        late, socket = connection(-35)
+        watch.watch(late)
+        await trio.sleep(0.001)
+        assert [what for _, what in socket.done] == ["told"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_coming_and_going_does_not_fill_the_memory() -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        for _ in range(5_000):
+            passing, _ = connection(10_000)
+            watch.watch(passing)
+            watch.forget(passing)
+        assert len(watch._queue) <= 64 + 2
+        nursery.cancel_scope.cancel()
