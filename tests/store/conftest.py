@@ -13,7 +13,7 @@ from gbs_actor.store.bridge import Session, open_bridge
 from gbs_actor.store.embedded import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres import PostgresStore
-from tests.store.fixtures import public_temporary_folder
+from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 
 OpenStore = Callable[[], AbstractAsyncContextManager[AnyStore]]
@@ -81,3 +81,23 @@ def stopped_cluster() -> Iterator[Path]:
     with public_temporary_folder() as folder:
         trio.run(run_once, folder / "postgres")
         yield folder / "postgres"
+
+
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """A folder that every account may pass."""
+    with public_temporary_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def empty_base(parent: Path) -> Path:
+    """Where an embedded PostgreSQL may put its folder."""
+    return parent / "embedded"
+
+
+@pytest.fixture
+def base(empty_base: Path, stopped_cluster: Path) -> Path:
+    """A folder that an embedded PostgreSQL has been in before."""
+    copy_folder(stopped_cluster, empty_base)
+    return empty_base

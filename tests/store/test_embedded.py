@@ -20,31 +20,10 @@ from gbs_actor.store.bridge import NotConnected, open_bridge
 from gbs_actor.store.data_folder import SOCKET_NAME, DataFolder, DirectoryInUse, UnsuitableFolder
 from gbs_actor.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from gbs_actor.store.postmaster import PID_FILE, processes_of
-from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.meddling import ask, soon
 from tests.store.server_process import server_process
 
 AS_ROOT = os.geteuid() == 0
-
-
-@pytest.fixture
-def parent() -> Iterator[Path]:
-    """A folder that every account may pass."""
-    with public_temporary_folder() as folder:
-        yield folder
-
-
-@pytest.fixture
-def empty_base(parent: Path) -> Path:
-    """Where an embedded PostgreSQL may put its folder."""
-    return parent / "embedded"
-
-
-@pytest.fixture
-def base(empty_base: Path, stopped_cluster: Path) -> Path:
-    """A folder that an embedded PostgreSQL has been in before."""
-    copy_folder(stopped_cluster, empty_base)
-    return empty_base
 
 
 def owner(path: Path) -> int:

@@ -1,0 +1,224 @@
+"""A frozen or killed database: nobody is held, and nothing confirmed is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import trio
+import trio.testing
+
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.store.embedded import EmbeddedPostgres
+from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.postmaster import processes_of
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    OutcomeUnknown,
+    StaleRevision,
+    StoreUnavailable,
+)
+from tests.store.worlds import MOMENT, Desk
+
+PLAIN = 4
+TIMEOUT = 0.5
+TOLERANCE = 0.5
+
+
+@pytest.fixture
+async def embedded(base: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL of this test's own, to be maltreated."""
+    embedded = EmbeddedPostgres(base)
+    async with embedded.running():
+        yield embedded
+
+
+@pytest.fixture
+async def store(embedded: EmbeddedPostgres) -> AsyncIterator[PostgresStore]:
+    """A store with short patience."""
+    async with PostgresStore.open(
+        embedded.dsn,
+        commit_timeout=TIMEOUT,
+        read_timeout=TIMEOUT,
+        connect_timeout=TIMEOUT,
+        migrating=True,
+    ) as store:
+        yield store
+
+
+@contextmanager
+def frozen(base: Path) -> Iterator[None]:
+    """Freeze a whole PostgreSQL, as a stuck disk or a paused machine does."""
+    with processes_of(base / "pgdata") as processes:
+        for process in processes:
+            process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send(signal.SIGCONT)
+
+
+async def until_available(store: PostgresStore) -> None:
+    """Return once the store answers again."""
+    with trio.fail_after(30):
+        while True:
+            try:
+                return await store.ping()
+            except StoreUnavailable:
+                continue
+
+
+async def settle(desk: Desk, changes: list[Change]) -> bool:
+    """Find out about a commit of unknown outcome as a room does: fence, then look."""
+    while True:
+        current = await Desk.of(desk.store)
+        try:
+            await desk.store.commit(desk.retreat_id, current.board.revision, [fence_on(current)])
+        except StaleRevision:
+            continue
+        found = await desk.store.find_commands(desk.retreat_id, [changes[0].command_id])
+        return bool(found)
+
+
+_fence_ids = count(10**6)
+
+
+def fence_on(desk: Desk) -> Change:
+    """Return a fence with an id that no other has."""
+    return desk.board.draft(iter(())).fence(UUID(int=next(_fence_ids)), MOMENT)
+
+
+async def test_a_frozen_database_holds_no_commit_longer_than_its_time(
+    store: PostgresStore, base: Path
+) -> None:
+    desk = await Desk.of(store)
+    changes = await desk.decide(AssignNumber(PLAIN, 1))
+    started = trio.current_time()
+    with frozen(base):
+        with pytest.raises(OutcomeUnknown):
+            await desk.commit(changes)
+        assert trio.current_time() - started < TIMEOUT + TOLERANCE
+    assert store.statistics().unknown_outcomes == 1
+    assert not store.statistics().available
+
+
+async def test_a_frozen_database_holds_no_read_longer_than_its_time(
+    store: PostgresStore, base: Path
+) -> None:
+    desk = await Desk.of(store)
+    started = trio.current_time()
+    with frozen(base):
+        with pytest.raises(StoreUnavailable):
+            await desk.loaded()
+        assert trio.current_time() - started < TIMEOUT + TOLERANCE
+
+
+async def test_a_commit_that_finds_no_connection_to_a_frozen_database_was_not_sent(
+    store: PostgresStore, base: Path
+) -> None:
+    desk = await Desk.of(store)
+    changes = await desk.decide(AssignNumber(PLAIN, 1))
+    store._pool.drop_idle()
+    started = trio.current_time()
+    with frozen(base):
+        with pytest.raises(StoreUnavailable):
+            await desk.commit(changes)
+        assert trio.current_time() - started < TIMEOUT + TOLERANCE
+    assert store.statistics().unknown_outcomes == 0
+
+
+async def test_what_a_thawed_database_did_is_settled_by_a_fence(
+    store: PostgresStore, base: Path
+) -> None:
+    desk = await Desk.of(store)
+    changes = await desk.decide(AssignNumber(PLAIN, 1))
+    with frozen(base), pytest.raises(OutcomeUnknown):
+        await desk.commit(changes)
+    await until_available(store)
+    took_effect = await settle(desk, changes)
+    reloaded = (await desk.loaded()).registrations[PLAIN - 1]
+    assert (reloaded.gbs_number == 1) is took_effect
+
+
+@pytest.mark.parametrize("victim", ["postmaster", "backend"])
+async def test_what_was_confirmed_survives_a_kill_under_commits(
+    store: PostgresStore, embedded: EmbeddedPostgres, base: Path, victim: str
+) -> None:
+    desk = await Desk.of(store)
+    confirmed: list[int] = []
+    doubtful: list[int] = []
+    enough = trio.Event()
+
+    async def edit() -> None:
+        number = 0
+        while not (doubtful or enough.is_set()):
+            number += 1
+            changes = await desk.decide(AssignNumber(PLAIN, number))
+            try:
+                await desk.commit(changes)
+            except (OutcomeUnknown, StoreUnavailable, CommitRefused):
+                doubtful.append(number)
+            else:
+                confirmed.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(edit)
+        while len(confirmed) < 20:
+            await trio.testing.wait_all_tasks_blocked()
+        kill(base, victim)
+        with trio.fail_after(20):
+            while embedded.statistics().ready and not doubtful:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        enough.set()
+    await until_available(store)
+    now = (await desk.loaded()).registrations[PLAIN - 1].gbs_number
+    assert now in {confirmed[-1], *doubtful}
+    entries = await store.log(desk.retreat_id)
+    assert [entry.revision for entry in entries] == [*range(1, len(entries) + 1)]
+    assert len(entries) - len(confirmed) in range(len(doubtful) + 1)
+
+
+def kill(base: Path, victim: str) -> None:
+    """Kill the postmaster, or the backend that has the most to do."""
+    with processes_of(base / "pgdata") as processes:
+        if victim == "postmaster":
+            (chosen,) = [process for process in processes if process.is_postmaster]
+        else:
+            backends = [process for process in processes if is_backend(process.pid)]
+            chosen = max(backends, key=lambda process: cpu_ticks(process.pid))
+        chosen.send(signal.SIGKILL)
+
+
+def is_backend(pid: int) -> bool:
+    """Return whether a process serves a connection."""
+    return b"[local]" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def cpu_ticks(pid: int) -> int:
+    """Return how much time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+async def test_the_next_call_works_after_the_postmaster_was_killed(
+    store: PostgresStore, embedded: EmbeddedPostgres
+) -> None:
+    desk = await Desk.of(store)
+    pid = embedded.statistics().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with trio.fail_after(30):
+        while embedded.statistics().starts < 2 or not embedded.statistics().ready:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    await until_available(store)
+    await desk.do(AssignNumber(PLAIN, 1))
+    assert (await desk.loaded()).revision == 1
+    assert store.statistics().unknown_outcomes == 0
