@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +29,12 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def own_command() -> str:
+    """Return what to type to run this program again: it may stand outside the PATH."""
+    program = Path(sys.argv[0])
+    return str(program) if program.name == "gbs-actor" else "python -m gbs_actor.cli"
+
+
 def demo_banner(url: str, token: str, operator_token: str) -> str:
     """Return the demo's banner: plain text, every line of it ready to be copied."""
     rows = f"{url}/api/v1/retreat/{DEMO_RETREAT}/line-up/user-lineups"
@@ -35,14 +43,14 @@ gbs-actor is up: {url}
 Retreat {DEMO_RETREAT} has 80 people, 2024-summer 600. Ctrl-C stops the server.
 
 A member of the line-up staff, for 30 days:
-TOKEN={token}
+export TOKEN={token}
 An operator, for 30 days:
-ADMIN={operator_token}
+export ADMIN={operator_token}
 
 The list over HTTP:
   curl -H "Authorization: Bearer $TOKEN" {rows}
 Follow a room live, here or in another terminal:
-  gbs-actor tail {DEMO_RETREAT} --url {url} --token "$TOKEN"
+  {own_command()} tail {DEMO_RETREAT} --url {url} --token "$TOKEN"
 Look into the room:
   curl -H "Authorization: Bearer $ADMIN" {url}/admin/rooms/{DEMO_RETREAT}
 From Node or a page (npm install socket.io-client):

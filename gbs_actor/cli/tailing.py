@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
 import typer
 
 from gbs_actor.cli.configuration import ConfigOption, configured
-from gbs_actor.cli.failures import CommandFailed, expected_failures
+from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.tokens import make_token
 from gbs_actor.settings import Role, Settings
 
@@ -150,6 +151,8 @@ def tail(
         from gbs_actor.cli.banner import base_url
 
         settings = configured(config)
+        if url is not None and urlsplit(url).scheme not in {"http", "https"}:
+            raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
         trio.run(
             partial(
                 follow,

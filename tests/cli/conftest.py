@@ -1,0 +1,50 @@
+"""Commands run in this process, without what surrounds it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from gbs_actor.cli.app import app
+from tests.store.fixtures import PostgresCluster
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Commands set up logging for a whole process; that process is the test run here."""
+    root = logging.getLogger()
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.configure(**config)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command line in an empty folder, with no settings but those of the call."""
+    for name in [name for name in os.environ if name.startswith("GBS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environment: str) -> Result:
+        defaults = {"GBS_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "100"}
+        return CliRunner().invoke(app, arguments, env={**defaults, **environment})
+
+    return run
+
+
+@pytest.fixture
+def empty_database_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A database without a schema."""
+    with postgres_cluster.fresh_database(migrated=False) as url:
+        yield url

@@ -1,0 +1,206 @@
+"""Each command does what its help says, and says in one sentence what it cannot do."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from gbs_actor.auth import Role, Verifier, demo_secret
+from gbs_actor.settings import AuthSettings, Settings, example
+from tests.cli.conftest import Command
+
+SECRET = "a secret of more than thirty-two bytes"
+COMMANDS = ("serve", "tail", "token", "settings", "migrate", "demo-data", "new-epoch")
+
+
+def verifier(secret: str = SECRET, **settings: str) -> Verifier:
+    return Verifier(AuthSettings(jwt_secret=SecretStr(secret), **settings))  # type: ignore[arg-type]  # only strings here
+
+
+def test_help_names_every_command(command: Command) -> None:
+    result = command("--help")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(command: Command, name: str) -> None:
+    result = command(name, "--help")
+    assert result.exit_code == 0
+    assert "--config" in result.output
+
+
+def test_the_version_is_said(command: Command) -> None:
+    assert command("--version").output.startswith("gbs-actor 0.")
+
+
+def test_a_token_is_good_for_whom_it_was_made(command: Command) -> None:
+    result = command(
+        *("token", "--user-id", "7", "--name", "김하늘", "--role", "LEADER_STAFF"),
+        *("--email", "a@example.org", "--admin-user-id", "70"),
+        *("--retreats", "2024-winter", "--retreats", "2024-summer"),
+        GBS_JWT_SECRET=SECRET,
+    )
+    user = verifier().verify(result.stdout.strip())
+    assert (user.user_id, user.admin_user_id, user.name) == (7, 70, "김하늘")
+    assert (user.role, user.email) == (Role.LEADER_STAFF, "a@example.org")
+    assert user.retreats == frozenset({"2024-winter", "2024-summer"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28_800), ("7d", 604_800)]
+)
+def test_a_token_lasts_as_long_as_asked_for(command: Command, text: str, seconds: int) -> None:
+    result = command("token", "--user-id", "7", "--expires", text, GBS_JWT_SECRET=SECRET)
+    judge = verifier()
+    expires_at = judge.verify(result.stdout.strip()).expires_at
+    assert expires_at is not None
+    assert expires_at - judge.now() == pytest.approx(seconds, abs=10)
+
+
+@pytest.mark.parametrize("text", ["", "8", "h", "0h", "-1h", "1.5h", "8 h", "1h30m", "1y"])
+def test_a_time_written_otherwise_is_wrong_usage(command: Command, text: str) -> None:
+    result = command("token", "--user-id", "7", "--expires", text, GBS_JWT_SECRET=SECRET)
+    assert result.exit_code == 2
+
+
+def test_a_token_has_the_issuer_and_audience_that_are_set(command: Command) -> None:
+    result = command(
+        *("token", "--user-id", "7"),
+        GBS_JWT_SECRET=SECRET,
+        GBS_JWT_ISSUER="https://a",
+        GBS_JWT_AUDIENCE="gbs",
+    )
+    strict = verifier(jwt_issuer="https://a", jwt_audience="gbs")
+    assert strict.verify(result.stdout.strip()).user_id == 7
+
+
+def test_a_token_can_be_made_for_the_demo_on_this_data(command: Command, tmp_path: Path) -> None:
+    secret = demo_secret(tmp_path / "data")
+    result = command("token", "--user-id", "7")
+    assert verifier(secret).verify(result.stdout.strip()).user_id == 7
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "There is no secret to sign with"),
+        ({"GBS_JWKS_FILE": "keys.json"}, "Tokens are signed elsewhere"),
+        ({"GBS_JWT_SECRET": "short"}, "GBS_JWT_SECRET: must have at least 32 bytes"),
+        ({"GBS_CONFIG": "nowhere.toml"}, "The settings file nowhere.toml does not exist."),
+    ],
+)
+def test_a_token_that_cannot_be_made_is_one_sentence(
+    command: Command, environment: dict[str, str], sentence: str
+) -> None:
+    result = command("token", "--user-id", "7", **environment)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"Error: {sentence}")
+    assert "Traceback" not in result.stderr
+
+
+def test_outside_the_demo_the_server_does_not_start_without_a_key(command: Command) -> None:
+    result = command("serve")
+    assert result.exit_code == 2
+    assert "set GBS_JWT_SECRET" in result.stderr
+    assert "--demo" in result.stderr
+
+
+def test_an_option_goes_before_a_variable_and_is_named_when_wrong(command: Command) -> None:
+    result = command("serve", "--host", "", GBS_HOST="127.0.0.1")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: --host: ")
+
+
+def test_settings_are_shown_as_toml_with_their_origin(command: Command) -> None:
+    result = command("settings", GBS_PORT="99", GBS_DATABASE_URL="postgresql://me:geheim@db/x")
+    assert tomllib.loads(result.stdout)["server"]["port"] == 99
+    lines = {line.split(" = ")[0]: line for line in result.stdout.splitlines()}
+    assert lines["port"].endswith("# GBS_PORT")
+    assert lines["host"].endswith("# default")
+    assert "geheim" not in result.output
+
+
+def test_settings_name_the_file_they_come_from(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[rooms]\nidle_timeout = 5\n")
+    result = command("settings", "--config", str(file))
+    line = next(line for line in result.stdout.splitlines() if line.startswith("idle_timeout"))
+    assert line.endswith("# file")
+
+
+def test_the_example_file_can_be_printed(command: Command) -> None:
+    assert command("settings", "--example").stdout == example()
+
+
+def test_a_variable_that_sets_nothing_is_warned_of(command: Command) -> None:
+    result = command("settings", GBS_COMIT_TIMEOUT="1")
+    assert result.exit_code == 0
+    assert "GBS_COMIT_TIMEOUT" in result.stderr
+    assert tomllib.loads(result.stdout)["rooms"]["commit_timeout"] == 5.0
+
+
+def test_tail_without_a_secret_asks_for_a_token(command: Command) -> None:
+    result = command("tail", "2024-winter")
+    assert result.exit_code == 2
+    assert "--token or GBS_TOKEN" in result.stderr
+
+
+def test_tail_says_what_a_wrong_url_is(command: Command) -> None:
+    result = command("tail", "2024-winter", "--url", "ftp://nowhere", "--token", "x")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "ftp://nowhere" in result.stderr
+
+
+def test_migrating_says_what_it_did_and_then_that_nothing_is_left(
+    command: Command, empty_database_url: str
+) -> None:
+    first = command("migrate", GBS_DATABASE_URL=empty_database_url)
+    assert first.exit_code == 0, first.output
+    assert "Applied 0001_" in first.stdout
+    second = command("migrate", GBS_DATABASE_URL=empty_database_url)
+    assert second.stdout == "The schema was up to date.\n"
+
+
+def test_demo_data_registers_people_once(command: Command, database_url: str) -> None:
+    arguments = ("demo-data", "--retreat", "test", "--people", "12")
+    first = command(*arguments, GBS_DATABASE_URL=database_url)
+    assert first.stdout == "Retreat test now has 12 people.\n", first.output
+    second = command(*arguments, GBS_DATABASE_URL=database_url)
+    assert (second.exit_code, second.stdout) == (1, "")
+    assert "Error: There is a retreat test already.\n" in second.stderr
+
+
+def test_a_new_epoch_is_given_to_all_or_to_one_or_to_nobody(
+    command: Command, database_url: str
+) -> None:
+    for slug in ("a", "b"):
+        command("demo-data", "--retreat", slug, "--people", "12", GBS_DATABASE_URL=database_url)
+    to_all = command("new-epoch", GBS_DATABASE_URL=database_url)
+    assert to_all.stdout == "2 retreats have a new epoch.\n", to_all.output
+    to_one = command("new-epoch", "a", GBS_DATABASE_URL=database_url)
+    assert to_one.stdout == "1 retreat has a new epoch.\n"
+    to_nobody = command("new-epoch", "c", GBS_DATABASE_URL=database_url)
+    assert (to_nobody.exit_code, to_nobody.stdout) == (1, "")
+    assert "There is no retreat c." in to_nobody.stderr
+
+
+def test_a_database_that_is_away_is_one_sentence_without_its_password(
+    command: Command, tmp_path: Path
+) -> None:
+    url = f"postgresql://me:geheim@/x?host={tmp_path}"
+    result = command("migrate", GBS_DATABASE_URL=url, GBS_DATABASE_CONNECT_TIMEOUT="0.2")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "geheim" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_settings_that_commands_see_are_those_of_the_library(command: Command) -> None:
+    shown = tomllib.loads(command("settings").stdout)
+    assert shown["rooms"]["batch_size"] == Settings().rooms.batch_size
