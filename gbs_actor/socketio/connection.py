@@ -19,7 +19,6 @@ from gbs_actor.socketio.dispatcher import Dispatcher
 from gbs_actor.socketio.errors import ConnectRefused, ProtocolViolation
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.handshake import Handshake
-from gbs_actor.socketio.heartbeat import Beat, Heartbeat
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
@@ -37,7 +36,8 @@ from gbs_actor.socketio.session import (
     UnknownNamespace,
 )
 from gbs_actor.socketio.socket import Socket
-from gbs_actor.socketio.timers import Timer, Timers
+from gbs_actor.socketio.timers import Timers
+from gbs_actor.socketio.vigil import Vigil
 from gbs_actor.socketio.wire import Wire
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,6 @@ class Connection:
         "_dispatcher",
         "_gate",
         "_handshake",
-        "_heartbeat",
-        "_joined_by",
         "_let_in",
         "_namespaces",
         "_nursery",
@@ -85,10 +83,9 @@ class Connection:
         "_sent_at_ping",
         "_session",
         "_sockets",
-        "_timer",
-        "_timers",
         "_transport",
         "_unanswered",
+        "_vigil",
         "outbox",
         "reason",
         "sid",
@@ -106,7 +103,6 @@ class Connection:
         timers: Timers,
         on_end: Callable[[str], None],
     ) -> None:
-        now = trio.current_time()
         self.sid = secrets.token_urlsafe(15)
         self.outbox = Outbox(wire, self, options.outbox)
         self.reason: str | None = None
@@ -118,8 +114,6 @@ class Connection:
         self._options = options
         self._on_end = on_end
         self._session = Session(namespaces, max_attachments=options.max_attachments)
-        self._heartbeat = Heartbeat(now, options.ping_interval, options.ping_timeout)
-        self._joined_by = now + options.connect_timeout
         self._dispatcher = Dispatcher(nursery, self._relieve)
         self._sockets: dict[str, Socket] = {}
         self._let_in: dict[str, Socket] = {}
@@ -127,11 +121,10 @@ class Connection:
         self._gate: trio.Event | None = None
         self._resumed_at = -math.inf
         self._sent_at_ping = 0
-        self._timers = timers
-        self._timer: Timer | None = None
+        self._vigil = Vigil(self, options, timers)
 
     def open(self) -> None:
-        """Send the open packet, and begin to watch the deadlines."""
+        """Send the open packet."""
         options = self._options
         packet = engineio.Open(
             sid=self.sid,
@@ -141,7 +134,6 @@ class Connection:
             max_payload=options.max_payload,
         )
         self.outbox.send(Message(engineio.encode_open(packet)))
-        self._watch()
 
     # What the client says.
 
@@ -168,7 +160,7 @@ class Connection:
             case EventReceived():
                 self._on_event(happening)
             case Ponged():
-                self._on_pong()
+                self._vigil.pong()
             case AckReceived(namespace, ack_id, raw, attachments):
                 self._sockets[namespace].acknowledge(ack_id, raw, attachments)
             case Joining(namespace, auth):
@@ -193,13 +185,6 @@ class Connection:
             socket, received.namespace, received.ack_id, received.data, received.attachments
         )
         self._dispatcher.submit(partial(socket.namespace.handle, socket, event))
-
-    def _on_pong(self) -> None:
-        now = trio.current_time()
-        self._heartbeat.pong(now)
-        if self._heartbeat.wake(now) <= now and self._timer is not None:
-            self._timer.cancel()
-            self._fired()
 
     # Joining and leaving.
 
@@ -232,10 +217,10 @@ class Connection:
             self._admit(socket)
 
     def _admit(self, socket: Socket) -> None:
-        if socket.closed:
+        self._let_in[socket.id] = socket
+        if socket.closed:  # ended meanwhile: it will be told so like any other
             return
         self._session.accept()
-        self._let_in[socket.id] = socket
         if socket.let_in():
             self.leave(socket)
 
@@ -328,8 +313,7 @@ class Connection:
         if self.reason is not None:
             return False
         self.reason = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        self._vigil.stop()
         for socket in (*self._sockets.values(), *self._let_in.values()):
             socket.end(reason)
         if self._gate is not None:
@@ -405,37 +389,27 @@ class Connection:
 
     # Deadlines.
 
-    def _watch(self) -> None:
-        when = self._heartbeat.wake(trio.current_time())
-        if not self._session.ever_joined:
-            when = min(when, self._joined_by)
-        self._timer = self._timers.call_at(when, self._fired)
+    @property
+    def ever_joined(self) -> bool:
+        """Whether a namespace was joined."""
+        return self._session.ever_joined
 
-    def _fired(self) -> None:
-        now = trio.current_time()
-        if now >= self._joined_by and not self._session.ever_joined:
-            self.end("transport close", 1008, "no namespace joined in time")
-            return
-        self._beat()
-        if self.reason is None:
-            self._watch()
-
-    def _beat(self) -> None:
-        now = trio.current_time()
-        match self._heartbeat.beat(now):
-            case Beat.PING:
-                self._sent_at_ping = self.outbox.sent_bytes
-                self.outbox.send(_PING)
-            case Beat.EXPIRED if self._excused(now):
-                self._heartbeat.excuse(now)
-                self._beat()
-            case Beat.EXPIRED:
-                self.end("ping timeout", 1008, "ping timeout", discard=True)
-            case Beat.NOTHING:
-                pass
-
-    def _excused(self, now: float) -> bool:
+    @property
+    def excused(self) -> bool:
         """Whether a pong may be there that we have kept ourselves from reading."""
         if self._gate is None:
-            return now < self._resumed_at + self._options.ping_timeout
+            return trio.current_time() < self._resumed_at + self._options.ping_timeout
         return self._lagging or self.outbox.sent_bytes != self._sent_at_ping
+
+    def ping(self) -> None:
+        """Send a ping; of several that wait, one goes out."""
+        self._sent_at_ping = self.outbox.sent_bytes
+        self.outbox.send(_PING)
+
+    def never_joined(self) -> None:
+        """Close: no namespace was joined in time."""
+        self.end("transport close", 1008, "no namespace joined in time")
+
+    def gone(self) -> None:
+        """Close: no pong came in time."""
+        self.end("ping timeout", 1008, "ping timeout", discard=True)

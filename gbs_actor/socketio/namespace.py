@@ -55,6 +55,8 @@ class Namespace:
     def on_disconnect(self, handler: Handler) -> Handler:
         """Register ``handler(socket, reason)``: runs once for each socket that was let in.
 
+        That is, whose ``on_connect`` handler has returned.
+
         Shielded from cancellation, and ended after ``disconnect_timeout``. Reasons are
         ``"client namespace disconnect"``, ``"server namespace disconnect"``,
         ``"transport close"``, ``"transport error"``, ``"ping timeout"``, ``"parse error"``

@@ -318,3 +318,21 @@ async def test_a_code_that_must_not_be_sent_is_refused_and_changes_nothing(
         with pytest.raises(ValueError, match=str(code)):
             socket.close_transport(code)
         assert not socket.closed
+
+
+async def test_whoever_was_let_in_by_a_handler_is_told_of_the_end_even_if_it_came_first(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    reasons = reasons_of(server)
+
+    @server.namespace("/").on_connect
+    def connect(socket: Socket, auth: Any) -> None:
+        socket.close_transport(1012)
+
+    async with serving(server) as service:
+        peer = service.dial()
+        await peer.open()
+        await peer.send("40")
+        assert await peer.receive() == Close(1012)
+    assert reasons == ["transport close"]

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -33,9 +33,7 @@ CHUNKS = st.one_of(
     st.tuples(st.integers(0, 15), st.binary(max_size=130)).map(lambda pair: masked(*pair)),
     st.binary(max_size=60),
 )
-FUZZ = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(max_examples=150, deadline=None)
 
 
 async def still_serves(service: Service) -> None:
@@ -47,9 +45,9 @@ async def still_serves(service: Service) -> None:
 
 @FUZZ
 @given(chunks=st.lists(CHUNKS, max_size=8), joined=st.booleans())
-async def test_whatever_comes_behind_the_handshake(chunks: list[bytes], joined: bool) -> None:
-    with trio.fail_after(20):
-        async with serving(echo_server(max_payload=5_000, close_timeout=0.01)) as service:
+def test_whatever_comes_behind_the_handshake(chunks: list[bytes], joined: bool) -> None:
+    async def scenario() -> None:
+        async with serving(echo_server(max_payload=5_000)) as service:
             peer = service.dial()
             await peer.upgrade()
             if joined:
@@ -61,6 +59,9 @@ async def test_whatever_comes_behind_the_handshake(chunks: list[bytes], joined: 
             except trio.BrokenResourceError:
                 pass  # the server has had enough already
             await still_serves(service)
+        assert trio.current_time() < 20
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 
 @FUZZ
@@ -78,14 +79,16 @@ async def test_whatever_comes_behind_the_handshake(chunks: list[bytes], joined: 
         max_size=10,
     ).map(b"".join)
 )  # fmt: skip
-async def test_whatever_comes_in_place_of_a_handshake(data: bytes) -> None:
-    with trio.fail_after(20):
-        server = echo_server(close_timeout=0.01)
-        async with serving(server, fallback_allowed=True) as service:
+def test_whatever_comes_in_place_of_a_handshake(data: bytes) -> None:
+    async def scenario() -> None:
+        async with serving(echo_server(), fallback_allowed=True) as service:
             peer = service.dial()
             await peer.stream.send_all(data)
             await peer.stream.send_eof()
             await still_serves(service)
+        assert trio.current_time() < 20
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 
 async def test_no_client_gets_an_error_into_the_log(

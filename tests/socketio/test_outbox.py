@@ -257,6 +257,14 @@ async def test_the_same_message_may_wait_twice() -> None:
     assert parse(bytes(wire.written)) == ["431[]", "431[]"]
 
 
+async def test_more_than_one_batch_keeps_its_order() -> None:
+    outbox, wire, owner = make([0, 50_000, 50_000])
+    for key in range(6):
+        outbox.send(row(key, key, 40_000))
+    owner.run()
+    assert [json.loads(text[2:])[1] for text in parse(bytes(wire.written))] == list(range(6))
+
+
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EBADF])
 async def test_a_broken_socket_is_told_once_and_nothing_more_is_written(number: int) -> None:
     outbox, wire, owner = make([])
