@@ -1,0 +1,120 @@
+"""Our log entries and those of libraries come out alike, in the form that is set."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+import trio
+from structlog.contextvars import bound_contextvars
+
+from gbs_actor.observability import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.configure(**config)
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def as_json(stream: io.StringIO) -> io.StringIO:
+    configure_logging(form="json", stream=stream)
+    return stream
+
+
+def entries(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_entry_is_one_json_object_on_one_line(as_json: io.StringIO) -> None:
+    structlog.get_logger("gbs_actor.x").info("Room\nstarted", slug="겨울", people=80)
+    (entry,) = entries(as_json)
+    assert (entry["event"], entry["slug"], entry["people"]) == ("Room\nstarted", "겨울", 80)
+    assert (entry["level"], entry["logger"]) == ("info", "gbs_actor.x")
+    assert entry["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("name", ["hypercorn.error", "quart.app", "gbs_actor.socketio", "trio"])
+def test_libraries_go_through_the_same_handler(as_json: io.StringIO, name: str) -> None:
+    library = logging.getLogger(name)
+    library.warning("cannot %s", "bind", extra={"port": 5})
+    (entry,) = entries(as_json)
+    assert (entry["event"], entry["logger"], entry["port"]) == ("cannot bind", name, 5)
+
+
+def test_an_exception_is_logged_with_its_traceback_and_without_secrets(
+    as_json: io.StringIO,
+) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("both", [ValueError("postgresql://me:geheim@host/db")])
+
+    try:
+        fail()
+    except ExceptionGroup:
+        structlog.get_logger("x").exception("Failed")
+    (entry,) = entries(as_json)
+    assert "ValueError: postgresql://me:***@host/db" in entry["exception"]
+    assert "test_logs.py" in entry["exception"]
+
+
+def test_a_secret_of_a_library_is_masked(as_json: io.StringIO) -> None:
+    logging.getLogger("hypercorn.error").error("refused %s", "Bearer geheim")
+    assert "geheim" not in as_json.getvalue()
+
+
+def test_what_is_below_the_level_is_not_logged(stream: io.StringIO) -> None:
+    configure_logging(level="WARNING", form="json", stream=stream)
+    structlog.get_logger("x").info("unseen")
+    logging.getLogger("y").info("unseen")
+    structlog.get_logger("x").warning("seen")
+    assert [entry["event"] for entry in entries(stream)] == ["seen"]
+
+
+def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
+    configure_logging(form="console", stream=stream)
+    structlog.get_logger("x").info("Room started", slug="2024-winter")
+    assert "Room started" in stream.getvalue()
+    assert "slug=2024-winter" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_second_setup_replaces_the_first(stream: io.StringIO) -> None:
+    first = io.StringIO()
+    configure_logging(form="json", stream=first)
+    configure_logging(form="json", stream=stream)
+    structlog.get_logger("x").info("once")
+    assert first.getvalue() == ""
+    assert len(entries(stream)) == 1
+
+
+async def test_context_belongs_to_the_task_that_bound_it(as_json: io.StringIO) -> None:
+    log = structlog.get_logger("x")
+
+    async def in_room(slug: str) -> None:
+        with bound_contextvars(slug=slug):
+            await trio.lowlevel.checkpoint()
+            log.info("here", expected=slug)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(in_room, "winter")
+        nursery.start_soon(in_room, "summer")
+    log.info("outside")
+    *inside, outside = entries(as_json)
+    assert [entry["slug"] == entry["expected"] for entry in inside] == [True, True]
+    assert "slug" not in outside
