@@ -15,8 +15,6 @@ from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.faults.database import contents
 
 IMPATIENT = Backoff(initial=0.05, maximum=0.5)
-PACE = 0.02
-"""Seconds between two edits of one client: a stream, no benchmark."""
 STALLED = 60.0
 """Seconds without a single acknowledged edit that nothing excuses."""
 
@@ -41,7 +39,9 @@ class Editors:
     _stopping: bool = False
 
     async def edit(self, client: Client, seed: int) -> None:
-        """Assign people to groups, one after the other, until told to stop.
+        """Assign people to groups, one right after the other, until told to stop.
+
+        Nearly always a commit is under way, then: a fault has something to cut.
 
         A command without an answer is given again with its id, however long it takes.
         """
@@ -54,7 +54,6 @@ class Editors:
                 chance.randint(1, 30),
             )
             await self._carry_out(client, edit)
-            await trio.sleep(PACE)
 
     async def _carry_out(self, client: Client, edit: Edit) -> None:
         while True:
