@@ -150,6 +150,8 @@ async def test_a_command_under_way_is_answered_before_the_socket_is_closed() -> 
         edit = await peer.begin("update-gbs-number", EDIT)
         await store.commit_waits.wait()
         server.scope.cancel()
+        # The server gets as far as it can while the command is under way.
+        await trio.testing.wait_all_tasks_blocked(0.05)
         store.commits_may_go_on.set()
         assert (await peer.ack(edit))["status"] == "OK"
         with trio.fail_after(5):
@@ -183,6 +185,14 @@ async def test_an_idle_http_connection_does_not_hold_up_the_end() -> None:
         server.scope.cancel()
         with trio.fail_after(3):
             assert await everything(stream) == b""
+            await server.ended.wait()
+
+
+async def test_half_a_request_does_not_hold_up_the_end() -> None:
+    async with running() as server, await server.stream() as stream:
+        await stream.send_all(HEALTH[:10])
+        server.scope.cancel()
+        with trio.fail_after(3):
             await server.ended.wait()
 
 

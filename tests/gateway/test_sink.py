@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import cast
+
+from gbs_actor.gateway.format import SocketIOFormat
+from gbs_actor.gateway.sink import SocketSink
+from gbs_actor.rooms import SinkStatistics
+from gbs_actor.socketio import OutboxStatistics, Socket
+
+
+class LaggingSocket:
+    """A socket as far as its statistics go."""
+
+    def statistics(self) -> OutboxStatistics:
+        return OutboxStatistics(
+            queued=1,
+            queued_bytes=2,
+            conflated=3,
+            behind_for=4.0,
+            sent_messages=5,
+            sent_bytes=6,
+        )
+
+
+def test_a_sink_tells_how_far_behind_its_socket_is() -> None:
+    sink = SocketSink(cast(Socket, LaggingSocket()), SocketIOFormat("/gbs-lineup"))
+    assert sink.statistics() == SinkStatistics(
+        queued=1, queued_bytes=2, conflated=3, behind_for=4.0
+    )
