@@ -32,6 +32,10 @@ _GRADES = "SELECT id, univ_group_id, number FROM grade WHERE univ_group_id = ANY
 _DRAW = """
 SELECT nextval(pg_get_serial_sequence($1, 'id')) AS id FROM generate_series(1, $2)
 """
+_FILLED = (
+    *("gbs", "user_profile", "user_retreat_registration", "user_retreat_registration_memo"),
+    *("retreat_registration_schedule", "user_retreat_registration_schedule"),
+)
 _GROUPS = "SELECT id, number FROM gbs WHERE retreat_id = $1"
 
 
@@ -136,6 +140,8 @@ class Import:
                 for memo in layout.memos
             ],
         )
+        # Until the server comes to it by itself, it would plan loads for empty tables.
+        await self._session.execute(f"ANALYZE {', '.join(_FILLED)}", deadline=self._deadline())
         return retreat_id
 
     async def _add_people(

@@ -11,6 +11,7 @@ import msgspec
 
 from gbs_actor.lineup.changes import Change, FieldValue, Kind, LogEntry
 from gbs_actor.lineup.records import (
+    NEVER,
     Gender,
     Group,
     Memo,
@@ -191,13 +192,13 @@ def _registration(row: Row) -> Registration:
             univ_group_number=row["univ_group_number"],
             grade_id=row["grade_id"],
             grade_number=row["grade_number"],
-            gender=Gender(row["gender"]),
+            gender=_GENDERS[row["gender"]],
             name=row["name"],
             phone_number=row["phone_number"],
             current_leader=row["current_leader"],
             is_leader=row["is_leader"],
             is_full_attendance=len(schedule_ids) == row["schedules"],
-            user_type=None if row["user_type"] is None else UserType(row["user_type"]),
+            user_type=_USER_TYPES[row["user_type"]],
             schedule_ids=schedule_ids,
             created_at=row["created_at"],
             unresolved_lineup_history_memo=row["history"],
@@ -205,25 +206,23 @@ def _registration(row: Row) -> Registration:
         ),
         gbs_number=row["gbs_number"],
         updated_at=row["updated_at"],
-        number_stamp=Stamp(
-            row["gbs_revision"],
-            row["gbs_author_id"],
-            row["gbs_author_name"],
-            row["gbs_changed_at"],
-        ),
+        number_stamp=_stamp(row, "gbs"),
         memo=(
             None
             if row["memo_id"] is None
             else Memo(row["memo_id"], row["memo_text"], row["memo_color"])
         ),
-        memo_stamp=Stamp(
-            row["memo_revision"],
-            row["memo_author_id"],
-            row["memo_author_name"],
-            row["memo_changed_at"],
-        ),
+        memo_stamp=_stamp(row, "memo"),
         row_revision=row["row_revision"],
     )
+
+
+def _stamp(row: Row, field: str) -> Stamp:
+    revision = row[f"{field}_revision"]
+    if not revision:
+        return NEVER
+    author_id, name = row[f"{field}_author_id"], row[f"{field}_author_name"]
+    return Stamp(revision, author_id, name, row[f"{field}_changed_at"])
 
 
 def _json(value: FieldValue | None) -> str | None:
@@ -234,4 +233,10 @@ def _field_value(text: str | None) -> FieldValue | None:
     return None if text is None else _FIELD_VALUES.decode(text)
 
 
+# Looked up instead of constructed: a load does this for everybody.
+_GENDERS: dict[str, Gender] = {each.value: each for each in Gender}
+_USER_TYPES: dict[str | None, UserType | None] = {
+    None: None,
+    **{each.value: each for each in UserType},
+}
 _FIELD_VALUES = msgspec.json.Decoder(FieldValue)
