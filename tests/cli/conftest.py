@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from gbs_actor.cli.app import app
+from tests.cli.demo_process import Demo, read_until, running
+from tests.e2e.server_process import data_folder
 from tests.store.fixtures import PostgresCluster
 
 Command = Callable[..., Result]
@@ -48,3 +51,12 @@ def empty_database_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
     """A database without a schema."""
     with postgres_cluster.fresh_database(migrated=False) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """A demo on a fresh folder, stopped in good order behind the module."""
+    with data_folder() as data, running("serve", "--demo", "--port", "0", data=data) as process:
+        yield Demo(data, read_until(process, r"^  \}\);$"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0

@@ -1,0 +1,57 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.demo_process import Demo, environment
+
+README = Path(__file__).parents[2] / "README.md"
+PARTS = README.read_text(encoding="utf-8")
+
+
+def example(heading: str) -> str:
+    """The first Python block under a heading."""
+    section = PARTS.partition(f"### {heading}")[2]
+    match = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert match
+    return match[1]
+
+
+def run(code: str, **variables: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment(README), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_library_example_runs_a_minute_at_once() -> None:
+    run(example("As a library"))
+
+
+def test_the_client_example_moves_somebody(demo: Demo) -> None:
+    output = run(example("From Python"), GBS_URL=demo.url, TOKEN=demo[r"export TOKEN=(\S+)"])
+    assert output.startswith("7 ClientStatistics(connected=True")
+
+
+@pytest.mark.parametrize("script", ["scripts/run", "scripts/test"])
+def test_its_two_commands_are_there_and_executable(script: str) -> None:
+    assert f"\n    {script}\n" in PARTS
+    assert (README.parent / script).stat().st_mode & 0o111
+
+
+def test_every_file_it_names_is_there() -> None:
+    named = set(re.findall(r"`((?:gbs_actor|tests|scripts|config)/[\w./]+)`", PARTS))
+    assert named
+    assert [name for name in sorted(named) if not (README.parent / name).exists()] == []
