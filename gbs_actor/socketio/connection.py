@@ -167,9 +167,7 @@ class Connection:
                 self._on_joining(self._namespaces[namespace], auth)
             case Left(namespace):
                 socket = self._sockets.pop(namespace)
-                self._dispatcher.submit(
-                    partial(self._say_goodbye, socket, "client namespace disconnect")
-                )
+                self._dispatcher.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
                 self._refuse(namespace, Refusal("Invalid namespace"))
             case Closed():
@@ -251,7 +249,7 @@ class Connection:
         self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
         reason = "server namespace disconnect"
         socket.end(reason)
-        self._dispatcher.submit(partial(self._say_goodbye, socket, reason))
+        self._dispatcher.submit(partial(self._part, socket, reason))
 
     def _forget(self, socket: Socket) -> None:
         name = socket.namespace.name
@@ -259,18 +257,23 @@ class Connection:
             del self._sockets[name]
             self._session.leave(name)
 
-    def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[None] | None:
-        """Run ``on_disconnect``, once."""
+    def _part(self, socket: Socket, reason: str) -> Awaitable[None] | None:
+        """Let a socket go while its connection lives on."""
+        awaitable = self._say_goodbye(socket, reason)
+        return None if awaitable is None else self._shielded(awaitable)
+
+    async def _shielded(self, awaitable: Awaitable[Any]) -> None:
+        with trio.move_on_after(self._options.disconnect_timeout, shield=True):
+            await awaitable
+
+    def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
+        """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
         handler = socket.namespace.disconnect_handler
         if self._let_in.pop(socket.id, None) is None or handler is None:
             return None
         result = handler(socket, socket.reason)
-        return self._shielded(result) if inspect.isawaitable(result) else None
-
-    async def _shielded(self, awaitable: Awaitable[Any]) -> None:
-        with trio.move_on_after(self._options.disconnect_timeout, shield=True):
-            await awaitable
+        return result if inspect.isawaitable(result) else None
 
     # Ending.
 
@@ -324,18 +327,23 @@ class Connection:
     async def say_goodbyes(self) -> None:
         """Cancel the handlers, then run every ``on_disconnect`` that has not run.
 
-        Shielded from cancellation, and bounded by ``disconnect_timeout``.
+        Shielded from cancellation; ends after ``disconnect_timeout`` for the handlers that
+        run, and as much for all that say goodbye.
         """
         patience = self._options.disconnect_timeout
-        with trio.move_on_after(2 * patience, shield=True):
-            await self._dispatcher.stop(patience)
-            for socket in list(self._let_in.values()):
-                try:
-                    awaitable = self._say_goodbye(socket, self.reason or "transport close")
-                    if awaitable is not None:
-                        await awaitable
-                except Exception:
-                    logger.exception("on_disconnect of %s failed", socket.namespace.name)
+        await self._dispatcher.stop(patience)
+        with trio.move_on_after(patience, shield=True):
+            async with trio.open_nursery() as nursery:
+                for socket in list(self._let_in.values()):
+                    nursery.start_soon(self._last_goodbye, socket)
+
+    async def _last_goodbye(self, socket: Socket) -> None:
+        try:
+            awaitable = self._say_goodbye(socket, self.reason or "transport close")
+            if awaitable is not None:
+                await awaitable
+        except Exception:
+            logger.exception("on_disconnect of %s failed", socket.namespace.name)
 
     # Back-pressure.
 

@@ -196,6 +196,26 @@ async def test_a_goodbye_without_end_is_cut_off(clock: MockClock) -> None:
         assert service.server.statistics().connections == 0
 
 
+async def test_all_goodbyes_of_a_connection_share_one_time_limit(clock: MockClock) -> None:
+    server = SocketServer(disconnect_timeout=5.0)
+    begun: list[str] = []
+
+    async def gone(socket: Socket, reason: str) -> None:
+        begun.append(socket.namespace.name)
+        await trio.sleep_forever()
+
+    for name in ("/a", "/b", "/c"):
+        server.namespace(name).on_disconnect(gone)
+    async with serving(server) as service:
+        peer = await service.joined("/a")
+        await peer.connect("/b")
+        await peer.connect("/c")
+        await peer.close()
+        await trio.sleep(5.5)
+        assert server.statistics().connections == 0
+    assert sorted(begun) == ["/a", "/b", "/c"]
+
+
 async def test_a_failing_goodbye_is_logged(
     clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -208,6 +208,23 @@ async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_client_that_was_kept_waiting_gets_its_time_to_answer_anew(
+    clock: MockClock,
+) -> None:
+    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    events = keeping(server)
+    async with serving(server) as service:
+        peer = await service.joined()
+        await peer.send_many('420["a"]', '421["b"]', '422["c"]')
+        await trio.sleep(84.5)
+        for event in events:
+            event.reply()
+        await trio.sleep(10)
+        assert service.server.statistics().connections == 1
+        assert await peer.receive_close() == Close(1008, "ping timeout")
+        assert trio.current_time() == 145.0
+
+
 async def test_a_client_that_reads_nothing_is_gone_by_the_heartbeat_at_the_latest(
     clock: MockClock,
 ) -> None:
@@ -279,13 +296,14 @@ async def test_a_flood_while_a_client_is_being_let_in_is_bounded_too(clock: Mock
     async def connect(socket: Socket, auth: Any) -> None:
         for number in range(10_000):
             socket.emit("tick", number)
-        await trio.sleep(1)
+        await trio.sleep(1)  # the bound must not wait for the end of this
 
     async with serving(server) as service:
         peer = service.dial()
         await peer.open()
         await peer.send("40")
         assert await peer.receive() == Close(1013, "too far behind")
+        assert trio.current_time() == 0.0
 
 
 async def test_a_connection_costs_one_task_heartbeat_included(clock: MockClock) -> None:
