@@ -59,7 +59,7 @@ class BridgeCounters:
     """What has happened on a bridge so far."""
 
     terminated: int = 0
-    """Connections ended by force."""
+    """Connections that ended otherwise than by a good-bye, from either side."""
     background_errors: int = 0
     """Errors of the driver that belonged to no call."""
 
@@ -159,7 +159,8 @@ class Session:
         self._prepared: dict[str, Any] = {}
         self.lost = trio.Event()
         """Set when the connection has ended."""
-        connection.add_termination_listener(lambda _: self.lost.set())
+        self._ending = False
+        connection.add_termination_listener(self._note_end)
 
     @property
     def usable(self) -> bool:
@@ -225,16 +226,22 @@ class Session:
     def terminate(self) -> None:
         """End the connection at once, without a word to the server."""
         if not self.lost.is_set():
-            self._bridge.counters.terminated += 1
             self._connection.terminate()
-            self.lost.set()
+            self._note_end()
 
     async def close(self, *, deadline: float) -> None:
         """Say good-bye, and if that takes too long, terminate."""
         if self._connection.is_closed():
             return
+        self._ending = True
         with suppress(ServerRefused, ConnectionLost):
             await self._call(self._connection.close, deadline)
+
+    def _note_end(self, _: object = None) -> None:
+        """Tell whoever waits for it, and count an end that was no good-bye."""
+        if not self.lost.is_set():
+            self.lost.set()
+            self._bridge.counters.terminated += not self._ending
 
     async def _call(self, operation: Callable[[], Coroutine[Any, Any, T]], deadline: float) -> T:
         await trio.lowlevel.checkpoint_if_cancelled()

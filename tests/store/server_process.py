@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,10 +91,10 @@ async def _serve(base: Path | None) -> None:
             session = await bridge.connect(dsn, deadline=deadline)
             await session.fetch("SELECT 1", deadline=deadline)
             session.terminate()
-        sys.stdout.buffer.write(READY)
-        sys.stdout.flush()
         # Ends by itself with the test, should it be forgotten.
-        with trio.move_on_after(120), trio.open_signal_receiver(15) as signals:
+        with trio.move_on_after(120), trio.open_signal_receiver(signal.SIGTERM) as signals:
+            sys.stdout.buffer.write(READY)
+            sys.stdout.flush()
             async for _ in signals:
                 break
 

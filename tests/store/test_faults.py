@@ -150,12 +150,12 @@ async def test_what_a_thawed_database_did_is_settled_by_a_fence(
 
 @pytest.mark.parametrize("victim", ["postmaster", "backend"])
 async def test_what_was_confirmed_survives_a_kill_under_commits(
-    store: PostgresStore, embedded: EmbeddedPostgres, base: Path, victim: str
+    store: PostgresStore, base: Path, victim: str
 ) -> None:
     desk = await Desk.of(store)
     confirmed: list[int] = []
     doubtful: list[int] = []
-    enough = trio.Event()
+    started, enough = trio.Event(), trio.Event()
 
     async def edit() -> None:
         number = 0
@@ -168,15 +168,18 @@ async def test_what_was_confirmed_survives_a_kill_under_commits(
                 doubtful.append(number)
             else:
                 confirmed.append(number)
+                if number == 20:
+                    started.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(edit)
-        while len(confirmed) < 20:
-            await trio.testing.wait_all_tasks_blocked()
+        await started.wait()
+        # Both kills end every session, that of the lock too.
+        lock_session = store._lease._session
+        assert lock_session is not None
         kill(base, victim)
         with trio.fail_after(20):
-            while embedded.statistics().ready and not doubtful:
-                await trio.testing.wait_all_tasks_blocked(0.01)
+            await lock_session.lost.wait()
         enough.set()
     await until_available(store)
     now = (await desk.loaded()).registrations[PLAIN - 1].gbs_number
