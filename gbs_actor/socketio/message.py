@@ -22,14 +22,16 @@ class Message:
     Attributes:
         key: slot in an outbox. A newer message with an equal key removes an older one
             that still waits; ``None`` for messages of which none may be missing.
+        count: how many messages it stands for; 1 unless it is a bundle.
     """
 
-    __slots__ = ("_attachments", "_parts", "_text", "_websocket", "key")
+    __slots__ = ("_attachments", "_parts", "_text", "_websocket", "count", "key")
 
     def __init__(
         self, text: bytes, *, key: Hashable | None = None, attachments: tuple[bytes, ...] = ()
     ) -> None:
         self.key = key
+        self.count = 1
         self._parts: tuple[Message, ...] = ()
         self._text = text
         self._attachments = attachments
@@ -101,6 +103,7 @@ class Message:
             return parts[0]
         bundle = cls(b"")
         bundle._parts = parts
+        bundle.count = len(parts)
         return bundle
 
     @classmethod

@@ -170,7 +170,7 @@ class Outbox:
             return
         self._sent_bytes += sent
         if sent == len(data):
-            self._sent_messages += len(message.parts)
+            self._sent_messages += message.count
             return
         for part in message.parts:
             sent = self._account(part, sent)

@@ -48,6 +48,7 @@ class Clients:
         self._port = port
         self._orders = orders
         self._sockets: list[socket.socket] = []
+        self._bare: list[socket.socket] = []
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -58,6 +59,8 @@ class Clients:
                 return
             if order == "connect":
                 self._connect(number)
+            elif order == "connect-bare":
+                self._connect_bare(number)
             elif order == "drain":
                 self._drain(number)
             elif order == "echo":
@@ -74,6 +77,13 @@ class Clients:
             self._read_until(connection, b'40{"sid"')
             connection.setblocking(False)
             self._sockets.append(connection)
+            self._selector.register(connection, selectors.EVENT_READ)
+
+    def _connect_bare(self, port: int) -> None:
+        """Connect as often as there are sockets already, without a WebSocket."""
+        for _ in range(len(self._sockets)):
+            connection = socket.create_connection(("127.0.0.1", port))
+            self._bare.append(connection)
             self._selector.register(connection, selectors.EVENT_READ)
 
     @staticmethod
@@ -183,6 +193,7 @@ class Bench:
 
         fan_out = await self._fan_out(orders)
         echo = await order("echo", self._rounds)
+        bare = await self._bare_send(orders)
         return {
             "sockets": self._number,
             "connects per second (one client)": round((self._number - 1) / connecting.wall),
@@ -190,6 +201,9 @@ class Bench:
             "memory per idle connection, KB": round(idle / 1024, 1),
             "fan-out, us CPU per delivery": round(
                 fan_out.cpu / (self._updates * self._number) * 1e6, 2
+            ),
+            "bare send() of the same bytes, us CPU": round(
+                bare.cpu / (self._updates * self._number) * 1e6, 2
             ),
             "fan-out, ms wall per update": round(fan_out.wall / self._updates * 1e3, 2),
             "echo, us CPU per message": round(echo.cpu / (self._rounds * self._number) * 1e6, 1),
@@ -209,6 +223,28 @@ class Bench:
             spent = watch.stop()
             total = Spent(total.cpu + spent.cpu, total.wall + spent.wall)
             await trio.to_thread.run_sync(orders.recv)
+        return total
+
+    async def _bare_send(self, orders: Connection) -> Spent:
+        """Measure the system call alone: what no server can be faster than."""
+        with socket.create_server(("127.0.0.1", 0), backlog=4_096) as listener:
+            orders.send(("connect-bare", listener.getsockname()[1]))
+            accepted = [listener.accept()[0] for _ in range(self._number)]
+            await trio.to_thread.run_sync(orders.recv)
+        payload = Message.raw_event("/", "lineup-updated", b"x" * (self._size - 30)).websocket
+        total = Spent(0.0, 0.0)
+        for connection in accepted:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(self._updates):
+            orders.send(("drain", len(payload) * self._number))
+            watch = Stopwatch()
+            for connection in accepted:
+                connection.send(payload)
+            spent = watch.stop()
+            total = Spent(total.cpu + spent.cpu, total.wall + spent.wall)
+            await trio.to_thread.run_sync(orders.recv)
+        for connection in accepted:
+            connection.close()
         return total
 
 
