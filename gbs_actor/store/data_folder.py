@@ -89,8 +89,15 @@ class DataFolder:
         readable = 0o755 if os.geteuid() == 0 else 0o700
         missing = [path for path in (self.base, *self.base.parents) if not path.exists()]
         for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            path.chmod(readable)  # whatever the umask is: PostgreSQL's account comes this way
+            try:
+                path.mkdir()
+                path.chmod(readable)  # whatever the umask is: PostgreSQL's account comes this way
+            except FileExistsError:
+                continue  # made by another server that starts just now
+            except OSError as error:
+                raise UnsuitableFolder(
+                    f"{self.base} cannot be created ({error.strerror}); name another folder"
+                ) from None
         status = self.base.stat()
         if status.st_uid != os.geteuid():
             raise UnsuitableFolder(f"{self.base} belongs to another user; name a folder of its own")

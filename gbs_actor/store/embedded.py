@@ -273,9 +273,11 @@ class EmbeddedPostgres:
                 start_new_session=True,  # a Ctrl-C is for us; PostgreSQL ends after us
                 **_process_options(account),
             )
-        except BaseException:
+        except OSError as error:
             os.close(output)
-            raise
+            raise EmbeddedPostgresError(
+                f"{installation.program('postgres')} cannot be run ({error.strerror})"
+            ) from None
         finally:
             os.close(child_output)
         return _Child(process, output)

@@ -17,14 +17,11 @@ from gbs_actor.store.background import background
 from gbs_actor.store.bridge import (
     Bridge,
     ConnectionLost,
-    NotConnected,
-    Row,
     ServerRefused,
     Session,
     open_bridge,
 )
 from gbs_actor.store.importing import Import
-from gbs_actor.store.lease import Lease
 from gbs_actor.store.limits import INT8, fault_in
 from gbs_actor.store.migrate import (
     Migration,
@@ -33,7 +30,7 @@ from gbs_actor.store.migrate import (
     pending_migrations,
     shipped_migrations,
 )
-from gbs_actor.store.pool import Pool, connect_patiently
+from gbs_actor.store.pool import connect_patiently
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
@@ -44,6 +41,7 @@ from gbs_actor.store.protocol import (
 )
 from gbs_actor.store.safety import check_safety
 from gbs_actor.store.seed import RetreatSeed
+from gbs_actor.store.sessions import Patience, Sessions
 from gbs_actor.store.writes import check_revisions, collapse
 
 T = TypeVar("T")
@@ -73,21 +71,14 @@ class PostgresStore:
         bridge: Bridge,
         dsn: str,
         *,
-        commit_timeout: float,
-        read_timeout: float,
-        connect_timeout: float,
+        patience: Patience,
         pool_size: int,
     ) -> None:
         self._bridge = bridge
-        self._dsn = dsn
-        self._commit_timeout = commit_timeout
-        self._read_timeout = read_timeout
-        self._connect_timeout = connect_timeout
-        self._pool = Pool(self._connect, size=pool_size, connect_timeout=connect_timeout)
-        self._lease = Lease(self._connect_plainly, timeout=connect_timeout)
+        self._patience = patience
+        self._sessions = Sessions(bridge, dsn, patience=patience, pool_size=pool_size)
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
-        self._reachable = True
         self._commits = 0
         self._commit_failures = 0
         self._unknown_outcomes = 0
@@ -122,21 +113,15 @@ class PostgresStore:
         :raises DatabaseInUse: another server serves it.
         """
         async with open_bridge() as bridge:
-            store = cls(
-                bridge,
-                dsn,
-                commit_timeout=commit_timeout,
-                read_timeout=read_timeout,
-                connect_timeout=connect_timeout,
-                pool_size=pool_size,
-            )
+            patience = Patience(commit_timeout, read_timeout, connect_timeout)
+            store = cls(bridge, dsn, patience=patience, pool_size=pool_size)
             try:
-                await store._lease.take(lock_timeout)
+                await store._sessions.lease.take(lock_timeout)
                 await store._check(migrate_timeout if migrating else None)
-                async with background(store._lease.keep):
+                async with background(store._sessions.lease.keep):
                     yield store
             finally:
-                await store._close()
+                await store._sessions.aclose()
 
     async def load(self, slug: str) -> Retreat | None:
         """Return the retreat as of one consistent moment, or ``None`` where there is none."""
@@ -154,7 +139,7 @@ class PostgresStore:
                 people = await session.fetch(queries.REGISTRATIONS, key, deadline=deadline)
             return queries.retreat(slug, heads[0], groups, people)
 
-        return await self._read(read)
+        return await self._sessions.read(read)
 
     async def commit(
         self,
@@ -194,7 +179,7 @@ class PostgresStore:
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """Return what the log has of these command ids."""
-        rows = await self._fetch(queries.COMMANDS, retreat_id, list(ids))
+        rows = await self._sessions.fetch(queries.COMMANDS, retreat_id, list(ids))
         entries = [queries.log_entry(row) for row in rows]
         return {entry.command_id: entry for entry in entries}
 
@@ -205,31 +190,31 @@ class PostgresStore:
         """
         if count < 1:
             raise ValueError("at least one memo id must be reserved")
-        rows = await self._fetch(queries.RESERVE_MEMO_IDS, count)
+        rows = await self._sessions.fetch(queries.RESERVE_MEMO_IDS, count)
         return range(rows[0]["lowest"], rows[0]["lowest"] + count)
 
     async def log(
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
         """Return at most ``limit`` log entries after ``after_revision``, ascending."""
-        rows = await self._fetch(queries.LOG, retreat_id, after_revision, limit)
+        rows = await self._sessions.fetch(queries.LOG, retreat_id, after_revision, limit)
         return [queries.log_entry(row) for row in rows]
 
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
         """Return the role that a grant gives this user in this retreat, if there is one."""
         if not _is_storable(slug) or user_id not in INT8:
             return None
-        rows = await self._fetch(queries.ROLE, slug, user_id)
+        rows = await self._sessions.fetch(queries.ROLE, slug, user_id)
         return rows[0]["role"] if rows else None
 
     async def ping(self) -> None:
         """Return once the database has answered and we are its only server."""
-        await self._lease.wait_held(trio.current_time() + self._connect_timeout)
-        await self._fetch("SELECT 1")
+        await self._sessions.wait_for_lease(trio.current_time() + self._patience.connect)
+        await self._sessions.fetch("SELECT 1")
 
     async def retreats(self) -> list[str]:
         """Return the slugs of all retreats, sorted."""
-        return [row["slug"] for row in await self._fetch(queries.SLUGS)]
+        return [row["slug"] for row in await self._sessions.fetch(queries.SLUGS)]
 
     async def import_retreat(
         self, seed: RetreatSeed, progress: Callable[[int, int], None] | None = None
@@ -244,7 +229,7 @@ class PostgresStore:
         """
 
         async def add(session: Session) -> int:
-            return await Import(session, seed, patience=self._read_timeout).run(progress)
+            return await Import(session, seed, patience=self._patience.read).run(progress)
 
         return await self._write(add)
 
@@ -257,7 +242,7 @@ class PostgresStore:
             return False
 
         async def delete(session: Session) -> bool:
-            deadline = trio.current_time() + self._read_timeout
+            deadline = trio.current_time() + self._patience.read
             return bool(await session.fetch(queries.DELETE, slug, deadline=deadline))
 
         return await self._write(delete)
@@ -272,61 +257,32 @@ class PostgresStore:
             return 0
 
         async def renew(session: Session) -> int:
-            deadline = trio.current_time() + self._read_timeout
+            deadline = trio.current_time() + self._patience.read
             return len(await session.fetch(queries.NEW_EPOCH, slug, deadline=deadline))
 
         return await self._write(renew)
 
     def statistics(self) -> StoreStatistics:
         """Return counters; never blocks."""
-        pool = self._pool.statistics()
+        pool = self._sessions.pool.statistics()
         return StoreStatistics(
             kind="postgres",
-            available=self._reachable and self._lease.held,
+            available=self._sessions.reachable and self._sessions.lease.held,
             commits=self._commits,
             commit_failures=self._commit_failures,
             unknown_outcomes=self._unknown_outcomes,
             terminated_connections=self._bridge.counters.terminated,
-            open_connections=pool.open + self._lease.held,
+            open_connections=pool.open + self._sessions.lease.held,
             idle_connections=pool.idle,
             background_errors=self._bridge.counters.background_errors,
         )
 
-    # ---- connections
-
-    async def _connect_plainly(self, deadline: float) -> Session:
-        settings = {"application_name": "gbs_actor", "timezone": "UTC"}
-        return await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
-
-    async def _connect(self, deadline: float) -> Session:
-        """Make a session of the pool, with the commit prepared."""
-        longest = max(self._commit_timeout, self._read_timeout)
-        settings = {
-            "application_name": "gbs_actor",
-            "timezone": "UTC",
-            "jit": "off",
-            # So that the server gives a definite answer before we stop waiting for one…
-            "lock_timeout": _milliseconds(0.8 * self._commit_timeout),
-            # …and does not go on for long with what nobody waits for any more.
-            "statement_timeout": _milliseconds(longest),
-            "idle_in_transaction_session_timeout": _milliseconds(longest),
-            "client_connection_check_interval": _milliseconds(1.0),
-        }
-        session = await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
-        try:
-            await session.prepare(queries.COMMIT, deadline=deadline)
-        except (ConnectionLost, ServerRefused) as error:
-            session.terminate()
-            raise NotConnected(str(error)) from None
-        except BaseException:
-            session.terminate()
-            raise
-        return session
+    # ---- how it is done
 
     async def _check(self, migrate_patience: float | None) -> None:
         """Refuse a database that is not safe or not of this version."""
-        deadline = trio.current_time() + self._connect_timeout
-        session = await connect_patiently(self._connect_plainly, deadline)
+        deadline = trio.current_time() + self._patience.connect
+        session = await connect_patiently(self._sessions.connect_plainly, deadline)
         migrations = shipped_migrations()
         try:
             await check_safety(session, deadline=deadline)
@@ -343,53 +299,13 @@ class PostgresStore:
             with trio.CancelScope(shield=True):
                 await session.close(deadline=trio.current_time() + _CLOSING_TIME)
 
-    async def _close(self) -> None:
-        deadline = trio.current_time() + _CLOSING_TIME
-        with trio.CancelScope(shield=True):
-            await self._pool.aclose(deadline=deadline)
-            await self._lease.release(deadline=deadline)
-
-    # ---- reading
-
-    async def _fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
-        """Run one statement that may be run twice."""
-        return await self._read(
-            lambda session, deadline: session.fetch(sql, *arguments, deadline=deadline)
-        )
-
-    async def _read(self, ask: Callable[[Session, float], Awaitable[T]]) -> T:
-        """Ask, and if the connection was a dead one, ask again on a fresh one."""
-        deadline = trio.current_time() + self._read_timeout
-        for fresh in (False, True):
-            try:
-                async with self._lend(deadline, fresh=fresh) as session:
-                    return await ask(session, deadline)
-            except ServerRefused as error:
-                raise StoreUnavailable(f"the database refuses to answer: {error}") from None
-            except ConnectionLost as error:
-                reason = str(error)
-        raise StoreUnavailable(f"the database does not answer: {reason}")
-
-    @asynccontextmanager
-    async def _lend(self, deadline: float, *, fresh: bool = False) -> AsyncIterator[Session]:
-        """Lend a session and note whether the database could be reached."""
-        try:
-            async with self._pool.session(deadline, fresh=fresh) as session:
-                yield session
-        except (StoreUnavailable, ConnectionLost):
-            self._reachable = False
-            raise
-        self._reachable = True
-
-    # ---- writing
-
     async def _commit(self, arguments: tuple[object, ...]) -> None:
         """Run the commit, again where it is certain that it had no effect."""
-        deadline = trio.current_time() + self._commit_timeout
+        deadline = trio.current_time() + self._patience.commit
         for attempt in count(1):
-            await self._wait_for_lease(deadline)
+            await self._sessions.wait_for_lease(deadline)
             try:
-                async with self._lend(deadline) as session:
+                async with self._sessions.lend(deadline) as session:
                     try:
                         await session.fetch(queries.COMMIT, *arguments, deadline=deadline)
                     except trio.Cancelled:
@@ -427,10 +343,10 @@ class PostgresStore:
 
     async def _write(self, change: Callable[[Session], Awaitable[T]]) -> T:
         """Run a transaction that is no commit of a room."""
-        deadline = trio.current_time() + self._connect_timeout
-        await self._wait_for_lease(deadline)
+        deadline = trio.current_time() + self._patience.connect
+        await self._sessions.wait_for_lease(deadline)
         try:
-            async with self._lend(deadline) as session:
+            async with self._sessions.lend(deadline) as session:
                 return await change(session)
         except ServerRefused as error:
             raise _refused(error) from None
@@ -438,11 +354,6 @@ class PostgresStore:
             if error.sent:
                 raise OutcomeUnknown(f"the answer of the database was lost: {error}") from None
             raise StoreUnavailable(f"the database cannot be reached: {error}") from None
-
-    async def _wait_for_lease(self, deadline: float) -> None:
-        if not self._lease.held:
-            limit = trio.current_time() + self._connect_timeout
-            await self._lease.wait_held(min(deadline, limit))
 
 
 def _refused(error: ServerRefused) -> CommitRefused:
@@ -452,7 +363,3 @@ def _refused(error: ServerRefused) -> CommitRefused:
 def _is_storable(text: str) -> bool:
     """Return whether PostgreSQL could hold this text: if not, it holds it nowhere."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(max(1, round(1_000 * seconds)))

@@ -231,6 +231,12 @@ class TestFolder:
                 pass
         assert mode(empty_base) == 0o777
 
+    async def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(self, parent: Path) -> None:
+        (parent / "file").write_text("")
+        with pytest.raises(UnsuitableFolder, match=r"cannot be created \(Not a directory\)"):
+            async with EmbeddedPostgres(parent / "file" / "embedded").running():
+                pass
+
     @pytest.mark.skipif(not AS_ROOT, reason="only root may use another user's folder at all")
     async def test_a_folder_of_another_user_is_refused(self, empty_base: Path) -> None:
         make_folder(empty_base, 0o755, uid=65534)

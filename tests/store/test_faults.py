@@ -126,7 +126,7 @@ async def test_a_commit_that_finds_no_connection_to_a_frozen_database_was_not_se
 ) -> None:
     desk = await Desk.of(store)
     changes = await desk.decide(AssignNumber(PLAIN, 1))
-    store._pool.drop_idle()
+    store._sessions.pool.drop_idle()
     started = trio.current_time()
     with frozen(base):
         with pytest.raises(StoreUnavailable):
@@ -175,7 +175,7 @@ async def test_what_was_confirmed_survives_a_kill_under_commits(
         nursery.start_soon(edit)
         await started.wait()
         # Both kills end every session, that of the lock too.
-        lock_session = store._lease._session
+        lock_session = store._sessions.lease._session
         assert lock_session is not None
         kill(base, victim)
         with trio.fail_after(20):
