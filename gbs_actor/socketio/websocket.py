@@ -61,7 +61,7 @@ def upgrade(request: Request, options: ServerOptions) -> tuple[Response, ServerP
 class WebSocketTransport:
     """Runs one connection over one stream.
 
-    :param stream: after the 101 has been sent; closed at the end.
+    :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
     :param received: what counts incoming data.
     """
@@ -87,9 +87,9 @@ class WebSocketTransport:
         self._aborted = False
 
     async def run(self, make_connection: MakeConnection) -> None:
-        """Carry a connection until it has ended and its stream is closed.
+        """Carry a connection until it has ended; the stream is then the caller's to close.
 
-        Cancelled, drop the stream; ``on_disconnect`` handlers run nevertheless.
+        Cancelled, stop writing; ``on_disconnect`` handlers run nevertheless.
         """
         async with trio.open_nursery() as nursery:
             connection = make_connection(self, wire_for(self._stream), nursery)
@@ -109,7 +109,6 @@ class WebSocketTransport:
                 connection.lose("transport close")
                 nursery.cancel_scope.cancel()
                 await connection.say_goodbyes()
-                await trio.aclose_forcefully(self._stream)
 
     def close(self, code: int, reason: str, *, discard: bool) -> None:
         """See :class:`Transport`."""

@@ -208,3 +208,18 @@ async def test_a_namespace_may_be_joined_again_after_leaving(clock: MockClock) -
         assert await peer.receive_event() == ["auth", {}]
         await peer.send('420["message-with-ack"]')
         assert await peer.receive_text() == "430[]"
+
+
+async def test_what_comes_behind_the_end_is_not_looked_at(clock: MockClock) -> None:
+    server = echo_server()
+    connected: list[Socket] = []
+
+    @server.namespace("/late").on_connect
+    def connect(socket: Socket, auth: Any) -> None:
+        connected.append(socket)
+
+    async with serving(server) as service:
+        peer = await service.joined()
+        await peer.send_many("1", "40/late,")
+        await peer.receive_close()
+    assert connected == []
