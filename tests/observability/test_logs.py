@@ -58,6 +58,18 @@ def test_libraries_go_through_the_same_handler(as_json: io.StringIO, name: str) 
     assert (entry["event"], entry["logger"], entry["port"]) == ("cannot bind", name, 5)
 
 
+def test_a_library_that_brought_a_handler_of_its_own_is_not_heard_twice(
+    stream: io.StringIO,
+) -> None:
+    library, own = logging.getLogger("hypercorn.error"), io.StringIO()
+    library.addHandler(logging.StreamHandler(own))
+    library.propagate = False
+    configure_logging(form="json", stream=stream)
+    library.error("once")
+    assert len(entries(stream)) == 1
+    assert own.getvalue() == ""
+
+
 def test_an_exception_is_logged_with_its_traceback_and_without_secrets(
     as_json: io.StringIO,
 ) -> None:
