@@ -258,9 +258,9 @@ async def test_the_same_message_may_wait_twice() -> None:
 
 
 async def test_more_than_one_batch_keeps_its_order() -> None:
-    outbox, wire, owner = make([0, 50_000, 50_000])
+    outbox, wire, owner = make([0, 25_000, 25_000])
     for key in range(6):
-        outbox.send(row(key, key, 40_000))
+        outbox.send(row(key, key, 20_000))
     owner.run()
     assert [json.loads(text[2:])[1] for text in parse(bytes(wire.written))] == list(range(6))
 
