@@ -50,6 +50,30 @@ async def test_the_server_may_end_the_whole_connection_with_it(clock: MockClock)
         assert reasons == ["server namespace disconnect"]
 
 
+async def test_events_that_wait_for_a_client_that_is_taken_out_are_not_handled(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    handled: list[str] = []
+    space = server.namespace("/")
+
+    @space.on("kick me")
+    async def kick(socket: Socket) -> None:
+        await trio.sleep(1)
+        socket.disconnect()
+
+    @space.on("work")
+    def work(socket: Socket) -> None:
+        handled.append("work")
+
+    async with serving(server) as service:
+        peer = await service.joined()
+        await peer.send_many('42["kick me"]', '42["work"]')
+        assert await peer.receive_text() == "41"
+        await wait_all_tasks_blocked()
+    assert handled == []
+
+
 async def test_a_client_may_be_let_in_and_out_by_the_same_handler(clock: MockClock) -> None:
     server = SocketServer()
     reasons = reasons_of(server)

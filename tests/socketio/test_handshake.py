@@ -144,7 +144,7 @@ async def test_handlers_see_the_request_and_the_auth(clock: MockClock) -> None:
     async with serving(server) as service:
         peer = service.dial()
         await peer.upgrade(
-            "/socket.io/?EIO=4&transport=websocket&room=a%20b",
+            "/socket.io/?EIO=4&transport=websocket&room=a%20b&EIO=3&room=second",
             [
                 ("Authorization", "Bearer t"),
                 ("Cookie", 'accessToken="t"; theme=dark'),
