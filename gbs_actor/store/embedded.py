@@ -192,11 +192,10 @@ class EmbeddedPostgres:
             raise failure
 
     async def _prepare(self) -> tuple[Account, Installation]:
-        """Find account and programs, end leftovers, create the data where there is none."""
+        """Find account and programs, and create the data where there is none."""
         folder = self._folder
         account = await postgres_account(folder.data)
         folder.prepare(account)
-        await stop_leftovers(folder.data)
         folder.remove_unfinished()
         version_file = folder.data / "PG_VERSION"
         version = int(version_file.read_text()) if folder.data.exists() else None
