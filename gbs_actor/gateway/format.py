@@ -20,13 +20,13 @@ class SocketIOFormat:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
-    def updates(self, rows: Sequence[EncodedRow]) -> Message:
-        """Encode changed rows as ``lineup-updated`` events, in one buffer."""
-        messages = [
-            Message.raw_event(self._namespace, "lineup-updated", row.json, key=("row", row.id))
-            for row in rows
-        ]
-        return messages[0] if len(messages) == 1 else Message.bundle(messages)
+    def update(self, row: EncodedRow) -> Message:
+        """Encode a changed row as ``lineup-updated``."""
+        return Message.raw_event(self._namespace, "lineup-updated", row.json, key=("row", row.id))
+
+    def bundle(self, updates: Sequence[Message]) -> Message:
+        """Join updates into one buffer."""
+        return Message.bundle(updates)
 
     def presence(self, presence: Presence) -> Message:
         """Encode who is in the room as ``room-presence``."""

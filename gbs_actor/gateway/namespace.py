@@ -224,8 +224,12 @@ class LineupNamespace:
             answer.failed(_INTERNAL)
 
     def _may_change(self, connection: Connection, answer: Answer) -> bool:
-        """Answer the refusal of somebody who may not change anything; before any shape."""
-        if not self._authorizer.policy.may_edit(connection.role):
+        """Answer the refusal of somebody who may not change anything; before any shape.
+
+        Outside a room nobody is forbidden: a grant of the retreat may say otherwise.
+        """
+        in_room = connection.subscriber.room_slug is not None
+        if in_room and not self._authorizer.policy.may_edit(connection.role):
             answer.failed(_FORBIDDEN)
         elif connection.credentials.expired(self._verifier.now()):
             answer.failed(EXPIRED)
@@ -277,7 +281,7 @@ class LineupNamespace:
         reply = _done(answer)
 
         def left(outcome: Done | Rejection) -> None:
-            if isinstance(outcome, Done):
+            if isinstance(outcome, Done) and connection.subscriber.room_slug is None:
                 connection.role = connection.user.role
             reply(outcome)
 
@@ -303,7 +307,8 @@ class LineupNamespace:
         await self._rooms.join(
             request.slug,
             connection.subscriber,
-            since=request.since,
+            # Without an ack the rows go out as `initial-data`, which always replaces the list.
+            since=request.since if event.wants_ack else None,
             epoch=request.epoch,
             reply=reply,
         )

@@ -11,7 +11,7 @@ from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Submission
 from gbs_actor.rooms.observation import Moment, Observe
 from gbs_actor.rooms.presence import present_users
-from gbs_actor.rooms.refusals import NO_SUCH_ROW, NOT_IN_ROOM, STORE_DOWN
+from gbs_actor.rooms.refusals import NO_SUCH_ROW, NOT_IN_ROOM, STORE_DOWN, UNKNOWN_OUTCOME
 from gbs_actor.rooms.row_sequence import broadcast
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
@@ -66,6 +66,12 @@ class Attendance:
             handle.presence.change()
         mark.answer(Done(board.revision))
 
+    def end_orphaned_marks(self) -> None:
+        """End the marks of those who left while there was no room to tell the others."""
+        for subscriber in self._handle.marks.subscribers():
+            if subscriber not in self._handle.subscribers:
+                self._tell(self._handle.marks.end(subscriber), subscriber)
+
     def tick(self) -> None:
         """End the marks that have run out, and send presence if it is due."""
         handle, now = self._handle, trio.current_time()
@@ -95,8 +101,8 @@ class Attendance:
                 subscriber.handle = handle  # the former room's deliveries pass it by from here
                 if former is not None:
                     former.leave(Leave(subscriber))
-            handle.subscribers[subscriber] = None
-            handle.presence.change()
+                handle.subscribers[subscriber] = None
+                handle.presence.change()
             subscriber.sent_revision = snapshot.revision
         join.answer(snapshot)
 
@@ -126,27 +132,36 @@ class Attendance:
     def _carry_out_waiting(self) -> None:
         """Carry out joins, leaves and marks; refuse commands if the store is down.
 
-        Repeats of the commands in hand wait for the same outcome, and what waits holds
-        back whatever the same connection asked for after it.
+        Repeats of the commands in hand wait for the same outcome, as long as those wait
+        themselves. What waits holds back whatever the same connection asked for after it,
+        unless that connection has ended.
         """
         handle = self._handle
-        in_hand = handle.ids_in_hand()
+        in_hand = [] if handle.batch is None else handle.batch.submissions()
+        waiting = [submission for submission in in_hand if not submission.answered]
+        awaited = {submission.command.id for submission in waiting}
+        given_up = {submission.command.id for submission in in_hand} - awaited
+        held = {submission.subscriber for submission in waiting}
+        held.discard(None)
         items = deque(handle.mailbox.take_all())
         kept: list[Item] = []
-        held: set[Subscriber] = set()
         try:
             while items:
                 item = items[0]
-                if item.subscriber in held:
+                gone = isinstance(item, Leave) and item.subscriber.closed
+                if item.subscriber in held and not gone:
                     kept.append(item)
                 elif isinstance(item, Submission):
-                    if handle.store_down and item.command.id not in in_hand:
-                        handle.rejected += 1
-                        item.answer(STORE_DOWN)
-                    else:
+                    refusal = STORE_DOWN if handle.store_down else None
+                    if item.command.id in given_up:
+                        refusal = UNKNOWN_OUTCOME
+                    if refusal is None or item.command.id in awaited:
                         kept.append(item)
                         if item.subscriber is not None:
                             held.add(item.subscriber)
+                    else:
+                        handle.rejected += 1
+                        item.answer(refusal)
                 elif isinstance(item, Mark):
                     self.mark(item)
                 else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from gbs_actor.lineup.changes import Change, Rejection
+from gbs_actor.lineup.changes import Change, LogEntry, Rejection
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.mailbox import Mark, Submission, Work
 
@@ -30,8 +30,8 @@ class Repeat:
     revision: int
     """What the first one got."""
     registration_id: int
-    row: Row | None
-    """The row at the repeat's place in the batch; ``None`` where it is gone."""
+    row: Row
+    """The row at the repeat's place in the batch."""
 
 
 Outcome = Change | Rejection | Repeat
@@ -60,6 +60,8 @@ class Batch:
     changes: tuple[Change, ...] = ()
     repeatable: frozenset[UUID] = frozenset()
     """Ids of commands that may be in the log although the room does not remember them."""
+    found: dict[UUID, LogEntry] = field(default_factory=dict)
+    """What the log was found to have of its commands."""
     committing_since: float = 0.0
     """Trio time at which the commit began."""
     attempts: int = 0
@@ -77,10 +79,6 @@ class Batch:
     def marks(self) -> list[Mark]:
         """Return the editing marks, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Mark)]
-
-    def command_ids(self) -> set[UUID]:
-        """Return the ids of all its commands."""
-        return {submission.command.id for submission in self.submissions()}
 
     def answer_rest(self, rejection: Rejection) -> None:
         """Give everything that has no answer yet this one."""

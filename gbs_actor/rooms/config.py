@@ -44,4 +44,4 @@ class RoomConfig:
     remembered_commands: int = 4_096
     """Accepted command ids a room keeps in memory; older ones are looked up in the log."""
     deliveries_per_yield: int = 256
-    """Deliveries after which a fan-out lets other tasks run."""
+    """Deliveries, and rows put together for one, after which a fan-out lets others run."""

@@ -70,6 +70,8 @@ class Decisions:
                 continue
             command = step.work.command
             former = accepted.get(command.id) or self._memory.get(command.id)
+            if former is None and command.id in batch.found:
+                former = _Remembered.of(batch.found[command.id])
             if former is not None:
                 step.outcome = _repeat(draft, command, former)
                 continue

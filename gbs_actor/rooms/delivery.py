@@ -101,8 +101,12 @@ class Format(Protocol):
     Sinks of the same wire format share the very same object; rooms compare by identity.
     """
 
-    def updates(self, rows: Sequence[EncodedRow]) -> Any:
-        """Encode changed rows, ascending by revision, as one deliverable message."""
+    def update(self, row: EncodedRow) -> Any:
+        """Encode a changed row."""
+        ...
+
+    def bundle(self, updates: Sequence[Any]) -> Any:
+        """Join two or more of what :meth:`update` returned into one message, in this order."""
         ...
 
     def presence(self, presence: Presence) -> Any:

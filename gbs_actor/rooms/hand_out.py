@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 
 import trio
@@ -18,6 +18,18 @@ from gbs_actor.rooms.refusals import NO_SUCH_ROW, RESTARTED
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows, encode
 from gbs_actor.rooms.subscriber import Subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer, and its place among the rows of a batch."""
+
+    step: Step
+    rows: tuple[EncodedRow, ...]
+    """Those its own change made."""
+    end: int
+    """How many rows of the batch go before it."""
+    revision: int
 
 
 class HandOut:
@@ -37,54 +49,59 @@ class HandOut:
         handle = self._handle
         started = trio.current_time()
         changed: list[EncodedRow] = []
-        ends: list[int] = []
-        revisions: list[int] = []
+        replies: list[_Reply] = []
         for step in batch.steps:
+            rows: tuple[EncodedRow, ...] = ()
             if isinstance(step.outcome, Change):
-                changed.extend(self._rows.apply(step.outcome))
-            ends.append(len(changed))
-            revisions.append(self._rows.board.revision)
+                rows = self._rows.apply(step.outcome)
+                changed.extend(rows)
+            replies.append(_Reply(step, rows, len(changed), self._rows.board.revision))
         self._observe(Moment.APPLIED)
-        rows = RowSequence(changed)
-        latest = {row.id: row for row in changed}
-        owed: dict[Subscriber, list[int]] = {}
-        for number, step in enumerate(batch.steps):
-            if isinstance(step.work, Submission) and step.work.subscriber is not None:
-                owed.setdefault(step.work.subscriber, []).append(number)
-        for count, subscriber in enumerate(tuple(handle.subscribers), start=1):
-            if count % handle.config.deliveries_per_yield == 0:
-                await trio.lowlevel.checkpoint()
+        if batch.changes:
+            await self._fan_out(RowSequence(changed), replies)
+        for reply in replies:
+            if isinstance(reply.step.work, Mark):
+                self._attendance.mark(reply.step.work)
+            else:
+                self._answer(reply)
+        handle.hand_out_times.add(trio.current_time() - started)
+        self._observe(Moment.HANDED_OUT)
+
+    async def _fan_out(self, rows: RowSequence, replies: list[_Reply]) -> None:
+        """Send every subscriber the rows, and the answers it is owed in between."""
+        handle = self._handle
+        owed: dict[Subscriber | None, list[_Reply]] = {}
+        for reply in replies:
+            if isinstance(reply.step.work, Submission):
+                owed.setdefault(reply.step.work.subscriber, []).append(reply)
+        work = 0
+        for subscriber in tuple(handle.subscribers):
             if subscriber.handle is not handle:
                 continue  # it has moved on to another room
             self._observe(Moment.DELIVERING)
             position = 0
-            for number in owed.get(subscriber, ()):
-                rows.deliver(subscriber, position, ends[number])
-                position = ends[number]
-                subscriber.sent_revision = revisions[number]
+            for reply in owed.get(subscriber, ()):
+                work += rows.deliver(subscriber, position, reply.end)
+                position = reply.end
+                subscriber.sent_revision = reply.revision
                 self._observe(Moment.REPLYING)
-                self.answer(batch.steps[number], latest)
-            rows.deliver(subscriber, position, len(rows))
+                self._answer(reply)
+            work += 1 + rows.deliver(subscriber, position, len(rows))
             subscriber.sent_revision = self._rows.board.revision
-        for step in batch.steps:
-            if isinstance(step.work, Mark):
-                self._attendance.mark(step.work)
-            else:
-                self.answer(step, latest)
-        handle.hand_out_times.add(trio.current_time() - started)
-        self._observe(Moment.HANDED_OUT)
+            if work >= handle.config.deliveries_per_yield:
+                work = 0
+                await trio.lowlevel.checkpoint()
 
-    def answer(self, step: Step, changed: Mapping[int, EncodedRow]) -> None:
+    def _answer(self, reply: _Reply) -> None:
         """Answer one command of a batch that is durable, unless it was answered before."""
-        handle, work, outcome = self._handle, step.work, step.outcome
+        handle, work, outcome = self._handle, reply.step.work, reply.step.outcome
         if work.answered or isinstance(work, Mark):
             return
         if isinstance(outcome, Change):
             handle.accepted += 1
-            work.answer(_accepted(outcome, changed))
+            work.answer(_accepted(outcome, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
-            assert outcome.row is not None
             row = encode(outcome.row)
             work.answer(Accepted(outcome.revision, row, (row,), repeated=True))
         else:
@@ -109,14 +126,14 @@ class HandOut:
                     end = max(position, missed.first_above(step.outcome.revision))
                     missed.deliver(subscriber, position, end)
                     position = end
-                self._answer_late(step)
+                self.answer_late(step)
             missed.deliver(subscriber, position, len(missed))
             subscriber.sent_revision = rows.board.revision
         for step in chain.from_iterable(steps.values()):
-            self._answer_late(step)
+            self.answer_late(step)
 
-    def _answer_late(self, step: Step) -> None:
-        """Answer a step of a batch that was committed before a crash."""
+    def answer_late(self, step: Step) -> None:
+        """Answer a step from the rows as they are: after a crash, or from a refused batch."""
         work, outcome = step.work, step.outcome
         if isinstance(work, Mark) or outcome is None:
             work.answer(RESTARTED)
@@ -136,8 +153,8 @@ class HandOut:
         return self._handle.rows
 
 
-def _accepted(change: Change, changed: Mapping[int, EncodedRow]) -> Accepted:
+def _accepted(change: Change, rows: tuple[EncodedRow, ...]) -> Accepted:
     assert change.row is not None
-    latest = changed.get(change.row.id)
-    row = latest if latest and latest.revision == change.row.revision else encode(change.row)
-    return Accepted(change.revision, row, tuple(encode(r) for r in change.rows))
+    addressed = change.row.id
+    row = next((row for row in rows if row.id == addressed), None) or encode(change.row)
+    return Accepted(change.revision, row, rows)

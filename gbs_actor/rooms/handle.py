@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from uuid import UUID
 
 import trio
 
@@ -124,10 +123,6 @@ class RoomHandle:
         if self.state in (RoomState.BACKOFF, RoomState.RESTARTING):
             return RESTARTED
         return None
-
-    def ids_in_hand(self) -> set[UUID]:
-        """Return the command ids of the batch in hand."""
-        return set() if self.batch is None else self.batch.command_ids()
 
     def drain(self) -> None:
         """Refuse what comes from now on; the room stops once it has answered the rest."""

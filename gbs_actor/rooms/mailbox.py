@@ -98,6 +98,13 @@ class Mark(Request[Done | Rejection]):
         self.registration_id = registration_id
         self.field = field
         self.editing = editing
+        subscriber.under_way += 1
+
+    def answer(self, outcome: Done | Rejection) -> None:
+        """Give the answer, unless one was given already."""
+        if not self.answered:
+            self.subscriber.command_answered()
+        super().answer(outcome)
 
 
 class Join(Request[Snapshot | Rejection]):

@@ -60,6 +60,10 @@ class EditingMarks:
         place = self._places.pop(subscriber, None)
         return [] if place is None else [_editing(subscriber, place, editing=False)]
 
+    def subscribers(self) -> list[Subscriber]:
+        """Return the connections that have a mark."""
+        return list(self._places)
+
     def expired(self, now: float) -> list[Subscriber]:
         """Return the connections whose marks have run out, for :meth:`end`."""
         due = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from gbs_actor.rooms.observation import Moment, Observer, ignore
 from gbs_actor.rooms.refusals import (
     INTERNAL,
     NO_SUCH_RETREAT,
+    NOT_IN_ROOM,
     RESTARTED,
     STORE_DOWN,
     UNKNOWN_OUTCOME,
@@ -75,9 +77,7 @@ class Room:
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
-        def observe_here(moment: Moment) -> None:
-            observe(handle.slug, moment)
-
+        observe_here = partial(observe, handle.slug)
         self._handle = handle
         self._config = handle.config
         self._store = store
@@ -139,6 +139,7 @@ class Room:
         await self._load(batch)
         self._observe(Moment.LOADED)
         self._hand_out.catch_up(batch)
+        self._attendance.end_orphaned_marks()
         handle.batch = None
         self._observe(Moment.CAUGHT_UP)
 
@@ -204,6 +205,9 @@ class Room:
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
         self._attendance.alone_since = trio.current_time()
         self._observe(Moment.TAKEN)
+        for submission in batch.submissions():
+            if submission.subscriber is not None and submission.subscriber.handle is not handle:
+                submission.answer(NOT_IN_ROOM)  # given behind a leave
         if await self._commit(batch):
             # No checkpoint lies between the commit's return and this shield: commit,
             # apply and hand-out are one section that cancellation does not divide.
@@ -228,6 +232,7 @@ class Room:
                 await self._settlement.send(batch)
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING
+                batch.found.update(repeated.entries)
                 self._decisions.remember(repeated.entries.values())
             except StaleRevision:
                 batch.phase = Phase.DECIDING
@@ -268,7 +273,7 @@ class Room:
             if isinstance(step.work, Mark):
                 self._attendance.mark(step.work)
             elif isinstance(outcome, Repeat) and outcome.revision <= batch.expected_revision:
-                self._hand_out.answer(step, {})
+                self._hand_out.answer_late(step)  # its row was decided on refused changes
             elif not step.work.answered:
                 self._handle.rejected += 1
                 step.work.answer(rejection)

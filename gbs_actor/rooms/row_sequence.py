@@ -18,40 +18,54 @@ class RowSequence:
 
     Somebody who is owed answers gets the rows in pieces, with each answer behind the rows
     of its revision; everybody else gets one piece. A piece holds only the last state of
-    a row, and is encoded once for all sinks of one format.
+    a row. Each row is encoded once a format, and so is each piece.
 
     :param rows: ascending by revision; a row may occur several times.
     """
 
     def __init__(self, rows: Sequence[EncodedRow]) -> None:
         self._rows = rows
+        self._updates: dict[tuple[Format, int], Any] = {}
         self._pieces: dict[tuple[Format, int, int], Any] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def deliver(self, subscriber: Subscriber, start: int, end: int) -> None:
-        """Hand the rows from ``start`` up to, not including, ``end`` to one subscriber."""
+    def deliver(self, subscriber: Subscriber, start: int, end: int) -> int:
+        """Hand the rows from ``start`` up to, not including, ``end`` to one subscriber.
+
+        :returns: how many rows had to be put together for it: a measure of the work.
+        """
         if start >= end:
-            return
+            return 0
         form = subscriber.sink.format
         key = (form, start, end)
-        piece = self._pieces.get(key)
-        if piece is None:
-            piece = self._pieces[key] = form.updates(_last_states(self._rows[start:end]))
-        deliver(subscriber, piece)
+        built = 0
+        if key not in self._pieces:
+            updates = [self._update(form, position) for position in self._last(start, end)]
+            self._pieces[key] = updates[0] if len(updates) == 1 else form.bundle(updates)
+            built = len(updates)
+        deliver(subscriber, self._pieces[key])
+        return built
+
+    def _update(self, form: Format, position: int) -> Any:
+        update = self._updates.get((form, position))
+        if update is None:
+            update = self._updates[form, position] = form.update(self._rows[position])
+        return update
+
+    def _last(self, start: int, end: int) -> list[int]:
+        """Return the positions of each row's last state within a piece, ascending."""
+        last: dict[int, int] = {}
+        for position in range(start, end):
+            row_id = self._rows[position].id
+            last.pop(row_id, None)
+            last[row_id] = position
+        return list(last.values())
 
     def first_above(self, revision: int) -> int:
         """Return the position of the first row with a higher revision."""
         return bisect.bisect_right(self._rows, revision, key=lambda row: row.revision)
-
-
-def _last_states(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
-    last: dict[int, EncodedRow] = {}
-    for row in rows:
-        last.pop(row.id, None)
-        last[row.id] = row
-    return list(last.values())
 
 
 def deliver(subscriber: Subscriber, message: Any) -> None:

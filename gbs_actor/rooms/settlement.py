@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 import trio
 
@@ -16,7 +17,8 @@ from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.observation import Moment, Observe
-from gbs_actor.rooms.refusals import UNKNOWN_OUTCOME
+from gbs_actor.rooms.refusals import STORE_DOWN, UNKNOWN_OUTCOME
+from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.store.protocol import (
     OutcomeUnknown,
     RepeatedCommands,
@@ -71,10 +73,17 @@ class Settlement:
         """
         if batch.changes:
             batch.phase = Phase.COMMITTING
-            batch.committing_since = trio.current_time()
+            started = trio.current_time()
+            if batch.attempts == 0:
+                batch.committing_since = started
             self._observe(Moment.COMMITTING)
-            await self._commit(batch.expected_revision, batch.changes, batch.repeatable)
-            self._handle.commit_times.add(trio.current_time() - batch.committing_since)
+            await self._commit(
+                batch.expected_revision,
+                batch.changes,
+                batch.repeatable,
+                until=self.patience_ends(batch),
+            )
+            self._handle.commit_times.add(trio.current_time() - started)
             self._observe(Moment.ANSWERED)
         elif batch.repeatable:
             entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
@@ -105,16 +114,18 @@ class Settlement:
     async def _end_of_patience(self, batch: Batch) -> None:
         await trio.sleep_until(self.patience_ends(batch))
         batch.answer_rest(UNKNOWN_OUTCOME)
+        self._handle.mailbox.wake()
 
     async def _commit(
         self,
         expected_revision: int,
         changes: tuple[Change, ...],
         repeatable: frozenset[uuid.UUID] = frozenset(),
+        until: float = inf,
     ) -> None:
         # The store's own watchdog ends the wait first; this is the last resort.
-        with trio.move_on_after(self._handle.config.commit_timeout + 1.0) as scope:
-            scope.shield = True
+        until = min(until, trio.current_time() + self._handle.config.commit_timeout + 1.0)
+        with trio.CancelScope(deadline=until, shield=True):
             await self._store.commit(self._retreat_id, expected_revision, changes, repeatable)
             return
         raise OutcomeUnknown("the store did not answer in time")
@@ -127,7 +138,7 @@ class Settlement:
         the log says of the batch is final.
         """
         handle = self._handle
-        ids = {change.command_id for change in batch.changes}
+        ids = frozenset(change.command_id for change in batch.changes)
         pause = pauses(handle.config)
         fence: Change | None = None
         passed = False
@@ -146,11 +157,17 @@ class Settlement:
             except StoreError as error:
                 log.warning("room %s: the outcome is still unknown: %s", handle.slug, error)
                 handle.store_down = True
-                handle.mailbox.wake()
+                if handle.state is RoomState.RUNNING:
+                    handle.mailbox.wake()  # so that those who serve meanwhile refuse commands
+                else:
+                    handle.refuse_waiting(STORE_DOWN, joins=STORE_DOWN)
                 await trio.sleep(next(pause))
             else:
                 handle.store_down = False
-                return Settled(committed=bool(found), fence=fence)
+                # An older entry is no sign of this batch: a repeat that the room had
+                # forgotten was accepted long before.
+                committed = any(e.revision > batch.expected_revision for e in found.values())
+                return Settled(committed, fence)
 
 
 def _fence(revision: int, at: datetime) -> Change:

@@ -30,7 +30,7 @@ class SubscriberStatistics:
     lag: int
     """Revisions the room is ahead of that."""
     under_way: int
-    """Commands without an answer."""
+    """Commands and marks without an answer."""
     sink: SinkStatistics
 
 
@@ -61,13 +61,13 @@ class Subscriber:
         return None if self.handle is None else self.handle.slug
 
     def command_answered(self) -> None:
-        """Count one command as answered; rooms call it."""
+        """Count one command or mark as answered; rooms call it."""
         self.under_way -= 1
         if self.under_way == 0:
             self._settled.unpark_all()
 
     async def settled(self) -> None:
-        """Wait until no command of this connection is without an answer.
+        """Wait until no command or mark of this connection is without an answer.
 
         Cancellation ends the wait and changes nothing.
         """

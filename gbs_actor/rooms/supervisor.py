@@ -11,7 +11,7 @@ import trio
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
-from gbs_actor.rooms.batch import Phase
+from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
 from gbs_actor.rooms.handle import RoomHandle
@@ -138,7 +138,7 @@ class RoomSupervisor:
         """Give a command to the room the subscriber is in."""
         submission = Submission(command, reply, subscriber)
         if subscriber.handle is None:
-            submission.answer(NOT_IN_ROOM)
+            submission.answer(self._nowhere())
         else:
             subscriber.handle.submit(submission)
 
@@ -162,7 +162,7 @@ class RoomSupervisor:
         """Show the others in the room what a subscriber is editing, or no longer is."""
         mark = Mark(subscriber, registration_id, field, editing, reply)
         if subscriber.handle is None:
-            mark.answer(NOT_IN_ROOM)
+            mark.answer(self._nowhere())
         else:
             subscriber.handle.submit(mark)
 
@@ -207,7 +207,20 @@ class RoomSupervisor:
         while self._handles:
             await self._emptied.park()
 
+    def give_up(self) -> None:
+        """Answer all that still waits; for the end of a :meth:`drain` that took too long.
+
+        What is being committed gets OUTCOME_UNKNOWN. Rooms stay as they are.
+        """
+        for handle in self._handles.values():
+            if handle.batch is not None:
+                _give_up(handle.batch)
+            handle.refuse_waiting(SHUTTING_DOWN, joins=SHUTTING_DOWN)
+
     # -- supervision ----------------------------------------------------------------------
+
+    def _nowhere(self) -> Rejection:
+        return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
     async def _await_answer(self, slug: str, join: Join) -> None:
         handle = self._open(slug)
@@ -295,9 +308,8 @@ class RoomSupervisor:
     def _close(self, handle: RoomHandle) -> None:
         """Forget a room that has ended, answering whatever waits for it still."""
         handle.state = RoomState.STOPPED
-        batch = handle.batch
-        if batch is not None:
-            batch.answer_rest(RESTARTED if batch.phase is Phase.DECIDING else UNKNOWN_OUTCOME)
+        if handle.batch is not None:
+            _give_up(handle.batch)
         handle.refuse_waiting(
             SHUTTING_DOWN if self._draining else RESTARTED,
             joins=SHUTTING_DOWN if self._draining else RESTARTED,
@@ -307,6 +319,10 @@ class RoomSupervisor:
         del self._handles[handle.slug]
         if not self._handles:
             self._emptied.unpark_all()
+
+
+def _give_up(batch: Batch) -> None:
+    batch.answer_rest(RESTARTED if batch.phase is Phase.DECIDING else UNKNOWN_OUTCOME)
 
 
 def _cause(error: BaseException) -> BaseException:

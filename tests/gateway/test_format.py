@@ -37,20 +37,20 @@ def editing(user_id: int = 1) -> Editing:
 
 
 def test_a_row_goes_out_as_lineup_updated_with_its_own_bytes() -> None:
-    message = FORMAT.updates([EncodedRow(7, 3, b'{"id":7}')])
+    message = FORMAT.update(EncodedRow(7, 3, b'{"id":7}'))
     assert event(message) == ["lineup-updated", {"id": 7}]
 
 
 def test_rows_of_a_batch_stay_in_their_order_in_one_bundle() -> None:
     rows = [EncodedRow(identity, 3, b'{"id":%d}' % identity) for identity in (9, 4, 7)]
-    parts = FORMAT.updates(rows).parts
+    parts = FORMAT.bundle([FORMAT.update(row) for row in rows]).parts
     assert [event(part)[1]["id"] for part in parts] == [9, 4, 7]
 
 
 def test_two_states_of_a_row_share_a_slot_and_two_rows_do_not() -> None:
-    first = FORMAT.updates([EncodedRow(7, 3, b"{}")])
-    second = FORMAT.updates([EncodedRow(7, 4, b"{}")])
-    other = FORMAT.updates([EncodedRow(8, 4, b"{}")])
+    first = FORMAT.update(EncodedRow(7, 3, b"{}"))
+    second = FORMAT.update(EncodedRow(7, 4, b"{}"))
+    other = FORMAT.update(EncodedRow(8, 4, b"{}"))
     assert first.key == second.key
     assert first.key != other.key
 

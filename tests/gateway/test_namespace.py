@@ -362,7 +362,34 @@ async def test_who_leaves_a_retreat_leaves_what_was_granted_there() -> None:
     async with lineup() as here, here.connect(user_id=52, role=Role.ACCOUNT_STAFF) as peer:
         await peer.call("join-retreat", OTHER_SLUG)
         await peer.call("leave-retreat", OTHER_SLUG)
+        assert (await peer.call("update-gbs-number", EDIT))["code"] == "NOT_IN_ROOM"
+        await peer.call("join-retreat", SLUG)
         assert (await peer.call("update-gbs-number", EDIT))["code"] == "FORBIDDEN"
+
+
+async def test_a_leave_answered_late_takes_nothing_from_the_room_joined_since() -> None:
+    async with (
+        lineup() as here,
+        here.joined(user_id=9) as slow,
+        here.connect(user_id=52, role=Role.ACCOUNT_STAFF) as peer,
+    ):
+        await peer.call("join-retreat", SLUG)
+        here.parts.store.commits_may_go_on = trio.Event()
+        await slow.begin("update-gbs-number", EDIT)
+        await here.parts.store.commit_waits.wait()
+        leave = await peer.begin("leave-retreat", SLUG)
+        await peer.ack(await peer.begin("join-retreat", OTHER_SLUG))
+        here.parts.store.commits_may_go_on.set()
+        await peer.ack(leave)
+        edit = {"lineupId": 8, "gbsNumber": 3}
+        assert (await peer.call("update-gbs-number", edit))["status"] == "OK"
+
+
+async def test_initial_data_is_always_the_whole_list() -> None:
+    async with lineup() as here, here.joined() as peer:
+        edited = await peer.call("update-gbs-number", EDIT)
+        await peer.emit("join-retreat", {"retreatSlug": SLUG, "since": edited["revision"]})
+        assert len(await peer.event("initial-data")) == 6
 
 
 @pytest.mark.parametrize(("command_id", "retryable"), [({"commandId": ID}, True), ({}, None)])

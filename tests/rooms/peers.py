@@ -43,9 +43,12 @@ class TestFormat:
     def __init__(self) -> None:
         self.encodings = 0
 
-    def updates(self, rows: Sequence[EncodedRow]) -> Updates:
+    def update(self, row: EncodedRow) -> Updates:
         self.encodings += 1
-        return Updates(tuple(rows))
+        return Updates((row,))
+
+    def bundle(self, updates: Sequence[Updates]) -> Updates:
+        return Updates(tuple(row for update in updates for row in update.rows))
 
     def presence(self, presence: Presence) -> Presence:
         return presence

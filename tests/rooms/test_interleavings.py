@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -78,6 +78,13 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Do, clients, st.sampled_from(["leave", "join", "mark", "stop reading", "read"])),
     st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
 )
+CONFIG = RoomConfig(memo_id_block=2)
+configs = st.builds(
+    replace,
+    st.just(CONFIG),
+    commit_retries=st.sampled_from([0, 2]),
+    remembered_commands=st.sampled_from([0, 1, 4_096]),
+)
 commit_faults = st.lists(st.sampled_from(Fault), max_size=8)
 read_faults = st.lists(
     st.sampled_from([Fault.NONE, Fault.NONE, Fault.SLOW, Fault.UNAVAILABLE]), max_size=8
@@ -123,7 +130,7 @@ async def play(
     crash_at: frozenset[int],
     commits: Sequence[Fault],
     reads: Sequence[Fault],
-    retries: int,
+    config: RoomConfig,
 ) -> Result:
     inner = await memory_store(people=PEOPLE)
     before = await inner.load("winter")
@@ -131,9 +138,7 @@ async def play(
     crashes = Crashes(crash_at)
     async with trio.open_nursery() as nursery:
         store = FaultyStore(inner, nursery, commits, reads)
-        supervisor = RoomSupervisor(
-            store, RoomConfig(memo_id_block=2, commit_retries=retries), observe=crashes
-        )
+        supervisor = RoomSupervisor(store, config, observe=crashes)
         async with supervisor.running():
             peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
             await _join_all(peers)
@@ -221,7 +226,7 @@ def run(
     crash_at: frozenset[int] = frozenset(),
     commits: Sequence[Fault] = (),
     reads: Sequence[Fault] = (),
-    retries: int = 2,
+    config: RoomConfig = CONFIG,
 ) -> Result:
     return trio.run(
         play,
@@ -229,7 +234,7 @@ def run(
         crash_at,
         commits,
         reads,
-        retries,
+        config,
         clock=trio.testing.MockClock(autojump_threshold=0),
         strict_exception_groups=True,
     )
@@ -241,16 +246,16 @@ def run(
     crash_at=st.frozensets(st.integers(0, 120), max_size=6),
     commits=commit_faults,
     reads=read_faults,
-    retries=st.sampled_from([0, 2]),
+    config=configs,
 )
 def test_any_interleaving_ends_on_the_replay_of_the_log(
     script: list[Step],
     crash_at: frozenset[int],
     commits: list[Fault],
     reads: list[Fault],
-    retries: int,
+    config: RoomConfig,
 ) -> None:
-    check(run(script, crash_at, commits, reads, retries))
+    check(run(script, crash_at, commits, reads, config))
 
 
 RICH: tuple[Step, ...] = (
@@ -278,11 +283,11 @@ RICH: tuple[Step, ...] = (
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
 def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: Fault) -> None:
     commits = (Fault.NONE, fault, Fault.NONE, fault)
-    for retries in (0, 2):
-        undisturbed = run(RICH, commits=commits, retries=retries)
+    for config in (CONFIG, replace(CONFIG, commit_retries=0, remembered_commands=0)):
+        undisturbed = run(RICH, commits=commits, config=config)
         check(undisturbed)
         for step in range(undisturbed.crashes.count):
-            check(run(RICH, frozenset({step}), commits, retries=retries))
+            check(run(RICH, frozenset({step}), commits, config=config))
 
 
 def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, Moment, RoomConfig, RoomState, RoomSupervisor
+from gbs_actor.rooms import Accepted, Done, Moment, RoomConfig, RoomState, RoomSupervisor
 from gbs_actor.store.protocol import CommitRefused
 
 from .faulty_store import Fault, FaultyStore
@@ -111,7 +111,7 @@ async def test_rows_of_a_batch_are_encoded_once_for_all_who_share_a_format(
         author = await w.client(1)
         give_all(author, 1, 2, 3)
         await author.subscriber.settled()
-        assert form.encodings == 1
+        assert form.encodings == len(viewers[0].updates)
         assert all(viewer.rows == author.rows for viewer in viewers)
 
 
@@ -534,6 +534,130 @@ async def test_a_cold_room_without_a_store_refuses_the_join(autojump_clock: Mock
         assert len(client.rows) == 8
 
 
+async def test_a_forgotten_repeat_does_not_pass_for_the_batch_it_is_in(
+    autojump_clock: MockClock,
+) -> None:
+    """OK for a command beside it would be OK for something that was never saved."""
+    async with world(config=RoomConfig(remembered_commands=0)) as w:
+        client, viewer = await w.client(1), await w.client(2)
+        first = await client.ask(AssignNumber(7, 1), command_id=ID)
+        await client.ask(AssignNumber(7, 2))
+        w.store.commits.append(Fault.LOST_BEFORE)
+        repeat = client.give(client.command(AssignNumber(7, 1), command_id=ID))
+        other = client.give(client.command(AssignNumber(8, 1)))
+        await client.subscriber.settled()
+        retreat = await w.store.load("winter")
+        assert retreat is not None
+        numbers = {each.id: each.gbs_number for each in retreat.registrations}
+        assert isinstance(first, Accepted)
+        assert isinstance(repeat.answers[0], Accepted)
+        assert isinstance(other.answers[0], Accepted)
+        assert repeat.answers[0].revision == first.revision
+        assert (numbers[7], numbers[8]) == (2, 1)
+        assert {n: viewer.rows[n]["gbsNumber"] for n in (7, 8)} == {7: 2, 8: 1}
+
+
+async def test_a_repeat_in_a_refused_batch_gets_the_row_without_the_batch(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client, other = await w.client(1), await w.client(2)
+        await client.ask(AssignNumber(7, 1), command_id=ID)
+        w.store.commits.append(Fault.UNAVAILABLE)
+        refused = other.give(other.command(AssignNumber(7, 3)))
+        client.give(client.command(AssignNumber(7, 1), command_id=ID))
+        await client.subscriber.settled()
+        assert code(refused.answers[0]) is Code.STORE_UNAVAILABLE
+        assert client.rows[7]["gbsNumber"] == 1
+
+
+async def test_a_command_behind_a_leave_is_not_in_room(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.supervisor.leave(client.subscriber)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        await client.subscriber.settled()
+        assert code(pending.answers[0]) is Code.NOT_IN_ROOM
+        assert await w.store.log(1) == []
+
+
+async def test_a_retry_in_an_outage_is_told_the_same_and_holds_nothing_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
+        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        assert code(await client.ask(AssignNumber(7, 1), command_id=ID)) is Code.OUTCOME_UNKNOWN
+        with trio.fail_after(1):
+            again = await client.ask(AssignNumber(7, 1), command_id=ID)
+        assert code(again) is Code.OUTCOME_UNKNOWN
+        w.supervisor.disconnect(client.subscriber)
+        await trio.sleep(1)
+        room = w.supervisor.room_statistics("winter")
+        assert room is not None
+        assert room.subscribers == ()
+
+
+async def test_a_repeat_that_waits_for_an_unknown_outcome_waits_as_long_as_the_first(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomConfig(commit_resolve_timeout=10)) as w:
+        client, other = await w.client(1), await w.client(2)
+        w.store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
+        client.give(client.command(AssignNumber(7, 1), command_id=ID))
+        await trio.sleep(5)
+        repeat = other.give(other.command(AssignNumber(7, 1), command_id=ID))
+        await trio.sleep(1)
+        assert repeat.answers == []
+        await trio.sleep(5)
+        assert [code(answer) for answer in repeat.answers] == [Code.OUTCOME_UNKNOWN]
+
+
+async def test_a_leave_waits_for_the_unknown_outcome_of_an_earlier_command(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.append(Fault.LOST_AFTER)
+        w.store.reads.append(Fault.SLOW)
+        order: list[str] = []
+        command = client.command(AssignNumber(7, 1))
+        w.supervisor.submit(client.subscriber, command, lambda _: order.append("edit"))
+        await trio.sleep(0.05)
+        w.supervisor.mark_editing(client.subscriber, 7, None, True, lambda _: order.append("mark"))
+        w.supervisor.leave(client.subscriber, lambda _: order.append("leave"))
+        await trio.sleep(10)
+        assert order == ["edit", "mark", "leave"]
+        assert client.rows[7]["gbsNumber"] == 1
+
+
+async def test_the_patience_of_a_command_does_not_start_anew_with_each_commit(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomConfig(commit_resolve_timeout=10)) as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.HANGS, Fault.NONE] * 3)
+        started = trio.current_time()
+        await client.ask(AssignNumber(7, 1))
+        assert trio.current_time() - started <= 10
+
+
+async def test_a_read_after_a_crash_in_a_commit_is_refused_while_the_store_is_down(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.NONE, *[Fault.UNAVAILABLE] * 1_000])
+        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        w.bugs.at = [Moment.ANSWERED]
+        client.give(client.command(AssignNumber(7, 1)))
+        await trio.sleep(5)
+        with trio.fail_after(10):
+            answer = await w.supervisor.read("winter")
+        assert code(answer) is Code.STORE_UNAVAILABLE
+
+
 # -- presence and editing marks
 
 
@@ -575,6 +699,43 @@ async def test_a_mark_ends_when_its_connection_does(autojump_clock: MockClock) -
         await trio.sleep(1)
         assert [e.editing for e in other.editings] == [True, False]
         assert other.presences[-1].total == 1
+
+
+async def test_a_mark_ends_when_its_connection_does_while_the_room_is_down(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomConfig(crash_backoff=2)) as w:
+        author, other = await w.client(1), await w.client(2)
+        author.mark(7)
+        await trio.sleep(0.1)
+        w.bugs.at = [Moment.TAKEN]
+        await other.ask(AssignNumber(8, 1))
+        w.supervisor.disconnect(author.subscriber)
+        await trio.sleep(3)
+        assert [e.editing for e in other.editings] == [True, False]
+
+
+async def test_a_mark_given_before_a_join_elsewhere_is_carried_out(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer") as w:
+        client, other = await w.client(1), await w.client(2)
+        w.store.commits.append(Fault.SLOW)
+        other.give(other.command(AssignNumber(7, 1)))
+        await trio.sleep(0.1)
+        answers = client.mark(7)
+        await client.join("summer")
+        assert [type(answer) for answer in answers] == [Done]
+
+
+async def test_joining_again_tells_nobody(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client, other = await w.client(1), await w.client(2)
+        await trio.sleep(5)
+        before = len(other.presences)
+        await client.join("winter")
+        await trio.sleep(5)
+        assert len(other.presences) == before
 
 
 async def test_a_mark_on_nobody_is_not_found(autojump_clock: MockClock) -> None:
@@ -667,6 +828,34 @@ async def test_draining_answers_what_was_submitted_and_refuses_what_comes(
         assert isinstance(pending.answers[0], Accepted)
         assert code(refused.answers[0]) is Code.ROOM_UNAVAILABLE
         assert w.supervisor.statistics().rooms == ()
+
+
+async def test_a_room_that_has_drained_already_says_that_the_server_shuts_down(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer") as w:
+        client, busy = await w.client(1), await w.client(2, "summer")
+        w.store.commits.append(Fault.SLOW)
+        busy.give(busy.command(AssignNumber(15, 1)))
+        await trio.sleep(0.1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(w.supervisor.drain)
+            await trio.sleep(0.1)
+            refused = client.give(client.command(AssignNumber(7, 1)))
+        assert code(refused.answers[0]) is Code.ROOM_UNAVAILABLE
+
+
+async def test_giving_up_answers_what_a_drain_still_waits_for(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.UNAVAILABLE] * 1_000)
+        w.store.commits.appendleft(Fault.LOST_BEFORE)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        with trio.move_on_after(1):
+            await w.supervisor.drain()
+        assert pending.answers == []
+        w.supervisor.give_up()
+        assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
 
 
 async def test_cancelling_the_rooms_answers_everything_that_waits(
