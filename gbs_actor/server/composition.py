@@ -17,7 +17,7 @@ from gbs_actor.server.http import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import FrontDoor, OutboxLimits, SocketServer
+from gbs_actor.socketio import FrontDoor, OutboxLimits, Request, SocketServer, send_answer
 from gbs_actor.store.protocol import Store
 
 HTTP_CONNECTIONS: Final = 1_000
@@ -63,7 +63,10 @@ class Composition:
             keep_alive=settings.http.http_idle_timeout,
         )
         self.front_door = FrontDoor(
-            {settings.socketio.socketio_path: self.sockets.serve_websocket},
+            {
+                settings.socketio.socketio_path: self.sockets.serve_websocket,
+                "/": _no_websocket,
+            },
             self.http.serve,
             head_limit=settings.http.head_limit,
             head_timeout=settings.http.head_timeout,
@@ -101,11 +104,21 @@ class Composition:
         with trio.move_on_after(self._lifetime.grace / 2) as patience:
             await self.rooms.drain()
         if patience.cancelled_caught:
-            logger.warning("some rooms still wait for the database; they are ended now")
+            logger.warning("some rooms still wait for the database; they are given up")
+            self.rooms.give_up()
         await self.sockets.shutdown(1001)
         await self.http.stop_accepting()
         await self.front_door.drain(self._lifetime.grace / 10)
         nursery.cancel_scope.cancel()
+
+
+async def _no_websocket(
+    stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
+) -> None:
+    """Refuse a WebSocket where there is none; the HTTP app has no use for it either."""
+    await send_answer(
+        stream, 404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
+    )
 
 
 def _socket_server(settings: Settings) -> SocketServer:

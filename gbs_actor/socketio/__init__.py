@@ -32,6 +32,7 @@ from gbs_actor.socketio.front_door import (
     UpgradeHandler,
 )
 from gbs_actor.socketio.handshake import Handshake
+from gbs_actor.socketio.http_answer import send_answer
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
@@ -64,4 +65,5 @@ __all__ = [
     "SocketIOError",
     "SocketServer",
     "UpgradeHandler",
+    "send_answer",
 ]
