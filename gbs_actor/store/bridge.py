@@ -78,7 +78,7 @@ class Bridge:
         """Open a connection.
 
         :param deadline: in Trio's time.
-        :param settings: of the server, for this session.
+        :param settings: of the server, for this connection.
         :raises NotConnected: in time there is none; the reason names no password.
         """
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -1,0 +1,140 @@
+"""Presence and editing marks, under a mock clock."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.rooms import Done, Moment, RoomConfig
+
+from .faulty_store import Fault
+from .world import code, world
+
+
+async def test_an_editing_mark_is_shown_to_the_others_and_ends_by_itself(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        author, other = await w.client(1), await w.client(2)
+        author.mark(7)
+        await trio.sleep(9)
+        assert [(e.lineup_id, e.user_id, e.editing) for e in other.editings] == [(7, 1, True)]
+        await trio.sleep(2)
+        assert [e.editing for e in other.editings] == [True, False]
+        assert author.editings == []
+
+
+async def test_a_renewed_mark_lasts_on_and_a_new_one_replaces_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        author, other = await w.client(1), await w.client(2)
+        author.mark(7)
+        await trio.sleep(8)
+        author.mark(7)
+        await trio.sleep(8)
+        assert all(e.editing for e in other.editings)
+        author.mark(8)
+        await trio.sleep(1)
+        assert [(e.lineup_id, e.editing) for e in other.editings[-2:]] == [(7, False), (8, True)]
+        assert [p.lineup_id for p in other.presences[-1].users[0].editing] == [8]
+
+
+async def test_a_mark_ends_when_its_connection_does(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        author, other = await w.client(1), await w.client(2)
+        author.mark(7)
+        await trio.sleep(1)
+        w.supervisor.disconnect(author.subscriber)
+        await trio.sleep(1)
+        assert [e.editing for e in other.editings] == [True, False]
+        assert other.presences[-1].total == 1
+
+
+async def test_a_mark_ends_when_its_connection_does_while_the_room_is_down(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomConfig(crash_backoff=2)) as w:
+        author, other = await w.client(1), await w.client(2)
+        author.mark(7)
+        await trio.sleep(0.1)
+        w.bugs.at = [Moment.TAKEN]
+        await other.ask(AssignNumber(8, 1))
+        w.supervisor.disconnect(author.subscriber)
+        await trio.sleep(3)
+        assert [e.editing for e in other.editings] == [True, False]
+
+
+async def test_a_mark_given_before_a_join_elsewhere_is_carried_out(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer") as w:
+        client, other = await w.client(1), await w.client(2)
+        w.store.commits.append(Fault.SLOW)
+        other.give(other.command(AssignNumber(7, 1)))
+        await trio.sleep(0.1)
+        answers = client.mark(7)
+        await client.join("summer")
+        assert [type(answer) for answer in answers] == [Done]
+
+
+async def test_joining_again_tells_nobody(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client, other = await w.client(1), await w.client(2)
+        await trio.sleep(5)
+        before = len(other.presences)
+        await client.join("winter")
+        await trio.sleep(5)
+        assert len(other.presences) == before
+
+
+async def test_a_mark_on_nobody_is_not_found(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        answers = client.mark(999)
+        await trio.sleep(1)
+        assert [code(a) for a in answers] == [Code.NOT_FOUND]
+
+
+async def test_presence_counts_the_connections_of_a_user(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        await w.client(1)
+        await w.client(1)
+        last = await w.client(2)
+        await trio.sleep(1)
+        presence = last.presences[-1]
+        assert [(u.user_id, u.connections) for u in presence.users] == [(1, 2), (2, 1)]
+        assert presence.total == 2
+
+
+async def test_presence_is_sent_at_most_twice_a_second(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        watcher = await w.client(1)
+        for n in range(40):
+            await w.client(n + 2)
+            await trio.sleep(0.05)
+        await trio.sleep(1)
+        times = [at for at, m in watcher.transcript if type(m).__name__ == "Presence"]
+        assert all(later - earlier >= 0.49 for earlier, later in pairwise(times))
+        assert watcher.presences[-1].total == 41
+
+
+async def test_presence_of_a_large_room_is_sent_every_two_seconds_and_names_a_hundred(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        watcher = await w.client(1)
+        for n in range(120):
+            await w.client(n + 2)
+        watcher.transcript.clear()
+        for n in range(10):
+            await w.client(n + 200)
+            await trio.sleep(0.5)
+        times = [at for at, m in watcher.transcript if type(m).__name__ == "Presence"]
+        assert all(later - earlier >= 2 for earlier, later in pairwise(times))
+        await trio.sleep(3)
+        assert (len(watcher.presences[-1].users), watcher.presences[-1].total) == (100, 131)

@@ -1,0 +1,69 @@
+"""The end of rooms: drained, given up, cancelled."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.rooms import Accepted
+
+from .faulty_store import Fault
+from .world import code, give_all, world
+
+
+async def test_draining_answers_what_was_submitted_and_refuses_what_comes(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.append(Fault.SLOW)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(w.supervisor.drain)
+            await trio.sleep(0.5)
+            refused = client.give(client.command(AssignNumber(7, 2)))
+        assert isinstance(pending.answers[0], Accepted)
+        assert code(refused.answers[0]) is Code.ROOM_UNAVAILABLE
+        assert w.supervisor.statistics().rooms == ()
+
+
+async def test_a_room_that_has_drained_already_says_that_the_server_shuts_down(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer") as w:
+        client, busy = await w.client(1), await w.client(2, "summer")
+        w.store.commits.append(Fault.SLOW)
+        busy.give(busy.command(AssignNumber(15, 1)))
+        await trio.sleep(0.1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(w.supervisor.drain)
+            await trio.sleep(0.1)
+            refused = client.give(client.command(AssignNumber(7, 1)))
+        assert code(refused.answers[0]) is Code.ROOM_UNAVAILABLE
+
+
+async def test_giving_up_answers_what_a_drain_still_waits_for(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.UNAVAILABLE] * 1_000)
+        w.store.commits.appendleft(Fault.LOST_BEFORE)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        with trio.move_on_after(1):
+            await w.supervisor.drain()
+        assert pending.answers == []
+        w.supervisor.give_up()
+        assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
+
+
+async def test_cancelling_the_rooms_answers_everything_that_waits(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.HANGS] * 3)
+        pendings = give_all(client, 1)
+        await trio.sleep(0.1)
+        pendings += give_all(client, 2)
+    assert [code(p.answers[0]) for p in pendings] == [Code.OUTCOME_UNKNOWN, Code.ROOM_UNAVAILABLE]

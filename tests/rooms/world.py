@@ -1,0 +1,73 @@
+"""A supervisor over a store that can fail, and shorthands for the tests of rooms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import trio
+
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.rooms import Moment, RoomConfig, RoomState, RoomSupervisor
+
+from .faulty_store import FaultyStore
+from .peers import Client, Pending
+from .retreats import memory_store
+
+COMMAND_ID = UUID(int=7)
+
+
+class World:
+    """A supervisor over a store that can fail."""
+
+    def __init__(self, supervisor: RoomSupervisor, store: FaultyStore, bugs: Bugs) -> None:
+        self.supervisor = supervisor
+        self.store = store
+        self.bugs = bugs
+
+    async def client(self, user_id: int = 1, slug: str = "winter") -> Client:
+        client = Client(self.supervisor, user_id)
+        await client.join(slug)
+        return client
+
+    def state(self, slug: str = "winter") -> RoomState | None:
+        statistics = self.supervisor.room_statistics(slug)
+        return None if statistics is None else statistics.state
+
+
+class Bugs:
+    """Crashes a room at the given moments, one a time."""
+
+    def __init__(self) -> None:
+        self.at: list[Moment] = []
+        self.slug = "winter"
+
+    def __call__(self, slug: str, moment: Moment) -> None:
+        if slug == self.slug and self.at and moment is self.at[0]:
+            del self.at[0]
+            raise ZeroDivisionError("a bug")
+
+
+@asynccontextmanager
+async def world(
+    *slugs: str, config: RoomConfig | None = None, people: int = 8
+) -> AsyncIterator[World]:
+    inner = await memory_store(*slugs, people=people)
+    bugs = Bugs()
+    async with trio.open_nursery() as nursery:
+        store = FaultyStore(inner, nursery)
+        supervisor = RoomSupervisor(store, config, observe=bugs)
+        async with supervisor.running():
+            yield World(supervisor, store, bugs)
+        nursery.cancel_scope.cancel()
+
+
+def code(answer: object) -> Code | None:
+    return answer.code if isinstance(answer, Rejection) else None
+
+
+def give_all(client: Client, *numbers: int) -> list[Pending]:
+    return [client.give(client.command(AssignNumber(7, number))) for number in numbers]
