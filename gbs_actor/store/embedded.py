@@ -247,7 +247,6 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "hba_file": str(self._folder.access_rules),
             "ident_file": str(self._folder.account_map),
-            "external_pid_file": "",
             "log_destination": "stderr",
             "logging_collector": "off",
             "timezone": "UTC",

@@ -127,6 +127,9 @@ class TestLifetime:
             assert killed is not None
             os.kill(killed, signal.SIGKILL)
             assert await query_patiently(dsn, "SELECT answer FROM kept") == 42
+            with trio.fail_after(10):  # it may answer us before the supervisor has looked
+                while not embedded.statistics().ready:
+                    await trio.sleep(0.01)
             statistics = embedded.statistics()
             assert statistics.pid != killed
             assert (statistics.starts, statistics.failures) == (2, 1)
