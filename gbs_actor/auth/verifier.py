@@ -80,8 +80,8 @@ class Verifier:
                 if claims.admin_user_id is None
                 else _identifier("adminUserId", claims.admin_user_id)
             ),
-            name=claims.name or "",
-            email=claims.email or "",
+            name=_text(claims.name),
+            email=_text(claims.email),
             role=claims.role,
             retreats=None if claims.retreats is None else frozenset(claims.retreats),
             expires_at=expires_at,
@@ -142,6 +142,15 @@ def _identifier(claim: str, value: int | str | None) -> int:
     if not isinstance(value, int) or not 0 < value <= MAX_ID:
         raise invalid_token(f"{claim} is no id")
     return value
+
+
+def _text(value: str | None) -> str:
+    """Return a name as JSON and the database can hold it.
+
+    A lone surrogate comes from a name that was cut in the middle of an emoji.
+    """
+    text = (value or "").encode("utf-8", "replace").decode()
+    return text.replace("\0", "")
 
 
 def _moment(claim: str, value: float) -> float:

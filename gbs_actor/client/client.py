@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid4
 from weakref import WeakSet
 
@@ -356,16 +357,21 @@ class Client:
 
     async def _rejoin(self, link: Link) -> None:
         """Be back in the room before commands go out on a new connection."""
-        async with self._joining:
-            slug = self._slug
-            if slug is None:
-                return
-            answer = await self._connection.retry(
-                link,
-                "join-retreat",
-                lambda: self._join_argument(slug),
-                lambda answer: self._take_join(slug, answer),
-            )
+        delays = self._connection.delays()
+        while True:
+            # Not held while it pauses: a room may stay closed, and the caller go elsewhere.
+            async with self._joining:
+                slug = self._slug
+                if slug is None:
+                    return
+                answer = await link.request(
+                    "join-retreat",
+                    self._join_argument(slug),
+                    partial(self._take_join, slug),
+                )
+            if answer.status == "OK" or not answer.retryable:
+                break
+            await trio.sleep(next(delays))
         if answer.status != "OK":
             self._end(_failure_of(answer, None))
 

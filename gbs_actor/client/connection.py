@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -174,23 +174,9 @@ class Connection:
                 return self._link
             await self._changed.wait()
 
-    async def retry(
-        self,
-        link: Link,
-        name: str,
-        argument: Callable[[], object],
-        on_answer: Callable[[Answer], None],
-    ) -> Answer:
-        """Send an event on this one link until the answer is final.
-
-        :raises LinkLost: the link ended first.
-        """
-        delays = self._effort.backoff.delays(self._effort.chance)
-        while True:
-            answer = await link.request(name, argument(), on_answer)
-            if answer.status == "OK" or not answer.retryable:
-                return answer
-            await trio.sleep(next(delays))
+    def delays(self) -> Iterator[float]:
+        """Return the waiting times between attempts, from the first on."""
+        return self._effort.backoff.delays(self._effort.chance)
 
     async def close(self) -> None:
         """Say goodbye to the server, for at most a second."""

@@ -71,6 +71,7 @@ class Composition:
             head_limit=settings.http.head_limit,
             head_timeout=settings.http.head_timeout,
             max_connections=settings.socketio.max_connections + HTTP_CONNECTIONS,
+            request_timeout=settings.http.request_timeout,
             http_idle_timeout=settings.http.http_idle_timeout,
             write_timeout=settings.http.write_timeout,
         )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import h2.exceptions
 import h11
@@ -24,7 +25,7 @@ from hypercorn.logging import Logger
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from gbs_actor.socketio import ReplayStream
 
@@ -65,7 +66,7 @@ class HttpServer:
     """
 
     def __init__(self, app: ASGIFramework, *, head_limit: int, keep_alive: float) -> None:
-        self._app = ASGIWrapper(app)
+        self._app = ASGIWrapper(_with_targets_checked(app))
         self._config = _config(head_limit, keep_alive)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
@@ -127,6 +128,34 @@ class HttpServer:
     def statistics(self) -> HttpStatistics:
         """Return counters; never blocks."""
         return HttpStatistics(self._open, self._streams, self._failed)
+
+
+def _with_targets_checked(app: ASGIFramework) -> ASGIFramework:
+    """Answer a request whose target is no URL (RFC 9112 §3.2) before the app stumbles on it."""
+
+    async def checked(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] != "http" or _is_target(scope["path"]):
+            await app(scope, receive, send)
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 400,
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
+        body = b'{"code":"VALIDATION_FAILED","message":"The request target is no URL."}'
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return checked
+
+
+def _is_target(path: str) -> bool:
+    try:
+        urlsplit(path)
+    except ValueError:
+        return False
+    return path != ""
 
 
 class _Log(Logger):

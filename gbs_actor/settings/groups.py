@@ -110,6 +110,9 @@ class HttpSettings(Group):
     http_idle_timeout: Seconds = Field(
         default=75.0, description="Seconds without a byte after which an HTTP connection is closed."
     )
+    request_timeout: Seconds = Field(
+        default=30.0, description="Seconds from the first byte of an HTTP request to its last."
+    )
     write_timeout: Seconds = Field(
         default=30.0, description="Seconds a peer may take to accept what is written to it."
     )

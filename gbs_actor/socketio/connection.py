@@ -74,6 +74,7 @@ class Connection:
         "_dispatcher",
         "_gate",
         "_handshake",
+        "_held_bytes",
         "_let_in",
         "_namespaces",
         "_nursery",
@@ -118,6 +119,7 @@ class Connection:
         self._sockets: dict[str, Socket] = {}
         self._let_in: dict[str, Socket] = {}
         self._unanswered = 0
+        self._held_bytes = 0
         self._gate: trio.Event | None = None
         self._resumed_at = -math.inf
         self._sent_at_ping = 0
@@ -182,6 +184,7 @@ class Connection:
         event = Event(
             socket, received.namespace, received.ack_id, received.data, received.attachments
         )
+        self._held_bytes += event.size
         self._dispatcher.submit(partial(socket.namespace.handle, socket, event))
 
     # Joining and leaving.
@@ -245,8 +248,10 @@ class Connection:
         """Take a socket out of its namespace, on the server's behalf."""
         if socket.closed:
             return
-        self._forget(socket)
-        self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
+        if self._sockets.get(socket.namespace.name) is socket:
+            # Else the client has left by itself, and may have come back since.
+            self._forget(socket)
+            self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
         reason = "server namespace disconnect"
         socket.end(reason)
         self._dispatcher.submit(partial(self._part, socket, reason))
@@ -358,6 +363,7 @@ class Connection:
         return (
             self._unanswered > self._options.max_unanswered
             or len(self._dispatcher) >= self._options.max_waiting_events
+            or self._held_bytes > self._options.max_held_bytes
         )
 
     async def wait_unpaused(self) -> None:
@@ -371,6 +377,11 @@ class Connection:
     def _relieve(self) -> None:
         if self._gate is not None and not self.paused:
             self._gate.set()
+
+    def forget_event(self, size: int) -> None:
+        """Note that an event of so many bytes is held no longer."""
+        self._held_bytes -= size
+        self._relieve()
 
     def release_event(self) -> None:
         """Note that one event less is unanswered."""

@@ -20,6 +20,10 @@ class Answerer(Protocol):
         """Note that an event needs no answer any more."""
         ...
 
+    def forget_event(self, size: int) -> None:
+        """Note that an event of so many bytes is held no longer."""
+        ...
+
 
 class Event:
     """One event of a client.
@@ -36,8 +40,10 @@ class Event:
 
     __slots__ = (
         "_ack_id",
+        "_answered",
         "_answerer",
         "_namespace",
+        "_size",
         "args_error",
         "attachments",
         "name",
@@ -60,7 +66,14 @@ class Event:
         self.wants_ack = ack_id is not None
         self._namespace = namespace
         self._ack_id = ack_id
-        self._answerer: Answerer | None = answerer
+        self._answerer = answerer
+        self._answered = False
+        self._size = sum(map(len, data.raw)) + sum(map(len, attachments))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the arguments, attachments included."""
+        return self._size
 
     def arguments(self) -> list[Any]:
         """Decode the arguments.
@@ -81,7 +94,7 @@ class Event:
         :raises TypeError: a value has no JSON form; the event is not answered then.
         """
         message = None
-        if self._ack_id is not None and self._answerer is not None:
+        if self._ack_id is not None and not self._answered:
             message = Message.ack(self._namespace, self._ack_id, values)
         self._answer(message)
 
@@ -96,18 +109,18 @@ class Event:
         self._answer(message)
 
     def _answer(self, message: Message | None) -> None:
-        answerer = self._answerer
-        if answerer is None:
+        if self._answered:
             raise AlreadyAnswered(f"event {self.name!r} was answered before")
-        self._answerer = None
+        self._answered = True
         if message is not None:
-            answerer.send_ack(message)
-            answerer.release_event()
+            self._answerer.send_ack(message)
+            self._answerer.release_event()
 
     def __del__(self) -> None:
-        # Nobody can answer any more, so the event must not count against its client.
-        if self.wants_ack and self._answerer is not None:
+        # Nobody holds it any more, nor can answer it: it must not count against its client.
+        if self.wants_ack and not self._answered:
             self._answerer.release_event()
+        self._answerer.forget_event(self._size)
 
     def __repr__(self) -> str:
         return f"<Event {self.name!r}>"

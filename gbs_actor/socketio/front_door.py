@@ -59,6 +59,7 @@ class FrontDoor:
     :param head_timeout: seconds in which it has to arrive.
     :param max_connections: open at one time; further ones get a 503.
     :param http_idle_timeout: seconds without a byte either way that an HTTP connection lives.
+    :param request_timeout: seconds from the first byte of an HTTP request to its last.
     :param write_timeout: seconds that one write of an HTTP answer may take.
     """
 
@@ -71,6 +72,7 @@ class FrontDoor:
         head_timeout: float = 10.0,
         max_connections: int = 20_000,
         http_idle_timeout: float = 60.0,
+        request_timeout: float = 30.0,
         write_timeout: float = 30.0,
     ) -> None:
         self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
@@ -79,6 +81,7 @@ class FrontDoor:
         self._head_timeout = head_timeout
         self._max_connections = max_connections
         self._http_idle_timeout = http_idle_timeout
+        self._request_timeout = request_timeout
         self._write_timeout = write_timeout
         self._accepting: trio.CancelScope | None = None
         self._http: set[ReplayStream] = set()
@@ -227,6 +230,7 @@ class FrontDoor:
             stream,
             data,
             idle_timeout=self._http_idle_timeout,
+            request_timeout=self._request_timeout,
             write_timeout=self._write_timeout,
         )
         self._http.add(replay)

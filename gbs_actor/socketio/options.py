@@ -30,6 +30,8 @@ class ServerOptions:
     """Events without their acknowledgement above which a connection is not read on."""
     max_waiting_events: int = 256
     """Events behind a running handler above which a connection is not read on."""
+    max_held_bytes: int = 1_000_000
+    """Bytes of events that wait or are under way above which a connection is not read on."""
     max_attachments: int = 10
     """Binary values in one event."""
     allowed_origins: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class ServerOptions:
             "max_connections",
             "max_unanswered",
             "max_waiting_events",
+            "max_held_bytes",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")

@@ -11,6 +11,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     :param replay: the bytes that were read.
     :param idle_timeout: seconds without a byte in either direction after which
         :meth:`receive_some` gives the connection up.
+    :param request_timeout: seconds from the first byte of a request, within which the last
+        one must come; a byte that comes later ends the connection.
     :param write_timeout: seconds that one :meth:`send_all` may take.
     """
 
@@ -20,13 +22,15 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         replay: bytes = b"",
         *,
         idle_timeout: float,
+        request_timeout: float,
         write_timeout: float,
     ) -> None:
         self._stream = stream
         self._replay = replay
         self._idle_timeout = idle_timeout
+        self._request_timeout = request_timeout
         self._write_timeout = write_timeout
-        self._last_byte = trio.current_time()
+        self._last_byte = self._asking_since = trio.current_time()
         self._sending = 0
         self._unanswered = True
 
@@ -54,7 +58,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, the replayed bytes first.
 
-        :raises trio.BrokenResourceError: broken, or idle for too long.
+        :raises trio.BrokenResourceError: broken, idle for too long, or too slow in asking.
         :raises trio.ClosedResourceError: closed on this side.
         """
         if self._replay:
@@ -65,7 +69,12 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         while True:
             with trio.move_on_at(self._last_byte + self._idle_timeout):
                 received = await self._stream.receive_some(max_bytes)
-                self._last_byte = trio.current_time()
+                self._last_byte = now = trio.current_time()
+                if not self._unanswered:
+                    self._asking_since = now
+                elif now > self._asking_since + self._request_timeout:
+                    await trio.aclose_forcefully(self._stream)
+                    raise trio.BrokenResourceError("the request takes too long to arrive")
                 self._unanswered = bool(received)
                 return received
             if not self._sending and trio.current_time() >= self._last_byte + self._idle_timeout:

@@ -166,6 +166,8 @@ class Session:
         if packet.attachments:
             if packet.attachments > self._max_attachments:
                 raise ProtocolViolation("too many attachments", 1009)
+            if packet.namespace not in self._memberships:
+                raise ProtocolViolation("packet for a namespace that was never joined")
             self._unfinished = packet
             return None
         return self._complete(packet, ())

@@ -45,6 +45,10 @@ class SocketOwner(Protocol):
         """Note that one event less is unanswered."""
         ...
 
+    def forget_event(self, size: int) -> None:
+        """Note that an event of so many bytes is held no longer."""
+        ...
+
 
 class _Call:
     """A wait for a client's acknowledgement."""
@@ -194,6 +198,10 @@ class Socket:
     def release_event(self) -> None:
         """Note that one event less is unanswered; used by :class:`Event`."""
         self._owner.release_event()
+
+    def forget_event(self, size: int) -> None:
+        """Note that an event of so many bytes is held no longer; used by :class:`Event`."""
+        self._owner.forget_event(size)
 
     def let_in(self) -> bool:
         """Answer the CONNECT, and send what was held back; used by the connection.

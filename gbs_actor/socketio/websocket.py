@@ -214,5 +214,6 @@ class WebSocketTransport:
                     return
                 protocol.receive_data(data)
                 protocol.events_received()
+                protocol.data_to_send()  # pongs: nothing goes out behind a close frame
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return

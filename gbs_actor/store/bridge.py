@@ -71,6 +71,9 @@ class Bridge:
         self._loop = loop
         self.counters = BridgeCounters()
         loop.set_exception_handler(self._note_background_error)
+        # The loop's own look-up cannot be cancelled, and would hold its caller far beyond
+        # the deadline; Trio's leaves its thread behind.
+        loop.getaddrinfo = trio_asyncio.trio_as_aio(trio.socket.getaddrinfo)
 
     async def connect(
         self, dsn: str, *, deadline: float, settings: Mapping[str, str] | None = None
@@ -207,10 +210,14 @@ class Session:
         )
 
     @asynccontextmanager
-    async def transaction(self, mode: str = "", *, deadline: float) -> AsyncIterator[None]:
+    async def transaction(
+        self, mode: str = "", *, deadline: float, commit_patience: float | None = None
+    ) -> AsyncIterator[None]:
         """Run a block in a transaction; an exception of any kind rolls it back.
 
         :param mode: such as ``ISOLATION LEVEL REPEATABLE READ READ ONLY``.
+        :param commit_patience: seconds that the commit gets, for blocks that may outlast
+            ``deadline``; by default the commit has to keep ``deadline`` too.
         """
         await self.execute(f"BEGIN {mode}", deadline=deadline)
         try:
@@ -221,6 +228,8 @@ class Session:
                     # One second: this may run after the deadline, to tidy up.
                     await self.execute("ROLLBACK", deadline=trio.current_time() + 1.0)
             raise
+        if commit_patience is not None:
+            deadline = trio.current_time() + commit_patience
         await self.execute("COMMIT", deadline=deadline)
 
     def terminate(self) -> None:

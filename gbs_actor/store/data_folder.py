@@ -89,15 +89,19 @@ class DataFolder:
         readable = 0o755 if os.geteuid() == 0 else 0o700
         missing = [path for path in (self.base, *self.base.parents) if not path.exists()]
         for path in reversed(missing):
+            # Whatever the umask is: PostgreSQL's account comes this way. Not by a chmod
+            # afterwards: a process killed in between would leave it closed for good.
+            umask = os.umask(0o022)
             try:
-                path.mkdir()
-                path.chmod(readable)  # whatever the umask is: PostgreSQL's account comes this way
+                path.mkdir(readable)
             except FileExistsError:
                 continue  # made by another server that starts just now
             except OSError as error:
                 raise UnsuitableFolder(
                     f"{self.base} cannot be created ({error.strerror}); name another folder"
                 ) from None
+            finally:
+                os.umask(umask)
         status = self.base.stat()
         if status.st_uid != os.geteuid():
             raise UnsuitableFolder(f"{self.base} belongs to another user; name a folder of its own")
@@ -182,8 +186,10 @@ class DataFolder:
             ours = status.st_uid in {os.geteuid(), account.uid} and stat.S_ISDIR(status.st_mode)
             if not ours or status.st_mode & 0o077:
                 raise UnsuitableFolder(f"{path} is not a private folder of the database") from None
-        else:
-            os.chown(path, account.uid, account.gid)
+            if status.st_uid == account.uid:
+                return
+        # New, or left by a process that was killed right here.
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
     def _write(self, path: Path, text: str) -> None:
         staging = path.with_name(f"{path.name}.new")

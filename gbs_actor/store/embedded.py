@@ -145,7 +145,12 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """The address to connect to; it contains no secret."""
-        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self._folder.sockets), safe='')}"
+        host = quote(str(self._folder.sockets), safe="")
+        # Whatever is not said here, the driver takes from PGPORT, PGSSLMODE and the like.
+        return (
+            f"postgresql://{ROLE}@/{DATABASE}?host={host}&port=5432&sslmode=disable"
+            "&target_session_attrs=any"
+        )
 
     def statistics(self) -> EmbeddedStatistics:
         """Return what is known without asking it; never blocks."""
@@ -268,7 +273,6 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=child_output,
                 stderr=child_output,
-                start_new_session=True,  # a Ctrl-C is for us; PostgreSQL ends after us
                 **_process_options(account),
             )
         except OSError as error:
@@ -340,6 +344,7 @@ class EmbeddedPostgres:
 def _process_options(account: Account) -> dict[str, Any]:
     """Return the options with which a process runs as ``account`` and knows nothing of us."""
     options: dict[str, Any] = {"env": _ENVIRONMENT, "cwd": "/", "umask": 0o077}
+    options["start_new_session"] = True  # a Ctrl-C is for us; we end them in our own time
     if not account.is_ours:
         options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
     return options

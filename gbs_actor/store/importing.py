@@ -84,7 +84,9 @@ class Import:
             was lost in the very commit.
         """
         check(self._seed)
-        async with self._session.transaction(deadline=self._deadline()):
+        async with self._session.transaction(
+            deadline=self._deadline(), commit_patience=self._patience
+        ):
             # Not one of the many statements, but all of it may take longer than usual.
             await self._session.execute(
                 "SET LOCAL statement_timeout = 0", deadline=self._deadline()

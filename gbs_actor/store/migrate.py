@@ -109,7 +109,7 @@ async def migrate(
         await session.execute(_CREATE_HISTORY, deadline=deadline())
         pending = await pending_migrations(session, migrations, deadline=deadline())
         for migration in pending:
-            async with session.transaction(deadline=deadline()):
+            async with session.transaction(deadline=deadline(), commit_patience=patience):
                 await session.execute(migration.sql, deadline=deadline())
                 await session.fetch(
                     "INSERT INTO schema_migration (version, name, checksum) VALUES ($1, $2, $3)",

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import structlog
@@ -122,10 +123,25 @@ async def stop_leftovers(data: Path) -> int:
 def _stands_in(data: Path, pid: str) -> bool:
     """Return whether a process is called postgres and has ``data`` as its folder."""
     try:
-        name = Path("/proc", pid, "comm").read_text().strip()
-        return name == "postgres" and os.path.samefile(f"/proc/{pid}/cwd", data)
+        if Path("/proc", pid, "comm").read_text().strip() != "postgres":
+            return False
+        try:
+            return os.path.samefile(f"/proc/{pid}/cwd", data)
+        except PermissionError:
+            return _was_started_on(data, pid)
     except OSError:
         return False
+
+
+def _was_started_on(data: Path, pid: str) -> bool:
+    """Tell a postmaster of ``data`` where its folder is hidden from us.
+
+    It is from a root without CAP_SYS_PTRACE, as in most containers.
+    """
+    if os.stat(f"/proc/{pid}").st_uid != data.stat().st_uid:
+        return False
+    arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+    return (b"-D", os.fsencode(data)) in pairwise(arguments)
 
 
 def _is_postmaster(pid: str) -> bool:

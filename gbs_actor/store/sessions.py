@@ -55,8 +55,24 @@ class Sessions:
         """Whether the last contact succeeded."""
 
     async def connect_plainly(self, deadline: float) -> Session:
-        """Make a session that no time limits of the server apply to."""
-        settings = {"application_name": "gbs_actor", "timezone": "UTC"}
+        """Make a session that no time limits of the server apply to.
+
+        But the server has to notice soon that we are gone without a word (a network that
+        was cut, a machine that lost power): until then the session holds its locks.
+        """
+        settings = {
+            "application_name": "gbs_actor",
+            "timezone": "UTC",
+            # A role or a database may have its own.
+            "statement_timeout": "0",
+            "lock_timeout": "0",
+            "idle_session_timeout": "0",
+            # Without effect on a Unix socket.
+            "tcp_keepalives_idle": "10",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+            "tcp_user_timeout": _milliseconds(20.0),
+        }
         return await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
 
     async def _connect(self, deadline: float) -> Session:
@@ -121,6 +137,8 @@ class Sessions:
                 yield session
         except (StoreUnavailable, ConnectionLost):
             self.reachable = False
+            # What cut one connection off has probably cut off the idle ones, too.
+            self.pool.drop_idle()
             raise
         except ServerRefused:
             self.reachable = True

@@ -342,3 +342,11 @@ def test_a_refusal_does_not_tell_the_client_why() -> None:
         verifier(jwt_issuer="https://a").verify(signed({}))
     assert caught.value.message == "Invalid token"
     assert "iss" in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("cut \ud83d", "cut ?"), ("a\0b", "ab"), ("김하늘 🌲", "김하늘 🌲")]
+)
+def test_a_name_that_nobody_could_store_or_send_is_mended(name: str, shown: str) -> None:
+    user = verifier().verify(signed({"name": name, "email": name}))
+    assert (user.name, user.email) == (shown, shown)

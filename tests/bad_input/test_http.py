@@ -62,6 +62,7 @@ async def test_a_head_that_comes_byte_by_byte_has_no_more_time(server: ServerPro
             b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", id="many headers"
         ),
         pytest.param(b"GET /" + b"x" * 100_000, id="an endless target"),
+        pytest.param(b"GET http://[::1/healthz HTTP/1.1\r\nHost: a\r\n\r\n", id="no URL"),
     ],
 )
 async def test_what_is_no_request_is_refused_or_cut_off(server: ServerProcess, data: bytes) -> None:

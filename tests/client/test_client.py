@@ -685,3 +685,33 @@ async def test_waiting_for_a_condition_ends_with_the_client(
                 await client.until(lambda _: False)
 
         await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_room_that_stays_closed_does_not_keep_the_client_from_another(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    async def serve() -> None:
+        conversation = await peer.next()
+        await conversation.greet()
+        await conversation.let_join(row(1))
+        await conversation.drop()
+        conversation = await peer.next()
+        await conversation.greet()
+        while True:
+            asked = await conversation.event()
+            if "closed" in str(asked.argument):
+                await conversation.answer(
+                    asked, status="ERROR", code="ROOM_UNAVAILABLE", message="", retryable=True
+                )
+            else:
+                await conversation.ok(asked, [], 0, epoch="e", full=True)
+                return
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with connect(URL, "t", connect_stream=peer.connect_stream) as client:
+            await client.join("closed")
+            await trio.sleep(20)
+            with trio.fail_after(5):
+                await client.join("open")
+            assert client.retreat == "open"

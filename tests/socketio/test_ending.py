@@ -380,3 +380,29 @@ async def test_whoever_was_let_in_by_a_handler_is_told_of_the_end_even_if_it_cam
         await peer.send("40")
         assert await peer.receive() == Close(1012)
     assert reasons == ["transport close"]
+
+
+async def test_kicking_a_socket_whose_client_has_come_back_spares_the_new_one(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    space = server.namespace("/")
+    sockets: list[Socket] = []
+    may_end = trio.Event()
+
+    @space.on_connect
+    def connect(socket: Socket, auth: Any) -> None:
+        sockets.append(socket)
+
+    @space.on("slow")
+    async def slow(socket: Socket) -> None:
+        await may_end.wait()
+
+    async with serving(server) as service:
+        peer = await service.joined()
+        await peer.send_many('42["slow"]', "41", "40")
+        await wait_all_tasks_blocked()
+        sockets[0].disconnect()
+        may_end.set()
+        assert (await peer.receive_text()).startswith('40{"sid":')
+        assert not sockets[1].closed

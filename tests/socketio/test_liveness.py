@@ -182,6 +182,36 @@ async def test_a_bounded_number_of_events_waits_behind_a_slow_handler(clock: Moc
         assert handled == 40
 
 
+async def test_a_bounded_number_of_bytes_waits_behind_a_slow_handler(clock: MockClock) -> None:
+    server = SocketServer(max_held_bytes=10_000)
+    handled = 0
+
+    @server.namespace("/").on("work")
+    async def work(socket: Socket, load: str) -> None:
+        nonlocal handled
+        handled += 1
+        await trio.sleep(1)
+
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        await peer.join()
+        sent = 0
+
+        async def pour() -> None:
+            nonlocal sent
+            for _ in range(40):
+                await peer.send(f'42["work","{"x" * 2_000}"]')
+                sent += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pour)
+            await wait_all_tasks_blocked()
+            assert handled == 1
+            assert sent <= 7
+        await trio.sleep(60)
+        assert handled == 40
+
+
 async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
     clock: MockClock,
 ) -> None:

@@ -82,7 +82,9 @@ def test_packets_for_a_namespace_that_the_server_ended_are_ignored(joined: Sessi
     assert joined.receive_text('42["e"]') is None
 
 
-@pytest.mark.parametrize("packet", ['42/custom,["e"]', '43/custom,0["e"]', "41/custom,"])
+@pytest.mark.parametrize(
+    "packet", ['42/custom,["e"]', '43/custom,0["e"]', "41/custom,", '451-/custom,["e"]']
+)
 def test_packets_for_a_namespace_never_joined_are_violations(joined: Session, packet: str) -> None:
     with pytest.raises(ProtocolViolation):
         joined.receive_text(packet)
