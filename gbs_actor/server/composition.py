@@ -136,6 +136,7 @@ def _socket_server(settings: Settings) -> SocketServer:
         disconnect_timeout=min(5.0, grace / 20),
         max_connections=limits.max_connections,
         max_unanswered=limits.max_unanswered_events,
+        max_held_bytes=limits.max_held_bytes,
         allowed_origins=settings.http.allowed_origins,
         cookie_names=(settings.auth.cookie_name,),
         outbox=OutboxLimits(max_messages=limits.outbox_messages, max_bytes=limits.outbox_bytes),

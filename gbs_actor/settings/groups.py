@@ -144,6 +144,11 @@ class SocketSettings(Group):
         description="Events of one connection that may be waiting for their answer; "
         "reading pauses beyond that.",
     )
+    max_held_bytes: Bytes = Field(
+        default=1_000_000,
+        description="Bytes of one connection's events that may be waiting or under way; "
+        "reading pauses beyond that.",
+    )
     event_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
         default=50.0, description="Events per second one connection may send in the long run."
     )
