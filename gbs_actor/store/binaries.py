@@ -98,6 +98,7 @@ class Installation:
         for path in (staging, *staging.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)
+        os.sync()  # its name must not outlive a power failure that its content does not
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
         return wanted

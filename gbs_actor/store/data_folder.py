@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from gbs_actor.store.os_account import Account
 from gbs_actor.store.protocol import StoreError
 
@@ -30,13 +28,6 @@ class DirectoryInUse(StoreError):
 
 class UnsuitableFolder(StoreError):
     """The folder cannot hold the embedded database."""
-
-
-def default_folder() -> Path:
-    """Return where the embedded database is kept if nobody says otherwise."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/gbs-actor")
-    return platformdirs.user_data_path("gbs-actor")
 
 
 @dataclass(frozen=True, slots=True)

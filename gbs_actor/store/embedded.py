@@ -21,7 +21,7 @@ import trio
 
 from gbs_actor.store.background import background
 from gbs_actor.store.binaries import Installation, find_installation
-from gbs_actor.store.data_folder import ROLE, DataFolder, default_folder
+from gbs_actor.store.data_folder import ROLE, DataFolder
 from gbs_actor.store.os_account import Account, postgres_account
 from gbs_actor.store.postmaster import is_ready, processes_of, stop_leftovers, wait_ended
 from gbs_actor.store.protocol import StoreError
@@ -114,8 +114,7 @@ class EmbeddedPostgres:
     It listens on a Unix socket only, in a folder that only its account may enter, and
     lets in only the account that this process runs as.
 
-    :param folder: where its data is; by default ``/var/lib/gbs-actor`` as root, else the
-        user's data directory. It has to be a folder of its own.
+    :param folder: where its data is. It has to be a folder of its own.
     :param start_timeout: seconds that the first start gets, recovery included.
     :param restart_timeout: seconds after a failure to become ready again. (After a kill
         with busy backends 0.6 to 6.2 s are normal.)
@@ -125,14 +124,14 @@ class EmbeddedPostgres:
 
     def __init__(
         self,
-        folder: Path | None = None,
+        folder: Path,
         *,
         start_timeout: float = 120.0,
         restart_timeout: float = 60.0,
         stop_timeout: float = 30.0,
         site: Path | None = None,
     ) -> None:
-        self._folder = DataFolder((folder or default_folder()).absolute())
+        self._folder = DataFolder(folder.absolute())
         self._start_timeout = start_timeout
         self._restart_timeout = restart_timeout
         self._stop_timeout = stop_timeout

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import trio
 
+from gbs_actor.settings import default_data_dir
 from gbs_actor.store.bridge import open_bridge
 from gbs_actor.store.embedded import EmbeddedPostgres
 
@@ -85,7 +86,7 @@ async def server_process(
 
 
 async def _serve(base: Path | None) -> None:
-    async with EmbeddedPostgres(base).running() as dsn:
+    async with EmbeddedPostgres(base or default_data_dir()).running() as dsn:
         async with open_bridge() as bridge:
             deadline = trio.current_time() + 10
             session = await bridge.connect(dsn, deadline=deadline)
