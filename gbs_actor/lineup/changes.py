@@ -108,3 +108,19 @@ class LogEntry:
     before: FieldValue | None
     after: FieldValue | None
     at: datetime
+
+    @classmethod
+    def of(cls, change: Change) -> LogEntry:
+        """Return a change as the log remembers it."""
+        return cls(
+            revision=change.revision,
+            command_id=change.command_id,
+            author_id=None if change.author is None else change.author.user_id,
+            author_name="" if change.author is None else change.author.name,
+            kind=change.kind,
+            registration_id=change.registration_id,
+            request=change.request,
+            before=change.before,
+            after=change.after,
+            at=change.at,
+        )

@@ -244,26 +244,10 @@ class MemoryStore:
             stored.registrations[registration.id] = replace(registration, person=known.person)
         stored.groups.update((group.number, group) for group in writes.groups)
         for change in changes:
-            entry = log_entry(change)
+            entry = LogEntry.of(change)
             stored.log.append(entry)
             stored.commands[entry.command_id] = entry
         stored.revision = expected_revision + len(changes)
-
-
-def log_entry(change: Change) -> LogEntry:
-    """Return a change as the log remembers it."""
-    return LogEntry(
-        revision=change.revision,
-        command_id=change.command_id,
-        author_id=None if change.author is None else change.author.user_id,
-        author_name="" if change.author is None else change.author.name,
-        kind=change.kind,
-        registration_id=change.registration_id,
-        request=change.request,
-        before=change.before,
-        after=change.after,
-        at=change.at,
-    )
 
 
 def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:

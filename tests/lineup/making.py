@@ -9,7 +9,7 @@ from itertools import count
 from uuid import UUID
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, LogEntry, Rejection
+from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Author, Command
 from gbs_actor.lineup.records import (
     NEVER,
@@ -162,21 +162,6 @@ def held(of: Board, id_: int) -> Registration:
     found = of.registration(id_)
     assert found is not None
     return found
-
-
-def log_entry(change: Change) -> LogEntry:
-    return LogEntry(
-        revision=change.revision,
-        command_id=change.command_id,
-        author_id=None if change.author is None else change.author.user_id,
-        author_name="" if change.author is None else change.author.name,
-        kind=change.kind,
-        registration_id=change.registration_id,
-        request=change.request,
-        before=change.before,
-        after=change.after,
-        at=change.at,
-    )
 
 
 def contents(of: Board, numbers: Iterable[int] = range(1, 7)) -> object:

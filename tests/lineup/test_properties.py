@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, Rejection
+from gbs_actor.lineup.changes import Change, LogEntry, Rejection
 from gbs_actor.lineup.commands import (
     Action,
     AssignNumber,
@@ -38,7 +38,6 @@ from tests.lineup.making import (
     at,
     contents,
     held,
-    log_entry,
     registration,
     reloaded,
     retreat,
@@ -243,7 +242,7 @@ def test_a_board_is_what_loading_its_state_anew_gives(start: Retreat, steps: lis
 def test_replaying_the_log_gives_the_board(start: Retreat, steps: list[Step]) -> None:
     board = Board(start)
     outcomes = _run(board, steps, FreshIds())
-    log = [log_entry(outcome) for outcome in outcomes if isinstance(outcome, Change)]
+    log = [LogEntry.of(outcome) for outcome in outcomes if isinstance(outcome, Change)]
     assert contents(replay(start, log), NUMBERS) == contents(board, NUMBERS)
 
 

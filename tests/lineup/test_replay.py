@@ -20,7 +20,6 @@ from tests.lineup.making import (
     accepted,
     at,
     contents,
-    log_entry,
     registration,
     retreat,
 )
@@ -48,12 +47,12 @@ def _story() -> tuple[Board, list[LogEntry]]:
         AssignNumber(2, None),
     ]
     log = [
-        log_entry(accepted(it, action, seconds=second, memo_ids=iter([60])))
+        LogEntry.of(accepted(it, action, seconds=second, memo_ids=iter([60])))
         for second, action in enumerate(actions)
     ]
     fence = it.draft(iter(())).fence(UUID(int=9), at(99))
     it.apply(fence)
-    return it, [*log, log_entry(fence)]
+    return it, [*log, LogEntry.of(fence)]
 
 
 def test_replaying_the_log_gives_the_board() -> None:

@@ -152,38 +152,17 @@ async def test_events_that_nobody_can_answer_any_more_do_not_count(clock: MockCl
         assert handled == 50
 
 
-async def test_a_bounded_number_of_events_waits_behind_a_slow_handler(clock: MockClock) -> None:
-    server = SocketServer(max_waiting_events=10)
-    handled = 0
-
-    @server.namespace("/").on("work")
-    async def work(socket: Socket) -> None:
-        nonlocal handled
-        handled += 1
-        await trio.sleep(1)
-
-    async with serving(server) as service:
-        peer = service.dial(lockstep=True)
-        await peer.join()
-        sent = 0
-
-        async def pour() -> None:
-            nonlocal sent
-            for _ in range(40):
-                await peer.send('42["work"]')
-                sent += 1
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(pour)
-            await wait_all_tasks_blocked()
-            assert handled == 1
-            assert sent <= 12
-        await trio.sleep(60)
-        assert handled == 40
-
-
-async def test_a_bounded_number_of_bytes_waits_behind_a_slow_handler(clock: MockClock) -> None:
-    server = SocketServer(max_held_bytes=10_000)
+@pytest.mark.parametrize(
+    ("server", "load", "most"),
+    [
+        (SocketServer(max_waiting_events=10), "", 12),
+        (SocketServer(max_held_bytes=10_000), "x" * 2_000, 7),
+    ],
+    ids=["events", "bytes"],
+)
+async def test_only_so_much_waits_behind_a_slow_handler(
+    clock: MockClock, server: SocketServer, load: str, most: int
+) -> None:
     handled = 0
 
     @server.namespace("/").on("work")
@@ -200,14 +179,14 @@ async def test_a_bounded_number_of_bytes_waits_behind_a_slow_handler(clock: Mock
         async def pour() -> None:
             nonlocal sent
             for _ in range(40):
-                await peer.send(f'42["work","{"x" * 2_000}"]')
+                await peer.send(f'42["work","{load}"]')
                 sent += 1
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pour)
             await wait_all_tasks_blocked()
             assert handled == 1
-            assert sent <= 7
+            assert sent <= most
         await trio.sleep(60)
         assert handled == 40
 
