@@ -10,7 +10,7 @@ import trio
 
 from tests.e2e.server_process import ServerProcess, running_server, start_server
 from tests.faults.editing import editing
-from tests.faults.postgres_processes import backends, children, freeze, kill, postmaster, thaw
+from tests.faults.postgres_processes import backends, freeze, kill, postmaster, thaw
 
 KILLS = 20
 MOST_KILLS = 3 * KILLS
@@ -71,12 +71,13 @@ async def test_a_database_killed_twenty_times_keeps_every_acknowledged_edit(
             await editors.more(EDITS_BETWEEN)
             if at >= KILLS and cut_commits(server):
                 break
-            await trio.sleep(chance.random() * 0.05)
             pid = postmaster(server)
             assert pid is not None
             # Its death alone lets busy backends finish first; so every other time they go
-            # before it.
-            victims = [*children(pid), pid] if at % 2 else [pid]
+            # before it. They are looked up before the wait: while this process searches,
+            # its editors are silent, and nothing is under way that could be cut.
+            victims = [*backends(server), pid] if at % 2 else [pid]
+            await trio.sleep(chance.random() * 0.05)
             for victim in victims:
                 kill(victim)
             killed.add(pid)
@@ -94,8 +95,9 @@ async def test_database_connections_killed_twenty_times_keep_every_acknowledged_
             await editors.more(EDITS_BETWEEN)
             if at >= KILLS and cut_commits(server):
                 break
+            victim = chance.choice(backends(server))
             await trio.sleep(chance.random() * 0.05)
-            kill(chance.choice(backends(server)))
+            kill(victim)
         assert server.alive()
         assert cut_commits(server) > 0, "no commit was ever cut"
 
