@@ -26,9 +26,10 @@ from gbs_actor.lineup.commands import (
     DeleteMemo,
     UpdateMemo,
 )
+from gbs_actor.lineup.fence import fence
 from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
-from gbs_actor.lineup.request import FENCE_REQUEST, request_bytes
+from gbs_actor.lineup.request import request_bytes
 from gbs_actor.lineup.row import iso_utc, moved, noted, recounted
 from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
 from gbs_actor.lineup.state import State
@@ -86,14 +87,7 @@ class Draft:
 
     def fence(self, command_id: UUID, at: datetime) -> Change:
         """Take a revision that changes nothing, so that a late commit finds it gone."""
-        change = Change(
-            revision=self._state.revision + 1,
-            command_id=command_id,
-            author=None,
-            kind=Kind.FENCE,
-            at=at,
-            request=FENCE_REQUEST,
-        )
+        change = fence(self._state.revision + 1, command_id, at)
         self._state.install(change)
         return change
 

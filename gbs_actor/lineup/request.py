@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import assert_never
 
 import msgspec
 
 from gbs_actor.lineup.changes import Kind
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
-
-FENCE_REQUEST: Final = b'{"action":"fence"}'
-"""What the log has for a fence, which nobody asked for."""
 
 
 def request_bytes(action: Action) -> bytes:

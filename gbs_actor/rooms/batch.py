@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gbs_actor.lineup.changes import Change, LogEntry, Rejection
 from gbs_actor.lineup.records import Row
-from gbs_actor.rooms.mailbox import Mark, Submission, Work
+from gbs_actor.rooms.mailbox import Submission, Work
 
 
 class Phase(StrEnum):
@@ -75,10 +75,6 @@ class Batch:
     def submissions(self) -> list[Submission]:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
-
-    def marks(self) -> list[Mark]:
-        """Return the editing marks, in their order."""
-        return [step.work for step in self.steps if isinstance(step.work, Mark)]
 
     def answer_rest(self, rejection: Rejection) -> None:
         """Give everything that has no answer yet this one."""

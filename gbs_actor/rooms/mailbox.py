@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import trio
@@ -168,14 +168,6 @@ class Mailbox:
 
     def __len__(self) -> int:
         return len(self._items)
-
-    def __iter__(self) -> Iterator[Item]:
-        return iter(self._items)
-
-    @property
-    def work(self) -> int:
-        """Commands and marks that wait."""
-        return self._work
 
     def put_work(self, item: Work) -> bool:
         """Queue a command or mark, or return False where the mailbox is full."""

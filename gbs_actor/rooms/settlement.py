@@ -11,8 +11,8 @@ from math import inf
 
 import trio
 
-from gbs_actor.lineup.changes import Change, Kind
-from gbs_actor.lineup.request import FENCE_REQUEST
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.fence import fence
 from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.handle import RoomHandle
@@ -140,16 +140,16 @@ class Settlement:
         handle = self._handle
         ids = frozenset(change.command_id for change in batch.changes)
         pause = pauses(handle.config)
-        fence: Change | None = None
+        fenced: Change | None = None
         passed = False
         while True:
             self._observe(Moment.SETTLING)
             try:
                 if not passed:
-                    attempt = _fence(batch.expected_revision + 1, self._clock())
+                    attempt = fence(batch.expected_revision + 1, uuid.uuid4(), self._clock())
                     try:
                         await self._commit(batch.expected_revision, (attempt,))
-                        fence = attempt
+                        fenced = attempt
                     except StaleRevision:
                         pass
                     passed = True
@@ -167,15 +167,4 @@ class Settlement:
                 # An older entry is no sign of this batch: a repeat that the room had
                 # forgotten was accepted long before.
                 committed = any(e.revision > batch.expected_revision for e in found.values())
-                return Settled(committed, fence)
-
-
-def _fence(revision: int, at: datetime) -> Change:
-    return Change(
-        revision=revision,
-        command_id=uuid.uuid4(),
-        author=None,
-        kind=Kind.FENCE,
-        at=at,
-        request=FENCE_REQUEST,
-    )
+                return Settled(committed, fenced)
