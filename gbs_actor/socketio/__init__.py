@@ -41,9 +41,11 @@ from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.server import ServerStatistics, SocketServer
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
 
 __all__ = [
     "AlreadyAnswered",
+    "Caller",
     "ConnectRefused",
     "Event",
     "Fallback",
@@ -64,6 +66,7 @@ __all__ = [
     "SocketClosed",
     "SocketIOError",
     "SocketServer",
+    "TrustedProxies",
     "UpgradeHandler",
     "send_answer",
 ]
