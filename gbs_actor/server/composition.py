@@ -19,11 +19,11 @@ from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
+    EngineApp,
     FrontDoor,
     OutboxLimits,
     Request,
     SocketServer,
-    TrustedProxies,
     send_answer,
 )
 from gbs_actor.store.protocol import Store
@@ -64,7 +64,7 @@ class Composition:
             )
         )
         self.http = HttpServer(
-            with_callers(app, TrustedProxies(settings.http.trusted_proxies)),
+            EngineApp(self.sockets, with_callers(app, self.sockets.trusted_proxies)),
             head_limit=settings.http.head_limit,
             keep_alive=settings.http.http_idle_timeout,
         )
@@ -163,7 +163,9 @@ def _socket_server(settings: Settings) -> SocketServer:
         max_connections=limits.max_connections,
         max_unanswered=limits.max_unanswered_events,
         max_held_bytes=limits.max_held_bytes,
+        body_timeout=settings.http.request_timeout,
         allowed_origins=settings.http.allowed_origins,
+        trusted_proxies=settings.http.trusted_proxies,
         cookie_names=(settings.auth.cookie_name,),
         outbox=OutboxLimits(max_messages=limits.outbox_messages, max_bytes=limits.outbox_bytes),
     )
