@@ -70,7 +70,7 @@ class TlsListener(trio.abc.Listener[TlsStream]):
     """
 
     def __init__(
-        self, listener: trio.abc.Listener[trio.SocketStream], context: Callable[[], ssl.SSLContext]
+        self, listener: trio.abc.Listener[trio.abc.Stream], context: Callable[[], ssl.SSLContext]
     ) -> None:
         self._listener = listener
         self._context = context
