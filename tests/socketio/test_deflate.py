@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.socketio import Message, SocketServer
@@ -19,8 +20,6 @@ from gbs_actor.socketio.deflate import deflate
 from gbs_actor.socketio.frame import TEXT, frame
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, Service, serving
-
-pytestmark = pytest.mark.usefixtures("clock")
 
 ROW = json.dumps(
     {"name": "김간사", "phoneNumber": "010-0000-0000", "gbsNumber": 7, "memo": "x" * 600}
@@ -37,7 +36,7 @@ async def compressing(service: Service, offer: PerMessageDeflate | None = None) 
     return peer
 
 
-async def test_a_client_that_offers_it_gets_compressed_messages() -> None:
+async def test_a_client_that_offers_it_gets_compressed_messages(clock: MockClock) -> None:
     async with serving(echo_server(deflate=True)) as service:
         peer = await compressing(service)
         before = peer.received_bytes
@@ -46,7 +45,7 @@ async def test_a_client_that_offers_it_gets_compressed_messages() -> None:
         assert peer.received_bytes - before < len(ROW) / 3
 
 
-async def test_attachments_are_compressed_too() -> None:
+async def test_attachments_are_compressed_too(clock: MockClock) -> None:
     async with serving(echo_server(deflate=True)) as service:
         peer = await compressing(service)
         before = peer.received_bytes
@@ -57,7 +56,7 @@ async def test_attachments_are_compressed_too() -> None:
         assert peer.received_bytes - before < 1_000
 
 
-async def test_it_is_off_by_default() -> None:
+async def test_it_is_off_by_default(clock: MockClock) -> None:
     offer = PerMessageDeflate()
     async with serving(echo_server()) as service:
         peer = await compressing(service, offer)
@@ -68,7 +67,9 @@ async def test_it_is_off_by_default() -> None:
     assert not offer.enabled()
 
 
-async def test_a_client_that_does_not_offer_it_gets_plain_messages_beside_one_that_does() -> None:
+async def test_a_client_that_does_not_offer_it_gets_plain_messages_beside_one_that_does(
+    clock: MockClock,
+) -> None:
     server = echo_server(deflate=True)
     async with serving(server) as service:
         plain, compressed = await service.joined(), await compressing(service)
@@ -80,7 +81,7 @@ async def test_a_client_that_does_not_offer_it_gets_plain_messages_beside_one_th
         assert compressed.received_bytes - sizes[1] < len(ROW) / 3
 
 
-async def test_neither_side_keeps_a_window_between_messages() -> None:
+async def test_neither_side_keeps_a_window_between_messages(clock: MockClock) -> None:
     offer = PerMessageDeflate()
     async with serving(echo_server(deflate=True)) as service:
         await compressing(service, offer)
@@ -88,7 +89,7 @@ async def test_neither_side_keeps_a_window_between_messages() -> None:
     assert offer.client_no_context_takeover
 
 
-async def test_a_client_that_wants_a_smaller_window_is_served_without() -> None:
+async def test_a_client_that_wants_a_smaller_window_is_served_without(clock: MockClock) -> None:
     # A shared message has one window; RFC 7692 §7.1.2.1 lets a server decline.
     offer = PerMessageDeflate(server_max_window_bits=10)
     async with serving(echo_server(deflate=True)) as service:
@@ -96,7 +97,9 @@ async def test_a_client_that_wants_a_smaller_window_is_served_without() -> None:
     assert not offer.enabled()
 
 
-async def test_many_subscribers_cost_one_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_subscribers_cost_one_compression(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compressed: list[int] = []
 
     def counting(payload: bytes, head: int) -> bytes | None:
@@ -134,7 +137,9 @@ def test_what_would_grow_is_left_as_it_is() -> None:
     assert Message.binary(noise).deflated == Message.binary(noise).websocket
 
 
-async def test_a_decompression_bomb_ends_its_connection_and_costs_no_memory() -> None:
+async def test_a_decompression_bomb_ends_its_connection_and_costs_no_memory(
+    clock: MockClock,
+) -> None:
     bomb = zlib.compressobj(wbits=-15)
     data = b"".join(bomb.compress(b"x" * 1_000_000) for _ in range(100))
     data = (data + bomb.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
@@ -155,7 +160,7 @@ async def _send(peer: Peer, data: bytes) -> None:
         await peer.stream.send_all(data)
 
 
-async def test_compressed_messages_are_understood() -> None:
+async def test_compressed_messages_are_understood(clock: MockClock) -> None:
     async with serving(echo_server(deflate=True)) as service:
         peer = await compressing(service)
         value: Any = ["한글" * 500]
