@@ -9,6 +9,7 @@ import trio
 
 from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.rooms import RoomSupervisor
@@ -50,9 +51,8 @@ class Composition:
         )
         self.rooms = RoomSupervisor(store, room_config(settings.rooms))
         self.sockets = _socket_server(settings)
-        self.lineup = LineupNamespace(
-            self.sockets.namespace(NAMESPACE), self.rooms, verifier, authorizer, config
-        )
+        self.events = LineupEvents(self.rooms, verifier, authorizer, config)
+        LineupNamespace(self.sockets.namespace(NAMESPACE), self.events)
         app = create_app(
             Services(
                 rooms=self.rooms,
@@ -97,7 +97,7 @@ class Composition:
         listen = self._settings.server
         async with (
             self.rooms.running(),
-            self.lineup.running(),
+            self.events.running(),
             self.sockets.serving(),
             self.http.running(),
             trio.open_nursery() as nursery,
