@@ -16,6 +16,7 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
+from gbs_actor.socketio.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
     ConnectRefused,
@@ -36,6 +37,7 @@ from gbs_actor.socketio.http_answer import send_answer
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.origin import OriginPolicy
 from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
@@ -45,6 +47,7 @@ from gbs_actor.socketio.socket import Socket
 __all__ = [
     "AlreadyAnswered",
     "ConnectRefused",
+    "CorsPolicy",
     "Event",
     "Fallback",
     "FrontDoor",
@@ -53,6 +56,7 @@ __all__ = [
     "InvalidArguments",
     "Message",
     "Namespace",
+    "OriginPolicy",
     "OutboxLimits",
     "OutboxStatistics",
     "ProtocolViolation",
@@ -65,5 +69,6 @@ __all__ = [
     "SocketIOError",
     "SocketServer",
     "UpgradeHandler",
+    "is_preflight",
     "send_answer",
 ]
