@@ -11,6 +11,8 @@ from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http import Services, create_app
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.user_connections import UserConnections
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.server.http import HttpServer
@@ -42,10 +44,18 @@ class Composition:
         authorizer = Authorizer(
             store, Policy.from_settings(settings.auth), ttl=settings.auth.grant_ttl
         )
+        rates = UserRates(config.user_rate, config.user_burst)
+        user_connections = UserConnections(config.max_connections_per_user)
         self.rooms = RoomSupervisor(store, room_config(settings.rooms))
         self.sockets = _socket_server(settings)
         self.lineup = LineupNamespace(
-            self.sockets.namespace(NAMESPACE), self.rooms, verifier, authorizer, config
+            self.sockets.namespace(NAMESPACE),
+            self.rooms,
+            verifier,
+            authorizer,
+            config,
+            rates=rates,
+            user_connections=user_connections,
         )
         app = create_app(
             Services(
@@ -54,6 +64,7 @@ class Composition:
                 verifier=verifier,
                 authorizer=authorizer,
                 config=config,
+                rates=rates,
                 draining=lambda: lifetime.ending,
             )
         )
