@@ -41,6 +41,8 @@ from gbs_actor.gateway.payloads import (
 from gbs_actor.gateway.rate_limit import TokenBucket
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.gateway.sink import SocketSink
+from gbs_actor.gateway.user_connections import UserConnections
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor, Subscriber
@@ -49,6 +51,8 @@ from gbs_actor.socketio import ConnectRefused, Event, Namespace, Socket
 from gbs_actor.store.protocol import StoreError
 
 NAMESPACE: Final = "/gbs-lineup"
+TRY_AGAIN_LATER: Final = 1013
+"""WebSocket close code (registry of RFC 6455 §7.4): clients come back with backoff."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +78,8 @@ class LineupStatistics:
     events: int
     refused_by_rate: int
     """Events answered with RATE_LIMITED."""
+    refused_connections: int
+    """Connections of users who had as many as they may."""
     internal_errors: int
     """Events whose handling raised; each is in the log."""
 
@@ -83,6 +89,8 @@ class LineupNamespace:
 
     :param namespace: registered on the server by the caller; this object puts its
         handlers on it and is the only one who does.
+    :param rates: how often users may speak, shared with their other ways in.
+    :param user_connections: how many connections users have, shared likewise.
     """
 
     def __init__(
@@ -92,15 +100,21 @@ class LineupNamespace:
         verifier: Verifier,
         authorizer: Authorizer,
         config: GatewayConfig,
+        *,
+        rates: UserRates,
+        user_connections: UserConnections,
     ) -> None:
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer
         self._config = config
+        self._rates = rates
+        self._user_connections = user_connections
         self._format = SocketIOFormat(namespace.name)
         self._watch = ExpiryWatch(namespace.name, verifier.now)
         self._connections: dict[str, Connection] = {}
         self._events = self._refused_by_rate = self._internal_errors = 0
+        self._refused_connections = 0
         namespace.on_connect(self._connect)
         namespace.on_any(self._event)
         namespace.on_disconnect(self._disconnected)
@@ -120,6 +134,7 @@ class LineupNamespace:
             expiring=len(self._watch),
             events=self._events,
             refused_by_rate=self._refused_by_rate,
+            refused_connections=self._refused_connections,
             internal_errors=self._internal_errors,
         )
 
@@ -134,6 +149,11 @@ class LineupNamespace:
             if refused.reason:
                 logger.info("refused a connection: %s (%s)", refused.message, refused.reason)
             raise ConnectRefused(refused.message, {"code": refused.code}) from None
+        if not self._user_connections.enter(credentials.user.user_id):
+            # No CONNECT_ERROR: that would be final, and one of the others may end.
+            self._refused_connections += 1
+            socket.close_transport(TRY_AGAIN_LATER, "too many connections of this user")
+            return
         author = author_of(credentials.user)
         connection = Connection(
             socket,
@@ -159,6 +179,7 @@ class LineupNamespace:
         connection = self._connections.pop(socket.id, None)
         if connection is None:
             return  # it was refused
+        self._user_connections.leave(connection.user.user_id)
         self._watch.forget(connection)
         self._rooms.disconnect(connection.subscriber)
 
@@ -170,7 +191,7 @@ class LineupNamespace:
         answer = Answer(socket, event)
         self._events += 1
         try:
-            if not connection.bucket.take(trio.current_time()):
+            if not self._may_speak(connection):
                 self._refused_by_rate += 1
                 answer.failed(_RATE_LIMITED)
                 return None
@@ -181,6 +202,10 @@ class LineupNamespace:
             logger.exception("handling %.100s raised", event.name)
             self._internal(answer)
         return None
+
+    def _may_speak(self, connection: Connection) -> bool:
+        now = trio.current_time()
+        return connection.bucket.take(now) and self._rates.take(connection.user.user_id, now)
 
     def _dispatch(
         self, connection: Connection, event: Event, answer: Answer

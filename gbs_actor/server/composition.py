@@ -12,6 +12,8 @@ from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.user_connections import UserConnections
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
@@ -36,10 +38,18 @@ class Composition:
         authorizer = Authorizer(
             store, Policy.from_settings(settings.auth), ttl=settings.auth.grant_ttl
         )
+        rates = UserRates(config.user_rate, config.user_burst)
+        user_connections = UserConnections(config.max_connections_per_user)
         self.rooms = RoomSupervisor(store, room_config(settings.rooms))
         self.sockets = _socket_server(settings)
         self.lineup = LineupNamespace(
-            self.sockets.namespace(NAMESPACE), self.rooms, verifier, authorizer, config
+            self.sockets.namespace(NAMESPACE),
+            self.rooms,
+            verifier,
+            authorizer,
+            config,
+            rates=rates,
+            user_connections=user_connections,
         )
         http = create_app(
             Services(
@@ -48,6 +58,7 @@ class Composition:
                 verifier=verifier,
                 authorizer=authorizer,
                 config=config,
+                rates=rates,
                 draining=lambda: self.draining,
             )
         )
@@ -84,12 +95,17 @@ def _socket_server(settings: Settings) -> SocketServer:
         ping_timeout=limits.ping_timeout,
         max_payload=limits.max_payload,
         connect_timeout=limits.connect_timeout,
+        upgrade_timeout=limits.upgrade_timeout,
         # A shutdown waits for the first of these once and for the second twice.
         close_timeout=min(5.0, grace / 5),
         disconnect_timeout=min(5.0, grace / 20),
         max_connections=limits.max_connections,
+        max_connections_per_address=limits.max_connections_per_address,
         max_unanswered=limits.max_unanswered_events,
         max_held_bytes=limits.max_held_bytes,
+        max_attachments=limits.max_attachments,
+        max_attachment_bytes=limits.max_attachment_bytes,
+        deflate=limits.deflate,
         body_timeout=settings.http.request_timeout,
         allowed_origins=settings.http.allowed_origins,
         trusted_proxies=settings.http.trusted_proxies,

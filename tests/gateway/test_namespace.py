@@ -73,6 +73,8 @@ async def lineup(
             parts.verifier,
             parts.authorizer,
             parts.config,
+            rates=parts.rates,
+            user_connections=parts.user_connections,
         )
         async with namespace.running(), sockets.serving(), trio.open_nursery() as nursery:
             yield Lineup(parts, sockets, namespace, nursery)
