@@ -42,6 +42,8 @@ from gbs_actor.gateway.payloads import (
 from gbs_actor.gateway.peer import ClientEvent, Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
 from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.user_connections import UserConnections
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.socketio import Handshake
@@ -71,8 +73,14 @@ class LineupStatistics:
     events: int
     refused_by_rate: int
     """Events answered with RATE_LIMITED."""
+    refused_connections: int
+    """Connections of users who had as many as they may."""
     internal_errors: int
     """Events whose handling raised; each is in the log."""
+
+
+class TooManyConnections(Exception):
+    """The user has as many connections as they may."""
 
 
 class LineupEvents:
@@ -81,6 +89,9 @@ class LineupEvents:
     Whoever brings a connection calls :meth:`authenticate`, :meth:`connect`, then
     :meth:`handle` for each event in the order of arrival, the next one once the last is
     done, and :meth:`disconnected` at the end.
+
+    :param rates: how often users may speak, shared with their other ways in.
+    :param user_connections: how many connections users have.
     """
 
     def __init__(
@@ -89,15 +100,21 @@ class LineupEvents:
         verifier: Verifier,
         authorizer: Authorizer,
         config: GatewayConfig,
+        *,
+        rates: UserRates,
+        user_connections: UserConnections,
     ) -> None:
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer
         self._config = config
+        self._rates = rates
+        self._user_connections = user_connections
         self._watch = ExpiryWatch(verifier.now)
         self._handlers = Handlers(rooms, verifier, authorizer, self._watch)
         self._connections: set[Connection] = set()
         self._events = self._refused_by_rate = self._internal_errors = 0
+        self._refused_connections = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -114,6 +131,7 @@ class LineupEvents:
             expiring=len(self._watch),
             events=self._events,
             refused_by_rate=self._refused_by_rate,
+            refused_connections=self._refused_connections,
             internal_errors=self._internal_errors,
         )
 
@@ -141,7 +159,13 @@ class LineupEvents:
         return Credentials(user, self._config.cookie_grace)
 
     def connect(self, peer: Peer, credentials: Credentials) -> Connection:
-        """Let a client in."""
+        """Let a client in.
+
+        :raises TooManyConnections: its user has as many as they may.
+        """
+        if not self._user_connections.enter(credentials.user.user_id):
+            self._refused_connections += 1
+            raise TooManyConnections
         config = self._config
         bucket = TokenBucket(config.event_rate, config.event_burst, trio.current_time())
         connection = Connection(peer, credentials, bucket)
@@ -152,6 +176,7 @@ class LineupEvents:
     def disconnected(self, connection: Connection) -> None:
         """Note that a connection has ended; what it asked for before is still carried out."""
         self._connections.discard(connection)
+        self._user_connections.leave(connection.user.user_id)
         self._watch.forget(connection)
         self._rooms.disconnect(connection.subscriber)
 
@@ -186,7 +211,8 @@ class LineupEvents:
 
     def _may_speak(self, connection: Connection, answer: Answer) -> bool:
         self._events += 1
-        if connection.bucket.take(trio.current_time()):
+        now = trio.current_time()
+        if connection.bucket.take(now) and self._rates.take(connection.user.user_id, now):
             return True
         self._refused_by_rate += 1
         answer.failed(_RATE_LIMITED)

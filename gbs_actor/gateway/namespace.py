@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from gbs_actor.auth import AuthRefused
 from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.events import LineupEvents
+from gbs_actor.gateway.events import LineupEvents, TooManyConnections
 from gbs_actor.gateway.format import SocketIOFormat
 from gbs_actor.gateway.socket_peer import SocketEvent, SocketPeer
 from gbs_actor.socketio import ConnectRefused, Event, Namespace, Socket
 
 NAMESPACE: Final = "/gbs-lineup"
+TRY_AGAIN_LATER: Final = 1013
+"""WebSocket close code (registry of RFC 6455 §7.4): clients come back with backoff."""
 
 
 class LineupNamespace:
@@ -38,7 +40,11 @@ class LineupNamespace:
         except AuthRefused as refused:
             raise ConnectRefused(refused.message, {"code": refused.code}) from None
         peer = SocketPeer(socket, self._format)
-        self._connections[socket.id] = self._events.connect(peer, credentials)
+        try:
+            self._connections[socket.id] = self._events.connect(peer, credentials)
+        except TooManyConnections:
+            # No CONNECT_ERROR: that would be final, and one of the others may end.
+            socket.close_transport(TRY_AGAIN_LATER, "too many connections of this user")
 
     def _event(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         return self._events.handle(self._connections[socket.id], SocketEvent(event))

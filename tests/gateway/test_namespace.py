@@ -68,7 +68,14 @@ async def lineup(
 ) -> AsyncIterator[Lineup]:
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"])
-        events = LineupEvents(parts.rooms, parts.verifier, parts.authorizer, parts.config)
+        events = LineupEvents(
+            parts.rooms,
+            parts.verifier,
+            parts.authorizer,
+            parts.config,
+            rates=parts.rates,
+            user_connections=parts.user_connections,
+        )
         LineupNamespace(sockets.namespace(NAMESPACE), events)
         async with events.running(), sockets.serving(), trio.open_nursery() as nursery:
             yield Lineup(parts, sockets, events, nursery)
