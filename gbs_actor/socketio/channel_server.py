@@ -72,7 +72,9 @@ class ChannelServer(ABC, Generic[Admission]):
 
     def __init__(self, options: ServerOptions, places: Places | None = None) -> None:
         self.options = options
-        self.places = places or Places(options.max_connections, options.max_connections_per_address)
+        if places is None:
+            places = Places(options.max_connections, options.max_connections_per_address)
+        self.places = places
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
         """What has come in; transports count here."""
