@@ -257,15 +257,16 @@ class EngineServer:
         :raises Refusal: it must not be opened.
         """
         query, handshake = self._check(request, peer, secure=secure, upgrade=True)
-        if "sid" in query:
-            yield Admission(handshake, self._session(query, "websocket"))
-            return
-        address = handshake.remote_address
-        self._take_place(address)
-        try:
-            yield Admission(handshake, None)
-        finally:
-            self._leave_place(address)
+        with self._at_work():
+            if "sid" in query:
+                yield Admission(handshake, self._session(query, "websocket"))
+                return
+            address = handshake.remote_address
+            self._take_place(address)
+            try:
+                yield Admission(handshake, None)
+            finally:
+                self._leave_place(address)
 
     async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
         """Carry a WebSocket until it has ended.
