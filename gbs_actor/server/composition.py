@@ -17,7 +17,14 @@ from gbs_actor.server.http import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import FrontDoor, OutboxLimits, Request, SocketServer, send_answer
+from gbs_actor.socketio import (
+    EngineApp,
+    FrontDoor,
+    OutboxLimits,
+    Request,
+    SocketServer,
+    send_answer,
+)
 from gbs_actor.store.protocol import Store
 
 HTTP_CONNECTIONS: Final = 1_000
@@ -58,7 +65,7 @@ class Composition:
             )
         )
         self.http = HttpServer(
-            app,
+            EngineApp(self.sockets, app),
             head_limit=settings.http.head_limit,
             keep_alive=settings.http.http_idle_timeout,
         )

@@ -82,10 +82,11 @@ class HttpServer:
         :raises LifespanFailureError: the app refused to start.
         """
         lifespan = Lifespan(self._app, self._config, self._state)
+        # Shielded, as the app has to outlive the cancellation of what it serves.
+        life = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            # Shielded, as the app has to outlive the cancellation of what it serves.
             with trio.CancelScope(shield=True):
-                await nursery.start(lifespan.handle_lifespan)
+                await nursery.start(_live, lifespan, life)
                 await lifespan.wait_for_startup()
             try:
                 yield
@@ -93,7 +94,7 @@ class HttpServer:
                 await self.stop_accepting()
                 with trio.CancelScope(shield=True):
                     await lifespan.wait_for_shutdown()
-                nursery.cancel_scope.cancel()
+                life.cancel()
 
     async def serve(self, stream: ReplayStream) -> None:
         """Serve one connection until it ends, whoever ends it.
@@ -128,6 +129,14 @@ class HttpServer:
     def statistics(self) -> HttpStatistics:
         """Return counters; never blocks."""
         return HttpStatistics(self._open, self._streams, self._failed)
+
+
+async def _live(
+    lifespan: Lifespan, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+) -> None:
+    """Run the app's lifespan until it has ended, or ``scope`` is cancelled."""
+    with scope:
+        await lifespan.handle_lifespan(task_status=task_status)
 
 
 def _with_targets_checked(app: ASGIFramework) -> ASGIFramework:

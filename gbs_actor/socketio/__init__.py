@@ -16,6 +16,9 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
+from gbs_actor.socketio.asgi import EngineApp
+from gbs_actor.socketio.connection import Application, Connection
+from gbs_actor.socketio.engine import EngineServer, ServerStatistics
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
     ConnectRefused,
@@ -39,12 +42,18 @@ from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
-from gbs_actor.socketio.server import ServerStatistics, SocketServer
+from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
 
 __all__ = [
     "AlreadyAnswered",
+    "Application",
+    "Caller",
     "ConnectRefused",
+    "Connection",
+    "EngineApp",
+    "EngineServer",
     "Event",
     "Fallback",
     "FrontDoor",
@@ -64,6 +73,7 @@ __all__ = [
     "SocketClosed",
     "SocketIOError",
     "SocketServer",
+    "TrustedProxies",
     "UpgradeHandler",
     "send_answer",
 ]

@@ -7,6 +7,7 @@ connection's protocol object.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 
 _MEDIUM = Struct("!BBH")
@@ -28,3 +29,20 @@ def frame(payload: bytes, head: int = TEXT) -> bytes:
     if length < 65_536:
         return _MEDIUM.pack(head, 126, length) + payload
     return _LONG.pack(head, 127, length) + payload
+
+
+def split(frames: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
+    """Yield the first byte and the payload of each frame that :func:`frame` has made."""
+    data = bytes(frames)
+    at = 0
+    while at < len(data):
+        head, length = data[at], data[at + 1]
+        at += 2
+        if length == 126:
+            length = int.from_bytes(data[at : at + 2], "big")
+            at += 2
+        elif length == 127:
+            length = int.from_bytes(data[at : at + 8], "big")
+            at += 8
+        yield head, data[at : at + length]
+        at += length

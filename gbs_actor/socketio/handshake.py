@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gbs_actor.socketio.engineio import PROTOCOL_VERSION
-from gbs_actor.socketio.request import Request
+from gbs_actor.socketio.trusted_proxies import Caller
 
 _MAX_QUERY_FIELDS = 100
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -28,17 +28,17 @@ class Handshake:
     """The first value of each field."""
     cookies: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     remote_address: str | None = None
-    """``host:port`` of the peer, a proxy perhaps; ``None`` where it has none."""
+    """The client's IP address, past trusted proxies; ``None`` where it has none."""
     issued: datetime | None = None
     """When the connection was made; aware, UTC."""
     secure: bool = False
-    """Whether the connection is encrypted."""
+    """Whether the client's connection is encrypted."""
     auth: Any = None
     """The payload of the CONNECT packet: an object, or ``None``."""
 
 
 class HandshakeError(msgspec.Struct, frozen=True):
-    """Why a handshake is refused: the JSON body of the answer."""
+    """Why a request is refused: the JSON body of the answer."""
 
     code: int
     message: str
@@ -69,21 +69,26 @@ def parse_query(query: str) -> dict[str, str]:
     return fields
 
 
-def check_handshake(method: str, query: Mapping[str, str]) -> HandshakeError | None:
-    """Return what is wrong with the query of a WebSocket handshake, if anything.
+def check_query(method: str, query: Mapping[str, str], *, upgrade: bool) -> HandshakeError | None:
+    """Return what is wrong with a request that names no session, if anything.
 
     The order of the checks is that of the reference server (engine.io, ``verify``).
+
+    :param upgrade: whether it asks for a WebSocket.
     """
-    if query.get("transport") != "websocket":
-        unknown = query.get("transport") != "polling"
-        return UNKNOWN_TRANSPORT if unknown else BAD_REQUEST
-    if "sid" in query:
-        return UNKNOWN_SESSION
+    transport = query.get("transport")
+    if transport not in {"polling", "websocket"}:
+        return UNKNOWN_TRANSPORT
     if method != "GET":
         return BAD_METHOD
-    if query.get("EIO") != PROTOCOL_VERSION:
-        return UNSUPPORTED_VERSION
-    return None
+    if upgrade != (transport == "websocket"):
+        return BAD_REQUEST
+    return check_version(query)
+
+
+def check_version(query: Mapping[str, str]) -> HandshakeError | None:
+    """Return what is wrong with the protocol version, if anything."""
+    return None if query.get("EIO") == PROTOCOL_VERSION else UNSUPPORTED_VERSION
 
 
 def parse_cookies(header: str) -> dict[str, str]:
@@ -96,18 +101,23 @@ def parse_cookies(header: str) -> dict[str, str]:
     return cookies
 
 
+def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return header fields by name, repeated ones joined by ", " (RFC 9110 §5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 def open_handshake(
-    request: Request, query: Mapping[str, str], *, remote_address: str | None, secure: bool
+    headers: Mapping[str, str], query: Mapping[str, str], caller: Caller
 ) -> Handshake:
     """Describe a connection that is about to be made."""
-    headers: dict[str, str] = {}
-    for name, value in request.fields:
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Handshake(
-        headers=MappingProxyType(headers),
+        headers=MappingProxyType(dict(headers)),
         query=MappingProxyType(dict(query)),
         cookies=MappingProxyType(parse_cookies(headers.get("cookie", ""))),
-        remote_address=remote_address,
+        remote_address=caller.address,
         issued=datetime.now(UTC),
-        secure=secure,
+        secure=caller.secure,
     )

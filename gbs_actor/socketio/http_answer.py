@@ -1,7 +1,8 @@
-"""A short HTTP answer to a request that goes no further (RFC 9112)."""
+"""Answers to HTTP requests: what they say, and the bytes of one after which nothing follows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -9,6 +10,16 @@ import trio
 
 _PATIENCE = 2.0  # seconds for the client to take the answer
 _DRAIN = 65_536  # bytes read and dropped, so that a reset does not overtake the answer
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer, for whichever HTTP server it is that speaks to the client."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def answer(status: int, body: bytes, content_type: str = "application/json") -> bytes:

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from gbs_actor.socketio import frame as ws
+from gbs_actor.socketio.deflate import deflate
 from gbs_actor.socketio.packet import PacketType, encode_head, encode_values
+from gbs_actor.socketio.payload import SEPARATOR, encode_binary
 
 _CONTROL = object()
 
@@ -25,7 +27,16 @@ class Message:
         count: how many messages it stands for; 1 unless it is a bundle.
     """
 
-    __slots__ = ("_attachments", "_parts", "_text", "_websocket", "count", "key")
+    __slots__ = (
+        "_attachments",
+        "_deflated",
+        "_parts",
+        "_polling",
+        "_text",
+        "_websocket",
+        "count",
+        "key",
+    )
 
     def __init__(
         self, text: bytes, *, key: Hashable | None = None, attachments: tuple[bytes, ...] = ()
@@ -36,6 +47,17 @@ class Message:
         self._text = text
         self._attachments = attachments
         self._websocket: bytes | None = None
+        self._deflated: bytes | None = None
+        self._polling: bytes | None = None
+
+    @classmethod
+    def binary(cls, payload: bytes) -> Message:
+        """Make one Engine.IO message of bytes; nothing of Socket.IO."""
+        message = cls(b"")
+        message._websocket = ws.frame(payload, ws.BINARY)
+        message._deflated = deflate(payload, ws.BINARY) or message._websocket
+        message._polling = encode_binary(payload)
+        return message
 
     @classmethod
     def event(cls, namespace: str, name: str, *args: Any, key: Hashable | None = None) -> Message:
@@ -84,7 +106,7 @@ class Message:
         and reads nothing cannot fill an outbox.
         """
         message = cls(b"", key=_CONTROL)
-        message._websocket = frame
+        message._websocket = message._deflated = frame
         return message
 
     @classmethod
@@ -152,6 +174,33 @@ class Message:
             else:
                 encoded = b"".join([part.websocket for part in self._parts])
             self._websocket = encoded
+        return encoded
+
+    @property
+    def deflated(self) -> bytes:
+        """The same frames compressed where that makes them smaller (RFC 7692)."""
+        encoded = self._deflated
+        if encoded is None:
+            if not self._parts:
+                encoded = deflate(self._text, ws.TEXT) or ws.frame(self._text)
+                for payload in self._attachments:
+                    encoded += deflate(payload, ws.BINARY) or ws.frame(payload, ws.BINARY)
+            else:
+                encoded = b"".join([part.deflated for part in self._parts])
+            self._deflated = encoded
+        return encoded
+
+    @property
+    def polling(self) -> bytes:
+        """The packets as they stand in a long-polling payload."""
+        encoded = self._polling
+        if encoded is None:
+            if not self._parts:
+                packets = (self._text, *map(encode_binary, self._attachments))
+                encoded = SEPARATOR.join(packets)
+            else:
+                encoded = SEPARATOR.join([part.polling for part in self._parts])
+            self._polling = encoded
         return encoded
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from gbs_actor.socketio.outbox import OutboxLimits
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Settings of a :class:`~gbs_actor.socketio.SocketServer`; times are in seconds."""
+    """Settings of a server; times are in seconds."""
 
     path: str = "/socket.io/"
     """Where Engine.IO is served."""
@@ -20,12 +20,18 @@ class ServerOptions:
     """Bytes of one message from a client."""
     connect_timeout: float = 45.0
     """Counted once from the handshake: by then a namespace has to be joined."""
+    upgrade_timeout: float = 10.0
+    """How long a client may probe a WebSocket before it is closed."""
+    body_timeout: float = 30.0
+    """How long the body of a POST may take to arrive."""
     close_timeout: float = 5.0
     """How long a client may take to finish the closing handshake."""
     disconnect_timeout: float = 5.0
     """How long all ``on_disconnect`` handlers of a connection may take."""
     max_connections: int = 10_000
     """Further ones get a 503."""
+    max_connections_per_address: int = 2_000
+    """The same for one IP address, from which a whole house may come."""
     max_unanswered: int = 256
     """Events without their acknowledgement above which a connection is not read on."""
     max_waiting_events: int = 256
@@ -34,10 +40,16 @@ class ServerOptions:
     """Bytes of events that wait or are under way above which a connection is not read on."""
     max_attachments: int = 10
     """Binary values in one event."""
+    max_attachment_bytes: int = 1_000_000
+    """Their size together."""
+    deflate: bool = False
+    """Whether to compress for clients that offer it (permessage-deflate, RFC 7692)."""
     allowed_origins: tuple[str, ...] = ()
     """Foreign pages that may connect with a user's cookie."""
     cookie_names: tuple[str, ...] = ()
     """Cookies that authenticate a user; only requests with one have their origin checked."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose ``X-Forwarded-*`` headers count."""
     outbox: OutboxLimits = field(default_factory=OutboxLimits)
 
     def __post_init__(self) -> None:
@@ -52,12 +64,16 @@ class ServerOptions:
             "ping_timeout",
             "max_payload",
             "connect_timeout",
+            "upgrade_timeout",
+            "body_timeout",
             "close_timeout",
             "disconnect_timeout",
             "max_connections",
+            "max_connections_per_address",
             "max_unanswered",
             "max_waiting_events",
             "max_held_bytes",
+            "max_attachment_bytes",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")

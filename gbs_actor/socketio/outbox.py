@@ -16,9 +16,8 @@ from typing import Any, Protocol
 import trio
 
 from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.payload import payload_frames
 from gbs_actor.socketio.wire import Wire
-
-_BATCH = 65_536  # bytes joined into one write of the writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +83,12 @@ class Outbox:
         "_closing",
         "_conflated",
         "_congested",
+        "_encode",
         "_ended",
-        "_final",
         "_limits",
         "_owner",
         "_rest",
+        "_send_direct",
         "_sent_bytes",
         "_sent_messages",
         "_unkeyed",
@@ -100,7 +100,7 @@ class Outbox:
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
-        self._wire = wire
+        self._use(wire)
         self._owner = owner
         self._limits = limits
         self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
@@ -111,18 +111,27 @@ class Outbox:
         self._congested = False
         self._closing = False
         self._ended = False
-        self._final: bytes | None = None
         self._conflated = 0
         self._behind_since: float | None = None
         self._sent_messages = 0
         self._sent_bytes = 0
         self.flushed = trio.Event()
-        """Set once everything has gone out, the final frame included, or never will."""
+        """Set once everything has gone out, the last message included, or never will."""
 
     @property
     def congested(self) -> bool:
         """Whether so much waits that nothing more should be caused to be sent."""
         return self._congested
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent now would go out now, as nothing waits before it."""
+        return not self._closing and not self._writing and self._wire.ready
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting) or self._rest is not None
 
     @property
     def sent_bytes(self) -> int:
@@ -137,7 +146,7 @@ class Outbox:
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
         rest = self._rest
-        queued_bytes = sum(len(message.websocket) for message in self._waiting.values())
+        queued_bytes = sum(map(len, map(self._encode, self._waiting.values())))
         return OutboxStatistics(
             queued=len(self._waiting) + (rest is not None),
             queued_bytes=queued_bytes + (0 if rest is None else len(rest)),
@@ -155,14 +164,17 @@ class Outbox:
         """Send a message now, or queue it. After the end, do nothing."""
         if self._closing:
             return
-        if self._writing:
+        send = self._send_direct
+        if self._writing or send is None:
             for part in message.parts:
                 self._queue(part)
+            if not self._writing:
+                self._start()
             self._check()
             return
-        data = message.websocket
+        data = self._encode(message)
         try:
-            sent = self._wire.send_nowait(data)
+            sent = send(data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -177,26 +189,43 @@ class Outbox:
         self._start()
         self._check()
 
-    def finish(self, final: bytes, *, discard: bool = False) -> None:
-        """Let what waits go out, then ``final``, then nothing any more.
+    def finish(self, last: Message | None, *, discard: bool = False) -> None:
+        """Let what waits go out, then ``last``, then nothing any more.
 
-        :param final: a close frame.
+        :param last: what tells the peer that this is the end, if it has to be told.
         :param discard: drop what waits, except the rest of a message that went out in part.
         """
         if self._closing:
             return
-        self._closing = True
-        self._final = final
         if discard:
             self._clear()
-        if self._writing:
-            return
-        self._start()
+        if last is not None:
+            self.send(last)
+        self._closing = True
+        if not self._writing:
+            self.flushed.set()
+
+    def move(self, wire: Wire) -> None:
+        """Go on on another wire, with all that waits: the client has upgraded.
+
+        The writer, if it waits for the former wire, has to be woken by that wire's owner.
+        """
+        if self._rest is not None:
+            self._rest = memoryview(payload_frames(bytes(self._rest)))
+        self._use(wire)
+        unkeyed = (message for message in self._waiting.values() if message.key is None)
+        self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
+
+    def _use(self, wire: Wire) -> None:
+        self._wire = wire
+        # Looked up once: a fan-out asks for them at every connection.
+        self._encode = wire.encode
+        self._send_direct = wire.send_nowait if wire.direct else None
 
     def stop(self) -> None:
         """Drop everything: from now on nothing is written."""
         self._closing = self._ended = True
-        self._final = self._rest = None
+        self._rest = None
         self._clear()
         self.flushed.set()
 
@@ -209,6 +238,8 @@ class Outbox:
         try:
             while self._pending():
                 await self._wire.wait_writable()
+                if not self._pending():
+                    break
                 if self._wire.immediate:
                     self._write_some()
                 else:
@@ -224,10 +255,6 @@ class Outbox:
         if self._rest is not None or self._waiting:
             return True
         self._behind_since = None
-        if self._final is not None:
-            self._rest = memoryview(self._final)
-            self._final = None
-            return True
         if self._closing:
             self.flushed.set()
         return False
@@ -240,9 +267,7 @@ class Outbox:
             data: bytes | memoryview = rest
         else:
             batch = self._first()
-            data = batch[0].websocket if len(batch) == 1 else _join(batch)
-        if not data:
-            return
+            data = self._join(batch)
         try:
             sent = self._wire.send_nowait(data)
         except BlockingIOError:
@@ -268,7 +293,7 @@ class Outbox:
             batch = self._first()
             for message in batch:
                 self._remove(message)
-            self._rest = rest = memoryview(_join(batch))
+            self._rest = rest = memoryview(self._join(batch))
             self._sent_messages += len(batch)
             self._relieve()
         await self._wire.send_all(rest)
@@ -278,21 +303,29 @@ class Outbox:
     def _first(self) -> list[Message]:
         batch: list[Message] = []
         size = 0
+        wire = self._wire
         for message in self._waiting.values():
-            size += len(message.websocket)
-            if batch and size > _BATCH:
+            size += len(self._encode(message))
+            if batch and size > wire.batch:
                 break
+            size += len(wire.separator)
             batch.append(message)
         return batch
 
+    def _join(self, batch: list[Message]) -> bytes:
+        if len(batch) == 1:
+            return self._encode(batch[0])
+        return self._wire.separator.join(map(self._encode, batch))
+
     def _account(self, message: Message, sent: int) -> int:
         """Book ``sent`` bytes onto a message, keep what is left of it, return the excess."""
-        size = len(message.websocket)
+        encoded = self._encode(message)
+        size = len(encoded)
         if sent >= size:
             self._sent_messages += 1
-            return sent - size
+            return sent - size - len(self._wire.separator)
         if sent > 0:
-            self._rest = memoryview(message.websocket)[sent:]
+            self._rest = memoryview(encoded)[sent:]
             self._sent_messages += 1
         else:
             self._queue(message)
@@ -304,7 +337,7 @@ class Outbox:
             # An object of its own is a key that nothing equals.
             self._waiting[message if message not in self._waiting else object()] = message
             self._unkeyed += 1
-            self._unkeyed_bytes += len(message.websocket)
+            self._unkeyed_bytes += len(self._encode(message))
         else:
             if self._waiting.pop(key, None) is not None:
                 self._conflated += 1
@@ -314,7 +347,7 @@ class Outbox:
         self._waiting.popitem(last=False)
         if message.key is None:
             self._unkeyed -= 1
-            self._unkeyed_bytes -= len(message.websocket)
+            self._unkeyed_bytes -= len(self._encode(message))
 
     def _clear(self) -> None:
         self._waiting.clear()
@@ -352,7 +385,3 @@ class Outbox:
         if not self._ended:
             self.stop()
             self._owner.outbox_broken(error)
-
-
-def _join(batch: list[Message]) -> bytes:
-    return b"".join([message.websocket for message in batch])

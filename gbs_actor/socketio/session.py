@@ -1,4 +1,4 @@
-"""One Engine.IO session with its Socket.IO namespaces: packets in, happenings out.
+"""What one client has joined and may therefore send: Socket.IO packets in, happenings out.
 
 No I/O, no clock, no task. What a client may say depends on what it has said before; this
 is where that is known.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gbs_actor.socketio import engineio
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.packet import (
     EventData,
@@ -22,16 +21,6 @@ from gbs_actor.socketio.packet import (
     decode_object,
     decode_packet,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The client ends the session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ponged:
-    """The client answers a ping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +65,7 @@ class AckReceived:
     attachments: tuple[bytes, ...] = ()
 
 
-Happening = Closed | Ponged | Joining | UnknownNamespace | Left | EventReceived | AckReceived
-
-_CLOSED = Closed()
-_PONGED = Ponged()
+Happening = Joining | UnknownNamespace | Left | EventReceived | AckReceived
 
 
 class _Membership(Enum):
@@ -92,10 +78,13 @@ class Session:
 
     :param namespaces: the names there are.
     :param max_attachments: binary values in one event.
+    :param max_attachment_bytes: their size together.
     """
 
     __slots__ = (
+        "_attachment_bytes",
         "_attachments",
+        "_max_attachment_bytes",
         "_max_attachments",
         "_memberships",
         "_namespaces",
@@ -103,12 +92,20 @@ class Session:
         "ever_joined",
     )
 
-    def __init__(self, namespaces: Container[str], *, max_attachments: int = 10) -> None:
+    def __init__(
+        self,
+        namespaces: Container[str],
+        *,
+        max_attachments: int = 10,
+        max_attachment_bytes: int = 1_000_000,
+    ) -> None:
         self._namespaces = namespaces
         self._max_attachments = max_attachments
+        self._max_attachment_bytes = max_attachment_bytes
         self._memberships: dict[str, _Membership] = {}
         self._unfinished: Packet | None = None
         self._attachments: list[bytes] = []
+        self._attachment_bytes = 0
         self.ever_joined = False
         """Whether a namespace was joined: if not in time, the connection is closed."""
 
@@ -123,38 +120,34 @@ class Session:
         """
         self._memberships[namespace] = _Membership.LEFT
 
-    def receive_text(self, text: str) -> Happening | None:
+    def receive_text(self, text: str, start: int = 0) -> Happening | None:
         """Take one text packet; ``None`` where nothing is to be done.
 
+        :param start: index of the packet's first character in ``text``.
         :raises ProtocolViolation: the connection must be closed.
         """
-        kind = text[:1]
-        if kind == engineio.PacketType.MESSAGE:
-            if self._unfinished is not None:
-                raise ProtocolViolation("text packet in the middle of attachments")
-            return self._receive(decode_packet(text, 1))
-        if kind == engineio.PacketType.PONG:
-            return _PONGED
-        if kind == engineio.PacketType.CLOSE:
-            return _CLOSED
-        if kind == engineio.PacketType.PING:
-            raise ProtocolViolation("ping from a client outside a probe")
-        raise ProtocolViolation("unknown Engine.IO packet type")
+        if self._unfinished is not None:
+            raise ProtocolViolation("text packet in the middle of attachments")
+        return self._receive(decode_packet(text, start))
 
     def receive_binary(self, payload: bytes) -> Happening | None:
-        """Take one binary packet; ``None`` where more have to follow.
+        """Take one attachment; ``None`` where more have to follow.
 
-        :raises ProtocolViolation: none was announced.
+        :raises ProtocolViolation: none was announced, or they are too large together.
         """
         packet = self._unfinished
         if packet is None:
             raise ProtocolViolation("attachment that was not announced")
         self._attachments.append(payload)
+        self._attachment_bytes += len(payload)
+        if self._attachment_bytes > self._max_attachment_bytes:
+            raise ProtocolViolation("attachments are too large", 1009)
         if len(self._attachments) < packet.attachments:
             return None
         attachments = tuple(self._attachments)
         self._unfinished = None
         self._attachments = []
+        self._attachment_bytes = 0
         return self._complete(packet, attachments)
 
     def _receive(self, packet: Packet) -> Happening | None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 class SocketOwner(Protocol):
     """The connection a socket lives on."""
 
-    outbox: Outbox
+    @property
+    def outbox(self) -> Outbox:
+        """Where everything for the client goes."""
+        ...
 
     def leave(self, socket: Socket) -> None:
         """Take the socket out of its namespace, on the server's behalf."""
@@ -120,6 +123,16 @@ class Socket:
         """
         if self._send is not None:
             self._send(message)
+
+    def emit_volatile(self, name: str, *args: Any) -> None:
+        """Send an event now or never: where something waits already, it is dropped.
+
+        For what is of no use later, a position on a screen. Never blocks.
+
+        :raises TypeError: an argument has no JSON form.
+        """
+        if self._send is not None and self.connected and self._owner.outbox.ready:
+            self._send(Message.event(self.namespace.name, name, *args))
 
     async def call(
         self,

@@ -1,4 +1,4 @@
-"""A connection carried by one WebSocket: bytes to packets, packets to bytes.
+"""A channel carried by one WebSocket: bytes to messages, messages to bytes.
 
 The protocol itself is the sans-I/O one of ``websockets``; here is the stream around it.
 """
@@ -6,23 +6,29 @@ The protocol itself is the sans-I/O one of ``websockets``; here is the stream ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import trio
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request as WebSocketRequest
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from gbs_actor.socketio import frame as ws
-from gbs_actor.socketio.connection import Connection, Transport
+from gbs_actor.socketio.channel import Channel
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.outbox import Outbox
 from gbs_actor.socketio.request import Request
-from gbs_actor.socketio.wire import Wire, wire_for
+from gbs_actor.socketio.wire import wire_for
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO
@@ -32,8 +38,13 @@ _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the co
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
 
 _PONG = bytes((ws.PONG,))
+_WINDOW = 15  # bits; a smaller one would need a compression of its own
 
-MakeConnection = Callable[[Transport, Wire, trio.Nursery], Connection]
+# What a connection sends is compressed message by message, so that all can share it; and
+# of what it receives nothing is remembered, which would be 32 KiB a connection.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True, client_no_context_takeover=True
+)
 
 
 class Traffic:
@@ -46,132 +57,181 @@ class Traffic:
         self.messages = 0
 
 
-def upgrade(request: Request, options: ServerOptions) -> tuple[Response, ServerProtocol]:
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The answer to a WebSocket handshake, and what to go on with after a 101."""
+
+    response: Response
+    protocol: ServerProtocol
+    deflated: bool
+    """Whether the client takes compressed messages."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is a 101, and not a refusal."""
+        return self.response.status_code == 101
+
+
+def upgrade(
+    request: Request,
+    *,
+    max_payload: int,
+    deflate: bool = False,
+    subprotocols: Sequence[str] = (),
+) -> Upgrade:
     """Answer a WebSocket handshake (RFC 6455 §4.2).
 
-    :returns: the answer, a 101 or a refusal, and the protocol to go on with after a 101.
+    :param max_payload: bytes of a message, after decompression.
+    :param deflate: whether to compress for clients that offer it (RFC 7692).
+    :param subprotocols: those to select from, the best one first.
     """
-    handshake = ServerProtocol(logger=logger)
-    response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
-    protocol = ServerProtocol(state=State.OPEN, max_size=options.max_payload, logger=logger)
+    answer = _accept(request, (_DEFLATE,) if deflate else (), subprotocols)
+    if any(extension.local_max_window_bits != _WINDOW for extension in _deflates(answer)):
+        answer = _accept(request, (), subprotocols)
+    handshake, response = answer
+    protocol = ServerProtocol(state=State.OPEN, max_size=max_payload, logger=logger)
     protocol.extensions = handshake.extensions
-    return response, protocol
+    return Upgrade(response, protocol, deflated=bool(_deflates(answer)))
+
+
+def _accept(
+    request: Request,
+    extensions: Sequence[ServerPerMessageDeflateFactory],
+    subprotocols: Sequence[str],
+) -> tuple[ServerProtocol, Response]:
+    handshake = ServerProtocol(
+        logger=logger,
+        extensions=extensions,
+        subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+        select_subprotocol=_select if subprotocols else None,
+    )
+    response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
+    return handshake, response
+
+
+def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Select the best one offered; a client that offers none gets none."""
+    available = protocol.available_subprotocols or ()
+    return next((name for name in available if name in offered), None)
+
+
+def _deflates(answer: tuple[ServerProtocol, Response]) -> list[PerMessageDeflate]:
+    return [each for each in answer[0].extensions if isinstance(each, PerMessageDeflate)]
 
 
 class WebSocketTransport:
-    """Runs one connection over one stream.
+    """Carries one channel, or first a probe and then a session, over one stream.
 
     :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
     :param received: what counts incoming data.
     """
 
+    upgrades: tuple[str, ...] = ()
+
     def __init__(
         self,
         stream: trio.abc.HalfCloseableStream,
-        protocol: ServerProtocol,
+        upgraded: Upgrade,
         leftover: bytes,
-        options: ServerOptions,
         received: Traffic,
     ) -> None:
+        self.wire = wire_for(stream, deflated=upgraded.deflated)
+        self.channel: Channel | None = None
+        """Whoever gets what comes in; a probe puts the session in its own place."""
         self._stream = stream
-        self._protocol = protocol
+        self._protocol = upgraded.protocol
         self._leftover = leftover
-        self._options = options
         self._received = received
         self._reading = trio.CancelScope()
-        self._connection: Connection | None = None
+        self._read_to_end = trio.Event()
         self._final: bytes | None = None
         self._message: bytearray | None = None
         self._message_is_text = False
         self._aborted = False
 
-    async def run(self, make_connection: MakeConnection) -> None:
-        """Carry a connection until it has ended; the stream is then the caller's to close.
+    async def carry(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.Transport`."""
+        self.channel = channel
+        try:
+            with self._reading:
+                channel.open()
+                await self._read()
+        finally:
+            self._read_to_end.set()
 
-        Cancelled, stop writing; ``on_disconnect`` handlers run nevertheless.
-        """
-        async with trio.open_nursery() as nursery:
-            connection = make_connection(self, wire_for(self._stream), nursery)
-            self._connection = connection
-            try:
-                with self._reading:
-                    connection.open()
-                    await self._read(connection)
-                await connection.say_goodbyes()
-                if not self._aborted:
-                    with trio.move_on_after(self._options.close_timeout):
-                        await self._finish(connection)
-            except trio.Cancelled:
-                connection.lose("server shutting down")
-                raise
-            finally:
-                connection.lose("transport close")
-                nursery.cancel_scope.cancel()
-                await connection.say_goodbyes()
-
-    def close(self, code: int, reason: str, *, discard: bool) -> None:
-        """See :class:`Transport`."""
+    def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
+        """See :class:`~gbs_actor.socketio.channel.Transport`."""
         protocol = self._protocol
         if self._final is None and protocol.state is State.OPEN:
             text = reason.encode()[:_MAX_REASON].decode(errors="ignore")
             protocol.send_close(code, text)
             self._final = b"".join(protocol.data_to_send())
-        if self._final is not None and self._connection is not None:
-            self._connection.outbox.finish(self._final, discard=discard)
+        if self._final is not None:
+            outbox.finish(Message.control(self._final), discard=discard)
         self._reading.cancel()
 
+    def close_for_peer(self, outbox: Outbox) -> None:
+        """See :class:`~gbs_actor.socketio.channel.Transport`."""
+        self.close(outbox, 1000, "", discard=False)
+
     def abort(self) -> None:
-        """See :class:`Transport`."""
+        """See :class:`~gbs_actor.socketio.channel.Transport`."""
         self._aborted = True
         self._reading.cancel()
 
-    async def _read(self, connection: Connection) -> None:
-        """Read until the connection has ended, by whatever side."""
+    async def _read(self) -> None:
+        """Read until the channel has ended, by whatever side."""
         data: bytes | bytearray = self._leftover
         self._leftover = b""
         try:
             while True:
                 if data:
-                    await self._feed(connection, data)
+                    await self._feed(data)
                 data = await self._stream.receive_some(_RECEIVE)
                 if not data:
-                    connection.lose("transport close")
+                    self._current.lose("transport close")
                     return
         except trio.BrokenResourceError:
-            connection.lose("transport error")
+            self._current.lose("transport error")
         except trio.ClosedResourceError:
-            connection.lose("transport close")
+            self._current.lose("transport close")
 
-    async def _feed(self, connection: Connection, data: bytes | bytearray) -> None:
+    @property
+    def _current(self) -> Channel:
+        assert self.channel is not None
+        return self.channel
+
+    async def _feed(self, data: bytes | bytearray) -> None:
         protocol = self._protocol
         protocol.receive_data(data)
         frames = protocol.events_received()
         for reply in protocol.data_to_send():
             if reply[:1] == _PONG:
-                connection.outbox.send(Message.control(reply))
+                self._current.outbox.send(Message.control(reply))
             elif reply:
                 self._final = reply  # a close frame; goes out behind what the frames cause
         self._received.bytes += len(data)
         for number, received in enumerate(frames, 1):
             # Only frames of type Frame are left once the handshake is over.
             if isinstance(received, Frame):
-                self._take(connection, received)
-            if connection.reason is not None:
+                self._take(self._current, received)
+            channel = self._current
+            if channel.reason is not None:
                 return
-            if connection.paused:
-                await connection.wait_unpaused()
+            if channel.paused:
+                await channel.wait_unpaused()
             elif number % _FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
         if protocol.parser_exc is not None and protocol.close_sent is not None:
             failure = protocol.close_sent
-            connection.violated(ProtocolViolation(failure.reason, failure.code))
+            self._current.violated(ProtocolViolation(failure.reason, failure.code))
 
-    def _take(self, connection: Connection, received: Frame) -> None:
+    def _take(self, channel: Channel, received: Frame) -> None:
         opcode = received.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
             if received.fin:
-                self._deliver(connection, received.data, opcode is Opcode.TEXT)
+                self._deliver(channel, received.data, opcode is Opcode.TEXT)
             else:
                 self._message = bytearray(received.data)
                 self._message_is_text = opcode is Opcode.TEXT
@@ -179,32 +239,37 @@ class WebSocketTransport:
             self._message += received.data
             if received.fin:
                 message, self._message = self._message, None
-                self._deliver(connection, message, self._message_is_text)
+                self._deliver(channel, message, self._message_is_text)
+        elif opcode is Opcode.PONG:
+            channel.receive_pong()
         elif opcode is Opcode.CLOSE:
-            connection.end("transport close", 1000)
+            channel.end("transport close", 1000)
 
     def _deliver(
-        self, connection: Connection, payload: bytes | bytearray | memoryview, is_text: bool
+        self, channel: Channel, payload: bytes | bytearray | memoryview, is_text: bool
     ) -> None:
         self._received.messages += 1
         if not is_text:
-            connection.receive_binary(bytes(payload))
+            channel.receive_binary(bytes(payload))
             return
         try:
             text = str(payload, "utf-8")
         except UnicodeDecodeError:
-            connection.violated(ProtocolViolation("text is not UTF-8", 1007))
+            channel.violated(ProtocolViolation("text is not UTF-8", 1007))
             return
-        connection.receive_text(text)
+        channel.receive_text(text)
 
-    async def _finish(self, connection: Connection) -> None:
+    async def finish(self, channel: Channel) -> None:
         """Let the rest go out, then wait for the client's end of the closing handshake.
 
         Closing a socket with unread data resets it, and a reset can overtake our close
         frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
         """
+        if self._aborted:
+            return
         protocol = self._protocol
-        await connection.outbox.flushed.wait()
+        await self._read_to_end.wait()
+        await channel.outbox.flushed.wait()
         try:
             if protocol.eof_sent and protocol.close_rcvd is None:
                 await self._stream.send_eof()

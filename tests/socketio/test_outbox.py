@@ -17,7 +17,7 @@ from wsproto.frame_protocol import FrameProtocol
 from gbs_actor.socketio import Message, OutboxLimits
 from gbs_actor.socketio.frame import frame
 from gbs_actor.socketio.outbox import Outbox
-from gbs_actor.socketio.wire import Buffer
+from gbs_actor.socketio.wire import WEBSOCKET, Buffer, Encode
 
 
 class Parked:
@@ -30,8 +30,13 @@ class Parked:
 class ScriptedWire:
     """Takes as many bytes per write as a script says; 0 stands for EAGAIN."""
 
+    separator = b""
+    batch = 65_536
+    ready = True
+
     def __init__(self, script: list[int], *, immediate: bool = True) -> None:
-        self.immediate = immediate
+        self.encode: Encode = WEBSOCKET
+        self.direct = self.immediate = immediate
         self.written = bytearray()
         self.writes = 0
         self.error: OSError | None = None
@@ -288,7 +293,7 @@ async def test_a_socket_that_breaks_while_something_waits_ends_the_writer() -> N
 async def test_the_final_frame_goes_behind_what_waits_and_nothing_behind_it() -> None:
     outbox, wire, owner = make([0])
     outbox.send(reply(1))
-    outbox.finish(frame(b"\x03\xe8", 0x88))
+    outbox.finish(Message.control(frame(b"\x03\xe8", 0x88)))
     outbox.send(reply(2))
     owner.run()
     assert parse(bytes(wire.written)) == ["431[]", 1000]
@@ -299,7 +304,7 @@ async def test_discarding_keeps_the_rest_of_a_message_that_has_begun() -> None:
     outbox, wire, owner = make([3])
     outbox.send(reply(1))
     outbox.send(reply(2))
-    outbox.finish(frame(b"\x03\xf5", 0x88), discard=True)
+    outbox.finish(Message.control(frame(b"\x03\xf5", 0x88)), discard=True)
     owner.run()
     assert parse(bytes(wire.written)) == ["431[]", 1013]
 

@@ -11,8 +11,15 @@ import socketio
 import trio
 from socketio.exceptions import ConnectionError as NotConnected
 
-from gbs_actor.socketio import ConnectRefused, FrontDoor, Socket, SocketServer
-from tests.apps.echo_socketio import echo_server, not_found
+from gbs_actor.socketio import ConnectRefused, Socket, SocketServer
+from tests.apps.command import serve
+from tests.apps.echo_socketio import echo_server
+
+pytestmark = pytest.mark.parametrize(
+    "transports",
+    [["websocket"], ["polling"], ["polling", "websocket"]],
+    ids=["websocket", "polling", "upgrade"],
+)
 
 Talk = Callable[[Any, str], Awaitable[Any]]
 
@@ -21,7 +28,6 @@ async def talked(server: SocketServer, talk: Talk) -> Any:
     """Serve on TCP, let ``talk`` use a client in a thread, and return what it returns."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-    door = FrontDoor({server.options.path: server.serve_websocket}, not_found)
 
     async def within_limit() -> Any:
         client = socketio.AsyncClient(reconnection=False)
@@ -30,15 +36,15 @@ async def talked(server: SocketServer, talk: Talk) -> Any:
         finally:
             await client.disconnect()
 
-    async with server.serving(), trio.open_nursery() as nursery:
-        await nursery.start(door.serve, listeners)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, server, listeners)
         result = await trio.to_thread.run_sync(lambda: asyncio.run(within_limit()))
         await server.shutdown()
         nursery.cancel_scope.cancel()
     return result
 
 
-async def test_it_talks_in_two_namespaces_with_text_and_bytes() -> None:
+async def test_it_talks_in_two_namespaces_with_text_and_bytes(transports: list[str]) -> None:
     async def talk(client: Any, url: str) -> list[Any]:
         got: list[Any] = []
         everything = asyncio.Event()
@@ -55,7 +61,7 @@ async def test_it_talks_in_two_namespaces_with_text_and_bytes() -> None:
             client.on("auth", note(f"{space} auth"), namespace=space)
             client.on("message-back", note(f"{space} back"), namespace=space)
         await client.connect(
-            url, transports=["websocket"], namespaces=["/", "/custom"], auth={"token": "x"}
+            url, transports=transports, namespaces=["/", "/custom"], auth={"token": "x"}
         )
         await client.emit("message", (1, b"\x00\x01", {"deep": [b"bytes", "한글"]}))
         await client.emit("message", "in the other", namespace="/custom")
@@ -70,15 +76,15 @@ async def test_it_talks_in_two_namespaces_with_text_and_bytes() -> None:
     ]
 
 
-async def test_its_calls_are_answered() -> None:
+async def test_its_calls_are_answered(transports: list[str]) -> None:
     async def talk(client: Any, url: str) -> list[Any]:
-        await client.connect(url, transports=["websocket"])
+        await client.connect(url, transports=transports)
         return [await client.call("message-with-ack", value) for value in (7, [1, 2], b"bytes")]
 
     assert await talked(echo_server(), talk) == [7, [1, 2], b"bytes"]
 
 
-async def test_it_lives_through_many_heartbeats() -> None:
+async def test_it_lives_through_many_heartbeats(transports: list[str]) -> None:
     server = echo_server(ping_interval=0.02, ping_timeout=0.5)
 
     @server.namespace("/").on("wait for heartbeats")
@@ -87,14 +93,14 @@ async def test_it_lives_through_many_heartbeats() -> None:
         return "still there"
 
     async def talk(client: Any, url: str) -> Any:
-        await client.connect(url, transports=["websocket"])
+        await client.connect(url, transports=transports)
         return await client.call("wait for heartbeats")
 
     assert await talked(server, talk) == "still there"
     assert server.statistics().received_messages >= 10
 
 
-async def test_it_is_told_why_it_is_refused() -> None:
+async def test_it_is_told_why_it_is_refused(transports: list[str]) -> None:
     server = SocketServer()
 
     @server.namespace("/").on_connect
@@ -105,7 +111,7 @@ async def test_it_is_told_why_it_is_refused() -> None:
         errors: list[Any] = []
         client.on("connect_error", errors.append)
         with pytest.raises(NotConnected):
-            await client.connect(url, transports=["websocket"])
+            await client.connect(url, transports=transports)
         return errors
 
     assert await talked(server, talk) == [
@@ -113,7 +119,7 @@ async def test_it_is_told_why_it_is_refused() -> None:
     ]
 
 
-async def test_it_answers_what_the_server_asks() -> None:
+async def test_it_answers_what_the_server_asks(transports: list[str]) -> None:
     server = echo_server()
 
     @server.namespace("/").on("ask me")
@@ -130,7 +136,7 @@ async def test_it_answers_what_the_server_asks() -> None:
 
     async def talk(client: Any, url: str) -> Any:
         client.on("question", lambda question: f"{question}? yes")
-        await client.connect(url, transports=["websocket"])
+        await client.connect(url, transports=transports)
         return await client.call("ask me", "ready")
 
     assert await talked(server, talk) == ["ready? yes"]

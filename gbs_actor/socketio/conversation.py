@@ -1,0 +1,281 @@
+"""What one client says over its connection in Socket.IO: its sockets and their handlers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import msgspec
+import trio
+
+from gbs_actor.socketio.connection import Connection
+from gbs_actor.socketio.dispatcher import Dispatcher
+from gbs_actor.socketio.errors import ConnectRefused
+from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.outbox import Outbox
+from gbs_actor.socketio.packet import PacketType, encode_head
+from gbs_actor.socketio.session import (
+    AckReceived,
+    EventReceived,
+    Happening,
+    Joining,
+    Left,
+    Session,
+    UnknownNamespace,
+)
+from gbs_actor.socketio.socket import Socket
+
+logger = logging.getLogger(__name__)
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The payload of a CONNECT_ERROR packet."""
+
+    message: str
+    data: Any = None
+
+
+class Conversation:
+    """The Socket.IO side of one connection.
+
+    :param namespaces: those there are, by name.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_dispatcher",
+        "_held_bytes",
+        "_let_in",
+        "_namespaces",
+        "_options",
+        "_session",
+        "_sockets",
+        "_unanswered",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        namespaces: Mapping[str, Namespace],
+        options: ServerOptions,
+    ) -> None:
+        self._connection = connection
+        self._namespaces = namespaces
+        self._options = options
+        self._session = Session(
+            namespaces,
+            max_attachments=options.max_attachments,
+            max_attachment_bytes=options.max_attachment_bytes,
+        )
+        self._dispatcher = Dispatcher(connection.nursery, connection.relieve)
+        self._sockets: dict[str, Socket] = {}
+        self._let_in: dict[str, Socket] = {}
+        self._unanswered = 0
+        self._held_bytes = 0
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where everything for the client goes."""
+        return self._connection.outbox
+
+    # What the client says.
+
+    def receive_text(self, text: str, start: int) -> None:
+        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        self._act(self._session.receive_text(text, start))
+
+    def receive_binary(self, payload: bytes) -> None:
+        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        self._act(self._session.receive_binary(payload))
+
+    def _act(self, happening: Happening | None) -> None:
+        match happening:
+            case EventReceived():
+                self._on_event(happening)
+            case AckReceived(namespace, ack_id, raw, attachments):
+                self._sockets[namespace].acknowledge(ack_id, raw, attachments)
+            case Joining(namespace, auth):
+                self._on_joining(self._namespaces[namespace], auth)
+            case Left(namespace):
+                socket = self._sockets.pop(namespace)
+                self._dispatcher.submit(partial(self._part, socket, "client namespace disconnect"))
+            case UnknownNamespace(namespace):
+                self._refuse(namespace, Refusal("Invalid namespace"))
+            case None:
+                pass
+
+    def _on_event(self, received: EventReceived) -> None:
+        socket = self._sockets[received.namespace]
+        if received.ack_id is not None:
+            self._unanswered += 1
+        event = Event(
+            socket, received.namespace, received.ack_id, received.data, received.attachments
+        )
+        self._held_bytes += event.size
+        self._dispatcher.submit(partial(socket.namespace.handle, socket, event))
+
+    # Joining and leaving.
+
+    def _on_joining(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
+        socket = Socket(self, namespace, replace(self._connection.handshake, auth=auth))
+        self._sockets[namespace.name] = socket
+        self._dispatcher.submit(partial(self._connect, socket, auth))
+
+    def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
+        handler = socket.namespace.connect_handler
+        if handler is None:
+            self._admit(socket)
+            return None
+        try:
+            result = handler(socket, auth)
+        except Exception as error:  # noqa: BLE001  (the application's, reported below)
+            self._turn_away(socket, error)
+            return None
+        if inspect.isawaitable(result):
+            return self._connect_later(socket, result)
+        self._admit(socket)
+        return None
+
+    async def _connect_later(self, socket: Socket, result: Awaitable[Any]) -> None:
+        try:
+            await result
+        except Exception as error:  # noqa: BLE001  (the application's, reported below)
+            self._turn_away(socket, error)
+        else:
+            self._admit(socket)
+
+    def _admit(self, socket: Socket) -> None:
+        self._let_in[socket.id] = socket
+        if socket.closed:  # ended meanwhile: it will be told so like any other
+            return
+        self._session.accept()
+        if socket.let_in():
+            self.leave(socket)
+
+    def _turn_away(self, socket: Socket, error: Exception) -> None:
+        if socket.closed:
+            return
+        if not isinstance(error, ConnectRefused):
+            logger.error("on_connect of %s failed", socket.namespace.name, exc_info=error)
+            self._connection.end("transport error", 1011, "internal error")
+            return
+        self._forget(socket)
+        socket.end("server namespace disconnect")
+        try:
+            self._refuse(socket.namespace.name, Refusal(error.message, error.data))
+        except TypeError:
+            logger.exception("the data of a refusal has no JSON form")
+            self._refuse(socket.namespace.name, Refusal(error.message))
+
+    def _refuse(self, namespace: str, refusal: Refusal) -> None:
+        head = encode_head(PacketType.CONNECT_ERROR, namespace)
+        self.outbox.send(Message(head + msgspec.json.encode(refusal)))
+
+    def leave(self, socket: Socket) -> None:
+        """Take a socket out of its namespace, on the server's behalf."""
+        if socket.closed:
+            return
+        if self._sockets.get(socket.namespace.name) is socket:
+            # Else the client has left by itself, and may have come back since.
+            self._forget(socket)
+            self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
+        reason = "server namespace disconnect"
+        socket.end(reason)
+        self._dispatcher.submit(partial(self._part, socket, reason))
+
+    def _forget(self, socket: Socket) -> None:
+        name = socket.namespace.name
+        if self._sockets.get(name) is socket:
+            del self._sockets[name]
+            self._session.leave(name)
+
+    def _part(self, socket: Socket, reason: str) -> Awaitable[None] | None:
+        """Let a socket go while its connection lives on."""
+        awaitable = self._say_goodbye(socket, reason)
+        return None if awaitable is None else self._shielded(awaitable)
+
+    async def _shielded(self, awaitable: Awaitable[Any]) -> None:
+        with trio.move_on_after(self._options.disconnect_timeout, shield=True):
+            await awaitable
+
+    def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
+        """Run ``on_disconnect``, once; return what is left to await."""
+        socket.end(reason)
+        handler = socket.namespace.disconnect_handler
+        if self._let_in.pop(socket.id, None) is None or handler is None:
+            return None
+        result = handler(socket, socket.reason)
+        return result if inspect.isawaitable(result) else None
+
+    # Ending.
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the transport behind what waits."""
+        self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._connection.abort()
+
+    def overflow(self) -> None:
+        """Close the transport, as more waits than may: the client is too slow."""
+        self._connection.overflow()
+
+    def ended(self, reason: str) -> None:
+        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        for socket in (*self._sockets.values(), *self._let_in.values()):
+            socket.end(reason)
+
+    async def say_goodbyes(self) -> None:
+        """Cancel the handlers, then run every ``on_disconnect`` that has not run.
+
+        Shielded from cancellation; ends after ``disconnect_timeout`` for the handlers that
+        run, and as much for all that say goodbye.
+        """
+        patience = self._options.disconnect_timeout
+        await self._dispatcher.stop(patience)
+        with trio.move_on_after(patience, shield=True):
+            async with trio.open_nursery() as nursery:
+                for socket in list(self._let_in.values()):
+                    nursery.start_soon(self._last_goodbye, socket)
+
+    async def _last_goodbye(self, socket: Socket) -> None:
+        try:
+            awaitable = self._say_goodbye(socket, self._connection.reason or "transport close")
+            if awaitable is not None:
+                await awaitable
+        except Exception:
+            logger.exception("on_disconnect of %s failed", socket.namespace.name)
+
+    # Back-pressure.
+
+    @property
+    def joined(self) -> bool:
+        """Whether a namespace was joined."""
+        return self._session.ever_joined
+
+    @property
+    def lagging(self) -> bool:
+        """Whether it is the application that has not caught up."""
+        return (
+            self._unanswered > self._options.max_unanswered
+            or len(self._dispatcher) >= self._options.max_waiting_events
+            or self._held_bytes > self._options.max_held_bytes
+        )
+
+    def forget_event(self, size: int) -> None:
+        """Note that an event of so many bytes is held no longer."""
+        self._held_bytes -= size
+        self._connection.relieve()
+
+    def release_event(self) -> None:
+        """Note that one event less is unanswered."""
+        self._unanswered -= 1
+        self._connection.relieve()

@@ -1,0 +1,111 @@
+"""Who a request really comes from, where a reverse proxy stands between."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+UNIX: Final = "unix"
+"""Stands for peers without an IP address: those of a Unix socket."""
+
+_SECURE: Final = {"https": True, "wss": True, "http": False, "ws": False}
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
+_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+_Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of the client behind a request."""
+
+    address: str | None
+    """Its IP address without a port; ``None`` where it has none."""
+    secure: bool
+    """Whether it speaks TLS: to us, or to the proxy it came through."""
+    host: str | None
+    """Host, and port if there is one, by which it knows the server."""
+
+
+class TrustedProxies:
+    """The proxies whose ``X-Forwarded-*`` fields count.
+
+    These fields are whatever the peer says, so anybody else's are disregarded.
+
+    :param proxies: IP addresses, networks such as ``10.0.0.0/8``, or ``unix`` for peers
+        without an IP address. None of them: nobody is trusted.
+    :raises ValueError: one of them is none of these.
+    """
+
+    def __init__(self, proxies: Collection[str] = ()) -> None:
+        self._unix = UNIX in proxies
+        self._networks = tuple(_network(text) for text in proxies if text != UNIX)
+
+    def caller(self, peer: str | None, *, secure: bool, headers: Mapping[str, str]) -> Caller:
+        """Return who has sent a request.
+
+        ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
+        first address that is not trusted is the client's, as further left stands what that
+        one claims. What is no address ends the reading at the proxy that let it pass. Of
+        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's word counts, the rightmost.
+
+        :param peer: IP address of the connection's other end; ``None`` where it has none.
+        :param secure: whether that connection uses TLS.
+        :param headers: of the request, names in lower case, repeated ones joined by ", ".
+        """
+        host = headers.get("host")
+        address = None if peer is None else _address(peer)
+        if not (self._unix if peer is None else self._trusts(address)):
+            return Caller(peer if address is None else str(address), secure, host)
+        for text in reversed(_items(headers.get("x-forwarded-for"))):
+            via_unix = text == "unix:"  # what nginx calls a peer of that kind
+            hop = None if via_unix else _address(text)
+            if hop is None and not via_unix:
+                break
+            address = hop
+            if not (self._unix if via_unix else self._trusts(hop)):
+                break
+        scheme = _last(headers.get("x-forwarded-proto")).lower()
+        forwarded_host = _last(headers.get("x-forwarded-host"))
+        return Caller(
+            None if address is None else str(address),
+            _SECURE.get(scheme, secure),
+            forwarded_host if _HOST.fullmatch(forwarded_host) else host,
+        )
+
+    def _trusts(self, address: _Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f'{text!r} is no IP address, no network such as 10.0.0.0/8, and not "{UNIX}"'
+        ) from None
+
+
+def _address(text: str) -> _Address | None:
+    """Read an address with or without a port; ``None`` where it is none."""
+    found = _WITH_PORT.fullmatch(text)
+    try:
+        address = ip_address(text if found is None else found[1] or found[2] or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        # One that listens on :: sees IPv4 peers like this.
+        return address.ipv4_mapped or address
+    return address
+
+
+def _items(value: str | None) -> list[str]:
+    return [item for item in (part.strip() for part in (value or "").split(",")) if item]
+
+
+def _last(value: str | None) -> str:
+    items = _items(value)
+    return items[-1] if items else ""

@@ -1,0 +1,42 @@
+"""The server that the Engine.IO protocol test suite asks for: it sends every message back.
+
+Run with ``python -m tests.apps.echo_engineio --port 3000``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gbs_actor.socketio import Connection, EngineServer, ServerOptions
+from tests.apps.command import main
+
+
+class Echo:
+    """Sends everything back, text as text and bytes as bytes."""
+
+    joined = True
+    lagging = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def receive_text(self, text: str, start: int) -> None:
+        self._connection.send(text[start:])
+
+    def receive_binary(self, payload: bytes) -> None:
+        self._connection.send(payload)
+
+    def ended(self, reason: str) -> None:
+        """Nothing is left to do."""
+
+    async def say_goodbyes(self) -> None:
+        """Nothing is left to say."""
+
+
+def echo_server(**options: Any) -> EngineServer:
+    """Return a server at ``/engine.io/`` with no Socket.IO in it."""
+    return EngineServer(ServerOptions("/engine.io/", **options), Echo)
+
+
+if __name__ == "__main__":
+    main(echo_server, str(__doc__))
