@@ -81,9 +81,10 @@ async def until_carried_out(server: ServerProcess, *commands: Command) -> None:
     """Wait until assignments show in the list, whoever was told of them."""
     wanted = {(command["lineupId"], command["gbsNumber"]) for _, command in commands}
     with trio.fail_after(PATIENCE):
-        while not wanted <= {
-            (row["id"], row["gbsNumber"]) for row in (await listed(server)).values()
-        }:
+        while True:
+            rows = await listed(server)
+            if wanted <= {(row["id"], row["gbsNumber"]) for row in rows.values()}:
+                return
             await trio.sleep(BETWEEN_LOOKS)
 
 

@@ -54,7 +54,10 @@ async def soon_expired(
 async def until_expired(client: StockClient) -> None:
     """Wait until a client may change nothing any more."""
     with trio.fail_after(PATIENCE):
-        while (await client.ask("delete-lineup-memo", {"memoId": 1}))["code"] != "TOKEN_EXPIRED":
+        while True:
+            answer = await client.ask("delete-lineup-memo", {"memoId": 999_999})
+            if answer["code"] == "TOKEN_EXPIRED":
+                return
             await trio.sleep(BETWEEN_LOOKS)
 
 

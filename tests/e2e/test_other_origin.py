@@ -56,13 +56,13 @@ async def test_a_page_reads_the_list_and_its_etag(
 
 
 @pytest.mark.parametrize(
-    ("cookie", "slug", "status", "code"),
+    ("cookie", "slug", "refusal"),
     [
-        (None, RETREAT, 401, "AUTH_REQUIRED"),
-        ("nonsense", RETREAT, 401, "INVALID_TOKEN"),
-        (token(exp=1_000_000_000), RETREAT, 401, "TOKEN_EXPIRED"),
-        (token(retreats=["2023-winter"]), RETREAT, 403, "FORBIDDEN"),
-        (token(exp=None), "1999-winter", 404, "RETREAT_NOT_FOUND"),
+        (None, RETREAT, (401, "AUTH_REQUIRED")),
+        ("nonsense", RETREAT, (401, "INVALID_TOKEN")),
+        (token(exp=1_000_000_000), RETREAT, (401, "TOKEN_EXPIRED")),
+        (token(retreats=["2023-winter"]), RETREAT, (403, "FORBIDDEN")),
+        (token(exp=None), "1999-winter", (404, "RETREAT_NOT_FOUND")),
     ],
     ids=["no token", "wrong token", "expired token", "forbidden", "not found"],
 )
@@ -71,12 +71,11 @@ async def test_a_page_can_read_why_it_is_refused(
     server: ServerProcess,
     cookie: str | None,
     slug: str,
-    status: int,
-    code: str,
+    refusal: tuple[int, str],
 ) -> None:
     async with opened(chromium_drivers, cookie) as page:
         answer = await page.fetch(server.url + LINEUPS.replace(RETREAT, slug))
-        assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
+        assert (answer.status, json.loads(answer.body)["code"]) == refusal
 
 
 async def test_a_page_writes_over_http_behind_a_preflight(

@@ -23,7 +23,7 @@ from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import StockClient
 
 Drivers = dict[str, list[str]]
-ASKING = {"recovery": True}
+ASKING: dict[str, object] = {"recovery": True}
 
 
 async def _nothing_else(_: ServerProcess) -> None:

@@ -6,6 +6,7 @@ Who it is, it says by the cookie alone; in Chromium from a page of another origi
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -182,6 +183,6 @@ async def test_where_websockets_are_cut_a_client_stays_on_polling(
         assert "disconnect" not in {it.name for it in client.happened}
 
 
-def users(presence: dict[str, object]) -> set[int]:
+def users(presence: dict[str, Any]) -> set[int]:
     """Return the ids of the users in a presence message."""
-    return {user["userId"] for user in presence["users"]}  # type: ignore[index]
+    return {user["userId"] for user in presence["users"]}
