@@ -22,11 +22,15 @@ DEMO_RETREAT = "2024-winter"
 log = structlog.get_logger(__name__)
 
 
-def base_url(host: str, port: int) -> str:
-    """Return the URL to reach a bound address from this machine."""
+def base_url(host: str, port: int, *, tls: bool) -> str:
+    """Return the URL to reach a bound address from this machine.
+
+    :param tls: whether it is served over TLS.
+    """
+    scheme = "https" if tls else "http"
     if host in {"0.0.0.0", "::"}:  # noqa: S104  (what is listened on is not decided here)
         host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def own_command() -> str:
@@ -73,7 +77,8 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
     The demo's banner goes to standard output, tokens included; outside the demo there is
     a log entry only.
     """
-    urls = [base_url(address.host, address.port) for address in addresses]
+    tls = settings.server.tls
+    urls = [base_url(address.host, address.port, tls=tls) for address in addresses]
     log.info("Serving", urls=urls, demo=demo)
     if not demo or settings.auth.jwt_secret is None:
         return

@@ -28,7 +28,12 @@ class Serve(Protocol):
     """What runs the server until it is cancelled; see :func:`gbs_actor.server.serve`."""
 
     async def __call__(
-        self, settings: Settings, *, demo: bool, task_status: trio.TaskStatus[Any]
+        self,
+        settings: Settings,
+        *,
+        demo: bool,
+        reloads: AsyncIterator[object],
+        task_status: trio.TaskStatus[Any],
     ) -> None:
         """Serve; report the bound addresses when clients can connect."""
         ...
@@ -50,13 +55,21 @@ async def serve_until_signal(
 ) -> None:
     """Run the server; SIGINT or SIGTERM stops it within the grace period.
 
+    SIGHUP makes it read its certificate again, and never ends it: not while it starts or
+    stops either, nor when the terminal goes that it was started from.
+
     A second signal ends the process at once, and so does a server that is not gone
     :data:`MARGIN` seconds after its grace period.
 
     :param announce: called with the bound addresses when clients can connect.
     :param end: what ends the process, given the signal's number.
     """
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    # One that nobody has taken when the receiver is closed takes its ordinary effect.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with (
+        trio.open_signal_receiver(signal.SIGHUP) as reloads,
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as serving:
                 watching.start_soon(
@@ -66,7 +79,9 @@ async def serve_until_signal(
                     settings.server.shutdown_grace,
                     end,
                 )
-                addresses = await serving.start(partial(serve, settings, demo=demo))
+                addresses = await serving.start(
+                    partial(serve, settings, demo=demo, reloads=reloads)
+                )
                 announce(addresses)
             watching.cancel_scope.cancel()
 

@@ -151,12 +151,13 @@ def tail(
         from gbs_actor.cli.banner import base_url
 
         settings = configured(config)
-        if url is not None and urlsplit(url).scheme not in {"http", "https"}:
+        if url is not None and urlsplit(url).scheme not in {"http", "https", "ws", "wss"}:
             raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
         trio.run(
             partial(
                 follow,
-                url or base_url(settings.server.host, settings.server.port),
+                url
+                or base_url(settings.server.host, settings.server.port, tls=settings.server.tls),
                 token or _token(settings),
                 slug,
                 as_json=as_json,

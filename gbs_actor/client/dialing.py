@@ -54,7 +54,7 @@ class Endpoint:
 def tcp(endpoint: Endpoint, tls_context: ssl.SSLContext | None) -> ConnectStream:
     """Return what opens a TCP stream, with TLS where the endpoint asks for it.
 
-    :param tls_context: ``None``: the system's certificates.
+    :param tls_context: ``None``: the system's certificates, or those of ``SSL_CERT_FILE``.
     """
 
     async def connect_tcp(host: str, port: int) -> trio.abc.Stream:
@@ -62,8 +62,19 @@ def tcp(endpoint: Endpoint, tls_context: ssl.SSLContext | None) -> ConnectStream
 
     async def connect_tls(host: str, port: int) -> trio.abc.Stream:
         context = tls_context or ssl.create_default_context()
-        return await trio.open_ssl_over_tcp_stream(
+        stream = await trio.open_ssl_over_tcp_stream(
             host, port, ssl_context=context, https_compatible=True
         )
+        try:
+            # Now and not at the first write, as it is here that certificates are refused.
+            await stream.do_handshake()
+        except BaseException as error:
+            await trio.aclose_forcefully(stream)
+            if not isinstance(error, trio.BrokenResourceError):
+                raise
+            if isinstance(error.__cause__, ssl.SSLError):
+                raise error.__cause__ from None
+            raise ConnectionError("the connection broke in the TLS handshake") from error
+        return stream
 
     return connect_tls if endpoint.tls else connect_tcp

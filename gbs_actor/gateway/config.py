@@ -43,5 +43,5 @@ class GatewayConfig:
             commands_under_way=settings.socketio.max_unanswered_events,
             allowed_origins=frozenset(settings.http.allowed_origins),
             max_body=settings.http.max_body,
-            body_timeout=settings.http.http_idle_timeout,
+            body_timeout=settings.http.request_timeout,
         )

@@ -17,6 +17,7 @@ SECRET_NAMES = frozenset(
         "access_token",
         "accesstoken",
         "jwt_secret",
+        "tls_key_password",
         "secret",
         "password",
         "pgpassword",
@@ -30,7 +31,10 @@ _PATTERNS = (
     (re.compile(r"(?i)\b(bearer)[ .]+[^\s\"',;]+"), rf"\1 {MASK}"),
     (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@]*):[^\s@]*@"), rf"\1:{MASK}@"),
     (
-        re.compile(r"(?i)\b(password|accessToken|GBS_JWT_SECRET)(=|'?\"?: ?)[^\s&;,}]+"),
+        re.compile(
+            r"(?i)\b(password|accessToken|GBS_JWT_SECRET|(?:GBS_)?TLS_KEY_PASSWORD)"
+            r"(=|'?\"?: ?)[^\s&;,}]+"
+        ),
         rf"\1\2{MASK}",
     ),
 )

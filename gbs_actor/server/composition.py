@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import AsyncIterator
 
 import trio
 
 from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.http import Services, create_app
+from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.configuration import room_config
 from gbs_actor.server.http import HttpServer
 from gbs_actor.server.lifetime import Lifetime
-from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners
+from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     EngineApp,
@@ -27,9 +28,6 @@ from gbs_actor.socketio import (
 )
 from gbs_actor.store.protocol import Store
 
-HTTP_CONNECTIONS: Final = 1_000
-"""Connections of plain HTTP that there is room for beside the sockets."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -38,12 +36,13 @@ class Composition:
 
     :param store: open; it outlives the server.
     :param lifetime: when the server should end.
-    :raises SettingsError: the settings' keys cannot be used.
+    :raises SettingsError: the settings' keys or certificate cannot be used.
     """
 
     def __init__(self, store: Store, settings: Settings, lifetime: Lifetime) -> None:
         self._settings = settings
         self._lifetime = lifetime
+        self._certificate = Certificate.from_settings(settings.server)
         config = GatewayConfig.from_settings(settings)
         verifier = Verifier(settings.auth)
         authorizer = Authorizer(
@@ -65,7 +64,7 @@ class Composition:
             )
         )
         self.http = HttpServer(
-            EngineApp(self.sockets, app),
+            EngineApp(self.sockets, with_callers(app, self.sockets.trusted_proxies)),
             head_limit=settings.http.head_limit,
             keep_alive=settings.http.http_idle_timeout,
         )
@@ -77,15 +76,21 @@ class Composition:
             self.http.serve,
             head_limit=settings.http.head_limit,
             head_timeout=settings.http.head_timeout,
-            max_connections=settings.socketio.max_connections + HTTP_CONNECTIONS,
+            max_connections=settings.socketio.max_connections + settings.http.http_connections,
             request_timeout=settings.http.request_timeout,
             http_idle_timeout=settings.http.http_idle_timeout,
             write_timeout=settings.http.write_timeout,
         )
 
-    async def run(self, task_status: trio.TaskStatus[tuple[BoundAddress, ...]]) -> None:
+    async def run(
+        self,
+        task_status: trio.TaskStatus[tuple[BoundAddress, ...]],
+        *,
+        reloads: AsyncIterator[object] | None = None,
+    ) -> None:
         """Serve until the end is wished for, then end within the grace period.
 
+        :param reloads: for each item of it, the certificate is read again.
         :param task_status: told the bound addresses once clients can connect.
         :raises OSError: the address cannot be listened on.
         """
@@ -98,11 +103,25 @@ class Composition:
             trio.open_nursery() as nursery,
         ):
             listeners = await open_listeners(listen.host, listen.port, listen.backlog)
-            await nursery.start(self.front_door.serve, listeners)
+            if self._certificate is None:
+                await nursery.start(self.front_door.serve, listeners)
+            else:
+                encrypted = with_tls(listeners, self._certificate.context)
+                await nursery.start(self.front_door.serve, encrypted)
+            if reloads is not None:
+                nursery.start_soon(self._reload, reloads)
             self._lifetime.started()
             task_status.started(bound_addresses(listeners))
             await self._lifetime.wait_for_wish()
             await self._end(nursery)
+
+    async def _reload(self, reloads: AsyncIterator[object]) -> None:
+        async for _ in reloads:
+            if self._certificate is None:
+                logger.info("there is no certificate to read again: the server speaks no TLS")
+            else:
+                # From files, and perhaps with a password that is made hard to guess.
+                await trio.to_thread.run_sync(self._certificate.read_again, abandon_on_cancel=True)
 
     async def _end(self, nursery: trio.Nursery) -> None:
         """End what clients see, from the commands under way to the last connection."""
@@ -144,7 +163,9 @@ def _socket_server(settings: Settings) -> SocketServer:
         max_connections=limits.max_connections,
         max_unanswered=limits.max_unanswered_events,
         max_held_bytes=limits.max_held_bytes,
+        body_timeout=settings.http.request_timeout,
         allowed_origins=settings.http.allowed_origins,
+        trusted_proxies=settings.http.trusted_proxies,
         cookie_names=(settings.auth.cookie_name,),
         outbox=OutboxLimits(max_messages=limits.outbox_messages, max_bytes=limits.outbox_bytes),
     )

@@ -2,7 +2,8 @@
 
 Hypercorn brings HTTP/1.1 with keep-alive and HTTP/2 to a stream that the front door hands
 over. It is contained here: whatever it raises ends that stream and nothing else. Of time
-it decides nothing, since the stream itself ends what idles or does not accept writes.
+it decides nothing, since the stream itself ends what idles, asks too slowly or does not
+accept writes; it is told when a request begins, has arrived, and is answered.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from hypercorn.logging import Logger
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
 
 from gbs_actor.socketio import ReplayStream
 
@@ -66,7 +74,7 @@ class HttpServer:
     """
 
     def __init__(self, app: ASGIFramework, *, head_limit: int, keep_alive: float) -> None:
-        self._app = ASGIWrapper(_with_targets_checked(app))
+        self._app = _with_targets_checked(app)
         self._config = _config(head_limit, keep_alive)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
@@ -81,7 +89,7 @@ class HttpServer:
 
         :raises LifespanFailureError: the app refused to start.
         """
-        lifespan = Lifespan(self._app, self._config, self._state)
+        lifespan = Lifespan(ASGIWrapper(self._app), self._config, self._state)
         # Shielded, as the app has to outlive the cancellation of what it serves.
         life = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
@@ -106,12 +114,12 @@ class HttpServer:
         self._streams += 1
         try:
             await TCPServer(
-                self._app,
+                ASGIWrapper(_reporting(self._app, stream)),
                 self._config,
                 self._context,
                 self._state.copy(),
                 # Declared for TLS only; TCPServer asks for the attributes it uses.
-                cast(Any, stream),
+                cast(Any, _EncryptedStream(stream) if stream.secure else stream),
             ).run()
         except* Exception as group:
             self._failed += 1
@@ -137,6 +145,47 @@ async def _live(
     """Run the app's lifespan until it has ended, or ``scope`` is cancelled."""
     with scope:
         await lifespan.handle_lifespan(task_status=task_status)
+
+
+class _EncryptedStream:
+    """A stream as Hypercorn wants one with TLS. The handshake was the front door's."""
+
+    def __init__(self, stream: ReplayStream) -> None:
+        self.transport_stream = stream  # asked for its socket only
+        self.receive_some = stream.receive_some
+        self.send_all = stream.send_all
+        self.send_eof = stream.send_eof
+        self.aclose = stream.aclose
+
+    async def do_handshake(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def selected_alpn_protocol(self) -> str | None:
+        return self.transport_stream.alpn_protocol
+
+
+def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
+    """Tell the stream what requests the app is called with, so that it can keep time."""
+
+    async def reporting(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        multiplexed = scope["type"] != "lifespan" and scope["http_version"] == "2"
+        with stream.answering(multiplexed=multiplexed) as arrived:
+
+            async def noticing() -> ASGIReceiveEvent:
+                event = await receive()
+                if event["type"] != "http.request" or not event["more_body"]:
+                    arrived()
+                return event
+
+            async def in_time(event: ASGISendEvent) -> None:
+                # Over HTTP/2 it waits for the peer's window, and the stream's writes do not.
+                await stream.in_time(lambda: send(event))
+
+            if scope["type"] == "websocket":
+                arrived()  # it has no end that could be waited for
+            await app(scope, noticing, in_time)
+
+    return reporting
 
 
 def _with_targets_checked(app: ASGIFramework) -> ASGIFramework:

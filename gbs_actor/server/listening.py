@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
+
+from gbs_actor.socketio import TlsListener
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,13 @@ async def open_listeners(host: str, port: int, backlog: int) -> list[trio.Socket
 def bound_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[BoundAddress, ...]:
     """Return where the listeners can be reached."""
     return tuple(BoundAddress(*listener.socket.getsockname()[:2]) for listener in listeners)
+
+
+def with_tls(
+    listeners: Sequence[trio.SocketListener], context: Callable[[], ssl.SSLContext]
+) -> list[TlsListener]:
+    """Return listeners that accept the same connections for TLS.
+
+    :param context: asked anew for each connection.
+    """
+    return [TlsListener(listener, context) for listener in listeners]

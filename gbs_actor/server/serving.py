@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import trio
 
 from gbs_actor.server.composition import Composition
@@ -17,6 +19,7 @@ async def serve(
     settings: Settings,
     *,
     demo: bool = False,
+    reloads: AsyncIterator[object] | None = None,
     task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a server over the database of the settings until it is cancelled.
@@ -26,8 +29,9 @@ async def serve(
     ``shutdown_grace``; only what is not done by then is cancelled.
 
     :param demo: migrate the database and put in the demo's retreats where they are missing.
+    :param reloads: for each item of it, the TLS certificate is read again.
     :param task_status: told the bound addresses once clients can connect.
-    :raises SettingsError: the keys of the settings cannot be used.
+    :raises SettingsError: the keys or the certificate of the settings cannot be used.
     :raises StoreError: the database cannot be used.
     :raises OSError: the address cannot be listened on.
 
@@ -39,13 +43,14 @@ async def serve(
     ):
         if demo:
             await add_demo_retreats(store)
-        await Composition(store, settings, lifetime).run(task_status)
+        await Composition(store, settings, lifetime).run(task_status, reloads=reloads)
 
 
 async def serve_on(
     store: Store,
     settings: Settings,
     *,
+    reloads: AsyncIterator[object] | None = None,
     task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a server over an open store; otherwise as :func:`serve`.
@@ -53,4 +58,4 @@ async def serve_on(
     :param store: stays open; closing it is the caller's.
     """
     async with graceful(settings.server.shutdown_grace) as lifetime:
-        await Composition(store, settings, lifetime).run(task_status)
+        await Composition(store, settings, lifetime).run(task_status, reloads=reloads)

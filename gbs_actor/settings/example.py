@@ -20,6 +20,9 @@ _HEAD = """\
 """
 
 _UNSET = {
+    "tls_certificate": '"/etc/gbs-actor/fullchain.pem"',
+    "tls_key": '"/etc/gbs-actor/privkey.pem"',
+    "tls_key_password": '"what the key file is encrypted with"',
     "database_url": '"postgresql://gbs:password@localhost/gbs"',
     "data_dir": '"/var/lib/gbs-actor"',
     "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',

@@ -7,6 +7,7 @@ environment variable ``GBS_<FIELD>``. Names are therefore unique over all groups
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -51,6 +52,15 @@ def _path(value: str) -> str:
     return value
 
 
+def _proxy(value: str) -> str:
+    try:
+        if value != "unix":
+            ip_network(value)
+    except ValueError:
+        raise ValueError('must be an IP address, a network such as 10.0.0.0/8, or "unix"') from None
+    return value
+
+
 def _secret(value: SecretStr) -> SecretStr:
     length = len(value.get_secret_value().encode())
     if length < MINIMUM_SECRET:
@@ -91,6 +101,30 @@ class ServerSettings(Group):
         description="Seconds between the wish to stop and the end: running commits finish, "
         "submitted commands are answered, connections are closed.",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate for TLS (https, wss) and those that lead to "
+        "its root. It is read again on SIGHUP. Without it the server speaks plain HTTP.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file with the private key of tls_certificate."
+    )
+    tls_key_password: SecretStr | None = Field(
+        default=None, description="Password of tls_key, where that is encrypted."
+    )
+
+    @property
+    def tls(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.tls_certificate is not None
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> ServerSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key must be set both, or neither")
+        if self.tls_key_password is not None and self.tls_key is None:
+            raise ValueError("tls_key_password is set, but not tls_key")
+        return self
 
 
 class HttpSettings(Group):
@@ -101,14 +135,29 @@ class HttpSettings(Group):
         description="Origins of pages that may connect with cookies, each like "
         "https://page.example.org. The server's own origin is always allowed.",
     )
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_proxy)], ...] = Field(
+        default=(),
+        description="Reverse proxies whose X-Forwarded-For, -Proto and -Host count: IP "
+        "addresses, networks such as 10.0.0.0/8, or unix for those that come over a Unix "
+        "socket. Of anybody else these fields are disregarded.",
+    )
+    http_connections: Count = Field(
+        default=1_000,
+        description="Connections of plain HTTP that there is room for beside max_connections; "
+        "beyond both together 503.",
+    )
     head_limit: Bytes = Field(
         default=16_384, ge=1024, description="Bytes of a request's head, at most."
     )
     head_timeout: Seconds = Field(
-        default=10.0, description="Seconds within which a request's head must have arrived."
+        default=10.0,
+        description="Seconds within which a request's head must have arrived, and a TLS "
+        "handshake be done.",
     )
     http_idle_timeout: Seconds = Field(
-        default=75.0, description="Seconds without a byte after which an HTTP connection is closed."
+        default=75.0,
+        description="Seconds without a request after which an HTTP connection is closed. A proxy "
+        "that keeps connections should close them sooner.",
     )
     request_timeout: Seconds = Field(
         default=30.0, description="Seconds from the first byte of an HTTP request to its last."

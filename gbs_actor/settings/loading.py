@@ -239,4 +239,4 @@ def _sentence(details: ErrorDetails, layers: Layers) -> str:
 
 
 def _may_be_secret(name: str) -> bool:
-    return name in {"jwt_secret", "database_url"}
+    return name in {"jwt_secret", "database_url", "tls_key_password"}

@@ -40,10 +40,12 @@ from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.tls import TlsListener, TlsStream
 from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
 
 __all__ = [
@@ -73,7 +75,12 @@ __all__ = [
     "SocketClosed",
     "SocketIOError",
     "SocketServer",
+    "TlsListener",
+    "TlsStream",
     "TrustedProxies",
     "UpgradeHandler",
+    "is_secure",
+    "peer_address",
+    "peer_address_with_port",
     "send_answer",
 ]

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import trio
@@ -38,6 +38,7 @@ from gbs_actor.socketio.handshake import (
 from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.origin import OriginPolicy
+from gbs_actor.socketio.peer import is_secure, peer_address
 from gbs_actor.socketio.polling import Overlap, PollingTransport
 from gbs_actor.socketio.probe import Probe, UpgradeTransport
 from gbs_actor.socketio.request import Request
@@ -231,7 +232,7 @@ class EngineServer:
     async def _serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
     ) -> None:
-        secure = isinstance(stream, trio.SSLStream)
+        secure = is_secure(stream)
         with self.admitted(request, peer_address(stream), secure=secure) as admission:
             options = self.options
             upgraded = upgrade(request, max_payload=options.max_payload, deflate=options.deflate)
@@ -498,16 +499,3 @@ class EngineServer:
             sent_bytes=self._sent_bytes + sum(box.sent_bytes for box in outboxes),
             closes=dict(self._closes),
         )
-
-
-def peer_address(stream: Any) -> str | None:
-    """Return the IP address at the other end of a stream, below TLS too."""
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream):
-        return None
-    try:
-        address = stream.socket.getpeername()
-    except OSError:
-        return None
-    return str(address[0]) if isinstance(address, tuple) else None

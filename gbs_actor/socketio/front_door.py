@@ -16,15 +16,30 @@ import trio
 from gbs_actor.socketio.http_answer import send_answer
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request, head_length, parse_request
+from gbs_actor.socketio.tls import TlsStream
 
 logger = logging.getLogger(__name__)
 
 _RECEIVE = 16_384
 _ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
 _SETTLED = 0.25  # seconds of silence after which an answer counts as complete
+_REFUSED_AT_A_TIME = 100  # connections that are told so; further ones are just closed
+
+_TOO_MANY = (
+    b'{"code":"SERVICE_UNAVAILABLE",'
+    b'"message":"The server has as many connections as it takes; try again shortly."}'
+)
+_TOO_LARGE = (
+    b'{"code":"REQUEST_HEADER_FIELDS_TOO_LARGE","message":"The head of the request is too large."}'
+)
+_TOO_SLOW = b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
+_NO_TLS = b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
 
 UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
-"""Serves one WebSocket: its stream, its request, and what was read behind that."""
+"""Serves one WebSocket: its stream, its request, and what was read behind that.
+
+The stream is a :class:`TlsStream` where the listener is one for TLS.
+"""
 
 Fallback = Callable[[ReplayStream], Awaitable[None]]
 """Serves one HTTP connection."""
@@ -46,6 +61,8 @@ class FrontDoorStatistics:
     accept_failures: int
     bad_heads: int
     """Too large, too slow, or cut off."""
+    failed_handshakes: int
+    """Of TLS: too slow, cut off, or none at all."""
     failures: int
     """Connections whose handler raised."""
 
@@ -53,12 +70,15 @@ class FrontDoorStatistics:
 class FrontDoor:
     """Accepts connections and hands them on.
 
+    Listeners may be for TLS, see :class:`TlsListener`; the handshake is part of what a
+    connection's own task does.
+
     :param upgrades: handlers by path; the longest path that the request's begins with.
     :param fallback: gets every other connection.
     :param head_limit: bytes a request head may have.
-    :param head_timeout: seconds in which it has to arrive.
+    :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param max_connections: open at one time; further ones get a 503.
-    :param http_idle_timeout: seconds without a byte either way that an HTTP connection lives.
+    :param http_idle_timeout: seconds without a request that an HTTP connection lives.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
     :param write_timeout: seconds that one write of an HTTP answer may take.
     """
@@ -90,6 +110,8 @@ class FrontDoor:
         self._turned_away = 0
         self._accept_failures = 0
         self._bad_heads = 0
+        self._failed_handshakes = 0
+        self._refusing = 0
         self._failures = 0
 
     async def serve(
@@ -146,6 +168,7 @@ class FrontDoor:
             turned_away=self._turned_away,
             accept_failures=self._accept_failures,
             bad_heads=self._bad_heads,
+            failed_handshakes=self._failed_handshakes,
             failures=self._failures,
         )
 
@@ -179,9 +202,10 @@ class FrontDoor:
             await trio.aclose_forcefully(stream)
 
     async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
-        if self._connections > self._max_connections:
-            self._turned_away += 1
-            await send_answer(stream, 503, b"Too many connections\n", "text/plain")
+        if self._connections - self._refusing > self._max_connections:
+            await self._turn_away(stream)
+            return
+        if not await self._open(stream):
             return
         data = await self._read_head(stream)
         if data is None:
@@ -195,6 +219,32 @@ class FrontDoor:
         else:
             await self._fall_back(stream, data)
 
+    async def _turn_away(self, stream: trio.abc.HalfCloseableStream) -> None:
+        self._turned_away += 1
+        if self._refusing == _REFUSED_AT_A_TIME:
+            return
+        self._refusing += 1
+        try:
+            if await self._open(stream):
+                await send_answer(stream, 503, _TOO_MANY)
+        finally:
+            self._refusing -= 1
+
+    async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:
+        """Do the TLS handshake, if there is one; return whether the peer can be talked to."""
+        if not isinstance(stream, TlsStream):
+            return True
+        with trio.move_on_after(self._head_timeout):
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                if getattr(error.__cause__, "reason", None) == "HTTP_REQUEST":
+                    await _say_that_this_is_tls(stream)
+            else:
+                return True
+        self._failed_handshakes += 1
+        return False
+
     async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
         """Read a request head and what comes with it; ``None`` where there will be none."""
         data = bytearray()
@@ -207,12 +257,12 @@ class FrontDoor:
                     data += received
                     length = head_length(data)
                     if (length or len(data)) > self._head_limit:
-                        await send_answer(stream, 431, b"Request head too large\n", "text/plain")
+                        await send_answer(stream, 431, _TOO_LARGE)
                         return None
                     if length is not None:
                         return bytes(data)
             if data:
-                await send_answer(stream, 408, b"Request head too slow\n", "text/plain")
+                await send_answer(stream, 408, _TOO_SLOW)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # gone before it has asked for anything
         return None
@@ -238,3 +288,10 @@ class FrontDoor:
             await self._fallback(replay)
         finally:
             self._http.discard(replay)
+
+
+async def _say_that_this_is_tls(stream: TlsStream) -> None:
+    """Answer a request that came without TLS, below it."""
+    below = stream.transport_stream
+    if isinstance(below, trio.abc.HalfCloseableStream):
+        await send_answer(below, 400, _NO_TLS)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Final
+
 import trio
+
+from gbs_actor.socketio.peer import is_secure, socket_below
+from gbs_actor.socketio.tls import TlsStream
+
+_HTTP_2_PREFACE: Final = b"PRI * HTTP/2.0\r\n"  # RFC 9113 §3.4
+_REFUSAL: Final = 1.0  # seconds for the HTTP server to say itself that a request is too slow
 
 
 class ReplayStream(trio.abc.HalfCloseableStream):
-    """Gives an HTTP server a connection whose request head was read by the front door.
+    """Gives an HTTP server a connection whose first head was read by the front door.
+
+    It ends the connections of peers that dawdle. What a request is, only the HTTP server
+    can tell: it reports each by :meth:`answering`. While one is being answered nothing
+    limits the silence, so an answer may wait for as long as it wants.
 
     :param replay: the bytes that were read.
-    :param idle_timeout: seconds without a byte in either direction after which
-        :meth:`receive_some` gives the connection up.
+    :param idle_timeout: seconds without a request that the connection lives, from the
+        last byte that was sent.
     :param request_timeout: seconds from the first byte of a request, within which the last
-        one must come; a byte that comes later ends the connection.
+        one must come.
     :param write_timeout: seconds that one :meth:`send_all` may take.
     """
 
@@ -30,30 +45,98 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._idle_timeout = idle_timeout
         self._request_timeout = request_timeout
         self._write_timeout = write_timeout
-        self._last_byte = self._asking_since = trio.current_time()
+        # Over HTTP/2, bytes come that belong to no request: windows, settings.
+        self._multiplexed = replay.startswith(_HTTP_2_PREFACE)
+        now = trio.current_time()
+        self._last_byte = self._quiet_since = now
+        self._asking_since = now if replay and not self._multiplexed else None
+        self._arriving: dict[object, float] = {}
+        self._answering = 0
         self._sending = 0
-        self._unanswered = True
+        self._patience: trio.CancelScope | None = None
 
     @property
     def socket(self) -> trio.socket.SocketType:
-        """The socket below.
+        """The socket below, also below TLS.
 
         :raises AttributeError: the stream below has none.
         """
-        if not isinstance(self._stream, trio.SocketStream):
-            # What an attribute that is not there raises: HTTP servers tell TLS by it.
-            raise AttributeError("the stream has no socket")  # noqa: TRY004
-        return self._stream.socket
+        socket = socket_below(self._stream)
+        if socket is None:
+            raise AttributeError("the stream has no socket")
+        return socket
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return is_secure(self._stream)
+
+    @property
+    def alpn_protocol(self) -> str | None:
+        """What the TLS handshake agreed on to speak; ``None``: nothing."""
+        return self._stream.alpn_protocol if isinstance(self._stream, TlsStream) else None
 
     @property
     def busy(self) -> bool:
-        """Whether a request seems to be under way: bytes came, and no answer went out yet."""
-        return self._sending > 0 or self._unanswered
+        """Whether a request seems to be under way: arriving, or not answered yet."""
+        return self._sending > 0 or self._answering > 0 or self._asking_since is not None
 
     @property
     def last_byte(self) -> float:
         """When a byte last went either way, on Trio's clock."""
         return self._last_byte
+
+    @contextmanager
+    def answering(self, *, multiplexed: bool = False) -> Iterator[Callable[[], None]]:
+        """Answer a request within the block, whose head has arrived.
+
+        :param multiplexed: whether it may be one of several, as over HTTP/2.
+        :returns: what to call once the request has arrived as a whole.
+        """
+        request = object()
+        self._multiplexed = self._multiplexed or multiplexed
+        now = trio.current_time()
+        self._arriving[request] = now if self._asking_since is None else self._asking_since
+        self._asking_since = None
+        self._answering += 1
+        self._reschedule()
+
+        def arrived() -> None:
+            if self._arriving.pop(request, None) is not None:
+                self._reschedule()
+
+        try:
+            yield arrived
+        finally:
+            self._answering -= 1
+            self._arriving.pop(request, None)
+            self._quiet_since = trio.current_time()
+            self._reschedule()
+
+    async def in_time(self, sending: Callable[[], Awaitable[None]]) -> None:
+        """Await something that ends when the peer has taken what is sent.
+
+        :raises trio.BrokenResourceError: it takes longer than the write limit; closed then.
+        """
+        with trio.move_on_after(self._write_timeout) as patience:
+            await sending()
+        if patience.cancelled_caught:
+            await trio.aclose_forcefully(self._stream)
+            raise trio.BrokenResourceError("the peer does not take what is sent")
+
+    def _deadline(self) -> float:
+        """Return when the peer has dawdled for too long, unless something changes."""
+        if self._arriving:
+            return min(self._arriving.values()) + self._request_timeout + _REFUSAL
+        if self._asking_since is not None:
+            return self._asking_since + self._request_timeout
+        if self._answering or self._sending:
+            return inf
+        return self._quiet_since + self._idle_timeout
+
+    def _reschedule(self) -> None:
+        if self._patience is not None:
+            self._patience.deadline = self._deadline()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, the replayed bytes first.
@@ -66,22 +149,25 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             size = len(self._replay) if max_bytes is None else max_bytes
             data, self._replay = self._replay[:size], self._replay[size:]
             return data
-        while True:
-            with trio.move_on_at(self._last_byte + self._idle_timeout):
+        received: bytes | bytearray = b""
+        with trio.CancelScope(deadline=self._deadline()) as patience:
+            self._patience = patience
+            try:
                 received = await self._stream.receive_some(max_bytes)
-                self._last_byte = now = trio.current_time()
-                if not self._unanswered:
-                    self._asking_since = now
-                elif now > self._asking_since + self._request_timeout:
-                    await trio.aclose_forcefully(self._stream)
-                    raise trio.BrokenResourceError("the request takes too long to arrive")
-                self._unanswered = bool(received)
-                return received
-            if not self._sending and trio.current_time() >= self._last_byte + self._idle_timeout:
-                await trio.aclose_forcefully(self._stream)
-                raise trio.BrokenResourceError("idle for too long")
-            if self._sending:
-                self._last_byte = trio.current_time()
+            finally:
+                self._patience = None
+        if patience.cancelled_caught:
+            slow = self._arriving or self._asking_since is not None
+            await trio.aclose_forcefully(self._stream)
+            raise trio.BrokenResourceError(
+                "the request takes too long to arrive" if slow else "idle for too long"
+            )
+        self._last_byte = trio.current_time()
+        if not received:
+            self._asking_since = None
+        elif self._asking_since is None and not self._answering and not self._multiplexed:
+            self._asking_since = self._last_byte
+        return received
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
@@ -92,16 +178,14 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         :raises trio.ClosedResourceError: closed on this side.
         """
         self._sending += 1
+        self._asking_since = None
+        self._reschedule()
         try:
-            with trio.move_on_after(self._write_timeout) as patience:
-                await self._stream.send_all(data)
-            self._last_byte = trio.current_time()
+            await self.in_time(lambda: self._stream.send_all(data))
         finally:
             self._sending -= 1
-            self._unanswered = False
-        if patience.cancelled_caught:
-            await trio.aclose_forcefully(self._stream)
-            raise trio.BrokenResourceError("the peer does not take what is sent")
+            self._last_byte = self._quiet_since = trio.current_time()
+            self._reschedule()
 
     async def wait_send_all_might_not_block(self) -> None:
         """See :class:`trio.abc.SendStream`."""
@@ -121,5 +205,6 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         They get a :exc:`trio.ClosedResourceError`, even behind a cancellation shield. A
         stream without a socket is left to its owner.
         """
-        if isinstance(self._stream, trio.SocketStream):
-            self._stream.socket.close()
+        socket = socket_below(self._stream)
+        if socket is not None:
+            socket.close()

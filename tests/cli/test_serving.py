@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,12 @@ class Server:
         self.drained = False
 
     async def __call__(
-        self, settings: Settings, *, demo: bool, task_status: trio.TaskStatus[Any]
+        self,
+        settings: Settings,
+        *,
+        demo: bool,
+        reloads: AsyncIterator[object],
+        task_status: trio.TaskStatus[Any],
     ) -> None:
         self.served_demo = demo
         task_status.started("the addresses")
@@ -127,7 +132,12 @@ async def test_a_server_that_hangs_beyond_its_grace_period_is_ended(
 async def test_a_signal_while_the_server_still_starts_stops_it(autojump_clock: MockClock) -> None:
     class Slow(Server):
         async def __call__(
-            self, settings: Settings, *, demo: bool, task_status: trio.TaskStatus[Any]
+            self,
+            settings: Settings,
+            *,
+            demo: bool,
+            reloads: AsyncIterator[object],
+            task_status: trio.TaskStatus[Any],
         ) -> None:
             await send(signal.SIGINT)
             await trio.sleep(3600)
@@ -142,7 +152,12 @@ async def test_a_signal_while_the_server_still_starts_stops_it(autojump_clock: M
 async def test_a_server_that_fails_takes_the_command_with_it() -> None:
     class Failing(Server):
         async def __call__(
-            self, settings: Settings, *, demo: bool, task_status: trio.TaskStatus[Any]
+            self,
+            settings: Settings,
+            *,
+            demo: bool,
+            reloads: AsyncIterator[object],
+            task_status: trio.TaskStatus[Any],
         ) -> None:
             raise OSError("no port")
 

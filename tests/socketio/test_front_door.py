@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import socket as stdlib_socket
@@ -232,6 +233,46 @@ async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) ->
         await wait_all_tasks_blocked()
         assert door.statistics().turned_away == 1
         assert door.statistics().connections == 2
+
+
+async def test_connections_that_are_being_turned_away_are_bounded_too(clock: MockClock) -> None:
+    listener = MemoryListener()
+    door = FrontDoor({}, Rooms().fallback, max_connections=1)
+    async with opened(door, [listener]):
+        clients = [listener.dial() for _ in range(103)]
+        await wait_all_tasks_blocked()
+        assert door.statistics().connections == 101
+        # Those beyond are closed without a word, which costs nothing.
+        assert await read_all(clients[101]) == b""
+        for client in clients[1:101]:
+            assert (await client.receive_some(100)).startswith(b"HTTP/1.1 503 ")
+            await client.aclose()
+        await clients[0].aclose()
+        await wait_all_tasks_blocked()
+        late = listener.dial()
+        await late.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await late.receive_some(100)).startswith(b"HTTP/1.1 200 ")
+        assert door.statistics().turned_away == 102
+
+
+@pytest.mark.parametrize("status", [408, 431, 503])
+async def test_what_is_answered_before_http_says_in_json_what_is_wrong(
+    clock: MockClock, status: int
+) -> None:
+    listener = MemoryListener()
+    door = FrontDoor({}, Rooms().fallback, head_limit=100, max_connections=1)
+    async with opened(door, [listener]):
+        if status == 503:
+            listener.dial()
+        client = listener.dial()
+        await client.send_all(b"x" * (200 if status == 431 else 50))
+        answer = await read_all(client)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    said = json.loads(body)
+    assert said["code"].isupper()
+    assert said["message"].endswith(".")
 
 
 class FailingListener(trio.abc.Listener[Duplex]):

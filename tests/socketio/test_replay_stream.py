@@ -115,3 +115,182 @@ async def test_a_request_that_drips_is_given_up(clock: MockClock) -> None:
             await drain(stream)
         assert trio.current_time() - started == pytest.approx(31, abs=1)
         nursery.cancel_scope.cancel()
+
+
+# What an HTTP server tells it of requests
+
+
+async def refused(stream: ReplayStream) -> str:
+    """Read until the stream gives up, and return what for."""
+    with pytest.raises(trio.BrokenResourceError) as caught:
+        await drain(stream)
+    return str(caught.value)
+
+
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def stream_to(near: trio.abc.HalfCloseableStream, replay: bytes = b"") -> ReplayStream:
+    return ReplayStream(near, replay, idle_timeout=60, request_timeout=30, write_timeout=20)
+
+
+@pytest.mark.parametrize("replay", [b"GET / HTTP/1.1\r\n\r\n", HTTP_2])
+async def test_an_answer_may_wait_longer_than_any_limit(clock: MockClock, replay: bytes) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, replay)
+    await stream.receive_some()
+
+    async def answer() -> None:
+        with stream.answering() as arrived:
+            arrived()
+            await trio.sleep(1_000)
+            await stream.send_all(b"200")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        assert await refused(stream) == "idle for too long"
+    assert trio.current_time() == 1_060
+
+
+async def test_bytes_that_come_while_an_answer_waits_are_no_slow_request(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, HTTP_2)
+
+    async def adjust_windows() -> None:
+        for _ in range(10):
+            await trio.sleep(10)
+            await far.send_all(b"a window")
+
+    async def answer() -> None:
+        with stream.answering(multiplexed=True) as arrived:
+            arrived()
+            await trio.sleep(150)
+            await far.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(adjust_windows)
+        nursery.start_soon(answer)
+        await drain(stream)
+    assert trio.current_time() == 150
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_over_http_2_what_belongs_to_no_request_begins_none(
+    clock: MockClock, told: bool
+) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, b"" if told else HTTP_2)
+    if told:  # as after an upgrade from HTTP/1.1
+        with stream.answering(multiplexed=True):
+            await stream.send_all(b"200")
+
+    async def adjust_windows() -> None:
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await trio.sleep(8)
+                await far.send_all(b"a window")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(adjust_windows)
+        assert await refused(stream) == "idle for too long"
+        assert trio.current_time() == 60  # nor does it prolong the life of an idle connection
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_request_that_stops_in_the_middle_of_its_head_is_given_up(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near)
+    await stream.send_all(b"200")
+    await trio.sleep(50)
+    await far.send_all(b"GET / HT")
+    assert await refused(stream) == "the request takes too long to arrive"
+    assert trio.current_time() == 50 + 30
+
+
+@pytest.mark.parametrize("dripping", [True, False])
+async def test_a_body_that_does_not_come_ends_it_soon_after_the_server_could_say_so(
+    clock: MockClock, dripping: bool
+) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near)
+    await trio.sleep(50)
+    await far.send_all(b"POST / HTTP/1.1\r\n\r\n")
+    await stream.receive_some()
+    await trio.sleep(5)
+
+    async def drip() -> None:
+        with suppress(trio.BrokenResourceError):
+            while dripping:
+                await far.send_all(b"x")
+                await trio.sleep(4)
+
+    with stream.answering():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            assert await refused(stream) == "the request takes too long to arrive"
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() == 50 + 30 + 1
+
+
+async def test_one_slow_sender_over_http_2_is_found_behind_answers_that_wait(
+    clock: MockClock,
+) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, HTTP_2)
+    await stream.receive_some()
+
+    async def poll() -> None:
+        with stream.answering(multiplexed=True) as arrived:
+            arrived()
+            await trio.sleep_forever()
+
+    async def post() -> None:
+        await trio.sleep(100)
+        with stream.answering(multiplexed=True):
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poll)
+        nursery.start_soon(post)
+        assert await refused(stream) == "the request takes too long to arrive"
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() == 100 + 30 + 1
+
+
+async def test_a_request_that_has_arrived_leaves_the_others_their_time(clock: MockClock) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, HTTP_2)
+    await stream.receive_some()
+
+    async def post() -> None:
+        with stream.answering(multiplexed=True) as arrived:
+            await trio.sleep(29)
+            arrived()
+            await trio.sleep(29)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post)
+        assert await refused(stream) == "idle for too long"
+    assert trio.current_time() == 29 + 29 + 60
+
+
+async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, HTTP_2)
+    states = [stream.busy]
+    with stream.answering() as arrived:
+        arrived()
+        states.append(stream.busy)
+        await stream.send_all(b"part of it")
+        states.append(stream.busy)
+    states.append(stream.busy)
+    assert states == [False, True, True, False]
+
+
+async def test_a_peer_that_opens_no_window_is_cut_off(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near)
+    with pytest.raises(trio.BrokenResourceError, match="does not take"):
+        await stream.in_time(trio.sleep_forever)
+    assert trio.current_time() == 20
+    assert await far.receive_some() == b""
