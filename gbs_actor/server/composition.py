@@ -10,6 +10,7 @@ import trio
 
 from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.gateway.user_connections import UserConnections
@@ -42,8 +43,7 @@ class Composition:
         user_connections = UserConnections(config.max_connections_per_user)
         self.rooms = RoomSupervisor(store, room_config(settings.rooms))
         self.sockets = _socket_server(settings)
-        self.lineup = LineupNamespace(
-            self.sockets.namespace(NAMESPACE),
+        self.events = LineupEvents(
             self.rooms,
             verifier,
             authorizer,
@@ -51,6 +51,7 @@ class Composition:
             rates=rates,
             user_connections=user_connections,
         )
+        LineupNamespace(self.sockets.namespace(NAMESPACE), self.events)
         http = create_app(
             Services(
                 rooms=self.rooms,
@@ -68,7 +69,7 @@ class Composition:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the parts for the time of a block; call :meth:`drain` at its end."""
-        async with self.rooms.running(), self.lineup.running(), self.sockets.serving():
+        async with self.rooms.running(), self.events.running(), self.sockets.serving():
             yield
 
     async def drain(self, grace: float) -> None:
