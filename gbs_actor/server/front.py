@@ -31,7 +31,10 @@ class Front:
         self._certificate = Certificate.from_settings(settings.server)
         limits = settings.http
         self._http = HttpServer(
-            composition.app, head_limit=limits.head_limit, keep_alive=limits.http_idle_timeout
+            composition.app,
+            head_limit=limits.head_limit,
+            max_message=settings.socketio.max_payload,
+            keep_alive=limits.http_idle_timeout,
         )
         sockets = composition.sockets
         self._door = FrontDoor(

@@ -68,7 +68,7 @@ async def test_it_is_told_of_the_shutdown() -> None:
 class Http2WebSocket:
     """One WebSocket in one stream of HTTP/2 (RFC 8441)."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self._http = h2.connection.H2Connection(config)
@@ -133,7 +133,7 @@ class Http2WebSocket:
 
 
 @asynccontextmanager
-async def over_http2(stream: trio.SocketStream) -> AsyncIterator[Http2WebSocket]:
+async def over_http2(stream: trio.abc.Stream) -> AsyncIterator[Http2WebSocket]:
     websocket = Http2WebSocket(stream)
     with trio.fail_after(10):
         await websocket.open("here")
