@@ -33,6 +33,7 @@ class Front:
         self._http = HttpServer(
             composition.app,
             head_limit=limits.head_limit,
+            max_message=settings.socketio.max_payload,
             keep_alive=limits.http_idle_timeout,
             ping_interval=settings.socketio.ping_interval,
         )

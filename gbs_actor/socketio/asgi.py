@@ -48,6 +48,9 @@ class WebSocketApp:
                     offered_subprotocols(request), server.subprotocols(admission)
                 )
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
+                if not server.accepting:  # any longer
+                    await send({"type": "websocket.close", "code": 1001})
+                    return
                 transport = AsgiTransport(
                     receive, send, server.received, max_payload=server.options.max_payload
                 )

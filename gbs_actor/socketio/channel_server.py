@@ -94,6 +94,11 @@ class ChannelServer(ABC, Generic[Admission]):
     def path(self) -> str:
         """What the paths that it serves begin with."""
 
+    @property
+    def accepting(self) -> bool:
+        """Whether connections are served, and no shutdown has begun."""
+        return self._serving
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve connections within the block; at its end, shut down those that are left.
@@ -188,22 +193,28 @@ class ChannelServer(ABC, Generic[Admission]):
                 raise self.bad_request(upgraded.response.status_code)
             with trio.move_on_after(options.close_timeout) as patience:
                 await stream.send_all(upgraded.response.serialize())
-            if patience.cancelled_caught or not self._serving:
+            if patience.cancelled_caught or not self.accepting:
                 return  # the stream is closed by our caller, and the client comes back
             await self.carry(
                 WebSocketTransport(stream, upgraded, leftover, self.received), admission
             )
 
-    @abstractmethod
-    def admitted(
-        self, request: Request, peer: str | None, *, secure: bool
-    ) -> AbstractContextManager[Admission]:
+    @contextmanager
+    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
         """Check a WebSocket's request, and keep a place for it within the block.
 
         :param peer: IP address of the other end; ``None`` where it has none.
         :param secure: whether it uses TLS.
         :raises Refusal: it must not be opened.
         """
+        with self._at_work(), self._admit(request, peer, secure=secure) as admission:
+            yield admission
+
+    @abstractmethod
+    def _admit(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> AbstractContextManager[Admission]:
+        """See :meth:`admitted`."""
 
     def subprotocols(self, admission: Admission) -> Sequence[str]:
         """Return those that may be selected for a WebSocket, the best one first."""
@@ -256,7 +267,7 @@ class ChannelServer(ABC, Generic[Admission]):
             self._channels[channel] = scope
             return channel
 
-        with self._at_work(), trio.CancelScope() as scope:
+        with trio.CancelScope() as scope:
             try:
                 await run_channel(made, transport, self.options.close_timeout)
             finally:

@@ -108,7 +108,7 @@ class EngineServer(ChannelServer[Admission]):
     # WebSocket
 
     @contextmanager
-    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
         if "sid" in handshake.query:
@@ -198,7 +198,8 @@ class EngineServer(ChannelServer[Admission]):
 
         self._handshakes += 1
         try:
-            await self._run(make, PollingTransport(self.options.max_payload))
+            with self._at_work():
+                await self._run(make, PollingTransport(self.options.max_payload))
         finally:
             self.places.leave(handshake.remote_address)
             if connection is not None and connection.closed is not None:

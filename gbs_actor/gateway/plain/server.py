@@ -61,9 +61,9 @@ class PlainServer(ChannelServer[Entrance]):
         return PATH
 
     @contextmanager
-    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
+    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        if not self._serving:
+        if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error)
         handshake = self._handshake(request, peer, secure=secure)
