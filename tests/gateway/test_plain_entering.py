@@ -64,6 +64,14 @@ async def test_a_token_as_the_only_subprotocol_is_selected_itself() -> None:
             assert peer.websocket.subprotocol == offered[0]
 
 
+async def test_of_the_tokens_among_the_subprotocols_the_first_that_is_one_decides() -> None:
+    async with plain_world() as here:
+        offered = ["bearer.", f"bearer.{here.parts.token()}", "bearer.bad"]
+        async with here.connect_with(subprotocols=offered) as peer:
+            assert len(await peer.event("initial-data")) == 6
+            assert peer.websocket.subprotocol == offered[1]
+
+
 async def test_gbs_v1_can_be_had_without_a_token_in_the_subprotocols() -> None:
     async with plain_world() as here:
         header = {"Authorization": f"Bearer {here.parts.token()}"}
