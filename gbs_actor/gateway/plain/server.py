@@ -70,20 +70,14 @@ class PlainServer(ChannelServer[Entrance]):
         token = token_of(offered_subprotocols(request))
         slug = slug_of(request.path, PATH)
         who = self._authenticated(token, handshake)
-        taken = False
+        if slug is None and isinstance(who, Credentials):
+            who = closing.NO_SUCH_RETREAT
         if isinstance(who, Credentials):
-            if slug is None:
-                who = closing.NO_SUCH_RETREAT
-            else:
-                try:
-                    self.places.take(handshake.remote_address)
-                    taken = True
-                except NoPlace as full:
-                    who = closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
+            who = self._take_place(handshake.remote_address) or who
         try:
             yield Entrance(slug or "", who, selectable(token))
         finally:
-            if taken:
+            if isinstance(who, Credentials):
                 self.places.leave(handshake.remote_address)
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | Closing:
@@ -98,6 +92,14 @@ class PlainServer(ChannelServer[Entrance]):
             return self._events.authenticate(found)
         except AuthRefused as refused:
             return closing.for_refusal(refused)
+
+    def _take_place(self, address: str | None) -> Closing | None:
+        """Take a place; where there is none, return how that is told."""
+        try:
+            self.places.take(address)
+        except NoPlace as full:
+            return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
+        return None
 
     def subprotocols(self, admission: Entrance) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
