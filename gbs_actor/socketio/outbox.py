@@ -88,6 +88,7 @@ class Outbox:
         "_limits",
         "_owner",
         "_rest",
+        "_send_direct",
         "_sent_bytes",
         "_sent_messages",
         "_unkeyed",
@@ -99,8 +100,7 @@ class Outbox:
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
-        self._wire = wire
-        self._encode = wire.encode
+        self._use(wire)
         self._owner = owner
         self._limits = limits
         self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
@@ -164,20 +164,17 @@ class Outbox:
         """Send a message now, or queue it. After the end, do nothing."""
         if self._closing:
             return
-        if self._writing:
+        send = self._send_direct
+        if self._writing or send is None:
             for part in message.parts:
                 self._queue(part)
-            self._check()
-            return
-        if not self._wire.direct:
-            for part in message.parts:
-                self._queue(part)
-            self._start()
+            if not self._writing:
+                self._start()
             self._check()
             return
         data = self._encode(message)
         try:
-            sent = self._wire.send_nowait(data)
+            sent = send(data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -215,10 +212,15 @@ class Outbox:
         """
         if self._rest is not None:
             self._rest = memoryview(payload_frames(bytes(self._rest)))
-        self._wire = wire
-        self._encode = wire.encode
+        self._use(wire)
         unkeyed = (message for message in self._waiting.values() if message.key is None)
         self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
+
+    def _use(self, wire: Wire) -> None:
+        self._wire = wire
+        # Looked up once: a fan-out asks for them at every connection.
+        self._encode = wire.encode
+        self._send_direct = wire.send_nowait if wire.direct else None
 
     def stop(self) -> None:
         """Drop everything: from now on nothing is written."""

@@ -1,4 +1,7 @@
-"""python-socketio's own client, driven line by line; see ``stock_client.py``."""
+"""python-socketio's own client, driven line by line: ``python_driver.py TRANSPORTS``.
+
+See ``stock_client.py``.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,16 @@ class Driver:
     async def disconnected(self, reason: Any = None) -> None:
         say(event="disconnect", args=[reason])
 
-    async def connect(self, url: str, token: str | None, headers: dict[str, str]) -> dict[str, Any]:
+    async def connect(
+        self, url: str, auth: dict[str, Any] | None, headers: dict[str, str]
+    ) -> dict[str, Any]:
         try:
             await self.client.connect(
                 url,
                 headers=headers,
-                auth=None if token is None else {"token": token},
+                auth=auth,
                 namespaces=[NAMESPACE],
-                transports=["websocket"],
+                transports=sys.argv[1].split(","),
             )
         except NotConnected as error:
             refused = self.refused if isinstance(self.refused, dict) else {"message": str(error)}
@@ -67,9 +72,7 @@ class Driver:
             command = json.loads(line)
             match command["op"]:
                 case "connect":
-                    answer = await self.connect(
-                        command["url"], command["token"], command["headers"]
-                    )
+                    answer = await self.connect(command["url"], command["auth"], command["headers"])
                     say(id=command["id"], **answer)
                 case "emit":
                     await self.emit(

@@ -101,6 +101,17 @@ class ServerProcess:
         self.process.kill()
         self.process.wait()
 
+    def kill_and_start_again(self) -> None:
+        """Let it die as above, and start it anew on the same port and data."""
+        self.kill()
+        again = start_server(
+            self.data_dir,
+            log_path=self.log_path,
+            environment=self.environment,
+            port=self.port,
+        )
+        self.process, self.started_in = again.process, again.started_in
+
     def stop(self, patience: float = 20.0) -> int:
         """End it in good order; return its exit code."""
         if self.alive():

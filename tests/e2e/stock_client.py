@@ -1,22 +1,23 @@
 """Stock Socket.IO clients in processes of their own, told what to do line by line.
 
-A driver (``node/driver.mjs``, ``python_driver.py``) reads one JSON command a line and
-writes one JSON object a line: answers to commands, and events in the order in which the
-client's library hands them out.
+A driver (``node/driver.mjs``, ``node/browser.mjs``, ``python_driver.py``) reads one JSON
+command a line and writes one JSON object a line: answers to commands, and events in the
+order in which the client's library hands them out.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import trio
 
-PATIENCE = 10.0
+NAMESPACE = "/gbs-lineup"
+PATIENCE = 20.0
 """Seconds after which something that should have come is missing."""
 
 
@@ -25,8 +26,14 @@ class Happened:
     """Something a client's library told its user."""
 
     name: str
-    """An event's name; ``ack`` for an acknowledgement; ``disconnect``."""
+    """An event's name; ``ack`` for an acknowledgement; ``connect``, ``connect_error``,
+    ``disconnect``; ``upgrade``, ``upgradeError``."""
     arguments: list[Any]
+
+    @property
+    def value(self) -> Any:
+        """The first argument; ``None`` without one."""
+        return self.arguments[0] if self.arguments else None
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,35 @@ class Refused(Exception):
     @property
     def code(self) -> str | None:
         return (self.data or {}).get("code")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a JavaScript client's objects show."""
+
+    id: str | None
+    connected: bool
+    recovered: bool
+    transport: str | None
+    """``polling`` or ``websocket``."""
+    writable: bool
+    """Whether something volatile would be sent now."""
+    sent: int
+    """Messages given to the connection since the last connect, repeats included."""
+
+
+class Unanswered(Exception):
+    """A callback was called with an error, or a page's request failed."""
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What a page's ``fetch`` gave it to read."""
+
+    status: int
+    headers: dict[str, str]
+    """Those that a page of its origin may see; names in lower case."""
+    body: str
 
 
 @dataclass
@@ -70,38 +106,115 @@ class StockClient:
             self._news = trio.Event()
 
     async def _tell(self, operation: str, **arguments: object) -> dict[str, Any]:
+        return await self._answer(await self._send(operation, **arguments))
+
+    async def _send(self, operation: str, **arguments: object) -> int:
         command_id = self._next_id
         self._next_id += 1
         assert self.process.stdin is not None
         line = json.dumps({"id": command_id, "op": operation, **arguments})
         await self.process.stdin.send_all(line.encode() + b"\n")
+        return command_id
+
+    async def _answer(self, command_id: int) -> dict[str, Any]:
         with trio.fail_after(PATIENCE):
             while command_id not in self._answers:
                 await self._news.wait()
         return self._answers.pop(command_id)
 
-    async def connect(self, url: str, token: str | None = None, **headers: str) -> None:
-        """Connect to the line-up's namespace.
+    async def connect(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        cookie: str | None = None,
+        auth: Mapping[str, object] | None = None,
+        namespace: str = NAMESPACE,
+        options: Mapping[str, object] | None = None,
+        **headers: str,
+    ) -> None:
+        """Connect to a namespace.
 
-        :raises Refused: the server sent a ``connect_error``.
+        :param token: goes into the CONNECT payload.
+        :param cookie: a token, goes into the cookie; ``None``: a browser keeps its own.
+        :param auth: what else is in the CONNECT payload.
+        :param options: of the JavaScript client, beside those of its driver.
+        :raises Refused: the client had a ``connect_error``.
         """
-        answer = await self._tell("connect", url=url, token=token, headers=headers)
+        answer = await self._tell(
+            "connect",
+            url=url,
+            namespace=namespace,
+            auth=_payload(token, auth),
+            cookie=cookie,
+            options=options or {},
+            headers=headers,
+        )
         if "refused" in answer:
             raise Refused(answer["refused"].get("message", ""), answer["refused"].get("data"))
 
     async def ask(self, event: str, *arguments: object) -> dict[str, Any]:
-        """Emit with a callback; return what it was called with."""
-        answer = await self._tell("emit", event=event, args=arguments, ack=True)
+        """Emit with a callback; return what it was called with.
+
+        :raises Unanswered: it was called with an error.
+        """
+        return await self.acknowledged(await self.begin(event, *arguments))
+
+    async def begin(self, event: str, *arguments: object) -> int:
+        """Emit with a callback; return what :meth:`acknowledged` takes."""
+        return await self._send("emit", event=event, args=arguments, ack=True)
+
+    async def acknowledged(self, command_id: int) -> dict[str, Any]:
+        """Return what a callback was called with, once it is.
+
+        :raises Unanswered: it was called with an error.
+        """
+        answer = await self._answer(command_id)
+        if "failed" in answer:
+            raise Unanswered(answer["failed"])
         (value,) = answer["ack"]
         assert isinstance(value, dict)
         return value
 
-    async def emit(self, event: str, *arguments: object) -> None:
+    async def emit(self, event: str, *arguments: object, volatile: bool = False) -> None:
         """Emit without a callback."""
-        await self._tell("emit", event=event, args=arguments, ack=False)
+        await self._tell("emit", event=event, args=arguments, ack=False, volatile=volatile)
+
+    async def facts(self) -> Facts:
+        """What the client's objects show now."""
+        return Facts(**(await self._tell("facts"))["facts"])
+
+    async def authenticate_with(
+        self, token: str | None, auth: Mapping[str, object] | None = None
+    ) -> None:
+        """Let the client's ``auth`` function give something else from now on."""
+        await self._tell("auth", auth=_payload(token, auth))
+
+    async def set_cookie(self, token: str | None) -> None:
+        """Put a token into the browser's cookie, or remove it."""
+        await self._tell("cookie", cookie=token)
+
+    async def fetch(self, url: str, **init: object) -> HttpAnswer:
+        """Let a page make an HTTP request, with its cookies.
+
+        :raises Unanswered: the browser keeps the answer from the page, or there is none.
+        """
+        answer = await self._tell("fetch", url=url, init=init)
+        if "failed" in answer:
+            raise Unanswered(answer["failed"])
+        return HttpAnswer(**answer["answer"])
+
+    async def drop(self) -> None:
+        """Close the connection below the namespace."""
+        await self._tell("drop")
 
     async def disconnect(self) -> None:
+        """Leave the namespace for good."""
         await self._tell("disconnect")
+
+    async def reconnect(self) -> None:
+        """Come back after :meth:`disconnect`."""
+        await self._tell("reconnect")
 
     async def event(
         self, name: str, where: Callable[[Any], bool] = lambda _: True, *, since: int = 0
@@ -113,9 +226,22 @@ class StockClient:
         with trio.fail_after(PATIENCE):
             while True:
                 for it in self.happened[since:]:
-                    if it.name == name and where(it.arguments[0] if it.arguments else None):
-                        return it.arguments[0] if it.arguments else None
+                    if it.name == name and where(it.value):
+                        return it.value
                 await self._news.wait()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on :attr:`happened` is true."""
+        with trio.fail_after(PATIENCE):
+            while not condition():
+                await self._news.wait()
+
+
+def _payload(token: str | None, auth: Mapping[str, object] | None) -> dict[str, object] | None:
+    payload = dict(auth or {})
+    if token is not None:
+        payload["token"] = token
+    return payload or None
 
 
 @asynccontextmanager

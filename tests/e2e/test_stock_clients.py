@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.e2e.in_room import empty_group
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import Refused, StockClient, stock_client
 
@@ -29,11 +30,6 @@ async def in_room(
             assert answer["status"] == "OK", answer
             clients.append(client)
         yield clients
-
-
-def another_number(row: Row) -> int:
-    """A group number that the row does not have, nor any other row in the demo."""
-    return 5000 + int(row["id"]) % 1000
 
 
 def _state(row_id: int, number: int) -> Callable[[Row], bool]:
@@ -69,7 +65,7 @@ async def test_an_assignment_is_acknowledged_and_seen_by_both(
     driver: list[str], server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (author, other):
-        number = another_number(person)
+        number = empty_group()
         answer = await author.ask(
             "update-gbs-number", {"lineupId": person["id"], "gbsNumber": number}
         )
@@ -88,7 +84,7 @@ async def test_the_authors_acknowledgement_comes_behind_the_rows_of_its_revision
     async with in_room(driver, server, count=1) as (author,):
         mark = len(author.happened)
         answer = await author.ask(
-            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": another_number(person)}
+            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": empty_group()}
         )
         happened = [it for it in author.happened[mark:] if it.name in {"lineup-updated", "ack"}]
         revisions = [it.arguments[0]["revision"] for it in happened]
@@ -117,7 +113,7 @@ async def test_revisions_on_one_connection_never_go_back(
 async def test_moving_one_person_changes_the_totals_of_both_groups(
     driver: list[str], server: ServerProcess, person: Row, other_person: Row
 ) -> None:
-    number = another_number(person)
+    number = empty_group()
     async with in_room(driver, server, count=1) as (client,):
         await client.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": number})
         mark = len(client.happened)
@@ -291,7 +287,7 @@ async def test_edits_of_one_field_from_one_base_give_one_conflict(
 ) -> None:
     async with in_room(driver, server) as (one, two):
         base = (await one.ask("join-retreat", RETREAT))["revision"]
-        number = another_number(person)
+        number = empty_group()
         change = {"lineupId": person["id"], "baseRevision": base}
         first = await one.ask("update-gbs-number", {**change, "gbsNumber": number})
         second = await two.ask("update-gbs-number", {**change, "gbsNumber": number + 1})
@@ -311,7 +307,7 @@ async def test_edits_of_two_fields_from_one_base_both_take_effect(
     async with in_room(driver, server) as (one, two):
         base = (await one.ask("join-retreat", RETREAT))["revision"]
         change = {"lineupId": person["id"], "baseRevision": base}
-        number = another_number(person)
+        number = empty_group()
         first = await one.ask("update-gbs-number", {**change, "gbsNumber": number})
         second = await two.ask("create-lineup-memo", {**change, "memo": "둘 다"})
         assert (first["status"], second["status"]) == ("OK", "OK")
@@ -327,7 +323,7 @@ async def test_the_same_wish_from_the_same_base_is_no_conflict(
         change = {
             "lineupId": person["id"],
             "baseRevision": base,
-            "gbsNumber": another_number(person),
+            "gbsNumber": empty_group(),
         }
         assert (await one.ask("update-gbs-number", change))["status"] == "OK"
         assert (await two.ask("update-gbs-number", change))["status"] == "OK"
@@ -339,7 +335,7 @@ async def test_a_repeated_command_changes_once_and_is_answered_alike(
     async with in_room(driver, server, count=1) as (client,):
         command = {
             "lineupId": person["id"],
-            "gbsNumber": another_number(person),
+            "gbsNumber": empty_group(),
             "commandId": str(uuid4()),
         }
         first = await client.ask("update-gbs-number", command)
@@ -355,7 +351,7 @@ async def test_one_command_id_for_two_commands_is_refused(
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         command = {"lineupId": person["id"], "commandId": str(uuid4())}
-        number = another_number(person)
+        number = empty_group()
         first = await client.ask("update-gbs-number", {**command, "gbsNumber": number})
         second = await client.ask("update-gbs-number", {**command, "gbsNumber": number + 1})
         assert (first["status"], second["code"]) == ("OK", "VALIDATION_FAILED")
@@ -365,7 +361,7 @@ async def test_both_spellings_of_an_id_and_digits_in_a_string_are_taken(
     driver: list[str], server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
-        number = another_number(person)
+        number = empty_group()
         for argument in (
             {"lineupId": person["id"]},
             {"userRetreatRegistrationId": person["id"]},
@@ -427,9 +423,7 @@ async def test_who_left_sees_no_more_rows(
     async with in_room(driver, server) as (one, two):
         await two.ask("leave-retreat", RETREAT)
         mark = len(two.happened)
-        await one.ask(
-            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": another_number(person)}
-        )
+        await one.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": empty_group()})
         await two.ask("leave-retreat", RETREAT)
         assert "lineup-updated" not in {it.name for it in two.happened[mark:]}
 
@@ -440,9 +434,7 @@ async def test_joining_a_second_retreat_leaves_the_first(
     async with in_room(driver, server) as (one, two):
         assert len((await two.ask("join-retreat", "2024-summer"))["data"]) == 600
         mark = len(two.happened)
-        await one.ask(
-            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": another_number(person)}
-        )
+        await one.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": empty_group()})
         answer = await two.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": 3})
         assert answer["code"] == "NOT_FOUND"
         assert "lineup-updated" not in {it.name for it in two.happened[mark:]}
@@ -455,7 +447,7 @@ async def test_a_rejoin_with_since_brings_only_what_changed(
         before = await two.ask("join-retreat", RETREAT)
         await two.ask("leave-retreat", RETREAT)
         changed = await one.ask(
-            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": another_number(person)}
+            "update-gbs-number", {"lineupId": person["id"], "gbsNumber": empty_group()}
         )
         answer = await two.ask(
             "join-retreat",

@@ -57,7 +57,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Callable[[], Awaitable[trio.SocketStream]]]:
-    http = HttpServer(app, head_limit=16_384, keep_alive=IDLE)
+    http = HttpServer(app, head_limit=16_384, max_message=1_000_000, keep_alive=IDLE)
     door = FrontDoor(
         {}, http.serve, http_idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
     )

@@ -17,6 +17,7 @@ import trio.testing
 import wsproto
 from wsproto import events
 from wsproto.connection import ConnectionState
+from wsproto.extensions import Extension
 
 from gbs_actor.socketio import FrontDoor, ReplayStream, SocketServer
 
@@ -60,11 +61,19 @@ class Peer:
         self._status = 0
         self._body = b""
         self.upgraded = False
+        self.received_bytes = 0
 
-    async def upgrade(self, target: str = TARGET, headers: Sequence[tuple[str, str]] = ()) -> None:
+    async def upgrade(
+        self,
+        target: str = TARGET,
+        headers: Sequence[tuple[str, str]] = (),
+        extensions: Sequence[Extension] = (),
+    ) -> None:
         """Ask for a WebSocket; the answer comes with :meth:`receive` if it is a refusal."""
         extra = [(name.encode(), value.encode()) for name, value in headers]
-        request = events.Request(host="server.test", target=target, extra_headers=extra)
+        request = events.Request(
+            host="server.test", target=target, extra_headers=extra, extensions=list(extensions)
+        )
         await self.stream.send_all(self._protocol.send(request))
         while not (self.upgraded or self._incoming):
             await self._pump()
@@ -161,6 +170,7 @@ class Peer:
             data = await self.stream.receive_some(65_536)
         except trio.BrokenResourceError:
             data = b""
+        self.received_bytes += len(data)
         if not data:
             if self._status:
                 self._incoming.append(Refused(self._status, self._body))

@@ -1,57 +1,26 @@
-// The stock socket.io-client, driven line by line; see stock_client.py.
+// The stock client in Node, driven line by line: node driver.mjs TRANSPORTS
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
+import { stockClient } from "./client.mjs";
 
+const transports = process.argv[2].split(",");
 const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
-let socket;
-
-function connect({ id, url, token, headers }) {
-  // In Node, withCredentials puts a cookie jar's "cookie" beside any other spelling of it.
-  const extraHeaders = Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
-  );
-  socket = io(`${url}/gbs-lineup`, {
-    transports: ["websocket"],
-    withCredentials: true,
-    reconnection: false,
-    forceNew: true,
-    auth: token === null ? undefined : { token },
-    extraHeaders,
-  });
-  let answered = false;
-  const answer = (what) => {
-    if (!answered) say({ id, ...what });
-    answered = true;
-  };
-  socket.onAny((event, ...args) => say({ event, args }));
-  socket.on("connect", () => answer({}));
-  socket.on("connect_error", (error) =>
-    answer({ refused: { message: error.message, data: error.data ?? null } }),
-  );
-  socket.on("disconnect", (reason) => say({ event: "disconnect", args: [reason] }));
-}
-
-function emit({ id, event, args, ack }) {
-  if (ack) {
-    socket.emit(event, ...args, (...values) => say({ id, ack: values }));
-  } else {
-    socket.emit(event, ...args);
-    say({ id });
-  }
-}
+const perform = stockClient(io, say);
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const command = JSON.parse(line);
-  switch (command.op) {
-    case "connect":
-      connect(command);
-      break;
-    case "emit":
-      emit(command);
-      break;
-    case "disconnect":
-      socket.disconnect();
-      say({ id: command.id });
-      break;
+  if (command.op === "cookie") {
+    say({ id: command.id }); // Node keeps none
+    return;
   }
+  if (command.op === "connect") {
+    const { cookie, headers } = command;
+    // In Node, withCredentials puts a cookie jar's "cookie" beside any other spelling of it.
+    const extraHeaders = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+    );
+    if (cookie !== null) extraHeaders.cookie = `accessToken=${cookie}`;
+    command.options = { transports, extraHeaders, ...command.options };
+  }
+  perform(command);
 });

@@ -1,0 +1,93 @@
+"""Stock clients that are in the room, and what is waited for there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+from tests.e2e.screen import Row, shown
+from tests.e2e.server_process import RETREAT, ServerProcess, token
+from tests.e2e.stock_client import PATIENCE, StockClient, stock_client
+
+COMES_BACK: Mapping[str, object] = {
+    "reconnection": True,
+    "reconnectionDelay": 50,
+    "reconnectionDelayMax": 200,
+}
+"""Options of a client that reconnects by itself, sooner than it would by default."""
+
+BETWEEN_LOOKS = 0.05
+"""Seconds between two looks at what nobody tells of."""
+
+_numbers = itertools.count(5000, 10)
+
+
+def empty_group() -> int:
+    """Return the number of a group that nobody is in; nor in the next."""
+    return next(_numbers)
+
+
+Command = tuple[str, dict[str, Any]]
+"""An event's name and argument."""
+
+
+def assignment(person: Row, number: int, **more: object) -> Command:
+    """Return the event that puts a person into a group."""
+    return "update-gbs-number", {"lineupId": person["id"], "gbsNumber": number, **more}
+
+
+@asynccontextmanager
+async def started(drivers: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
+    """Clients that are ready to connect, one for each driver."""
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(stock_client(driver)) for driver in drivers]
+        for client in clients:
+            await client.authenticate_with(None)
+        yield clients
+
+
+@asynccontextmanager
+async def in_room(
+    drivers: Iterable[Sequence[str]],
+    url: str,
+    *,
+    auth: Mapping[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> AsyncIterator[list[StockClient]]:
+    """Clients of as many users, by cookie, all in the room; one for each driver."""
+    async with started(drivers) as clients:
+        for user_id, client in enumerate(clients, 7):
+            await client.connect(
+                url, cookie=token(user_id, f"간사{user_id}"), auth=auth, options=options
+            )
+            answer = await client.ask("join-retreat", RETREAT)
+            assert answer["status"] == "OK", answer
+        yield clients
+
+
+async def listed(server: ServerProcess) -> dict[int, Row]:
+    """Return the rows by id, read over HTTP."""
+    answer = await trio.to_thread.run_sync(
+        server.get, f"/api/v1/retreat/{RETREAT}/line-up/user-lineups", token()
+    )
+    return {row["id"]: row for row in answer["userRetreatGbsLineups"]}
+
+
+async def until_carried_out(server: ServerProcess, *commands: Command) -> None:
+    """Wait until assignments show in the list, whoever was told of them."""
+    wanted = {(command["lineupId"], command["gbsNumber"]) for _, command in commands}
+    with trio.fail_after(PATIENCE):
+        while True:
+            rows = await listed(server)
+            if wanted <= {(row["id"], row["gbsNumber"]) for row in rows.values()}:
+                return
+            await trio.sleep(BETWEEN_LOOKS)
+
+
+async def until_shown(client: StockClient, rows: dict[int, Row]) -> None:
+    """Wait until a client has been told of these rows, and of no others."""
+    await client.until(lambda: shown(client) == rows)

@@ -1,0 +1,49 @@
+"""What a page shows of the room it is in, from what its client told it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tests.e2e.stock_client import Happened, StockClient
+
+Row = dict[str, Any]
+
+
+def shown(client: StockClient) -> dict[int, Row]:
+    """Return the rows by id, merged as the page does it: always what came last."""
+    rows: dict[int, Row] = {}
+    for it in client.happened:
+        value = it.value
+        if it.name == "lineup-updated":
+            rows[value["id"]] = value
+        elif it.name == "initial-data":
+            rows = {row["id"]: row for row in value}
+        elif it.name == "ack" and value["status"] == "OK":
+            if "full" in value:
+                rows = {
+                    **({} if value["full"] else rows),
+                    **{row["id"]: row for row in value["data"]},
+                }
+            elif value["data"] is not None:
+                rows[value["data"]["id"]] = value["data"]
+    return rows
+
+
+def updates(client: StockClient, *, since: int = 0) -> list[Row]:
+    """Return the rows that came as updates.
+
+    :param since: how many of what happened do not count.
+    """
+    return [it.value for it in client.happened[since:] if it.name == "lineup-updated"]
+
+
+def revisions(happened: Iterable[Happened]) -> list[list[int]]:
+    """Return the revisions of updates and answers as they came, one list per connection."""
+    found: list[list[int]] = []
+    for it in happened:
+        if it.name == "connect":
+            found.append([])
+        elif it.name == "lineup-updated" or (it.name == "ack" and it.value.get("revision")):
+            found[-1].append(it.value["revision"])
+    return found

@@ -1,0 +1,139 @@
+"""Connection state recovery, with stock clients that ask for it and some that do not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from gbs_actor.client import connect
+from tests.e2e.in_room import (
+    COMES_BACK,
+    assignment,
+    empty_group,
+    in_room,
+    listed,
+    until_shown,
+)
+from tests.e2e.relay import Relay, relay_to
+from tests.e2e.screen import Row, updates
+from tests.e2e.server_process import RETREAT, ServerProcess, token
+from tests.e2e.stock_client import StockClient
+
+Drivers = dict[str, list[str]]
+ASKING: dict[str, object] = {"recovery": True}
+
+
+async def _nothing_else(_: ServerProcess) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def _a_kill(server: ServerProcess) -> None:
+    await trio.to_thread.run_sync(server.kill_and_start_again)
+
+
+@asynccontextmanager
+async def recoverable(
+    drivers: Drivers,
+    server: ServerProcess,
+    person: Row,
+    *,
+    auth: dict[str, object] | None = ASKING,
+) -> AsyncIterator[tuple[Relay, list[StockClient]]]:
+    """Clients in the room that have received something there: an offset to come back with."""
+    async with (
+        relay_to(server) as relay,
+        in_room(drivers.values(), relay.url, auth=auth, options=COMES_BACK) as clients,
+    ):
+        answer = await clients[0].ask(*assignment(person, empty_group()))
+        assert answer["status"] == "OK", answer
+        for client in clients:
+            await client.event("lineup-updated", lambda row: row == answer["data"])
+        yield relay, clients
+
+
+async def recovered(clients: list[StockClient], marks: list[int]) -> list[bool]:
+    """Return for each client whether it is recovered, once it is back."""
+    return [
+        (await client.event("connect", since=mark))["recovered"]
+        for client, mark in zip(clients, marks, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(_nothing_else, id="lost connection"), pytest.param(_a_kill, id="killed server")],
+)
+async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
+    drivers: Drivers,
+    server: ServerProcess,
+    people: list[Row],
+    fault: Callable[[ServerProcess], Awaitable[None]],
+) -> None:
+    async with recoverable(drivers, server, people[0]) as (relay, clients):
+        ids = [(await client.facts()).id for client in clients]
+        marks = [len(client.happened) for client in clients]
+        relay.close()
+        await fault(server)
+        async with connect(server.url, token(20)) as editor:
+            await editor.join(RETREAT)
+            missed = {
+                (await editor.assign(person["id"], empty_group())).id for person in people[1:4]
+            }
+        relay.reopen()
+        assert await recovered(clients, marks) == [True] * len(clients)
+        assert [(await client.facts()).id for client in clients] == ids
+        rows = await listed(server)
+        for client, mark in zip(clients, marks, strict=True):
+            await until_shown(client, rows)
+            assert missed <= {row["id"] for row in updates(client, since=mark)}
+        # Nobody joined again, and yet all are in the room.
+        answer = await clients[0].ask(*assignment(people[4], empty_group()))
+        assert answer["status"] == "OK"
+        for client in clients:
+            await client.event("lineup-updated", lambda row: row == answer["data"])
+
+
+async def test_a_client_that_closed_its_connection_but_not_its_socket_is_recovered(
+    drivers: Drivers, server: ServerProcess, person: Row
+) -> None:
+    async with recoverable(drivers, server, person) as (_, clients):
+        marks = [len(client.happened) for client in clients]
+        for client in clients:
+            await client.drop()
+        assert await recovered(clients, marks) == [True] * len(clients)
+
+
+async def test_a_client_that_did_not_ask_is_not_recovered(
+    drivers: Drivers, server: ServerProcess, person: Row
+) -> None:
+    async with recoverable(drivers, server, person, auth=None) as (relay, clients):
+        marks = [len(client.happened) for client in clients]
+        relay.cut()
+        assert await recovered(clients, marks) == [False] * len(clients)
+
+
+async def test_a_client_that_disconnected_is_not_recovered(
+    drivers: Drivers, server: ServerProcess, person: Row
+) -> None:
+    async with recoverable(drivers, server, person) as (_, clients):
+        marks = [len(client.happened) for client in clients]
+        for client in clients:
+            await client.disconnect()
+            await client.reconnect()
+            answer = await client.ask(*assignment(person, empty_group()))
+            assert answer["code"] == "NOT_IN_ROOM"
+        assert await recovered(clients, marks) == [False] * len(clients)
+
+
+async def test_nobody_recovers_the_connection_of_another_user(
+    drivers: Drivers, server: ServerProcess, person: Row
+) -> None:
+    async with recoverable(drivers, server, person) as (relay, clients):
+        marks = [len(client.happened) for client in clients]
+        for client in clients:
+            await client.authenticate_with(token(30), ASKING)
+        relay.cut()
+        assert await recovered(clients, marks) == [False] * len(clients)

@@ -1,0 +1,188 @@
+"""The stock JavaScript client in Node and in Chromium, over every transport.
+
+Who it is, it says by the cookie alone; in Chromium from a page of another origin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import trio
+
+from tests.e2e.in_room import assignment, empty_group, in_room, listed, started, until_shown
+from tests.e2e.relay import relay_to
+from tests.e2e.screen import Row, revisions, shown, updates
+from tests.e2e.server_process import ServerProcess, token
+from tests.e2e.stock_client import Refused, StockClient
+from tests.faults.database import contents
+
+
+async def test_a_join_brings_the_list_over_the_transport_that_was_asked_for(
+    any_driver: list[str], server: ServerProcess
+) -> None:
+    async with in_room([any_driver], server.url) as (client,):
+        if "polling,websocket" in any_driver:
+            assert await client.event("upgrade") == "websocket"
+        assert (await client.facts()).transport == any_driver[2].split(",")[-1]
+        assert shown(client) == await listed(server)
+
+
+async def test_edits_of_two_clients_at_once_are_answered_and_seen_in_one_order(
+    any_driver: list[str], server: ServerProcess, people: list[Row]
+) -> None:
+    async with in_room([any_driver, any_driver], server.url) as (one, two):
+        number = empty_group()
+        under_way = [
+            (client, await client.begin(*assignment(person, number)))
+            for client, person in zip([one, two] * 10, people[:20], strict=True)
+        ]
+        answers = [await client.acknowledged(command) for client, command in under_way]
+        assert [answer["status"] for answer in answers] == ["OK"] * 20
+        assert len({answer["revision"] for answer in answers}) == 20
+        rows = await listed(server)
+        for client in (one, two):
+            await until_shown(client, rows)
+            (seen,) = revisions(client.happened)
+            assert seen == sorted(seen)
+
+
+async def test_a_memo_is_created_updated_and_deleted_before_everybodys_eyes(
+    any_driver: list[str], server: ServerProcess, person: Row
+) -> None:
+    async with in_room([any_driver, any_driver], server.url) as (author, other):
+        created = await author.ask(
+            "create-lineup-memo",
+            {"lineupId": person["id"], "memo": "허리 조심", "color": "#FECACA"},
+        )
+        assert created["status"] == "OK", created
+        memo = {"memoId": created["data"]["lineupMemoId"]}
+        updated = await author.ask("update-lineup-memo", {**memo, "memo": "괜찮음"})
+        deleted = await author.ask("delete-lineup-memo", memo)
+        states = [answer["data"] for answer in (created, updated, deleted)]
+        for client in (author, other):
+            await client.event("lineup-updated", lambda row: row == states[-1])
+            seen = [row for row in updates(client) if row["id"] == person["id"]]
+            # Who was slow to ask may miss what was no longer so.
+            assert seen == [row for row in states if row in seen]
+    assert [state["lineupMemo"] for state in states] == ["허리 조심", "괜찮음", ""]
+
+
+async def test_who_comes_second_learns_of_the_conflict(
+    any_driver: list[str], server: ServerProcess, person: Row
+) -> None:
+    async with in_room([any_driver, any_driver], server.url) as (one, two):
+        base = shown(two)[person["id"]]["revision"]
+        number = empty_group()
+        first = await one.ask(*assignment(person, number, baseRevision=base))
+        second = await two.ask(*assignment(person, number + 1, baseRevision=base))
+    assert (first["status"], second["code"]) == ("OK", "CONFLICT")
+    assert second["data"] == first["data"]
+    assert second["conflict"]["field"] == "gbsNumber"
+    assert second["conflict"]["theirs"] == number
+    assert second["conflict"]["changedBy"] == "간사7"
+
+
+async def test_a_refusal_tells_its_message_and_its_code(
+    any_driver: list[str], server: ServerProcess
+) -> None:
+    refusals = []
+    async with started([any_driver]) as (client,):
+        for cookie in (
+            None,
+            "not-a-token",
+            token(exp=1_000_000_000),
+        ):
+            with pytest.raises(Refused) as refused:
+                await client.connect(server.url, cookie=cookie)
+            refusals.append((refused.value.message, refused.value.data))
+    assert refusals == [
+        ("Authentication required", {"code": "AUTH_REQUIRED"}),
+        ("Invalid token", {"code": "INVALID_TOKEN"}),
+        ("Token expired", {"code": "TOKEN_EXPIRED"}),
+    ]
+
+
+async def test_presence_shows_who_comes_and_who_goes(
+    any_driver: list[str], server: ServerProcess
+) -> None:
+    async with in_room([any_driver, any_driver], server.url) as (one, two):
+        await one.event("room-presence", lambda presence: users(presence) == {7, 8})
+        mark = len(one.happened)
+        await two.disconnect()
+        await one.event("room-presence", lambda presence: users(presence) == {7}, since=mark)
+
+
+async def test_a_volatile_editing_mark_reaches_the_others(
+    any_driver: list[str], server: ServerProcess, person: Row
+) -> None:
+    async with in_room([any_driver, any_driver], server.url) as (author, other):
+        while not (await author.facts()).writable:
+            pass  # an answer may come before its request is done
+        await author.emit("user-editing", {"lineupId": person["id"]}, volatile=True)
+        mark = await other.event("user-editing")
+        assert (mark["lineupId"], mark["userName"], mark["editing"]) == (
+            person["id"],
+            "간사7",
+            True,
+        )
+
+
+async def test_edits_in_the_middle_of_an_upgrade_are_neither_lost_nor_doubled(
+    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+) -> None:
+    given: list[UUID] = []
+
+    async def edit(client: StockClient, person: Row) -> None:
+        behind = 0
+        while behind < 10:
+            behind += "upgrade" in {it.name for it in client.happened}
+            # Some at once, so that the upgrade comes between an edit and its answer.
+            under_way = []
+            for _ in range(3):
+                given.append(uuid4())
+                under_way.append(
+                    await client.begin(*assignment(person, empty_group(), commandId=str(given[-1])))
+                )
+            for command in under_way:
+                assert (await client.acknowledged(command))["status"] == "OK"
+            if len(given) > 30:
+                relay.release_websockets()
+
+    async with relay_to(server) as relay:
+        relay.hold_websockets()
+        async with in_room([drivers["upgrade"]] * 2, relay.url) as clients:
+            assert [(await client.facts()).transport for client in clients] == ["polling"] * 2
+            async with trio.open_nursery() as nursery:
+                for client, person in zip(clients, people, strict=False):
+                    nursery.start_soon(edit, client, person)
+            assert [(await client.facts()).transport for client in clients] == ["websocket"] * 2
+            rows = await listed(server)
+            for client in clients:
+                await until_shown(client, rows)
+                (seen,) = revisions(client.happened)
+                assert seen == sorted(seen)
+    logged = Counter(entry.command_id for entry in (await contents(server)).log)
+    assert {logged[command_id] for command_id in given} == {1}
+
+
+async def test_where_websockets_are_cut_a_client_stays_on_polling(
+    drivers: dict[str, list[str]], server: ServerProcess, person: Row
+) -> None:
+    async with (
+        relay_to(server, knows_websockets=False) as relay,
+        in_room([drivers["upgrade"]], relay.url) as (client,),
+    ):
+        await client.event("upgradeError")
+        answer = await client.ask(*assignment(person, empty_group()))
+        assert answer["status"] == "OK"
+        await client.event("lineup-updated", lambda row: row == answer["data"])
+        assert (await client.facts()).transport == "polling"
+        assert "disconnect" not in {it.name for it in client.happened}
+
+
+def users(presence: dict[str, Any]) -> set[int]:
+    """Return the ids of the users in a presence message."""
+    return {user["userId"] for user in presence["users"]}
