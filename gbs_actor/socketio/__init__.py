@@ -37,6 +37,7 @@ from gbs_actor.socketio.front_door import (
 )
 from gbs_actor.socketio.handshake import Handshake
 from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.lifespan import with_lifespan
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
@@ -88,4 +89,5 @@ __all__ = [
     "peer_address",
     "peer_address_with_port",
     "send_answer",
+    "with_lifespan",
 ]
