@@ -99,7 +99,8 @@ class Channel(ABC):
 
     def violated(self, violation: ProtocolViolation) -> None:
         """End the channel: the peer has broken the protocol."""
-        logger.info("%r closed: %s", self, violation.reason)
+        if self.reason is None:
+            logger.info("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = 1000, reason: str = "") -> None:

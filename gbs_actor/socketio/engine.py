@@ -322,7 +322,7 @@ class EngineServer:
     ) -> HttpAnswer:
         if "sid" not in query:
             return await self._open_session(handshake)
-        session = self._session(query, "polling")
+        session = self._session(query, "polling", last_words=method == "GET")
         assert isinstance(session.transport, PollingTransport)
         if method == "GET":
             return await self._get(session, session.transport)
@@ -406,12 +406,19 @@ class EngineServer:
             raise Refusal.of(FORBIDDEN)
         return query, open_handshake(headers, query, caller)
 
-    def _session(self, query: Mapping[str, str], transport: str) -> Connection:
-        """Return the polling session that a request names, by one of its transports."""
+    def _session(
+        self, query: Mapping[str, str], transport: str, *, last_words: bool = False
+    ) -> Connection:
+        """Return the polling session that a request names, by one of its transports.
+
+        :param last_words: whether one will do that has ended, and still has to say so.
+        """
         if query.get("transport") not in {"polling", "websocket"}:
             raise Refusal.of(UNKNOWN_TRANSPORT)
         session = self._sessions.get(query["sid"])
-        if session is None or (session.reason is not None and session.outbox.flushed.is_set()):
+        if session is None:
+            raise Refusal.of(UNKNOWN_SESSION)
+        if session.reason is not None and (not last_words or session.outbox.flushed.is_set()):
             raise Refusal.of(UNKNOWN_SESSION)
         if query["transport"] != transport:
             raise Refusal.of(BAD_REQUEST)

@@ -180,14 +180,12 @@ class PollingTransport:
 
         Cancelled, an unknown number of the packets was handed over.
 
-        :raises ProtocolViolation: what has ended the session.
+        :raises ProtocolViolation: the session has ended before all of it was handed over, by
+            this payload or for another reason; not where the client itself has closed.
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):
-                if isinstance(packet, str):
-                    connection.receive_text(packet)
-                else:
-                    connection.receive_binary(packet)
+                _hand_over(connection, packet)
                 if connection.reason is not None:
                     break
                 if connection.paused:
@@ -196,6 +194,7 @@ class PollingTransport:
                     await trio.lowlevel.checkpoint()
         except ProtocolViolation as violation:
             connection.violated(violation)
+            raise
         if connection.reason == "parse error":
             raise ProtocolViolation("the session has ended")
 
@@ -229,3 +228,16 @@ class PollingTransport:
     def _overlap(self, connection: Connection) -> None:
         connection.end("transport error", 1002, "request overlap", discard=True)
         raise Overlap
+
+
+def _hand_over(connection: Connection, packet: str | bytes) -> None:
+    """Hand over one packet.
+
+    :raises ProtocolViolation: the session has ended before.
+    """
+    if connection.reason is not None:
+        raise ProtocolViolation("the session has ended")
+    if isinstance(packet, str):
+        connection.receive_text(packet)
+    else:
+        connection.receive_binary(packet)
