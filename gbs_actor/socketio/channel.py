@@ -169,7 +169,8 @@ class Channel(ABC):
     async def wait_unpaused(self) -> None:
         """Return once the channel may be read on, or has ended."""
         while self.paused:
-            self._gate = trio.Event()
+            if self._gate is None or self._gate.is_set():  # else somebody else waits, too
+                self._gate = trio.Event()
             await self._gate.wait()
         self._gate = None
         self._resumed_at = trio.current_time()

@@ -73,7 +73,7 @@ class Connection(Channel):
         "closed",
         "handshake",
         "over",
-        "probed",
+        "probe",
         "sid",
         "upgrading",
     )
@@ -92,8 +92,8 @@ class Connection(Channel):
         super().__init__(transport, nursery, options.outbox, on_end)
         self.sid = secrets.token_urlsafe(15)
         self.handshake = handshake
-        self.probed = False
-        """Whether a WebSocket is there that the client may move to."""
+        self.probe: Channel | None = None
+        """The WebSocket that the client may move to."""
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
         self.over: trio.Event | None = None
@@ -154,7 +154,8 @@ class Connection(Channel):
     def move(self, transport: Transport) -> None:
         """Go on on another transport, with all that waits to be sent."""
         self.transport = transport
-        self.probed = self.upgrading = False
+        self.probe = None
+        self.upgrading = False
         self.outbox.move(transport.wire)
 
     # Ending.
@@ -163,6 +164,8 @@ class Connection(Channel):
         """See :class:`Channel`."""
         self._vigil.stop()
         self._application.ended(reason)
+        if self.probe is not None:
+            self.probe.close(1001, "the session has ended")
         if self.over is not None:
             self.over.set()
 

@@ -52,6 +52,16 @@ def binary(payload: bytes) -> str:
     return "b" + base64.b64encode(payload).decode()
 
 
+class Listener(MemoryListener):
+    """Accepts the server ends of socket pairs, too: those are written to directly."""
+
+    def dial_socket(self) -> trio.SocketStream:
+        """Return the client end of a new connection."""
+        client, server = trio.socket.socketpair()
+        self._send.send_nowait(trio.SocketStream(server))
+        return trio.SocketStream(client)
+
+
 class Exchange:
     """A request under way."""
 
@@ -78,12 +88,10 @@ class Exchange:
 class Site:
     """An app and the way to it: over memory for HTTP, and for WebSockets as one likes."""
 
-    def __init__(
-        self, app: App, nursery: trio.Nursery, listener: MemoryListener, path: str
-    ) -> None:
+    def __init__(self, app: App, nursery: trio.Nursery, listener: Listener, path: str) -> None:
         self._app = app
         self._nursery = nursery
-        self._listener = listener
+        self.listener = listener
         self._path = path
 
     def _scope(self, kind: str, query: str, headers: Fields) -> dict[str, Any]:
@@ -156,9 +164,9 @@ class Site:
         await polls.connect(namespace, auth)
         return polls
 
-    async def dial(self, query: str, headers: Fields = ()) -> Peer:
-        """Ask for a WebSocket on a stream of its own."""
-        peer = Peer(self._listener.dial())
+    async def dial(self, query: str, headers: Fields = (), *, socket: bool = False) -> Peer:
+        """Ask for a WebSocket on a stream of its own, in memory or of a socket."""
+        peer = Peer(self.listener.dial_socket() if socket else self.listener.dial())
         await peer.upgrade(f"{self._path}?{query}", headers)
         return peer
 
@@ -296,7 +304,7 @@ class AsgiSocket:
 async def site(server: EngineServer) -> AsyncIterator[Site]:
     """Serve within the block, by the app and by our own listener."""
     path = server.options.path
-    listener = MemoryListener()
+    listener = Listener()
     door = FrontDoor({path: server.serve_websocket}, no_fallback)
     async with server.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, [listener])
