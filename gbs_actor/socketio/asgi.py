@@ -35,6 +35,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
+_FAREWELL: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
 
 
 class EngineApp:
@@ -112,6 +113,7 @@ class AsgiTransport:
         self.channel: Channel | None = None
         """Whoever gets what comes in; a probe puts the session in its own place."""
         self._receive = receive
+        self._send = send
         self._received = server.received
         self._max_payload = server.options.max_payload
         self._reading = trio.CancelScope()
@@ -120,10 +122,16 @@ class AsgiTransport:
     async def carry(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
         self.channel = channel
-        with self._reading:
-            channel.open()
-            while self._current.reason is None:
-                await self._take(await self._receive())
+        try:
+            with self._reading:
+                channel.open()
+                while self._current.reason is None:
+                    await self._take(await self._receive())
+        except trio.Cancelled:
+            # The ASGI server ends, and only now says so: after its own time of grace.
+            with trio.move_on_after(_FAREWELL, shield=True):
+                await self._send({"type": "websocket.close", "code": 1001, "reason": ""})
+            raise
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         channel = self._current

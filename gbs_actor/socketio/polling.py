@@ -185,13 +185,15 @@ class PollingTransport:
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):
-                _hand_over(connection, packet)
-                if connection.reason is not None:
-                    break
+                # Before a packet, not behind the last one: the client may fetch only once its
+                # POST is answered.
                 if connection.paused:
                     await connection.wait_unpaused()
                 elif number % _PACKETS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
+                _hand_over(connection, packet)
+                if connection.reason is not None:
+                    break
         except ProtocolViolation as violation:
             connection.violated(violation)
             raise

@@ -698,6 +698,18 @@ async def test_a_client_is_not_read_while_its_answers_wait(clock: MockClock) -> 
         assert (await post.answered()).body == b"ok"
 
 
+async def test_a_post_is_answered_that_leaves_more_than_may_wait(clock: MockClock) -> None:
+    async with site(echo_server(outbox=OutboxLimits(pause_messages=10))) as clients:
+        polls = await joined(clients)
+        await polls.send(*(f'42{n}["message-with-ack",{n}]' for n in range(11)))
+        late = polls.tell()
+        late.body(b'42["message"]')
+        await wait_all_tasks_blocked()
+        assert not late.ended.is_set(), "the next one has to wait"
+        assert (await polls.get()).packets == [f"43{n}[{n}]" for n in range(11)]
+        assert (await late.answered()).body == b"ok"
+
+
 async def test_a_client_that_only_asks_and_never_fetches_is_gone_in_time(
     clock: MockClock,
 ) -> None:
