@@ -30,6 +30,7 @@ ORIGIN: Final = "https://page.test"
 _OPTIONS: Final = {
     "connect_timeout": CONNECT_TIMEOUT,
     "upgrade_timeout": UPGRADE_TIMEOUT,
+    "close_timeout": 1.0,  # as a shutdown waits for clients that are between two polls
     "cookie_names": [COOKIE],
     "allowed_origins": [ORIGIN],
 }

@@ -16,7 +16,7 @@ from gbs_actor.socketio.asgi import App
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Refused
-from tests.socketio.polls import POLLING, WEBSOCKET, site
+from tests.socketio.polls import POLLING, WEBSOCKET, AsgiSocket, site
 
 HTTP: dict[str, Any] = {
     "type": "http",
@@ -341,6 +341,65 @@ async def test_a_client_that_takes_nothing_is_cut_off(clock: MockClock) -> None:
         stuck.set()
     assert gone == [("ping timeout", 85.0)]
     assert trio.current_time() == 90.0
+
+
+async def test_a_host_that_ends_lets_the_client_know(clock: MockClock) -> None:
+    server = SocketServer()
+    gone: list[str] = []
+    server.namespace("/").on_disconnect(lambda socket, reason: gone.append(reason))
+    websocket = AsgiSocket()
+    async with server.serving():
+        async with trio.open_nursery() as host:
+            host.start_soon(websocket.run, EngineApp(server), SOCKET)
+            await websocket.decided.wait()
+            await websocket.send("40")
+            await wait_all_tasks_blocked()
+            host.cancel_scope.cancel()
+        assert await websocket.receive_close() == Close(1001)
+        assert gone == ["server shutting down"]
+
+
+async def test_a_host_that_ends_ends_a_session_that_has_upgraded(clock: MockClock) -> None:
+    server = SocketServer()
+    gone: list[str] = []
+    server.namespace("/").on_disconnect(lambda socket, reason: gone.append(reason))
+    websocket = AsgiSocket()
+    async with site(server) as clients:
+        polls = await clients.joined()
+        async with trio.open_nursery() as host:
+            query = f"{WEBSOCKET}&sid={polls.sid}".encode()
+            host.start_soon(websocket.run, EngineApp(server), SOCKET | {"query_string": query})
+            await websocket.decided.wait()
+            await websocket.send("2probe")
+            assert await websocket.receive() == "3probe"
+            await websocket.send("5")
+            await wait_all_tasks_blocked()
+            host.cancel_scope.cancel()
+        assert (await websocket.receive_close()).code == 1001
+        assert gone == ["server shutting down"]
+
+
+async def test_a_client_that_takes_no_farewell_gets_a_second(clock: MockClock) -> None:
+    server = SocketServer()
+    accepted = trio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.accept":
+            accepted.set()
+        elif message["type"] == "websocket.close":
+            await trio.sleep_forever()
+
+    async def receive() -> dict[str, Any]:
+        if accepted.is_set():
+            await trio.sleep_forever()
+        return {"type": "websocket.connect"}
+
+    async with server.serving():
+        async with trio.open_nursery() as host:
+            host.start_soon(EngineApp(server), SOCKET, receive, send)
+            await wait_all_tasks_blocked()
+            host.cancel_scope.cancel()
+        assert trio.current_time() == 1.0
 
 
 # The lifespan
