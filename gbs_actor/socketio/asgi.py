@@ -35,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
+_DROP_BYTES: Final = 65_536  # of a body that nobody wants
+_DROP_TIME: Final = 1.0  # seconds for it
 _FAREWELL: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
 
 
@@ -64,8 +66,10 @@ class EngineApp:
         if scope["method"] == "GET":
             answer = await self._wait(scope, receive)
         else:
+            body = _Body(receive)
             try:
-                answer = await self._serve(scope, _Body(receive))
+                answer = await self._serve(scope, body)
+                await body.drop()
             except ClientGone:
                 return
         if answer is not None:
@@ -216,19 +220,37 @@ class _Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._over = False  # nothing more comes, or is worth to be read
 
     async def read(self, limit: int) -> bytes:
         """See :data:`~gbs_actor.socketio.engine.ReadBody`."""
         body = bytearray()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise BodyTooLarge
-            if not message.get("more_body", False):
-                return bytes(body)
+        try:
+            while not self._over:
+                body += await self._part()
+                if len(body) > limit:
+                    raise BodyTooLarge
+        finally:
+            self._over = True
+        return bytes(body)
+
+    async def drop(self) -> None:
+        """Read what is left, if it is little, so that the connection may be used again.
+
+        :raises ClientGone: the client has gone.
+        """
+        dropped = 0
+        with trio.move_on_after(_DROP_TIME):
+            while not self._over and dropped < _DROP_BYTES:
+                dropped += len(await self._part())
+
+    async def _part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._over = not message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:

@@ -179,6 +179,26 @@ async def test_of_a_body_that_is_too_large_no_more_is_read(clock: MockClock) -> 
         assert trio.current_time() == 0.0
 
 
+async def test_of_a_refused_request_the_body_is_read_nevertheless(clock: MockClock) -> None:
+    async with site(echo_engineio.echo_server()) as clients:
+        post = clients.ask("POST", f"{POLLING}&sid=abc")
+        post.body(b"4", more=True)
+        await trio.sleep(0.5)
+        assert not post.ended.is_set()
+        post.body(b"hello")
+        assert (await post.answered()).status == 400
+        assert trio.current_time() == 0.5
+
+
+@pytest.mark.parametrize(("part", "at"), [(b"", 1.0), (b"x" * 65_536, 0.0)])
+async def test_but_not_if_that_takes_long(clock: MockClock, part: bytes, at: float) -> None:
+    async with site(echo_engineio.echo_server()) as clients:
+        post = clients.ask("POST", f"{POLLING}&sid=abc")
+        post.body(part, more=True)
+        assert (await post.answered()).status == 400
+        assert trio.current_time() == at
+
+
 async def test_the_body_of_a_get_means_nothing(clock: MockClock) -> None:
     async with site(echo_engineio.echo_server()) as clients:
         polls = await clients.polls()
