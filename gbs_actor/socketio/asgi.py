@@ -121,6 +121,7 @@ class AsgiTransport:
         self._received = server.received
         self._max_payload = server.options.max_payload
         self._reading = trio.CancelScope()
+        self._read_to_end = trio.Event()
         self._aborted = False
 
     async def carry(self, channel: Channel) -> None:
@@ -136,6 +137,8 @@ class AsgiTransport:
             with trio.move_on_after(_FAREWELL, shield=True):
                 await self._send({"type": "websocket.close", "code": 1001, "reason": ""})
             raise
+        finally:
+            self._read_to_end.set()
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         channel = self._current
@@ -161,9 +164,17 @@ class AsgiTransport:
         return self.channel
 
     async def finish(self, channel: Channel) -> None:
-        """See :class:`~gbs_actor.socketio.channel.Transport`."""
-        if not self._aborted:
-            await channel.outbox.flushed.wait()
+        """Let the rest go out, then wait for the client's end of the closing handshake.
+
+        The ASGI server drops the connection when we return, which could overtake what we
+        have sent.
+        """
+        if self._aborted:
+            return
+        await self._read_to_end.wait()
+        await channel.outbox.flushed.wait()
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""

@@ -246,6 +246,8 @@ class AsgiSocket:
         self.accepted = False
         self.ended = trio.Event()
         """Set when the app has returned."""
+        self.polite = True
+        """Whether to answer a close frame."""
         self._says, self._hears = trio.open_memory_channel[dict[str, Any]](math.inf)
         self._incoming, self._receive = trio.open_memory_channel[Incoming](math.inf)
         self._status = 0
@@ -270,7 +272,8 @@ class AsgiSocket:
                 self._incoming.send_nowait(message["bytes"] if payload is None else payload)
             case "websocket.close":
                 self._incoming.send_nowait(Close(message["code"], message.get("reason") or ""))
-                self._says.send_nowait({"type": "websocket.disconnect", "code": message["code"]})
+                if self.polite:
+                    await self.leave()
             case "websocket.http.response.start":
                 self._status = message["status"]
             case "websocket.http.response.body":

@@ -298,6 +298,31 @@ async def test_the_reason_of_a_close_is_cut_where_it_would_not_fit(clock: MockCl
         assert closed == Close(1012, "다" * 41), "a control frame holds 123 bytes of it"
 
 
+async def test_a_close_frame_of_the_client_is_waited_for(clock: MockClock) -> None:
+    server = echo_engineio.echo_server(close_timeout=5)
+    async with site(server) as clients:
+        websocket = await clients.websocket(WEBSOCKET)
+        websocket.polite = False
+        await websocket.send("abc")
+        assert (await websocket.receive_close()).code == 1002
+        await trio.sleep(3)
+        assert not websocket.ended.is_set()
+        await websocket.send("4late")
+        await websocket.leave()
+        await websocket.ended.wait()
+        assert trio.current_time() == 3.0
+
+
+async def test_but_no_longer_than_a_close_may_take(clock: MockClock) -> None:
+    server = echo_engineio.echo_server(close_timeout=5)
+    async with site(server) as clients:
+        websocket = await clients.websocket(WEBSOCKET)
+        websocket.polite = False
+        await websocket.send("abc")
+        await websocket.ended.wait()
+        assert trio.current_time() == 5.0
+
+
 async def test_a_client_that_leaves_ends_its_session(clock: MockClock) -> None:
     server = SocketServer()
     gone: list[str] = []
