@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from tests.e2e.relay import Relay
 from tests.e2e.screen import Row, shown
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import PATIENCE, StockClient, stock_client
@@ -86,6 +87,15 @@ async def until_carried_out(server: ServerProcess, *commands: Command) -> None:
             if wanted <= {(row["id"], row["gbsNumber"]) for row in rows.values()}:
                 return
             await trio.sleep(BETWEEN_LOOKS)
+
+
+async def lose_network(relay: Relay, clients: Iterable[StockClient]) -> None:
+    """Let the relay pass nothing on until it is reopened, and all clients notice it."""
+    marks = [(client, len(client.happened)) for client in clients]
+    relay.close()
+    for client, mark in marks:
+        # Who polls may have no connection at this moment, and learns of it with the next.
+        await client.event("disconnect", since=mark)
 
 
 async def until_shown(client: StockClient, rows: dict[int, Row]) -> None:
