@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from gbs_actor.gateway import replies
+from gbs_actor.gateway.peer import ClientEvent, Peer
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
-from gbs_actor.socketio import Event, Message, Socket
 
 SHOWN_NAME_LENGTH = 100
 """Characters of an event's name that an error repeats to its sender."""
 
 
-class Answer:
-    """Answers one event, by its ack or, where none was asked for, by an event.
+class Answer(Protocol):
+    """Where the outcome of one event goes.
 
-    Errors then go out as event ``error``, and a join's rows as ``initial-data``. Exactly
-    one of the methods is called, once, at the answer's place in what goes out on the
-    connection; on a connection that has ended they do nothing.
+    Exactly one of the methods is called, once, at the answer's place in what goes out on
+    the connection; on a connection that has ended they do nothing.
     """
 
-    __slots__ = ("_event", "_socket", "given")
+    @property
+    def given(self) -> bool:
+        """Whether the answer was given."""
+        ...
 
-    def __init__(self, socket: Socket, event: Event) -> None:
-        self._socket = socket
+    def joined(self, snapshot: Snapshot) -> None:
+        """Answer a join."""
+        ...
+
+    def accepted(self, outcome: Accepted) -> None:
+        """Answer a mutation that took effect."""
+        ...
+
+    def done(self, outcome: Done) -> None:
+        """Answer what has nothing to give back."""
+        ...
+
+    def failed(self, failure: Failure) -> None:
+        """Answer what was not done."""
+        ...
+
+
+class EventAnswer:
+    """Answers an event where its sender waits for that, else by an event.
+
+    Errors then go out as event ``error``, and a join's rows as ``initial-data``; of a
+    mutation that took effect the update itself tells.
+    """
+
+    __slots__ = ("_event", "_peer", "given")
+
+    def __init__(self, peer: Peer, event: ClientEvent) -> None:
+        self._peer = peer
         self._event = event
         self.given = False
         """Whether the answer was given."""
@@ -30,31 +60,28 @@ class Answer:
     def joined(self, snapshot: Snapshot) -> None:
         """Answer a join."""
         self.given = True
-        if self._event.wants_ack:
-            self._event.reply_raw(replies.joined(snapshot))
+        if self._event.wants_answer:
+            self._event.answer(replies.joined(snapshot))
         else:
-            self._deliver("initial-data", snapshot.rows)
+            self._peer.send_list(snapshot)
 
     def accepted(self, outcome: Accepted) -> None:
-        """Answer a mutation that took effect; without an ack the update itself says so."""
+        """Answer a mutation that took effect."""
         self.given = True
-        if self._event.wants_ack:
-            self._event.reply_raw(replies.accepted(outcome))
+        if self._event.wants_answer:
+            self._event.answer(replies.accepted(outcome))
 
     def done(self, outcome: Done) -> None:
         """Answer what has nothing to give back."""
         self.given = True
-        if self._event.wants_ack:
-            self._event.reply_raw(replies.done(outcome))
+        if self._event.wants_answer:
+            self._event.answer(replies.done(outcome))
 
     def failed(self, failure: Failure) -> None:
         """Answer what was not done."""
         self.given = True
         name = self._event.name[:SHOWN_NAME_LENGTH]
-        if self._event.wants_ack:
-            self._event.reply_raw(replies.failed(name, failure))
+        if self._event.wants_answer:
+            self._event.answer(replies.failed(name, failure))
         else:
-            self._deliver("error", replies.error_event(name, failure))
-
-    def _deliver(self, event: str, payload: bytes) -> None:
-        self._socket.deliver(Message.raw_event(self._socket.namespace.name, event, payload))
+            self._peer.tell("error", replies.error_event(name or None, failure))

@@ -21,6 +21,12 @@ class GatewayConfig:
     """Events one connection may send at once before the rate counts."""
     commands_under_way: int = 256
     """Commands of one connection without an answer; further ones get RATE_LIMITED."""
+    user_rate: float = 200.0
+    """Events and HTTP requests per second of one user, over all their ways in."""
+    user_burst: int = 1_000
+    """The same at once, before the rate counts."""
+    max_connections_per_user: int = 50
+    """Realtime connections of one user at the same time."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins of pages that may read answers over HTTP, each like ``https://page.example``."""
     ready_timeout: float = 2.0
@@ -41,6 +47,9 @@ class GatewayConfig:
             event_rate=settings.socketio.event_rate,
             event_burst=settings.socketio.event_burst,
             commands_under_way=settings.socketio.max_unanswered_events,
+            user_rate=settings.limits.user_rate,
+            user_burst=settings.limits.user_burst,
+            max_connections_per_user=settings.limits.max_connections_per_user,
             allowed_origins=frozenset(settings.http.allowed_origins),
             max_body=settings.http.max_body,
             body_timeout=settings.http.request_timeout,

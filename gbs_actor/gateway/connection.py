@@ -1,12 +1,12 @@
-"""What the gateway knows of one Socket.IO connection."""
+"""What the gateway knows of one realtime connection."""
 
 from __future__ import annotations
 
 from gbs_actor.auth import Credentials, User
+from gbs_actor.gateway.peer import Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms import Subscriber
-from gbs_actor.socketio import Socket
 
 
 def author_of(user: User) -> Author:
@@ -19,21 +19,16 @@ def author_of(user: User) -> Author:
 
 
 class Connection:
-    """One socket of the namespace: its user, its room, and how fast it may speak.
+    """One client: its user, its room, and how fast it may speak."""
 
-    :param role: the user's role outside any retreat, that of the token.
-    """
+    __slots__ = ("author", "bucket", "credentials", "peer", "role", "subscriber", "told_expired")
 
-    __slots__ = ("author", "bucket", "credentials", "role", "socket", "subscriber", "told_expired")
-
-    def __init__(
-        self, socket: Socket, subscriber: Subscriber, credentials: Credentials, bucket: TokenBucket
-    ) -> None:
-        self.socket = socket
-        self.subscriber = subscriber
+    def __init__(self, peer: Peer, credentials: Credentials, bucket: TokenBucket) -> None:
+        self.peer = peer
         self.credentials = credentials
         self.bucket = bucket
-        self.author = subscriber.author
+        self.author = author_of(credentials.user)
+        self.subscriber = Subscriber(peer, self.author)
         self.role: str = credentials.user.role
         """The role in the room the connection is in, or else that of the token."""
         self.told_expired = False

@@ -14,12 +14,9 @@ from gbs_actor.gateway import replies
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
-from gbs_actor.socketio import Message
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds after which the wall clock is asked again: it may have been set."""
-RESTART: Final = 1012
-"""WebSocket close code "service restart" (RFC 6455 §7.4 registry): clients come back."""
 
 EXPIRED: Final = Failure.because(Code.TOKEN_EXPIRED, "Token expired")
 
@@ -27,15 +24,13 @@ EXPIRED: Final = Failure.because(Code.TOKEN_EXPIRED, "Token expired")
 class ExpiryWatch:
     """One task that looks after the tokens of every connection.
 
-    Tells clients that authenticated by CONNECT payload or header when their token has
-    expired, and ends connections whose time to renew it, or to read on, is over.
+    Tells clients that did not come with a cookie when their token has expired, and ends
+    connections whose time to renew it, or to read on, is over.
 
-    :param namespace: name of the Socket.IO namespace.
     :param now: Unix time in seconds, the clock tokens are read with.
     """
 
-    def __init__(self, namespace: str, now: Callable[[], float]) -> None:
-        self._namespace = namespace
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._due: dict[Connection, float] = {}
         """When each connection's token is next of interest, in Unix time."""
@@ -93,19 +88,8 @@ class ExpiryWatch:
         reads_until = connection.credentials.reads_until
         if reads_until is not None and now >= reads_until:
             self.forget(connection)
-            self._end(connection)
+            connection.peer.end_expired(connection.user.source)
             return
         connection.told_expired = True
         self.watch(connection)
-        payload = replies.error_event(None, EXPIRED)
-        connection.socket.deliver(Message.raw_event(self._namespace, "error", payload))
-
-    @staticmethod
-    def _end(connection: Connection) -> None:
-        if connection.user.source is TokenSource.COOKIE:
-            # The page cannot renew a cookie by itself, and a namespace disconnect would
-            # leave it dead for good. It comes back with the cookie the browser has by
-            # then: a newer one, or it learns TOKEN_EXPIRED as its connect_error.
-            connection.socket.close_transport(RESTART, "token expired")
-        else:
-            connection.socket.disconnect()
+        connection.peer.tell("error", replies.error_event(None, EXPIRED))

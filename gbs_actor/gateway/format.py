@@ -1,8 +1,9 @@
-"""The Socket.IO writing of a room's messages, shared by every socket of the namespace."""
+"""How a room's messages are written, once for all clients that speak the same protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
@@ -10,19 +11,26 @@ from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence
 from gbs_actor.socketio import Message
 
 
-class SocketIOFormat:
-    """Implements :class:`gbs_actor.rooms.delivery.Format` for one Socket.IO namespace.
+class EventFormat(ABC):
+    """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
 
     A message's key is the slot it occupies while it waits in an outbox: of a row, of the
     room's presence and of each author's editing mark only the latest state waits.
     """
 
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
+    __slots__ = ()
+
+    @abstractmethod
+    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
+        """Encode an event.
+
+        :param payload: JSON.
+        :param key: the slot it occupies; ``None``: one of its own.
+        """
 
     def update(self, row: EncodedRow) -> Message:
         """Encode a changed row as ``lineup-updated``."""
-        return Message.raw_event(self._namespace, "lineup-updated", row.json, key=("row", row.id))
+        return self.event("lineup-updated", row.json, ("row", row.id))
 
     def bundle(self, updates: Sequence[Message]) -> Message:
         """Join updates into one buffer."""
@@ -30,10 +38,21 @@ class SocketIOFormat:
 
     def presence(self, presence: Presence) -> Message:
         """Encode who is in the room as ``room-presence``."""
-        payload = msgspec.json.encode(presence)
-        return Message.raw_event(self._namespace, "room-presence", payload, key=("presence",))
+        return self.event("room-presence", msgspec.json.encode(presence), ("presence",))
 
     def editing(self, editing: Editing, mark: int) -> Message:
         """Encode an editing mark as ``user-editing``."""
-        payload = msgspec.json.encode(editing)
-        return Message.raw_event(self._namespace, "user-editing", payload, key=("editing", mark))
+        return self.event("user-editing", msgspec.json.encode(editing), ("editing", mark))
+
+
+class SocketIOFormat(EventFormat):
+    """Writes for the sockets of one Socket.IO namespace."""
+
+    __slots__ = ("_namespace",)
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
+        """Encode an event as an EVENT packet; see :class:`EventFormat`."""
+        return Message.raw_event(self._namespace, name, payload, key)

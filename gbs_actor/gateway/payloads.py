@@ -25,7 +25,15 @@ from gbs_actor.lineup.commands import (
     DeleteMemo,
     UpdateMemo,
 )
-from gbs_actor.lineup.rules import LAST_ID, InvalidValue, check_id, check_number, clean_memo
+from gbs_actor.lineup.rules import (
+    LAST_ID,
+    LAST_NUMBER,
+    MEMO_LENGTH,
+    InvalidValue,
+    check_id,
+    check_number,
+    clean_memo,
+)
 
 T = TypeVar("T")
 
@@ -92,6 +100,11 @@ class CommandRequest:
     command_id: UUID | None
     base_revision: int | None
 
+    @classmethod
+    def of(cls, action: Action, payload: Guarded) -> CommandRequest:
+        """Return an action with what the rest of its payload says."""
+        return cls(action, payload.command_id, payload.base_revision)
+
     def command(self, author: Author) -> Command:
         """Return the command as this author's, with an id made here where none was given."""
         return Command(
@@ -103,56 +116,78 @@ class CommandRequest:
         )
 
 
-_Id = int | str | None
+# What Meta's extra_json_schema says is checked by the rules of the line-up, which have a
+# sentence for each; here it is for the API's description alone.
+_Id = (
+    Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_ID})]
+    | Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,17}$"})]
+    | None
+)
 _Revision = Annotated[int, Meta(ge=0, le=LAST_ID)]
+_Number = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_NUMBER})]
+_Text = Annotated[
+    str,
+    Meta(
+        description="Surrounding white space is dropped. Without a colour it must not be empty.",
+        extra_json_schema={"maxLength": MEMO_LENGTH, "pattern": "^[^\\u0000]*$"},
+    ),
+]
+_Color = Annotated[
+    str,
+    Meta(
+        description='"#RRGGBB"; "transparent", "" and null mean none, as does leaving it out.',
+        extra_json_schema={"pattern": "^(#[0-9A-Fa-f]{6}|transparent)?$"},
+    ),
+]
 
 
-class _Guarded(msgspec.Struct, rename="camel"):
+class Guarded(msgspec.Struct, rename="camel"):
     """What every mutation takes beside its own fields."""
 
     base_revision: _Revision | None = None
     command_id: UUID | None = None
 
 
-class _OfRegistration(_Guarded, rename="camel"):
+# The fields below that a client must give are UNSET by default only so that an absent one
+# gets a sentence of its own; absent is not null.
+
+
+class NumberBody(Guarded, rename="camel"):
+    """A person's new group number."""
+
+    gbs_number: _Number | UnsetType | None = UNSET
+
+
+class AssignBody(NumberBody, rename="camel"):
+    """A person, and their new group number."""
+
+    user_retreat_registration_id: _Id = None
+
+
+class MemoBody(Guarded, rename="camel"):
+    """A memo's text and colour."""
+
+    memo: _Text | UnsetType = UNSET
+    color: _Color | None = None
+
+
+class _UpdateNumber(AssignBody, rename="camel"):
+    lineup_id: _Id = None
+
+
+class _CreateMemo(MemoBody, rename="camel"):
     lineup_id: _Id = None
     user_retreat_registration_id: _Id = None
 
-    def registration_id(self) -> int:
-        return _one_id(
-            ("lineupId", self.lineup_id),
-            ("userRetreatRegistrationId", self.user_retreat_registration_id),
-        )
 
-
-class _OfMemo(_Guarded, rename="camel"):
+class _UpdateMemo(MemoBody, rename="camel"):
     memo_id: _Id = None
     user_retreat_registration_memo_id: _Id = None
 
-    def id(self) -> int:
-        return _one_id(
-            ("memoId", self.memo_id),
-            ("userRetreatRegistrationMemoId", self.user_retreat_registration_memo_id),
-        )
 
-
-class _UpdateNumber(_OfRegistration, rename="camel"):
-    # UNSET only so that an absent number gets a sentence of its own: absent is not null.
-    gbs_number: int | UnsetType | None = UNSET
-
-
-class _CreateMemo(_OfRegistration, rename="camel"):
-    memo: str | UnsetType = UNSET
-    color: str | None = None
-
-
-class _UpdateMemo(_OfMemo, rename="camel"):
-    memo: str | UnsetType = UNSET
-    color: str | None = None
-
-
-class _DeleteMemo(_OfMemo, rename="camel"):
-    pass
+class _DeleteMemo(Guarded, rename="camel"):
+    memo_id: _Id = None
+    user_retreat_registration_memo_id: _Id = None
 
 
 class _Join(msgspec.Struct, rename="camel"):
@@ -207,6 +242,37 @@ def check_slug(slug: str) -> str:
     return _text("retreatSlug", slug)
 
 
+def check_path_id(field: str, text: str) -> int:
+    """Return an id that stands in an address.
+
+    :raises InvalidPayload: it is none.
+    """
+    return _one_id((field, text))
+
+
+def number_of(payload: NumberBody) -> int | None:
+    """Return the group number of a decoded payload; ``None`` for "in no group".
+
+    :raises InvalidPayload: it is absent, which is not ``null``: a client that forgot the
+        field must not empty somebody's group; or there is no such number.
+    """
+    try:
+        return check_number(_required("gbsNumber", payload.gbs_number))
+    except InvalidValue as error:
+        raise _from_rule(error) from None
+
+
+def memo_of(payload: MemoBody) -> tuple[str, str]:
+    """Return text and colour of a decoded payload, as they are stored.
+
+    :raises InvalidPayload: the text is absent, or one of them breaks a rule.
+    """
+    try:
+        return clean_memo(_required("memo", payload.memo), payload.color)
+    except InvalidValue as error:
+        raise _from_rule(error) from None
+
+
 def decode_join(raw: bytes) -> JoinRequest:
     """Decode the argument of ``join-retreat``: a slug, or an object with one.
 
@@ -239,10 +305,7 @@ def decode_editing(raw: bytes) -> EditingRequest:
     :raises InvalidPayload: see :func:`decode`.
     """
     payload = decode(raw, _editing)
-    registration_id = _one_id(
-        ("lineupId", payload.lineup_id),
-        ("userRetreatRegistrationId", payload.user_retreat_registration_id),
-    )
+    registration_id = _registration_id(payload)
     return EditingRequest(registration_id, _optional_text("field", payload.field), payload.editing)
 
 
@@ -260,17 +323,10 @@ def decode_authenticate(raw: bytes) -> AuthenticateRequest:
 def decode_update_number(raw: bytes) -> CommandRequest:
     """Decode the argument of ``update-gbs-number``.
 
-    :raises InvalidPayload: see :func:`decode`; an absent ``gbsNumber`` too, since absent
-        is not ``null``: a client that forgot the field must not empty somebody's group.
+    :raises InvalidPayload: see :func:`decode` and :func:`number_of`.
     """
     payload = decode(raw, _update_number)
-    registration_id = payload.registration_id()
-    number = _required("gbsNumber", payload.gbs_number)
-    try:
-        check_number(number)
-    except InvalidValue as error:
-        raise _from_rule(error) from None
-    return _request(AssignNumber(registration_id, number), payload)
+    return CommandRequest.of(AssignNumber(_registration_id(payload), number_of(payload)), payload)
 
 
 def decode_create_memo(raw: bytes) -> CommandRequest:
@@ -279,9 +335,7 @@ def decode_create_memo(raw: bytes) -> CommandRequest:
     :raises InvalidPayload: see :func:`decode`.
     """
     payload = decode(raw, _create_memo)
-    registration_id = payload.registration_id()
-    text, color = _memo(payload.memo, payload.color)
-    return _request(CreateMemo(registration_id, text, color), payload)
+    return CommandRequest.of(CreateMemo(_registration_id(payload), *memo_of(payload)), payload)
 
 
 def decode_update_memo(raw: bytes) -> CommandRequest:
@@ -290,9 +344,7 @@ def decode_update_memo(raw: bytes) -> CommandRequest:
     :raises InvalidPayload: see :func:`decode`.
     """
     payload = decode(raw, _update_memo)
-    memo_id = payload.id()
-    text, color = _memo(payload.memo, payload.color)
-    return _request(UpdateMemo(memo_id, text, color), payload)
+    return CommandRequest.of(UpdateMemo(_memo_id(payload), *memo_of(payload)), payload)
 
 
 def decode_delete_memo(raw: bytes) -> CommandRequest:
@@ -301,7 +353,7 @@ def decode_delete_memo(raw: bytes) -> CommandRequest:
     :raises InvalidPayload: see :func:`decode`.
     """
     payload = decode(raw, _delete_memo)
-    return _request(DeleteMemo(payload.id()), payload)
+    return CommandRequest.of(DeleteMemo(_memo_id(payload)), payload)
 
 
 COMMAND_DECODERS: Final[dict[str, Callable[[bytes], CommandRequest]]] = {
@@ -323,17 +375,6 @@ _update_memo: Final = msgspec.json.Decoder(_UpdateMemo)
 _delete_memo: Final = msgspec.json.Decoder(_DeleteMemo)
 
 
-def _request(action: Action, payload: _Guarded) -> CommandRequest:
-    return CommandRequest(action, payload.command_id, payload.base_revision)
-
-
-def _memo(text: str | UnsetType, color: str | None) -> tuple[str, str]:
-    try:
-        return clean_memo(_required("memo", text), color)
-    except InvalidValue as error:
-        raise _from_rule(error) from None
-
-
 def _required(field: str, value: T | UnsetType) -> T:
     if value is UNSET:
         raise InvalidPayload(field, f"{field} is required.")
@@ -349,6 +390,20 @@ def _text(field: str, value: str) -> str:
     if "\0" in value:
         raise InvalidPayload(field, f"{field} must not contain U+0000.")
     return value
+
+
+def _registration_id(payload: _UpdateNumber | _CreateMemo | _Editing) -> int:
+    return _one_id(
+        ("lineupId", payload.lineup_id),
+        ("userRetreatRegistrationId", payload.user_retreat_registration_id),
+    )
+
+
+def _memo_id(payload: _UpdateMemo | _DeleteMemo) -> int:
+    return _one_id(
+        ("memoId", payload.memo_id),
+        ("userRetreatRegistrationMemoId", payload.user_retreat_registration_memo_id),
+    )
 
 
 def _one_id(*spellings: tuple[str, _Id]) -> int:
@@ -379,7 +434,7 @@ def _from_validation(text: str) -> InvalidPayload:
     """Say what msgspec says (``Expected … - at `$.field```) in the clients' words."""
     match = _PLACE.match(text)
     if match is None:
-        return InvalidPayload("", f"The payload is not what this event takes: {text}.")
+        return InvalidPayload("", f"The payload is not what is taken here: {text}.")
     field, what = match["path"], match["what"]
     name = field or "The payload"
     return InvalidPayload(field, f"{name}: {what[:1].lower()}{what[1:]}.")

@@ -1,4 +1,4 @@
-"""A token bucket: how often one connection may speak."""
+"""A token bucket: how often somebody may speak."""
 
 from __future__ import annotations
 
@@ -27,10 +27,21 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Take one event's worth; ``False``: there is none left, and nothing was taken."""
-        level = min(self._burst, self._level + (now - self._at) * self._rate)
+        level = self._level_at(now)
         self._at = now
         if level < 1.0:
             self._level = level
             return False
         self._level = level - 1.0
         return True
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until one event's worth is there; 0 where it is."""
+        return max(0.0, (1.0 - self._level_at(now)) / self._rate)
+
+    def is_full(self, now: float) -> bool:
+        """Return whether it is as a new one would be."""
+        return self._level_at(now) >= self._burst
+
+    def _level_at(self, now: float) -> float:
+        return min(self._burst, self._level + (now - self._at) * self._rate)

@@ -69,13 +69,16 @@ class HttpServer:
 
     :param app: an ASGI 3 application for Trio.
     :param head_limit: bytes of a request's head.
+    :param max_message: bytes of a WebSocket's message.
     :param keep_alive: seconds an idle connection may stay; the stream's own limit should
         not be shorter.
     """
 
-    def __init__(self, app: ASGIFramework, *, head_limit: int, keep_alive: float) -> None:
+    def __init__(
+        self, app: ASGIFramework, *, head_limit: int, max_message: int, keep_alive: float
+    ) -> None:
         self._app = _with_targets_checked(app)
-        self._config = _config(head_limit, keep_alive)
+        self._config = _config(head_limit, max_message, keep_alive)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._open = self._streams = self._failed = 0
@@ -233,7 +236,7 @@ def _is_peers_fault(error: BaseException) -> bool:
     return isinstance(error, (*_PROTOCOL_ERRORS, trio.Cancelled))
 
 
-def _config(head_limit: int, keep_alive: float) -> Config:
+def _config(head_limit: int, max_message: int, keep_alive: float) -> Config:
     config = Config()
     config.logger_class = _Log
     config.errorlog = _hypercorn_logger
@@ -241,6 +244,7 @@ def _config(head_limit: int, keep_alive: float) -> Config:
     config.include_server_header = False
     config.h11_max_incomplete_size = head_limit
     config.h2_max_header_list_size = head_limit
+    config.websocket_max_message_size = max_message
     config.keep_alive_timeout = keep_alive
     config.startup_timeout = LIFESPAN_TIMEOUT
     config.shutdown_timeout = LIFESPAN_TIMEOUT

@@ -9,6 +9,7 @@ import trio
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.demo_data import add_demo_retreats
+from gbs_actor.server.front import Front
 from gbs_actor.server.lifetime import graceful
 from gbs_actor.server.listening import BoundAddress
 from gbs_actor.settings import Settings
@@ -43,7 +44,8 @@ async def serve(
     ):
         if demo:
             await add_demo_retreats(store)
-        await Composition(store, settings, lifetime).run(task_status, reloads=reloads)
+        front = Front(Composition(store, settings), settings)
+        await front.run(lifetime, task_status, reloads=reloads)
 
 
 async def serve_on(
@@ -58,4 +60,5 @@ async def serve_on(
     :param store: stays open; closing it is the caller's.
     """
     async with graceful(settings.server.shutdown_grace) as lifetime:
-        await Composition(store, settings, lifetime).run(task_status, reloads=reloads)
+        front = Front(Composition(store, settings), settings)
+        await front.run(lifetime, task_status, reloads=reloads)

@@ -185,8 +185,28 @@ class SocketSettings(Group):
     connect_timeout: Seconds = Field(
         default=45.0, description="Seconds within which a connection must have joined a namespace."
     )
+    upgrade_timeout: Seconds = Field(
+        default=10.0, description="Seconds a polling client may take to move to a WebSocket."
+    )
+    deflate: bool = Field(
+        default=False,
+        description="Compress messages for WebSocket clients that offer it (permessage-deflate): "
+        "a list has a tenth of the bytes then, an update two thirds. Each message is compressed "
+        "once for all.",
+    )
+    max_attachments: Count = Field(
+        default=10, description="Binary values in one event from a client, at most."
+    )
+    max_attachment_bytes: Bytes = Field(
+        default=1_000_000, description="Bytes of an event's binary values together, at most."
+    )
     max_connections: Count = Field(
         default=10_000, description="Connections at the same time, at most."
+    )
+    max_connections_per_address: Count = Field(
+        default=2_000,
+        description="Connections of one IP address at the same time, at most. Behind a proxy, "
+        "trusted_proxies decides whose address counts.",
     )
     max_unanswered_events: Count = Field(
         default=256,
@@ -210,6 +230,22 @@ class SocketSettings(Group):
     outbox_bytes: Bytes = Field(
         default=16_777_216,
         description="Bytes that may wait for a slow client before it is cut off.",
+    )
+
+
+class LimitSettings(Group):
+    """What one user may do, over all their connections and whichever way they come in."""
+
+    user_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+        default=200.0,
+        description="Events and HTTP requests per second of one user in the long run.",
+    )
+    user_burst: Count = Field(
+        default=1000,
+        description="Events and HTTP requests of one user at once, before the rate counts.",
+    )
+    max_connections_per_user: Count = Field(
+        default=50, description="Realtime connections of one user at the same time, at most."
     )
 
 

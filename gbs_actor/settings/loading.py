@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gbs_actor.settings.groups import (
     AuthSettings,
     HttpSettings,
+    LimitSettings,
     LoggingSettings,
     RoomSettings,
     ServerSettings,
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     server: ServerSettings = Field(default_factory=ServerSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     socketio: SocketSettings = Field(default_factory=SocketSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     rooms: RoomSettings = Field(default_factory=RoomSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

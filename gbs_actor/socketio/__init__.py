@@ -18,6 +18,7 @@ to a :class:`FrontDoor`::
 
 from gbs_actor.socketio.asgi import EngineApp
 from gbs_actor.socketio.connection import Application, Connection
+from gbs_actor.socketio.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.engine import EngineServer, ServerStatistics
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
@@ -39,6 +40,7 @@ from gbs_actor.socketio.http_answer import send_answer
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.origin import OriginPolicy
 from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.replay_stream import ReplayStream
@@ -54,6 +56,7 @@ __all__ = [
     "Caller",
     "ConnectRefused",
     "Connection",
+    "CorsPolicy",
     "EngineApp",
     "EngineServer",
     "Event",
@@ -64,6 +67,7 @@ __all__ = [
     "InvalidArguments",
     "Message",
     "Namespace",
+    "OriginPolicy",
     "OutboxLimits",
     "OutboxStatistics",
     "ProtocolViolation",
@@ -79,6 +83,7 @@ __all__ = [
     "TlsStream",
     "TrustedProxies",
     "UpgradeHandler",
+    "is_preflight",
     "is_secure",
     "peer_address",
     "peer_address_with_port",

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -20,6 +20,7 @@ import trio
 from gbs_actor.socketio.channel import Channel, Transport, run_channel
 from gbs_actor.socketio.close_code import check_close_code
 from gbs_actor.socketio.connection import Application, Connection
+from gbs_actor.socketio.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.handshake import (
     BAD_REQUEST,
@@ -136,6 +137,7 @@ class EngineServer:
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self._make_application = make_application
         self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
+        self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._timers = Timers()
         self._sessions: dict[str, Connection] = {}
         self._channels: dict[Channel, trio.CancelScope] = {}
@@ -255,15 +257,16 @@ class EngineServer:
         :raises Refusal: it must not be opened.
         """
         query, handshake = self._check(request, peer, secure=secure, upgrade=True)
-        if "sid" in query:
-            yield Admission(handshake, self._session(query, "websocket"))
-            return
-        address = handshake.remote_address
-        self._take_place(address)
-        try:
-            yield Admission(handshake, None)
-        finally:
-            self._leave_place(address)
+        with self._at_work():
+            if "sid" in query:
+                yield Admission(handshake, self._session(query, "websocket"))
+                return
+            address = handshake.remote_address
+            self._take_place(address)
+            try:
+                yield Admission(handshake, None)
+            finally:
+                self._leave_place(address)
 
     async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
         """Carry a WebSocket until it has ended.
@@ -303,20 +306,29 @@ class EngineServer:
         :param secure: whether it uses TLS.
         :raises ClientGone: the client has gone.
         """
+        origins = [value for name, value in request.fields if name == "origin"]
+        if is_preflight(request.method, request.header("access-control-request-method")):
+            return HttpAnswer(204, b"", headers=tuple(self._cors.preflight_fields(origins)))
         with self._at_work():
             try:
                 query, handshake = self._check(request, peer, secure=secure, upgrade=False)
-                if "sid" not in query:
-                    return await self._open_session(handshake)
-                session = self._session(query, "polling")
-                assert isinstance(session.transport, PollingTransport)
-                if request.method == "GET":
-                    return await self._get(session, session.transport)
-                if request.method == "POST":
-                    return await self._post(session, session.transport, read_body)
-                raise Refusal.of(BAD_REQUEST)
+                answer = await self._poll(request.method, query, handshake, read_body)
             except Refusal as refusal:
-                return self.refused_with(refusal)
+                answer = self.refused_with(refusal)
+        return replace(answer, headers=(*answer.headers, *self._cors.answer_fields(origins)))
+
+    async def _poll(
+        self, method: str, query: Mapping[str, str], handshake: Handshake, read_body: ReadBody
+    ) -> HttpAnswer:
+        if "sid" not in query:
+            return await self._open_session(handshake)
+        session = self._session(query, "polling")
+        assert isinstance(session.transport, PollingTransport)
+        if method == "GET":
+            return await self._get(session, session.transport)
+        if method == "POST":
+            return await self._post(session, session.transport, read_body)
+        raise Refusal.of(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpAnswer:
         self._take_place(handshake.remote_address)

@@ -45,7 +45,9 @@ class ServerOptions:
     deflate: bool = False
     """Whether to compress for clients that offer it (permessage-deflate, RFC 7692)."""
     allowed_origins: tuple[str, ...] = ()
-    """Foreign pages that may connect with a user's cookie."""
+    """Foreign pages that may poll, and connect with a user's cookie."""
+    cors_headers: tuple[str, ...] = ("Authorization", "Content-Type")
+    """Headers that these pages may send along."""
     cookie_names: tuple[str, ...] = ()
     """Cookies that authenticate a user; only requests with one have their origin checked."""
     trusted_proxies: tuple[str, ...] = ()

@@ -48,4 +48,6 @@ def _same_host(origin: str, host: str | None) -> bool:
         ports = (parts.port or default, own.port or default)
     except ValueError:
         return False
-    return host is not None and parts.hostname == own.hostname and ports[0] == ports[1]
+    if host is None or parts.hostname is None:
+        return False  # "null" has no host, and must not be at home where a request has none
+    return parts.hostname == own.hostname and ports[0] == ports[1]

@@ -20,7 +20,12 @@ async def serve(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve over WebSocket and long-polling until cancelled."""
-    http = HttpServer(EngineApp(server), head_limit=16_384, keep_alive=60)
+    http = HttpServer(
+        EngineApp(server),
+        head_limit=16_384,
+        max_message=server.options.max_payload,
+        keep_alive=60,
+    )
     async with server.serving(), http.running():
         door = FrontDoor({server.options.path: server.serve_websocket}, http.serve)
         await door.serve(listeners, task_status=task_status)

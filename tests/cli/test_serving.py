@@ -171,3 +171,54 @@ async def test_whether_it_is_a_demo_is_passed_on(autojump_clock: MockClock) -> N
     server = Server(trio.lowlevel.checkpoint)
     await run(server, lambda: send(signal.SIGTERM), demo=True)
     assert server.served_demo is True
+
+
+class Reloading(Server):
+    """Counts the wishes to read the certificate again, from when it is let to."""
+
+    def __init__(self, drain: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(drain)
+        self.reloads = 0
+        self.looks = trio.Event()
+
+    async def __call__(
+        self,
+        settings: Settings,
+        *,
+        demo: bool,
+        reloads: AsyncIterator[object],
+        task_status: trio.TaskStatus[Any],
+    ) -> None:
+        async def count() -> None:
+            await self.looks.wait()
+            async for _ in reloads:
+                self.reloads += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await super().__call__(settings, demo=demo, reloads=reloads, task_status=task_status)
+
+
+async def test_each_hangup_is_a_wish_to_reload_and_no_end(autojump_clock: MockClock) -> None:
+    server = Reloading(trio.lowlevel.checkpoint)
+    server.looks.set()
+
+    async def script() -> None:
+        for _ in range(3):
+            await send(signal.SIGHUP)
+        assert server.reloads == 3
+        await send(signal.SIGTERM)
+
+    assert await run(server, script) == []
+
+
+async def test_a_hangup_that_nobody_looks_at_any_more_does_not_end_the_process(
+    autojump_clock: MockClock,
+) -> None:
+    async def script() -> None:
+        await send(signal.SIGHUP)
+        await send(signal.SIGTERM)
+
+    server = Reloading(trio.lowlevel.checkpoint)
+    assert await run(server, script) == []
+    assert (server.drained, server.reloads) == (True, 0)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -66,13 +67,14 @@ class ServerProcess:
     log_path: Path
     host: str = ""
     port: int = 0
+    scheme: str = "http"
     started_in: float = 0.0
     """Seconds from the start of the process until it served."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -188,7 +190,7 @@ def start_server(
             log.seek(offset)
             said = log.read().decode(errors="replace")
         if (address := _address(said)) is not None:
-            server.host, server.port = address
+            server.scheme, server.host, server.port = address
             server.started_in = time.monotonic() - began
             return server
         if not server.alive():
@@ -199,7 +201,7 @@ def start_server(
         time.sleep(0.02)
 
 
-def _address(said: str) -> tuple[str, int] | None:
+def _address(said: str) -> tuple[str, str, int] | None:
     for line in said.splitlines():
         if not line.startswith("{"):
             continue
@@ -208,8 +210,10 @@ def _address(said: str) -> tuple[str, int] | None:
         except ValueError:
             continue  # half a line so far
         if entry.get("event") == "Serving":
-            host, _, port = entry["urls"][0].removeprefix("http://").rpartition(":")
-            return host, int(port)
+            url = urlsplit(entry["urls"][0])
+            assert url.hostname is not None
+            assert url.port is not None
+            return url.scheme, url.hostname, url.port
     return None
 
 

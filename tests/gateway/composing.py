@@ -13,6 +13,8 @@ from pydantic import SecretStr
 
 from gbs_actor.auth import Authorizer, Policy, Role, Verifier, mint
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.user_connections import UserConnections
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
@@ -127,6 +129,8 @@ class Parts:
     authorizer: Authorizer
     config: GatewayConfig
     clock: WallClock
+    rates: UserRates
+    user_connections: UserConnections
 
     def token(
         self,
@@ -158,6 +162,7 @@ async def composed(
     In the first, user 50 has the role of a mere reader and 51 none that may read; in the
     second, user 52 has that of an editor.
     """
+    config = replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"}))
     store = BreakableStore()
     await store.import_retreat(seed(grants=((50, "SHUTTLE_BUS_ACCOUNT_STAFF"), (51, "NOBODY"))))
     await store.import_retreat(seed(OTHER_SLUG, grants=((52, "LINEUP_STAFF"),)))
@@ -171,6 +176,8 @@ async def composed(
             rooms,
             Verifier(auth, now=clock),
             authorizer,
-            replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"})),
+            config,
             clock,
+            UserRates(config.user_rate, config.user_burst),
+            UserConnections(config.max_connections_per_user),
         )

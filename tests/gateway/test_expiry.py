@@ -7,30 +7,26 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Credentials, Role, TokenSource, User
-from gbs_actor.gateway.connection import Connection, author_of
+from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.expiry import LONGEST_PAUSE, ExpiryWatch
+from gbs_actor.gateway.peer import Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
-from gbs_actor.rooms import Sink, Subscriber
-from gbs_actor.socketio import Message, Socket
 from tests.gateway.composing import NOW, WallClock
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
 
 
-class RecordingSocket:
-    """Records what the watch does to it; the watch uses nothing else of a socket."""
+class RecordingPeer:
+    """Records what the watch does to it; the watch uses nothing else of a peer."""
 
     def __init__(self) -> None:
         self.done: list[tuple[float, str]] = []
 
-    def deliver(self, message: Message) -> None:
+    def tell(self, event: str, payload: bytes) -> None:
         self._record("told")
 
-    def disconnect(self) -> None:
-        self._record("disconnected")
-
-    def close_transport(self, code: int, reason: str) -> None:
-        self._record(f"closed {code}")
+    def end_expired(self, source: TokenSource) -> None:
+        self._record("ended")
 
     def _record(self, what: str) -> None:
         self.done.append((trio.current_time(), what))
@@ -38,19 +34,16 @@ class RecordingSocket:
 
 def connection(
     expires_in: float | None, source: TokenSource = TokenSource.PAYLOAD
-) -> tuple[Connection, RecordingSocket]:
-    socket = RecordingSocket()
+) -> tuple[Connection, RecordingPeer]:
+    peer = RecordingPeer()
     expires_at = None if expires_in is None else NOW + expires_in
     user = replace(USER, expires_at=expires_at, source=source)
-    subscriber = Subscriber(cast(Sink, None), author_of(user))
-    made = Connection(
-        cast(Socket, socket), subscriber, Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0)
-    )
-    return made, socket
+    made = Connection(cast(Peer, peer), Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0))
+    return made, peer
 
 
 async def watching(nursery: trio.Nursery, clock: WallClock) -> ExpiryWatch:
-    watch = ExpiryWatch("/gbs-lineup", clock)
+    watch = ExpiryWatch(clock)
     await nursery.start(watch.run)
     return watch
 
@@ -65,7 +58,7 @@ async def test_many_tokens_are_each_told_at_their_own_time(
         for each, _ in made:
             watch.watch(each)
         await trio.sleep(335)
-        told = [socket.done[0] for _, socket in made]
+        told = [peer.done[0] for _, peer in made]
         assert told == [(begin + 30 + after, "told") for after in (300, 5, 100, 5.25)]
         nursery.cancel_scope.cancel()
 
@@ -75,11 +68,11 @@ async def test_a_connection_that_has_ended_is_left_alone(
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        ended, socket = connection(5)
+        ended, peer = connection(5)
         watch.watch(ended)
         watch.forget(ended)
         await trio.sleep(500)
-        assert socket.done == []
+        assert peer.done == []
         nursery.cancel_scope.cancel()
 
 
@@ -88,10 +81,10 @@ async def test_a_token_without_an_end_is_never_told(
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        endless, socket = connection(None)
+        endless, peer = connection(None)
         watch.watch(endless)
         await trio.sleep(80_000)
-        assert socket.done == []
+        assert peer.done == []
         nursery.cancel_scope.cancel()
 
 
@@ -101,11 +94,11 @@ async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(
     async with trio.open_nursery() as nursery:
         clock = WallClock()
         watch = await watching(nursery, clock)
-        early, socket = connection(10_000)
+        early, peer = connection(10_000)
         watch.watch(early)
         clock.advance(9_975)
         await trio.sleep(LONGEST_PAUSE + 1)
-        assert [what for _, what in socket.done] == ["told"]
+        assert [what for _, what in peer.done] == ["told"]
         nursery.cancel_scope.cancel()
 
 
@@ -114,10 +107,10 @@ async def test_a_token_that_is_over_already_is_told_at_once(
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        late, socket = connection(-35)
+        late, peer = connection(-35)
         watch.watch(late)
         await trio.sleep(0.001)
-        assert [what for _, what in socket.done] == ["told"]
+        assert [what for _, what in peer.done] == ["told"]
         nursery.cancel_scope.cancel()
 
 

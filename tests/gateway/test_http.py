@@ -73,6 +73,7 @@ async def site() -> AsyncIterator[Site]:
             parts.verifier,
             parts.authorizer,
             parts.config,
+            parts.rates,
             lambda: made[0].draining,
         )
         app = create_app(services)

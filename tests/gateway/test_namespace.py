@@ -11,6 +11,7 @@ import trio.testing
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
@@ -31,7 +32,7 @@ class Lineup:
 
     parts: Parts
     sockets: SocketServer
-    namespace: LineupNamespace
+    events: LineupEvents
     nursery: trio.Nursery
 
     def connect(
@@ -67,15 +68,17 @@ async def lineup(
 ) -> AsyncIterator[Lineup]:
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"])
-        namespace = LineupNamespace(
-            sockets.namespace(NAMESPACE),
+        events = LineupEvents(
             parts.rooms,
             parts.verifier,
             parts.authorizer,
             parts.config,
+            rates=parts.rates,
+            user_connections=parts.user_connections,
         )
-        async with namespace.running(), sockets.serving(), trio.open_nursery() as nursery:
-            yield Lineup(parts, sockets, namespace, nursery)
+        LineupNamespace(sockets.namespace(NAMESPACE), events)
+        async with events.running(), sockets.serving(), trio.open_nursery() as nursery:
+            yield Lineup(parts, sockets, events, nursery)
             nursery.cancel_scope.cancel()
 
 
@@ -137,7 +140,7 @@ async def test_a_bad_token_in_the_payload_is_not_made_up_for_by_a_good_cookie() 
 async def test_a_refused_connection_leaves_nothing_behind() -> None:
     async with lineup() as here:
         await refusal(here.connect({"token": "x"}))
-        assert here.namespace.statistics().connections == 0
+        assert here.events.statistics().connections == 0
 
 
 # Joining and leaving
@@ -258,7 +261,7 @@ async def test_a_connection_that_ends_leaves_its_room(
             await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 2)
         stays.forget()
         await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 1)
-        statistics = here.namespace.statistics()
+        statistics = here.events.statistics()
         assert (statistics.connections, statistics.expiring) == (1, 1)
 
 
@@ -477,7 +480,7 @@ async def test_an_exception_is_answered_with_internal_and_the_connection_lives(
         assert ack["code"] == "INTERNAL"
         assert "retryable" not in ack
         assert "secret" not in ack["message"]
-        assert here.namespace.statistics().internal_errors == 1
+        assert here.events.statistics().internal_errors == 1
         assert (await peer.call("leave-retreat", SLUG))["status"] == "OK"
 
 

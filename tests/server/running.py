@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,15 +41,29 @@ class Running:
     scope: trio.CancelScope
     """Cancel it to wish for the server's end."""
     ended: trio.Event = field(default_factory=trio.Event)
+    tls: ssl.SSLContext | None = None
+    """What clients connect with, where the server speaks TLS."""
 
     @property
     def url(self) -> str:
         """Where it can be reached."""
-        return f"http://{self.address.host}:{self.address.port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{self.address.host}:{self.address.port}"
 
-    async def stream(self) -> trio.SocketStream:
-        """Connect."""
+    async def stream_below(self) -> trio.SocketStream:
+        """Connect, without TLS in any case."""
         return await trio.open_tcp_stream(self.address.host, self.address.port)
+
+    async def stream(self) -> trio.abc.Stream:
+        """Connect."""
+        if self.tls is None:
+            return await self.stream_below()
+        return trio.SSLStream(
+            await self.stream_below(),
+            self.tls,
+            server_hostname=self.address.host,
+            https_compatible=True,
+        )
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Peer]:
@@ -63,7 +78,7 @@ class Running:
             return await everything(stream)
 
 
-async def everything(stream: trio.SocketStream) -> bytes:
+async def everything(stream: trio.abc.Stream) -> bytes:
     """Return what comes until the peer closes, however it does."""
     received = b""
     with trio.fail_after(10):
@@ -75,7 +90,7 @@ async def everything(stream: trio.SocketStream) -> bytes:
     return received
 
 
-async def answer(stream: trio.SocketStream, request: bytes) -> bytes:
+async def answer(stream: trio.abc.Stream, request: bytes) -> bytes:
     """Send a request and return one answer with a Content-Length."""
     await stream.send_all(request)
     received = b""
@@ -93,12 +108,21 @@ async def answer(stream: trio.SocketStream, request: bytes) -> bytes:
 
 @asynccontextmanager
 async def running(
-    store: Store | None = None, *, using: Settings | None = None
+    store: Store | None = None,
+    *,
+    using: Settings | None = None,
+    tls: ssl.SSLContext | None = None,
+    reloads: AsyncIterator[object] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run a server over a store, by default one in memory with a retreat of six."""
+    """Run a server over a store, by default one in memory with a retreat of six.
+
+    :param tls: what clients connect with, where the settings name a certificate.
+    """
     if store is None:
         store = await small_store()
-    async with _started(partial(serve_on, store, using or settings())) as server:
+    serve_it = partial(serve_on, store, using or settings(), reloads=reloads)
+    async with _started(serve_it) as server:
+        server.tls = tls
         yield server
 
 

@@ -120,7 +120,7 @@ async def test_bytes_that_are_no_request_end_their_own_connection_only(
     request_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running() as server:
-        async with await server.stream() as stream:
+        async with await server.stream_below() as stream:
             await stream.send_all(request_bytes)
             await stream.send_eof()
             received = await everything(stream)
@@ -132,7 +132,7 @@ async def test_bytes_that_are_no_request_end_their_own_connection_only(
 async def test_a_reset_in_the_middle_of_a_request_harms_nobody() -> None:
     async with running() as server:
         for cut in (1, len(HEALTH) // 2, len(HEALTH)):
-            stream = await server.stream()
+            stream = await server.stream_below()
             await stream.send_all(HEALTH[:cut])
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0" + bytes(4))
             await stream.aclose()

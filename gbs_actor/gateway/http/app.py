@@ -6,7 +6,8 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from gbs_actor.gateway.http.admin import admin
-from gbs_actor.gateway.http.cors import allow_origins
+from gbs_actor.gateway.http.cors import allow_origins, cors_policy
+from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import answer_errors
 from gbs_actor.gateway.http.index import index
 from gbs_actor.gateway.http.lineups import lineups
@@ -21,10 +22,18 @@ def create_app(services: Services) -> QuartTrio:
     """
     app = QuartTrio("gbs_actor", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
+    # An address that is not exactly right is not found; the default would redirect.
+    app.url_map.merge_slashes = False
     app.config["BODY_TIMEOUT"] = services.config.body_timeout
-    allow_origins(app, services.config.allowed_origins)
+    allow_origins(app, cors_policy(services.config.allowed_origins))
     answer_errors(app, retry_after=services.config.retry_after)
-    for blueprint in (index(), probes(services), lineups(services), admin(services)):
+    for blueprint in (
+        index(),
+        probes(services),
+        lineups(services),
+        edits(services),
+        admin(services),
+    ):
         app.register_blueprint(blueprint)
 
     @app.after_request

@@ -1,50 +1,50 @@
-"""Which pages of other origins may read the answers (WHATWG Fetch, "CORS protocol").
-
-The exact origin is allowed, never ``*``, since answers depend on cookies. The headers
-stand on every answer, errors included: a browser hides a 401 without them.
-"""
+"""The app's answers to pages of other origins."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from quart import Quart, Response, request
 
-METHODS: Final = "GET, POST, PUT, DELETE"
-REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
-EXPOSED_HEADERS: Final = "ETag, Retry-After"
-PREFLIGHT_MAX_AGE: Final = 600
-"""Seconds a browser may remember a preflight's answer."""
+from gbs_actor.socketio import CorsPolicy, is_preflight
+from gbs_actor.socketio.cors import Fields
 
 
-def allow_origins(app: Quart, origins: frozenset[str]) -> None:
-    """Answer preflights, before authentication, and mark every answer of the app.
+def cors_policy(origins: frozenset[str]) -> CorsPolicy:
+    """Return what pages of these origins may do over HTTP."""
+    return CorsPolicy.of(
+        origins,
+        methods=("GET", "POST", "PUT", "DELETE"),
+        request_headers=(
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+        ),
+        exposed_headers=("ETag", "Retry-After"),
+    )
 
-    :param origins: each like ``https://page.example``, in lower case.
-    """
+
+def allow_origins(app: Quart, policy: CorsPolicy) -> None:
+    """Answer preflights, before authentication, and mark every answer of the app."""
 
     @app.before_request
     async def preflight() -> Response | None:
-        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+        if not is_preflight(request.method, request.headers.get("Access-Control-Request-Method")):
             return None
         response = Response(b"", status=204)
-        if _origin(origins) is not None:
-            response.headers["Access-Control-Allow-Methods"] = METHODS
-            response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
-            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE)
+        del response.headers["Content-Type"]
+        _add(response, policy.preflight_fields(request.headers.getlist("Origin")))
         return response
 
     @app.after_request
     async def mark(response: Response) -> Response:
-        response.vary.add("Origin")
-        origin = _origin(origins)
-        if origin is not None:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Credentials"] = "true"
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        _add(response, policy.answer_fields(request.headers.getlist("Origin")))
         return response
 
 
-def _origin(origins: frozenset[str]) -> str | None:
-    origin = request.headers.get("Origin")
-    return origin if origin is not None and origin.lower() in origins else None
+def _add(response: Response, fields: Fields) -> None:
+    for name, value in fields:
+        if name == "Vary":
+            response.vary.add(value)
+        else:
+            response.headers[name] = value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from gbs_actor.auth import AuthRefused
+from gbs_actor.gateway.http.identity import RateLimited
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.replies import Failure, http_error
@@ -18,7 +20,9 @@ _CODES: Final = {400: Code.VALIDATION_FAILED, 404: Code.NOT_FOUND, 500: Code.INT
 _MESSAGES: Final = {
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
+    408: "The body took too long to arrive.",
     413: "The body is too large.",
+    415: "The body must be JSON, and its Content-Type must say so: application/json.",
     500: "Something went wrong on the server.",
 }
 
@@ -32,6 +36,11 @@ def answer_errors(app: Quart, *, retry_after: int) -> None:
     @app.errorhandler(AuthRefused)
     async def refused(error: AuthRefused) -> Response:
         return failure_response(Failure(error.code, error.message), retry_after=retry_after)
+
+    @app.errorhandler(RateLimited)
+    async def rate_limited(error: RateLimited) -> Response:
+        failure = Failure.because(Code.RATE_LIMITED, "Too many requests; slow down.")
+        return failure_response(failure, retry_after=max(1, ceil(error.wait)))
 
     @app.errorhandler(InvalidPayload)
     async def invalid(error: InvalidPayload) -> Response:

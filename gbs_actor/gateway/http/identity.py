@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import trio
 from quart import Request
 
-from gbs_actor.auth import User, auth_required, find_token, forbidden
+from gbs_actor.auth import TokenSource, User, auth_required, find_token, forbidden
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.payloads import check_slug
+from gbs_actor.socketio import OriginPolicy
+
+
+class RateLimited(Exception):
+    """A user asks more often than they may; ``wait`` is the seconds until they may again."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"too many requests; wait {wait:.3f} s")
+        self.wait = wait
 
 
 def authenticate(request: Request, services: Services) -> User:
     """Return the user whose token the request carries, in the header or the cookie.
 
+    It counts as one of the user's requests.
+
     :raises AuthRefused: no token, or not a good one.
+    :raises RateLimited: there were too many of late.
     """
-    headers = dict(request.headers)
+    headers = {"Authorization": request.headers.get("Authorization", "")}
     found = find_token(None, headers, request.cookies, services.config.cookie_name)
     if found is None:
         raise auth_required()
-    return services.verifier.verify(*found)
+    user = services.verifier.verify(*found)
+    now = trio.current_time()
+    if not services.rates.take(user.user_id, now):
+        raise RateLimited(services.rates.wait(user.user_id, now))
+    return user
+
+
+def check_origin(request: Request, user: User, origins: OriginPolicy) -> None:
+    """Refuse what a page of a foreign origin does with its visitor's cookie.
+
+    A browser sends the cookie along wherever a form is sent to. It does not send a token
+    that the page itself has to give, so there the origin does not matter.
+
+    :raises AuthRefused: FORBIDDEN, see :class:`~gbs_actor.socketio.origin.OriginPolicy`.
+    """
+    given = request.headers.getlist("Origin")
+    if user.source is not TokenSource.COOKIE or not given:
+        return
+    origin = given[0] if len(given) == 1 else "null"
+    if origins.refuses(origin, request.headers.get("Host"), request.cookies):
+        raise forbidden()
 
 
 async def role_in(user: User, slug: str, services: Services) -> str:

@@ -11,6 +11,7 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from gbs_actor.gateway.http.identity import require_reader
+from gbs_actor.gateway.http.models import UserLineups
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, InvalidPayload
@@ -20,15 +21,6 @@ from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms.delivery import Snapshot
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-
-
-class UserLineups(msgspec.Struct, frozen=True, rename="camel"):
-    """The body of GET ``user-lineups``."""
-
-    user_retreat_gbs_lineups: Raw
-    revision: int
-    epoch: str
-    full: bool
 
 
 def lineups(services: Services) -> Blueprint:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.store.protocol import Store
 
@@ -20,5 +21,7 @@ class Services:
     verifier: Verifier
     authorizer: Authorizer
     config: GatewayConfig
+    rates: UserRates
+    """How often users may ask, shared with their other ways in."""
     draining: Callable[[], bool]
     """Whether the server is about to stop, so that nobody should send it new clients."""

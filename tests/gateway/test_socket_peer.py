@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import cast
 
 from gbs_actor.gateway.format import SocketIOFormat
-from gbs_actor.gateway.sink import SocketSink
+from gbs_actor.gateway.socket_peer import SocketPeer
 from gbs_actor.rooms import SinkStatistics
 from gbs_actor.socketio import OutboxStatistics, Socket
 
@@ -22,8 +22,8 @@ class LaggingSocket:
         )
 
 
-def test_a_sink_tells_how_far_behind_its_socket_is() -> None:
-    sink = SocketSink(cast(Socket, LaggingSocket()), SocketIOFormat("/gbs-lineup"))
-    assert sink.statistics() == SinkStatistics(
+def test_a_peer_tells_how_far_behind_its_socket_is() -> None:
+    peer = SocketPeer(cast(Socket, LaggingSocket()), SocketIOFormat("/gbs-lineup"))
+    assert peer.statistics() == SinkStatistics(
         queued=1, queued_bytes=2, conflated=3, behind_for=4.0
     )

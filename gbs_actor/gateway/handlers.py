@@ -1,0 +1,160 @@
+"""What each event of a client does: one method an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gbs_actor.auth import Authorizer, AuthRefused, Verifier
+from gbs_actor.gateway.answer import Answer
+from gbs_actor.gateway.connection import Connection
+from gbs_actor.gateway.expiry import EXPIRED, ExpiryWatch
+from gbs_actor.gateway.payloads import (
+    AuthenticateRequest,
+    CommandRequest,
+    EditingRequest,
+    JoinRequest,
+    LeaveRequest,
+)
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+
+_FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
+_OTHER_RETREAT: Final = Failure.because(Code.FORBIDDEN, "You may not enter this retreat.")
+
+
+class Handlers:
+    """Does what events ask for, and answers, now or later.
+
+    :param watch: told of the tokens that ``authenticate`` brings.
+    """
+
+    def __init__(
+        self,
+        rooms: RoomSupervisor,
+        verifier: Verifier,
+        authorizer: Authorizer,
+        watch: ExpiryWatch,
+    ) -> None:
+        self._rooms = rooms
+        self._verifier = verifier
+        self._authorizer = authorizer
+        self._watch = watch
+
+    def may_change(self, connection: Connection, answer: Answer) -> bool:
+        """Answer the refusal of somebody who may not change anything; before any shape.
+
+        Outside a room nobody is forbidden: a grant of the retreat may say otherwise.
+        """
+        in_room = connection.subscriber.room_slug is not None
+        if in_room and not self._authorizer.policy.may_edit(connection.role):
+            answer.failed(_FORBIDDEN)
+        elif connection.credentials.expired(self._verifier.now()):
+            answer.failed(EXPIRED)
+        else:
+            return True
+        return False
+
+    def command(self, connection: Connection, request: CommandRequest, answer: Answer) -> None:
+        """Give a mutation to the room, whose loop answers."""
+        repeatable = request.command_id is not None
+
+        def reply(outcome: Accepted | Rejection) -> None:
+            if isinstance(outcome, Accepted):
+                answer.accepted(outcome)
+            else:
+                answer.failed(Failure.of(outcome, repeatable=repeatable))
+
+        self._rooms.submit(connection.subscriber, request.command(connection.author), reply)
+
+    def mark_editing(self, connection: Connection, request: EditingRequest, answer: Answer) -> None:
+        """Show the others where somebody edits (``user-editing``)."""
+        self._rooms.mark_editing(
+            connection.subscriber,
+            request.registration_id,
+            request.field,
+            request.editing,
+            _done(answer),
+        )
+
+    def leave(self, connection: Connection, request: LeaveRequest, answer: Answer) -> None:
+        """Leave a retreat, if that is the one somebody is in (``leave-retreat``)."""
+        if connection.subscriber.room_slug != request.slug:
+            answer.done(Done(connection.revision))
+            return
+        reply = _done(answer)
+
+        def left(outcome: Done | Rejection) -> None:
+            if isinstance(outcome, Done) and connection.subscriber.room_slug is None:
+                connection.role = connection.user.role
+            reply(outcome)
+
+        self._rooms.leave(connection.subscriber, left)
+
+    async def join(self, connection: Connection, request: JoinRequest, answer: Answer) -> None:
+        """Join a retreat, and thereby leave the one before (``join-retreat``).
+
+        Cancelled, the join is taken back, unless it was carried out already.
+
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        if not connection.user.may_enter(request.slug):
+            answer.failed(_OTHER_RETREAT)
+            return
+        role = await self._authorizer.role_for(connection.user, request.slug)
+        if not self._authorizer.policy.may_read(role):
+            answer.failed(_FORBIDDEN)
+            return
+
+        def reply(outcome: Snapshot | Rejection) -> None:
+            if isinstance(outcome, Snapshot):
+                connection.role = role
+                answer.joined(outcome)
+            else:
+                answer.failed(Failure.of(outcome))
+
+        await self._rooms.join(
+            request.slug,
+            connection.subscriber,
+            since=request.since,
+            epoch=request.epoch,
+            reply=reply,
+        )
+
+    async def authenticate(
+        self, connection: Connection, request: AuthenticateRequest, answer: Answer
+    ) -> None:
+        """Take a new token of the same user (``authenticate``).
+
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        try:
+            user = self._verifier.verify(request.token)
+            credentials = connection.credentials.renewed(user)
+        except AuthRefused as refused:
+            answer.failed(Failure(refused.code, refused.message))
+            return
+        slug = connection.subscriber.room_slug
+        if slug is not None and not user.may_enter(slug):
+            answer.failed(_OTHER_RETREAT)
+            return
+        role = user.role if slug is None else await self._authorizer.role_for(user, slug)
+        if not self._authorizer.policy.may_read(role):
+            answer.failed(_FORBIDDEN)
+            return
+        connection.authenticated(credentials, role)
+        self._watch.watch(connection)
+        answer.done(Done(connection.revision))
+
+
+def _done(answer: Answer) -> Callable[[Done | Rejection], None]:
+    def reply(outcome: Done | Rejection) -> None:
+        if isinstance(outcome, Done):
+            answer.done(outcome)
+        else:
+            answer.failed(Failure.of(outcome))
+
+    return reply

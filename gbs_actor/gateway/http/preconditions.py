@@ -1,0 +1,83 @@
+"""``Idempotency-Key`` and ``If-Match``: what a write says about repeating and conflicting."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from werkzeug.datastructures import Headers
+
+from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
+from gbs_actor.lineup.rules import LAST_ID
+
+T = TypeVar("T")
+
+_REVISION: Final = re.compile(r'"([0-9]{1,19})"|([0-9]{1,19})')
+
+
+def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
+    """Return a write with what its headers say; the body may say the same.
+
+    :raises InvalidPayload: a header cannot be understood, or contradicts the body.
+    """
+    if "Idempotency-Key" not in headers and "If-Match" not in headers:
+        return request
+    return replace(
+        request,
+        command_id=_agreed("Idempotency-Key", command_id(headers), "commandId", request.command_id),
+        base_revision=_agreed(
+            "If-Match", base_revision(headers), "baseRevision", request.base_revision
+        ),
+    )
+
+
+def command_id(headers: Headers) -> UUID | None:
+    """Return the UUID in ``Idempotency-Key``, ``None`` without one.
+
+    It may be a quoted string, as the draft standard has it (draft-ietf-httpapi-
+    idempotency-key-header §2.1), or stand there bare.
+
+    :raises InvalidPayload: it is none, or there are several.
+    """
+    text = _one("Idempotency-Key", headers)
+    if text is None:
+        return None
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    try:
+        return msgspec.convert(text[1:-1] if quoted else text, UUID)
+    except msgspec.ValidationError:
+        raise InvalidPayload("Idempotency-Key", "Idempotency-Key must be a UUID.") from None
+
+
+def base_revision(headers: Headers) -> int | None:
+    """Return the revision in ``If-Match``, ``None`` without one or for ``*``.
+
+    :raises InvalidPayload: anything but one revision, bare or quoted. Weak tags never
+        match (RFC 9110 §13.1.1), and of several none is what the user was looking at.
+    """
+    text = _one("If-Match", headers)
+    if text is None or text == "*":
+        return None
+    match = _REVISION.fullmatch(text)
+    revision = int(match[1] or match[2]) if match else LAST_ID + 1
+    if revision > LAST_ID:
+        raise InvalidPayload(
+            "If-Match", 'If-Match must be one revision, like 17 or "17": no weak tag, no list.'
+        )
+    return revision
+
+
+def _one(name: str, headers: Headers) -> str | None:
+    values = headers.getlist(name)
+    if len(values) > 1:
+        raise InvalidPayload(name, f"{name} is given more than once.")
+    return values[0] if values else None
+
+
+def _agreed(header: str, said: T | None, field: str, written: T | None) -> T | None:
+    if said is not None and written is not None and said != written:
+        raise InvalidPayload(field, f"{header} and {field} are both given and differ.")
+    return written if said is None else said

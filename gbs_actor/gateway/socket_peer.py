@@ -1,0 +1,99 @@
+"""A client of the Socket.IO namespace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gbs_actor.auth import TokenSource
+from gbs_actor.gateway.format import SocketIOFormat
+from gbs_actor.gateway.payloads import InvalidPayload
+from gbs_actor.gateway.peer import behind
+from gbs_actor.rooms import SinkStatistics, Snapshot
+from gbs_actor.socketio import Event, Message, Socket
+
+RESTART: Final = 1012
+"""WebSocket close code "service restart" (RFC 6455 §7.4 registry): clients come back."""
+
+
+class SocketPeer:
+    """Implements :class:`gbs_actor.gateway.peer.Peer` over one socket.
+
+    :param wire_format: shared by all sockets of the namespace: what it encodes for one of
+        them is delivered to all of them as the same bytes.
+    """
+
+    __slots__ = ("_format", "_socket")
+
+    def __init__(self, socket: Socket, wire_format: SocketIOFormat) -> None:
+        self._socket = socket
+        self._format = wire_format
+
+    @property
+    def format(self) -> SocketIOFormat:
+        """The format shared with the other sockets of the namespace."""
+        return self._format
+
+    def deliver(self, message: Message) -> None:
+        """Send now, or queue in the socket's outbox; never blocks."""
+        self._socket.deliver(message)
+
+    def tell(self, event: str, payload: bytes) -> None:
+        """Send an event."""
+        self._socket.deliver(self._format.event(event, payload))
+
+    def send_list(self, snapshot: Snapshot) -> None:
+        """Send a room's rows as event ``initial-data``."""
+        self.tell("initial-data", snapshot.rows)
+
+    def end_expired(self, source: TokenSource) -> None:
+        """End the connection as its token's time is over; see :class:`Peer`."""
+        if source is TokenSource.COOKIE:
+            # The page cannot renew a cookie by itself, and a namespace disconnect would
+            # leave it dead for good. It comes back with the cookie the browser has by
+            # then: a newer one, or it learns TOKEN_EXPIRED as its connect_error.
+            self._socket.close_transport(RESTART, "token expired")
+        else:
+            self._socket.disconnect()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._socket.abort()
+
+    def statistics(self) -> SinkStatistics:
+        """Return how far behind the socket's outbox is."""
+        return behind(self._socket.statistics())
+
+
+class SocketEvent:
+    """Implements :class:`gbs_actor.gateway.peer.ClientEvent` over an event of a socket."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    @property
+    def name(self) -> str:
+        """The event's name."""
+        return self._event.name
+
+    @property
+    def wants_answer(self) -> bool:
+        """Whether the client asked for an acknowledgement."""
+        return self._event.wants_ack
+
+    def argument(self) -> bytes:
+        """Return the JSON of the event's first argument; further ones are ignored.
+
+        :raises InvalidPayload: there is none, or it cannot be told from the rest.
+        """
+        event = self._event
+        if event.args_error is not None:
+            raise InvalidPayload("", f"The payload cannot be read: {event.args_error}.")
+        if not event.raw:
+            raise InvalidPayload("", f"{event.name} takes an argument.")
+        return event.raw[0]
+
+    def answer(self, json: bytes) -> None:
+        """Acknowledge the event."""
+        self._event.reply_raw(json)

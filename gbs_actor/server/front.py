@@ -1,0 +1,104 @@
+"""What a server listens with: the front door, TLS, and HTTP behind it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import trio
+
+from gbs_actor.server.certificate import Certificate
+from gbs_actor.server.composition import Composition
+from gbs_actor.server.http import HttpServer
+from gbs_actor.server.lifetime import Lifetime
+from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
+from gbs_actor.settings import Settings
+from gbs_actor.socketio import FrontDoor, Request, send_answer
+
+logger = logging.getLogger(__name__)
+
+
+class Front:
+    """The listeners of one server: made at once, run by :meth:`run`.
+
+    :param composition: what is served.
+    :raises SettingsError: the settings' certificate cannot be used.
+    """
+
+    def __init__(self, composition: Composition, settings: Settings) -> None:
+        self._composition = composition
+        self._server = settings.server
+        self._certificate = Certificate.from_settings(settings.server)
+        limits = settings.http
+        self._http = HttpServer(
+            composition.app,
+            head_limit=limits.head_limit,
+            max_message=settings.socketio.max_payload,
+            keep_alive=limits.http_idle_timeout,
+        )
+        sockets = composition.sockets
+        self._door = FrontDoor(
+            {sockets.options.path: sockets.serve_websocket, "/": _no_websocket},
+            self._http.serve,
+            head_limit=limits.head_limit,
+            head_timeout=limits.head_timeout,
+            max_connections=settings.socketio.max_connections + limits.http_connections,
+            request_timeout=limits.request_timeout,
+            http_idle_timeout=limits.http_idle_timeout,
+            write_timeout=limits.write_timeout,
+        )
+
+    async def run(
+        self,
+        lifetime: Lifetime,
+        task_status: trio.TaskStatus[tuple[BoundAddress, ...]],
+        *,
+        reloads: AsyncIterator[object] | None = None,
+    ) -> None:
+        """Serve until the end is wished for, then end within the grace period.
+
+        :param lifetime: when the server should end.
+        :param reloads: for each item of it, the certificate is read again.
+        :param task_status: told the bound addresses once clients can connect.
+        :raises OSError: the address cannot be listened on.
+        """
+        server = self._server
+        async with (
+            self._composition.running(),
+            self._http.running(),
+            trio.open_nursery() as nursery,
+        ):
+            listeners = await open_listeners(server.host, server.port, server.backlog)
+            if self._certificate is None:
+                await nursery.start(self._door.serve, listeners)
+            else:
+                encrypted = with_tls(listeners, self._certificate.context)
+                await nursery.start(self._door.serve, encrypted)
+            if reloads is not None:
+                nursery.start_soon(self._reload, reloads)
+            lifetime.started()
+            task_status.started(bound_addresses(listeners))
+            await lifetime.wait_for_wish()
+            logger.info("ending: no new connections, commands under way are finished")
+            self._door.stop_accepting()
+            await self._composition.drain(lifetime.grace)
+            await self._http.stop_accepting()
+            await self._door.drain(lifetime.grace / 10)
+            nursery.cancel_scope.cancel()
+
+    async def _reload(self, reloads: AsyncIterator[object]) -> None:
+        async for _ in reloads:
+            if self._certificate is None:
+                logger.info("there is no certificate to read again: the server speaks no TLS")
+            else:
+                # From files, and perhaps with a password that is made hard to guess.
+                await trio.to_thread.run_sync(self._certificate.read_again, abandon_on_cancel=True)
+
+
+async def _no_websocket(
+    stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
+) -> None:
+    """Refuse a WebSocket where there is none; the HTTP app has no use for it either."""
+    await send_answer(
+        stream, 404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
+    )

@@ -1,0 +1,96 @@
+"""Which pages of other origins may read HTTP answers (WHATWG Fetch, "CORS protocol").
+
+The exact origin is allowed, never ``*``, since answers depend on cookies. The fields
+belong on every answer, errors included: a browser hides a 401 without them. Nothing here
+knows of a web framework: header values in, header fields out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+PREFLIGHT_MAX_AGE: Final = 600
+"""Seconds a browser may remember a preflight's answer."""
+
+Fields = list[tuple[str, str]]
+"""Header fields, name and value."""
+
+_VARY: Final = ("Vary", "Origin")
+
+
+@dataclass(frozen=True, slots=True)
+class CorsPolicy:
+    """What pages of the allowed origins may ask, and read of the answers."""
+
+    allowed: frozenset[str]
+    """Origins as browsers write them: ``https://page.example``, in lower case."""
+    methods: str
+    """For ``Access-Control-Allow-Methods``."""
+    request_headers: str = ""
+    """Headers a request may carry beyond those that every page may send."""
+    exposed_headers: str = ""
+    """Headers of an answer that a page may read beyond the ordinary ones."""
+
+    @classmethod
+    def of(
+        cls,
+        allowed: Collection[str],
+        methods: Sequence[str],
+        request_headers: Sequence[str] = (),
+        exposed_headers: Sequence[str] = (),
+    ) -> CorsPolicy:
+        """Return the policy; origins are taken with a slash at the end and in any case.
+
+        ``*`` and ``null`` allow nobody: the one would let any page act with the cookies
+        of its visitor, the other any sandboxed frame.
+        """
+        return cls(
+            frozenset(origin.rstrip("/").lower() for origin in allowed) - {"*", "null"},
+            ", ".join(methods),
+            ", ".join(request_headers),
+            ", ".join(exposed_headers),
+        )
+
+    def allows(self, origins: Sequence[str]) -> bool:
+        """Return whether a page that sent these ``Origin`` fields may read the answer.
+
+        Compared byte by byte (Fetch, "CORS check"): a browser sends one field, in lower
+        case. More than one, another case, or ``null`` is no origin that was allowed.
+        """
+        return len(origins) == 1 and origins[0] in self.allowed
+
+    def answer_fields(self, origins: Sequence[str]) -> Fields:
+        """Return the fields that an answer to a request with these ``Origin`` fields gets."""
+        if not self.allows(origins):
+            return [_VARY]
+        fields = [
+            _VARY,
+            ("Access-Control-Allow-Origin", origins[0]),
+            ("Access-Control-Allow-Credentials", "true"),
+        ]
+        if self.exposed_headers:
+            fields.append(("Access-Control-Expose-Headers", self.exposed_headers))
+        return fields
+
+    def preflight_fields(self, origins: Sequence[str]) -> Fields:
+        """Return the fields of the answer to a preflight, which is a 204 without a body."""
+        if not self.allows(origins):
+            return [_VARY]
+        fields = [
+            *self.answer_fields(origins),
+            ("Access-Control-Allow-Methods", self.methods),
+            ("Access-Control-Max-Age", str(PREFLIGHT_MAX_AGE)),
+        ]
+        if self.request_headers:
+            fields.append(("Access-Control-Allow-Headers", self.request_headers))
+        return fields
+
+
+def is_preflight(method: str, requested_method: str | None) -> bool:
+    """Return whether a request asks beforehand (Fetch, "CORS-preflight request").
+
+    :param requested_method: its ``Access-Control-Request-Method``.
+    """
+    return method == "OPTIONS" and requested_method is not None
