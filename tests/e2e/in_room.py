@@ -56,12 +56,13 @@ async def in_room(
     drivers: Iterable[Sequence[str]],
     url: str,
     *,
+    first_user: int = 7,
     auth: Mapping[str, object] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[list[StockClient]]:
     """Clients of as many users, by cookie, all in the room; one for each driver."""
     async with started(drivers) as clients:
-        for user_id, client in enumerate(clients, 7):
+        for user_id, client in enumerate(clients, first_user):
             await client.connect(
                 url, cookie=token(user_id, f"간사{user_id}"), auth=auth, options=options
             )
