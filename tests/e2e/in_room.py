@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -12,7 +12,7 @@ import trio
 from tests.e2e.relay import Relay
 from tests.e2e.screen import Row, shown
 from tests.e2e.server_process import RETREAT, ServerProcess, token
-from tests.e2e.stock_client import PATIENCE, StockClient, stock_client
+from tests.e2e.stock_client import PATIENCE, StockClient, stock_clients
 
 COMES_BACK: Mapping[str, object] = {
     "reconnection": True,
@@ -44,8 +44,7 @@ def assignment(person: Row, number: int, **more: object) -> Command:
 @asynccontextmanager
 async def started(drivers: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
     """Clients that are ready to connect, one for each driver."""
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(stock_client(driver)) for driver in drivers]
+    async with stock_clients(drivers) as clients:
         for client in clients:
             await client.authenticate_with(None)
         yield clients
