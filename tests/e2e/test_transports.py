@@ -161,6 +161,8 @@ async def test_edits_in_the_middle_of_an_upgrade_are_neither_lost_nor_doubled(
                 await until_shown(client, rows)
                 (seen,) = revisions(client.happened)
                 assert seen == sorted(seen)
+                came = [(row["id"], row["revision"]) for row in updates(client)]
+                assert len(came) == len(set(came))
     logged = Counter(entry.command_id for entry in (await contents(server)).log)
     assert {logged[command_id] for command_id in given} == {1}
 
