@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority, IssuedCertificate
-from tests.e2e.conftest import driver, node_driver
+from tests.e2e.conftest import driver, drivers_folder, node, node_drivers
 from tests.proxy.nginx import NGINX
 
-__all__ = ["driver", "node_driver"]
+__all__ = ["driver", "drivers_folder", "node", "node_drivers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
