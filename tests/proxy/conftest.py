@@ -5,10 +5,30 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority, IssuedCertificate
-from tests.e2e.conftest import driver, drivers_folder, node, node_drivers
+from tests.e2e.conftest import (
+    any_driver,
+    chromium,
+    chromium_drivers,
+    driver,
+    drivers,
+    drivers_folder,
+    node,
+    node_drivers,
+    page,
+)
 from tests.proxy.nginx import NGINX
 
-__all__ = ["driver", "drivers_folder", "node", "node_drivers"]
+__all__ = [
+    "any_driver",
+    "chromium",
+    "chromium_drivers",
+    "driver",
+    "drivers",
+    "drivers_folder",
+    "node",
+    "node_drivers",
+    "page",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
