@@ -223,3 +223,61 @@ async def test_a_post_under_way_at_the_upgrade_is_handled(engine: Site) -> None:
     await polls.posts.rest(b"llo")
     assert (await polls.posts.answer()).body == b"ok"
     assert await WebSocketClient(polls.opened, peer).receive() == "4hello"
+
+
+class Upgrading:
+    """A client that sends and fetches all the while, and upgrades as browsers do."""
+
+    def __init__(self, site: Site, messages: int, upgrade_after: int) -> None:
+        self.received: list[str | bytes] = []
+        self._site = site
+        self._messages = messages
+        self._upgrade_after = upgrade_after
+        self._paused = self._pinged = False
+        self._idle = trio.Event()
+        """Set when no GET is under way any more."""
+
+    async def run(self) -> None:
+        polls = await self._site.polls()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fetch, polls)
+            for number in range(self._upgrade_after):
+                await polls.send(*self._pong(), f"4{number}")
+            peer = await self._site.probe(polls)
+            self._paused = True
+            await self._idle.wait()
+        await peer.send("5")
+        for pong in self._pong():
+            await peer.send(pong)
+        client = WebSocketClient(polls.opened, peer)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, client)
+            for number in range(self._upgrade_after, self._messages):
+                await client.send(f"4{number}")
+
+    async def _fetch(self, polls: PollingClient) -> None:
+        while not self._paused:
+            for packet in (await polls.get()).packets:
+                if packet == "2":
+                    self._pinged = True
+                elif packet != "6":
+                    self.received.append(packet)
+        self._idle.set()
+
+    def _pong(self) -> list[str]:
+        """Return what is to be sent first."""
+        pinged, self._pinged = self._pinged, False
+        return ["3"] if pinged else []
+
+    async def _listen(self, client: WebSocketClient) -> None:
+        while len(self.received) < self._messages:
+            self.received.append(await client.receive())
+
+
+async def test_upgrades_amid_traffic_lose_and_double_nothing(engine: Site) -> None:
+    clients = [Upgrading(engine, 40, upgrade_after) for upgrade_after in range(0, 30, 3)]
+    async with trio.open_nursery() as nursery:
+        for client in clients:
+            nursery.start_soon(client.run)
+    for client in clients:
+        assert client.received == [f"4{n}" for n in range(40)]
