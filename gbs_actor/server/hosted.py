@@ -8,7 +8,7 @@ from typing import Any
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.settings import Settings
-from gbs_actor.socketio.asgi import App, Receive, Scope, Send
+from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 
 Explain = Callable[[BaseException], str]
 """Says in one sentence why a server did not start."""

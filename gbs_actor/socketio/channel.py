@@ -33,6 +33,11 @@ class Transport(Protocol):
         """Transports that a client may change to from this one."""
         ...
 
+    @property
+    def pings(self) -> bool:
+        """Whether WebSocket pings can be sent over it, and pongs come back."""
+        ...
+
     async def carry(self, channel: Channel) -> None:
         """Hand over what comes in, until the channel has ended."""
         ...
@@ -55,6 +60,13 @@ class Transport(Protocol):
     def abort(self) -> None:
         """Drop the stream; does not block."""
         ...
+
+
+class UpgradeTransport(Transport, Protocol):
+    """A transport that can go on with another channel."""
+
+    channel: Channel | None
+    """Whoever gets what comes in."""
 
 
 class Channel(ABC):

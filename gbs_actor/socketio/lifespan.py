@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from gbs_actor.socketio.asgi import App, Receive, Scope, Send
+from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 
 
 def with_lifespan(app: App, running: Callable[[], AbstractAsyncContextManager[object]]) -> App:

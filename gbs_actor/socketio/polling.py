@@ -122,6 +122,7 @@ class PollingTransport:
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
+    pings = False
 
     def __init__(self, max_payload: int) -> None:
         self.wire = PollWire(max_payload)

@@ -6,11 +6,11 @@ See the Engine.IO protocol, revision 4, "Upgrade".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
-from gbs_actor.socketio.channel import Channel, Transport
+from gbs_actor.socketio.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.connection import Connection
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
@@ -21,13 +21,6 @@ from gbs_actor.socketio.timers import Timer, Timers
 
 _QUESTION: Final = f"{PacketType.PING}probe"
 _ANSWER: Final = Message(f"{PacketType.PONG}probe".encode())
-
-
-class UpgradeTransport(Transport, Protocol):
-    """A transport that can go on with another channel."""
-
-    channel: Channel | None
-    """Whoever gets what comes in."""
 
 
 class Probe(Channel):

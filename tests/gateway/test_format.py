@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gbs_actor.gateway.format import SocketIOFormat
+from gbs_actor.gateway.format import PlainFormat, SocketIOFormat
 from gbs_actor.rooms.delivery import (
     Editing,
     EditingPlace,
     EncodedRow,
     Presence,
     PresentUser,
+    Snapshot,
 )
 from gbs_actor.socketio import Message
+from gbs_actor.socketio.frame import frame
 
 FORMAT = SocketIOFormat("/gbs-lineup")
 
@@ -93,3 +95,20 @@ def test_an_editing_mark_carries_both_spellings_of_the_id() -> None:
             "editing": True,
         },
     ]
+
+
+def test_a_plain_frame_is_the_event_and_its_data() -> None:
+    message = PlainFormat().update(EncodedRow(7, 3, b'{"id":7}'))
+    assert message.websocket == frame(b'{"event":"lineup-updated","data":{"id":7}}')
+    assert message.key == FORMAT.update(EncodedRow(7, 3, b"{}")).key[1]  # type: ignore[index]
+
+
+def test_a_plain_list_stands_beside_what_a_client_needs_to_ask_for_less() -> None:
+    message = PlainFormat().initial_data(Snapshot(3, "e", True, b'[{"id":7}]'))
+    assert json.loads(message.text) == {
+        "event": "initial-data",
+        "data": [{"id": 7}],
+        "revision": 3,
+        "epoch": "e",
+        "full": True,
+    }
