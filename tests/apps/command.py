@@ -65,7 +65,7 @@ def main(make_server: Callable[..., EngineServer], description: str) -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--ping-interval", type=float, default=0.3, help="seconds")
     parser.add_argument("--ping-timeout", type=float, default=0.2, help="seconds")
-    parser.add_argument("--connect-timeout", type=float, default=45.0, help="seconds")
+    parser.add_argument("--connect-timeout", type=float, default=1.0, help="seconds")
     parser.add_argument("--max-payload", type=int, default=1_000_000, help="bytes")
     parsed = parser.parse_args()
     options = {

@@ -11,6 +11,6 @@ from tests.apps.options import from_environment
 
 def hosted(make_server: Callable[..., EngineServer]) -> App:
     """Return an ASGI application that serves what ``make_server`` makes."""
-    intervals = {"ping_interval": 0.3, "ping_timeout": 0.2}
-    server = make_server(**intervals | from_environment())
+    times = {"ping_interval": 0.3, "ping_timeout": 0.2, "connect_timeout": 1.0}
+    server = make_server(**times | from_environment())
     return with_lifespan(EngineApp(server), server.serving)

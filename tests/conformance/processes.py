@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import trio
+
 import gbs_actor
 from tests.apps.options import VARIABLE
+from tests.conformance.clients import Site
 
 ROOT: Final = Path(gbs_actor.__file__).parents[1]
 HOSTS: Final = ("own", "hypercorn")
@@ -43,7 +46,7 @@ _ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:(\d+)")
 class Process:
     """One app that runs, or is about to."""
 
-    def __init__(self, host: str, app: str, log: Path) -> None:
+    def __init__(self, host: str, app: str, log: Path, **options: object) -> None:
         self._name = f"{app} on {host}"
         self._log = log
         self._asked = False
@@ -57,7 +60,7 @@ class Process:
             self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, VARIABLE: json.dumps(_OPTIONS)},
+                env={**os.environ, VARIABLE: json.dumps(_OPTIONS | options)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -113,3 +116,23 @@ def running(folder: Path) -> Iterator[dict[tuple[str, str], Process]]:
             process.ask_to_stop()
         for process in processes.values():
             process.stop()
+
+
+@asynccontextmanager
+async def mortal(
+    host: str, log: Path, **options: object
+) -> AsyncIterator[tuple[Site, Callable[[], None]]]:
+    """Run an Engine.IO app of one's own within the block; also returns how to end it there.
+
+    :param log: for what it says.
+    :param options: fields of :class:`ServerOptions`.
+    """
+    process = Process(host, "engineio", log, **options)
+    try:
+        async with AsyncExitStack() as stack:
+            port = await trio.to_thread.run_sync(process.port)
+            yield Site(port, "/engine.io/", stack), process.ask_to_stop
+    finally:
+        process.ask_to_stop()
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(process.stop)

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import trio
 
-from tests.conformance.clients import Site, WebSocketClient
-from tests.conformance.processes import Process
+from tests.conformance.clients import WebSocketClient
+from tests.conformance.processes import mortal
 from tests.socketio.peer import Close
 
 GRACE = 5.0
 """Seconds; Hypercorn lets connections be for a while before it ends them."""
-
-
-@asynccontextmanager
-async def mortal(host: str, log: Path) -> AsyncIterator[tuple[Site, Callable[[], None]]]:
-    """Run an app of one's own within the block, and a way to end it there."""
-    process = Process(host, "engineio", log)
-    try:
-        async with AsyncExitStack() as stack:
-            port = await trio.to_thread.run_sync(process.port)
-            yield Site(port, "/engine.io/", stack), process.ask_to_stop
-    finally:
-        process.ask_to_stop()
-        await trio.to_thread.run_sync(process.stop)
 
 
 async def told(client: WebSocketClient) -> Close:
