@@ -40,6 +40,7 @@ from gbs_actor.socketio.front_door import (
 )
 from gbs_actor.socketio.handshake import Handshake
 from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.lifespan import with_lifespan
 from gbs_actor.socketio.live_channel import LiveChannel
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
@@ -111,4 +112,5 @@ __all__ = [
     "peer_address",
     "peer_address_with_port",
     "send_answer",
+    "with_lifespan",
 ]

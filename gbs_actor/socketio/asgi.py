@@ -6,7 +6,7 @@ a reused connection or over HTTP/2, and all of them under a stock ASGI server.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -18,6 +18,9 @@ from gbs_actor.socketio.http_answer import HttpAnswer
 from gbs_actor.socketio.refusal import Refusal
 from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.subprotocol import offered_subprotocols, select_subprotocol
+
+_DROP_BYTES: Final = 65_536  # of a body that nobody wants
+_DROP_TIME: Final = 1.0  # seconds for it
 
 
 class WebSocketApp:
@@ -85,8 +88,10 @@ class EngineApp(WebSocketApp):
         if scope["method"] == "GET":
             answer = await self._wait(scope, receive)
         else:
+            body = _Body(receive)
             try:
-                answer = await self._serve(scope, _Body(receive))
+                answer = await self._serve(scope, body)
+                await body.drop()
             except ClientGone:
                 return
         if answer is not None:
@@ -113,19 +118,37 @@ class _Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._over = False  # nothing more comes, or is worth to be read
 
     async def read(self, limit: int) -> bytes:
         """See :data:`~gbs_actor.socketio.engine.ReadBody`."""
         body = bytearray()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise BodyTooLarge
-            if not message.get("more_body", False):
-                return bytes(body)
+        try:
+            while not self._over:
+                body += await self._part()
+                if len(body) > limit:
+                    raise BodyTooLarge
+        finally:
+            self._over = True
+        return bytes(body)
+
+    async def drop(self) -> None:
+        """Read what is left, if it is little, so that the connection may be used again.
+
+        :raises ClientGone: the client has gone.
+        """
+        dropped = 0
+        with trio.move_on_after(_DROP_TIME):
+            while not self._over and dropped < _DROP_BYTES:
+                dropped += len(await self._part())
+
+    async def _part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._over = not message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:

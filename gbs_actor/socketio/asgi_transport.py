@@ -19,6 +19,7 @@ from gbs_actor.socketio.wire import WEBSOCKET, Buffer, Encode
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
+_FAREWELL: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
 
 
 class AsgiTransport:
@@ -38,18 +39,28 @@ class AsgiTransport:
         self.channel: Channel | None = None
         """Whoever gets what comes in; a probe puts the session in its own place."""
         self._receive = receive
+        self._send = send
         self._received = received
         self._max_payload = max_payload
         self._reading = trio.CancelScope()
+        self._read_to_end = trio.Event()
         self._aborted = False
 
     async def carry(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
         self.channel = channel
-        with self._reading:
-            channel.open()
-            while self._current.reason is None:
-                await self._take(await self._receive())
+        try:
+            with self._reading:
+                channel.open()
+                while self._current.reason is None:
+                    await self._take(await self._receive())
+        except trio.Cancelled:
+            # The ASGI server ends, and only now says so: after its own time of grace.
+            with trio.move_on_after(_FAREWELL, shield=True):
+                await self._send({"type": "websocket.close", "code": 1001, "reason": ""})
+            raise
+        finally:
+            self._read_to_end.set()
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         channel = self._current
@@ -75,9 +86,17 @@ class AsgiTransport:
         return self.channel
 
     async def finish(self, channel: Channel) -> None:
-        """See :class:`~gbs_actor.socketio.channel.Transport`."""
-        if not self._aborted:
-            await channel.outbox.flushed.wait()
+        """Let the rest go out, then wait for the client's end of the closing handshake.
+
+        The ASGI server drops the connection when we return, which could overtake what we
+        have sent.
+        """
+        if self._aborted:
+            return
+        await self._read_to_end.wait()
+        await channel.outbox.flushed.wait()
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""

@@ -111,7 +111,8 @@ class Channel(ABC):
 
     def violated(self, violation: ProtocolViolation) -> None:
         """End the channel: the peer has broken the protocol."""
-        logger.info("%r closed: %s", self, violation.reason)
+        if self.reason is None:
+            logger.info("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -180,7 +181,8 @@ class Channel(ABC):
     async def wait_unpaused(self) -> None:
         """Return once the channel may be read on, or has ended."""
         while self.paused:
-            self._gate = trio.Event()
+            if self._gate is None or self._gate.is_set():  # else somebody else waits, too
+                self._gate = trio.Event()
             await self._gate.wait()
         self._gate = None
         self._resumed_at = trio.current_time()

@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from gbs_actor.socketio import engineio
-from gbs_actor.socketio.channel import OnEnd, Transport
+from gbs_actor.socketio.channel import Channel, OnEnd, Transport
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.handshake import Handshake
@@ -70,7 +70,7 @@ class Connection(LiveChannel):
         "closed",
         "handshake",
         "over",
-        "probed",
+        "probe",
         "sid",
         "upgrading",
     )
@@ -89,8 +89,8 @@ class Connection(LiveChannel):
         super().__init__(transport, nursery, options, on_end)
         self.sid = secrets.token_urlsafe(15)
         self.handshake = handshake
-        self.probed = False
-        """Whether a WebSocket is there that the client may move to."""
+        self.probe: Channel | None = None
+        """The WebSocket that the client may move to."""
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
         self.over: trio.Event | None = None
@@ -149,7 +149,8 @@ class Connection(LiveChannel):
     def move(self, transport: Transport) -> None:
         """Go on on another transport, with all that waits to be sent."""
         self.transport = transport
-        self.probed = self.upgrading = False
+        self.probe = None
+        self.upgrading = False
         self.outbox.move(transport.wire)
 
     # Ending.
@@ -158,6 +159,8 @@ class Connection(LiveChannel):
         """See :class:`~gbs_actor.socketio.channel.Channel`."""
         super().ended(reason)
         self._application.ended(reason)
+        if self.probe is not None:
+            self.probe.close(1001, "the session has ended")
         if self.over is not None:
             self.over.set()
 

@@ -168,7 +168,7 @@ class EngineServer(ChannelServer[Admission]):
     async def _poll(self, method: str, handshake: Handshake, read_body: ReadBody) -> HttpAnswer:
         if "sid" not in handshake.query:
             return await self._open_session(handshake)
-        session = self._session(handshake.query, "polling")
+        session = self._session(handshake.query, "polling", last_words=method == "GET")
         assert isinstance(session.transport, PollingTransport)
         if method == "GET":
             return await self._get(session, session.transport)
@@ -248,12 +248,19 @@ class EngineServer(ChannelServer[Admission]):
             raise _refusal(FORBIDDEN)
         return handshake
 
-    def _session(self, query: Mapping[str, str], transport: str) -> Connection:
-        """Return the polling session that a request names, by one of its transports."""
+    def _session(
+        self, query: Mapping[str, str], transport: str, *, last_words: bool = False
+    ) -> Connection:
+        """Return the polling session that a request names, by one of its transports.
+
+        :param last_words: whether one will do that has ended, and still has to say so.
+        """
         if query.get("transport") not in {"polling", "websocket"}:
             raise _refusal(UNKNOWN_TRANSPORT)
         session = self._sessions.get(query["sid"])
-        if session is None or (session.reason is not None and session.outbox.flushed.is_set()):
+        if session is None:
+            raise _refusal(UNKNOWN_SESSION)
+        if session.reason is not None and (not last_words or session.outbox.flushed.is_set()):
             raise _refusal(UNKNOWN_SESSION)
         if query["transport"] != transport:
             raise _refusal(BAD_REQUEST)

@@ -157,7 +157,8 @@ class WebSocketTransport:
         try:
             with self._reading:
                 channel.open()
-                await self._read()
+                if channel.reason is None:
+                    await self._read()
         finally:
             self._read_to_end.set()
 
