@@ -27,7 +27,7 @@ from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.gateway.composing import SLUG
 from tests.server.running import Running, answer, everything, running, settings, token
-from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS
+from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS, UPLOAD
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,14 @@ async def test_older_versions_are_not_spoken(authority: Authority, server: Runni
             await server.stream_below(), context, server_hostname="localhost"
         ).do_handshake()
     assert await serves_the_next_client(server)
+
+
+async def test_an_answer_that_does_not_wait_for_the_body_is_not_lost_over_it(
+    server: Running,
+) -> None:
+    for _ in range(5):
+        async with await server.stream() as stream:
+            assert (await answer(stream, UPLOAD)).startswith(b"HTTP/1.1 404 ")
 
 
 # What must harm nobody else
