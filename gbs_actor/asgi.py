@@ -11,6 +11,7 @@ from gbs_actor.cli.configuration import configured
 from gbs_actor.cli.failures import explain, leaves
 from gbs_actor.server.hosted import HostedServer
 from gbs_actor.settings import Settings
+from gbs_actor.socketio import with_lifespan
 
 
 def _load() -> Settings:
@@ -22,4 +23,6 @@ def _explain(error: BaseException) -> str:
     return " ".join(said[0] if said else repr(error) for said in sentences)
 
 
-app = HostedServer(_load, _explain)
+_server = HostedServer(_load)
+
+app = with_lifespan(_server, _server.running, _explain)

@@ -21,8 +21,8 @@ def find_token(
     (RFC 6750 §2.1), then in the cookie. Present is a non-empty string; the first one
     decides, there is no fall-back to the next, however wrong it is.
 
-    :param auth_payload: the decoded payload of a CONNECT, whatever it is; ``None`` for
-        plain HTTP.
+    :param auth_payload: the decoded payload of a CONNECT, whatever it is, or what takes
+        its place; ``None`` for plain HTTP.
     :param headers: names in any case.
     :param cookies: values by name, as sent.
     """

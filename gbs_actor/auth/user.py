@@ -15,7 +15,7 @@ class TokenSource(StrEnum):
     """Where a token was found; it decides what happens when it expires."""
 
     PAYLOAD = "payload"
-    """The auth payload of a Socket.IO CONNECT."""
+    """Given by the page: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
     HEADER = "header"
     """``Authorization: Bearer``."""
     COOKIE = "cookie"

@@ -13,8 +13,8 @@ SHOWN_NAME_LENGTH = 100
 """Characters of an event's name that an error repeats to its sender."""
 
 
-class Answer(Protocol):
-    """Where the outcome of one event goes.
+class JoinAnswer(Protocol):
+    """Where the outcome of a join goes.
 
     Exactly one of the methods is called, once, at the answer's place in what goes out on
     the connection; on a connection that has ended they do nothing.
@@ -29,16 +29,20 @@ class Answer(Protocol):
         """Answer a join."""
         ...
 
+    def failed(self, failure: Failure) -> None:
+        """Answer what was not done."""
+        ...
+
+
+class Answer(JoinAnswer, Protocol):
+    """Where the outcome of any event goes; likewise."""
+
     def accepted(self, outcome: Accepted) -> None:
         """Answer a mutation that took effect."""
         ...
 
     def done(self, outcome: Done) -> None:
         """Answer what has nothing to give back."""
-        ...
-
-    def failed(self, failure: Failure) -> None:
-        """Answer what was not done."""
         ...
 
 

@@ -8,7 +8,7 @@ wait behind them.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -19,12 +19,13 @@ from gbs_actor.auth import (
     Authorizer,
     AuthRefused,
     Credentials,
+    TokenSource,
     Verifier,
     auth_required,
     find_token,
     forbidden,
 )
-from gbs_actor.gateway.answer import SHOWN_NAME_LENGTH, Answer, EventAnswer
+from gbs_actor.gateway.answer import SHOWN_NAME_LENGTH, Answer, EventAnswer, JoinAnswer
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.expiry import ExpiryWatch
@@ -49,7 +50,10 @@ from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.socketio import Handshake
 from gbs_actor.store.protocol import StoreError
 
-T = TypeVar("T")
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered", bound=JoinAnswer)
+
+FoundToken = tuple[str, TokenSource]
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +90,8 @@ class TooManyConnections(Exception):
 class LineupEvents:
     """Serves the events of all realtime connections.
 
-    Whoever brings a connection calls :meth:`authenticate`, :meth:`connect`, then
+    Whoever brings a connection calls :meth:`find_token`, :meth:`authenticate`,
+    :meth:`connect`, then
     :meth:`handle` for each event in the order of arrival, the next one once the last is
     done, and :meth:`disconnected` at the end.
 
@@ -137,15 +142,19 @@ class LineupEvents:
 
     # Coming and going
 
-    def authenticate(
-        self, payload: Mapping[str, object] | None, handshake: Handshake
-    ) -> Credentials:
-        """Return who connects.
+    def find_token(self, payload: object, handshake: Handshake) -> FoundToken | None:
+        """Return the token that decides about a client, and where it was found.
 
         :param payload: what the client itself says, and not its browser: ``{"token": …}``.
-        :raises AuthRefused: nobody that may read.
         """
-        found = find_token(payload, handshake.headers, handshake.cookies, self._config.cookie_name)
+        cookie_name = self._config.cookie_name
+        return find_token(payload, handshake.headers, handshake.cookies, cookie_name)
+
+    def authenticate(self, found: FoundToken | None) -> Credentials:
+        """Return whose token this is.
+
+        :raises AuthRefused: nobody's that may read.
+        """
         try:
             if found is None:
                 raise auth_required()
@@ -205,7 +214,7 @@ class LineupEvents:
         if self._may_speak(connection, answer):
             answer.failed(Failure.because(Code.VALIDATION_FAILED, message))
 
-    async def join(self, connection: Connection, request: JoinRequest, answer: Answer) -> None:
+    async def join(self, connection: Connection, request: JoinRequest, answer: JoinAnswer) -> None:
         """Join a retreat for a connection that did not have to ask for it by an event."""
         await self._later(self._handlers.join, connection, request, answer)
 
@@ -259,10 +268,10 @@ class LineupEvents:
 
     async def _later(
         self,
-        handle: Callable[[Connection, T, Answer], Awaitable[None]],
+        handle: Callable[[Connection, Asked, Answered], Awaitable[None]],
         connection: Connection,
-        request: T,
-        answer: Answer,
+        request: Asked,
+        answer: Answered,
     ) -> None:
         """Do what may have to wait, and answer for it where it raises."""
         try:
@@ -273,7 +282,7 @@ class LineupEvents:
             logger.exception("handling %s raised", type(request).__name__)
             self._internal(answer)
 
-    def _internal(self, answer: Answer) -> None:
+    def _internal(self, answer: JoinAnswer) -> None:
         self._internal_errors += 1
         if not answer.given:
             answer.failed(_INTERNAL)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from typing import Literal
 
 import msgspec
+from msgspec import Raw
 
-from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence
+from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence, Snapshot
 from gbs_actor.socketio import Message
 
 
@@ -49,6 +51,30 @@ class EventFormat(ABC):
         """Encode an editing mark as ``user-editing``."""
         payload = msgspec.json.encode(editing)
         return self.stamped("user-editing", payload, ("editing", mark), revision)
+
+
+class _InitialData(msgspec.Struct, frozen=True):
+    event: Literal["initial-data"]
+    data: Raw
+    revision: int
+    epoch: str
+    full: bool
+
+
+class PlainFormat(EventFormat):
+    """Writes for plain WebSockets: ``{"event": name, "data": …}`` in a text frame."""
+
+    __slots__ = ()
+
+    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
+        """Encode an event; see :class:`EventFormat`."""
+        return Message.bare(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key)
+
+    def initial_data(self, snapshot: Snapshot) -> Message:
+        """Encode a room's rows, and beside them what a client needs to ask for less later."""
+        rows, revision = Raw(snapshot.rows), snapshot.revision
+        frame = _InitialData("initial-data", rows, revision, snapshot.epoch, snapshot.full)
+        return Message.bare(msgspec.json.encode(frame))
 
 
 class SocketIOFormat(EventFormat):

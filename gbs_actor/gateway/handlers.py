@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gbs_actor.auth import Authorizer, AuthRefused, Verifier
-from gbs_actor.gateway.answer import Answer
+from gbs_actor.gateway.answer import Answer, JoinAnswer
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.expiry import EXPIRED, ExpiryWatch
 from gbs_actor.gateway.payloads import (
@@ -94,7 +94,7 @@ class Handlers:
 
         self._rooms.leave(connection.subscriber, left)
 
-    async def join(self, connection: Connection, request: JoinRequest, answer: Answer) -> None:
+    async def join(self, connection: Connection, request: JoinRequest, answer: JoinAnswer) -> None:
         """Join a retreat, and thereby leave the one before (``join-retreat``).
 
         Cancelled, the join is taken back, unless it was carried out already.

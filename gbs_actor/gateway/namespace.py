@@ -36,7 +36,8 @@ class LineupNamespace:
         if socket.closed:
             return  # it would not be let in, so nobody would tell us of its end either
         try:
-            credentials = self._events.authenticate(auth, socket.handshake)
+            found = self._events.find_token(auth, socket.handshake)
+            credentials = self._events.authenticate(found)
         except AuthRefused as refused:
             raise ConnectRefused(refused.message, {"code": refused.code}) from None
         peer = SocketPeer(socket, self._format)

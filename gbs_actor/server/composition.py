@@ -13,12 +13,13 @@ from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import EngineApp, OutboxLimits, SocketServer
+from gbs_actor.socketio import EngineApp, OutboxLimits, SocketServer, WebSocketApp
 from gbs_actor.store.protocol import Store
 
 logger = logging.getLogger(__name__)
@@ -63,13 +64,20 @@ class Composition:
                 draining=lambda: self.draining,
             )
         )
-        self.app = EngineApp(self.sockets, with_callers(http, self.sockets.trusted_proxies))
+        self.plain = PlainServer(self.events, self.sockets.options, self.sockets.places)
+        http_app = with_callers(http, self.sockets.trusted_proxies)
+        self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything that clients can ask for, as an ASGI application without a lifespan."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the parts for the time of a block; call :meth:`drain` at its end."""
-        async with self.rooms.running(), self.events.running(), self.sockets.serving():
+        async with (
+            self.rooms.running(),
+            self.events.running(),
+            self.sockets.serving(),
+            self.plain.serving(),
+        ):
             yield
 
     async def drain(self, grace: float) -> None:
@@ -84,7 +92,9 @@ class Composition:
         if patience.cancelled_caught:
             logger.warning("some rooms still wait for the database; they are given up")
             self.rooms.give_up()
-        await self.sockets.shutdown(1001)
+        async with trio.open_nursery() as ending:
+            ending.start_soon(self.sockets.shutdown, 1001)
+            ending.start_soon(self.plain.shutdown, 1001)
 
 
 def _socket_server(settings: Settings) -> SocketServer:

@@ -35,10 +35,15 @@ class Front:
             head_limit=limits.head_limit,
             max_message=settings.socketio.max_payload,
             keep_alive=limits.http_idle_timeout,
+            ping_interval=settings.socketio.ping_interval,
         )
-        sockets = composition.sockets
+        sockets, plain = composition.sockets, composition.plain
         self._door = FrontDoor(
-            {sockets.options.path: sockets.serve_websocket, "/": _no_websocket},
+            {
+                sockets.path: sockets.serve_websocket,
+                plain.path: plain.serve_websocket,
+                "/": _no_websocket,
+            },
             self._http.serve,
             head_limit=limits.head_limit,
             head_timeout=limits.head_timeout,

@@ -2,64 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.settings import Settings
-from gbs_actor.socketio.asgi import App, Receive, Scope, Send
-
-Explain = Callable[[BaseException], str]
-"""Says in one sentence why a server did not start."""
+from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 
 
 class HostedServer:
     """Everything but the listener, for any ASGI server that runs on Trio.
 
-    The database is opened when the lifespan starts, and closed when it ends; the host waits
-    for that. Before and after, requests get a 503.
+    The host has to run it: :meth:`running` goes with its lifespan. Before and after,
+    requests get a 503.
 
     :param load: returns the settings; called at the start.
-    :param explain: what the host is told where the start fails.
     """
 
-    def __init__(self, load: Callable[[], Settings], explain: Explain = str) -> None:
+    def __init__(self, load: Callable[[], Settings]) -> None:
         self._load = load
-        self._explain = explain
         self._app: App = _unavailable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or WebSocket, or the lifespan."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:
-            await self._app(scope, receive, send)
+        """Serve one request or WebSocket."""
+        await self._app(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()  # lifespan.startup
-        started = False
-        try:
-            settings = self._load()
-            async with open_store(settings, migrating=False) as store:
-                composition = Composition(store, settings)
-                async with composition.running():
-                    self._app = composition.app
-                    started = True
-                    await send({"type": "lifespan.startup.complete"})
-                    await receive()  # lifespan.shutdown
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve for the time of a block; at its end, finish what clients have asked for.
+
+        :raises SettingsError: a setting is wrong, or keys cannot be used.
+        :raises StoreError: the database cannot be used.
+        """
+        settings = self._load()
+        async with open_store(settings, migrating=False) as store:
+            composition = Composition(store, settings)
+            async with composition.running():
+                self._app = composition.app
+                try:
+                    yield
                     await composition.drain(settings.server.shutdown_grace)
+                finally:
                     self._app = _unavailable
-        except* Exception as group:
-            if started:
-                raise
-            message = self._explain(group)
-            await send({"type": "lifespan.startup.failed", "message": message})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _unavailable(scope: Any, receive: Receive, send: Send) -> None:
+async def _unavailable(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer while there is no server yet, or no longer."""
     if scope["type"] == "websocket":
         await receive()

@@ -72,13 +72,20 @@ class HttpServer:
     :param max_message: bytes of a WebSocket's message.
     :param keep_alive: seconds an idle connection may stay; the stream's own limit should
         not be shorter.
+    :param ping_interval: seconds between two pings of a WebSocket; ``None``: it gets none.
     """
 
     def __init__(
-        self, app: ASGIFramework, *, head_limit: int, max_message: int, keep_alive: float
+        self,
+        app: ASGIFramework,
+        *,
+        head_limit: int,
+        max_message: int,
+        keep_alive: float,
+        ping_interval: float | None = None,
     ) -> None:
         self._app = _with_targets_checked(app)
-        self._config = _config(head_limit, max_message, keep_alive)
+        self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._open = self._streams = self._failed = 0
@@ -236,7 +243,9 @@ def _is_peers_fault(error: BaseException) -> bool:
     return isinstance(error, (*_PROTOCOL_ERRORS, trio.Cancelled))
 
 
-def _config(head_limit: int, max_message: int, keep_alive: float) -> Config:
+def _config(
+    head_limit: int, max_message: int, keep_alive: float, ping_interval: float | None
+) -> Config:
     config = Config()
     config.logger_class = _Log
     config.errorlog = _hypercorn_logger
@@ -246,6 +255,7 @@ def _config(head_limit: int, max_message: int, keep_alive: float) -> Config:
     config.h2_max_header_list_size = head_limit
     config.websocket_max_message_size = max_message
     config.keep_alive_timeout = keep_alive
+    config.websocket_ping_interval = ping_interval
     config.startup_timeout = LIFESPAN_TIMEOUT
     config.shutdown_timeout = LIFESPAN_TIMEOUT
     return config

@@ -195,7 +195,8 @@ class SocketSettings(Group):
     deflate: bool = Field(
         default=False,
         description="Compress messages for WebSocket clients that offer it (permessage-deflate): "
-        "a quarter of the bytes, each message compressed once for all.",
+        "a list has a tenth of the bytes then, an update two thirds. Each message is compressed "
+        "once for all.",
     )
     max_attachments: Count = Field(
         default=10, description="Binary values in one event from a client, at most."

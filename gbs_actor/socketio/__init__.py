@@ -16,7 +16,10 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
-from gbs_actor.socketio.asgi import EngineApp
+from gbs_actor.socketio.asgi import EngineApp, WebSocketApp
+from gbs_actor.socketio.backlog import Backlog
+from gbs_actor.socketio.channel import Channel, OnEnd, Transport, UpgradeTransport
+from gbs_actor.socketio.channel_server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.connection import Application, Connection
 from gbs_actor.socketio.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.engine import EngineServer, ServerStatistics
@@ -37,23 +40,33 @@ from gbs_actor.socketio.front_door import (
 )
 from gbs_actor.socketio.handshake import Handshake
 from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.lifespan import with_lifespan
+from gbs_actor.socketio.live_channel import LiveChannel
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.origin import OriginPolicy
-from gbs_actor.socketio.outbox import OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.outbox import Outbox, OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.peer import is_secure, peer_address, peer_address_with_port
+from gbs_actor.socketio.places import NoPlace, Places
+from gbs_actor.socketio.refusal import Refusal
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.subprotocol import offered_subprotocols
+from gbs_actor.socketio.timers import Timers
 from gbs_actor.socketio.tls import TlsListener, TlsStream
 from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
 
 __all__ = [
     "AlreadyAnswered",
     "Application",
+    "Backlog",
     "Caller",
+    "Channel",
+    "ChannelServer",
+    "ChannelStatistics",
     "ConnectRefused",
     "Connection",
     "CorsPolicy",
@@ -65,12 +78,18 @@ __all__ = [
     "FrontDoorStatistics",
     "Handshake",
     "InvalidArguments",
+    "LiveChannel",
     "Message",
     "Namespace",
+    "NoPlace",
+    "OnEnd",
     "OriginPolicy",
+    "Outbox",
     "OutboxLimits",
     "OutboxStatistics",
+    "Places",
     "ProtocolViolation",
+    "Refusal",
     "ReplayStream",
     "Request",
     "ServerOptions",
@@ -79,13 +98,19 @@ __all__ = [
     "SocketClosed",
     "SocketIOError",
     "SocketServer",
+    "Timers",
     "TlsListener",
     "TlsStream",
+    "Transport",
     "TrustedProxies",
     "UpgradeHandler",
+    "UpgradeTransport",
+    "WebSocketApp",
     "is_preflight",
     "is_secure",
+    "offered_subprotocols",
     "peer_address",
     "peer_address_with_port",
     "send_answer",
+    "with_lifespan",
 ]

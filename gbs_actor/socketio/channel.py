@@ -33,6 +33,11 @@ class Transport(Protocol):
         """Transports that a client may change to from this one."""
         ...
 
+    @property
+    def pings(self) -> bool:
+        """Whether WebSocket pings can be sent over it, and pongs come back."""
+        ...
+
     async def carry(self, channel: Channel) -> None:
         """Hand over what comes in, until the channel has ended."""
         ...
@@ -55,6 +60,13 @@ class Transport(Protocol):
     def abort(self) -> None:
         """Drop the stream; does not block."""
         ...
+
+
+class UpgradeTransport(Transport, Protocol):
+    """A transport that can go on with another channel."""
+
+    channel: Channel | None
+    """Whoever gets what comes in."""
 
 
 class Channel(ABC):
@@ -99,7 +111,8 @@ class Channel(ABC):
 
     def violated(self, violation: ProtocolViolation) -> None:
         """End the channel: the peer has broken the protocol."""
-        logger.info("%r closed: %s", self, violation.reason)
+        if self.reason is None:
+            logger.info("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -168,7 +181,8 @@ class Channel(ABC):
     async def wait_unpaused(self) -> None:
         """Return once the channel may be read on, or has ended."""
         while self.paused:
-            self._gate = trio.Event()
+            if self._gate is None or self._gate.is_set():  # else somebody else waits, too
+                self._gate = trio.Event()
             await self._gate.wait()
         self._gate = None
         self._resumed_at = trio.current_time()

@@ -13,10 +13,10 @@ from gbs_actor.socketio.channel import Channel, OnEnd, Transport
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.handshake import Handshake
+from gbs_actor.socketio.live_channel import LiveChannel
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.timers import Timers
-from gbs_actor.socketio.vigil import Vigil
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
@@ -57,7 +57,7 @@ class Application(Protocol):
         ...
 
 
-class Connection(Channel):
+class Connection(LiveChannel):
     """One client's Engine.IO session, from the open packet to its end.
 
     :param make_application: given the connection, returns what speaks over it.
@@ -67,13 +67,10 @@ class Connection(Channel):
 
     __slots__ = (
         "_application",
-        "_options",
-        "_sent_at_ping",
-        "_vigil",
         "closed",
         "handshake",
         "over",
-        "probed",
+        "probe",
         "sid",
         "upgrading",
     )
@@ -89,21 +86,19 @@ class Connection(Channel):
         on_end: OnEnd,
         make_application: Callable[[Connection], Application],
     ) -> None:
-        super().__init__(transport, nursery, options.outbox, on_end)
+        super().__init__(transport, nursery, options, on_end)
         self.sid = secrets.token_urlsafe(15)
         self.handshake = handshake
-        self.probed = False
-        """Whether a WebSocket is there that the client may move to."""
+        self.probe: Channel | None = None
+        """The WebSocket that the client may move to."""
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
         self.over: trio.Event | None = None
         """Set at the end, for those who wait for it; made by them."""
         self.closed: trio.Event | None = None
         """Set when all is done, for those who wait for it; made by them."""
-        self._options = options
-        self._sent_at_ping = 0
         self._application = make_application(self)
-        self._vigil = Vigil(self, options, timers)
+        self.watch_over(timers)
 
     def open(self) -> None:
         """Send the open packet."""
@@ -133,7 +128,7 @@ class Connection(Channel):
             if kind == PacketType.MESSAGE:
                 self._application.receive_text(text, 1)
             elif kind == PacketType.PONG:
-                self._vigil.pong()
+                self.note_pong()
             elif kind == PacketType.CLOSE:
                 if self._end("transport close"):
                     self.transport.close_for_peer(self.outbox)
@@ -154,23 +149,31 @@ class Connection(Channel):
     def move(self, transport: Transport) -> None:
         """Go on on another transport, with all that waits to be sent."""
         self.transport = transport
-        self.probed = self.upgrading = False
+        self.probe = None
+        self.upgrading = False
         self.outbox.move(transport.wire)
 
     # Ending.
 
     def ended(self, reason: str) -> None:
-        """See :class:`Channel`."""
-        self._vigil.stop()
+        """See :class:`~gbs_actor.socketio.channel.Channel`."""
+        super().ended(reason)
         self._application.ended(reason)
+        if self.probe is not None:
+            self.probe.close(1001, "the session has ended")
         if self.over is not None:
             self.over.set()
 
     async def say_goodbyes(self) -> None:
-        """See :class:`Channel`."""
+        """See :class:`~gbs_actor.socketio.channel.Channel`."""
         await self._application.say_goodbyes()
 
     # Back-pressure and deadlines.
+
+    @property
+    def ping_message(self) -> Message:
+        """See :class:`LiveChannel`."""
+        return _PING
 
     @property
     def lagging(self) -> bool:
@@ -181,26 +184,6 @@ class Connection(Channel):
     def ever_joined(self) -> bool:
         """See :class:`~gbs_actor.socketio.vigil.Watched`."""
         return self._application.joined
-
-    @property
-    def excused(self) -> bool:
-        """Whether a pong may be there that we have kept ourselves from reading."""
-        if self._gate is None:
-            return trio.current_time() < self._resumed_at + self._options.ping_timeout
-        return self.lagging or self.outbox.sent_bytes != self._sent_at_ping
-
-    def ping(self) -> None:
-        """Send a ping; of several that wait, one goes out."""
-        self._sent_at_ping = self.outbox.sent_bytes
-        self.outbox.send(_PING)
-
-    def never_joined(self) -> None:
-        """Close: no namespace was joined in time."""
-        self.end("transport close", 1008, "no namespace joined in time")
-
-    def gone(self) -> None:
-        """Close: no pong came in time."""
-        self.end("ping timeout", 1008, "ping timeout", discard=True)
 
     def __repr__(self) -> str:
         return f"<Connection {self.sid}>"

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import trio
 
+from gbs_actor.socketio.backlog import Backlog
 from gbs_actor.socketio.connection import Connection
-from gbs_actor.socketio.dispatcher import Dispatcher
 from gbs_actor.socketio.errors import ConnectRefused
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.message import Message
@@ -49,15 +49,13 @@ class Conversation:
     """
 
     __slots__ = (
+        "_backlog",
         "_connection",
-        "_dispatcher",
-        "_held_bytes",
         "_let_in",
         "_namespaces",
         "_options",
         "_session",
         "_sockets",
-        "_unanswered",
     )
 
     def __init__(
@@ -74,11 +72,9 @@ class Conversation:
             max_attachments=options.max_attachments,
             max_attachment_bytes=options.max_attachment_bytes,
         )
-        self._dispatcher = Dispatcher(connection.nursery, connection.relieve)
+        self._backlog = Backlog(connection, options)
         self._sockets: dict[str, Socket] = {}
         self._let_in: dict[str, Socket] = {}
-        self._unanswered = 0
-        self._held_bytes = 0
 
     @property
     def outbox(self) -> Outbox:
@@ -105,7 +101,7 @@ class Conversation:
                 self._on_joining(self._namespaces[namespace], auth)
             case Left(namespace):
                 socket = self._sockets.pop(namespace)
-                self._dispatcher.submit(partial(self._part, socket, "client namespace disconnect"))
+                self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
                 self._refuse(namespace, Refusal("Invalid namespace"))
             case None:
@@ -114,19 +110,19 @@ class Conversation:
     def _on_event(self, received: EventReceived) -> None:
         socket = self._sockets[received.namespace]
         if received.ack_id is not None:
-            self._unanswered += 1
+            self._backlog.expect_answer()
         event = Event(
             socket, received.namespace, received.ack_id, received.data, received.attachments
         )
-        self._held_bytes += event.size
-        self._dispatcher.submit(partial(socket.namespace.handle, socket, event))
+        self._backlog.hold(event.size)
+        self._backlog.submit(partial(socket.namespace.handle, socket, event))
 
     # Joining and leaving.
 
     def _on_joining(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
         socket = Socket(self, namespace, replace(self._connection.handshake, auth=auth))
         self._sockets[namespace.name] = socket
-        self._dispatcher.submit(partial(self._connect, socket, auth))
+        self._backlog.submit(partial(self._connect, socket, auth))
 
     def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
         handler = socket.namespace.connect_handler
@@ -188,7 +184,7 @@ class Conversation:
             self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
         reason = "server namespace disconnect"
         socket.end(reason)
-        self._dispatcher.submit(partial(self._part, socket, reason))
+        self._backlog.submit(partial(self._part, socket, reason))
 
     def _forget(self, socket: Socket) -> None:
         name = socket.namespace.name
@@ -240,7 +236,7 @@ class Conversation:
         run, and as much for all that say goodbye.
         """
         patience = self._options.disconnect_timeout
-        await self._dispatcher.stop(patience)
+        await self._backlog.stop()
         with trio.move_on_after(patience, shield=True):
             async with trio.open_nursery() as nursery:
                 for socket in list(self._let_in.values()):
@@ -264,18 +260,12 @@ class Conversation:
     @property
     def lagging(self) -> bool:
         """Whether it is the application that has not caught up."""
-        return (
-            self._unanswered > self._options.max_unanswered
-            or len(self._dispatcher) >= self._options.max_waiting_events
-            or self._held_bytes > self._options.max_held_bytes
-        )
+        return self._backlog.lagging
 
     def forget_event(self, size: int) -> None:
         """Note that an event of so many bytes is held no longer."""
-        self._held_bytes -= size
-        self._connection.relieve()
+        self._backlog.forget(size)
 
     def release_event(self) -> None:
         """Note that one event less is unanswered."""
-        self._unanswered -= 1
-        self._connection.relieve()
+        self._backlog.release()

@@ -15,6 +15,7 @@ _LONG = Struct("!BBQ")
 
 TEXT = 0x81
 BINARY = 0x82
+PING = 0x89
 PONG = 0x8A
 
 

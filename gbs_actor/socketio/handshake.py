@@ -33,6 +33,8 @@ class Handshake:
     """When the connection was made; aware, UTC."""
     secure: bool = False
     """Whether the client's connection is encrypted."""
+    host: str | None = None
+    """Host, and port if there is one, by which the client knows the server."""
     auth: Any = None
     """The payload of the CONNECT packet: an object, or ``None``."""
 
@@ -120,4 +122,5 @@ def open_handshake(
         remote_address=caller.address,
         issued=datetime.now(UTC),
         secure=caller.secure,
+        host=caller.host,
     )

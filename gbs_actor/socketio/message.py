@@ -13,10 +13,11 @@ from gbs_actor.socketio.packet import PacketType, encode_head, encode_values
 from gbs_actor.socketio.payload import SEPARATOR, encode_binary
 
 _CONTROL = object()
+_PING = object()
 
 
 class Message:
-    """One Socket.IO packet, or several that go out together.
+    """One packet or text, or several that go out together.
 
     Immutable, and safe to hand to any number of sockets. The wire encoding of a
     transport is computed when it is first needed, and then kept.
@@ -58,6 +59,14 @@ class Message:
         message._deflated = deflate(payload, ws.BINARY) or message._websocket
         message._polling = encode_binary(payload)
         return message
+
+    @classmethod
+    def bare(cls, text: bytes, key: Hashable | None = None) -> Message:
+        """Make a WebSocket text message that is the text itself: nothing of Engine.IO.
+
+        :param text: UTF-8.
+        """
+        return cls(text, key=key)
 
     @classmethod
     def event(cls, namespace: str, name: str, *args: Any, key: Hashable | None = None) -> Message:
@@ -120,6 +129,13 @@ class Message:
         return message
 
     @classmethod
+    def ping(cls) -> Message:
+        """Make a WebSocket ping (RFC 6455 §5.5.2); of several that wait one is sent."""
+        message = cls(b"", key=_PING)
+        message._websocket = message._deflated = ws.frame(b"", ws.PING)
+        return message
+
+    @classmethod
     def bundle(cls, messages: Iterable[Message]) -> Message:
         """Join messages into one buffer, and so into one system call per connection.
 
@@ -163,7 +179,7 @@ class Message:
 
     @property
     def text(self) -> bytes:
-        """The Engine.IO packet's text; empty for a bundle."""
+        """The packet's text, or the bare one; empty for a bundle."""
         return self._text
 
     @property

@@ -50,4 +50,6 @@ def _same_host(origin: str, host: str | None) -> bool:
         return False
     if host is None or parts.hostname is None:
         return False  # "null" has no host, and must not be at home where a request has none
+    if "@" in parts.netloc or "\\" in origin:
+        return False  # no origin; where the host begins in it is read in more than one way
     return parts.hostname == own.hostname and ports[0] == ports[1]

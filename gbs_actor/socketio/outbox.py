@@ -358,11 +358,11 @@ class Outbox:
         limits = self._limits
         if self._unkeyed > limits.pause_messages or self._unkeyed_bytes > limits.pause_bytes:
             self._congested = True
-            if self._unkeyed > limits.max_messages or (
-                self._unkeyed_bytes > limits.max_bytes and self._unkeyed > 1
-            ):
-                self._owner.outbox_overflowed()
-                return
+        if self._unkeyed > limits.max_messages or (
+            self._unkeyed_bytes > limits.max_bytes and self._unkeyed > 1
+        ):
+            self._owner.outbox_overflowed()
+            return
         if len(self._waiting) - self._unkeyed > limits.max_keys:
             self._owner.outbox_overflowed()
 

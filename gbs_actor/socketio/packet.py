@@ -22,7 +22,7 @@ _ROOT = "/"
 _MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
 
 _DIGITS = re.compile(r"[0-9]*")
-_EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]|\\.)*")\s*([,\]])')
+_EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]|\\.)*"|-?[0-9][0-9.eE+-]*)\s*([,\]])')
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _NAME = msgspec.json.Decoder(str)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -163,7 +163,7 @@ def _split_name(text: str, problem: str) -> EventData:
     found = _EVENT_NAME.match(text)
     if found is None:
         raise ProtocolViolation("event without a name")
-    name = _event_name(found[1].encode())
+    name = _event_name(found[1].encode("utf-8", "surrogatepass"))
     end = text.rfind("]")
     rest = text[found.end() : end if end > found.end() else None]
     return EventData(name, (rest.encode("utf-8", "surrogatepass"),), problem)
@@ -198,7 +198,7 @@ def _reconstruct(value: Any, attachments: Sequence[bytes]) -> Any:
     if isinstance(value, dict):
         if value.get("_placeholder") is True:
             number = value.get("num")
-            if not isinstance(number, int) or not 0 <= number < len(attachments):
+            if type(number) is not int or not 0 <= number < len(attachments):  # true is no number
                 raise InvalidArguments("placeholder without its attachment")
             return attachments[number]
         return {key: _reconstruct(item, attachments) for key, item in value.items()}

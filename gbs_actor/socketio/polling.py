@@ -122,6 +122,7 @@ class PollingTransport:
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
+    pings = False
 
     def __init__(self, max_payload: int) -> None:
         self.wire = PollWire(max_payload)
@@ -180,22 +181,23 @@ class PollingTransport:
 
         Cancelled, an unknown number of the packets was handed over.
 
-        :raises ProtocolViolation: what has ended the session.
+        :raises ProtocolViolation: the session has ended before all of it was handed over, by
+            this payload or for another reason; not where the client itself has closed.
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):
-                if isinstance(packet, str):
-                    connection.receive_text(packet)
-                else:
-                    connection.receive_binary(packet)
-                if connection.reason is not None:
-                    break
+                # Before a packet, not behind the last one: the client may fetch only once its
+                # POST is answered.
                 if connection.paused:
                     await connection.wait_unpaused()
                 elif number % _PACKETS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
+                _hand_over(connection, packet)
+                if connection.reason is not None:
+                    break
         except ProtocolViolation as violation:
             connection.violated(violation)
+            raise
         if connection.reason == "parse error":
             raise ProtocolViolation("the session has ended")
 
@@ -229,3 +231,16 @@ class PollingTransport:
     def _overlap(self, connection: Connection) -> None:
         connection.end("transport error", 1002, "request overlap", discard=True)
         raise Overlap
+
+
+def _hand_over(connection: Connection, packet: str | bytes) -> None:
+    """Hand over one packet.
+
+    :raises ProtocolViolation: the session has ended before.
+    """
+    if connection.reason is not None:
+        raise ProtocolViolation("the session has ended")
+    if isinstance(packet, str):
+        connection.receive_text(packet)
+    else:
+        connection.receive_binary(packet)

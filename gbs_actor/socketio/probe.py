@@ -6,11 +6,11 @@ See the Engine.IO protocol, revision 4, "Upgrade".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
-from gbs_actor.socketio.channel import Channel, Transport
+from gbs_actor.socketio.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.connection import Connection
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
@@ -21,13 +21,6 @@ from gbs_actor.socketio.timers import Timer, Timers
 
 _QUESTION: Final = f"{PacketType.PING}probe"
 _ANSWER: Final = Message(f"{PacketType.PONG}probe".encode())
-
-
-class UpgradeTransport(Transport, Protocol):
-    """A transport that can go on with another channel."""
-
-    channel: Channel | None
-    """Whoever gets what comes in."""
 
 
 class Probe(Channel):
@@ -77,21 +70,20 @@ class Probe(Channel):
     def open(self) -> None:
         """Begin to wait for the client's question, unless there is nothing to upgrade."""
         carrier = self._session.transport
-        if self._session.probed or not isinstance(carrier, PollingTransport):
+        if self._session.probe is not None or not isinstance(carrier, PollingTransport):
             self.close(1008, "this session cannot be upgraded")
             return
-        self._session.probed = True
+        self._session.probe = self
         self._polls = carrier
         self._timer = self._timers.call_at(self._too_late_at, self._too_late)
 
     def receive_text(self, text: str) -> None:
         """Take what the client says in the course of an upgrade."""
-        if self._session.reason is not None or self._polls is None:
-            self.close(1001, "the session has ended")
-        elif text == _QUESTION and not self._asked:
+        if text == _QUESTION and not self._asked and self._polls is not None:
             self._asked = True
             self._session.upgrading = True
-            self._polls.answer_noop()
+            if not self._session.outbox.waiting:  # else that answers the GET
+                self._polls.answer_noop()
             self.outbox.send(_ANSWER)
         elif text == PacketType.UPGRADE and self._asked:
             self._moving = True
@@ -147,7 +139,8 @@ class Probe(Channel):
         """Let the session poll on."""
         self._cancel_timer()
         if self._polls is not None:
-            self._session.probed = self._session.upgrading = False
+            self._session.probe = None
+            self._session.upgrading = False
 
     async def say_goodbyes(self) -> None:
         """Keep the stream for the session, if it lives here, until that is done with it."""

@@ -28,6 +28,7 @@ from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
 from gbs_actor.socketio.request import Request
+from gbs_actor.socketio.subprotocol import select_subprotocol
 from gbs_actor.socketio.wire import wire_for
 
 logger = logging.getLogger(__name__)
@@ -110,9 +111,8 @@ def _accept(
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Select the best one offered; a client that offers none gets none."""
-    available = protocol.available_subprotocols or ()
-    return next((name for name in available if name in offered), None)
+    name = select_subprotocol(offered, protocol.available_subprotocols or ())
+    return None if name is None else Subprotocol(name)
 
 
 def _deflates(answer: tuple[ServerProtocol, Response]) -> list[PerMessageDeflate]:
@@ -128,6 +128,7 @@ class WebSocketTransport:
     """
 
     upgrades: tuple[str, ...] = ()
+    pings = True
 
     def __init__(
         self,
@@ -156,7 +157,8 @@ class WebSocketTransport:
         try:
             with self._reading:
                 channel.open()
-                await self._read()
+                if channel.reason is None:
+                    await self._read()
         finally:
             self._read_to_end.set()
 

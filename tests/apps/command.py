@@ -6,41 +6,56 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import trio
 
 from gbs_actor.server.http import HttpServer
 from gbs_actor.socketio import EngineApp, EngineServer, FrontDoor
+from tests.apps.options import from_environment
 
 
 async def serve(
     server: EngineServer,
     listeners: Sequence[trio.SocketListener],
     *,
+    until: trio.Event | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve over WebSocket and long-polling until cancelled."""
+    """Serve over WebSocket and long-polling until cancelled.
+
+    :param until: when to end in good order instead, so that clients hear of it.
+    """
     http = HttpServer(
         EngineApp(server),
         head_limit=16_384,
         max_message=server.options.max_payload,
         keep_alive=60,
     )
-    async with server.serving(), http.running():
+    async with server.serving(), http.running(), trio.open_nursery() as nursery:
         door = FrontDoor({server.options.path: server.serve_websocket}, http.serve)
-        await door.serve(listeners, task_status=task_status)
+        await nursery.start(door.serve, listeners)
+        task_status.started()
+        if until is not None:
+            await until.wait()
+            door.stop_accepting()
+            await server.shutdown()
+            await http.stop_accepting()
+            await door.drain(1.0)
+            nursery.cancel_scope.cancel()
 
 
 async def _until_signalled(server: EngineServer, port: int) -> None:
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     bound = listeners[0].socket.getsockname()[1]
+    ending = trio.Event()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, server, listeners)
+            await nursery.start(partial(serve, server, listeners, until=ending))
             sys.stdout.write(f"listening on http://127.0.0.1:{bound}\n")
             sys.stdout.flush()
             async for _ in signals:
-                nursery.cancel_scope.cancel()
+                ending.set()
                 break
 
 
@@ -50,13 +65,14 @@ def main(make_server: Callable[..., EngineServer], description: str) -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--ping-interval", type=float, default=0.3, help="seconds")
     parser.add_argument("--ping-timeout", type=float, default=0.2, help="seconds")
-    parser.add_argument("--connect-timeout", type=float, default=45.0, help="seconds")
+    parser.add_argument("--connect-timeout", type=float, default=1.0, help="seconds")
     parser.add_argument("--max-payload", type=int, default=1_000_000, help="bytes")
     parsed = parser.parse_args()
-    server = make_server(
-        ping_interval=parsed.ping_interval,
-        ping_timeout=parsed.ping_timeout,
-        connect_timeout=parsed.connect_timeout,
-        max_payload=parsed.max_payload,
-    )
+    options = {
+        "ping_interval": parsed.ping_interval,
+        "ping_timeout": parsed.ping_timeout,
+        "connect_timeout": parsed.connect_timeout,
+        "max_payload": parsed.max_payload,
+    }
+    server = make_server(**options | from_environment())
     trio.run(_until_signalled, server, parsed.port)

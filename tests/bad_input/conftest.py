@@ -35,6 +35,8 @@ def server(public_key: bytes, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "GBS_HTTP_IDLE_TIMEOUT": "3",
             "GBS_EVENT_RATE": "100000",
             "GBS_EVENT_BURST": "100000",
+            "GBS_USER_RATE": "100000",
+            "GBS_USER_BURST": "100000",
             "GBS_JWT_ISSUER": ISSUER,
             "GBS_JWT_PUBLIC_KEY_FILE": str(key_file),
         }

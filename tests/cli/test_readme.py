@@ -45,6 +45,13 @@ def test_the_client_example_moves_somebody(demo: Demo) -> None:
     assert output.startswith("7 ClientStatistics(connected=True")
 
 
+def test_the_plain_websocket_example_moves_somebody(demo: Demo) -> None:
+    code = example("With a plain WebSocket")
+    output = run(code, GBS_URL=demo.url, TOKEN=demo[r"export TOKEN=(\S+)"]).splitlines()
+    assert re.fullmatch(r"updated \d+ 8", output[-2])
+    assert re.fullmatch(r"OK \d+", output[-1])
+
+
 @pytest.mark.parametrize("script", ["scripts/run", "scripts/test"])
 def test_its_two_commands_are_there_and_executable(script: str) -> None:
     assert f"\n    {script}\n" in PARTS

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
+from tests.e2e.relay import Relay
 from tests.e2e.screen import Row, shown
 from tests.e2e.server_process import RETREAT, ServerProcess, token
-from tests.e2e.stock_client import PATIENCE, StockClient, stock_client
+from tests.e2e.stock_client import PATIENCE, StockClient, stock_clients
 
 COMES_BACK: Mapping[str, object] = {
     "reconnection": True,
@@ -43,8 +44,7 @@ def assignment(person: Row, number: int, **more: object) -> Command:
 @asynccontextmanager
 async def started(drivers: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
     """Clients that are ready to connect, one for each driver."""
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(stock_client(driver)) for driver in drivers]
+    async with stock_clients(drivers) as clients:
         for client in clients:
             await client.authenticate_with(None)
         yield clients
@@ -55,12 +55,13 @@ async def in_room(
     drivers: Iterable[Sequence[str]],
     url: str,
     *,
+    first_user: int = 7,
     auth: Mapping[str, object] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[list[StockClient]]:
     """Clients of as many users, by cookie, all in the room; one for each driver."""
     async with started(drivers) as clients:
-        for user_id, client in enumerate(clients, 7):
+        for user_id, client in enumerate(clients, first_user):
             await client.connect(
                 url, cookie=token(user_id, f"간사{user_id}"), auth=auth, options=options
             )
@@ -86,6 +87,15 @@ async def until_carried_out(server: ServerProcess, *commands: Command) -> None:
             if wanted <= {(row["id"], row["gbsNumber"]) for row in rows.values()}:
                 return
             await trio.sleep(BETWEEN_LOOKS)
+
+
+async def lose_network(relay: Relay, clients: Iterable[StockClient]) -> None:
+    """Let the relay pass nothing on until it is reopened, and all clients notice it."""
+    marks = [(client, len(client.happened)) for client in clients]
+    relay.close()
+    for client, mark in marks:
+        # Who polls may have no connection at this moment, and learns of it with the next.
+        await client.event("disconnect", since=mark)
 
 
 async def until_shown(client: StockClient, rows: dict[int, Row]) -> None:

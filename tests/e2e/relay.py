@@ -37,15 +37,11 @@ class Relay:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def cut(self) -> None:
-        """Reset every connection, in both directions."""
-        for stream in self._streams:
-            _reset(stream)
-
     def close(self) -> None:
         """Reset every connection, and every new one until :meth:`reopen`."""
         self._open = False
-        self.cut()
+        for stream in self._streams:
+            _reset(stream)
 
     def reopen(self) -> None:
         """Pass new connections on again."""
@@ -71,6 +67,8 @@ class Relay:
         """Serve one connection until both sides have ended it."""
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(client)
+            self._streams.add(client)
+            stack.callback(self._streams.discard, client)
             if not self._open:
                 _reset(client)
                 return
@@ -80,9 +78,8 @@ class Relay:
                 _reset(client)  # the server is down
                 return
             await stack.enter_async_context(server)
-            pair = {client, server}
-            self._streams |= pair
-            stack.callback(self._streams.difference_update, pair)
+            self._streams.add(server)
+            stack.callback(self._streams.discard, server)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass_requests, client, server)
                 nursery.start_soon(self._pass_answers, server, client)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -245,18 +245,29 @@ def _payload(token: str | None, auth: Mapping[str, object] | None) -> dict[str, 
 
 
 @asynccontextmanager
+async def stock_clients(commands: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
+    """Run a driver each for the time of a block."""
+    clients: list[StockClient] = []
+    async with trio.open_nursery() as nursery:
+        try:
+            for command in commands:
+                process = await trio.lowlevel.open_process(
+                    list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+                clients.append(StockClient(process))
+                nursery.start_soon(clients[-1].read)
+            yield clients
+        finally:
+            for client in clients:
+                client.process.kill()
+            with trio.CancelScope(shield=True):
+                for client in clients:
+                    await client.process.wait()
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def stock_client(command: Sequence[str]) -> AsyncIterator[StockClient]:
     """Run a driver for the time of a block."""
-    process = await trio.lowlevel.open_process(
-        list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    client = StockClient(process)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.read)
-        try:
-            yield client
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-            nursery.cancel_scope.cancel()
+    async with stock_clients([command]) as (client,):
+        yield client

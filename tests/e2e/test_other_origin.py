@@ -107,15 +107,24 @@ async def test_a_page_that_is_not_allowed_reads_nothing(
             await page.fetch(server.url + LINEUPS)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Content-Type": "application/json"}, id="with a preflight"),
+        pytest.param({"Content-Type": "text/plain"}, id="without one"),
+    ],
+)
 async def test_a_page_that_is_not_allowed_writes_nothing(
-    foreign_drivers: Drivers, server: ServerProcess, person: Row
+    foreign_drivers: Drivers, server: ServerProcess, person: Row, headers: dict[str, str]
 ) -> None:
     async with opened(foreign_drivers, token()) as page:
         with pytest.raises(Unanswered):
             await page.fetch(
-                f"{server.url}{LINEUPS}/{person['id']}",
-                method="PUT",
-                headers={"Content-Type": "application/json"},
-                body=json.dumps({"gbsNumber": empty_group()}),
+                server.url + LINEUPS.replace("user-lineups", "assign-gbs"),
+                method="POST",
+                headers=headers,
+                body=json.dumps(
+                    {"userRetreatRegistrationId": person["id"], "gbsNumber": empty_group()}
+                ),
             )
     assert (await listed(server))[person["id"]] == person

@@ -14,6 +14,7 @@ from tests.e2e.in_room import (
     empty_group,
     in_room,
     listed,
+    lose_network,
     until_carried_out,
     until_shown,
 )
@@ -41,7 +42,7 @@ async def test_after_a_kill_clients_come_back_and_miss_nothing(
     ):
         epoch = next(it.value["epoch"] for it in clients[0].happened if it.name == "ack")
         marks = [len(client.happened) for client in clients]
-        relay.close()
+        await lose_network(relay, clients)
         await trio.to_thread.run_sync(server.kill_and_start_again)
         async with connect(server.url, token(20)) as editor:
             await editor.join(RETREAT)
@@ -73,7 +74,7 @@ async def test_a_command_repeated_after_a_kill_takes_effect_once(
         for client, command in zip(clients, commands, strict=True):
             await client.begin(*command)
         await until_carried_out(server, *commands)
-        relay.close()
+        await lose_network(relay, clients)
         relay.release_answers()
         await trio.to_thread.run_sync(server.kill_and_start_again)
         relay.reopen()

@@ -15,6 +15,7 @@ from tests.e2e.in_room import (
     empty_group,
     in_room,
     listed,
+    lose_network,
     until_shown,
 )
 from tests.e2e.relay import Relay, relay_to
@@ -75,7 +76,7 @@ async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
     async with recoverable(drivers, server, people[0]) as (relay, clients):
         ids = [(await client.facts()).id for client in clients]
         marks = [len(client.happened) for client in clients]
-        relay.close()
+        await lose_network(relay, clients)
         await fault(server)
         async with connect(server.url, token(20)) as editor:
             await editor.join(RETREAT)
@@ -111,7 +112,8 @@ async def test_a_client_that_did_not_ask_is_not_recovered(
 ) -> None:
     async with recoverable(drivers, server, person, auth=None) as (relay, clients):
         marks = [len(client.happened) for client in clients]
-        relay.cut()
+        await lose_network(relay, clients)
+        relay.reopen()
         assert await recovered(clients, marks) == [False] * len(clients)
 
 
@@ -135,5 +137,6 @@ async def test_nobody_recovers_the_connection_of_another_user(
         marks = [len(client.happened) for client in clients]
         for client in clients:
             await client.authenticate_with(token(30), ASKING)
-        relay.cut()
+        await lose_network(relay, clients)
+        relay.reopen()
         assert await recovered(clients, marks) == [False] * len(clients)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from uuid import uuid4
 
-from tests.e2e.in_room import COMES_BACK, assignment, empty_group, in_room, until_carried_out
+from tests.e2e.in_room import (
+    COMES_BACK,
+    assignment,
+    empty_group,
+    in_room,
+    lose_network,
+    until_carried_out,
+)
 from tests.e2e.relay import relay_to
 from tests.e2e.screen import Row
 from tests.e2e.server_process import ServerProcess
@@ -52,8 +59,9 @@ async def test_a_command_repeated_over_a_recovered_connection_takes_effect_once(
         relay.hold_answers()
         under_way = await client.begin(*command)
         await until_carried_out(server, command)
-        relay.cut()
+        await lose_network(relay, [client])
         relay.release_answers()
+        relay.reopen()
         answer = await client.acknowledged(under_way)
         assert (answer["status"], answer["data"]["gbsNumber"]) == ("OK", command[1]["gbsNumber"])
         assert (await client.facts()).recovered

@@ -108,11 +108,12 @@ async def test_a_refusal_tells_its_message_and_its_code(
 async def test_presence_shows_who_comes_and_who_goes(
     any_driver: list[str], server: ServerProcess
 ) -> None:
-    async with in_room([any_driver, any_driver], server.url) as (one, two):
-        await one.event("room-presence", lambda presence: users(presence) == {7, 8})
+    # Users of their own: who ended between two polls in another test may still seem to be here.
+    async with in_room([any_driver, any_driver], server.url, first_user=57) as (one, two):
+        await one.event("room-presence", lambda presence: {57, 58} <= users(presence))
         mark = len(one.happened)
         await two.disconnect()
-        await one.event("room-presence", lambda presence: users(presence) == {7}, since=mark)
+        await one.event("room-presence", lambda presence: 58 not in users(presence), since=mark)
 
 
 async def test_a_volatile_editing_mark_reaches_the_others(
@@ -122,12 +123,8 @@ async def test_a_volatile_editing_mark_reaches_the_others(
         while not (await author.facts()).writable:
             pass  # an answer may come before its request is done
         await author.emit("user-editing", {"lineupId": person["id"]}, volatile=True)
-        mark = await other.event("user-editing")
-        assert (mark["lineupId"], mark["userName"], mark["editing"]) == (
-            person["id"],
-            "간사7",
-            True,
-        )
+        mark = await other.event("user-editing", lambda mark: mark["lineupId"] == person["id"])
+        assert (mark["userName"], mark["editing"]) == ("간사7", True)
 
 
 async def test_edits_in_the_middle_of_an_upgrade_are_neither_lost_nor_doubled(
@@ -164,6 +161,8 @@ async def test_edits_in_the_middle_of_an_upgrade_are_neither_lost_nor_doubled(
                 await until_shown(client, rows)
                 (seen,) = revisions(client.happened)
                 assert seen == sorted(seen)
+                came = [(row["id"], row["revision"]) for row in updates(client)]
+                assert len(came) == len(set(came))
     logged = Counter(entry.command_id for entry in (await contents(server)).log)
     assert {logged[command_id] for command_id in given} == {1}
 

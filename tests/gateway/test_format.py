@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.format import PlainFormat, RecoverableFormat, SocketIOFormat
 from gbs_actor.rooms.delivery import (
     Editing,
     EditingPlace,
     EncodedRow,
     Presence,
     PresentUser,
+    Snapshot,
 )
 from gbs_actor.socketio import Message
+from gbs_actor.socketio.frame import frame
 
 FORMAT = SocketIOFormat("/gbs-lineup")
 RECOVERABLE = RecoverableFormat("/gbs-lineup")
@@ -123,3 +125,20 @@ def test_no_event_without_an_offset_ends_in_a_text() -> None:
     ):
         assert len(event(message)) == 2
         assert not isinstance(event(message)[-1], str)
+
+
+def test_a_plain_frame_is_the_event_and_its_data() -> None:
+    message = PlainFormat().update(EncodedRow(7, 3, b'{"id":7}'))
+    assert message.websocket == frame(b'{"event":"lineup-updated","data":{"id":7}}')
+    assert message.key == FORMAT.update(EncodedRow(7, 3, b"{}")).key[1]  # type: ignore[index]
+
+
+def test_a_plain_list_stands_beside_what_a_client_needs_to_ask_for_less() -> None:
+    message = PlainFormat().initial_data(Snapshot(3, "e", True, b'[{"id":7}]'))
+    assert json.loads(message.text) == {
+        "event": "initial-data",
+        "data": [{"id": 7}],
+        "revision": 3,
+        "epoch": "e",
+        "full": True,
+    }

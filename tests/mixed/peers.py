@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -25,6 +23,11 @@ BETWEEN_READINGS = 0.05
 """Seconds between two requests of who reads over HTTP."""
 
 Way = Literal["polling", "websocket", "plain", "http"]
+
+
+def bearer(token: str) -> tuple[bytes, bytes]:
+    """Return the header that says who one is."""
+    return b"Authorization", f"Bearer {token}".encode()
 
 
 class Refused(Exception):
@@ -141,37 +144,37 @@ class PlainPeer(Talker):
                 self.happened(said["event"], said["data"])
 
 
-@asynccontextmanager
 async def plain_peer(
-    server: ServerProcess, token: str, *, by: Literal["header", "subprotocol"]
-) -> AsyncIterator[PlainPeer]:
-    """A client of ``/ws/retreats/{slug}`` for the time of a block."""
-    bearer = [(b"Authorization", f"Bearer {token}".encode())]
-    async with (
-        trio_websocket.open_websocket_url(
-            f"ws://{server.host}:{server.port}/ws/retreats/{RETREAT}",
-            subprotocols=["gbs.v1", f"bearer.{token}"] if by == "subprotocol" else None,
-            extra_headers=bearer if by == "header" else None,
-        ) as websocket,
-        trio.open_nursery() as nursery,
-    ):
-        assert websocket.subprotocol == ("gbs.v1" if by == "subprotocol" else None)
-        peer = PlainPeer(websocket)
-        nursery.start_soon(peer.run)
-        with trio.fail_after(PATIENCE):
-            while not peer.view.rows:
-                await peer.view.news()
-        yield peer
-        nursery.cancel_scope.cancel()
+    tasks: trio.Nursery,
+    server: ServerProcess,
+    token: str,
+    *,
+    by: Literal["header", "subprotocol"],
+) -> PlainPeer:
+    """Connect to ``/ws/retreats/{slug}``; return when the list is there."""
+    websocket = await trio_websocket.connect_websocket_url(
+        tasks,
+        f"ws://{server.host}:{server.port}/ws/retreats/{RETREAT}",
+        subprotocols=["gbs.v1", f"bearer.{token}"] if by == "subprotocol" else None,
+        extra_headers=[bearer(token)] if by == "header" else None,
+    )
+    assert websocket.subprotocol == ("gbs.v1" if by == "subprotocol" else None)
+    peer = PlainPeer(websocket)
+    tasks.start_soon(peer.run)
+    with trio.fail_after(PATIENCE):
+        while not peer.view.rows:
+            await peer.view.news()
+    return peer
 
 
 class HttpPeer:
     """Requests only: a reader with ``since``, and a writer."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, token: str) -> None:
         self.view = View()
         self.ways: Counter[Way] = Counter()
         self._http = http
+        self._headers = [bearer(token)]
         self._epoch = ""
 
     async def edit(self, edit: Edit) -> Accepted:
@@ -181,18 +184,21 @@ class HttpPeer:
             method,
             path,
             json=edit.content or None,
-            headers={"Idempotency-Key": str(edit.command_id)},
+            headers=[*self._headers, (b"Idempotency-Key", str(edit.command_id).encode())],
         )
         if answer.status_code != 200:
             raise Refused(edit, answer.status_code, answer.text)
         body = answer.json()
-        assert body["userRetreatGbsLineup"] in body["updatedLineups"]
-        return Accepted(body["revision"], body["userRetreatGbsLineup"])
+        row, changed = body["userRetreatGbsLineup"], body["updatedLineups"]
+        # A wish that is fulfilled already takes a revision and changes no row.
+        assert (row in changed) is (row["revision"] == body["revision"])
+        assert {it["revision"] for it in changed} <= {body["revision"]}
+        return Accepted(body["revision"], row)
 
     async def read(self) -> None:
         """Read what has changed since the last reading."""
         query = f"?since={self.view.revisions[-1]}&epoch={self._epoch}" if self._epoch else ""
-        answer = await self._http.get(f"{LINE_UP}/user-lineups{query}")
+        answer = await self._http.get(f"{LINE_UP}/user-lineups{query}", headers=self._headers)
         answer.raise_for_status()
         body = answer.json()
         assert body["full"] is (not self._epoch)
@@ -206,15 +212,9 @@ class HttpPeer:
             await self.read()
 
 
-@asynccontextmanager
-async def http_peer(server: ServerProcess, token: str) -> AsyncIterator[HttpPeer]:
-    """A client that only speaks HTTP, for the time of a block."""
-    async with httpx.AsyncClient(
-        base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE
-    ) as http:
-        peer = HttpPeer(http)
-        await peer.read()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.run)
-            yield peer
-            nursery.cancel_scope.cancel()
+async def http_peer(tasks: trio.Nursery, http: httpx.AsyncClient, token: str) -> HttpPeer:
+    """Begin to read over HTTP; return when the list is there."""
+    peer = HttpPeer(http, token)
+    await peer.read()
+    tasks.start_soon(peer.run)
+    return peer

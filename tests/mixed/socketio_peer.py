@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 import httpx
@@ -29,7 +27,7 @@ class SocketIOPeer(Talker):
     under way have ended, ``5`` makes the WebSocket the only carrier.
     """
 
-    def __init__(self, server: ServerProcess, http: httpx.AsyncClient, tasks: trio.Nursery) -> None:
+    def __init__(self, tasks: trio.Nursery, server: ServerProcess, http: httpx.AsyncClient) -> None:
         super().__init__()
         self._server = server
         self._http = http
@@ -134,16 +132,14 @@ class SocketIOPeer(Talker):
                 raise AssertionError(packet)
 
 
-@asynccontextmanager
 async def socketio_peer(
-    server: ServerProcess, token: str, transport: Literal["polling", "websocket"]
-) -> AsyncIterator[SocketIOPeer]:
-    """A client in the room for the time of a block."""
-    async with (
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as http,
-        trio.open_nursery() as tasks,
-    ):
-        peer = SocketIOPeer(server, http, tasks)
-        await peer.open(token, transport)
-        yield peer
-        tasks.cancel_scope.cancel()
+    tasks: trio.Nursery,
+    server: ServerProcess,
+    http: httpx.AsyncClient,
+    token: str,
+    transport: Literal["polling", "websocket"],
+) -> SocketIOPeer:
+    """Connect, and enter the room."""
+    peer = SocketIOPeer(tasks, server, http)
+    await peer.open(token, transport)
+    return peer

@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from uuid import UUID
 
+import httpx
 import pytest
 import trio
 
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.faults.database import contents
 from tests.mixed.edit import Accepted, Edit
-from tests.mixed.peers import Peer, Way, http_peer, plain_peer
+from tests.mixed.peers import PATIENCE, Peer, Way, http_peer, plain_peer
 from tests.mixed.socketio_peer import SocketIOPeer, socketio_peer
 from tests.mixed.view import Row
 
@@ -93,21 +93,25 @@ async def upgrade_in_the_middle(editor: Editor, peer: SocketIOPeer, edits: int) 
 
 
 async def test_ten_clients_of_every_kind_edit_one_room(server: ServerProcess) -> None:
-    async with AsyncExitStack() as stack:
+    limits = httpx.Limits(max_connections=None)
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE, limits=limits) as http,
+        trio.open_nursery() as tasks,
+    ):
         upgrading = [
-            await stack.enter_async_context(socketio_peer(server, token(user_id), "polling"))
-            for user_id in (101, 102)
+            await socketio_peer(tasks, server, http, token(101), "polling"),
+            await socketio_peer(tasks, server, http, token(102), "polling"),
         ]
         peers: list[Peer] = [
             *upgrading,
-            await stack.enter_async_context(socketio_peer(server, token(103), "polling")),
-            await stack.enter_async_context(socketio_peer(server, token(104), "polling")),
-            await stack.enter_async_context(socketio_peer(server, token(105), "websocket")),
-            await stack.enter_async_context(socketio_peer(server, token(106), "websocket")),
-            await stack.enter_async_context(plain_peer(server, token(107), by="header")),
-            await stack.enter_async_context(plain_peer(server, token(108), by="subprotocol")),
-            await stack.enter_async_context(http_peer(server, token(109))),
-            await stack.enter_async_context(http_peer(server, token(110))),
+            await socketio_peer(tasks, server, http, token(103), "polling"),
+            await socketio_peer(tasks, server, http, token(104), "polling"),
+            await socketio_peer(tasks, server, http, token(105), "websocket"),
+            await socketio_peer(tasks, server, http, token(106), "websocket"),
+            await plain_peer(tasks, server, token(107), by="header"),
+            await plain_peer(tasks, server, token(108), by="subprotocol"),
+            await http_peer(tasks, http, token(109)),
+            await http_peer(tasks, http, token(110)),
         ]
         rows = peers[0].view.rows.values()
         people = [row["id"] for row in rows if not row["isLeader"]]
@@ -129,6 +133,7 @@ async def test_ten_clients_of_every_kind_edit_one_room(server: ServerProcess) ->
         ways: Counter[Way] = sum((peer.ways for peer in peers), Counter())
         assert min(ways[way] for way in ("polling", "websocket", "plain", "http")) >= 400
         assert all(peer.ways["polling"] and peer.ways["websocket"] for peer in upgrading)
+        tasks.cancel_scope.cancel()
 
 
 async def check_log(server: ServerProcess, editors: list[Editor]) -> None:

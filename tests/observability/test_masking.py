@@ -27,6 +27,8 @@ TOKEN = mint("a secret of more than thirty-two bytes", user_id=7, role=Role.LINE
         "postgresql://host/db?user=me&password=geheim",
         "host=db user=me password=geheim",
         "{'password': 'geheim'}",
+        "GBS_TLS_KEY_PASSWORD=geheim",
+        "tls_key_password: geheim",
     ],
 )
 def test_a_secret_in_a_text_is_masked(text: str) -> None:

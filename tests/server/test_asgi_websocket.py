@@ -12,13 +12,15 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+import pytest
 import trio
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Event, TextMessage
+from wsproto.events import CloseConnection, Event, Ping, TextMessage
 
 from tests.gateway.composing import SLUG
 from tests.gateway.peer import NAMESPACE, Refused, talking
-from tests.server.running import answer, running, token
+from tests.gateway.plain_peer import Rejected, talking_plainly
+from tests.server.running import Running, answer, running, token
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 TARGET = "/socket.io/?EIO=4&transport=websocket"
@@ -75,9 +77,14 @@ class Http2WebSocket:
         self._websocket = Connection(ConnectionType.CLIENT)
         self._events: deque[Event] = deque()
         self._id = 0
-        self.status = ""
+        self.headers: dict[str, str] = {}
 
-    async def open(self, authority: str) -> None:
+    @property
+    def status(self) -> str:
+        """Of the answer; "" before it has come."""
+        return self.headers.get(":status", "")
+
+    async def open(self, target: str, *fields: tuple[str, str]) -> None:
         """Ask for it, once the server has said that one may."""
         self._http.initiate_connection()
         await self._flush()
@@ -90,9 +97,10 @@ class Http2WebSocket:
                 (":method", "CONNECT"),
                 (":protocol", "websocket"),
                 (":scheme", "http"),
-                (":path", TARGET),
-                (":authority", authority),
+                (":path", target),
+                (":authority", "here"),
                 ("sec-websocket-version", "13"),
+                *fields,
             ],
         )
         await self._flush()
@@ -108,6 +116,10 @@ class Http2WebSocket:
         while not self._events:
             await self._pump()
         event = self._events.popleft()
+        if isinstance(event, Ping):
+            self._http.send_data(self._id, self._websocket.send(event.response()))
+            await self._flush()
+            return await self.receive()
         if isinstance(event, TextMessage):
             text = event.data
             while not event.message_finished:
@@ -124,7 +136,7 @@ class Http2WebSocket:
     async def _pump(self) -> None:
         for event in self._http.receive_data(await self._stream.receive_some()):
             if isinstance(event, h2.events.ResponseReceived):
-                self.status = str(dict[Any, Any](event.headers)[":status"])
+                self.headers = dict[Any, Any](event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self._http.acknowledge_received_data(event.flow_controlled_length, self._id)
                 self._websocket.receive_data(event.data)
@@ -133,10 +145,12 @@ class Http2WebSocket:
 
 
 @asynccontextmanager
-async def over_http2(stream: trio.abc.Stream) -> AsyncIterator[Http2WebSocket]:
+async def over_http2(
+    stream: trio.abc.Stream, target: str = TARGET, *fields: tuple[str, str]
+) -> AsyncIterator[Http2WebSocket]:
     websocket = Http2WebSocket(stream)
     with trio.fail_after(10):
-        await websocket.open("here")
+        await websocket.open(target, *fields)
         yield websocket
     await stream.aclose()
 
@@ -153,3 +167,79 @@ async def test_a_websocket_over_http2_is_served() -> None:
             pass
         joined = json.loads(text[text.index("[") :])
         assert len(joined[0]["data"]) == 6
+
+
+# Plain WebSockets
+
+
+PLAIN = f"/ws/retreats/{SLUG}"
+EDIT = {"lineupId": 2, "gbsNumber": 3}
+
+
+async def reused(server: Running) -> trio.abc.Stream:
+    """Return a connection on which something was asked already."""
+    stream = await server.stream()
+    assert b"200" in await answer(stream, HEALTH)
+    return stream
+
+
+async def test_a_plain_websocket_on_a_reused_connection_is_served() -> None:
+    async with running() as server, server.connect() as page:
+        await page.call("join-retreat", SLUG)
+        offered = ["gbs.v1", f"bearer.{token()}"]
+        async with talking_plainly(await reused(server), subprotocols=offered) as peer:
+            assert peer.websocket.subprotocol == "gbs.v1"
+            assert len(await peer.event("initial-data")) == 6
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+            assert (await page.event("lineup-updated"))["gbsNumber"] == 3
+
+
+@pytest.mark.parametrize(
+    ("slug", "bearer", "code"),
+    [("none", None, 4404), (SLUG, "nonsense", 4401)],
+)
+async def test_it_is_closed_there_with_the_same_codes(
+    slug: str, bearer: str | None, code: int
+) -> None:
+    async with running() as server:
+        stream = await reused(server)
+        async with talking_plainly(stream, slug, token=bearer or token()) as peer:
+            assert (await peer.end())[0] == code
+
+
+async def test_a_foreign_origin_is_refused_there_before_the_upgrade() -> None:
+    async with running() as server:
+        headers = {"Origin": "https://elsewhere.example", "Cookie": f"accessToken={token()}"}
+        try:
+            async with talking_plainly(await reused(server), headers=headers):
+                raise AssertionError("was let in")
+        except* Rejected as group:
+            (rejected,) = group.exceptions
+            assert isinstance(rejected, Rejected)
+            assert (rejected.status, rejected.body["code"]) == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(("frame", "code"), [(b"binary", 1003), ("x" * 1_000_001, 1009)])
+async def test_what_must_not_be_sent_closes_it_there_too(frame: str | bytes, code: int) -> None:
+    async with (
+        running() as server,
+        talking_plainly(await reused(server), token=token()) as peer,
+    ):
+        await peer.event("initial-data")
+        await peer.send(frame)
+        assert (await peer.end())[0] == code
+
+
+async def test_a_plain_websocket_over_http2_is_served_and_told_of_the_shutdown() -> None:
+    async with running() as server:
+        fields = (("sec-websocket-protocol", f"gbs.v1, bearer.{token()}"),)
+        async with over_http2(await server.stream(), PLAIN, *fields) as websocket:
+            assert websocket.headers["sec-websocket-protocol"] == "gbs.v1"
+            first = json.loads(await websocket.receive())
+            assert (first["event"], len(first["data"])) == ("initial-data", 6)
+            await websocket.send(json.dumps({"id": 0, "event": "leave-retreat", "data": SLUG}))
+            while (said := json.loads(await websocket.receive())).get("id") != 0:
+                pass
+            assert said["status"] == "OK"
+            server.scope.cancel()
+            assert await websocket.receive() == 1001

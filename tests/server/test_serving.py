@@ -88,6 +88,19 @@ async def test_http_2_is_spoken_after_an_upgrade_from_1_1() -> None:
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
 
 
+async def test_connections_of_http_have_room_beside_the_sockets_and_no_more() -> None:
+    narrow = settings()
+    narrow = narrow.model_copy(
+        update={
+            "socketio": narrow.socketio.model_copy(update={"max_connections": 1}),
+            "http": narrow.http.model_copy(update={"http_connections": 1}),
+        }
+    )
+    async with running(using=narrow) as server, server.connect(), await server.stream() as http:
+        assert (await answer(http, HEALTH)).startswith(b"HTTP/1.1 200")
+        assert (await server.ask(HEALTH)).startswith(b"HTTP/1.1 503")
+
+
 # What must harm nobody else
 
 

@@ -185,6 +185,8 @@ def test_variables_that_set_nothing_are_found() -> None:
         ("allowed_origins", "https://a.org/", "without a slash at the end"),
         ("allowed_origins", "https://u@a.org", "scheme, host and port only"),
         ("allowed_origins", "a.org", "https://page.example.org"),
+        ("trusted_proxies", "127.0.0.1,10.0.0.1/8", "network such as 10.0.0.0/8"),
+        ("trusted_proxies", "localhost", "IP address"),
         ("socketio_path", "socket.io", 'begin and end with "/"'),
         ("log_level", "LOUD", "'DEBUG'"),
         ("cookie_name", "a b", "pattern"),
@@ -231,6 +233,21 @@ def test_settings_that_contradict_each_other_are_refused(file: Path) -> None:
     assert "crash_backoff_max must not be below crash_backoff_initial" in complaint(file)
 
 
+@pytest.mark.parametrize(
+    "half", ['tls_key = "k"', 'tls_certificate = "c"', 'tls_key_password = "geheim"']
+)
+def test_half_of_what_tls_needs_is_refused(file: Path, half: str) -> None:
+    file.write_text(f"[server]\n{half}\n")
+    text = complaint(file)
+    assert text.startswith(f"{file}: [server]: tls_")
+    assert "geheim" not in text
+
+
+def test_proxies_are_trusted_as_a_list_of_addresses_and_networks() -> None:
+    proxies = load(GBS_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8, ::1, unix").http.trusted_proxies
+    assert proxies == ("127.0.0.1", "10.0.0.0/8", "::1", "unix")
+
+
 def test_all_that_is_wrong_is_said_at_once_a_sentence_a_line(file: Path) -> None:
     file.write_text("[server]\nport = -1\n[rooms]\nbatch_size = 0\n")
     assert len(complaint(file).splitlines()) == 2
@@ -269,6 +286,9 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     settings = load(
         GBS_JWT_SECRET="geheim" * 8,
         GBS_DATABASE_URL="postgresql://me:geheim@db:5/name?password=geheim",
+        GBS_TLS_CERTIFICATE="c",
+        GBS_TLS_KEY="k",
+        GBS_TLS_KEY_PASSWORD="geheim",
     )
     shown: dict[str, Any] = {setting.name: setting.value for setting in settings.sources()}
     assert shown["database_url"] == '"postgresql://me:***@db:5/name"'

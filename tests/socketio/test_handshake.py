@@ -86,6 +86,8 @@ async def test_session_ids_differ_from_each_other_and_from_socket_ids(clock: Moc
         ([("Origin", "null"), ("Cookie", "accessToken=t")], True),
         ([("Origin", "https://server.test.evil.test"), ("Cookie", "accessToken=t")], True),
         ([("Origin", "https://server.test:8443"), ("Cookie", "accessToken=t")], True),
+        ([("Origin", "https://evil.test\\@server.test"), ("Cookie", "accessToken=t")], True),
+        ([("Origin", "https://evil.test@server.test"), ("Cookie", "accessToken=t")], True),
         ([("Origin", "https://server.test"), ("Cookie", "accessToken=t")], False),
         ([("Origin", "https://page.test"), ("Cookie", "accessToken=t")], False),
         ([("Origin", "https://evil.test"), ("Cookie", "other=t")], False),

@@ -387,3 +387,12 @@ async def test_of_the_pongs_that_wait_only_the_last_is_sent() -> None:
     assert outbox.statistics().queued == 1
     owner.run()
     assert parse(bytes(wire.written)) == [b"999"]
+
+
+async def test_a_ping_that_waits_is_sent_once_and_takes_no_pongs_place() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(Message.ping())
+    outbox.send(Message.control(frame(b"pong", 0x8A)))
+    outbox.send(Message.ping())
+    owner.run()
+    assert parse(bytes(wire.written)) == [b"pong", b""]

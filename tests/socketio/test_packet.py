@@ -125,6 +125,8 @@ def test_an_acknowledgement_carries_its_id(ack_id: int) -> None:
         '["a",01]',
         "abc",
         '["\\ud800"]',
+        '["\ud800"]',
+        '["\ud800",1]',
     ],
 )
 def test_an_event_that_is_no_named_array_is_a_violation(text: str) -> None:
@@ -167,9 +169,10 @@ def test_a_deeply_nested_reserved_event_is_still_a_violation() -> None:
         decode_event('["connect",' + "[" * 100_000 + "]" * 100_000 + "]")
 
 
-def test_half_a_surrogate_pair_concerns_only_the_handler() -> None:
-    data = decode_event('["e","\\ud800",1]')
-    assert data.name == "e"
+@pytest.mark.parametrize(("written", "name"), [('"e"', "e"), ("1", "1"), ("-2.5e3", "-2.5e3")])
+def test_half_a_surrogate_pair_concerns_only_the_handler(written: str, name: str) -> None:
+    data = decode_event(f'[{written},"\\ud800",1]')
+    assert data.name == name
     assert data.args_error is not None
 
 
@@ -201,7 +204,7 @@ def test_an_acknowledgement_that_is_no_array_is_a_violation(text: str) -> None:
         decode_array(text)
 
 
-@pytest.mark.parametrize("number", ["-1", "1", '"0"', "null", "1e3"])
+@pytest.mark.parametrize("number", ["-1", "1", '"0"', "null", "1e3", "false"])
 def test_a_placeholder_needs_an_attachment(number: str) -> None:
     placeholder = f'{{"_placeholder":true,"num":{number}}}'.encode()
     with pytest.raises(InvalidArguments):

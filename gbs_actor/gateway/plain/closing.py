@@ -1,0 +1,48 @@
+"""Why a connection is closed, as clients can tell it: code and reason of the close frame.
+
+Codes from 4000 on are ours (RFC 6455 §7.4.2); they follow HTTP's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gbs_actor.auth import AuthRefused, RefusalCode
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.codes import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the close frame says."""
+
+    code: int
+    reason: str
+
+
+AUTHENTICATION: Final = 4401
+FORBIDDEN: Final = 4403
+TOO_MANY: Final = 4429
+TRY_AGAIN_LATER: Final = 1013
+
+EXPIRED: Final = Closing(AUTHENTICATION, RefusalCode.TOKEN_EXPIRED)
+NO_SUCH_RETREAT: Final = Closing(4404, Code.RETREAT_NOT_FOUND)
+TOO_MANY_OF_USER: Final = Closing(TOO_MANY, "too many connections of this user")
+TOO_MANY_OF_ADDRESS: Final = Closing(TOO_MANY, "too many connections from this address")
+FULL: Final = Closing(TRY_AGAIN_LATER, "too many connections")
+
+
+def for_refusal(refused: AuthRefused) -> Closing:
+    """Return how somebody is told that they are not let in."""
+    forbidden = refused.code is RefusalCode.FORBIDDEN
+    return Closing(FORBIDDEN if forbidden else AUTHENTICATION, refused.code)
+
+
+def for_failure(failure: Failure) -> Closing:
+    """Return how somebody is told that they could not join."""
+    if failure.code == Code.FORBIDDEN:
+        return Closing(FORBIDDEN, failure.code)
+    if failure.code == Code.RETREAT_NOT_FOUND:
+        return NO_SUCH_RETREAT
+    return Closing(TRY_AGAIN_LATER if failure.retryable else 1011, failure.code)

@@ -1,0 +1,128 @@
+"""The server of plain WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+import trio
+
+from gbs_actor.auth import AuthRefused, Credentials, TokenSource
+from gbs_actor.gateway.events import LineupEvents
+from gbs_actor.gateway.format import PlainFormat
+from gbs_actor.gateway.plain import closing
+from gbs_actor.gateway.plain.closing import Closing
+from gbs_actor.gateway.plain.connection import PlainConnection
+from gbs_actor.gateway.plain.entrance import Entrance, selectable, slug_of, token_of
+from gbs_actor.lineup.codes import Code
+from gbs_actor.socketio import (
+    ChannelServer,
+    Handshake,
+    NoPlace,
+    Places,
+    Refusal,
+    Request,
+    ServerOptions,
+    Transport,
+    UpgradeTransport,
+    offered_subprotocols,
+)
+
+PATH: Final = "/ws/retreats/"
+"""The retreat's slug follows."""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str
+    message: str
+
+
+class PlainServer(ChannelServer[Entrance]):
+    """Serves ``/ws/retreats/{slug}``.
+
+    Who may not enter learns it from the close code of a WebSocket that was opened, since
+    that is all a page's script ever sees; a page of a foreign origin learns nothing.
+
+    :param options: those of the Socket.IO server beside it; its path does not matter.
+    :param places: shared with that server.
+    """
+
+    def __init__(self, events: LineupEvents, options: ServerOptions, places: Places) -> None:
+        super().__init__(options, places)
+        self._events = events
+        self._format = PlainFormat()
+
+    @property
+    def path(self) -> str:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        return PATH
+
+    @contextmanager
+    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        if not self.accepting:
+            error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error)
+        handshake = self._handshake(request, peer, secure=secure)
+        token = token_of(offered_subprotocols(request))
+        slug = slug_of(request.path, PATH)
+        who = self._authenticated(token, handshake)
+        if slug is None and isinstance(who, Credentials):
+            who = closing.NO_SUCH_RETREAT
+        if isinstance(who, Credentials):
+            who = self._take_place(handshake.remote_address) or who
+        try:
+            yield Entrance(slug or "", who, selectable(token))
+        finally:
+            if isinstance(who, Credentials):
+                self.places.leave(handshake.remote_address)
+
+    def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | Closing:
+        payload = None if token is None else {"token": token}
+        found = self._events.find_token(payload, handshake)
+        by_cookie = found is not None and found[1] is TokenSource.COOKIE
+        origin = handshake.headers.get("origin")
+        if by_cookie and self._origins.refuses(origin, handshake.host, handshake.cookies):
+            error = _Error(Code.FORBIDDEN, "Pages of this origin may not connect.")
+            raise Refusal(HTTPStatus.FORBIDDEN, error)
+        try:
+            return self._events.authenticate(found)
+        except AuthRefused as refused:
+            return closing.for_refusal(refused)
+
+    def _take_place(self, address: str | None) -> Closing | None:
+        """Take a place; where there is none, return how that is told."""
+        try:
+            self.places.take(address)
+        except NoPlace as full:
+            return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
+        return None
+
+    def subprotocols(self, admission: Entrance) -> Sequence[str]:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        return admission.subprotocols
+
+    async def carry(self, transport: UpgradeTransport, admission: Entrance) -> None:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        self._handshakes += 1
+
+        def make(transport: Transport, nursery: trio.Nursery) -> PlainConnection:
+            return PlainConnection(
+                transport,
+                nursery,
+                entrance=admission,
+                events=self._events,
+                wire_format=self._format,
+                options=self.options,
+                timers=self._timers,
+                on_end=self._note_end,
+            )
+
+        await self._run(make, transport)
+
+    def bad_request(self, status: int) -> Refusal:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        return Refusal(status, _Error(Code.VALIDATION_FAILED, "This is no WebSocket handshake."))

@@ -1,0 +1,81 @@
+"""The Socket.IO package alone, with the stock JavaScript client over every transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from gbs_actor.socketio import Socket, SocketServer
+from tests.apps.command import serve
+from tests.e2e.in_room import COMES_BACK, started
+from tests.e2e.stock_client import StockClient
+
+NAMESPACE = "/quiz"
+RESTART = 1012
+
+
+@asynccontextmanager
+async def quiz(page: str) -> AsyncIterator[str]:
+    """A server that puts questions to its clients, and ends them in two ways; its address."""
+    server = SocketServer(allowed_origins=[page])
+    space = server.namespace(NAMESPACE)
+
+    @space.on("ask-me")
+    async def ask(socket: Socket, question: object) -> None:
+        socket.emit("answered", await socket.call("question", question, timeout=5))
+
+    @space.on("leave-me")
+    def leave(socket: Socket) -> None:
+        socket.disconnect()
+
+    @space.on("restart")
+    def restart(socket: Socket) -> None:
+        socket.close_transport(RESTART)
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, server, listeners)
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def players(drivers: dict[str, list[str]], url: str) -> AsyncIterator[list[StockClient]]:
+    """Clients in the namespace, one for each driver."""
+    async with started(drivers.values()) as clients:
+        for client in clients:
+            await client.connect(url, namespace=NAMESPACE, options=COMES_BACK)
+        yield clients
+
+
+async def test_a_client_acknowledges_what_the_server_asks(
+    drivers: dict[str, list[str]], page: str
+) -> None:
+    question = {"what": "어느 조?", "choices": [1, 2, None]}
+    async with quiz(page) as url, players(drivers, url) as clients:
+        for client in clients:
+            await client.emit("ask-me", question)
+            assert await client.event("answered") == question
+
+
+async def test_a_client_whose_namespace_was_disconnected_does_not_come_back(
+    drivers: dict[str, list[str]], page: str
+) -> None:
+    async with quiz(page) as url, players(drivers, url) as clients:
+        for client in clients:
+            await client.emit("leave-me")
+            assert await client.event("disconnect") == "io server disconnect"
+            assert not (await client.facts()).connected
+
+
+async def test_a_client_whose_connection_was_closed_comes_back(
+    drivers: dict[str, list[str]], page: str
+) -> None:
+    async with quiz(page) as url, players(drivers, url) as clients:
+        for client in clients:
+            mark = len(client.happened)
+            await client.emit("restart")
+            assert await client.event("disconnect") == "transport close"
+            await client.event("connect", since=mark)

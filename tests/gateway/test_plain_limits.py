@@ -1,0 +1,307 @@
+"""Plain WebSocket: how many, how often, how slowly; pings; compression."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+import trio
+import trio.testing
+import wsproto
+from wsproto import events
+from wsproto.extensions import PerMessageDeflate
+
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.socketio import OutboxLimits
+from gbs_actor.socketio import message as message_module
+from gbs_actor.socketio.deflate import deflate
+from tests.gateway.composing import SLUG
+from tests.gateway.plain_world import PlainWorld, plain_world
+
+Wanted = TypeVar("Wanted", bound=events.Event)
+
+EDIT = {"lineupId": 2, "gbsNumber": 3}
+
+
+class RawPeer:
+    """wsproto over a stream: answers no ping and reads only when it is told to."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+        self.events: list[events.Event] = []
+
+    async def upgrade(self, token: str, *, deflated: bool = False) -> None:
+        """Connect, with the handshake's answer read and nothing behind it looked at."""
+        request = events.Request(
+            host="testserver",
+            target=f"/ws/retreats/{SLUG}",
+            extra_headers=[(b"Authorization", b"Bearer " + token.encode())],
+            extensions=[PerMessageDeflate()] if deflated else [],
+        )
+        await self.stream.send_all(self.protocol.send(request))
+        await self.until(events.AcceptConnection)
+
+    async def send(self, event: events.Event) -> None:
+        await self.stream.send_all(self.protocol.send(event))
+
+    async def receive(self) -> None:
+        """Read what comes next."""
+        with trio.fail_after(10_000):
+            data = await self.stream.receive_some()
+            self.protocol.receive_data(bytes(data) or None)
+        self.events.extend(self.protocol.events())
+
+    async def until(self, wanted: type[Wanted]) -> Wanted:
+        """Read until there is such an event; return it, and forget those before it."""
+        while True:
+            while self.events:
+                event = self.events.pop(0)
+                if isinstance(event, wanted):
+                    return event
+            await self.receive()
+
+    async def until_text(self, text: str) -> None:
+        """Read until something like this was said."""
+        said = ""
+        while text not in said:
+            said += (await self.until(events.TextMessage)).data
+
+    async def close_code(self) -> int:
+        """Read until the server closes; return the code of its close frame."""
+        return (await self.until(events.CloseConnection)).code
+
+
+@asynccontextmanager
+async def raw(here: PlainWorld, **how: Any) -> AsyncIterator[RawPeer]:
+    peer = RawPeer(here.dial())
+    await peer.upgrade(here.parts.token(user_id=99), **how)
+    yield peer
+    await peer.stream.aclose()
+
+
+# Places
+
+
+async def test_socketio_and_plain_connections_take_the_same_places() -> None:
+    async with plain_world(max_connections=2) as here, here.joined(), here.joined_by_socketio():
+        async with here.connect() as third:
+            assert await third.end() == (1013, "too many connections")
+        assert len(here.sockets.places) == 2
+
+
+async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
+    async with plain_world(max_connections=1) as here:
+        async with here.joined():
+            pass
+        await trio.testing.wait_all_tasks_blocked()
+        async with here.joined():
+            assert len(here.sockets.places) == 1
+
+
+async def test_a_user_with_too_many_connections_is_told_so() -> None:
+    config = GatewayConfig(max_connections_per_user=2)
+    async with plain_world(config) as here, here.joined(), here.joined_by_socketio():
+        async with here.connect() as third:
+            assert await third.end() == (4429, "too many connections of this user")
+        async with here.joined(user_id=8):
+            pass
+        assert here.events.statistics().refused_connections == 1
+
+
+async def test_an_address_with_too_many_connections_is_told_so() -> None:
+    headers = {"X-Forwarded-For": "192.0.2.7"}
+    async with plain_world(max_connections_per_address=1, trusted_proxies=("unix",)) as here:
+        token = here.parts.token()
+        async with here.connect_with(token=token, headers=headers) as first:
+            await first.event("initial-data")
+            async with here.connect_with(token=token, headers=headers) as second:
+                assert await second.end() == (4429, "too many connections from this address")
+            other = {"X-Forwarded-For": "192.0.2.8"}
+            async with here.connect_with(token=token, headers=other) as elsewhere:
+                await elsewhere.event("initial-data")
+
+
+# Rates
+
+
+async def test_who_sends_faster_than_the_rate_is_told_so(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = GatewayConfig(event_rate=1.0, event_burst=2)
+    async with plain_world(config) as here, here.joined() as peer:
+        edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
+        answers = [await peer.answer(edit) for edit in edits]
+        assert [answer["status"] for answer in answers] == ["OK", "OK", "ERROR"]
+        assert (answers[2]["code"], answers[2]["retryable"]) == ("RATE_LIMITED", True)
+
+
+async def test_frames_that_are_no_events_count_as_events(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = GatewayConfig(event_rate=1.0, event_burst=1)
+    async with plain_world(config) as here, here.joined() as peer:
+        await peer.send("x")
+        await peer.send("x")
+        await peer.wait_for(lambda _: len(peer.named("error")) == 2)
+        assert [error["code"] for error in peer.named("error")] == [
+            "VALIDATION_FAILED",
+            "RATE_LIMITED",
+        ]
+
+
+async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:
+    async with plain_world(GatewayConfig(commands_under_way=2)) as here, here.joined() as peer:
+        here.parts.store.commits_may_go_on = trio.Event()
+        edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
+        assert (await peer.answer(edits[2]))["code"] == "RATE_LIMITED"
+        here.parts.store.commits_may_go_on.set()
+        assert (await peer.answer(edits[0]))["status"] == "OK"
+        assert (await peer.answer(edits[1]))["status"] == "OK"
+
+
+# What waits
+
+
+async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
+    async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
+        here.parts.store.commits_may_go_on = trio.Event()
+        padding = {**EDIT, "padding": "x" * 900}
+        edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
+        await here.parts.store.commit_waits.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.events.statistics().events == 3
+        here.parts.store.commits_may_go_on.set()
+        for edit in edits:
+            assert (await peer.answer(edit))["status"] == "OK"
+
+
+async def test_only_so_many_requests_may_be_without_an_answer() -> None:
+    async with plain_world(max_unanswered=2) as here, here.joined() as peer:
+        here.parts.store.commits_may_go_on = trio.Event()
+        edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(6)]
+        await here.parts.store.commit_waits.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.events.statistics().events == 3
+        here.parts.store.commits_may_go_on.set()
+        for edit in edits:
+            assert (await peer.answer(edit))["status"] == "OK"
+
+
+async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with plain_world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
+        with monkeypatch.context() as patch:
+            patch.setattr(here.parts.rooms, "submit", lambda *_: None)
+            for _ in range(10):
+                await peer.begin("update-gbs-number", EDIT)
+            await trio.testing.wait_all_tasks_blocked()
+            assert here.events.statistics().events == 10
+        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+
+
+async def test_who_reads_late_costs_the_others_nothing_() -> None:
+    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    async with plain_world(outbox=limits) as here, here.joined() as fast:
+        slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
+        await slow.upgrade(here.parts.token(user_id=99))
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(1, 60):
+            edit = {"lineupId": 2, "gbsNumber": number}
+            assert (await fast.call("update-gbs-number", edit))["status"] == "OK"
+        (room,) = here.parts.rooms.statistics().rooms
+        assert {each.user_id: each.sink.queued > 0 for each in room.subscribers} == {
+            7: False,
+            99: True,
+        }
+        # Its updates were merged row by row, so it is still there, and learns the last state.
+        await slow.until_text('"gbsNumber":59,')
+
+
+async def test_answers_that_nobody_reads_are_bounded() -> None:
+    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    async with plain_world(outbox=limits) as here:
+        slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
+        await slow.upgrade(here.parts.token())
+        sends = b"".join(
+            slow.protocol.send(events.TextMessage('{"id":1,"event":"none"}')) for _ in range(100)
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(slow.stream.send_all, sends)
+            await trio.testing.wait_all_tasks_blocked()
+            assert 0 < here.events.statistics().events < 20
+            nursery.cancel_scope.cancel()
+
+
+# Pings
+
+
+async def test_the_server_pings_and_who_answers_lives_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with plain_world(ping_interval=10, ping_timeout=5) as here, here.joined() as peer:
+        await trio.sleep(1_005)
+        assert not peer.closed.is_set()
+
+
+async def test_who_answers_no_ping_is_closed_when_the_time_is_over(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with plain_world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+        began = trio.current_time()
+        await peer.until(events.Ping)
+        assert trio.current_time() == began + 10
+        assert await peer.close_code() == 1008
+        assert trio.current_time() == began + 15
+        assert here.plain.statistics().closes == {"ping timeout": 1}
+
+
+async def test_a_pong_puts_the_next_ping_off_and_one_unasked_for_does_not(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with plain_world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+        began = trio.current_time()
+        ping = await peer.until(events.Ping)
+        await peer.send(ping.response())
+        await peer.send(events.Pong())
+        await peer.until(events.Ping)
+        assert trio.current_time() == began + 20
+        assert await peer.close_code() == 1008
+        assert trio.current_time() == began + 25
+
+
+async def test_a_clients_own_ping_is_answered(autojump_clock: trio.testing.MockClock) -> None:
+    async with plain_world() as here, raw(here) as peer:
+        await peer.send(events.Ping(b"here?"))
+        pong = await peer.until(events.Pong)
+        assert bytes(pong.payload) == b"here?"
+
+
+# Compression
+
+
+async def test_with_deflate_an_update_is_compressed_once_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compressed: list[bytes] = []
+
+    def counting(payload: bytes, head: int) -> bytes | None:
+        compressed.append(payload)
+        return deflate(payload, head)
+
+    async with plain_world(deflate=True) as here, here.joined() as author, trio.open_nursery() as n:
+        peers = [RawPeer(here.dial()) for _ in range(20)]
+        for peer in peers:
+            await peer.upgrade(here.parts.token(user_id=99), deflated=True)
+            await peer.until_text("initial-data")
+        monkeypatch.setattr(message_module, "deflate", counting)
+        await author.call("update-gbs-number", EDIT)
+        for peer in peers:
+            n.start_soon(peer.until_text, "lineup-updated")
+    updates = [payload for payload in compressed if payload.startswith(b'{"event":"lineup-u')]
+    assert len(updates) == 1
+    assert len(zlib.compress(updates[0])) < len(updates[0])

@@ -1,0 +1,337 @@
+"""The shipped nginx configuration in front of real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from gbs_actor.gateway.http import with_callers
+from gbs_actor.server.http import HttpServer
+from gbs_actor.socketio import EngineApp, FrontDoor, SocketServer, TrustedProxies
+from tests.certificates import Authority, IssuedCertificate
+from tests.e2e.server_process import RETREAT, ServerProcess, running_server
+from tests.e2e.server_process import token as process_token
+from tests.e2e.stock_client import stock_client
+from tests.gateway.composing import SLUG
+from tests.gateway.peer import Peer, talking
+from tests.proxy.nginx import CONFIG, HOST, NGINX, NginxProcess, placed, proxy, with_tls
+from tests.server.running import Running, answer, running, settings, token
+from tests.server.test_serving import BEARER, EDIT, LINEUPS
+
+CLIENT = "127.0.0.77"
+"""The client's address; nginx, the proxy, has another one."""
+
+
+async def stream_to(nginx: NginxProcess, tls: ssl.SSLContext | None = None) -> trio.abc.Stream:
+    port = nginx.port if tls is None else nginx.tls_port
+    stream = await trio.open_tcp_stream(HOST, port, local_address=CLIENT)
+    if tls is None:
+        return stream
+    return trio.SSLStream(stream, tls, server_hostname=HOST, https_compatible=True)
+
+
+# What the server learns
+
+
+@dataclass
+class Mirror:
+    """A server whose app answers with what it is told, and whose sockets can be looked at."""
+
+    door: FrontDoor
+    sockets: SocketServer
+    port: int
+
+
+@asynccontextmanager
+async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
+    sockets = SocketServer(trusted_proxies=trusted)
+    sockets.namespace("/gbs-lineup")
+    app = EngineApp(sockets, with_callers(_tell, TrustedProxies(trusted)))
+    http = HttpServer(app, head_limit=16_384, max_message=1_000_000, keep_alive=75)
+    door = FrontDoor({"/socket.io/": sockets.serve_websocket}, http.serve)
+    listeners = await trio.open_tcp_listeners(0, host=HOST)
+    async with sockets.serving(), http.running(), trio.open_nursery() as nursery:
+        await nursery.start(door.serve, listeners)
+        yield Mirror(door, sockets, listeners[0].socket.getsockname()[1])
+        nursery.cancel_scope.cancel()
+
+
+async def _tell(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        raise NotImplementedError  # as ASGI has it for an app without one
+    headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
+    told = {"client": scope["client"][0], "scheme": scope["scheme"], "headers": headers}
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+async def told(
+    stream: trio.abc.Stream, *, headers: Sequence[str] = (), host: str = "gbs.example:8443"
+) -> dict[str, Any]:
+    lines = ["GET /what HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
+    await stream.send_all("\r\n".join(lines).encode())
+    received = b""
+    with trio.fail_after(10):
+        while data := await stream.receive_some():
+            received += data
+    said: dict[str, Any] = json.loads(received[received.index(b"{") : received.rindex(b"}") + 1])
+    said["headers"] = dict(said["headers"])
+    return said
+
+
+async def test_the_clients_address_scheme_and_host_come_through() -> None:
+    async with mirror(HOST) as server, proxy(server.port) as nginx:
+        said = await told(await stream_to(nginx))
+    assert (said["client"], said["scheme"]) == (CLIENT, "http")
+    assert said["headers"]["host"] == "gbs.example:8443"
+
+
+async def test_where_nginx_ends_tls_the_scheme_is_https(
+    authority: Authority, certificate: IssuedCertificate
+) -> None:
+    async with mirror(HOST) as server, proxy(server.port, certificate) as nginx:
+        said = await told(await stream_to(nginx, authority.client_context()))
+    assert (said["client"], said["scheme"]) == (CLIENT, "https")
+
+
+async def test_what_a_client_claims_of_itself_is_not_believed() -> None:
+    claims = [
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: elsewhere.example",
+    ]
+    async with mirror(HOST) as server, proxy(server.port) as nginx:
+        said = await told(await stream_to(nginx), headers=claims)
+        assert (said["client"], said["scheme"]) == (CLIENT, "http")
+        assert said["headers"]["host"] == "gbs.example:8443"
+        past_nginx = await trio.open_tcp_stream(HOST, server.port, local_address=CLIENT)
+        said = await told(past_nginx, headers=claims)
+        assert (said["client"], said["scheme"]) == (CLIENT, "http")
+
+
+async def test_a_proxy_that_is_not_trusted_is_the_client() -> None:
+    async with mirror() as server, proxy(server.port) as nginx:
+        said = await told(await stream_to(nginx))
+    assert (said["client"], said["scheme"]) == (HOST, "http")
+
+
+async def test_a_sockets_handshake_tells_of_the_client(
+    authority: Authority, certificate: IssuedCertificate
+) -> None:
+    async with (
+        mirror(HOST) as server,
+        proxy(server.port, certificate) as nginx,
+        talking(await stream_to(nginx, authority.client_context())),
+    ):
+        (socket,) = server.sockets.namespace("/gbs-lineup").sockets
+        assert socket.handshake.remote_address == CLIENT
+        assert socket.handshake.secure
+
+
+# How requests get there
+
+
+async def test_requests_share_connections_and_an_upgrade_gets_a_fresh_one() -> None:
+    async with mirror(HOST) as server, proxy(server.port) as nginx:
+        async with httpx.AsyncClient() as http:
+            for _ in range(20):
+                assert (await http.get(f"{nginx.url}/what")).status_code == 200
+        kept = server.door.statistics().accepted
+        assert kept <= 2  # one for each worker
+        async with talking(await stream_to(nginx)):
+            statistics = server.door.statistics()
+            assert statistics.accepted == kept + 1
+            # It came to the handler for streams of our own, and is none of HTTP's.
+            assert statistics.http_connections == kept
+            assert statistics.connections == kept + 1
+
+
+async def test_no_other_upgrade_is_passed_on() -> None:
+    upgrade = ["Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"]
+    async with mirror(HOST) as server, proxy(server.port) as nginx:
+        said = await told(await stream_to(nginx), headers=upgrade)
+    assert "upgrade" not in said["headers"]
+    assert "connection" not in said["headers"]
+
+
+async def test_a_body_beyond_the_servers_limit_is_refused() -> None:
+    async with mirror(HOST) as server, proxy(server.port) as nginx, httpx.AsyncClient() as http:
+        path = f"{nginx.url}/what"
+        assert (await http.post(path, content=bytes(1_000_000))).status_code == 200
+        assert (await http.post(path, content=bytes(1_000_001))).status_code == 413
+
+
+async def test_without_a_server_reads_may_be_tried_again_and_writes_are_unknown() -> None:
+    async with mirror(HOST) as server:
+        gone = server.port
+    async with proxy(gone) as nginx, httpx.AsyncClient(base_url=nginx.url) as http:
+        read = await http.get("/anything")
+        write = await http.put("/anything", json={})
+        poll = await http.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
+    assert (read.status_code, read.json()["code"]) == (503, "ROOM_UNAVAILABLE")
+    assert (write.status_code, write.json()["code"]) == (504, "OUTCOME_UNKNOWN")
+    assert poll.status_code == 503
+    for each in (read, write, poll):
+        assert each.headers["Retry-After"] == "2"
+        assert each.headers["Content-Type"] == "application/json"
+
+
+async def test_the_servers_own_errors_come_through() -> None:
+    async with lineup() as (_, nginx), httpx.AsyncClient() as http:
+        refused = await http.get(nginx.url + LINEUPS)
+        missing = await http.get(f"{nginx.url}/nothing")
+    assert (refused.status_code, refused.json()["code"]) == (401, "AUTH_REQUIRED")
+    assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
+
+
+# The line-up through it
+
+
+def behind_nginx() -> Any:
+    http = settings().http.model_copy(update={"trusted_proxies": (HOST,)})
+    return settings().model_copy(update={"http": http})
+
+
+@asynccontextmanager
+async def joined(stream: trio.abc.Stream) -> AsyncIterator[Peer]:
+    async with talking(stream, auth={"token": token()}) as peer:
+        assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
+        yield peer
+
+
+@asynccontextmanager
+async def lineup(
+    certificate: IssuedCertificate | None = None,
+) -> AsyncIterator[tuple[Running, NginxProcess]]:
+    async with (
+        running(using=behind_nginx()) as server,
+        proxy(server.address.port, certificate) as nginx,
+    ):
+        yield server, nginx
+
+
+async def test_an_edit_through_nginx_is_seen_through_nginx_and_past_it() -> None:
+    async with (
+        lineup() as (server, nginx),
+        joined(await stream_to(nginx)) as peer,
+        joined(await server.stream()) as other,
+        httpx.AsyncClient() as http,
+    ):
+        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+        for each in (peer, other):
+            assert (await each.event("lineup-updated"))["gbsNumber"] == 3
+        lineups = (await http.get(nginx.url + LINEUPS, headers=BEARER)).json()
+        assert lineups["revision"] == 1
+
+
+async def test_over_tls_the_same_works_and_http_2_too(
+    authority: Authority, certificate: IssuedCertificate
+) -> None:
+    context = authority.client_context()
+    async with lineup(certificate) as (_, nginx):
+        async with joined(await stream_to(nginx, context)) as peer:
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+        async with httpx.AsyncClient(http2=True, verify=authority.client_context()) as http:
+            response = await http.get(nginx.url + LINEUPS, headers=BEARER)
+            assert (response.status_code, response.http_version) == (200, "HTTP/2")
+            plain = await http.get(f"http://{HOST}:{nginx.port}{LINEUPS}?since=1")
+        assert plain.status_code == 308
+        assert plain.headers["Location"] == f"https://{HOST}{LINEUPS}?since=1"
+
+
+async def test_the_servers_own_page_needs_no_permission_behind_tls(
+    authority: Authority, certificate: IssuedCertificate
+) -> None:
+    async with lineup(certificate) as (_, nginx):
+        stream = await stream_to(nginx, authority.client_context())
+        request = (
+            "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: gbs.example\r\n"
+            "Cookie: accessToken=x\r\nOrigin: {}\r\n\r\n"
+        )
+        own = await answer(stream, request.format("https://gbs.example").encode())
+        foreign = await answer(stream, request.format("https://evil.example").encode())
+    assert own.startswith(b"HTTP/1.1 200")
+    assert foreign.startswith(b"HTTP/1.1 403")
+
+
+async def test_a_reload_ends_websockets_soon_and_new_ones_are_served() -> None:
+    async with lineup() as (_, nginx), joined(await stream_to(nginx)) as peer:
+        old = nginx.workers()
+        await trio.to_thread.run_sync(nginx.reload)
+        async with joined(await stream_to(nginx)) as other:
+            with trio.fail_after(5):  # worker_shutdown_timeout is 2 s
+                await peer.closed.wait()
+            await trio.to_thread.run_sync(nginx.wait_until_workers_are_gone, old)
+            assert (await other.call("update-gbs-number", EDIT))["status"] == "OK"
+
+
+@pytest.mark.parametrize("graceful", [True, False])
+async def test_after_a_restart_it_serves_at_the_same_place(graceful: bool) -> None:
+    async with lineup() as (_, nginx):
+        url = nginx.url
+        async with joined(await stream_to(nginx)) as peer:
+            await trio.to_thread.run_sync(partial(nginx.restart, graceful=graceful))
+            with trio.fail_after(5):
+                await peer.closed.wait()
+        assert nginx.url == url
+        async with joined(await stream_to(nginx)) as peer:
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ServerProcess]:
+    with running_server(environment={"GBS_TRUSTED_PROXIES": HOST}) as server:
+        yield server
+
+
+async def test_a_stock_client_joins_and_edits_through_it(
+    process: ServerProcess, driver: list[str]
+) -> None:
+    async with proxy(process.port) as nginx, stock_client(driver) as client:
+        await client.connect(nginx.url, process_token())
+        rows = (await client.ask("join-retreat", RETREAT))["data"]
+        person = next(row["id"] for row in rows if not row["isLeader"])
+        edit = {"lineupId": person, "gbsNumber": 31}
+        assert (await client.ask("update-gbs-number", edit))["status"] == "OK"
+        await client.event("lineup-updated", lambda row: row["id"] == person)
+        assert len(nginx.requests()) == 0 or "?" not in nginx.requests()[0]
+
+
+# The file itself
+
+
+def accepts(config: Path) -> str:
+    """Return what nginx finds wrong with a configuration, "" for nothing."""
+    assert NGINX is not None
+    command = [NGINX, "-t", "-q", "-c", str(config)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stderr if result.returncode or "[warn]" in result.stderr else ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use the paths and ports of a system")
+def test_the_file_as_it_is_shipped_is_right(tmp_path: Path, certificate: IssuedCertificate) -> None:
+    assert accepts(CONFIG) == ""
+    secure = tmp_path / "nginx.conf"
+    here = "/etc/letsencrypt/live/gbs.example.org"
+    secure.write_text(
+        placed(
+            with_tls(CONFIG.read_text()),
+            {
+                f"{here}/fullchain.pem": str(certificate.certificate),
+                f"{here}/privkey.pem": str(certificate.key),
+            },
+        )
+    )
+    assert accepts(secure) == ""

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from gbs_actor.socketio import NoPlace, Places
+
+
+def test_there_are_as_many_places_as_were_given() -> None:
+    places = Places(2, 2)
+    places.take("192.0.2.1")
+    places.take(None)
+    with pytest.raises(NoPlace) as full:
+        places.take("192.0.2.2")
+    assert not full.value.of_address
+    assert len(places) == 2
+
+
+def test_one_address_gets_no_more_than_its_share() -> None:
+    places = Places(10, 1)
+    places.take("192.0.2.1")
+    with pytest.raises(NoPlace) as full:
+        places.take("192.0.2.1")
+    assert full.value.of_address
+    places.take("192.0.2.2")
+
+
+def test_those_without_an_address_are_bounded_in_all_only() -> None:
+    places = Places(3, 1)
+    for _ in range(3):
+        places.take(None)
+    with pytest.raises(NoPlace):
+        places.take(None)
+
+
+def test_a_place_given_back_can_be_taken_again() -> None:
+    places = Places(1, 1)
+    places.take("192.0.2.1")
+    places.leave("192.0.2.1")
+    places.take("192.0.2.1")
+
+
+def test_who_was_turned_away_has_taken_nothing() -> None:
+    places = Places(2, 1)
+    places.take("192.0.2.1")
+    with pytest.raises(NoPlace):
+        places.take("192.0.2.1")
+    places.leave("192.0.2.1")
+    assert len(places) == 0
+    places.take("192.0.2.1")
+
+
+def test_of_addresses_that_have_gone_nothing_is_kept() -> None:
+    places = Places(1, 1)
+    for number in range(100):
+        with places.taken(f"192.0.2.{number}"):
+            pass
+    assert len(places) == 0
+    assert not places._per_address
