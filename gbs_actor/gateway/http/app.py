@@ -7,6 +7,7 @@ from quart_trio import QuartTrio
 
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
+from gbs_actor.gateway.http.docs import docs
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import answer_errors
 from gbs_actor.gateway.http.index import index
@@ -29,6 +30,7 @@ def create_app(services: Services) -> QuartTrio:
     answer_errors(app, retry_after=services.config.retry_after)
     for blueprint in (
         index(),
+        docs(services.config.cookie_name),
         probes(services),
         lineups(services),
         edits(services),
