@@ -525,12 +525,12 @@ async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> 
         assert closed.reason is not None
         assert closed.reason.code == 1013
         async with here.connect(user_id=8):
-            assert here.namespace.statistics().connections == 3
-        assert here.namespace.statistics().refused_connections == 1
+            assert here.events.statistics().connections == 3
+        assert here.events.statistics().refused_connections == 1
         await second.send(f"41{NAMESPACE},")
         await trio.testing.wait_all_tasks_blocked()
         async with here.connect():
-            assert here.namespace.statistics().connections == 2
+            assert here.events.statistics().connections == 2
 
 
 async def test_users_without_a_connection_are_not_counted() -> None:
@@ -538,7 +538,7 @@ async def test_users_without_a_connection_are_not_counted() -> None:
         async with here.connect(), here.connect():
             assert here.parts.user_connections.of(7) == 2
         with trio.fail_after(5):
-            while here.namespace.statistics().connections:
+            while here.events.statistics().connections:
                 await trio.testing.wait_all_tasks_blocked()
         assert len(here.parts.user_connections) == 0
 
