@@ -11,6 +11,7 @@ from gbs_actor.auth.refusal import (
     invalid_token,
     token_expired,
 )
+from gbs_actor.auth.session_tokens import SessionClaim, SessionTokens
 from gbs_actor.auth.signing import demo_secret, mint, with_keys
 from gbs_actor.auth.token_place import find_token
 from gbs_actor.auth.user import LEEWAY, TokenSource, User
@@ -31,6 +32,8 @@ __all__ = [
     "Policy",
     "RefusalCode",
     "Role",
+    "SessionClaim",
+    "SessionTokens",
     "TokenSource",
     "User",
     "Verifier",

@@ -30,21 +30,27 @@ class EventFormat(ABC):
         :param key: the slot it occupies; ``None``: one of its own.
         """
 
+    def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
+        """Encode an event of a room; most clients are not told of what revision it is."""
+        return self.event(name, payload, key)
+
     def update(self, row: EncodedRow) -> Message:
         """Encode a changed row as ``lineup-updated``."""
-        return self.event("lineup-updated", row.json, ("row", row.id))
+        return self.stamped("lineup-updated", row.json, ("row", row.id), row.revision)
 
     def bundle(self, updates: Sequence[Message]) -> Message:
         """Join updates into one buffer."""
         return Message.bundle(updates)
 
-    def presence(self, presence: Presence) -> Message:
+    def presence(self, presence: Presence, revision: int) -> Message:
         """Encode who is in the room as ``room-presence``."""
-        return self.event("room-presence", msgspec.json.encode(presence), ("presence",))
+        payload = msgspec.json.encode(presence)
+        return self.stamped("room-presence", payload, ("presence",), revision)
 
-    def editing(self, editing: Editing, mark: int) -> Message:
+    def editing(self, editing: Editing, mark: int, revision: int) -> Message:
         """Encode an editing mark as ``user-editing``."""
-        return self.event("user-editing", msgspec.json.encode(editing), ("editing", mark))
+        payload = msgspec.json.encode(editing)
+        return self.stamped("user-editing", payload, ("editing", mark), revision)
 
 
 class _InitialData(msgspec.Struct, frozen=True):
@@ -82,3 +88,17 @@ class SocketIOFormat(EventFormat):
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event as an EVENT packet; see :class:`EventFormat`."""
         return Message.raw_event(self._namespace, name, payload, key)
+
+
+class RecoverableFormat(SocketIOFormat):
+    """Writes for those of the namespace's sockets whose sessions can be come back to.
+
+    Their every event ends with an offset, which the client shows when it comes back: the
+    revision up to which it has been sent everything.
+    """
+
+    __slots__ = ()
+
+    def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
+        """Encode an event with its offset."""
+        return Message.raw_event(self._namespace, name, payload, key, offset=str(revision))

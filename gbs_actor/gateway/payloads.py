@@ -103,7 +103,7 @@ class CommandRequest:
     @classmethod
     def of(cls, action: Action, payload: Guarded) -> CommandRequest:
         """Return an action with what the rest of its payload says."""
-        return cls(action, payload.command_id, payload.base_revision)
+        return cls(action, payload.command_id, _revision("baseRevision", payload.base_revision))
 
     def command(self, author: Author) -> Command:
         """Return the command as this author's, with an id made here where none was given."""
@@ -116,15 +116,17 @@ class CommandRequest:
         )
 
 
-# What Meta's extra_json_schema says is checked by the rules of the line-up, which have a
-# sentence for each; here it is for the API's description alone.
+# What Meta's extra_json_schema says is checked further down, with a sentence for each rule;
+# here it is for the API's description alone. JSON does not tell 5.0 from 5 (RFC 8259 §6), so
+# a float is taken where it is a whole number.
 _Id = (
     Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_ID})]
     | Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,17}$"})]
+    | float
     | None
 )
-_Revision = Annotated[int, Meta(ge=0, le=LAST_ID)]
-_Number = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_NUMBER})]
+_Revision = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": LAST_ID})] | float
+_Number = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_NUMBER})] | float
 _Text = Annotated[
     str,
     Meta(
@@ -257,7 +259,7 @@ def number_of(payload: NumberBody) -> int | None:
         field must not empty somebody's group; or there is no such number.
     """
     try:
-        return check_number(_required("gbsNumber", payload.gbs_number))
+        return check_number(_whole(_required("gbsNumber", payload.gbs_number)))
     except InvalidValue as error:
         raise _from_rule(error) from None
 
@@ -283,7 +285,7 @@ def decode_join(raw: bytes) -> JoinRequest:
         return JoinRequest(check_slug(payload))
     return JoinRequest(
         check_slug(_required("retreatSlug", payload.retreat_slug)),
-        payload.since,
+        _revision("since", payload.since),
         _optional_text("epoch", payload.epoch),
     )
 
@@ -392,6 +394,17 @@ def _text(field: str, value: str) -> str:
     return value
 
 
+def _whole(value: T) -> T | int:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _revision(field: str, value: int | float | None) -> int | None:
+    whole = _whole(value)
+    if whole is None or (isinstance(whole, int) and 0 <= whole <= LAST_ID):
+        return whole
+    raise InvalidPayload(field, f"{field} must be a whole number between 0 and {LAST_ID}.")
+
+
 def _registration_id(payload: _UpdateNumber | _CreateMemo | _Editing) -> int:
     return _one_id(
         ("lineupId", payload.lineup_id),
@@ -413,7 +426,7 @@ def _one_id(*spellings: tuple[str, _Id]) -> int:
         if value is None:
             continue
         try:
-            number = check_id(field, value)
+            number = check_id(field, _whole(value))
         except InvalidValue as error:
             raise _from_rule(error) from None
         if found is not None and found != number:

@@ -90,8 +90,22 @@ class _Joined(msgspec.Struct, frozen=True, rename="camel"):
     full: bool
 
 
+class HttpErrorBody(msgspec.Struct, frozen=True, rename="camel"):
+    """An error, as the body of an HTTP answer."""
+
+    code: str
+    message: str
+    """For the person who wrote the client."""
+    retryable: Literal[True] | UnsetType = UNSET
+    """The same request, with the same ``Idempotency-Key``, may be sent again."""
+    data: Row | UnsetType = UNSET
+    """With CONFLICT the row as it is."""
+    conflict: ConflictBody | UnsetType = UNSET
+    """With CONFLICT what stands against the request."""
+
+
 class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
-    """An error in every place it can stand in: ack, ``error`` event, HTTP body."""
+    """An error as an ack, or as the payload of event ``error``."""
 
     status: Literal["ERROR"] | UnsetType
     event: str | UnsetType | None
@@ -139,7 +153,15 @@ def error_event(event: str | None, failure: Failure) -> bytes:
 
 def http_error(failure: Failure) -> bytes:
     """Return the body of an HTTP error, as JSON."""
-    return _encoder.encode(_error(UNSET, UNSET, None, failure))
+    return _encoder.encode(
+        HttpErrorBody(
+            failure.code,
+            failure.message,
+            True if failure.retryable else UNSET,
+            UNSET if failure.row is None else failure.row,
+            UNSET if failure.conflict is None else _conflict(failure.conflict),
+        )
+    )
 
 
 def _error(

@@ -17,6 +17,7 @@ SECRET_NAMES = frozenset(
         "access_token",
         "accesstoken",
         "jwt_secret",
+        "recovery_secret",
         "tls_key_password",
         "secret",
         "password",
@@ -32,7 +33,7 @@ _PATTERNS = (
     (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@]*):[^\s@]*@"), rf"\1:{MASK}@"),
     (
         re.compile(
-            r"(?i)\b(password|accessToken|GBS_JWT_SECRET|(?:GBS_)?TLS_KEY_PASSWORD)"
+            r"(?i)\b(password|accessToken|GBS_(?:JWT|RECOVERY)_SECRET|(?:GBS_)?TLS_KEY_PASSWORD)"
             r"(=|'?\"?: ?)[^\s&;,}]+"
         ),
         rf"\1\2{MASK}",

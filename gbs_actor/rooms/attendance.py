@@ -8,11 +8,17 @@ import trio
 
 from gbs_actor.rooms.delivery import Done, Editing, Format
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Submission
+from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Resume, Submission
 from gbs_actor.rooms.observation import Moment, Observe
 from gbs_actor.rooms.presence import present_users
-from gbs_actor.rooms.refusals import NO_SUCH_ROW, NOT_IN_ROOM, STORE_DOWN, UNKNOWN_OUTCOME
-from gbs_actor.rooms.row_sequence import broadcast
+from gbs_actor.rooms.refusals import (
+    NO_SUCH_ROW,
+    NOT_IN_ROOM,
+    STORE_DOWN,
+    TOO_MUCH_MISSED,
+    UNKNOWN_OUTCOME,
+)
+from gbs_actor.rooms.row_sequence import RowSequence, broadcast
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
 
@@ -80,7 +86,8 @@ class Attendance:
             handle.presence.change()
         if handle.presence.due(len(handle.subscribers)) <= now:
             presence = present_users(handle.subscribers, handle.marks)
-            broadcast(self._here(), lambda form: form.presence(presence))
+            revision = self._rows.board.revision
+            broadcast(self._here(), lambda form: form.presence(presence, revision))
             handle.presence.sent(now)
 
     def next_due(self) -> float:
@@ -88,40 +95,62 @@ class Attendance:
         handle = self._handle
         return min(handle.marks.next_expiry(), handle.presence.due(len(handle.subscribers)))
 
-    def _join(self, join: Join) -> None:
-        handle, subscriber = self._handle, join.subscriber
-        if join.answered or (subscriber is not None and subscriber.closed):
-            join.abandon()
+    def _enter(self, item: Join | Resume) -> None:
+        if item.answered or (item.subscriber is not None and item.subscriber.closed):
+            item.abandon()
             return
         self.alone_since = trio.current_time()
+        if isinstance(item, Join):
+            self._join(item)
+        else:
+            self._resume(item)
+
+    def _join(self, join: Join) -> None:
+        subscriber = join.subscriber
         snapshot = self._rows.snapshot(join.since, join.epoch)
         if subscriber is not None:
-            former = subscriber.handle
-            if former is not handle:
-                subscriber.handle = handle  # the former room's deliveries pass it by from here
-                if former is not None:
-                    former.leave(Leave(subscriber))
-                handle.subscribers[subscriber] = None
-                handle.presence.change()
+            self._take_in(subscriber)
             subscriber.sent_revision = snapshot.revision
         join.answer(snapshot)
 
+    def _resume(self, resume: Resume) -> None:
+        subscriber, board = resume.subscriber, self._rows.board
+        if board.needs_full(resume.since, resume.epoch):
+            resume.answer(TOO_MUCH_MISSED)
+            return
+        missed = RowSequence(self._rows.newer_than(resume.since - 1))
+        self._take_in(subscriber)
+        missed.deliver(subscriber, 0, len(missed))
+        subscriber.sent_revision = board.revision
+        resume.answer(Done(board.revision))
+
+    def _take_in(self, subscriber: Subscriber) -> None:
+        handle, former = self._handle, subscriber.handle
+        if former is handle:
+            return
+        subscriber.enter(handle)  # the former room's deliveries pass it by from here
+        if former is not None:
+            former.leave(Leave(subscriber))
+        handle.subscribers[subscriber] = None
+        handle.presence.change()
+
     def _tell(self, editings: list[Editing], author: Subscriber) -> None:
         """Tell everybody but the author's connection."""
+        revision = self._rows.board.revision
         for editing in editings:
 
             def encoded(form: Format, editing: Editing = editing) -> object:
-                return form.editing(editing, author.number)
+                return form.editing(editing, author.number, revision)
 
             broadcast(self._here(), encoded, apart_from=author)
 
     def _here(self) -> list[Subscriber]:
         return [s for s in self._handle.subscribers if s.handle is self._handle]
 
-    def _carry_out(self, item: Join | Leave) -> None:
-        if isinstance(item, Join):
+    def _carry_out(self, item: Join | Resume | Leave) -> None:
+        if not isinstance(item, Leave):
             self._observe(Moment.JOINING)
-            self._join(item)
+            self._enter(item)
         else:
             self._observe(Moment.LEAVING)
             self._tell(self._handle.marks.end(item.subscriber), item.subscriber)

@@ -109,12 +109,19 @@ class Format(Protocol):
         """Join two or more of what :meth:`update` returned into one message, in this order."""
         ...
 
-    def presence(self, presence: Presence) -> Any:
-        """Encode who is in the room."""
+    def presence(self, presence: Presence, revision: int) -> Any:
+        """Encode who is in the room.
+
+        :param revision: the room's; whoever gets this has been sent all rows up to it.
+        """
         ...
 
-    def editing(self, editing: Editing, mark: int) -> Any:
-        """Encode an editing mark; ``mark`` tells whose connection's slot it is."""
+    def editing(self, editing: Editing, mark: int, revision: int) -> Any:
+        """Encode an editing mark.
+
+        :param mark: tells whose connection's slot it is.
+        :param revision: as for :meth:`presence`.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import Done
-from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Work
+from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Resume, Work
 from gbs_actor.rooms.presence import EditingMarks, PresenceClock
 from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
 from gbs_actor.rooms.rows import EncodedRows
@@ -72,7 +72,7 @@ class RoomHandle:
             self.refused_busy += 1
             work.answer(BUSY)
 
-    def join(self, join: Join) -> None:
+    def join(self, join: Join | Resume) -> None:
         """Queue a join; it waits while the room starts or restarts."""
         if self.draining:
             join.answer(SHUTTING_DOWN)
@@ -92,7 +92,7 @@ class RoomHandle:
         """Take a subscriber out of the room; its mark is left for the caller to end."""
         subscriber = leave.subscriber
         if subscriber.handle is self:
-            subscriber.handle = None
+            subscriber.enter(None)
         if self.subscribers.pop(subscriber, self) is None:
             self.presence.change()
         leave.answer(Done(None))
@@ -102,9 +102,9 @@ class RoomHandle:
 
         Leaves are carried out. Joins without an answer stay where they are.
         """
-        kept: list[Join] = []
+        kept: list[Join | Resume] = []
         for item in self.mailbox.take_all():
-            if isinstance(item, Join):
+            if isinstance(item, (Join, Resume)):
                 if joins is None:
                     kept.append(item)
                 else:

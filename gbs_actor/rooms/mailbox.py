@@ -107,10 +107,40 @@ class Mark(Request[Done | Rejection]):
         super().answer(outcome)
 
 
-class Join(Request[Snapshot | Rejection]):
+class Entry(Request[T | Rejection]):
+    """Somebody wants to come in, and waits for that.
+
+    :param epoch: of the revision from which on they want to be told.
+    """
+
+    __slots__ = ("done", "epoch")
+
+    def __init__(
+        self,
+        subscriber: Subscriber | None,
+        epoch: str | None,
+        reply: Callable[[T | Rejection], None],
+    ) -> None:
+        super().__init__(subscriber, reply)
+        self.epoch = epoch
+        self.done = trio.Event()
+        """Set once it is answered or abandoned."""
+
+    def answer(self, outcome: T | Rejection) -> None:
+        """Give the answer, unless one was given already or the joiner has gone."""
+        super().answer(outcome)
+        self.done.set()
+
+    def abandon(self) -> None:
+        """Take it back: if it is not answered yet, it will not be carried out."""
+        self._reply = None
+        self.done.set()
+
+
+class Join(Entry[Snapshot]):
     """A connection wants to be in the room, or without a subscriber: somebody reads it once."""
 
-    __slots__ = ("done", "epoch", "since")
+    __slots__ = ("since",)
 
     def __init__(
         self,
@@ -119,21 +149,20 @@ class Join(Request[Snapshot | Rejection]):
         epoch: str | None,
         reply: JoinReply,
     ) -> None:
-        super().__init__(subscriber, reply)
+        super().__init__(subscriber, epoch, reply)
         self.since = since
-        self.epoch = epoch
-        self.done = trio.Event()
-        """Set once it is answered or abandoned."""
 
-    def answer(self, outcome: Snapshot | Rejection) -> None:
-        """Give the answer, unless one was given already or the joiner has gone."""
-        super().answer(outcome)
-        self.done.set()
 
-    def abandon(self) -> None:
-        """Take the join back: if it is not answered yet, it will not be carried out."""
-        self._reply = None
-        self.done.set()
+class Resume(Entry[Done]):
+    """A connection that has come back wants the rows it missed, and to be in the room again."""
+
+    __slots__ = ("since",)
+
+    subscriber: Subscriber
+
+    def __init__(self, subscriber: Subscriber, since: int, epoch: str, reply: DoneReply) -> None:
+        super().__init__(subscriber, epoch, reply)
+        self.since = since
 
 
 class Leave(Request[Done | Rejection]):
@@ -149,7 +178,9 @@ class Leave(Request[Done | Rejection]):
 
 Work = Submission | Mark
 """What shares batches."""
-Item = Work | Join | Leave
+Control = Join | Resume | Leave
+"""What does not wait for the store."""
+Item = Work | Control
 
 
 class Mailbox:
@@ -178,7 +209,7 @@ class Mailbox:
         self._lot.unpark_all()
         return True
 
-    def put(self, item: Join | Leave) -> None:
+    def put(self, item: Control) -> None:
         """Queue a join or a leave."""
         self._items.append(item)
         self._lot.unpark_all()
@@ -197,7 +228,7 @@ class Mailbox:
         """Wait for something to be put, or for :meth:`wake`. Cancellation loses nothing."""
         await self._lot.park()
 
-    def front_control(self) -> Join | Leave | None:
+    def front_control(self) -> Control | None:
         """Return the front item if it is a join or a leave; it stays until dropped."""
         if self._items:
             item = self._items[0]

@@ -11,6 +11,9 @@ NO_SUCH_ROW = Rejection(Code.NOT_FOUND, "There is no such registration in this r
 OTHER_COMMAND = Rejection(
     Code.VALIDATION_FAILED, "commandId: it was used for another command already"
 )
+TOO_MUCH_MISSED = Rejection(
+    Code.VALIDATION_FAILED, "since: the rows from there on do not tell all that was missed"
+)
 BUSY = Rejection(Code.ROOM_BUSY, "The room has too much to do; try again")
 RESTARTED = Rejection(Code.ROOM_RESTARTED, "The room is being restarted; try again")
 UNAVAILABLE = Rejection(

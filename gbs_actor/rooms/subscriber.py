@@ -49,8 +49,10 @@ class Subscriber:
         self.author = author
         self.number = next(_numbers)
         self.handle: RoomHandle | None = None
-        """The room this connection is in. Rooms set it."""
+        """The room this connection is in. Rooms set it, by :meth:`enter`."""
         self.sent_revision = 0
+        self.known_elsewhere = -1
+        """The highest revision the client may know of from anywhere but its room; -1: none."""
         self.closed = False
         self.under_way = 0
         self._settled = trio.lowlevel.ParkingLot()
@@ -59,6 +61,12 @@ class Subscriber:
     def room_slug(self) -> str | None:
         """The retreat of the room this connection is in, if any."""
         return None if self.handle is None else self.handle.slug
+
+    def enter(self, handle: RoomHandle | None) -> None:
+        """Be in a room, or in none, from here on; rooms call it."""
+        if self.handle is not None:
+            self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
+        self.handle = handle
 
     def command_answered(self) -> None:
         """Count one command or mark as answered; rooms call it."""

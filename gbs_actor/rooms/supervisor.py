@@ -15,7 +15,7 @@ from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Join, Leave, Mark, Submission
+from gbs_actor.rooms.mailbox import Join, Leave, Mark, Resume, Submission
 from gbs_actor.rooms.observation import Observer, ignore
 from gbs_actor.rooms.refusals import (
     NOT_IN_ROOM,
@@ -108,6 +108,23 @@ class RoomSupervisor:
         if subscriber.room_slug != slug:
             await subscriber.settled()
         await self._await_answer(slug, Join(subscriber, since, epoch, reply))
+
+    async def resume(
+        self, slug: str, subscriber: Subscriber, *, since: int, epoch: str
+    ) -> Done | Rejection:
+        """Put a subscriber back into the room its client was in on an earlier connection.
+
+        It is delivered the rows that it may have missed, ascending by revision. Where they
+        would not do, as the client has to replace its list, it is rejected. Cancelled, the
+        subscriber may be in the room.
+
+        :param subscriber: a new one, in no room.
+        :param since: the revision of the last row the client has; inclusive.
+        :param epoch: the epoch that revision belongs to.
+        """
+        answers: list[Done | Rejection] = []
+        await self._await_answer(slug, Resume(subscriber, since, epoch, answers.append))
+        return answers[0] if answers else NOT_IN_ROOM  # it has been disconnected meanwhile
 
     async def read(
         self, slug: str, *, since: int | None = None, epoch: str | None = None
@@ -222,7 +239,7 @@ class RoomSupervisor:
     def _nowhere(self) -> Rejection:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
-    async def _await_answer(self, slug: str, join: Join) -> None:
+    async def _await_answer(self, slug: str, join: Join | Resume) -> None:
         handle = self._open(slug)
         if handle is None:
             join.answer(SHUTTING_DOWN)

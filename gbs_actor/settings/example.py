@@ -30,6 +30,7 @@ _UNSET = {
     "jwks_file": '"/etc/gbs-actor/jwks.json"',
     "jwt_issuer": '"https://login.example.org"',
     "jwt_audience": '"gbs-lineup"',
+    "recovery_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
 }
 """Examples for what has no default, or one that depends on the user."""
 

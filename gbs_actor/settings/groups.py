@@ -65,7 +65,11 @@ def _secret(value: SecretStr) -> SecretStr:
     length = len(value.get_secret_value().encode())
     if length < MINIMUM_SECRET:
         raise ValueError(f"must have at least {MINIMUM_SECRET} bytes, and has {length}")
-    if value.get_secret_value().lstrip().startswith("-----BEGIN "):
+    return value
+
+
+def _signing_secret(value: SecretStr) -> SecretStr:
+    if _secret(value).get_secret_value().lstrip().startswith("-----BEGIN "):
         # A public key is known to all: whoever has it could sign tokens with it.
         raise ValueError("must not be a PEM key; keys go into jwt_public_key_file")
     return value
@@ -337,7 +341,7 @@ class StoreSettings(Group):
 class AuthSettings(Group):
     """Whose tokens count, and which role may do what."""
 
-    jwt_secret: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
+    jwt_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] | None = Field(
         default=None, description="Secret of HS256 tokens, at least 32 bytes."
     )
     jwt_public_key_file: Path | None = Field(
@@ -388,6 +392,21 @@ class AuthSettings(Group):
     def has_key(self) -> bool:
         """Whether there is anything to verify a token with."""
         return bool(self.jwt_secret or self.jwt_public_key_file or self.jwks_file)
+
+
+class RecoverySettings(Group):
+    """Coming back to a session after a lost connection (Socket.IO connection state recovery)."""
+
+    recovery_secret: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
+        default=None,
+        description="Secret that clients' recovery ids are signed with, at least 32 bytes. "
+        "Without it one is derived from jwt_secret; without that, too, sessions are not "
+        "recovered after a restart.",
+    )
+    recovery_max_age: Seconds = Field(
+        default=43_200.0,
+        description="Seconds from its beginning for which a session can be come back to.",
+    )
 
 
 class LoggingSettings(Group):

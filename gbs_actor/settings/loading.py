@@ -21,6 +21,7 @@ from gbs_actor.settings.groups import (
     HttpSettings,
     LimitSettings,
     LoggingSettings,
+    RecoverySettings,
     RoomSettings,
     ServerSettings,
     SocketSettings,
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     rooms: RoomSettings = Field(default_factory=RoomSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    recovery: RecoverySettings = Field(default_factory=RecoverySettings)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
 
     _layers: Layers = PrivateAttr(default_factory=Layers)
@@ -241,4 +243,4 @@ def _sentence(details: ErrorDetails, layers: Layers) -> str:
 
 
 def _may_be_secret(name: str) -> bool:
-    return name in {"jwt_secret", "database_url", "tls_key_password"}
+    return name in {"jwt_secret", "recovery_secret", "database_url", "tls_key_password"}

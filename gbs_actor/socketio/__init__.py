@@ -42,6 +42,7 @@ from gbs_actor.socketio.handshake import Handshake
 from gbs_actor.socketio.http_answer import send_answer
 from gbs_actor.socketio.lifespan import with_lifespan
 from gbs_actor.socketio.live_channel import LiveChannel
+from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
@@ -49,6 +50,7 @@ from gbs_actor.socketio.origin import OriginPolicy
 from gbs_actor.socketio.outbox import Outbox, OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.places import NoPlace, Places
+from gbs_actor.socketio.recovery import Recovery, Restored
 from gbs_actor.socketio.refusal import Refusal
 from gbs_actor.socketio.replay_stream import ReplayStream
 from gbs_actor.socketio.request import Request
@@ -79,6 +81,7 @@ __all__ = [
     "Handshake",
     "InvalidArguments",
     "LiveChannel",
+    "MemoryRecovery",
     "Message",
     "Namespace",
     "NoPlace",
@@ -89,9 +92,12 @@ __all__ = [
     "OutboxStatistics",
     "Places",
     "ProtocolViolation",
+    "Recovery",
+    "RecoveryStatistics",
     "Refusal",
     "ReplayStream",
     "Request",
+    "Restored",
     "ServerOptions",
     "ServerStatistics",
     "Socket",

@@ -21,6 +21,7 @@ from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.outbox import Outbox
 from gbs_actor.socketio.packet import PacketType, encode_head
+from gbs_actor.socketio.recovery import Claim, Recovery
 from gbs_actor.socketio.session import (
     AckReceived,
     EventReceived,
@@ -101,6 +102,7 @@ class Conversation:
                 self._on_joining(self._namespaces[namespace], auth)
             case Left(namespace):
                 socket = self._sockets.pop(namespace)
+                socket.renounce()
                 self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
                 self._refuse(namespace, Refusal("Invalid namespace"))
@@ -125,6 +127,33 @@ class Conversation:
         self._backlog.submit(partial(self._connect, socket, auth))
 
     def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
+        recovery = socket.namespace.recovery
+        if recovery is not None and recovery.wants(socket):
+            socket.remember(recovery)
+            claim = Claim.of(auth)
+            if claim is not None:
+                return self._restore(socket, auth, recovery, claim)
+        return self._ask(socket, auth)
+
+    async def _restore(self, socket: Socket, auth: Any, recovery: Recovery, claim: Claim) -> None:
+        """Let a client in that wants to come back, as who it was or as somebody new."""
+        restored = None
+        try:
+            with trio.move_on_after(self._options.restore_timeout):
+                restored = await recovery.restore(socket, claim.pid, claim.offset)
+        except ConnectRefused as refused:
+            self._turn_away(socket, refused)
+            return
+        except Exception:
+            logger.exception("restoring a session of %s failed", socket.namespace.name)
+        if restored is not None:
+            socket.restore(claim.pid, restored)
+        asking = self._ask(socket, auth)
+        if asking is not None:
+            await asking
+
+    def _ask(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
+        """Let ``on_connect`` decide about a client."""
         handler = socket.namespace.connect_handler
         if handler is None:
             self._admit(socket)
@@ -205,10 +234,21 @@ class Conversation:
         """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
         handler = socket.namespace.disconnect_handler
-        if self._let_in.pop(socket.id, None) is None or handler is None:
-            return None
-        result = handler(socket, socket.reason)
-        return result if inspect.isawaitable(result) else None
+        result = None
+        try:
+            if self._let_in.pop(socket.id, None) is not None and handler is not None:
+                result = handler(socket, socket.reason)
+        finally:
+            if not inspect.isawaitable(result):
+                socket.gone()
+        return self._finish(socket, result) if inspect.isawaitable(result) else None
+
+    @staticmethod
+    async def _finish(socket: Socket, goodbye: Awaitable[Any]) -> None:
+        try:
+            await goodbye
+        finally:
+            socket.gone()
 
     # Ending.
 
@@ -241,6 +281,8 @@ class Conversation:
             async with trio.open_nursery() as nursery:
                 for socket in list(self._let_in.values()):
                     nursery.start_soon(self._last_goodbye, socket)
+        for socket in (*self._sockets.values(), *self._let_in.values()):
+            socket.gone()
 
     async def _last_goodbye(self, socket: Socket) -> None:
         try:

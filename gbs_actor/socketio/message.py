@@ -82,16 +82,26 @@ class Message:
 
     @classmethod
     def raw_event(
-        cls, namespace: str, name: str, json: bytes, key: Hashable | None = None
+        cls,
+        namespace: str,
+        name: str,
+        json: bytes,
+        key: Hashable | None = None,
+        *,
+        offset: str | None = None,
     ) -> Message:
         """Make an EVENT packet of one argument whose JSON is there already.
 
         :param json: compact UTF-8 JSON; taken as it is, so it has to be right.
         :param key: see the class; it counts within the namespace.
+        :param offset: a second argument, for clients whose sessions can be recovered.
         """
         head = encode_head(PacketType.EVENT, namespace)
         slot = None if key is None else (namespace, key)
-        return cls(b"%b[%b,%b]" % (head, msgspec.json.encode(name), json), key=slot)
+        values = b"%b,%b" % (msgspec.json.encode(name), json)
+        if offset is not None:
+            values = b"%b,%b" % (values, msgspec.json.encode(offset))
+        return cls(b"%b[%b]" % (head, values), key=slot)
 
     @classmethod
     def ack(cls, namespace: str, ack_id: int, values: Iterable[Any]) -> Message:

@@ -12,6 +12,7 @@ from gbs_actor.socketio.message import Message
 
 if TYPE_CHECKING:
     from gbs_actor.socketio.event import Event
+    from gbs_actor.socketio.recovery import Recovery
     from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ class Namespace:
         self._any: Callable[[Socket, Event], Any] | None = None
         self._error: Callable[[Socket, Event, Exception], Any] | None = None
         self._sockets: dict[str, Socket] = {}
+        self._expected: set[Socket] = set()
+        self.recovery: Recovery | None = None
+        """How clients come back after a lost connection; ``None``: as new ones."""
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
@@ -100,17 +104,32 @@ class Namespace:
 
         :raises TypeError: an argument has no JSON form.
         """
-        message = Message.event(self.name, name, *args)
-        for socket in self.sockets:
-            socket.deliver(message)
+        sockets = (*self._sockets.values(), *self._expected)
+        if self.recovery is not None:
+            kept = self.recovery.keep(self, name, args, None)
+            for socket in sockets:
+                if socket.recoverable:
+                    socket.deliver(kept)
+            sockets = tuple(socket for socket in sockets if not socket.recoverable)
+        if sockets:
+            message = Message.event(self.name, name, *args)
+            for socket in sockets:
+                socket.deliver(message)
+
+    def expect(self, socket: Socket) -> None:
+        """Hold back for a restored socket what is sent to all; called by its connection."""
+        self._expected.add(socket)
 
     def add(self, socket: Socket) -> None:
         """Count a socket in; called by its connection."""
+        self._expected.discard(socket)
         self._sockets[socket.id] = socket
 
     def discard(self, socket: Socket) -> None:
         """Count a socket out; called by its connection."""
-        self._sockets.pop(socket.id, None)
+        self._expected.discard(socket)
+        if self._sockets.get(socket.id) is socket:
+            del self._sockets[socket.id]
 
     def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         """Run an event's handler; return what is left to await."""

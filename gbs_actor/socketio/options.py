@@ -24,6 +24,8 @@ class ServerOptions:
     """How long a client may probe a WebSocket before it is closed."""
     body_timeout: float = 30.0
     """How long the body of a POST may take to arrive."""
+    restore_timeout: float = 10.0
+    """How long restoring a client's session may take; then it gets a new one."""
     close_timeout: float = 5.0
     """How long a client may take to finish the closing handshake."""
     disconnect_timeout: float = 5.0
@@ -68,6 +70,7 @@ class ServerOptions:
             "connect_timeout",
             "upgrade_timeout",
             "body_timeout",
+            "restore_timeout",
             "close_timeout",
             "disconnect_timeout",
             "max_connections",

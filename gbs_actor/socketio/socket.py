@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.close_code import check_close_code
@@ -14,10 +15,12 @@ from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
 from gbs_actor.socketio.packet import PacketType, decode_arguments, encode_head, encode_values
+from gbs_actor.socketio.recovery import RECOVERABLE
 
 if TYPE_CHECKING:
     from gbs_actor.socketio.handshake import Handshake
     from gbs_actor.socketio.namespace import Namespace
+    from gbs_actor.socketio.recovery import Recovery, Restored
 
 
 class SocketOwner(Protocol):
@@ -76,10 +79,15 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_calls",
+        "_gone",
         "_held",
+        "_is_gone",
         "_leave_wanted",
+        "_missed",
         "_next_call",
         "_owner",
+        "_recovery",
+        "_renounced",
         "_send",
         "closed",
         "connected",
@@ -87,7 +95,9 @@ class Socket:
         "handshake",
         "id",
         "namespace",
+        "pid",
         "reason",
+        "recovered",
     )
 
     def __init__(self, owner: SocketOwner, namespace: Namespace, handshake: Handshake) -> None:
@@ -101,7 +111,16 @@ class Socket:
         """Whether the client was let in."""
         self.reason = ""
         """Why it ended, as ``on_disconnect`` is told."""
+        self.recovered = False
+        """Whether the session of an earlier connection goes on: same id, maybe same data."""
+        self.pid: str | None = None
+        """The secret the client may come back with, once it has one."""
         self._owner = owner
+        self._recovery: Recovery | None = None
+        self._renounced = False
+        self._missed: Sequence[Message] = ()
+        self._is_gone = False
+        self._gone: trio.Event | None = None
         self._held: list[Message] = []
         self._send: Callable[[Message], None] | None = self._hold
         self._leave_wanted = False
@@ -113,13 +132,19 @@ class Socket:
 
         :raises TypeError: an argument has no JSON form.
         """
-        if self._send is not None:
-            self._send(Message.event(self.namespace.name, name, *args))
+        if self._send is None:
+            return
+        if self._recovery is None:
+            message = Message.event(self.namespace.name, name, *args)
+        else:
+            message = self._recovery.keep(self.namespace, name, args, self)
+        self._send(message)
 
     def deliver(self, message: Message) -> None:
         """Send a message that may be shared with other sockets of the namespace.
 
-        Never blocks and never raises; after the end, does nothing.
+        Never blocks and never raises; after the end, does nothing. For a
+        :attr:`recoverable` socket the message has to have its offset already.
         """
         if self._send is not None:
             self._send(message)
@@ -131,8 +156,12 @@ class Socket:
 
         :raises TypeError: an argument has no JSON form.
         """
-        if self._send is not None and self.connected and self._owner.outbox.ready:
-            self._send(Message.event(self.namespace.name, name, *args))
+        if self._send is None or not self.connected or not self._owner.outbox.ready:
+            return
+        if self._recovery is not None and isinstance((name, *args)[-1], str):
+            # The client would take that text for an offset.
+            args = (*args, self._recovery.latest(self))
+        self._send(Message.event(self.namespace.name, name, *args))
 
     async def call(
         self,
@@ -199,6 +228,22 @@ class Socket:
         """Drop the connection at once, without a closing handshake."""
         self._owner.abort()
 
+    @property
+    def recoverable(self) -> bool:
+        """Whether the client may come back to this session after a lost connection.
+
+        Then what it is sent without an ack ends with an offset. Known in ``on_connect``.
+        """
+        return self._recovery is not None
+
+    async def wait_gone(self) -> None:
+        """Return once the socket has ended and its ``on_disconnect`` has run."""
+        if self._gone is None:
+            self._gone = trio.Event()
+            if self._is_gone:
+                self._gone.set()
+        await self._gone.wait()
+
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
         return self._owner.outbox.statistics()
@@ -216,15 +261,46 @@ class Socket:
         """Note that an event of so many bytes is held no longer; used by :class:`Event`."""
         self._owner.forget_event(size)
 
+    def remember(self, recovery: Recovery) -> None:
+        """Let the client come back after a lost connection; used by the connection."""
+        self._recovery = recovery
+
+    def restore(self, pid: str, restored: Restored) -> None:
+        """Go on with the session of an earlier connection; used by the connection."""
+        self.id = restored.sid
+        self.pid = pid
+        self.recovered = True
+        self._missed = restored.missed
+        if restored.data is not None:
+            self.data = restored.data
+        if self.closed:
+            self._end_session()
+        else:
+            self.namespace.expect(self)
+
+    def renounce(self) -> None:
+        """Note that the client leaves for good; used by the connection."""
+        self._renounced = True
+        if self.pid is not None:
+            self._end_session()
+
     def let_in(self) -> bool:
-        """Answer the CONNECT, and send what was held back; used by the connection.
+        """Answer the CONNECT, and send what was missed and held back; used by the connection.
 
         :returns: whether the application has wanted the client out again meanwhile.
         """
         self.connected = True
         outbox = self._owner.outbox
+        answer = {"sid": self.id}
+        if self._recovery is not None:
+            if self.pid is None:
+                self.pid = self._recovery.issue(self)
+            answer["pid"] = self.pid
         head = encode_head(PacketType.CONNECT, self.namespace.name)
-        outbox.send(Message(b'%b{"sid":"%b"}' % (head, self.id.encode())))
+        outbox.send(Message(head + msgspec.json.encode(answer)))
+        if self._missed:
+            outbox.send(Message.bundle(self._missed))
+            self._missed = ()
         self._send = outbox.send
         held, self._held = self._held, []
         for message in held:
@@ -240,10 +316,19 @@ class Socket:
         self.reason = reason
         self._send = None
         self._held.clear()
+        self._missed = ()
         self.namespace.discard(self)
+        if self.pid is not None:
+            self._end_session()
         if self._calls is not None:
             for call in self._calls.values():
                 call.answered.set()
+
+    def gone(self) -> None:
+        """Note that ``on_disconnect`` has run, or never will; used by the connection."""
+        self._is_gone = True
+        if self._gone is not None:
+            self._gone.set()
 
     def acknowledge(
         self, number: int, raw: tuple[bytes, ...], attachments: tuple[bytes, ...]
@@ -253,6 +338,13 @@ class Socket:
         if call is not None:
             call.answer = (raw, attachments)
             call.answered.set()
+
+    def _end_session(self) -> None:
+        assert self._recovery is not None
+        if self._renounced or self.reason not in RECOVERABLE:
+            self._recovery.forget(self)
+        else:
+            self._recovery.lost(self)
 
     def _hold(self, message: Message) -> None:
         """Keep back what an ``on_connect`` handler emits until the CONNECT is answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from gbs_actor.store.layout import lay_out
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.protocol import (
     CommitRefused,
+    Place,
     RepeatedCommands,
     RetreatExists,
     StaleRevision,
@@ -38,6 +39,14 @@ class _Stored:
     revision: int = 0
     log: list[LogEntry] = field(default_factory=list)
     commands: dict[UUID, LogEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Where a session is, and since when that is known, in Trio's time."""
+
+    place: Place
+    at: float
 
 
 class _Ids:
@@ -76,6 +85,7 @@ class MemoryStore:
         self._epochs = count(1)
         self._by_slug: dict[str, _Stored] = {}
         self._by_id: dict[int, _Stored] = {}
+        self._places: dict[str, _Noted] = {}
         self._commits = 0
         self._commit_failures = 0
 
@@ -151,6 +161,31 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         stored = self._by_slug.get(slug)
         return None if stored is None else stored.roles.get(user_id)
+
+    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+        """Note where sessions are; ``None``: forget it."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        for sid, place in places.items():
+            if place is None:
+                self._places.pop(sid, None)
+            else:
+                self._places[sid] = _Noted(place, now)
+
+    async def recall_place(self, sid: str) -> Place | None:
+        """Return where a session is, if that was noted and neither forgotten nor pruned."""
+        await trio.lowlevel.checkpoint()
+        noted = self._places.get(sid)
+        return None if noted is None else noted.place
+
+    async def prune_places(self, age: float) -> int:
+        """Forget the places noted longer ago than ``age`` seconds; return how many."""
+        await trio.lowlevel.checkpoint()
+        limit = trio.current_time() - age
+        old = [sid for sid, noted in self._places.items() if noted.at < limit]
+        for sid in old:
+            del self._places[sid]
+        return len(old)
 
     async def ping(self) -> None:
         """Return at once: memory is always there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import TypeVar
@@ -34,6 +34,7 @@ from gbs_actor.store.pool import connect_patiently
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
+    Place,
     RepeatedCommands,
     StaleRevision,
     StoreStatistics,
@@ -206,6 +207,38 @@ class PostgresStore:
             return None
         rows = await self._sessions.fetch(queries.ROLE, slug, user_id)
         return rows[0]["role"] if rows else None
+
+    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+        """Note where sessions are, or forget it, in one transaction; see the protocol.
+
+        :raises CommitRefused: the database refused; nothing has changed.
+        :raises OutcomeUnknown: connection lost or time-out under way; it may be repeated.
+        """
+        arguments = queries.place_arguments(places)
+
+        async def update(session: Session) -> None:
+            deadline = trio.current_time() + self._patience.commit
+            await session.fetch(queries.UPDATE_PLACES, *arguments, deadline=deadline)
+
+        await self._write(update)
+
+    async def recall_place(self, sid: str) -> Place | None:
+        """Return where a session is, if that was noted and neither forgotten nor pruned."""
+        rows = await self._sessions.fetch(queries.PLACE, queries.session_key(sid))
+        return queries.place(rows[0]) if rows else None
+
+    async def prune_places(self, age: float) -> int:
+        """Forget the places noted longer ago than ``age`` seconds; return how many.
+
+        :raises OutcomeUnknown: the connection was lost under way.
+        """
+
+        async def prune(session: Session) -> int:
+            deadline = trio.current_time() + self._patience.read
+            rows = await session.fetch(queries.PRUNE_PLACES, age, deadline=deadline)
+            return int(rows[0]["pruned"])
+
+        return await self._write(prune)
 
     async def ping(self) -> None:
         """Return once the database has answered and we are its only server."""

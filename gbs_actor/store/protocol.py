@@ -59,6 +59,32 @@ class RetreatExists(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a session is that its client may come back to, and from which revision on.
+
+    What a client shows on its return is an offset: the revision of the last event it got.
+    """
+
+    slug: str
+    epoch: str
+    """The retreat's when it was joined."""
+    joined: int
+    """The room's revision when it was joined: a lower offset is from before that."""
+    doubtful: int
+    """The highest offset the client may have from anywhere else; -1: it has none."""
+
+    def since(self, offset: int) -> int | None:
+        """Return the revision from which on the client has to be told, ``None``: of all.
+
+        An offset that is lower than what was joined shows that nothing from the room has
+        arrived yet. One that may be another room's counts as the lowest it can be.
+        """
+        if offset < self.joined:
+            return None
+        return self.joined if offset <= self.doubtful else offset
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatistics:
     """What a store can tell of itself.
 
@@ -134,6 +160,25 @@ class Store(Protocol):
 
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
         """Return the role that a grant gives this user in this retreat, if there is one."""
+        ...
+
+    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+        """Note where sessions are; ``None``: forget it.
+
+        What was noted may be lost where the store crashes; what was forgotten stays so.
+
+        :param places: by session id, which the store keeps as a hash only.
+        :raises CommitRefused: the store refused; nothing has changed.
+        :raises OutcomeUnknown: connection lost or time-out under way; it may be repeated.
+        """
+        ...
+
+    async def recall_place(self, sid: str) -> Place | None:
+        """Return where a session is, if that was noted and neither forgotten nor pruned."""
+        ...
+
+    async def prune_places(self, age: float) -> int:
+        """Forget the places noted longer ago than ``age`` seconds; return how many."""
         ...
 
     async def ping(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from gbs_actor.lineup.records import (
     UserType,
 )
 from gbs_actor.store.bridge import Row
+from gbs_actor.store.protocol import Place
 from gbs_actor.store.writes import Writes
 
 COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
@@ -100,6 +101,18 @@ UPDATE retreat SET epoch = gen_random_uuid()
 DELETE = "DELETE FROM retreat WHERE slug = $1 RETURNING id"
 
 RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
+
+UPDATE_PLACES = "SELECT session_place_update($1, $2, $3, $4, $5)"
+"""Arguments from :func:`place_arguments`."""
+
+PLACE = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
+
+PRUNE_PLACES = """
+WITH pruned AS (
+    DELETE FROM session_place WHERE noted_at < now() - make_interval(secs => $1) RETURNING 1
+)
+SELECT count(*) AS pruned FROM pruned
+"""
 
 
 def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence[Row]) -> Retreat:
@@ -180,6 +193,31 @@ def commit_arguments(
         [_json(change.after) for change in changes],
         [change.at for change in changes],
     )
+
+
+def session_key(sid: str) -> bytes:
+    """Return what stands for a session's id in the database."""
+    return hashlib.sha256(sid.encode()).digest()
+
+
+def place_arguments(places: Mapping[str, Place | None]) -> tuple[object, ...]:
+    """Return the arguments of :data:`UPDATE_PLACES`: an array for each column."""
+    # In one order always: two that update the same rows must not wait for each other.
+    keyed = {session_key(sid): place for sid, place in places.items()}
+    keys = sorted(keyed)
+    found = [keyed[key] for key in keys]
+    return (
+        keys,
+        [None if place is None else place.slug for place in found],
+        [None if place is None else place.epoch for place in found],
+        [None if place is None else place.joined for place in found],
+        [None if place is None else place.doubtful for place in found],
+    )
+
+
+def place(row: Row) -> Place:
+    """Build a place from a row of :data:`PLACE`."""
+    return Place(row["slug"], row["epoch"], row["joined"], row["doubtful"])
 
 
 def _registration(row: Row) -> Registration:

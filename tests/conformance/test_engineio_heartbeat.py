@@ -22,19 +22,52 @@ EARLY = 0.02
 """Seconds by which the server may seem early: its clock began before ours."""
 LATE = 1.5
 """Seconds by which a busy machine may be late."""
+TOO_BUSY = 0.05
+"""Seconds of lateness with which a pong may miss its time through no fault of the server."""
+ATTEMPTS = 3
 
 
 async def over_each(site: Site, check: Callable[[Client, float], Awaitable[None]]) -> None:
-    """Check a session over each transport, all at once; ``check`` is told when it began."""
+    """Check a session over each transport, all at once; ``check`` is told when it began.
 
-    async def one(transport: Transport) -> None:
+    What fails while the machine was busy elsewhere proves nothing, and is tried again.
+    """
+
+    async def one(transport: Transport, others: trio.Nursery) -> None:
         began = trio.current_time()
         await check(await site.open(transport), began)
+        done.append(transport)
+        if len(done) == 3:
+            others.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(one, "polling")
-        nursery.start_soon(one, "websocket")
-        nursery.start_soon(one, "upgraded")
+    for attempt in range(ATTEMPTS):
+        done: list[Transport] = []
+        stopwatch = Stopwatch()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stopwatch.run)
+                nursery.start_soon(one, "polling", nursery)
+                nursery.start_soon(one, "websocket", nursery)
+                nursery.start_soon(one, "upgraded", nursery)
+        except* Exception:
+            if stopwatch.worst < TOO_BUSY or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+class Stopwatch:
+    """Notes by how much the machine is late."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+        """Seconds."""
+
+    async def run(self) -> None:
+        while True:
+            due = trio.current_time() + 0.01
+            await trio.sleep_until(due)
+            self.worst = max(self.worst, trio.current_time() - due)
 
 
 async def test_pings_come_at_every_interval(site: Site) -> None:

@@ -77,6 +77,9 @@ class BreakableStore(MemoryStore):
         self.commit_waits = trio.Event()
         self.loads_may_go_on = trio.Event()
         self.loads_may_go_on.set()
+        self.roles_may_go_on = trio.Event()
+        self.roles_may_go_on.set()
+        self.role_waits = trio.Event()
 
     async def load(self, slug: str) -> Retreat | None:
         await self.loads_may_go_on.wait()
@@ -102,6 +105,9 @@ class BreakableStore(MemoryStore):
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
         if self.broken:
             raise StoreUnavailable("told to be")
+        if not self.roles_may_go_on.is_set():
+            self.role_waits.set()
+        await self.roles_may_go_on.wait()
         return await super().role_in_retreat(slug, user_id)
 
 

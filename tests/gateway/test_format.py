@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gbs_actor.gateway.format import PlainFormat, SocketIOFormat
+from gbs_actor.gateway.format import PlainFormat, RecoverableFormat, SocketIOFormat
 from gbs_actor.rooms.delivery import (
     Editing,
     EditingPlace,
@@ -16,6 +16,7 @@ from gbs_actor.socketio import Message
 from gbs_actor.socketio.frame import frame
 
 FORMAT = SocketIOFormat("/gbs-lineup")
+RECOVERABLE = RecoverableFormat("/gbs-lineup")
 
 
 def event(message: Message) -> list[Any]:
@@ -59,7 +60,7 @@ def test_two_states_of_a_row_share_a_slot_and_two_rows_do_not() -> None:
 
 def test_presence_has_one_slot() -> None:
     user = PresentUser(1, "김하늘", 2, (EditingPlace(7, "lineupMemo"),))
-    first, second = FORMAT.presence(Presence((user,), 1)), FORMAT.presence(Presence((), 0))
+    first, second = FORMAT.presence(Presence((user,), 1), 3), FORMAT.presence(Presence((), 0), 4)
     assert first.key == second.key
     assert event(first) == [
         "room-presence",
@@ -78,12 +79,12 @@ def test_presence_has_one_slot() -> None:
 
 
 def test_an_editing_mark_has_a_slot_per_author() -> None:
-    assert FORMAT.editing(editing(), 1).key == FORMAT.editing(editing(), 1).key
-    assert FORMAT.editing(editing(), 1).key != FORMAT.editing(editing(), 2).key
+    assert FORMAT.editing(editing(), 1, 3).key == FORMAT.editing(editing(), 1, 4).key
+    assert FORMAT.editing(editing(), 1, 3).key != FORMAT.editing(editing(), 2, 3).key
 
 
 def test_an_editing_mark_carries_both_spellings_of_the_id() -> None:
-    assert event(FORMAT.editing(editing(), 1)) == [
+    assert event(FORMAT.editing(editing(), 1, 3)) == [
         "user-editing",
         {
             "lineupId": 7,
@@ -95,6 +96,35 @@ def test_an_editing_mark_carries_both_spellings_of_the_id() -> None:
             "editing": True,
         },
     ]
+
+
+ROW = EncodedRow(7, 3, b'{"id":7}')
+
+
+def test_for_a_recoverable_session_the_offset_of_a_row_is_its_revision() -> None:
+    assert event(RECOVERABLE.update(ROW)) == ["lineup-updated", {"id": 7}, "3"]
+
+
+def test_for_a_recoverable_session_the_offset_of_all_else_is_the_rooms_revision() -> None:
+    assert event(RECOVERABLE.presence(Presence((), 0), 12))[2:] == ["12"]
+    assert event(RECOVERABLE.editing(editing(), 1, 12))[2:] == ["12"]
+
+
+def test_slots_are_the_same_with_and_without_offsets() -> None:
+    assert RECOVERABLE.update(ROW).key == FORMAT.update(ROW).key
+    presence, mark = Presence((), 0), editing()
+    assert RECOVERABLE.presence(presence, 3).key == FORMAT.presence(presence, 3).key
+    assert RECOVERABLE.editing(mark, 1, 3).key == FORMAT.editing(mark, 1, 3).key
+
+
+def test_no_event_without_an_offset_ends_in_a_text() -> None:
+    for message in (
+        FORMAT.update(ROW),
+        FORMAT.presence(Presence((), 0), 12),
+        FORMAT.editing(editing(), 1, 12),
+    ):
+        assert len(event(message)) == 2
+        assert not isinstance(event(message)[-1], str)
 
 
 def test_a_plain_frame_is_the_event_and_its_data() -> None:

@@ -1,85 +1,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
 
 import pytest
 import trio
-from quart import Response
-from quart.typing import TestClientProtocol as QuartClient
-from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.http import Services, create_app
-from gbs_actor.lineup.commands import AssignNumber, Author, Command
-from gbs_actor.rooms.delivery import Accepted
-from tests.gateway.composing import SLUG, Parts, composed
-
-LINEUPS = f"/api/v1/retreat/{SLUG}/line-up/user-lineups"
-
-
-@dataclass
-class Site:
-    parts: Parts
-    app: QuartTrio
-    client: QuartClient
-    draining: bool = False
-
-    def bearer(self, **token: Any) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.parts.token(**token)}"}
-
-    async def get(self, path: str, headers: dict[str, str] | None = None) -> Response:
-        response = await self.client.get(path, headers=headers)
-        assert isinstance(response, Response)
-        return response
-
-    async def rows(self, path: str = LINEUPS) -> dict[str, Any]:
-        response = await self.get(path, self.bearer())
-        assert response.status_code == 200
-        return await body(response)
-
-    async def assign(self, registration_id: int, number: int | None) -> Accepted:
-        outcomes: list[object] = []
-        answered = trio.Event()
-
-        def reply(outcome: object) -> None:
-            outcomes.append(outcome)
-            answered.set()
-
-        command = Command(AssignNumber(registration_id, number), Author(7, "김하늘", 7), uuid4())
-        self.parts.rooms.submit_to(SLUG, command, reply)
-        await answered.wait()
-        assert isinstance(outcomes[0], Accepted)
-        return outcomes[0]
-
-
-async def body(response: Response) -> dict[str, Any]:
-    value = json.loads(await response.get_data())
-    assert isinstance(value, dict)
-    return value
-
-
-@asynccontextmanager
-async def site() -> AsyncIterator[Site]:
-    async with composed() as parts:
-        made: list[Site] = []
-        services = Services(
-            parts.rooms,
-            parts.store,
-            parts.verifier,
-            parts.authorizer,
-            parts.config,
-            parts.rates,
-            lambda: made[0].draining,
-        )
-        app = create_app(services)
-        made.append(Site(parts, app, app.test_client()))
-        yield made[0]
-
+from gbs_actor.gateway.config import GatewayConfig
+from tests.gateway.composing import SLUG
+from tests.gateway.site import LINEUPS, body, site
 
 # Probes
 
@@ -156,6 +86,71 @@ async def test_an_unchanged_list_is_answered_with_304() -> None:
         assert second.headers["ETag"] == first.headers["ETag"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("W/{etag}", id="weak"),
+        pytest.param('"other", {etag}', id="in a list"),
+        pytest.param('W/"other",W/{etag} , "x"', id="weak, in a list"),
+        pytest.param("*", id="any"),
+    ],
+)
+async def test_every_form_of_if_none_match_that_has_the_etag_matches(written: str) -> None:
+    async with site() as here:
+        etag = (await here.get(LINEUPS, here.bearer())).headers["ETag"]
+        headers = {**here.bearer(), "If-None-Match": written.format(etag=etag)}
+        assert (await here.get(LINEUPS, headers)).status_code == 304
+
+
+async def test_if_none_match_may_come_in_several_fields() -> None:
+    async with site() as here:
+        etag = (await here.get(LINEUPS, here.bearer())).headers["ETag"]
+        headers = Headers([*here.bearer().items(), ("If-None-Match", '"x"')])
+        headers.add("If-None-Match", etag)
+        assert (await here.client.get(LINEUPS, headers=headers)).status_code == 304
+
+
+@pytest.mark.parametrize("written", ["", '"', "W/", '"a', ",", '"other"', "other", "\xff"])
+async def test_an_if_none_match_without_the_etag_gets_the_list(written: str) -> None:
+    async with site() as here:
+        headers = {**here.bearer(), "If-None-Match": written}
+        assert (await here.get(LINEUPS, headers)).status_code == 200
+
+
+async def test_the_etag_also_saves_the_rows_since_a_revision() -> None:
+    async with site() as here:
+        await here.assign(2, 3)
+        path = f"{LINEUPS}?since=1&epoch={(await here.rows())['epoch']}"
+        first = await here.get(path, here.bearer())
+        headers = {**here.bearer(), "If-None-Match": first.headers["ETag"]}
+        assert (await here.get(path, headers)).status_code == 304
+        await here.assign(3, 3)
+        assert (await here.get(path, headers)).status_code == 200
+
+
+async def test_a_304_has_no_body_and_says_what_it_depends_on() -> None:
+    async with site() as here:
+        response = await here.get(LINEUPS, {**here.bearer(), "If-None-Match": "*"})
+        assert await response.get_data() == b""
+        assert response.headers["Cache-Control"] == "private, no-cache"
+        assert {"Authorization", "Cookie", "Origin"} <= set(response.vary)
+
+
+async def test_head_tells_length_and_etag_without_the_list() -> None:
+    async with site() as here:
+        whole = await here.get(LINEUPS, here.bearer())
+        head = await here.client.head(LINEUPS, headers=here.bearer())
+        assert head.status_code == 200
+        for name in ("ETag", "Content-Type", "Content-Length"):
+            assert head.headers[name] == whole.headers[name]
+
+
+async def test_since_above_the_rooms_revision_returns_the_full_list() -> None:
+    async with site() as here:
+        answer = await here.rows(f"{LINEUPS}?since=5")
+        assert answer["full"] is True
+
+
 async def test_a_changed_list_has_another_etag() -> None:
     async with site() as here:
         first = await here.get(LINEUPS, here.bearer())
@@ -184,7 +179,19 @@ async def test_since_of_another_epoch_returns_the_full_list() -> None:
         assert len(answer["userRetreatGbsLineups"]) == 6
 
 
-@pytest.mark.parametrize("query", ["since=-1", "since=x", "since=", "since=1.0", "epoch=%00"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=-1",
+        "since=x",
+        "since=",
+        "since=1.0",
+        "since=9223372036854775808",
+        "since=1&since=2",
+        "epoch=%00",
+        "epoch=a&epoch=a",
+    ],
+)
 async def test_a_malformed_query_is_refused(query: str) -> None:
     async with site() as here:
         response = await here.get(f"{LINEUPS}?{query}", here.bearer())
@@ -318,19 +325,56 @@ async def test_an_exception_is_500_without_its_text(monkeypatch: pytest.MonkeyPa
         assert "secret detail" not in text
 
 
-async def test_an_allowed_origin_may_read_answers_and_errors() -> None:
-    async with site() as here:
-        for path in ("/healthz", LINEUPS, "/nothing"):
-            response = await here.get(path, {"Origin": "https://page.example"})
-            assert response.headers["Access-Control-Allow-Origin"] == "https://page.example"
-            assert response.headers["Access-Control-Allow-Credentials"] == "true"
-            assert "Origin" in response.headers["Vary"]
+PAGE = "https://page.example"
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://page.example"])
-async def test_another_origin_may_not_read_answers(origin: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "request_line", "raw"),
+    [
+        (200, "GET /healthz", b""),
+        (200, f"GET {LINEUPS}", b""),
+        (200, f"PUT {LINEUPS}/2", b'{"gbsNumber":3}'),
+        (400, f"PUT {LINEUPS}/2", b"{"),
+        (401, f"GET {LINEUPS}", b""),
+        (401, f"PUT {LINEUPS}/2", b"{"),
+        (404, "GET /nothing", b""),
+        (405, f"DELETE {LINEUPS}", b""),
+        (409, f"PUT {LINEUPS}/1", b'{"gbsNumber":3}'),
+        (413, f"PUT {LINEUPS}/2", b"x" * 200),
+        (500, "GET /admin/rooms", b""),
+    ],
+)
+async def test_an_allowed_page_may_read_every_answer(
+    monkeypatch: pytest.MonkeyPatch, status: int, request_line: str, raw: bytes
+) -> None:
+    async with site(GatewayConfig(max_body=100)) as here:
+        monkeypatch.setattr(here.parts.rooms, "statistics", None)
+        method, path = request_line.split()
+        headers = {"Origin": PAGE, "Content-Type": "application/json"}
+        if status != 401:
+            headers |= here.bearer(role=Role.ADMIN_MINISTER)
+        response = await getattr(here.client, method.lower())(path, headers=headers, data=raw)
+        assert response.status_code == status
+        assert response.headers["Access-Control-Allow-Origin"] == PAGE
+        assert response.headers["Access-Control-Allow-Credentials"] == "true"
+        assert response.headers["Access-Control-Expose-Headers"] == "ETag, Retry-After"
+        assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        ["https://evil.example"],
+        ["null"],
+        ["http://page.example"],
+        ["https://PAGE.example"],
+        [PAGE, "https://evil.example"],
+    ],
+)
+async def test_another_origin_may_not_read_answers(origins: list[str]) -> None:
     async with site() as here:
-        response = await here.get("/healthz", {"Origin": origin})
+        headers = Headers([("Origin", origin) for origin in origins])
+        response = await here.client.get("/healthz", headers=headers)
         assert "Access-Control-Allow-Origin" not in response.headers
         assert "Origin" in response.headers["Vary"]
 
@@ -340,8 +384,34 @@ async def test_a_preflight_is_answered_before_authentication() -> None:
         headers = {"Origin": "https://page.example", "Access-Control-Request-Method": "PUT"}
         response = await here.client.options(LINEUPS, headers=headers)
         assert response.status_code == 204
-        assert "PUT" in response.headers["Access-Control-Allow-Methods"]
-        assert "If-Match" in response.headers["Access-Control-Allow-Headers"]
+        assert response.headers["Access-Control-Allow-Origin"] == PAGE
+        assert response.headers["Access-Control-Allow-Credentials"] == "true"
+        assert response.headers["Access-Control-Allow-Methods"] == "GET, POST, PUT, DELETE"
+        allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
+        assert allowed == [
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+        ]
+
+
+async def test_a_preflight_of_another_origin_is_told_nothing() -> None:
+    async with site() as here:
+        headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
+        response = await here.client.options(LINEUPS, headers=headers)
+        assert not {
+            name for name, _ in response.headers.items() if name.startswith("Access-Control")
+        }
+
+
+@pytest.mark.parametrize(
+    "path", [f"{LINEUPS}/", LINEUPS.replace("/line-up", "//line-up"), "/healthz/"]
+)
+async def test_an_address_that_is_not_exactly_right_is_not_found(path: str) -> None:
+    async with site() as here:
+        assert (await here.get(path, here.bearer())).status_code == 404
 
 
 async def test_the_index_page_says_what_is_here() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+import trio_websocket
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
@@ -496,6 +497,50 @@ async def test_who_sends_faster_than_the_rate_is_told_so(
         acks = [await peer.ack(edit) for edit in edits]
         assert [ack["status"] for ack in acks] == ["OK", "OK", "ERROR"]
         assert (acks[2]["code"], acks[2]["retryable"]) == ("RATE_LIMITED", True)
+
+
+async def test_a_users_connections_and_requests_share_one_rate(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = GatewayConfig(user_rate=0.001, user_burst=4)
+    async with lineup(config) as here, here.joined() as one, here.joined() as two:
+        assert here.parts.rates.take(7, trio.current_time())  # over HTTP, say
+        edit = {"lineupId": 2, "gbsNumber": 3}
+        assert (await one.call("update-gbs-number", edit))["status"] == "OK"
+        for peer in (one, two):
+            ack = await peer.call("update-gbs-number", edit)
+            assert (ack["code"], ack["retryable"]) == ("RATE_LIMITED", True)
+        async with here.joined(user_id=8) as other:
+            assert (await other.call("update-gbs-number", edit))["status"] == "OK"
+
+
+async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> None:
+    config = GatewayConfig(max_connections_per_user=2)
+    async with lineup(config) as here, here.connect(), here.connect() as second:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with here.connect():
+                pytest.fail("it was let in")
+        closed = caught.value.exceptions[0]
+        assert isinstance(closed, trio_websocket.ConnectionClosed)
+        assert closed.reason is not None
+        assert closed.reason.code == 1013
+        async with here.connect(user_id=8):
+            assert here.events.statistics().connections == 3
+        assert here.events.statistics().refused_connections == 1
+        await second.send(f"41{NAMESPACE},")
+        await trio.testing.wait_all_tasks_blocked()
+        async with here.connect():
+            assert here.events.statistics().connections == 2
+
+
+async def test_users_without_a_connection_are_not_counted() -> None:
+    async with lineup() as here:
+        async with here.connect(), here.connect():
+            assert here.parts.user_connections.of(7) == 2
+        with trio.fail_after(5):
+            while here.events.statistics().connections:
+                await trio.testing.wait_all_tasks_blocked()
+        assert len(here.parts.user_connections) == 0
 
 
 async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:

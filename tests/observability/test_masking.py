@@ -52,7 +52,9 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
     assert mask(text) == text
 
 
-@pytest.mark.parametrize("name", ["Authorization", "cookie", "token", "jwt_secret", "password"])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "cookie", "token", "jwt_secret", "recovery_secret", "password"]
+)
 def test_what_stands_under_a_secret_name_is_masked_whatever_it_is(name: str) -> None:
     assert masked({name: "opaque"}) == {name: "***"}
     assert masked({name: ["opaque"]}) == {name: "***"}

@@ -72,6 +72,8 @@ async def _tell(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         raise NotImplementedError  # as ASGI has it for an app without one
     headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
+    while (await receive()).get("more_body"):
+        pass  # an answer before the body has come would end the connection under nginx
     told = {"client": scope["client"][0], "scheme": scope["scheme"], "headers": headers}
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(told).encode()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
+    Place,
     StoreError,
     StoreStatistics,
     StoreUnavailable,
@@ -102,6 +103,18 @@ class FaultyStore:
 
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
         return await self.inner.role_in_retreat(slug, user_id)
+
+    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+        await self._read()
+        await self.inner.update_places(places)
+
+    async def recall_place(self, sid: str) -> Place | None:
+        await self._read()
+        return await self.inner.recall_place(sid)
+
+    async def prune_places(self, age: float) -> int:
+        await self._read()
+        return await self.inner.prune_places(age)
 
     async def ping(self) -> None:
         await self._read()

@@ -24,6 +24,7 @@ from gbs_actor.rooms import (
     Snapshot,
     Subscriber,
 )
+from gbs_actor.store.protocol import Place
 
 Rows = dict[int, dict[str, Any]]
 
@@ -33,6 +34,15 @@ class Updates:
     """Rows as they travel, each still apart so that an outbox can conflate them."""
 
     rows: tuple[EncodedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """What is no row, with the revision that a client may come back with after it."""
+
+    payload: Presence | Editing
+    revision: int
+    slot: object
 
 
 class TestFormat:
@@ -50,11 +60,11 @@ class TestFormat:
     def bundle(self, updates: Sequence[Updates]) -> Updates:
         return Updates(tuple(row for update in updates for row in update.rows))
 
-    def presence(self, presence: Presence) -> Presence:
-        return presence
+    def presence(self, presence: Presence, revision: int) -> Stamped:
+        return Stamped(presence, revision, "presence")
 
-    def editing(self, editing: Editing, mark: int) -> Editing:
-        return editing
+    def editing(self, editing: Editing, mark: int, revision: int) -> Stamped:
+        return Stamped(editing, revision, mark)
 
 
 FORMAT = TestFormat()
@@ -68,6 +78,28 @@ class Pending:
     answers: list[Accepted | Rejection] = field(default_factory=list)
 
 
+class Line:
+    """One connection of a client, until that comes back on another one."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def format(self) -> Format:
+        return self._client.format
+
+    def deliver(self, message: Any) -> None:
+        if self._client.line is self:
+            self._client.deliver(message)
+
+    def abort(self) -> None:
+        if self._client.line is self:
+            self._client.aborted = True
+
+    def statistics(self) -> SinkStatistics:
+        return self._client.statistics()
+
+
 class Client:
     """A browser: merges what it gets, in the order in which it gets it.
 
@@ -79,7 +111,7 @@ class Client:
     ) -> None:
         self.supervisor = supervisor
         self.author = Author(user_id=user_id, name=f"user {user_id}", admin_user_id=user_id)
-        self._format = FORMAT if form is None else form
+        self.format = FORMAT if form is None else form
         self.rows: Rows = {}
         self.snapshot: Snapshot | None = None
         self.refused_joins: list[Rejection] = []
@@ -93,17 +125,26 @@ class Client:
         self.conflated = 0
         self._waiting: list[object] = []
         self.handed = 0
+        self.stamped = -1
+        self.offset: int | None = None
+        self.place: Place | None = None
+        self.away = False
+        self.came_back: list[Done | Rejection | None] = []
         self.violations: list[str] = []
-        self.subscriber = Subscriber(self, self.author)
+        self.line = Line(self)
+        self.subscriber = Subscriber(self.line, self.author)
 
     # -- the sink
 
-    @property
-    def format(self) -> Format:
-        return self._format
-
     def deliver(self, message: Any) -> None:
-        if isinstance(message, Updates):
+        if isinstance(message, Stamped):
+            if message.revision < self.stamped:
+                self.violations.append(f"stamp of {message.revision} after {self.stamped}")
+            self.stamped = message.revision
+            self._queue(message)
+        elif isinstance(message, Updates):
+            if message.rows[0].revision <= self.stamped:
+                self.violations.append(f"row of {message.rows[0].revision} after {self.stamped}")
             # The rows of one revision go out together, so a new message starts above
             # everything that went before it.
             if message.rows[0].revision <= self.handed:
@@ -116,16 +157,14 @@ class Client:
         else:
             self._queue(message)
 
-    def abort(self) -> None:
-        self.aborted = True
-
     def statistics(self) -> SinkStatistics:
         return SinkStatistics(len(self._waiting), 0, self.conflated, 0.0)
 
     def _queue(self, message: object) -> None:
-        if isinstance(message, EncodedRow):
+        slot = _slot(message)
+        if slot is not None:
             for position, waiting in enumerate(self._waiting):
-                if isinstance(waiting, EncodedRow) and waiting.id == message.id:
+                if _slot(waiting) == slot:
                     del self._waiting[position]
                     self.conflated += 1
                     break
@@ -135,13 +174,17 @@ class Client:
 
     def read(self) -> None:
         """Take everything that waits."""
-        waiting, self._waiting = self._waiting, []
+        self._read(len(self._waiting))
+
+    def _read(self, count: int) -> None:
+        waiting, self._waiting = self._waiting[:count], self._waiting[count:]
         for message in waiting:
             self.transcript.append((trio.current_time(), message))
             self._take(message)
 
     def _take(self, message: object) -> None:
         if isinstance(message, EncodedRow):
+            self.offset = message.revision
             self.updates.append(message)
             self._merge(message)
         elif isinstance(message, Accepted):
@@ -150,10 +193,12 @@ class Client:
             rows = {row["id"]: row for row in msgspec.json.decode(message.rows)}
             self.snapshot = message
             self.rows = rows if message.full else self.rows | rows
-        elif isinstance(message, Presence):
-            self.presences.append(message)
-        elif isinstance(message, Editing):
-            self.editings.append(message)
+        elif isinstance(message, Stamped):
+            self.offset = message.revision
+            if isinstance(message.payload, Presence):
+                self.presences.append(message.payload)
+            else:
+                self.editings.append(message.payload)
 
     def _merge(self, row: EncodedRow) -> None:
         self.rows[row.id] = msgspec.json.decode(row.json)
@@ -161,14 +206,57 @@ class Client:
     # -- the browser
 
     async def join(self, slug: str, since: int | None = None, epoch: str | None = None) -> None:
+        subscriber = self.subscriber
+
         def joined(answer: Snapshot | Rejection) -> None:
+            if self.subscriber is not subscriber:
+                return
             if isinstance(answer, Snapshot):
                 self.handed = answer.revision
+                stay = self.place
+                if stay is None or (stay.slug, stay.epoch) != (slug, answer.epoch):
+                    known = subscriber.known_elsewhere
+                    self.place = Place(slug, answer.epoch, answer.revision, known)
                 self._queue(answer)
             else:
                 self.refused_joins.append(answer)
 
-        await self.supervisor.join(slug, self.subscriber, since=since, epoch=epoch, reply=joined)
+        await self.supervisor.join(slug, subscriber, since=since, epoch=epoch, reply=joined)
+
+    def leave(self) -> None:
+        self.place = None
+        self.supervisor.leave(self.subscriber)
+
+    def hang_up(self) -> None:
+        """Lose the connection, and half of what waits to be read on it."""
+        self._read(len(self._waiting) // 2)
+        self.supervisor.disconnect(self.subscriber)
+        self.away = True
+        self._waiting.clear()
+        self.line = Line(self)
+        self.subscriber = Subscriber(self.line, self.author)
+
+    async def come_back(self) -> Done | Rejection | None:
+        """Resume on a new connection what was lost with the one before; ``None``: no use."""
+        place, offset, subscriber = self.place, self.offset, self.subscriber
+        since = None if place is None or offset is None else place.since(offset)
+        answer = None
+        if place is not None and since is not None:
+            self.handed, self.stamped = since - 1, since - 1
+            subscriber.known_elsewhere = place.doubtful
+            answer = await self.supervisor.resume(
+                place.slug, subscriber, since=since, epoch=place.epoch
+            )
+        if self.subscriber is not subscriber:
+            return None  # lost again meanwhile
+        self.away = False
+        if not isinstance(answer, Done):
+            self.place = None
+            self.handed, self.stamped = 0, -1
+            # What it shows on its next return may be from here.
+            self.subscriber.known_elsewhere = -1 if offset is None else offset
+        self.came_back.append(answer)
+        return answer
 
     def command(
         self, action: Action, *, command_id: UUID | None = None, base: int | None = None
@@ -184,16 +272,19 @@ class Client:
     def give(self, command: Command) -> Pending:
         pending = Pending(command)
         self.pending.append(pending)
+        subscriber = self.subscriber
 
         def answered(answer: Accepted | Rejection) -> None:
             pending.answers.append(answer)
+            if self.subscriber is not subscriber:
+                return
             if isinstance(answer, Accepted) and not answer.repeated:
                 if self.handed > answer.revision:
                     self.violations.append(f"answer of {answer.revision} after {self.handed}")
                 self.handed = answer.revision
             self._queue(answer)
 
-        self.supervisor.submit(self.subscriber, command, answered)
+        self.supervisor.submit(subscriber, command, answered)
         return pending
 
     async def ask(
@@ -212,3 +303,10 @@ class Client:
             self.subscriber, registration_id, field_name, on, answers.append
         )
         return answers
+
+
+def _slot(message: object) -> object:
+    """Return what a message that waits makes room for its successor by."""
+    if isinstance(message, EncodedRow):
+        return ("row", message.id)
+    return ("other", message.slot) if isinstance(message, Stamped) else None

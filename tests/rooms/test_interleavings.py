@@ -20,7 +20,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.replay import replay
-from gbs_actor.rooms import Accepted, Moment, RoomConfig, RoomSupervisor
+from gbs_actor.rooms import Accepted, Done, Moment, RoomConfig, RoomSupervisor, Subscriber
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client
@@ -75,7 +75,9 @@ steps: st.SearchStrategy[Step] = st.one_of(
         st.none() | st.integers(0, 5),
         st.none() | st.integers(-1, 3),
     ),
-    st.builds(Do, clients, st.sampled_from(["leave", "join", "mark", "stop reading", "read"])),
+    st.builds(
+        Do, clients, st.sampled_from(["leave", "join", "mark", "stop reading", "read", "hang up"])
+    ),
     st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
 )
 CONFIG = RoomConfig(memo_id_block=2)
@@ -180,9 +182,12 @@ async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio
                 command_id = None if id_number is None else UUID(int=id_number)
                 peer.give(peer.command(action, command_id=command_id, base=base))
             case Do(client, "join"):
-                nursery.start_soon(peers[client].join, "winter")
+                nursery.start_soon(_join_if_connected, peers[client])
             case Do(client, "leave"):
-                peers[client].supervisor.leave(peers[client].subscriber)
+                peers[client].leave()
+            case Do(client, "hang up"):
+                peers[client].hang_up()
+                nursery.start_soon(_come_back, peers[client], peers[client].subscriber)
             case Do(client, "mark"):
                 peers[client].mark(1)
             case Do(client, what):
@@ -190,6 +195,20 @@ async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio
             case Wait(seconds):
                 await trio.sleep(seconds)
                 await trio.testing.wait_all_tasks_blocked()
+
+
+async def _come_back(peer: Client, subscriber: Subscriber) -> None:
+    await trio.sleep(0.5)
+    if peer.subscriber is not subscriber:
+        return  # lost again meanwhile
+    answer = await peer.come_back()
+    if not isinstance(answer, Done) and peer.subscriber is subscriber:
+        await peer.join("winter")
+
+
+async def _join_if_connected(peer: Client) -> None:
+    if not peer.away:
+        await peer.join("winter")
 
 
 def check(result: Result) -> None:
@@ -276,7 +295,10 @@ RICH: tuple[Step, ...] = (
     Give(1, DeleteMemo(1), id_number=2),
     Give(1, DeleteMemo(1), id_number=2),
     Wait(7),
+    Do(1, "hang up"),
     Give(0, AssignNumber(8, None)),
+    Wait(1),
+    Give(1, AssignNumber(8, 2)),
 )
 
 
@@ -292,3 +314,9 @@ def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: F
 
 def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:
     assert set(run(RICH, commits=[Fault.LATE]).crashes.moments) == set(Moment)
+
+
+def test_a_client_that_comes_back_resumes_where_it_was() -> None:
+    result = run(RICH)
+    check(result)
+    assert [type(answer) for answer in result.clients[1].came_back] == [Done]

@@ -272,6 +272,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     [
         ("jwt_secret", "too-short-geheim"),
         ("jwt_secret", "-----BEGIN PUBLIC KEY-----\ngeheim and long enough\n-----END"),
+        ("recovery_secret", "too-short-geheim"),
         ("database_url", "mysql://me:geheim@db/x"),
     ],
 )

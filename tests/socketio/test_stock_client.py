@@ -11,7 +11,7 @@ import socketio
 import trio
 from socketio.exceptions import ConnectionError as NotConnected
 
-from gbs_actor.socketio import ConnectRefused, Socket, SocketServer
+from gbs_actor.socketio import ConnectRefused, MemoryRecovery, Socket, SocketServer
 from tests.apps.command import serve
 from tests.apps.echo_socketio import echo_server
 
@@ -140,3 +140,25 @@ async def test_it_answers_what_the_server_asks(transports: list[str]) -> None:
         return await client.call("ask me", "ready")
 
     assert await talked(server, talk) == ["ready? yes"]
+
+
+async def test_where_sessions_can_be_come_back_to_it_works_without_knowing(
+    transports: list[str],
+) -> None:
+    server = echo_server()
+    server.namespace("/").recovery = MemoryRecovery()
+
+    async def talk(client: Any, url: str) -> Any:
+        got: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+
+        async def note(*args: Any) -> None:
+            await got.put(args)
+
+        client.on("message-back", note)
+        await client.connect(url, transports=transports)
+        await client.emit("message", (1, b"\x00"))
+        return await got.get()
+
+    *echoed, offset = await talked(server, talk)
+    assert echoed == [1, b"\x00"]
+    assert isinstance(offset, str)

@@ -9,6 +9,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from gbs_actor.gateway.http.identity import require_operator, require_operator_of
+from gbs_actor.gateway.http.naming import camel
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.replies import Failure
@@ -49,12 +50,7 @@ def _statistics(body: dict[str, Any]) -> Response:
 def _camel(value: Any) -> Any:
     """Return statistics as JSON values, their names written as everywhere in the API."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {_name(each.name): _camel(getattr(value, each.name)) for each in fields(value)}
+        return {camel(each.name): _camel(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, (tuple, list)):
         return [_camel(each) for each in value]
     return value
-
-
-def _name(snake: str) -> str:
-    first, *rest = snake.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -7,6 +7,8 @@ from quart_trio import QuartTrio
 
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
+from gbs_actor.gateway.http.docs import docs
+from gbs_actor.gateway.http.early_answers import holding_early_answers
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import answer_errors
 from gbs_actor.gateway.http.index import index
@@ -21,6 +23,7 @@ def create_app(services: Services) -> QuartTrio:
     It runs on any ASGI server on Trio. Nothing in it outlives a request.
     """
     app = QuartTrio("gbs_actor", static_folder=None)
+    app.asgi_app = holding_early_answers(app.asgi_app)  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
     # An address that is not exactly right is not found; the default would redirect.
     app.url_map.merge_slashes = False
@@ -29,6 +32,7 @@ def create_app(services: Services) -> QuartTrio:
     answer_errors(app, retry_after=services.config.retry_after)
     for blueprint in (
         index(),
+        docs(services.config.cookie_name),
         probes(services),
         lineups(services),
         edits(services),

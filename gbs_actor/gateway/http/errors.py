@@ -16,7 +16,16 @@ from gbs_actor.gateway.replies import Failure, http_error
 from gbs_actor.lineup.codes import Code
 from gbs_actor.store.protocol import StoreError
 
-_CODES: Final = {400: Code.VALIDATION_FAILED, 404: Code.NOT_FOUND, 500: Code.INTERNAL}
+CODES: Final[dict[int, str]] = {
+    400: Code.VALIDATION_FAILED,
+    404: Code.NOT_FOUND,
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    413: "CONTENT_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    500: Code.INTERNAL,
+}
+"""The code of each error that is found before, or outside of, our own code."""
 _MESSAGES: Final = {
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
@@ -58,7 +67,7 @@ def answer_errors(app: Quart, *, retry_after: int) -> None:
     async def http(error: HTTPException) -> Response:
         # The framework's own: no such route, wrong method, an exception turned into 500.
         status = error.code or 500
-        code = _CODES.get(status) or error.name.upper().replace(" ", "_")
+        code = CODES.get(status) or error.name.upper().replace(" ", "_")
         message = _MESSAGES.get(status, f"{error.name}.")
         response = json_response(http_error(Failure(code, message)), status)
         for name, value in error.get_headers():

@@ -29,6 +29,7 @@ _PAGE: Final = f"""<!doctype html>
 <tr><td>Socket.IO (WebSocket)<td>네임스페이스 <code>/gbs-lineup</code>
 <tr><td>WebSocket (JSON)<td><code>/ws/retreats/&lt;수양회&gt;</code>
 <tr><td>라인업 읽기<td><code>GET /api/v1/retreat/&lt;수양회&gt;/line-up/user-lineups</code>
+<tr><td>HTTP API 문서<td><a href="docs">/docs</a>, <a href="openapi.json">/openapi.json</a>
 <tr><td>상태 확인<td><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>
 <tr><td>운영자<td><code>GET /admin/rooms</code>, <code>GET /admin/rooms/&lt;수양회&gt;</code>
 </table>

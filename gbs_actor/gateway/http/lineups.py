@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
+from werkzeug.http import parse_etags
 
 from gbs_actor.gateway.http.identity import require_reader
 from gbs_actor.gateway.http.models import UserLineups
@@ -43,7 +44,7 @@ def _conditional(snapshot: Snapshot) -> Response:
     """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
     # The list depends on nothing but epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
-    if request.if_none_match.contains_weak(etag):
+    if parse_etags(", ".join(request.headers.getlist("If-None-Match"))).contains_weak(etag):
         response = Response(b"", status=304)
         del response.headers["Content-Type"]
     else:
@@ -55,8 +56,15 @@ def _conditional(snapshot: Snapshot) -> Response:
     return response
 
 
+def _one(name: str, arguments: MultiDict[str, str]) -> str | None:
+    values = arguments.getlist(name)
+    if len(values) > 1:
+        raise InvalidPayload(name, f"{name} is given more than once.")
+    return values[0] if values else None
+
+
 def _since(arguments: MultiDict[str, str]) -> int | None:
-    text = arguments.get("since")
+    text = _one("since", arguments)
     if text is None:
         return None
     if not _DIGITS.fullmatch(text) or int(text) > LAST_ID:
@@ -65,7 +73,7 @@ def _since(arguments: MultiDict[str, str]) -> int | None:
 
 
 def _epoch(arguments: MultiDict[str, str]) -> str | None:
-    epoch = arguments.get("epoch")
+    epoch = _one("epoch", arguments)
     if epoch is not None and ("\0" in epoch or len(epoch) > MAX_EPOCH_LENGTH):
         raise InvalidPayload("epoch", "epoch is not one that this server gave.")
     return epoch

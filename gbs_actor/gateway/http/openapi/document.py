@@ -1,0 +1,66 @@
+"""The whole description (OpenAPI Specification 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gbs_actor import __version__
+from gbs_actor.gateway.http.openapi import parameters, responses
+from gbs_actor.gateway.http.openapi.paths import paths
+from gbs_actor.gateway.http.openapi.schemas import schemas
+
+_ABOUT = """\
+The line-up of a retreat over plain HTTP: reads, and writes that go through the same room as
+those of the live page, and are seen there in the same order.
+
+Every error is JSON, `{code, message, …}`; so are those of requests that no operation takes: 404
+where there is nothing at an address, and 405, which names the right methods in `Allow`. Pages of
+the allowed origins may read every answer (CORS), and send the cookie along.
+
+A write is answered once it is durable. Send it with an `Idempotency-Key`, and it may be sent
+again after any failure. With `If-Match` it is refused where somebody else was faster; without,
+the later one wins.
+"""
+
+
+def describe(cookie_name: str) -> dict[str, Any]:
+    """Return the description of the API as JSON values.
+
+    :param cookie_name: the cookie that may hold the token.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "GBS line-up",
+            "version": __version__,
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "security": [{"bearer": []}, {"cookie": []}],
+        "tags": [
+            {"name": "line-up", "description": "For staff whose role may see or change it."},
+            {"name": "operators", "description": "For those who look after the server."},
+            {"name": "probes", "description": "For load balancers; without a token."},
+        ],
+        "paths": paths(),
+        "components": {
+            "schemas": schemas(),
+            "parameters": parameters.components(),
+            "responses": responses.components(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token with the claims userId (or sub) and role.",
+                },
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": cookie_name,
+                    "description": "The same token. Writes count only from this server's own "
+                    "pages and those of the allowed origins.",
+                },
+            },
+        },
+    }

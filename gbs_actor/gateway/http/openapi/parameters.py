@@ -1,0 +1,106 @@
+"""The parameters of the API: in the path, in the query, in headers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, MAX_SLUG_LENGTH
+from gbs_actor.lineup.rules import LAST_ID
+
+Described = dict[str, Any]
+
+_HEX: Final = "[0-9A-Fa-f]"
+_UUID: Final = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
+_REVISION: Final = "[0-9]{1,18}"
+_ID: Final = {"type": "integer", "minimum": 1, "maximum": LAST_ID}
+
+_PARAMETERS: Final[dict[str, Described]] = {
+    "slug": {
+        "in": "path",
+        "name": "slug",
+        "required": True,
+        "description": "The retreat.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_SLUG_LENGTH,
+            "pattern": "^[^/\\u0000]+$",
+        },
+        "example": "2024-winter",
+    },
+    "registrationId": {
+        "in": "path",
+        "name": "registrationId",
+        "required": True,
+        "description": "The person's registration: `id` of their row.",
+        "schema": _ID,
+    },
+    # Of a memo's address there is one template (OpenAPI §4.8.8.2), whatever the id is of.
+    "memoOwner": {
+        "in": "path",
+        "name": "id",
+        "required": True,
+        "description": "The person's registration: `id` of their row.",
+        "schema": _ID,
+    },
+    "memo": {
+        "in": "path",
+        "name": "id",
+        "required": True,
+        "description": "The memo: `lineupMemoId` of the row it stands on.",
+        "schema": _ID,
+    },
+    "since": {
+        "in": "query",
+        "name": "since",
+        "description": "Only rows with at least this revision, that of the last row the reader "
+        "has. Where that would not be enough, the whole list comes all the same; see `full`.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LAST_ID},
+    },
+    "epoch": {
+        "in": "query",
+        "name": "epoch",
+        "description": "The epoch that `since` belongs to; in another one it means nothing.",
+        "schema": {
+            "type": "string",
+            "maxLength": MAX_EPOCH_LENGTH,
+            "pattern": "^[^\\u0000]*$",
+        },
+    },
+    "ifNoneMatch": {
+        "in": "header",
+        "name": "If-None-Match",
+        "description": "The `ETag` of what the reader has; a 304 saves sending it again.",
+        "schema": {"type": "string"},
+    },
+    "idempotencyKey": {
+        "in": "header",
+        "name": "Idempotency-Key",
+        "description": "A UUID of the client's, bare or as a quoted string: the same request with "
+        "the same key takes effect once, and is answered with its original revision. The same key "
+        "with another request is refused.",
+        "schema": {
+            "anyOf": [
+                {"type": "string", "format": "uuid"},
+                {"type": "string", "pattern": f'^"{_UUID}"$'},
+            ]
+        },
+    },
+    "ifMatch": {
+        "in": "header",
+        "name": "If-Match",
+        "description": "The revision the user was looking at, bare or quoted: CONFLICT where the "
+        "field was changed since. `*` is as good as none: then the later change wins.",
+        "schema": {"type": "string", "pattern": f'^(\\*|{_REVISION}|"{_REVISION}")$'},
+    },
+}
+
+
+def parameters(*names: str) -> list[Described]:
+    """Return references to parameters."""
+    return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
+def components() -> dict[str, Described]:
+    """Return every parameter, by name."""
+    return _PARAMETERS

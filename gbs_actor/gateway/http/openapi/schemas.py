@@ -1,0 +1,145 @@
+"""JSON Schemas of everything that crosses the HTTP API, from the types themselves.
+
+What a type cannot say is added here: that a field has to be given, and rules that tie two
+fields together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+
+from gbs_actor.gateway.http.models import Alive, Edited, Ready, UserLineups
+from gbs_actor.gateway.http.naming import camel
+from gbs_actor.gateway.payloads import AssignBody, Guarded, MemoBody, NumberBody
+from gbs_actor.gateway.replies import HttpErrorBody
+from gbs_actor.lineup.records import Row
+from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
+
+Schema = dict[str, Any]
+
+PLACE: Final = "#/components/schemas/"
+
+_TYPES: Final[dict[str, Any]] = {
+    "UserLineups": UserLineups[tuple[Row, ...]],
+    "Edited": Edited[Row],
+    "Row": Row,
+    "NumberBody": NumberBody,
+    "AssignBody": AssignBody,
+    "MemoBody": MemoBody,
+    "GuardBody": Guarded,
+    "Error": HttpErrorBody,
+    "Alive": Alive,
+    "Ready": Ready,
+    "Rooms": SupervisorStatistics,
+    "Room": RoomStatistics,
+}
+"""Component names of the types that operations speak of."""
+
+WHITE_SPACE: Final = (
+    r"\u0009-\u000D\u001C-\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
+)
+"""What is trimmed from a memo, as a character class of a regular expression."""
+
+_TIMES: Final = {"createdAt", "updatedAt", "changedAt"}
+
+
+def reference(name: str) -> Schema:
+    """Return a reference to a component."""
+    return {"$ref": PLACE + name}
+
+
+def schemas() -> dict[str, Schema]:
+    """Return all components, by name."""
+    roots, generated = msgspec.json.schema_components(
+        _TYPES.values(), ref_template=PLACE + "{name}"
+    )
+    # Generic and private names become those that the operations use.
+    names = {
+        root["$ref"].removeprefix(PLACE): name for name, root in zip(_TYPES, roots, strict=True)
+    }
+    components = {
+        names.get(name, name): _renamed(schema, names) for name, schema in generated.items()
+    }
+    for name, schema in components.items():
+        schema["title"] = name
+        _mark_times(schema)
+        if all(isinstance(value, str) for value in schema.get("enum", [0])):
+            schema["type"] = "string"
+    _require(components["NumberBody"], "gbsNumber", nullable=True)
+    _require(components["AssignBody"], "gbsNumber", nullable=True)
+    _require(components["AssignBody"], "userRetreatRegistrationId")
+    _require(components["MemoBody"], "memo")
+    components["MemoBody"]["anyOf"] = _MEMO_OR_COLOR
+    _add_statistics(components)
+    return components
+
+
+_MEMO_OR_COLOR: Final = [
+    {
+        "title": "A text",
+        "properties": {"memo": {"type": "string", "pattern": f"[^{WHITE_SPACE}]"}},
+    },
+    {
+        "title": "Only a colour",
+        "properties": {"color": {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}},
+        "required": ["color"],
+    },
+]
+
+
+def error_schema(codes: Collection[str]) -> Schema:
+    """Return the schema of an error that has one of these codes."""
+    return {
+        "allOf": [reference("Error"), {"properties": {"code": {"enum": sorted(codes)}}}],
+    }
+
+
+def _add_statistics(components: dict[str, Schema]) -> None:
+    """Write the statistics' names as the admin pages do, and tell their summary apart."""
+    reached = {"Rooms", "Room", "SubscriberStatistics", "SinkStatistics", "Durations"}
+    for name in reached:
+        schema = components[name]
+        schema["properties"] = {camel(key): value for key, value in schema["properties"].items()}
+        schema["required"] = [camel(key) for key in schema["required"]]
+    summary = components["RoomSummary"] = {**components["Room"], "title": "RoomSummary"}
+    summary["properties"] = {
+        **{key: value for key, value in summary["properties"].items() if key != "subscribers"},
+        "subscriberCount": {"type": "integer"},
+    }
+    summary["required"] = list(summary["properties"])
+    components["Rooms"]["properties"]["rooms"]["items"] = reference("RoomSummary")
+
+
+def _require(schema: Schema, field: str, *, nullable: bool = False) -> None:
+    schema["required"] = [*schema["required"], field]
+    described = schema["properties"][field]
+    described.pop("default", None)
+    if not nullable and "anyOf" in described:
+        described["anyOf"] = [each for each in described["anyOf"] if each != {"type": "null"}]
+
+
+def _mark_times(schema: Schema) -> None:
+    for name, described in schema.get("properties", {}).items():
+        if name in _TIMES:
+            for each in described.get("anyOf", [described]):
+                if each.get("type") == "string":
+                    each["format"] = "date-time"
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """Return a schema with its references as the components are named here."""
+    if isinstance(value, list):
+        return [_renamed(each, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _renamed(each, names) for key, each in value.items()}
+    if any(each.get("type") == "integer" for each in renamed.get("anyOf", ())):
+        # 5.0 is an integer to JSON Schema (Validation §6.1.1); of floats no others are taken.
+        renamed["anyOf"] = [each for each in renamed["anyOf"] if each != {"type": "number"}]
+    if isinstance(target := renamed.get("$ref"), str):
+        name = target.removeprefix(PLACE)
+        renamed["$ref"] = PLACE + names.get(name, name)
+    return renamed

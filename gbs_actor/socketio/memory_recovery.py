@@ -1,0 +1,209 @@
+"""Connection state recovery out of this process's memory."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.recovery import Restored
+
+if TYPE_CHECKING:
+    from gbs_actor.socketio.namespace import Namespace
+    from gbs_actor.socketio.socket import Socket
+
+_OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_TAKEN_OVER: Final = 1000
+"""WebSocket close code "normal closure" (RFC 6455 §7.4.1)."""
+
+
+@dataclass(slots=True)
+class _Session:
+    sid: str
+    began_at: int
+    """Number of the last event before it."""
+    socket: Socket | None
+    data: Any = None
+    lost_at: float = 0.0
+    """Trio time since which there is no socket, where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    number: int
+    sid: str | None
+    """Whom it was for; ``None``: everybody."""
+    message: Message
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryStatistics:
+    """What is kept so that clients can come back."""
+
+    connected: int
+    """Sessions with a socket."""
+    away: int
+    """Sessions that may be come back to."""
+    messages: int
+    """Events that are kept."""
+    restored: int
+    """Sessions that were come back to, since the start."""
+
+
+class MemoryRecovery:
+    """Implements :class:`~gbs_actor.socketio.recovery.Recovery` for one namespace.
+
+    Events are numbered over the whole namespace. The last ones are kept, for a time and up
+    to a number: who has missed more than that is not recovered. While a client is away, what
+    is sent to all is kept for it, too; ``socket.data`` is handed over.
+
+    It is up to ``on_connect`` to check that who comes back is who it was: the handler finds
+    ``socket.recovered`` and the former ``data``, and may refuse.
+
+    :param on_request: for clients only whose CONNECT payload has ``"recovery": true``.
+    :param max_disconnection: seconds a client may be away.
+    :param max_messages: events that are kept; fewer than an outbox may hold, as all of them
+        may go out at once.
+    :param max_sessions: clients that may be away at the same time; the one that went first
+        is forgotten first.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_request: bool = False,
+        max_disconnection: float = 120.0,
+        max_messages: int = 1_000,
+        max_sessions: int = 10_000,
+    ) -> None:
+        self._on_request = on_request
+        self._max_disconnection = max_disconnection
+        self._max_messages = max_messages
+        self._max_sessions = max_sessions
+        self._sessions: dict[str, _Session] = {}
+        self._away: OrderedDict[str, _Session] = OrderedDict()
+        """Those of them without a socket, the one that was lost first in front."""
+        self._kept: deque[_Kept] = deque()
+        self._last = 0
+        self._restored = 0
+
+    def statistics(self) -> RecoveryStatistics:
+        """Return how much is kept; never blocks."""
+        self._prune()
+        return RecoveryStatistics(
+            connected=len(self._sessions) - len(self._away),
+            away=len(self._away),
+            messages=len(self._kept),
+            restored=self._restored,
+        )
+
+    def wants(self, socket: Socket) -> bool:
+        """Return whether the client asks for it, where it has to."""
+        auth = socket.handshake.auth
+        return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
+
+    def issue(self, socket: Socket) -> str:
+        """Begin a session; return its pid."""
+        pid = secrets.token_urlsafe(24)
+        self._sessions[pid] = _Session(socket.id, self._last, socket)
+        return pid
+
+    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
+        """Let a session go on on a new socket; see the protocol.
+
+        Cancelled, the session can be come back to still.
+        """
+        await trio.lowlevel.checkpoint()
+        self._prune()
+        session = self._sessions.get(pid)
+        if session is None:
+            return None
+        former = session.socket
+        if former is not None:
+            former.close_transport(_TAKEN_OVER, "taken over")
+            await former.wait_gone()
+            if self._sessions.get(pid) is not session or session.socket is not None:
+                return None  # it has ended for good, or somebody else was faster
+        del self._away[pid]
+        missed = self._missed(session, offset)
+        if missed is None:
+            del self._sessions[pid]
+            return None
+        session.socket = socket
+        self._restored += 1
+        return Restored(session.sid, missed, session.data)
+
+    def keep(
+        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    ) -> Message:
+        """Encode an event with its number as offset, and keep it for a time.
+
+        :raises TypeError: an argument has no JSON form.
+        """
+        number = self._last + 1
+        message = Message.event(namespace.name, name, *args, str(number))
+        self._last = number
+        sid = None if to is None else to.id
+        self._kept.append(_Kept(number, sid, message, trio.current_time()))
+        self._prune()
+        return message
+
+    def latest(self, socket: Socket) -> str:
+        """Return the number of the last event, whomever it was for."""
+        return str(self._last)
+
+    def lost(self, socket: Socket) -> None:
+        """Note that a client is away."""
+        pid = socket.pid
+        session = self._sessions.get(pid) if pid is not None else None
+        if pid is None or session is None or session.socket is not socket:
+            return
+        session.socket = None
+        session.data = socket.data
+        session.lost_at = trio.current_time()
+        self._away[pid] = session
+        self._prune()
+
+    def forget(self, socket: Socket) -> None:
+        """End a session for good."""
+        pid = socket.pid
+        session = self._sessions.get(pid) if pid is not None else None
+        if pid is not None and session is not None and session.socket is socket:
+            del self._sessions[pid]
+
+    def _missed(self, session: _Session, offset: str) -> list[Message] | None:
+        """Return what came behind an offset; ``None``: that is not known any more."""
+        if _OFFSET.fullmatch(offset) is None:
+            return None
+        seen = int(offset)
+        first = self._kept[0].number if self._kept else self._last + 1
+        if not first - 1 <= seen <= self._last:
+            return None
+        # The offset may be from an earlier session: what was for all is this one's only
+        # from its beginning on.
+        since = max(seen, session.began_at)
+        return [
+            kept.message
+            for kept in self._kept
+            if (kept.number > seen and kept.sid == session.sid)
+            or (kept.number > since and kept.sid is None)
+        ]
+
+    def _prune(self) -> None:
+        """Forget what is too old or too much."""
+        limit = trio.current_time() - self._max_disconnection
+        kept, away = self._kept, self._away
+        while kept and (kept[0].at < limit or len(kept) > self._max_messages):
+            kept.popleft()
+        while away:
+            pid, session = next(iter(away.items()))
+            if session.lost_at >= limit and len(away) <= self._max_sessions:
+                break
+            del away[pid], self._sessions[pid]

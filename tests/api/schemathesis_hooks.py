@@ -1,0 +1,81 @@
+"""What no JSON Schema can say of a request, made so for each request before it is sent.
+
+Loaded by the Schemathesis process. Only values that are good in themselves are touched: a
+command id must not have been used for another command, a base revision must not lie ahead
+of the room's, and what stands in the header and in the body must be the same. What the
+generator made wrong on purpose stays wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid5
+
+import schemathesis
+
+REVISIONS = 3
+"""Revisions that the room surely has by then; those lower than the newest make conflicts."""
+
+_NAMESPACE = UUID("5f0c7f0e-6f2b-4d3e-9f0a-1d1c0f3f8a11")
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Something that a request may say in a header, in its body, or in both."""
+
+    header: str
+    field: str
+    pattern: re.Pattern[str]
+    """What is good in itself."""
+    better: Callable[[str], str | int]
+    """From what is good in itself to what is good for the room."""
+
+    def put_right(self, headers: Any, body: dict[str, Any]) -> None:
+        in_header, in_body = str(headers.get(self.header)).strip('"'), str(body.get(self.field))
+        for given in (in_header, in_body):
+            if self.pattern.fullmatch(given):
+                value = self.better(given)
+                break
+        else:
+            return
+        if self.pattern.fullmatch(in_header):
+            headers[self.header] = headers[self.header].replace(in_header, str(value))
+        if self.pattern.fullmatch(in_body):
+            body[self.field] = value
+
+
+def _fresh_id(_: str) -> str:
+    return str(uuid5(_NAMESPACE, str(next(_numbers))))
+
+
+def _old_revision(text: str) -> int:
+    return int(float(text)) % REVISIONS
+
+
+TWINS = (
+    Twin(
+        "Idempotency-Key",
+        "commandId",
+        re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
+        _fresh_id,
+    ),
+    Twin(
+        "If-Match",
+        "baseRevision",
+        re.compile(r"([0-9]{1,18}|9223372036854775[0-9]{3})(\.0)?"),
+        _old_revision,
+    ),
+)
+
+
+@schemathesis.hook
+def before_call(
+    _context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]
+) -> None:
+    for twin in TWINS:
+        twin.put_right(case.headers, case.body if isinstance(case.body, dict) else {})

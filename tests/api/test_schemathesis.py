@@ -1,0 +1,165 @@
+"""Schemathesis holds a running server to its own description, with all its checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.server_process import OPERATOR, RETREAT, ROOT, ServerProcess, running_server, token
+
+SEED = 20_240_119
+LINE_UP = f"/api/v1/retreat/{RETREAT}/line-up"
+MEMOS = 30
+
+Reached = dict[str, set[int]]
+"""The statuses that were seen, by operation."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    """A server that lets one user ask as fast as they can."""
+    with running_server(
+        environment={"GBS_USER_RATE": "1000000", "GBS_USER_BURST": "1000000"}
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ids(server: ServerProcess) -> dict[str, list[int]]:
+    """Ids of people, of leaders and of memos that are there."""
+    with httpx.Client(
+        base_url=server.url + LINE_UP, headers={"Authorization": f"Bearer {token()}"}
+    ) as client:
+        rows = client.get("/user-lineups").json()["userRetreatGbsLineups"]
+        free = [row["id"] for row in rows if row["lineupMemoId"] is None]
+        for person in free[:MEMOS]:
+            answer = client.post(f"/{person}/lineup-memo", json={"memo": "x"})
+            assert answer.status_code == 200, answer.text
+        rows = client.get("/user-lineups").json()["userRetreatGbsLineups"]
+    return {
+        "people": [row["id"] for row in rows],
+        "memos": [row["lineupMemoId"] for row in rows if row["lineupMemoId"] is not None],
+    }
+
+
+def configuration(ids: dict[str, list[int]], bearer: str | None) -> str:
+    """Return a configuration file that mixes ids that are there into those made up."""
+    authentication = "" if bearer is None else f'[auth.openapi.bearer]\nbearer = "{bearer}"\n'
+    return f"""
+hooks = "tests.api.schemathesis_hooks"
+{authentication}
+[dictionaries]
+retreats = {{ values = ["{RETREAT}"] }}
+people = {{ values = {ids["people"]} }}
+memos = {{ values = {ids["memos"]} }}
+
+[parameters]
+"path.slug" = {{ dictionary = "retreats", probability = 0.9 }}
+"path.registrationId" = {{ dictionary = "people", probability = 0.8 }}
+"body.userRetreatRegistrationId" = {{ dictionary = "people", probability = 0.8 }}
+
+[[operations]]
+include-operation-id = "createMemo"
+parameters = {{ "path.id" = {{ dictionary = "people", probability = 0.8 }} }}
+
+[[operations]]
+include-operation-id = ["updateMemo", "deleteMemo"]
+parameters = {{ "path.id" = {{ dictionary = "memos", probability = 0.8 }} }}
+"""
+
+
+def run(server: ServerProcess, folder: Path, config: str, examples: int, *options: str) -> Reached:
+    """Run Schemathesis; fail with what it found. Return what it has reached."""
+    (folder / "schemathesis.toml").write_text(config)
+    report = folder / "report.ndjson"
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            f"--config-file={folder / 'schemathesis.toml'}",
+            "run",
+            f"{server.url}/openapi.json",
+            "--checks=all",
+            f"--seed={SEED}",
+            f"--max-examples={examples}",
+            "--generation-database=none",
+            "--continue-on-failure",
+            "--no-color",
+            "--output-truncate=false",
+            "--report=ndjson",
+            f"--report-ndjson-path={report}",
+            *options,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
+    return reached(report)
+
+
+def reached(report: Path) -> Reached:
+    found: Reached = defaultdict(set)
+    for line in report.read_text().splitlines():
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        for case_id, interaction in recorder.get("interactions", {}).items():
+            case: dict[str, Any] = recorder["cases"][case_id]["value"]
+            if interaction.get("response"):
+                operation = f"{case['method']} {case['path']}"
+                found[operation].add(interaction["response"]["status_code"])
+    return found
+
+
+OF_ROOM = "/api/v1/retreat/{slug}/line-up"
+
+
+def test_an_editor_finds_everything_as_described(
+    server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
+) -> None:
+    seen = run(server, tmp_path, configuration(ids, token()), 60, "--exclude-tag=operators")
+    assert {200, 400, 401, 404} <= seen[f"GET {OF_ROOM}/user-lineups"]
+    for write in (
+        f"PUT {OF_ROOM}/user-lineups/{{registrationId}}",
+        f"POST {OF_ROOM}/assign-gbs",
+        f"POST {OF_ROOM}/{{id}}/lineup-memo",
+        f"PUT {OF_ROOM}/{{id}}/lineup-memo",
+        f"DELETE {OF_ROOM}/{{id}}/lineup-memo",
+    ):
+        assert {200, 400, 401, 404, 409} <= seen[write] | ({409} if "DELETE" in write else set())
+
+
+def test_an_operator_finds_everything_as_described(
+    server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
+) -> None:
+    bearer = token(**OPERATOR)  # type: ignore[arg-type]
+    seen = run(server, tmp_path, configuration(ids, bearer), 30, "--include-tag=operators")
+    assert {200, 401} <= seen["GET /admin/rooms"]
+    assert {200, 401, 404} <= seen["GET /admin/rooms/{slug}"]
+
+
+PROBES = ("/healthz", "/readyz")
+
+
+def test_without_a_token_only_the_probes_answer(
+    server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
+) -> None:
+    # OPTIONS asks for nothing but the methods; the probes may be asked by HEAD, too.
+    seen = run(server, tmp_path, configuration(ids, None), 20)
+    for operation, statuses in seen.items():
+        if operation in {f"GET {path}" for path in PROBES}:
+            assert 200 in statuses
+        elif not operation.startswith("OPTIONS ") and not operation.endswith(PROBES):
+            assert not any(200 <= status < 400 for status in statuses), operation

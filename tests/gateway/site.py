@@ -1,0 +1,168 @@
+"""The HTTP side over real rooms, and a client of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import trio
+from quart import Response
+from quart.typing import TestClientProtocol as QuartClient
+from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers
+
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.http import Services, create_app
+from gbs_actor.lineup.commands import AssignNumber, Author, Command
+from gbs_actor.rooms.delivery import Accepted
+from tests.gateway.composing import SLUG, Parts, composed
+
+LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
+LINEUPS = f"{LINE_UP}/user-lineups"
+
+
+@dataclass
+class Site:
+    parts: Parts
+    app: QuartTrio
+    client: QuartClient
+    draining: bool = False
+
+    def bearer(self, **token: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.parts.token(**token)}"}
+
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> Response:
+        response = await self.client.get(path, headers=headers)
+        assert isinstance(response, Response)
+        return response
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        content: Any = None,
+        headers: dict[str, str] | Headers | None = None,
+        *,
+        token: dict[str, Any] | None = None,
+        raw: bytes | None = None,
+    ) -> Response:
+        """Send JSON below the line-up as an editor, unless told otherwise.
+
+        :param headers: an ``Authorization`` or a ``Cookie`` among them stands for the token.
+        :param raw: a body that need not be JSON.
+        """
+        sent = Headers(headers)
+        if "Authorization" not in sent and "Cookie" not in sent:
+            sent.extend(self.bearer(**(token or {})))
+        data = raw if raw is not None else b"" if content is None else json.dumps(content).encode()
+        if data and "Content-Type" not in sent:
+            sent["Content-Type"] = "application/json"
+        ask = getattr(self.client, method.lower())
+        response = await ask(
+            path if path.startswith("/api") else LINE_UP + path, headers=sent, data=data
+        )
+        assert isinstance(response, Response)
+        return response
+
+    async def row(self, registration_id: int) -> dict[str, Any]:
+        rows = (await self.rows())["userRetreatGbsLineups"]
+        return next(row for row in rows if row["id"] == registration_id)
+
+    async def rows(self, path: str = LINEUPS) -> dict[str, Any]:
+        response = await self.get(path, self.bearer())
+        assert response.status_code == 200
+        return await body(response)
+
+    async def assign(self, registration_id: int, number: int | None) -> Accepted:
+        outcomes: list[object] = []
+        answered = trio.Event()
+
+        def reply(outcome: object) -> None:
+            outcomes.append(outcome)
+            answered.set()
+
+        command = Command(AssignNumber(registration_id, number), Author(7, "김하늘", 7), uuid4())
+        self.parts.rooms.submit_to(SLUG, command, reply)
+        await answered.wait()
+        assert isinstance(outcomes[0], Accepted)
+        return outcomes[0]
+
+
+class Exchange:
+    """One request by hand, piece by piece, as an ASGI server hands it to the app."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._to_app, self._incoming = trio.open_memory_channel[dict[str, Any]](10)
+
+    async def body(self, data: bytes, *, more: bool = False) -> None:
+        await self._to_app.send({"type": "http.request", "body": data, "more_body": more})
+
+    async def disconnect(self) -> None:
+        await self._to_app.send({"type": "http.disconnect"})
+
+    async def receive(self) -> dict[str, Any]:
+        return await self._incoming.receive()
+
+    async def answer(self, event: dict[str, Any]) -> None:
+        await trio.lowlevel.checkpoint()
+        if event["type"] == "http.response.start":
+            self.status = event["status"]
+            self.headers = list(event["headers"])
+
+
+@asynccontextmanager
+async def exchange(
+    app: QuartTrio, method: str, path: str, headers: dict[str, str]
+) -> AsyncIterator[Exchange]:
+    """Begin a request; at the end of the block, wait until the app is done with it."""
+    asking = Exchange()
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.1"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "extensions": {},
+        "state": {},
+    }
+    async with trio.open_nursery() as nursery:
+        call: Any = app
+        nursery.start_soon(call, scope, asking.receive, asking.answer)
+        yield asking
+
+
+async def body(response: Response) -> dict[str, Any]:
+    value = json.loads(await response.get_data())
+    assert isinstance(value, dict)
+    return value
+
+
+@asynccontextmanager
+async def site(config: GatewayConfig | None = None) -> AsyncIterator[Site]:
+    async with composed(config) as parts:
+        made: list[Site] = []
+        services = Services(
+            parts.rooms,
+            parts.store,
+            parts.verifier,
+            parts.authorizer,
+            parts.config,
+            parts.rates,
+            lambda: made[0].draining,
+        )
+        app = create_app(services)
+        made.append(Site(parts, app, app.test_client()))
+        yield made[0]

@@ -1,0 +1,165 @@
+"""The description of the API, against the app and the types it describes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.http.openapi import describe
+from gbs_actor.gateway.http.openapi.schemas import WHITE_SPACE
+from gbs_actor.gateway.http.responses import STATUS
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.records import Row
+from tests.gateway.site import body, site
+
+DESCRIPTION = describe("accessToken")
+COMPONENTS = DESCRIPTION["components"]
+NOT_DESCRIBED = {"/", "/openapi.json", "/docs", "/docs/{}/{}"}
+"""Pages for people, and the description itself."""
+
+OPERATIONS = {
+    (method.upper(), path): operation
+    for path, methods in DESCRIPTION["paths"].items()
+    for method, operation in methods.items()
+}
+
+
+def template(path: str) -> str:
+    """Return a path without the names of its parameters."""
+    return re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
+
+
+def test_it_is_openapi_3_1() -> None:
+    OpenAPIV31SpecValidator(json.loads(json.dumps(DESCRIPTION))).validate()
+
+
+async def test_it_describes_every_route_and_no_other() -> None:
+    async with site() as here:
+        routes = {
+            (method, template(rule.rule))
+            for rule in here.app.url_map.iter_rules()
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            if template(rule.rule) not in NOT_DESCRIBED
+        }
+        assert routes == {(method, template(path)) for method, path in OPERATIONS}
+
+
+async def test_the_app_gives_it_out_with_the_cookie_of_the_settings() -> None:
+    async with site(GatewayConfig(cookie_name="session")) as here:
+        answer = await body(await here.get("/openapi.json"))
+        assert answer["components"]["securitySchemes"]["cookie"]["name"] == "session"
+        assert answer["paths"].keys() == DESCRIPTION["paths"].keys()
+
+
+def test_a_row_is_described_field_by_field() -> None:
+    described = COMPONENTS["schemas"]["Row"]
+    assert set(described["properties"]) == set(Row.__struct_encode_fields__)
+    assert set(described["required"]) == set(described["properties"])
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS), ids=" ".join)
+def test_every_operation_but_the_probes_wants_one_of_the_two_tokens(
+    operation: tuple[str, str],
+) -> None:
+    wanted = OPERATIONS[operation].get("security", DESCRIPTION["security"])
+    if operation[1] in {"/healthz", "/readyz"}:
+        assert wanted == []
+    else:
+        assert wanted == [{"bearer": []}, {"cookie": []}]
+        assert {"401", "403", "429"} <= OPERATIONS[operation]["responses"].keys()
+
+
+def test_every_code_stands_under_its_status_and_under_no_other() -> None:
+    codes: dict[str, int] = {}
+    for operation in OPERATIONS.values():
+        for status, response in operation["responses"].items():
+            if "$ref" in response:
+                described = COMPONENTS["responses"][response["$ref"].rpartition("/")[2]]
+                schema = described["content"]["application/json"]["schema"]
+                codes |= {
+                    code: int(status) for code in schema["allOf"][1]["properties"]["code"]["enum"]
+                }
+    spoken = {str(code): status for code, status in STATUS.items() if code != Code.NOT_IN_ROOM}
+    assert spoken.items() <= codes.items()
+    assert codes.keys() - spoken.keys() == {
+        "REQUEST_TIMEOUT",
+        "CONTENT_TOO_LARGE",
+        "UNSUPPORTED_MEDIA_TYPE",
+    }
+
+
+def headers_of(status: int) -> set[str]:
+    for operation in OPERATIONS.values():
+        response = operation["responses"].get(str(status))
+        if response is not None and "$ref" in response:
+            described: dict[str, Any] = COMPONENTS["responses"][response["$ref"].rpartition("/")[2]]
+            return set(described.get("headers", {}))
+    raise LookupError(status)
+
+
+def test_the_headers_of_refusals_are_described() -> None:
+    assert headers_of(401) == {"WWW-Authenticate"}
+    assert headers_of(429) == headers_of(503) == {"Retry-After"}
+    assert headers_of(404) == set()
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+def test_every_write_takes_the_two_headers(method: str) -> None:
+    for (verb, _), operation in OPERATIONS.items():
+        if verb == method:
+            names = {each["$ref"].rpartition("/")[2] for each in operation["parameters"]}
+            assert {"idempotencyKey", "ifMatch"} <= names
+
+
+def test_white_space_is_what_trimming_takes_away() -> None:
+    white = re.compile(f"[{WHITE_SPACE}]")
+    for number in (*range(0xD800), *range(0xE000, 0x11_0000)):
+        character = chr(number)
+        assert bool(white.fullmatch(character)) == (character.strip() == ""), hex(number)
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(names)) == len(names)
+
+
+# The page
+
+
+async def test_the_page_and_all_it_loads_come_from_here() -> None:
+    async with site() as here:
+        response = await here.get("/docs")
+        page = await response.get_data(as_text=True)
+        assert response.content_type == "text/html; charset=utf-8"
+        assert "//" not in page
+        loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
+        assert len(loaded) == 4
+        for path in loaded:
+            asset = await here.get(f"/{path}")
+            assert asset.status_code == 200, path
+            assert "immutable" in asset.headers["Cache-Control"]
+            assert await asset.get_data()
+
+
+async def test_the_page_may_load_nothing_from_elsewhere() -> None:
+    async with site() as here:
+        policy = (await here.get("/docs")).headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe-eval" not in policy
+        assert "http" not in policy
+
+
+@pytest.mark.parametrize("path", ["/docs/0.0.0/start.js", "/docs/x/%2e%2e", "/docs/start.js"])
+async def test_there_are_no_other_files(path: str) -> None:
+    async with site() as here:
+        assert (await here.get(path)).status_code == 404
+
+
+async def test_the_index_page_leads_there() -> None:
+    async with site() as here:
+        assert 'href="docs"' in await (await here.get("/")).get_data(as_text=True)
