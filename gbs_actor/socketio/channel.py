@@ -166,9 +166,13 @@ class Channel(ABC):
         return (self.outbox.congested or self.lagging) and self.reason is None
 
     async def wait_unpaused(self) -> None:
-        """Return once the channel may be read on, or has ended."""
+        """Return once the channel may be read on, or has ended.
+
+        Two may wait: a POST from before an upgrade, and the WebSocket after it.
+        """
         while self.paused:
-            self._gate = trio.Event()
+            if self._gate is None or self._gate.is_set():
+                self._gate = trio.Event()
             await self._gate.wait()
         self._gate = None
         self._resumed_at = trio.current_time()

@@ -86,11 +86,14 @@ class Probe(Channel):
 
     def receive_text(self, text: str) -> None:
         """Take what the client says in the course of an upgrade."""
+        if self.reason is not None:
+            return  # it was read already when the probe ended
         if self._session.reason is not None or self._polls is None:
             self.close(1001, "the session has ended")
         elif text == _QUESTION and not self._asked:
             self._asked = True
             self._session.upgrading = True
+            self._session.relieve()
             self._polls.answer_noop()
             self.outbox.send(_ANSWER)
         elif text == PacketType.UPGRADE and self._asked:
