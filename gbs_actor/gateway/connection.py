@@ -5,6 +5,7 @@ from __future__ import annotations
 from gbs_actor.auth import Credentials, User
 from gbs_actor.gateway.peer import Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
+from gbs_actor.gateway.recoverable_session import RecoverableSession
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms import Subscriber
 
@@ -21,7 +22,16 @@ def author_of(user: User) -> Author:
 class Connection:
     """One client: its user, its room, and how fast it may speak."""
 
-    __slots__ = ("author", "bucket", "credentials", "peer", "role", "subscriber", "told_expired")
+    __slots__ = (
+        "author",
+        "bucket",
+        "credentials",
+        "peer",
+        "role",
+        "session",
+        "subscriber",
+        "told_expired",
+    )
 
     def __init__(self, peer: Peer, credentials: Credentials, bucket: TokenBucket) -> None:
         self.peer = peer
@@ -31,6 +41,8 @@ class Connection:
         self.subscriber = Subscriber(peer, self.author)
         self.role: str = credentials.user.role
         """The role in the room the connection is in, or else that of the token."""
+        self.session: RecoverableSession | None = None
+        """What the client may come back to on another connection, where it may."""
         self.told_expired = False
         """Whether the client knows already that its token has expired."""
 

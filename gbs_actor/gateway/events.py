@@ -48,7 +48,7 @@ from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.socketio import Handshake
-from gbs_actor.store.protocol import StoreError
+from gbs_actor.store.protocol import Place, StoreError
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered", bound=JoinAnswer)
@@ -218,6 +218,20 @@ class LineupEvents:
         """Join a retreat for a connection that did not have to ask for it by an event."""
         await self._later(self._handlers.join, connection, request, answer)
 
+    async def resume(self, connection: Connection, place: Place, since: int) -> bool:
+        """Put a connection into the room that its session is in, and send what was missed.
+
+        Cancelled, it may be there; call :meth:`disconnected` then.
+
+        :param since: revision from which on the client may have missed something.
+        :returns: whether that could be done.
+        """
+        try:
+            return await self._handlers.resume(connection, place, since)
+        except StoreError as error:
+            logger.info("a session is not recovered: %s", error)
+            return False
+
     def _may_speak(self, connection: Connection, answer: Answer) -> bool:
         self._events += 1
         now = trio.current_time()
@@ -237,7 +251,10 @@ class LineupEvents:
             if handlers.may_change(connection, answer):
                 handlers.mark_editing(connection, decode_editing(event.argument()), answer)
         elif name == "leave-retreat":
-            handlers.leave(connection, decode_leave(event.argument()), answer)
+            leaving = decode_leave(event.argument())
+            if connection.session is not None:
+                return self._later(handlers.leave_recoverably, connection, leaving, answer)
+            handlers.leave(connection, leaving, answer)
         elif name == "join-retreat":
             joining = decode_join(event.argument())
             if not event.wants_answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final
 
 from gbs_actor.auth import Authorizer, AuthRefused, Verifier
@@ -21,6 +23,9 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+from gbs_actor.store.protocol import Place
+
+logger = logging.getLogger(__name__)
 
 _FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
 _OTHER_RETREAT: Final = Failure.because(Code.FORBIDDEN, "You may not enter this retreat.")
@@ -94,6 +99,14 @@ class Handlers:
 
         self._rooms.leave(connection.subscriber, left)
 
+    async def leave_recoverably(
+        self, connection: Connection, request: LeaveRequest, answer: Answer
+    ) -> None:
+        """Leave a retreat in a session that may be come back to, but not there."""
+        if connection.session is not None:
+            await connection.session.leave(request.slug)
+        self.leave(connection, request, answer)
+
     async def join(self, connection: Connection, request: JoinRequest, answer: JoinAnswer) -> None:
         """Join a retreat, and thereby leave the one before (``join-retreat``).
 
@@ -109,20 +122,45 @@ class Handlers:
             answer.failed(_FORBIDDEN)
             return
 
+        session, subscriber = connection.session, connection.subscriber
+
         def reply(outcome: Snapshot | Rejection) -> None:
             if isinstance(outcome, Snapshot):
                 connection.role = role
+                if session is not None:
+                    session.joined(request.slug, outcome, subscriber)
                 answer.joined(outcome)
             else:
                 answer.failed(Failure.of(outcome))
 
-        await self._rooms.join(
-            request.slug,
-            connection.subscriber,
-            since=request.since,
-            epoch=request.epoch,
-            reply=reply,
+        moving = nullcontext() if session is None else session.moving(request.slug, subscriber)
+        async with moving:
+            await self._rooms.join(
+                request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
+            )
+
+    async def resume(self, connection: Connection, place: Place, since: int) -> bool:
+        """Put a connection into the room that its session is in, and send what was missed.
+
+        Cancelled, it may be there; it has to be disconnected then.
+
+        :param since: revision from which on the client may have missed something.
+        :returns: whether that could be done, and the user may be there.
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        if not connection.user.may_enter(place.slug):
+            return False
+        role = await self._authorizer.role_for(connection.user, place.slug)
+        if not self._authorizer.policy.may_read(role):
+            return False
+        outcome = await self._rooms.resume(
+            place.slug, connection.subscriber, since=since, epoch=place.epoch
         )
+        if isinstance(outcome, Rejection):
+            logger.info("a session is not recovered: %s", outcome.message)
+            return False
+        connection.role = role
+        return True
 
     async def authenticate(
         self, connection: Connection, request: AuthenticateRequest, answer: Answer

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from gbs_actor.auth import AuthRefused
-from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.events import LineupEvents, TooManyConnections
-from gbs_actor.gateway.format import SocketIOFormat
-from gbs_actor.gateway.socket_peer import SocketEvent, SocketPeer
-from gbs_actor.socketio import ConnectRefused, Event, Namespace, Socket
+from gbs_actor.gateway.socket_connections import SocketConnections
+from gbs_actor.gateway.socket_peer import SocketEvent
+from gbs_actor.socketio import Event, Namespace, Recovery, Socket
 
 NAMESPACE: Final = "/gbs-lineup"
 TRY_AGAIN_LATER: Final = 1013
@@ -22,35 +20,40 @@ class LineupNamespace:
 
     :param namespace: registered on the server by the caller; this object puts its
         handlers on it and is the only one who does.
+    :param recovery: how clients come back; it opens connections, too.
     """
 
-    def __init__(self, namespace: Namespace, events: LineupEvents) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        events: LineupEvents,
+        connections: SocketConnections,
+        recovery: Recovery,
+    ) -> None:
         self._events = events
-        self._format = SocketIOFormat(namespace.name)
-        self._connections: dict[str, Connection] = {}
+        self._connections = connections
+        namespace.recovery = recovery
         namespace.on_connect(self._connect)
         namespace.on_any(self._event)
         namespace.on_disconnect(self._disconnected)
 
-    def _connect(self, socket: Socket, auth: Any) -> None:
+    def _connect(self, socket: Socket, _auth: Any) -> None:
+        if socket.recovered:
+            return  # its connection is there already
         if socket.closed:
             return  # it would not be let in, so nobody would tell us of its end either
+        credentials = self._connections.authenticate(socket)
         try:
-            found = self._events.find_token(auth, socket.handshake)
-            credentials = self._events.authenticate(found)
-        except AuthRefused as refused:
-            raise ConnectRefused(refused.message, {"code": refused.code}) from None
-        peer = SocketPeer(socket, self._format)
-        try:
-            self._connections[socket.id] = self._events.connect(peer, credentials)
+            self._connections.open(socket, credentials)
         except TooManyConnections:
             # No CONNECT_ERROR: that would be final, and one of the others may end.
             socket.close_transport(TRY_AGAIN_LATER, "too many connections of this user")
 
     def _event(self, socket: Socket, event: Event) -> Awaitable[None] | None:
-        return self._events.handle(self._connections[socket.id], SocketEvent(event))
+        connection = self._connections.of(socket)
+        assert connection is not None
+        return self._events.handle(connection, SocketEvent(event))
 
     def _disconnected(self, socket: Socket, _reason: str) -> None:
-        connection = self._connections.pop(socket.id, None)
-        if connection is not None:  # else it was refused
-            self._events.disconnected(connection)
+        if self._connections.of(socket) is not None:  # else it was refused
+            self._connections.close(socket.id)

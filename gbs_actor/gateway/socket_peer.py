@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from gbs_actor.auth import TokenSource
-from gbs_actor.gateway.format import SocketIOFormat
+from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.offset import OUTSIDE
 from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.peer import behind
-from gbs_actor.rooms import SinkStatistics, Snapshot
+from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import Event, Message, Socket
 
 RESTART: Final = 1012
@@ -62,6 +63,35 @@ class SocketPeer:
     def statistics(self) -> SinkStatistics:
         """Return how far behind the socket's outbox is."""
         return behind(self._socket.statistics())
+
+
+class RecoverablePeer(SocketPeer):
+    """A client that may come back: all that it is sent without an ack ends with an offset."""
+
+    __slots__ = ("_stamped", "subscriber")
+
+    def __init__(self, socket: Socket, wire_format: RecoverableFormat) -> None:
+        super().__init__(socket, wire_format)
+        self._stamped = wire_format
+        self.subscriber: Subscriber | None = None
+        """Knows how far the client has followed its room."""
+
+    def tell(self, event: str, payload: bytes) -> None:
+        """Send an event."""
+        revision, subscriber = OUTSIDE, self.subscriber
+        if subscriber is not None:
+            if subscriber.room_slug is None:
+                subscriber.known_elsewhere = max(subscriber.known_elsewhere, OUTSIDE)
+            else:
+                revision = subscriber.sent_revision
+        self._send(event, payload, revision)
+
+    def send_list(self, snapshot: Snapshot) -> None:
+        """Send a room's rows as event ``initial-data``."""
+        self._send("initial-data", snapshot.rows, snapshot.revision)
+
+    def _send(self, event: str, payload: bytes, revision: int) -> None:
+        self.deliver(self._stamped.stamped(event, payload, None, revision))
 
 
 class SocketEvent:

@@ -8,14 +8,17 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gbs_actor.auth import Authorizer, Policy, Verifier
+from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.gateway.recovery import LineupRecovery
+from gbs_actor.gateway.socket_connections import SocketConnections
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
+from gbs_actor.gateway.whereabouts import Whereabouts
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
@@ -52,7 +55,15 @@ class Composition:
             rates=rates,
             user_connections=user_connections,
         )
-        LineupNamespace(self.sockets.namespace(NAMESPACE), self.events)
+        self._whereabouts = Whereabouts(store, settings.recovery.recovery_max_age)
+        connections = SocketConnections(NAMESPACE, self.events, self._whereabouts)
+        tokens = SessionTokens.from_settings(settings, verifier.now)
+        LineupNamespace(
+            self.sockets.namespace(NAMESPACE),
+            self.events,
+            connections,
+            LineupRecovery(connections, self.events, tokens, self._whereabouts),
+        )
         http = create_app(
             Services(
                 rooms=self.rooms,
@@ -75,6 +86,7 @@ class Composition:
         async with (
             self.rooms.running(),
             self.events.running(),
+            self._whereabouts.running(),
             self.sockets.serving(),
             self.plain.serving(),
         ):

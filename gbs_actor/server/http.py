@@ -129,8 +129,9 @@ class HttpServer:
                 self._context,
                 self._state.copy(),
                 # Declared for TLS only; TCPServer asks for the attributes it uses.
-                cast(Any, _EncryptedStream(stream) if stream.secure else stream),
+                cast(Any, (_EncryptedConnection if stream.secure else _Connection)(stream)),
             ).run()
+            await stream.linger()
         except* Exception as group:
             self._failed += 1
             # The peer decides how often this happens, so it gets one line and no trace.
@@ -157,21 +158,51 @@ async def _live(
         await lifespan.handle_lifespan(task_status=task_status)
 
 
-class _EncryptedStream:
-    """A stream as Hypercorn wants one with TLS. The handshake was the front door's."""
+class _Connection:
+    """A stream as Hypercorn knows one.
+
+    When it has answered a request that has not arrived yet, its closing is no more than its
+    leaving: the connection may have to last a little longer than Hypercorn's interest in it.
+    """
 
     def __init__(self, stream: ReplayStream) -> None:
-        self.transport_stream = stream  # asked for its socket only
-        self.receive_some = stream.receive_some
+        self._stream = stream
+        self._reading = trio.CancelScope()
+        self._left = False
         self.send_all = stream.send_all
         self.send_eof = stream.send_eof
-        self.aclose = stream.aclose
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        return self._stream.socket
+
+    async def receive_some(self, max_bytes: int) -> bytes | bytearray:
+        with trio.CancelScope() as self._reading:
+            if not self._left:
+                return await self._stream.receive_some(max_bytes)
+        raise trio.ClosedResourceError
+
+    async def aclose(self) -> None:
+        if self._stream.answered_early:
+            self._left = True
+            self._reading.cancel()
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._stream.aclose()
+
+
+class _EncryptedConnection(_Connection):
+    """The same with TLS. The handshake was the front door's."""
+
+    def __init__(self, stream: ReplayStream) -> None:
+        super().__init__(stream)
+        self.transport_stream = stream  # asked for its socket only
 
     async def do_handshake(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def selected_alpn_protocol(self) -> str | None:
-        return self.transport_stream.alpn_protocol
+        return self._stream.alpn_protocol
 
 
 def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
@@ -183,7 +214,7 @@ def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
 
             async def noticing() -> ASGIReceiveEvent:
                 event = await receive()
-                if event["type"] != "http.request" or not event["more_body"]:
+                if event["type"] == "http.request" and not event["more_body"]:
                     arrived()
                 return event
 

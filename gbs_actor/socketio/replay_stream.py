@@ -14,6 +14,9 @@ from gbs_actor.socketio.tls import TlsStream
 
 _HTTP_2_PREFACE: Final = b"PRI * HTTP/2.0\r\n"  # RFC 9113 §3.4
 _REFUSAL: Final = 1.0  # seconds for the HTTP server to say itself that a request is too slow
+_LINGER: Final = 2.0  # seconds for a client to notice that its request is answered already
+_DROPPED: Final = 4_194_304  # bytes of the request that are dropped meanwhile
+_RECEIVE: Final = 65_536
 
 
 class ReplayStream(trio.abc.HalfCloseableStream):
@@ -54,6 +57,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._answering = 0
         self._sending = 0
         self._patience: trio.CancelScope | None = None
+        self._cut_short = False
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -109,9 +113,32 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             yield arrived
         finally:
             self._answering -= 1
-            self._arriving.pop(request, None)
+            if self._arriving.pop(request, None) is not None:
+                self._cut_short = not self._multiplexed
             self._quiet_since = trio.current_time()
             self._reschedule()
+
+    @property
+    def answered_early(self) -> bool:
+        """Whether something of a request may still come that is answered already."""
+        return self._cut_short or (bool(self._arriving) and not self._multiplexed)
+
+    async def linger(self) -> None:
+        """Drop what still comes of a request that is answered, for up to two seconds.
+
+        Closed with something unread, TCP resets the connection, and a reset overtakes the
+        answer (RFC 9112 §9.6). Nobody else may read meanwhile.
+        """
+        dropped = 0
+        try:
+            with trio.move_on_after(_LINGER):
+                while self.answered_early and dropped < _DROPPED:
+                    received = await self._stream.receive_some(_RECEIVE)
+                    if not received:
+                        return
+                    dropped += len(received)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
 
     async def in_time(self, sending: Callable[[], Awaitable[None]]) -> None:
         """Await something that ends when the peer has taken what is sent.

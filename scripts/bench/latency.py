@@ -1,6 +1,7 @@
 """How long an edit takes to its acknowledgement, and to everybody else's screen.
 
-Against a running server; clients of the Python library, each a user of its own:
+Against a running server; clients of the Python library, all of one user, so that more than
+fifty need a higher GBS_MAX_CONNECTIONS_PER_USER at the server:
 
     gbs-actor serve --demo --port 8080 &
     python scripts/bench/latency.py --url http://127.0.0.1:8080 --token "$TOKEN"

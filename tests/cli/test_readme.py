@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +53,35 @@ def test_the_plain_websocket_example_moves_somebody(demo: Demo) -> None:
     output = run(code, GBS_URL=demo.url, TOKEN=demo[r"export TOKEN=(\S+)"]).splitlines()
     assert re.fullmatch(r"updated \d+ 8", output[-2])
     assert re.fullmatch(r"OK \d+", output[-1])
+
+
+def commands(heading: str) -> list[str]:
+    """The shell commands under a heading, each with the lines it goes on over."""
+    section = re.split(
+        r"^##", PARTS.partition(f"### {heading}")[2], maxsplit=1, flags=re.MULTILINE
+    )[0]
+    return re.findall(r"^    curl (?:.*\\\n)*.*$", section, re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_http_examples_read_the_list_and_move_somebody(demo: Demo) -> None:
+    answers = []
+    for command in commands("Over HTTP"):
+        result = subprocess.run(
+            ["sh", "-c", command.replace("http://127.0.0.1:8080", demo.url)],
+            env={**os.environ, "TOKEN": demo[r"export TOKEN=(\S+)"]},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        answers.append(json.loads(result.stdout))
+    listed, moved = answers
+    assert len(listed["userRetreatGbsLineups"]) == 80
+    assert (moved["userRetreatGbsLineup"]["id"], moved["userRetreatGbsLineup"]["gbsNumber"]) == (
+        3,
+        7,
+    )
 
 
 @pytest.mark.parametrize("script", ["scripts/run", "scripts/test"])

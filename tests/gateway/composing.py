@@ -11,14 +11,20 @@ from uuid import UUID
 import trio
 from pydantic import SecretStr
 
-from gbs_actor.auth import Authorizer, Policy, Role, Verifier, mint
+from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
 from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.events import LineupEvents
+from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.recovery import LineupRecovery
+from gbs_actor.gateway.socket_connections import SocketConnections
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
+from gbs_actor.gateway.whereabouts import Whereabouts
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import AuthSettings
+from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
 from gbs_actor.store.seed import (
@@ -30,6 +36,8 @@ from gbs_actor.store.seed import (
 )
 
 SECRET = "0123456789abcdef0123456789abcdef"
+MAX_AGE = 43_200.0
+"""Seconds a session may be come back to."""
 SLUG = "2024-winter"
 OTHER_SLUG = "2024-summer"
 NOW = 1_700_000_000.0
@@ -159,19 +167,31 @@ class Parts:
         )
 
 
+async def two_retreats() -> BreakableStore:
+    """Return a store with what :func:`composed` tells of."""
+    store = BreakableStore()
+    await store.import_retreat(seed(grants=((50, "SHUTTLE_BUS_ACCOUNT_STAFF"), (51, "NOBODY"))))
+    await store.import_retreat(seed(OTHER_SLUG, grants=((52, "LINEUP_STAFF"),)))
+    return store
+
+
 @asynccontextmanager
 async def composed(
-    config: GatewayConfig | None = None, *, readers: tuple[Role, ...] = tuple(Role)
+    config: GatewayConfig | None = None,
+    *,
+    readers: tuple[Role, ...] = tuple(Role),
+    store: BreakableStore | None = None,
 ) -> AsyncIterator[Parts]:
     """Run rooms over a memory store with two retreats.
 
     In the first, user 50 has the role of a mere reader and 51 none that may read; in the
     second, user 52 has that of an editor.
+
+    :param store: one from :func:`two_retreats`.
     """
     config = replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"}))
-    store = BreakableStore()
-    await store.import_retreat(seed(grants=((50, "SHUTTLE_BUS_ACCOUNT_STAFF"), (51, "NOBODY"))))
-    await store.import_retreat(seed(OTHER_SLUG, grants=((52, "LINEUP_STAFF"),)))
+    if store is None:
+        store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
     clock = WallClock()
     authorizer = Authorizer(store, Policy.from_settings(auth))
@@ -187,3 +207,23 @@ async def composed(
             UserRates(config.user_rate, config.user_burst),
             UserConnections(config.max_connections_per_user),
         )
+
+
+@asynccontextmanager
+async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[LineupEvents]:
+    """Put the line-up's namespace on a server, and run what is behind it."""
+    events = LineupEvents(
+        parts.rooms,
+        parts.verifier,
+        parts.authorizer,
+        parts.config,
+        rates=parts.rates,
+        user_connections=parts.user_connections,
+    )
+    whereabouts = Whereabouts(parts.store, MAX_AGE)
+    connections = SocketConnections(NAMESPACE, events, whereabouts)
+    tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
+    recovery = LineupRecovery(connections, events, tokens, whereabouts)
+    LineupNamespace(sockets.namespace(NAMESPACE), events, connections, recovery)
+    async with events.running(), whereabouts.running():
+        yield events

@@ -13,11 +13,10 @@ import trio.testing
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.request import head_length, parse_request
-from tests.gateway.composing import SLUG, Parts, composed
+from tests.gateway.composing import SLUG, Parts, composed, served_namespace
 from tests.gateway.peer import Peer, talking
 from tests.gateway.plain_peer import PlainPeer, talking_plainly
 
@@ -87,21 +86,8 @@ async def plain_world(
     """
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
-        events = LineupEvents(
-            parts.rooms,
-            parts.verifier,
-            parts.authorizer,
-            parts.config,
-            rates=parts.rates,
-            user_connections=parts.user_connections,
-        )
-        LineupNamespace(sockets.namespace(NAMESPACE), events)
-        plain = PlainServer(events, sockets.options, sockets.places)
-        async with (
-            events.running(),
-            sockets.serving(),
-            plain.serving(),
-            trio.open_nursery() as nursery,
-        ):
-            yield PlainWorld(parts, events, sockets, plain, nursery)
-            nursery.cancel_scope.cancel()
+        async with served_namespace(parts, sockets) as events:
+            plain = PlainServer(events, sockets.options, sockets.places)
+            async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
+                yield PlainWorld(parts, events, sockets, plain, nursery)
+                nursery.cancel_scope.cancel()

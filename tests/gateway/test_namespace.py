@@ -13,14 +13,13 @@ import trio_websocket
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.request import head_length, parse_request
-from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed
+from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed, served_namespace
 from tests.gateway.peer import Peer, Refused, talking
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -69,16 +68,11 @@ async def lineup(
 ) -> AsyncIterator[Lineup]:
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"])
-        events = LineupEvents(
-            parts.rooms,
-            parts.verifier,
-            parts.authorizer,
-            parts.config,
-            rates=parts.rates,
-            user_connections=parts.user_connections,
-        )
-        LineupNamespace(sockets.namespace(NAMESPACE), events)
-        async with events.running(), sockets.serving(), trio.open_nursery() as nursery:
+        async with (
+            served_namespace(parts, sockets) as events,
+            sockets.serving(),
+            trio.open_nursery() as nursery,
+        ):
             yield Lineup(parts, sockets, events, nursery)
             nursery.cancel_scope.cancel()
 

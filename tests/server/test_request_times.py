@@ -80,11 +80,28 @@ class Http2:
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        self._h2.initiate_connection()
         self._news = trio.lowlevel.ParkingLot()
         self.ended: dict[int, float] = {}
         """When each answer was complete."""
         self.closed: float | None = None
+
+    async def open(self, *, upgrade: bool = False) -> None:
+        """Begin, with an upgrade from HTTP/1.1 if wished, which is the first request."""
+        if not upgrade:
+            self._h2.initiate_connection()
+            await self.flush()
+            return
+        settings = self._h2.initiate_upgrade_connection()
+        assert settings is not None
+        await self._stream.send_all(
+            b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            b"Upgrade: h2c\r\nHTTP2-Settings: %b\r\n\r\n" % settings
+        )
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += await self._stream.receive_some(1)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        await self.flush()
 
     async def ask(self, method: str, path: str, *, end: bool = True) -> int:
         stream_id = self._h2.get_next_available_stream_id()
@@ -134,9 +151,9 @@ class Http2:
 
 
 @asynccontextmanager
-async def http2(stream: trio.SocketStream) -> AsyncIterator[Http2]:
+async def http2(stream: trio.SocketStream, *, upgrade: bool = False) -> AsyncIterator[Http2]:
     client = Http2(stream)
-    await client.flush()
+    await client.open(upgrade=upgrade)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.read)
         yield client
@@ -157,8 +174,11 @@ async def test_polls_wait_over_http_2_while_other_requests_go_on(clock: MockCloc
         assert await client.end() == pytest.approx(POLL + IDLE, abs=1)
 
 
-async def test_a_connection_over_http_2_is_used_again_after_a_long_pause(clock: MockClock) -> None:
-    async with serving() as dial, http2(await dial()) as client:
+@pytest.mark.parametrize("upgrade", [False, True])
+async def test_a_connection_over_http_2_is_used_again_after_a_long_pause(
+    clock: MockClock, upgrade: bool
+) -> None:
+    async with serving() as dial, http2(await dial(), upgrade=upgrade) as client:
         await client.ask("GET", "/quick")
         await trio.sleep(1)
         await client.open_window()

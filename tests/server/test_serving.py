@@ -29,6 +29,9 @@ from tests.store.fixtures import PostgresCluster, public_temporary_folder
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 READY = b"GET /readyz HTTP/1.1\r\nHost: here\r\n\r\n"
+UPLOAD = (
+    b"POST /nothing HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
+)
 LINEUPS = f"/api/v1/retreat/{SLUG}/line-up/user-lineups"
 BEARER = {"Authorization": f"Bearer {token()}"}
 EDIT = {"lineupId": 2, "gbsNumber": 3}
@@ -99,6 +102,15 @@ async def test_connections_of_http_have_room_beside_the_sockets_and_no_more() ->
     async with running(using=narrow) as server, server.connect(), await server.stream() as http:
         assert (await answer(http, HEALTH)).startswith(b"HTTP/1.1 200")
         assert (await server.ask(HEALTH)).startswith(b"HTTP/1.1 503")
+
+
+async def test_an_answer_that_does_not_wait_for_the_body_is_not_lost_over_it() -> None:
+    """A connection closed with something unread is reset, and the answer with it."""
+    async with running() as server:
+        for _ in range(20):
+            async with await server.stream() as stream:
+                received = await answer(stream, UPLOAD)
+                assert received.startswith(b"HTTP/1.1 404 ")
 
 
 # What must harm nobody else

@@ -18,13 +18,16 @@ from pydantic import SecretStr
 
 from gbs_actor.client import Disconnected, connect
 from gbs_actor.server.certificate import Certificate
+from gbs_actor.server.http import HttpServer
+from gbs_actor.server.listening import open_listeners, with_tls
 from gbs_actor.settings import ServerSettings, Settings, SettingsError
+from gbs_actor.socketio import FrontDoor
 from tests.certificates import Authority, IssuedCertificate
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.gateway.composing import SLUG
 from tests.server.running import Running, answer, everything, running, settings, token
-from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS
+from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS, UPLOAD
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +96,31 @@ async def test_our_own_client_says_why_it_does_not_trust_a_server(server: Runnin
             raise AssertionError("connected")
 
 
-async def test_the_app_is_told_that_it_is_called_over_https(server: Running) -> None:
-    """A page of the server's own origin needs no permission, and that origin is https here."""
+@pytest.mark.parametrize("http2", [False, True])
+async def test_the_app_is_told_that_it_is_called_over_https(
+    authority: Authority, issued: IssuedCertificate, http2: bool
+) -> None:
+    async def tell(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        told = f"{scope['scheme']} {scope['client'][0]} {scope['http_version']}"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": told.encode(), "more_body": False})
+
+    http = HttpServer(tell, head_limit=16_384, max_message=1_000_000, keep_alive=60)
+    listeners = await open_listeners("127.0.0.1", 0, 10)
+    url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    context = Certificate(issued.certificate, issued.key).context
+    async with http.running(), trio.open_nursery() as nursery:
+        await nursery.start(FrontDoor({}, http.serve).serve, with_tls(listeners, context))
+        client = httpx.AsyncClient(http2=http2, verify=authority.client_context())
+        async with client:
+            told = (await client.get(url)).text
+        nursery.cancel_scope.cancel()
+    assert told == f"https 127.0.0.1 {2 if http2 else 1.1}"
+
+
+async def test_a_page_of_the_servers_own_origin_needs_no_permission(server: Running) -> None:
     async with await server.stream() as stream:
         request = (
             f"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: {server.address.host}\r\n"
@@ -113,6 +139,11 @@ async def test_tls_1_2_and_later_are_spoken(
     assert await serves_the_next_client(server)
 
 
+def test_no_older_version_is_offered_whatever_the_system_allows(issued: IssuedCertificate) -> None:
+    context = Certificate(issued.certificate, issued.key).context()
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 async def test_older_versions_are_not_spoken(authority: Authority, server: Running) -> None:
     context = authority.client_context()
@@ -123,6 +154,14 @@ async def test_older_versions_are_not_spoken(authority: Authority, server: Runni
             await server.stream_below(), context, server_hostname="localhost"
         ).do_handshake()
     assert await serves_the_next_client(server)
+
+
+async def test_an_answer_that_does_not_wait_for_the_body_is_not_lost_over_it(
+    server: Running,
+) -> None:
+    for _ in range(5):
+        async with await server.stream() as stream:
+            assert (await answer(stream, UPLOAD)).startswith(b"HTTP/1.1 404 ")
 
 
 # What must harm nobody else

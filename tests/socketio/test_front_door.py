@@ -246,12 +246,13 @@ async def test_connections_that_are_being_turned_away_are_bounded_too(clock: Moc
         assert await read_all(clients[101]) == b""
         for client in clients[1:101]:
             assert (await client.receive_some(100)).startswith(b"HTTP/1.1 503 ")
-            await client.aclose()
+        # They take no place of those that are served.
         await clients[0].aclose()
         await wait_all_tasks_blocked()
         late = listener.dial()
         await late.send_all(b"GET / HTTP/1.1\r\n\r\n")
         assert (await late.receive_some(100)).startswith(b"HTTP/1.1 200 ")
+        assert trio.current_time() == 0
         assert door.statistics().turned_away == 102
 
 

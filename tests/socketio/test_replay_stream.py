@@ -294,3 +294,65 @@ async def test_a_peer_that_opens_no_window_is_cut_off(clock: MockClock) -> None:
         await stream.in_time(trio.sleep_forever)
     assert trio.current_time() == 20
     assert await far.receive_some() == b""
+
+
+# A request that is answered before it has arrived
+
+
+async def test_what_still_comes_of_it_is_dropped_until_the_peer_has_ended(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, b"POST / HTTP/1.1\r\n\r\n")
+    with stream.answering():
+        await stream.send_all(b"404")
+    assert stream.answered_early
+
+    async def upload() -> None:
+        for _ in range(3):
+            await trio.sleep(0.5)
+            await far.send_all(b"more")
+        await far.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(upload)
+        await stream.linger()
+    assert trio.current_time() == 1.5
+
+
+async def test_a_peer_that_goes_on_is_not_waited_for_any_longer(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, b"POST / HTTP/1.1\r\n\r\n")
+    with stream.answering():
+        pass
+
+    async def drip() -> None:
+        while True:
+            await far.send_all(b"x")
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drip)
+        await stream.linger()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() == 2
+
+
+async def test_an_endless_body_is_not_read_for_long(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, b"POST / HTTP/1.1\r\n\r\n")
+    await far.send_all(bytes(5_000_000))
+    with stream.answering():
+        await stream.linger()
+    assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize("multiplexed", [True, False])
+async def test_after_requests_that_have_arrived_nothing_is_waited_for(
+    clock: MockClock, multiplexed: bool
+) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, b"GET / HTTP/1.1\r\n\r\n")
+    with stream.answering(multiplexed=multiplexed) as arrived:
+        if not multiplexed:
+            arrived()
+    await stream.linger()
+    assert trio.current_time() == 0

@@ -43,6 +43,18 @@ WHITE_SPACE: Final = (
 )
 """What is trimmed from a memo, as a character class of a regular expression."""
 
+_ROW: Final = {
+    "id": "The registration's id; clients merge rows by it.",
+    "gbsNumber": "The group; null: in none.",
+    "totalCount": "Of the row's group, as the other counts; 0 without one.",
+    "isFullAttendance": "Registered for every schedule of the retreat.",
+    "gbsMemo": "The group's memo.",
+    "lineupMemo": 'The person\'s memo; "" without one.',
+    "lineupMemocolor": '#RRGGBB; "" for none.',
+    "revision": "The room's revision at which this row last changed.",
+}
+"""What is not plain from a field's name."""
+
 _TIMES: Final = {"createdAt", "updatedAt", "changedAt"}
 
 
@@ -68,6 +80,9 @@ def schemas() -> dict[str, Schema]:
         _mark_times(schema)
         if all(isinstance(value, str) for value in schema.get("enum", [0])):
             schema["type"] = "string"
+    components["Row"]["description"] = "A person in the line-up."
+    for field, meaning in _ROW.items():
+        components["Row"]["properties"][field]["description"] = meaning
     _require(components["NumberBody"], "gbsNumber", nullable=True)
     _require(components["AssignBody"], "gbsNumber", nullable=True)
     _require(components["AssignBody"], "userRetreatRegistrationId")
