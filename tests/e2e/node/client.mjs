@@ -6,7 +6,7 @@ export function stockClient(io, say) {
   let socket;
   let auth;
   let sent = 0;
-  let failsFirst; // with retries or ackTimeout, callbacks get an error as first argument
+  let failsFirst; // with ackTimeout, callbacks get an error as first argument
 
   const facts = () => ({
     id: socket.id ?? null,
@@ -20,7 +20,7 @@ export function stockClient(io, say) {
   const operations = {
     connect({ id, url, namespace, auth: given, options }) {
       auth = given;
-      failsFirst = Boolean(options.retries || options.ackTimeout);
+      failsFirst = Boolean(options.ackTimeout);
       socket = io(url + namespace, {
         forceNew: true,
         reconnection: false,
