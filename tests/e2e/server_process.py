@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import gbs_actor
 ROOT = Path(gbs_actor.__file__).parents[1]
 SECRET = "a secret of the tests, long enough for HS256"
 RETREAT = "2024-winter"
+HYPERCORN = ("-m", "hypercorn", "-k", "trio", "--graceful-timeout", "1", "-b")
 START_TIMEOUT = 60.0
 """Seconds a start may take; the first one creates a database."""
 
@@ -60,17 +61,22 @@ class DidNotStart(Exception):
 
 @dataclass
 class ServerProcess:
-    """A running ``gbs-actor serve``."""
+    """A running ``gbs-actor serve``, or what stands for it under stock Hypercorn."""
 
     process: subprocess.Popen[bytes]
     data_dir: Path
     log_path: Path
     host: str = ""
     port: int = 0
+    """Where clients find it, past a proxy perhaps."""
+    own_port: int = 0
+    """Where it listens itself."""
     scheme: str = "http"
     started_in: float = 0.0
     """Seconds from the start of the process until it served."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    hosted: bool = False
+    """Whether it is Hypercorn that listens."""
 
     @property
     def url(self) -> str:
@@ -98,8 +104,15 @@ class ServerProcess:
 
     def kill(self) -> None:
         """End it as a power cut of its own would, and wait until it is gone."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        workers = [int(pid) for pid in children.read_text().split()] if self.hosted else []
         self.process.kill()
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
+        while any(Path(f"/proc/{pid}/exe").exists() for pid in workers):
+            time.sleep(0.01)
 
     def kill_and_start_again(self) -> None:
         """Let it die as above, and start it anew on the same port and data."""
@@ -108,7 +121,8 @@ class ServerProcess:
             self.data_dir,
             log_path=self.log_path,
             environment=self.environment,
-            port=self.port,
+            port=self.own_port,
+            hosted=self.hosted,
         )
         self.process, self.started_in = again.process, again.started_in
 
@@ -155,42 +169,40 @@ def start_server(
     environment: Mapping[str, str] | None = None,
     port: int = 0,
     demo: bool = True,
+    hosted: bool = False,
     timeout: float = START_TIMEOUT,
 ) -> ServerProcess:
     """Start a server and wait until it serves.
 
+    :param hosted: under stock Hypercorn; the data has to be there.
     :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
     """
     extra = dict(environment or {})
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("GBS_")}
-    arguments = [sys.executable, "-m", "gbs_actor.cli", "serve", "--port", str(port)]
+    serve = [sys.executable, "-m", "gbs_actor.cli", "serve", "--port", str(port)]
+    if demo:
+        serve.append("--demo")
+    if hosted:
+        serve = [sys.executable, *HYPERCORN, f"127.0.0.1:{port}", "gbs_actor.asgi:app"]
     began = time.monotonic()
     offset = log_path.stat().st_size if log_path.exists() else 0
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [*arguments, "--demo"] if demo else arguments,
-            env={
-                **clean,
-                # The package under test, whether it is installed or not.
-                "PYTHONPATH": os.pathsep.join([str(ROOT), clean.get("PYTHONPATH", "")]),
-                "GBS_DATA_DIR": str(data_dir),
-                "GBS_JWT_SECRET": SECRET,
-                "GBS_LOG_FORMAT": "json",
-                **extra,
-            },
+            serve,
+            env=_environment(data_dir, extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd=data_dir.parent,
             start_new_session=True,
         )
-    server = ServerProcess(process, data_dir, log_path, environment=extra)
+    server = ServerProcess(process, data_dir, log_path, environment=extra, hosted=hosted)
     while True:
         with log_path.open("rb") as log:
             log.seek(offset)
             said = log.read().decode(errors="replace")
         if (address := _address(said)) is not None:
             server.scheme, server.host, server.port = address
+            server.own_port = server.port
             server.started_in = time.monotonic() - began
             return server
         if not server.alive():
@@ -201,6 +213,19 @@ def start_server(
         time.sleep(0.02)
 
 
+def _environment(data_dir: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("GBS_")}
+    return {
+        **clean,
+        # The package under test, whether it is installed or not.
+        "PYTHONPATH": os.pathsep.join([str(ROOT), clean.get("PYTHONPATH", "")]),
+        "GBS_DATA_DIR": str(data_dir),
+        "GBS_JWT_SECRET": SECRET,
+        "GBS_LOG_FORMAT": "json",
+        **extra,
+    }
+
+
 def _address(said: str) -> tuple[str, str, int] | None:
     for line in said.splitlines():
         if not line.startswith("{"):
@@ -209,8 +234,9 @@ def _address(said: str) -> tuple[str, str, int] | None:
             entry = json.loads(line)
         except ValueError:
             continue  # half a line so far
-        if entry.get("event") == "Serving":
-            url = urlsplit(entry["urls"][0])
+        event = str(entry.get("event"))
+        if event == "Serving" or event.startswith("Running on "):
+            url = urlsplit(entry["urls"][0] if event == "Serving" else event.split()[2])
             assert url.hostname is not None
             assert url.port is not None
             return url.scheme, url.hostname, url.port
@@ -233,15 +259,24 @@ def data_folder() -> Iterator[Path]:
 
 @contextmanager
 def running_server(
-    *, environment: Mapping[str, str] | None = None, demo: bool = True
+    *, environment: Mapping[str, str] | None = None, demo: bool = True, hosted: bool = False
 ) -> Iterator[ServerProcess]:
     """A server on fresh data for the time of a block; stopped in good order behind it."""
     with data_folder() as data_dir:
+        if hosted:
+            subprocess.run(
+                [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", RETREAT],
+                env=_environment(data_dir, environment or {}),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+            )
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),
             environment=environment,
             demo=demo,
+            hosted=hosted,
         )
         try:
             yield server
