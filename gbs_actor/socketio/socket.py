@@ -223,13 +223,13 @@ class Socket:
         """
         self.connected = True
         outbox = self._owner.outbox
+        self._send = outbox.send
+        self.namespace.add(self)  # before anything is sent: that may break the connection
         head = encode_head(PacketType.CONNECT, self.namespace.name)
         outbox.send(Message(b'%b{"sid":"%b"}' % (head, self.id.encode())))
-        self._send = outbox.send
         held, self._held = self._held, []
         for message in held:
             outbox.send(message)
-        self.namespace.add(self)
         return self._leave_wanted
 
     def end(self, reason: str) -> None:
