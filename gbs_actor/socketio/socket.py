@@ -291,6 +291,8 @@ class Socket:
         """
         self.connected = True
         outbox = self._owner.outbox
+        self._send = outbox.send
+        self.namespace.add(self)  # before anything is sent: that may break the connection
         answer = {"sid": self.id}
         if self._recovery is not None:
             if self.pid is None:
@@ -301,11 +303,9 @@ class Socket:
         if self._missed:
             outbox.send(Message.bundle(self._missed))
             self._missed = ()
-        self._send = outbox.send
         held, self._held = self._held, []
         for message in held:
             outbox.send(message)
-        self.namespace.add(self)
         return self._leave_wanted
 
     def end(self, reason: str) -> None:

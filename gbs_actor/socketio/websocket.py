@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO
 
 _RECEIVE = 65_536
+_INFLATE = 2_048  # bytes decompressed at once: they may become 1,032 times as many
 _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the code
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
 
@@ -144,6 +145,7 @@ class WebSocketTransport:
         self._protocol = upgraded.protocol
         self._leftover = leftover
         self._received = received
+        self._at_once = _INFLATE if upgraded.deflated else _RECEIVE
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
         self._final: bytes | None = None
@@ -188,8 +190,10 @@ class WebSocketTransport:
         self._leftover = b""
         try:
             while True:
-                if data:
-                    await self._feed(data)
+                for at in range(0, len(data), self._at_once):
+                    await self._feed(data[at : at + self._at_once])
+                    if self._current.reason is not None:
+                        return
                 data = await self._stream.receive_some(_RECEIVE)
                 if not data:
                     self._current.lose("transport close")
@@ -276,7 +280,7 @@ class WebSocketTransport:
             if protocol.eof_sent and protocol.close_rcvd is None:
                 await self._stream.send_eof()
             while protocol.close_rcvd is None:
-                data = await self._stream.receive_some(_RECEIVE)
+                data = await self._stream.receive_some(self._at_once)
                 if not data:
                     return
                 protocol.receive_data(data)

@@ -7,17 +7,27 @@ from typing import Any, Final
 
 import trio
 from socketio.packet import Packet as OtherPacket
+from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from gbs_actor.socketio import EngineApp
 from gbs_actor.socketio.payload import decode_payload, encode_binary
 from scripts.fuzz.asgi_request import Answer, Request
-from scripts.fuzz.websocket_client import CLOSE, Socket, frame, request
+from scripts.fuzz.asgi_websocket import AsgiLink
+from scripts.fuzz.websocket_client import Link, Pair, StreamLink, request, sockets
 from scripts.fuzz.world import ANSWERS, MAX_PAYLOAD, PATH, World
 
 _STATUSES: Final = {200, 204, 400, 403, 408, 413, 503}
 _BREATH: Final = 0.05
 """Seconds between polls that bring nothing."""
 _EVENT, _ACK, _CONNECT, _DISCONNECT, _CONNECT_ERROR = 2, 3, 0, 1, 4
+
+_PAIRS: Final[dict[str, Pair]] = {
+    "memory": memory_stream_pair,
+    "sockets": sockets,
+    "lockstep": lockstep_stream_pair,
+}
+WAYS: Final = (*_PAIRS, "asgi")
+"""Memory without bound, sockets that take little, streams that take nothing, and ASGI."""
 
 Packets = list[str | bytes]
 
@@ -26,18 +36,25 @@ class Client:
     """One client and its session.
 
     :param good: whether it keeps to the protocol; then its session must live.
+    :param way: what its WebSockets go over, one of :data:`WAYS`.
     """
 
-    def __init__(self, world: World, nursery: trio.Nursery, *, good: bool) -> None:
+    def __init__(
+        self, world: World, nursery: trio.Nursery, *, good: bool, way: str = "memory"
+    ) -> None:
         self.world = world
         self.good = good
+        self.way = way
         self.sid: str | None = None
         self.over = False
         """Whether the session has ended, as far as the client knows."""
         self.mute = False
         """Whether it answers no pings."""
+        self.listening = trio.Event()
+        """Set while it reads what comes over a WebSocket."""
+        self.listening.set()
         self.polling = False
-        self.websocket: Socket | None = None
+        self.websocket: Link | None = None
         """What carries the session, if it is no polling."""
         self.upgrading = False
         """Whether it has tried to move."""
@@ -132,25 +149,34 @@ class Client:
 
     async def open_websocket(self) -> None:
         """Open a session over WebSocket, and read what comes."""
-        socket = self._dial()
+        socket = self.dial()
         self.websocket = socket
         self._nursery.start_soon(self._read, socket)
         while self.sid is None and not self.over:
             await trio.sleep(_BREATH)
 
-    def _dial(self) -> Socket:
-        asked = request(f"{PATH}?{self.query('websocket')}")
-        return Socket(self.world.server, self._nursery, asked)
+    def dial(self, query: str | None = None) -> Link:
+        """Open a WebSocket, for the session if there is one, by the client's :attr:`way`."""
+        query = self.query("websocket") if query is None else query
+        if self.way == "asgi":
+            return AsgiLink(self._app, self._nursery, query)
+        return StreamLink(
+            self.world.server, self._nursery, request(f"{PATH}?{query}"), pair=_PAIRS[self.way]
+        )
 
-    async def _read(self, socket: Socket) -> None:
-        while (messages := await socket.receive()) is not None:
+    async def _read(self, link: Link) -> None:
+        while True:
+            await self.listening.wait()
+            messages = await link.receive()
+            if messages is None:
+                break
             for message in messages:
                 self._take(message)
-            if socket.incoming.code is not None:
-                await socket.send(frame(CLOSE, socket.incoming.code.to_bytes(2, "big")))
+            if link.code is not None:
+                await link.say_close()
                 break
-        socket.drop()
-        self._end(f"closed with {socket.incoming.code}, status {socket.incoming.status}")
+        link.drop()
+        self._end(f"closed with {link.code}, status {link.status}")
 
     async def _send_frames(self, packets: Packets) -> None:
         async with self._sending:
@@ -167,7 +193,7 @@ class Client:
         """
         if self.sid is None or self.over or not self.polling:
             return
-        probe = self._dial()
+        probe = self.dial()
         answered = await self._probe(probe, abandon)
         if not answered or abandon == 3:
             probe.drop()
@@ -181,7 +207,7 @@ class Client:
                 await self._move(probe, impatient)
         self._resume()
 
-    async def _move(self, probe: Socket, impatient: int) -> None:
+    async def _move(self, probe: Link, impatient: int) -> None:
         if self.over:
             probe.drop()
             return
@@ -193,7 +219,7 @@ class Client:
             for number in range(impatient):
                 await probe.say(self.echo("/", number, name="slow" if number % 3 else "echo"))
 
-    async def _probe(self, probe: Socket, abandon: int) -> bool:
+    async def _probe(self, probe: Link, abandon: int) -> bool:
         if abandon == 1:
             return False
         await probe.say("2probe")
@@ -202,7 +228,7 @@ class Client:
         heard: Packets = []
         while not heard:
             messages = await probe.receive()
-            if messages is None or probe.incoming.code is not None:
+            if messages is None or probe.code is not None:
                 return False
             heard.extend(messages)
         assert heard == ["3probe"], heard
@@ -212,6 +238,16 @@ class Client:
     def _resume(self) -> None:
         self._held.set()
 
+    def stop_listening(self, seconds: float) -> None:
+        """Read nothing for a time."""
+        if self.listening.is_set():
+            self.listening = trio.Event()
+            self._nursery.start_soon(self._listen_again, self.listening, seconds)
+
+    async def _listen_again(self, listening: trio.Event, seconds: float) -> None:
+        await trio.sleep(seconds)
+        listening.set()
+
     @property
     def busy(self) -> bool:
         """Whether something of its own is still on the way to the server."""
@@ -220,6 +256,7 @@ class Client:
     def quit(self, *, silently: bool) -> None:
         """Stop polling and answering; drop the WebSocket, unless silently."""
         self.mute = True
+        self.listening.set()
         self.polling = False
         self.good = False
         self._held.set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
 
 import trio
 import trio.testing
 from wsproto.extensions import Extension, PerMessageDeflate
-from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
+from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from gbs_actor.socketio import EngineServer
 from gbs_actor.socketio.request import Request, parse_request
@@ -99,11 +100,11 @@ class Incoming:
         for received in self._frames.received_frames():
             if received.opcode is Opcode.CLOSE:
                 assert self.code is None, "a second close frame"
-                code: CloseReason | int = received.payload[0]
+                code, _ = cast(tuple[int, str], received.payload)
                 self.code = int(code)
             elif received.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION}:
                 assert self.code is None, "a message behind the close frame"
-                payload = received.payload
+                payload = cast(str | bytearray, received.payload)
                 self._message.append(payload if isinstance(payload, str) else bytes(payload))
                 if received.message_finished:
                     yield self._whole()
@@ -125,9 +126,46 @@ class Incoming:
         return [deflate]
 
 
-class Socket:
-    """A WebSocket over a memory stream, served by an :class:`EngineServer`.
+class Link(Protocol):
+    """A WebSocket as its client has it, whatever is below."""
 
+    status: int
+    """Of the answer to the handshake; 0 while there is none."""
+    code: int | None
+    """Of the server's close frame."""
+
+    async def say(self, message: str | bytes) -> bool:
+        """Send a whole message; return whether the server still wants any."""
+        ...
+
+    async def say_close(self) -> None:
+        """Answer the server's close frame, if that has to be done."""
+        ...
+
+    async def receive(self) -> list[str | bytes] | None:
+        """Return the messages that come next; ``None`` at the end."""
+        ...
+
+    def drop(self) -> None:
+        """End the connection without a word."""
+        ...
+
+
+Pair = Callable[[], tuple[Any, Any]]
+
+
+def sockets() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Return the ends of a connection that takes little at a time."""
+    ends = trio.socket.socketpair()
+    for end in ends:
+        end.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 1)  # the least there is
+    return trio.SocketStream(ends[0]), trio.SocketStream(ends[1])
+
+
+class StreamLink:
+    """A WebSocket over a stream, served by an :class:`EngineServer`.
+
+    :param pair: makes both ends of the stream.
     :param leftover: what the client has sent together with the handshake.
     """
 
@@ -137,24 +175,36 @@ class Socket:
         nursery: trio.Nursery,
         asked: Request,
         *,
+        pair: Pair = trio.testing.memory_stream_pair,
         leftover: bytes = b"",
         compressed: bool = False,
     ) -> None:
-        self.stream, server_end = trio.testing.memory_stream_pair()
-        self._arriving = server_end.receive_stream
-        self.incoming = Incoming(compressed=compressed)
+        self.stream, self.far = pair()
+        self._incoming = Incoming(compressed=compressed)
         self._lock = trio.Lock()
-        self.served = trio.Event()
-        """Set when the server is done with it."""
 
         async def serve() -> None:
             try:
-                await server.serve_websocket(server_end, asked, leftover)
+                await server.serve_websocket(self.far, asked, leftover)
             except* (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # as the front door has it
-            self.served.set()
 
         nursery.start_soon(serve)
+
+    @property
+    def status(self) -> int:
+        """See :class:`Link`."""
+        return self._incoming.status
+
+    @property
+    def code(self) -> int | None:
+        """See :class:`Link`."""
+        return self._incoming.code
+
+    @property
+    def head(self) -> bytes:
+        """Of the answer to the handshake."""
+        return self._incoming.head
 
     async def send(self, data: bytes) -> bool:
         """Send bytes; return whether the server still wants any."""
@@ -166,24 +216,28 @@ class Socket:
         return True
 
     async def say(self, message: str | bytes) -> bool:
-        """Send a whole message."""
+        """See :class:`Link`."""
         if isinstance(message, str):
             return await self.send(frame(TEXT, message.encode("utf-8", "surrogatepass")))
         return await self.send(frame(BINARY, message))
 
+    async def say_close(self) -> None:
+        """See :class:`Link`."""
+        if self.code is not None:
+            await self.send(frame(CLOSE, self.code.to_bytes(2, "big")))
+
     async def receive(self) -> list[str | bytes] | None:
-        """Return the messages that come next; ``None`` at the end."""
+        """See :class:`Link`."""
         try:
             data = await self.stream.receive_some()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return None
-        return list(self.incoming.feed(bytes(data))) if data else None
-
-    def say_now(self, message: str) -> None:
-        """Have a message arrive at this very moment."""
-        self._arriving.put_data(frame(TEXT, message.encode()))
+        return list(self._incoming.feed(bytes(data))) if data else None
 
     def drop(self) -> None:
-        """End the connection without a word."""
-        self.stream.send_stream.close()
-        self.stream.receive_stream.close()
+        """See :class:`Link`."""
+        if isinstance(self.stream, trio.SocketStream):
+            self.stream.socket.close()
+        else:
+            self.stream.send_stream.close()
+            self.stream.receive_stream.close()

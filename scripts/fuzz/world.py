@@ -260,8 +260,8 @@ class World:
         statistics = server.statistics()
         assert statistics.connections == connections, f"{statistics.connections} connections"
         assert len(server._channels) == connections, "channels"
-        assert server._admitted == connections, f"{server._admitted} places taken"
-        assert sum(server._per_address.values()) == connections, "places of addresses"
+        assert len(server.places) == connections, f"{len(server.places)} places taken"
+        assert sum(server.places._per_address.values()) == connections, "places of addresses"
         assert bool(server._open) == bool(connections), f"{server._open} at work"
         assert len(server._timers) == connections, f"{len(server._timers)} timers"
 

@@ -16,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from scripts.fuzz import trio_cases
 from scripts.fuzz.asgi_request import Request
 from scripts.fuzz.client import Client
-from scripts.fuzz.websocket_client import Socket, request
+from scripts.fuzz.websocket_client import TEXT, StreamLink, frame, request
 from scripts.fuzz.world import DAWDLING, PATH, World, no_complaints
 
 ORDERS = range(6)
@@ -54,10 +54,10 @@ class Session:
         assert answer is not None
         return answer.status
 
-    def dial(self) -> Socket:
+    def dial(self) -> StreamLink:
         """Open a WebSocket for the session."""
         asked = request(f"{PATH}?{self.client.query('websocket')}")
-        return Socket(self.world.server, self.nursery, asked)
+        return StreamLink(self.world.server, self.nursery, asked)
 
 
 @asynccontextmanager
@@ -140,10 +140,23 @@ def test_a_probe_that_asks_when_its_time_is_over_stops_no_poll(order: int) -> No
         async with session(upgrade_timeout=10.0) as it:
             probe = it.dial()
             await trio.sleep(10)
-            probe.say_now("2probe")
+            probe.far.receive_stream.put_data(frame(TEXT, b"2probe"))
             await trio.sleep(1)
             with trio.move_on_after(1) as patience:
                 await it.poll()
             assert patience.cancelled_caught
 
     trio_cases.run(scenario, order)
+
+
+async def test_a_client_that_is_gone_when_it_is_let_in_stays_nowhere(clock: MockClock) -> None:
+    """Its CONNECT is answered into a connection that breaks by that."""
+    async with session() as it:
+        gone = Client(it.world, it.nursery, good=False, way="sockets")
+        await gone.open_websocket()
+        await gone.send("40/custom,")
+        assert gone.websocket is not None
+        gone.websocket.drop()
+        await trio.sleep(1)
+        assert it.world.server.namespace("/custom").sockets == ()
+        it.world.check_empty(connections=1)

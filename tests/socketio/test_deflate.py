@@ -6,15 +6,16 @@ import contextlib
 import json
 import random
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.extensions import PerMessageDeflate
 
-from gbs_actor.socketio import Message, SocketServer
+from gbs_actor.socketio import Message, Socket, SocketServer
 from gbs_actor.socketio import message as message_module
 from gbs_actor.socketio.deflate import deflate
 from gbs_actor.socketio.frame import TEXT, frame
@@ -153,6 +154,34 @@ async def test_a_decompression_bomb_ends_its_connection_and_costs_no_memory(
                 nursery.cancel_scope.cancel()
         assert closed == Close(1009, closed.reason)
         assert await (await service.joined()).receive_event() == ["auth", {}]
+
+
+async def test_of_many_messages_that_come_compressed_few_are_held(clock: MockClock) -> None:
+    """Where the first of them is under way, the others wait as they came: compressed."""
+    server = SocketServer(deflate=True)
+
+    @server.namespace("/").on("work")
+    async def work(socket: Socket, *args: Any) -> None:
+        await trio.sleep(10)
+
+    text = b'42["work","' + b"x" * 990_000 + b'"]'
+    compressor = zlib.compressobj(wbits=-15)
+    data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    data = data.removesuffix(b"\x00\x00\xff\xff")
+    frame = struct.pack("!BBH4x", 0xC1, 0x80 | 126, len(data)) + data
+    async with serving(server) as service:
+        peer = service.dial()
+        await peer.upgrade(extensions=[PerMessageDeflate()])
+        await peer.receive_text()
+        await peer.connect()
+        tracemalloc.start()
+        try:
+            await peer.stream.send_all(frame * 50)
+            await wait_all_tasks_blocked()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 async def _send(peer: Peer, data: bytes) -> None:

@@ -90,8 +90,9 @@ async def test_it_lives_through_many_heartbeats(transports: list[str]) -> None:
     @server.namespace("/").on("wait for heartbeats")
     async def wait(socket: Socket) -> str:
         before = server.statistics().received_messages
-        while server.statistics().received_messages < before + 10:
-            await trio.sleep(0.02)  # a pong is nothing that anybody is told of
+        # A pong is nothing that anybody is told of.
+        while server.statistics().received_messages < before + 10:  # noqa: ASYNC110
+            await trio.sleep(0.02)
         return "still there"
 
     async def talk(client: Any, url: str) -> Any:

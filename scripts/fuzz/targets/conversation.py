@@ -18,10 +18,10 @@ from trio.testing import wait_all_tasks_blocked
 from scripts.fuzz import trio_cases
 from scripts.fuzz.asgi_request import Request
 from scripts.fuzz.choices import Choices
-from scripts.fuzz.client import Client
+from scripts.fuzz.client import WAYS, Client
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import scraps, spoil, value
-from scripts.fuzz.websocket_client import Socket, frame, request
+from scripts.fuzz.websocket_client import Link, StreamLink, frame
 from scripts.fuzz.world import DAWDLING, MAX_PAYLOAD, PATH, World, no_complaints
 
 _PAUSES: Final = (0.0, 0.0, 0.01, 0.4, 3.1, 7.9, 10.3, 20.7, 25.9, 46.3)
@@ -65,7 +65,7 @@ class _Story:
         self._choices = choices
         self._world = World()
         self._clients: list[Client] = []
-        self._sockets: list[Socket] = []
+        self._links: list[Link] = []
         self._requests: list[Request] = []
         self._nursery: trio.Nursery
 
@@ -103,8 +103,10 @@ class _Story:
                 await self._check_good_clients()
                 await self._leave(choices.below(3))
         assert not patience.cancelled_caught, "something of the clients' does not end"
+        for link in self._links:
+            link.drop()
         self._clients.clear()
-        self._sockets.clear()
+        self._links.clear()
         self._requests.clear()
         self._world.kept.clear()
 
@@ -125,7 +127,10 @@ class _Story:
                 self._act_on_a_socket()
             case 12:
                 self._world.answer_kept()
-            case 13 | 14:
+            case 13 if self._clients:
+                client = choices.pick(self._clients)
+                client.stop_listening(4.1 if client.good else choices.pick(_PAUSES))
+            case 14:
                 await trio.sleep(choices.pick(_PAUSES))
             case _:
                 await wait_all_tasks_blocked()
@@ -142,7 +147,9 @@ class _Story:
 
     async def _open(self) -> None:
         choices = self._choices
-        client = Client(self._world, self._nursery, good=not choices.flip(4))
+        client = Client(
+            self._world, self._nursery, good=not choices.flip(4), way=choices.pick(WAYS)
+        )
         self._clients.append(client)
         if choices.flip():
             await client.open_websocket()
@@ -254,7 +261,7 @@ class _Story:
             case 5:
                 body = [b"4" + b"x" * 1_000] * 3
                 await self._ask(Request("POST", PATH, client.query("polling"), body=body))
-            case 6 if client.websocket is not None:
+            case 6 if isinstance(client.websocket, StreamLink):
                 junk = frame(
                     choices.below(16),
                     choices.take(60),
@@ -284,14 +291,17 @@ class _Story:
     async def _dial(self, query: str) -> None:
         """Open a WebSocket that says this or that, and is left alone."""
         choices = self._choices
-        socket = Socket(self._world.server, self._nursery, request(f"{PATH}?{query}"))
-        self._sockets.append(socket)
+        stranger = Client(self._world, self._nursery, good=False, way=choices.pick(WAYS))
+        link = stranger.dial(query)
+        self._links.append(link)
+        if stranger.way == "lockstep":
+            return  # nothing is taken that nobody reads
         while choices.more():
-            await socket.say(choices.pick(("2probe", "5", "3", "1", "40", '42["echo"]', b"\x00")))
+            await link.say(choices.pick(("2probe", "5", "3", "1", "40", '42["echo"]', b"\x00")))
             if choices.flip(4):
                 await trio.sleep(choices.pick(_PAUSES))
         if choices.flip():
-            socket.drop()
+            link.drop()
 
     async def _ask(self, asked: Request) -> None:
         """Ask something, and perhaps be gone before the answer."""
@@ -349,8 +359,8 @@ class _Story:
             if how == 0:
                 self._nursery.start_soon(client.say_goodbye)
         if how == 1:
-            for socket in self._sockets:
-                socket.drop()
+            for link in self._links:
+                link.drop()
 
     async def _settle(self, witness: Client) -> None:
         await trio.sleep(_LONG)
