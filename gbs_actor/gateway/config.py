@@ -21,11 +21,11 @@ class GatewayConfig:
     """Events one connection may send at once before the rate counts."""
     commands_under_way: int = 256
     """Commands of one connection without an answer; further ones get RATE_LIMITED."""
-    user_rate: float = 200.0
+    user_rate: float = 500.0
     """Events and HTTP requests per second of one user, over all their ways in."""
-    user_burst: int = 1_000
+    user_burst: int = 5_000
     """The same at once, before the rate counts."""
-    max_connections_per_user: int = 50
+    max_connections_per_user: int = 1_000
     """Realtime connections of one user at the same time."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins of pages that may read answers over HTTP, each like ``https://page.example``."""

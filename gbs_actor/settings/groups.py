@@ -241,15 +241,17 @@ class LimitSettings(Group):
     """What one user may do, over all their connections and whichever way they come in."""
 
     user_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
-        default=200.0,
+        default=500.0,
         description="Events and HTTP requests per second of one user in the long run.",
     )
     user_burst: Count = Field(
-        default=1000,
+        default=5000,
         description="Events and HTTP requests of one user at once, before the rate counts.",
     )
     max_connections_per_user: Count = Field(
-        default=50, description="Realtime connections of one user at the same time, at most."
+        default=1000,
+        description="Realtime connections of one user at the same time, at most. Scripts often "
+        "share one token.",
     )
 
 

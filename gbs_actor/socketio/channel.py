@@ -179,7 +179,10 @@ class Channel(ABC):
         return (self.outbox.congested or self.lagging) and self.reason is None
 
     async def wait_unpaused(self) -> None:
-        """Return once the channel may be read on, or has ended."""
+        """Return once the channel may be read on, or has ended.
+
+        Two may wait: a POST from before an upgrade, and the WebSocket after it.
+        """
         while self.paused:
             if self._gate is None or self._gate.is_set():  # else somebody else waits, too
                 self._gate = trio.Event()

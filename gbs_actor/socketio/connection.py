@@ -123,6 +123,8 @@ class Connection(LiveChannel):
 
     def receive_text(self, text: str) -> None:
         """Take a text packet; the connection may have ended after that."""
+        if self.reason is not None:
+            return  # it was read already when the connection ended
         kind = text[:1]
         try:
             if kind == PacketType.MESSAGE:
@@ -141,6 +143,8 @@ class Connection(LiveChannel):
 
     def receive_binary(self, payload: bytes) -> None:
         """Take a binary packet; the connection may have ended after that."""
+        if self.reason is not None:
+            return
         try:
             self._application.receive_binary(payload)
         except ProtocolViolation as violation:
@@ -179,6 +183,15 @@ class Connection(LiveChannel):
     def lagging(self) -> bool:
         """Whether it is the application that has not caught up."""
         return self._application.lagging
+
+    @property
+    def paused(self) -> bool:
+        """Whether the connection must not be read on for now.
+
+        What waits for the client does not count while it upgrades: then it polls no more,
+        and moves only when its POST has been answered.
+        """
+        return super().paused and (self.lagging or not self.upgrading)
 
     @property
     def ever_joined(self) -> bool:

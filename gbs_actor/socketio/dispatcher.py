@@ -102,10 +102,11 @@ class Dispatcher:
         while True:
             if awaitable is not None:
                 await _finish(awaitable)
-            self._on_progress()
-            if not self._jobs:
+            job = self._jobs.popleft() if self._jobs else None
+            self._on_progress()  # now that one less waits
+            if job is None:
                 return
-            awaitable = _start(self._jobs.popleft())
+            awaitable = _start(job)
 
     async def stop(self, patience: float) -> None:
         """Cancel the running handler, drop what waits, and wait until it has unwound.

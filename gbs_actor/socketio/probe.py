@@ -79,9 +79,12 @@ class Probe(Channel):
 
     def receive_text(self, text: str) -> None:
         """Take what the client says in the course of an upgrade."""
+        if self.reason is not None:
+            return  # it was read already when the probe ended
         if text == _QUESTION and not self._asked and self._polls is not None:
             self._asked = True
             self._session.upgrading = True
+            self._session.relieve()
             if not self._session.outbox.waiting:  # else that answers the GET
                 self._polls.answer_noop()
             self.outbox.send(_ANSWER)

@@ -106,7 +106,7 @@ def run(server: ServerProcess, folder: Path, config: str, examples: int, *option
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
@@ -131,7 +131,7 @@ OF_ROOM = "/api/v1/retreat/{slug}/line-up"
 def test_an_editor_finds_everything_as_described(
     server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
 ) -> None:
-    seen = run(server, tmp_path, configuration(ids, token()), 60, "--exclude-tag=operators")
+    seen = run(server, tmp_path, configuration(ids, token()), 40, "--exclude-tag=operators")
     assert {200, 400, 401, 404} <= seen[f"GET {OF_ROOM}/user-lineups"]
     for write in (
         f"PUT {OF_ROOM}/user-lineups/{{registrationId}}",
@@ -148,7 +148,7 @@ def test_an_operator_finds_everything_as_described(
     server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
 ) -> None:
     bearer = token(**OPERATOR)  # type: ignore[arg-type]
-    seen = run(server, tmp_path, configuration(ids, bearer), 30, "--include-tag=operators")
+    seen = run(server, tmp_path, configuration(ids, bearer), 20, "--include-tag=operators")
     assert {200, 401} <= seen["GET /admin/rooms"]
     assert {200, 401, 404} <= seen["GET /admin/rooms/{slug}"]
 
@@ -156,7 +156,7 @@ def test_an_operator_finds_everything_as_described(
 def test_without_a_token_only_the_probes_answer(
     server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
 ) -> None:
-    seen = run(server, tmp_path, configuration(ids, None), 20)
+    seen = run(server, tmp_path, configuration(ids, None), 10)
     assert 200 in seen["GET /healthz"]
     assert 200 in seen["GET /readyz"]
     for operation, statuses in seen.items():

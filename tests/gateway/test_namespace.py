@@ -20,7 +20,7 @@ from gbs_actor.rooms import CommandReply, Subscriber
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.request import head_length, parse_request
 from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed, served_namespace
-from tests.gateway.peer import Peer, Refused, talking
+from tests.gateway.peer import NAMESPACE, Peer, Refused, talking
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 EDIT = {"lineupId": 2, "gbsNumber": 3}
