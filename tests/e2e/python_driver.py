@@ -52,6 +52,10 @@ class Driver:
         except NotConnected as error:
             refused = self.refused if isinstance(self.refused, dict) else {"message": str(error)}
             return {"refused": refused}
+        except RuntimeError as error:
+            # It closes the connection before it reads the body of a refusal, which raises
+            # this where the body did not come together with the head.
+            return {"refused": {"message": str(error)}}
         return {}
 
     async def emit(self, name: str, args: list[Any], ack: bool, command_id: int) -> None:
