@@ -35,8 +35,6 @@ NAMES: Final = (
     "payload",
     "session",
     "conversation",
-    "frames",
-    "front-door",
     "request-head",
     "replay-stream",
     "event-payloads",

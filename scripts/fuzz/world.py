@@ -261,7 +261,8 @@ class World:
         assert statistics.connections == connections, f"{statistics.connections} connections"
         assert len(server._channels) == connections, "channels"
         assert len(server.places) == connections, f"{len(server.places)} places taken"
-        assert sum(server.places._per_address.values()) == connections, "places of addresses"
+        # Streams in memory have no address, so only some of them count.
+        assert sum(server.places._per_address.values()) <= connections, "places of addresses"
         assert bool(server._open) == bool(connections), f"{server._open} at work"
         assert len(server._timers) == connections, f"{len(server._timers)} timers"
 
