@@ -242,7 +242,7 @@ def _text(given: Any, limit: int) -> str | None:
 def _json(raw: bytes) -> Any:
     try:
         # Fields that nobody asks for are skipped, whatever bytes they are made of.
-        return json.loads(raw.decode(errors="replace"), parse_constant=_refuse)
+        return json.loads(raw.decode(errors="replace"), parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError):
         raise _Bad from None
 
@@ -254,6 +254,12 @@ def _is_unicode(raw: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _number(text: str) -> float:
+    """Read a whole number as one, however JSON writes it: 5.0, 50e-1."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _refuse(name: str) -> NoReturn:
