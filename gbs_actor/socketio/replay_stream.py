@@ -56,6 +56,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._arriving: dict[object, float] = {}
         self._answering = 0
         self._sending = 0
+        self._no_more = False
         self._patience: trio.CancelScope | None = None
         self._cut_short = False
 
@@ -202,8 +203,12 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         Cancelled, an unknown part of it may have gone out.
 
         :raises trio.BrokenResourceError: broken, or not taken in time; closed then.
-        :raises trio.ClosedResourceError: closed on this side.
+        :raises trio.ClosedResourceError: closed on this side, or ended by :meth:`send_eof`.
         """
+        if self._no_more:
+            # The stream below would call itself busy while that is under way.
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("nothing is sent behind the end")
         self._sending += 1
         self._asking_since = None
         self._reschedule()
@@ -220,6 +225,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """See :class:`trio.abc.HalfCloseableStream`."""
+        self._no_more = True
         await self._stream.send_eof()
 
     async def aclose(self) -> None:

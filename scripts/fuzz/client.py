@@ -21,12 +21,12 @@ _BREATH: Final = 0.05
 """Seconds between polls that bring nothing."""
 _EVENT, _ACK, _CONNECT, _DISCONNECT, _CONNECT_ERROR = 2, 3, 0, 1, 4
 
-_PAIRS: Final[dict[str, Pair]] = {
+PAIRS: Final[dict[str, Pair]] = {
     "memory": memory_stream_pair,
     "sockets": sockets,
     "lockstep": lockstep_stream_pair,
 }
-WAYS: Final = (*_PAIRS, "asgi")
+WAYS: Final = (*PAIRS, "asgi")
 """Memory without bound, sockets that take little, streams that take nothing, and ASGI."""
 
 Packets = list[str | bytes]
@@ -161,7 +161,7 @@ class Client:
         if self.way == "asgi":
             return AsgiLink(self._app, self._nursery, query)
         return StreamLink(
-            self.world.server, self._nursery, request(f"{PATH}?{query}"), pair=_PAIRS[self.way]
+            self.world.server, self._nursery, request(f"{PATH}?{query}"), pair=PAIRS[self.way]
         )
 
     async def _read(self, link: Link) -> None:

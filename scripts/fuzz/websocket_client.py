@@ -76,6 +76,7 @@ class Incoming:
         self.head = b""
         self.code: int | None = None
         """Of the server's close frame."""
+        self.pongs: list[bytes] = []
         self._data = b""
         self._compressed = compressed
         self._frames: FrameProtocol | None = None
@@ -102,6 +103,8 @@ class Incoming:
                 assert self.code is None, "a second close frame"
                 code, _ = cast(tuple[int, str], received.payload)
                 self.code = int(code)
+            elif received.opcode is Opcode.PONG:
+                self.pongs.append(bytes(cast(bytearray, received.payload)))
             elif received.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION}:
                 assert self.code is None, "a message behind the close frame"
                 payload = cast(str | bytearray, received.payload)
@@ -205,6 +208,11 @@ class StreamLink:
     def head(self) -> bytes:
         """Of the answer to the handshake."""
         return self._incoming.head
+
+    @property
+    def pongs(self) -> list[bytes]:
+        """What has come of WebSocket pongs."""
+        return self._incoming.pongs
 
     async def send(self, data: bytes) -> bool:
         """Send bytes; return whether the server still wants any."""

@@ -301,9 +301,11 @@ def _is_on_purpose(record: logging.LogRecord) -> bool:
 def no_complaints() -> Iterator[None]:
     """Take warnings, errors in the log, and exceptions in finalisers for findings."""
     complaints = _Complaints()
-    logger = logging.getLogger("gbs_actor")
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(complaints)
+    loggers = [logging.getLogger(name) for name in ("gbs_actor", "hypercorn.error")]
+    propagate = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.propagate = False
+        logger.addHandler(complaints)
     hook = sys.unraisablehook
 
     def unraisable(args: Any) -> None:
@@ -317,6 +319,7 @@ def no_complaints() -> Iterator[None]:
         complaints.records.extend(str(each.message) for each in caught)
     finally:
         sys.unraisablehook = hook
-        logger.removeHandler(complaints)
-        logger.propagate = propagate
+        for logger, before in zip(loggers, propagate, strict=True):
+            logger.removeHandler(complaints)
+            logger.propagate = before
     assert not complaints.records, "\n".join(complaints.records)

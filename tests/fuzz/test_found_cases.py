@@ -6,17 +6,18 @@ Where two things happen at the same moment, each story is told in several orders
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gbs_actor.socketio import ReplayStream
 from scripts.fuzz import trio_cases
 from scripts.fuzz.asgi_request import Request
 from scripts.fuzz.client import Client
-from scripts.fuzz.websocket_client import TEXT, StreamLink, frame, request
+from scripts.fuzz.websocket_client import TEXT, StreamLink, frame, request, sockets
 from scripts.fuzz.world import DAWDLING, PATH, World, no_complaints
 
 ORDERS = range(6)
@@ -160,3 +161,34 @@ async def test_a_client_that_is_gone_when_it_is_let_in_stays_nowhere(clock: Mock
         await trio.sleep(1)
         assert it.world.server.namespace("/custom").sockets == ()
         it.world.check_empty(connections=1)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_answer_that_meets_the_end_of_its_connection_finds_it_closed(order: int) -> None:
+    """Not busy: HTTP servers do not expect that, and one task of theirs then never ended."""
+
+    async def scenario() -> None:
+        near, far = sockets()
+        stream = ReplayStream(near, idle_timeout=60, request_timeout=30, write_timeout=30)
+        results: list[type[BaseException] | None] = []
+
+        async def answer() -> None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            try:
+                await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            except (trio.ClosedResourceError, trio.BusyResourceError) as error:
+                results.append(type(error))
+
+        async def end() -> None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            with suppress(trio.BusyResourceError):
+                await stream.send_eof()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end)
+            nursery.start_soon(answer)
+        assert trio.BusyResourceError not in results
+        await trio.aclose_forcefully(near)
+        await trio.aclose_forcefully(far)
+
+    trio_cases.run(scenario, order)
