@@ -35,6 +35,8 @@ NAMES: Final = (
     "payload",
     "session",
     "conversation",
+    "frames",
+    "front-door",
     "request-head",
     "replay-stream",
     "event-payloads",
