@@ -24,7 +24,7 @@ COMES_BACK: Mapping[str, object] = {
 BETWEEN_LOOKS = 0.05
 """Seconds between two looks at what nobody tells of."""
 
-_numbers = itertools.count(5000, 10)
+_numbers = itertools.count(1000, 2)
 
 
 def empty_group() -> int:

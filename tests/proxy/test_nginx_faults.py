@@ -26,8 +26,9 @@ PAUSE = 0.05
 """Seconds before something is tried again."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[ServerProcess]:
+    """A server of one test: the editors' command ids are the same in every one."""
     with running_server(environment={"GBS_TRUSTED_PROXIES": "127.0.0.1"}) as running:
         yield running
 
