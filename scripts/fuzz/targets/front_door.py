@@ -50,7 +50,9 @@ _FRAGMENTS: Final = (
     b"GET //[ HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /socket.io HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n" + HEADERS + b"\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n",
 )  # fmt: skip
-_WEBSOCKET: Final = b"GET /socket.io/?EIO=4&transport=websocket&good HTTP/1.1\r\n" + HEADERS + b"\r\n"
+_WEBSOCKET: Final = (
+    b"GET /socket.io/?EIO=4&transport=websocket&good HTTP/1.1\r\n" + HEADERS + b"\r\n"
+)
 _STATUS: Final = re.compile(rb"(?:\A|\r\n\r\n[^\r\n]*)HTTP/1\.1 ([0-9]{3}) ")
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -175,7 +177,9 @@ class _Street:
                 case 3:
                     said += choices.take(60) or b"-"
                 case 4:
-                    said += _WEBSOCKET + frame(TEXT, b"40") + frame(choices.below(16), choices.take(20))
+                    said += (
+                        _WEBSOCKET + frame(TEXT, b"40") + frame(choices.below(16), choices.take(20))
+                    )
                 case _:
                     good = choices.pick(_FRAGMENTS)
                     at = choices.below(len(good) + 1)
@@ -220,7 +224,9 @@ class _Street:
         inner = trio.SSLStream(
             self._tls.dial(), _contexts()[1], server_hostname="localhost", https_compatible=True
         )
-        answer = await _talk(inner, [b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"], 0, 1)
+        answer = await _talk(
+            inner, [b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"], 0, 1
+        )
         assert answer.startswith(b"HTTP/1.1 404 "), answer[:200]
 
 
@@ -270,9 +276,7 @@ class _Witness:
             pass
 
 
-async def _talk(
-    stream: trio.abc.Stream, pieces: list[bytes], pause: float, way_out: int
-) -> bytes:
+async def _talk(stream: trio.abc.Stream, pieces: list[bytes], pause: float, way_out: int) -> bytes:
     """Say something piece by piece, and listen until the server ends the connection.
 
     :param way_out: 0: go as soon as all is said; 1: wait; 2: say that no more will come.
