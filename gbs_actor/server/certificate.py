@@ -117,6 +117,6 @@ def _check_readable(setting: str, path: Path) -> None:
 def _has_certificate(path: Path) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
-    except ssl.SSLError:
+    except OSError:  # which OpenSSL's errors are, too; or the file has gone meanwhile
         return False
     return True

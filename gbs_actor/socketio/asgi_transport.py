@@ -55,7 +55,10 @@ class AsgiTransport:
                 while self._current.reason is None:
                     await self._take(await self._receive())
         except trio.Cancelled:
-            # The ASGI server ends, and only now says so: after its own time of grace.
+            # The ASGI server ends, and only now says so: after its own time of grace. Or it
+            # gives up the connection. Nothing may be sent behind the close from here on, and
+            # the session may live in another task, which is not cancelled.
+            self._current.lose("server shutting down")
             with trio.move_on_after(_FAREWELL, shield=True):
                 await self._send({"type": "websocket.close", "code": 1001, "reason": ""})
             raise
@@ -132,7 +135,16 @@ class AsgiWire:
         raise BlockingIOError
 
     async def send_all(self, data: Buffer) -> None:
-        """See :class:`~gbs_actor.socketio.wire.Wire`."""
+        """See :class:`~gbs_actor.socketio.wire.Wire`.
+
+        Whatever an ASGI server raises where it cannot send counts as a broken connection.
+        """
+        try:
+            await self._send_frames(data)
+        except Exception as error:
+            raise trio.BrokenResourceError(f"the ASGI server does not send: {error!r}") from error
+
+    async def _send_frames(self, data: Buffer) -> None:
         for head, payload in ws.split(data):
             if head == ws.TEXT:
                 await self._send({"type": "websocket.send", "text": payload.decode()})

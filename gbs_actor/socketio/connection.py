@@ -199,4 +199,4 @@ class Connection(LiveChannel):
         return self._application.joined
 
     def __repr__(self) -> str:
-        return f"<Connection {self.sid}>"
+        return f"<Connection {self.sid[:4]}…>"  # whoever knows all of it could take part

@@ -6,6 +6,7 @@ What is said over a session is not its business: see
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +40,8 @@ from gbs_actor.socketio.request import Request
 
 _OVERLOADED: Final = HandshakeError(3, "Try again later")
 _TOO_MANY_FROM_ADDRESS: Final = HandshakeError(3, "Too many connections from this address")
+logger = logging.getLogger(__name__)
+
 _TEXT: Final = "text/plain; charset=UTF-8"
 
 
@@ -186,7 +189,10 @@ class EngineServer(ChannelServer[Admission]):
     async def _live(
         self, handshake: Handshake, *, task_status: trio.TaskStatus[Connection]
     ) -> None:
-        """Own a session that begins with polling, wherever it moves to."""
+        """Own a session that begins with polling, wherever it moves to.
+
+        What it raises ends it, and no other one.
+        """
         connection: Connection | None = None
 
         def make(transport: Transport, nursery: trio.Nursery) -> Connection:
@@ -194,12 +200,16 @@ class EngineServer(ChannelServer[Admission]):
             connection = self._connection(transport, nursery, handshake)
             connection.closed = trio.Event()
             task_status.started(connection)
+            if not self.accepting:  # any longer: it has begun to end since we have checked
+                connection.end("server shutting down", 1001)
             return connection
 
         self._handshakes += 1
         try:
             with self._at_work():
                 await self._run(make, PollingTransport(self.options.max_payload))
+        except* Exception:
+            logger.exception("a session failed")
         finally:
             self.places.leave(handshake.remote_address)
             if connection is not None and connection.closed is not None:
@@ -220,7 +230,7 @@ class EngineServer(ChannelServer[Admission]):
                 with trio.move_on_after(self.options.body_timeout) as patience:
                     body = await read_body(self.options.max_payload)
                 if patience.cancelled_caught:
-                    session.lose("transport error")
+                    _lose(session, transport)
                     raise Refusal(HTTPStatus.REQUEST_TIMEOUT, BAD_REQUEST)
                 self.received.bytes += len(body)
                 self.received.messages += 1
@@ -230,7 +240,7 @@ class EngineServer(ChannelServer[Admission]):
         except BodyTooLarge:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, BAD_REQUEST) from None
         except ClientGone:
-            session.lose("transport error")
+            _lose(session, transport)
             raise
         return HttpAnswer(200, b"ok", _TEXT, UNCACHED)
 
@@ -319,3 +329,9 @@ class EngineServer(ChannelServer[Admission]):
 def _refusal(error: HandshakeError) -> Refusal:
     """Return a refusal with the status that belongs to the error."""
     return Refusal(error.status, error)
+
+
+def _lose(session: Connection, transport: PollingTransport) -> None:
+    """Drop a session whose request broke off, unless it has moved to a WebSocket since."""
+    if session.transport is transport:
+        session.lose("transport error")

@@ -157,7 +157,8 @@ class PollingTransport:
                 return NOOP
             return await self.wire.poll()
         except trio.Cancelled:
-            connection.lose("transport close")
+            if connection.transport is self:  # else it goes on without us
+                connection.lose("transport close")
             raise
         finally:
             self._getting = False

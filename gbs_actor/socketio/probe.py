@@ -159,7 +159,7 @@ class Probe(Channel):
         self.close(1008, "the probe has taken too long")
 
     def __repr__(self) -> str:
-        return f"<Probe of {self._session.sid}>"
+        return f"<Probe of {self._session!r}>"
 
 
 def _ignore(reason: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import trio
 from websockets.datastructures import Headers
@@ -107,7 +108,10 @@ def _accept(
         subprotocols=[Subprotocol(name) for name in subprotocols] or None,
         select_subprotocol=_select if subprotocols else None,
     )
-    response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
+    if request.method == "GET":
+        response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
+    else:  # RFC 6455 §4.1
+        response = handshake.reject(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket needs a GET.\n")
     return handshake, response
 
 
