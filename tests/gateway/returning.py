@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 import trio.testing
@@ -40,10 +40,28 @@ class Event:
     offset: str | None
 
 
+class Doors(Protocol):
+    """Ways to a server."""
+
+    async def polls(self) -> Polls: ...
+
+    async def dial(self, query: str) -> Peer: ...
+
+
+class Reachable(Protocol):
+    """A server, and where tasks of its clients run."""
+
+    @property
+    def site(self) -> Doors: ...
+
+    @property
+    def nursery(self) -> trio.Nursery: ...
+
+
 class Client:
     """One client, on one connection after the other."""
 
-    def __init__(self, world: World, carrier: Carrier, auth: dict[str, Any]) -> None:
+    def __init__(self, world: Reachable, carrier: Carrier, auth: dict[str, Any]) -> None:
         self.world = world
         self.carrier: Carrier = carrier
         self.auth = auth
