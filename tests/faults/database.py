@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +11,8 @@ import asyncpg
 import trio
 
 from tests.e2e.server_process import RETREAT, ServerProcess
+
+_PLACE = "SELECT FROM session_place WHERE session = $1"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,24 @@ class Contents:
 async def contents(server: ServerProcess, slug: str = RETREAT) -> Contents:
     """Read a retreat in one transaction."""
     return await trio.to_thread.run_sync(lambda: asyncio.run(_read(server.dsn, slug)))
+
+
+async def until_noted(server: ServerProcess, sid: str) -> None:
+    """Return once the place of a session stands in the database, safe on its disk."""
+    await trio.to_thread.run_sync(lambda: asyncio.run(_until_noted(server.dsn, sid)))
+
+
+async def _until_noted(dsn: str, sid: str) -> None:
+    session = hashlib.sha256(sid.encode()).digest()
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(10):
+            # The server tells nobody when it has noted a place.
+            while not await connection.fetch(_PLACE, session):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
 
 
 async def _read(dsn: str, slug: str) -> Contents:
