@@ -248,6 +248,10 @@ class AsgiSocket:
         """Set when the app has returned."""
         self.polite = True
         """Whether to answer a close frame."""
+        self.broken = False
+        """Whether sending is refused, as by a server that has given up the connection."""
+        self.scope = trio.CancelScope()
+        """Cancelled where the ASGI server gives it up."""
         self._says, self._hears = trio.open_memory_channel[dict[str, Any]](math.inf)
         self._incoming, self._receive = trio.open_memory_channel[Incoming](math.inf)
         self._status = 0
@@ -255,7 +259,8 @@ class AsgiSocket:
     async def run(self, app: App, scope: dict[str, Any]) -> None:
         self._says.send_nowait({"type": "websocket.connect"})
         try:
-            await app(scope, self._hears.receive, self._take)
+            with self.scope:
+                await app(scope, self._hears.receive, self._take)
         finally:
             self._incoming.send_nowait(Close(1006))
             self.decided.set()
@@ -263,6 +268,8 @@ class AsgiSocket:
 
     async def _take(self, message: dict[str, Any]) -> None:
         await trio.lowlevel.checkpoint()
+        if self.broken and message["type"] != "websocket.close":
+            raise RuntimeError("the connection is given up")
         match message["type"]:
             case "websocket.accept":
                 self.accepted = True

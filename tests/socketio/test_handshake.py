@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.socketio import Handshake, Socket, SocketServer
+from gbs_actor.socketio import Handshake, Request, Socket, SocketServer
+from gbs_actor.socketio.websocket import upgrade
 from tests.socketio.peer import Refused, serving
 
 
@@ -186,3 +187,16 @@ def test_a_namespace_needs_a_name_that_can_be_sent(name: str) -> None:
 def test_a_namespace_is_made_once() -> None:
     server = SocketServer()
     assert server.namespace("/a") is server.namespace("/a")
+
+
+def test_a_handshake_by_post_is_answered_by_405() -> None:
+    # RFC 6455 §4.1: its body would be read as frames.
+    fields = (
+        ("host", "h"),
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    )
+    asked = Request("POST", "/ws/retreats/x", "1.1", fields, b"")
+    assert upgrade(asked, max_payload=100).response.status_code == 405

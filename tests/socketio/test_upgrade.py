@@ -551,3 +551,55 @@ async def test_a_post_and_the_websocket_may_wait_for_the_same_handler(
         assert answers == {f"43{n}[{n}]" for n in range(12)}
         assert (await post.answered()).body == b"ok"
         assert trio.current_time() == 12.0
+
+
+@pytest.mark.parametrize("ending", ["breaks off", "takes too long"])
+async def test_a_post_from_before_the_upgrade_ends_nothing_when_it_fails(
+    clock: MockClock, kind: Kind, ending: str
+) -> None:
+    async with site(echo_server(body_timeout=30)) as clients:
+        polls = await clients.joined()
+        unfinished = polls.tell()
+        unfinished.body(b"42", more=True)
+        websocket = await upgraded(clients, kind, polls)
+        await wait_all_tasks_blocked()
+        if ending == "breaks off":
+            unfinished.leave()
+        await trio.sleep(31)
+        await websocket.send('42["message"]')
+        while (received := await websocket.receive()) != '42["message-back"]':
+            assert received in {"2", '42["auth",{}]'}, received
+            if received == "2":
+                await websocket.send("3")
+
+
+async def test_the_id_of_a_living_session_is_not_logged(
+    clock: MockClock, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with site(echo_server()) as clients:
+        polls = await clients.polls()
+        websocket = await dial(clients, kind, polls)
+        await websocket.send("nonsense")
+        await websocket.receive_close()
+    assert "not what belongs into an upgrade" in caplog.text
+    assert polls.sid not in caplog.text
+
+
+@pytest.mark.parametrize("when", ["the host gives the connection up", "the host does not send"])
+async def test_a_host_that_fails_an_upgraded_session_ends_no_other(
+    clock: MockClock, when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site(echo_server(ping_interval=2, ping_timeout=500)) as clients:
+        other = await clients.joined()
+        polls = await clients.joined()
+        websocket = await upgraded(clients, "asgi", polls)
+        assert isinstance(websocket, AsgiSocket)
+        await wait_all_tasks_blocked()
+        websocket.broken = True
+        if when == "the host gives the connection up":
+            websocket.scope.cancel()
+        await trio.sleep(3)  # a ping was due
+        assert await polls.gone()
+        assert (await other.post('42["message"]')).body == b"ok"
+    assert "a session failed" not in caplog.text, "it is a broken connection, no bug"
