@@ -209,8 +209,8 @@ class SocketSettings(Group):
     )
     max_connections_per_address: Count = Field(
         default=2_000,
-        description="Connections of one IP address at the same time, at most. Behind a proxy, "
-        "trusted_proxies decides whose address counts.",
+        description="Connections of one IP address (of IPv6, a /64) at the same time, at most. "
+        "Behind a proxy, trusted_proxies decides whose address counts.",
     )
     max_unanswered_events: Count = Field(
         default=256,

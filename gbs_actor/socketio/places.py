@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv6Address
 
 
 class NoPlace(Exception):
@@ -22,7 +23,8 @@ class Places:
     """The places of one server, or of several that share them.
 
     :param total: connections at the same time.
-    :param per_address: of these, from one IP address; those without one are not counted.
+    :param per_address: of these, from one IP address; those without one are not counted. Of
+        IPv6 a /64 counts as one, as every house has that many (RFC 6177).
     """
 
     def __init__(self, total: int, per_address: int) -> None:
@@ -44,18 +46,20 @@ class Places:
         if self._taken >= self._total:
             raise NoPlace(of_address=False)
         if address is not None:
-            if self._per_address[address] >= self._limit:
+            home = _home(address)
+            if self._per_address[home] >= self._limit:
                 raise NoPlace(of_address=True)
-            self._per_address[address] += 1
+            self._per_address[home] += 1
         self._taken += 1
 
     def leave(self, address: str | None) -> None:
         """Give a place back."""
         self._taken -= 1
         if address is not None:
-            self._per_address[address] -= 1
-            if not self._per_address[address]:
-                del self._per_address[address]
+            home = _home(address)
+            self._per_address[home] -= 1
+            if not self._per_address[home]:
+                del self._per_address[home]
 
     @contextmanager
     def taken(self, address: str | None) -> Iterator[None]:
@@ -68,3 +72,13 @@ class Places:
             yield
         finally:
             self.leave(address)
+
+
+def _home(address: str) -> str:
+    """Return what an address is counted under."""
+    if ":" not in address:
+        return address
+    try:
+        return str(IPv6Address(int(IPv6Address(address)) >> 64 << 64))
+    except ValueError:
+        return address  # with a zone, or whatever an ASGI server calls its peer

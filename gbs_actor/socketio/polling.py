@@ -55,11 +55,6 @@ class PollWire:
 
     @property
     def ready(self) -> bool:
-        """See :class:`~gbs_actor.socketio.wire.Wire`."""
-        return self._poll is not None
-
-    @property
-    def polled(self) -> bool:
         """Whether a GET waits."""
         return self._poll is not None
 
@@ -205,14 +200,14 @@ class PollingTransport:
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
         discard = discard or code in {1002, 1007, 1009}
-        if discard and not self.wire.polled:
+        if discard and not self.wire.ready:
             outbox.stop()
         else:
             outbox.finish(_CLOSE, discard=discard)
 
     def close_for_peer(self, outbox: Outbox) -> None:
         """Answer the GET that waits with a no-op; nothing else will be asked for."""
-        if self.wire.polled:
+        if self.wire.ready:
             outbox.finish(_NOOP, discard=True)
         else:
             outbox.stop()

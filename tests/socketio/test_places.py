@@ -56,3 +56,14 @@ def test_of_addresses_that_have_gone_nothing_is_kept() -> None:
             pass
     assert len(places) == 0
     assert not places._per_address
+
+
+def test_a_whole_ipv6_network_of_one_house_has_one_share() -> None:
+    places = Places(10, 2)
+    places.take("2001:db8:0:1::1")
+    places.take("2001:db8:0:1:ffff::2")
+    with pytest.raises(NoPlace):
+        places.take("2001:db8:0:1::3")
+    places.take("2001:db8:0:2::1")
+    places.leave("2001:db8:0:1::1")
+    places.take("2001:db8:0:1::3")
