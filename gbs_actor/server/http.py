@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -34,6 +34,8 @@ from hypercorn.typing import (
     ASGISendEvent,
     Scope,
 )
+from wsproto.extensions import PerMessageDeflate
+from wsproto.handshake import server_extensions_handshake
 
 from gbs_actor.socketio import ReplayStream
 
@@ -84,7 +86,7 @@ class HttpServer:
         keep_alive: float,
         ping_interval: float | None = None,
     ) -> None:
-        self._app = _with_targets_checked(app)
+        self._app = _with_requests_checked(app)
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
@@ -123,15 +125,22 @@ class HttpServer:
         self._open += 1
         self._streams += 1
         try:
-            await TCPServer(
-                ASGIWrapper(_reporting(self._app, stream)),
-                self._config,
-                self._context,
-                self._state.copy(),
-                # Declared for TLS only; TCPServer asks for the attributes it uses.
-                cast(Any, (_EncryptedConnection if stream.secure else _Connection)(stream)),
-            ).run()
-            await stream.linger()
+            served = False
+            with stream.attended():
+                await TCPServer(
+                    ASGIWrapper(_reporting(self._app, stream)),
+                    self._config,
+                    self._context,
+                    self._state.copy(),
+                    # Declared for TLS only; TCPServer asks for the attributes it uses.
+                    cast(Any, (_EncryptedConnection if stream.secure else _Connection)(stream)),
+                ).run()
+                served = True
+            if served:
+                await stream.linger()
+            else:
+                self._failed += 1
+                logger.info("an HTTP connection ended: its request was never answered")
         except* Exception as group:
             self._failed += 1
             # The peer decides how often this happens, so it gets one line and no trace.
@@ -229,24 +238,39 @@ def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
     return reporting
 
 
-def _with_targets_checked(app: ASGIFramework) -> ASGIFramework:
-    """Answer a request whose target is no URL (RFC 9112 §3.2) before the app stumbles on it."""
+def _with_requests_checked(app: ASGIFramework) -> ASGIFramework:
+    """Answer requests that the app, or Hypercorn on its behalf, would stumble on.
+
+    They have a target that is no URL (RFC 9112 §3.2), or ask for a WebSocket with parameters
+    of extensions that cannot be read (RFC 7692 §7.1).
+    """
 
     async def checked(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "http" or _is_target(scope["path"]):
+        headers = [(b"content-type", b"application/json")]
+        if scope["type"] == "http" and not _is_target(scope["path"]):
+            body = b'{"code":"VALIDATION_FAILED","message":"The request target is no URL."}'
+            await send({"type": "http.response.start", "status": 400, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+        elif scope["type"] == "websocket" and not _are_offers(scope["headers"]):
+            body = b'{"code":3,"message":"Bad request"}'
+            await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+        else:
             await app(scope, receive, send)
-            return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 400,
-                "headers": [(b"content-type", b"application/json")],
-            }
-        )
-        body = b'{"code":"VALIDATION_FAILED","message":"The request target is no URL."}'
-        await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return checked
+
+
+def _are_offers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return whether wsproto can read the extensions that a client offers; else it raises."""
+    values = [value for name, value in headers if name == b"sec-websocket-extensions"]
+    try:
+        for value in values:
+            offers = wsproto.utilities.split_comma_header(value)
+            server_extensions_handshake(offers, [PerMessageDeflate()])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_target(path: str) -> bool:

@@ -58,6 +58,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._sending = 0
         self._no_more = False
         self._patience: trio.CancelScope | None = None
+        self._attention: trio.CancelScope | None = None
         self._cut_short = False
 
     @property
@@ -152,6 +153,22 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             await trio.aclose_forcefully(self._stream)
             raise trio.BrokenResourceError("the peer does not take what is sent")
 
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Serve the connection within the block, which is cancelled where nobody does.
+
+        That is where neither a byte is waited for, nor one sent, nor a request answered for
+        as long as one write may take: the server waits for itself, and for good, since it
+        would not even notice that the peer has gone.
+        """
+        with trio.CancelScope() as attention:
+            self._attention = attention
+            self._reschedule()
+            try:
+                yield
+            finally:
+                self._attention = None
+
     def _deadline(self) -> float:
         """Return when the peer has dawdled for too long, unless something changes."""
         if self._arriving:
@@ -165,6 +182,11 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     def _reschedule(self) -> None:
         if self._patience is not None:
             self._patience.deadline = self._deadline()
+        if self._attention is not None:
+            attended = self._patience is not None or self._answering or self._sending
+            self._attention.deadline = (
+                inf if attended else trio.current_time() + self._write_timeout
+            )
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, the replayed bytes first.
@@ -180,10 +202,12 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         received: bytes | bytearray = b""
         with trio.CancelScope(deadline=self._deadline()) as patience:
             self._patience = patience
+            self._reschedule()
             try:
                 received = await self._stream.receive_some(max_bytes)
             finally:
                 self._patience = None
+                self._reschedule()
         if patience.cancelled_caught:
             slow = self._arriving or self._asking_since is not None
             await trio.aclose_forcefully(self._stream)

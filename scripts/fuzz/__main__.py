@@ -1,146 +1,160 @@
-"""Feed the targets with cases, and keep what they find.
-
-``python -m scripts.fuzz packet-text session --cases 100000 --seed 1``
-"""
+"""``python -m scripts.fuzz [target…] --cases N --seed S``."""
 
 from __future__ import annotations
 
-import random
-import resource
+import argparse
+import secrets
 import sys
-import time
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from scripts.fuzz import guided_cases
+from scripts.fuzz.findings import run_case, target_of
+from scripts.fuzz.guided_cases import run_guided
+from scripts.fuzz.hypothesis_cases import run_hypothesis
+from scripts.fuzz.random_cases import run_random
+from scripts.fuzz.report import Report
 from scripts.fuzz.target import NAMES, Target, load
 
-console = Console(stderr=True)
-_CORPUS = 512  # cases that later ones are varied from
+Engine = Callable[[Target, int, int, Callable[[int], None]], Report]
+ENGINES: Final = ("random", "hypothesis", "guided")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one target's cases."""
-
-    name: str
-    cases: int
-    findings: int
-    seconds: float
-    growth: int
-    """KiB by which the largest resident size has grown."""
-
-
-def cases(target: Target, count: int, seed: int) -> Iterator[bytes]:
-    """Yield so many cases: fresh ones, and variations of earlier ones.
-
-    The first are empty, or one byte: the plainest, for which every decision is its first.
-    """
-    chance = random.Random(f"{target.name} {seed}")
-    corpus: list[bytes] = [b"", *(bytes((byte,)) for byte in range(256))]
-    yield from corpus[:count]
-    for _ in range(count - len(corpus)):
-        if chance.random() < 0.5:
-            case = chance.randbytes(
-                chance.randint(0, min(target.max_size, chance.choice((16, 1_000))))
-            )
-        else:
-            case = _varied(chance, chance.choice(corpus), chance.choice(corpus), target.max_size)
-        if len(corpus) < _CORPUS:
-            corpus.append(case)
-        else:
-            corpus[chance.randrange(_CORPUS)] = case
-        yield case
+def main(arguments: list[str] | None = None) -> int:
+    """Fuzz, or run saved cases again; return the exit status: 1 for findings."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    console = Console()
+    if parsed.replay:
+        return _replay(parsed.replay, console)
+    if parsed.engine == "guided" and not guided_cases.available():
+        parser.error('the engine "guided" needs atheris: pip install "gbs-actor[fuzz]"')
+    names = list(dict.fromkeys(parsed.targets)) or _all(parsed.engine)
+    seed = secrets.randbelow(2**31) if parsed.seed is None else parsed.seed
+    console.print(f"seed {seed}, engine {parsed.engine}")
+    reports = _fuzz(names, parsed.cases, seed, _engine(parsed), console)
+    for report in reports:
+        console.print(_summary(report), soft_wrap=True, highlight=False)
+    found = [finding for report in reports for finding in report.findings]
+    for finding in found:
+        path = finding.save(parsed.findings)
+        console.print(f"[red]{finding.target}[/red]: {path}\n  ", Text(finding.what), sep="")
+    return 1 if found else 0
 
 
-def _varied(chance: random.Random, case: bytes, other: bytes, limit: int) -> bytes:
-    data = bytearray(case)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randint(0, len(data))
-        kind = chance.randrange(4)
-        if kind == 0:
-            data[at:at] = chance.randbytes(chance.randint(1, 8))
-        elif kind == 1:
-            del data[at : at + chance.randint(1, 8)]
-        elif kind == 2 and at < len(data):
-            data[at] ^= 1 << chance.randrange(8)
-        else:
-            data[at:] = other[chance.randint(0, len(other)) :]
-    return bytes(data[:limit])
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.fuzz",
+        description="Feeds parts of the server with random and nearly good input.",
+        epilog=f"Targets: {', '.join(NAMES)}.",
+    )
+    parser.add_argument(
+        "targets", nargs="*", choices=[[], *NAMES], metavar="target", help="all by default"
+    )
+    parser.add_argument("--cases", type=_count, default=20_000, help="of each target")
+    parser.add_argument("--seed", type=int, help="the same seed makes the same cases")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="random",
+        help="who makes the cases: random bytes, Hypothesis, or atheris, which is guided by "
+        "the code that they reach",
+    )
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        default=Path("fuzz-findings"),
+        help="folder where cases that have found something are written to",
+    )
+    parser.add_argument(
+        "--corpus", type=Path, help="folder where the engine guided keeps cases that reach new code"
+    )
+    parser.add_argument(
+        "--replay", type=Path, nargs="+", metavar="FILE", help="run saved cases again, and show why"
+    )
+    return parser
 
 
-def run(target: Target, count: int, seed: int, folder: Path, progress: Progress) -> Outcome:
-    """Run so many cases of a target; write those that find something to files."""
-    task = progress.add_task(target.name, total=count)
-    began, before, findings = time.monotonic(), _largest(), 0
-    done = 0
-    for done, case in enumerate(cases(target, count, seed), 1):
-        try:
-            target.check(case)
-        except Exception:  # noqa: BLE001  (whatever a case raises is what is looked for)
-            findings += 1
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{target.name}-{seed}-{done}"
-            file.write_bytes(case)
-            progress.console.print(f"{target.name}: found {file}", style="red")
-            progress.console.print(traceback.format_exc(limit=-4), highlight=False, markup=False)
-        if done % 64 == 0:
-            progress.update(task, completed=done)
-    progress.update(task, completed=count)
-    seconds = time.monotonic() - began
-    return Outcome(target.name, done, findings, seconds, _largest() - before)
+def _count(text: str) -> int:
+    number = int(text.replace("_", ""))
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
-def _largest() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _all(engine: str) -> list[str]:
+    return [name for name in NAMES if engine != "guided" or load(name).guided]
 
 
-def main(
-    targets: Annotated[
-        list[str] | None, typer.Argument(help=f"Of these: {', '.join(NAMES)}.", show_default="all")
-    ] = None,
-    cases: Annotated[int, typer.Option(min=1, help="Cases of each target.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="The same seed, the same cases.")] = 1,
-    again: Annotated[
-        Path | None, typer.Option(help="Run one case from its file, with the whole traceback.")
-    ] = None,
-    folder: Annotated[Path, typer.Option(help="Where findings go.")] = Path("build/fuzz"),
-) -> None:
-    """Run every target, or those that are named; exit code 1 if anything was found."""
-    try:
-        chosen = [load(name) for name in targets or NAMES]
-    except KeyError as error:
-        raise typer.BadParameter(f"there is no target {error}") from None
-    if again is not None:
-        for target in chosen:
-            target.check(again.read_bytes())
-        return
+def _engine(parsed: argparse.Namespace) -> Engine:
+    if parsed.engine == "guided":
+        return partial(run_guided, corpus=parsed.corpus)
+    return run_random if parsed.engine == "random" else run_hypothesis
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+
+
+def _fuzz(
+    names: list[str], cases: int, seed: int, engine: Engine, console: Console
+) -> list[Report]:
     columns = (
         TextColumn("{task.description:16}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
     )
+    reports = []
     with Progress(*columns, console=console) as progress:
-        outcomes = [run(target, cases, seed, folder, progress) for target in chosen]
-    for it in outcomes:
-        sys.stdout.write(
-            f"{it.name:16} {it.cases:>9,} cases {it.findings:>3} findings "
-            f"{it.seconds:>7.1f} s {it.cases / max(it.seconds, 1e-9):>9,.0f}/s "
-            f"{it.growth:>7,} KiB more\n"
-        )
-    total = sum(it.cases for it in outcomes)
-    findings = sum(it.findings for it in outcomes)
-    sys.stdout.write(f"{total:,} cases, {findings} findings\n")
-    if findings:
-        raise typer.Exit(1)
+        for name in names:
+            task = progress.add_task(name, total=cases)
+            reports.append(engine(load(name), cases, seed, partial(progress.advance, task)))
+    return reports
+
+
+def _summary(report: Report) -> str:
+    slowest = f", slowest {report.slowest * 1_000:,.0f} ms" if report.slowest else ""
+    return (
+        f"{report.target} ({report.engine}): {report.cases:,} cases in {report.seconds:,.0f} s "
+        f"({report.rate:,.0f}/s){slowest}, memory {report.memory_before / 1e6:,.0f} MB, then "
+        f"{report.memory_after / 1e6:,.0f} MB, {len(report.findings) or 'no'} findings"
+    )
+
+
+def _replay(paths: list[Path], console: Console) -> int:
+    failed = False
+    for path in paths:
+        try:
+            case = path.read_bytes()
+            name = target_of(path)
+        except (OSError, ValueError) as error:
+            console.print(f"[red]{path}[/red]: {error}")
+            return 2
+        finding = run_case(load(name), case)
+        if finding is None:
+            console.print(f"{path}: nothing is found any more")
+        else:
+            failed = True
+            console.print(Text(f"{path}: {finding.what}\n{finding.details}"))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -70,7 +71,7 @@ class AsgiLink:
         await trio.lowlevel.checkpoint()
         if isinstance(message, str):
             text = message.encode("utf-8", "replace").decode()  # the HTTP server sees to that
-            event = {"type": "websocket.receive", "text": text}
+            event: Any = {"type": "websocket.receive", "text": text}
         else:
             event = {"type": "websocket.receive", "bytes": message}
         try:
@@ -89,8 +90,6 @@ class AsgiLink:
             return None
 
     def drop(self) -> None:
-        try:
+        with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
             self._to_app.send_nowait({"type": "websocket.disconnect", "code": 1006})
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            pass
         self._to_app.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _WORDS = (
-    "", "a", "0", "한글", "é", "\x00", "\x1e", "\n", '"', "\\", "/", ",", "-", "_placeholder", "num",
+    "", "a", "0", "한글", "é", "\x00", "\x1e", "\n", '"', "\\", "/", ",", "-", "_placeholder",
+    "num",
     "\U0001f600", "  ", "b", "b64=", "connect", "\x7f", "\u2028", "1", "null", "ﬀ", "९",
 )  # fmt: skip
 
@@ -85,5 +87,5 @@ class Choices:
         """Cut bytes into up to so many parts, none of them empty."""
         cuts = sorted({self.below(len(data) + 1) for _ in range(self.below(pieces))})
         bounds = [0, *cuts, len(data)]
-        parts = [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        parts = [data[a:b] for a, b in itertools.pairwise(bounds)]
         return [part for part in parts if part]

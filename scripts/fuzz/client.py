@@ -54,6 +54,8 @@ class Client:
         """Set while it reads what comes over a WebSocket."""
         self.listening.set()
         self.polling = False
+        self.links: list[Link] = []
+        """All WebSockets it has ever opened."""
         self.websocket: Link | None = None
         """What carries the session, if it is no polling."""
         self.upgrading = False
@@ -90,15 +92,16 @@ class Client:
             self._nursery.start_soon(self._keep_polling)
 
     async def _keep_polling(self) -> None:
-        while not self.over and self.polling:
+        while True:
             self._idle.set()
             await self._held.wait()
+            if self.over or not self.polling:
+                return
+            if not self._held.is_set():
+                continue  # held again meanwhile: whoever did so takes it to be idle
             self._idle = trio.Event()
-            if not self.polling:
-                break
             if not await self._poll():
                 await trio.sleep(_BREATH)
-        self._idle.set()
 
     async def _poll(self) -> bool:
         answer = await self.ask(Request("GET", PATH, self.query("polling")))
@@ -158,11 +161,14 @@ class Client:
     def dial(self, query: str | None = None) -> Link:
         """Open a WebSocket, for the session if there is one, by the client's :attr:`way`."""
         query = self.query("websocket") if query is None else query
+        link: Link
         if self.way == "asgi":
-            return AsgiLink(self._app, self._nursery, query)
-        return StreamLink(
-            self.world.server, self._nursery, request(f"{PATH}?{query}"), pair=PAIRS[self.way]
-        )
+            link = AsgiLink(self._app, self._nursery, query)
+        else:
+            asked = request(f"{PATH}?{query}")
+            link = StreamLink(self.world.server, self._nursery, asked, pair=PAIRS[self.way])
+        self.links.append(link)
+        return link
 
     async def _read(self, link: Link) -> None:
         while True:
@@ -189,11 +195,15 @@ class Client:
 
         :param abandon: step before which to drop the probe: 1 to 3; 0 for none.
         :param impatient: how many events to send right behind the ``5``.
-        :param rude: whether to send that without waiting for what is under way.
+        :param rude: whether to send that without waiting for anything.
         """
         if self.sid is None or self.over or not self.polling:
             return
         probe = self.dial()
+        if rude and impatient % 2:
+            await probe.say("2probe")
+            await self._move(probe, impatient)
+            return
         answered = await self._probe(probe, abandon)
         if not answered or abandon == 3:
             probe.drop()
@@ -293,6 +303,8 @@ class Client:
             self._take_attachment(packet)
             return
         kind, rest = packet[:1], packet[1:]
+        if packet == "3probe":
+            return  # to a question that it has not waited for
         match kind:
             case "0":
                 assert self.sid is None, "opened twice"
@@ -336,7 +348,8 @@ class Client:
             case 2 | 5:
                 self._take_event(namespace, packet)
             case 3 | 6:
-                assert packet.id is not None and packet.id not in self.acknowledged, "acked twice"
+                assert packet.id is not None
+                assert packet.id not in self.acknowledged or not self.good, "acked twice"
                 assert packet.id < self.asked or not self.good, "acked what was never asked"
                 self.acknowledged.add(packet.id)
                 self.owed.pop(packet.id, None)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import trio
 from trio._core import _run  # the order of tasks has no public switch
 from trio.testing import MockClock
 
-_order = cast(random.Random, _run._r)
+_order = _run._r
 
 
 def run(scenario: Callable[[], Awaitable[None]], order: int) -> None:

@@ -132,10 +132,15 @@ class Incoming:
 class Link(Protocol):
     """A WebSocket as its client has it, whatever is below."""
 
-    status: int
-    """Of the answer to the handshake; 0 while there is none."""
-    code: int | None
-    """Of the server's close frame."""
+    @property
+    def status(self) -> int:
+        """Of the answer to the handshake; 0 while there is none."""
+        ...
+
+    @property
+    def code(self) -> int | None:
+        """Of the server's close frame."""
+        ...
 
     async def say(self, message: str | bytes) -> bool:
         """Send a whole message; return whether the server still wants any."""

@@ -33,6 +33,8 @@ PATH: Final = "/socket.io/"
 NAMESPACES: Final = ("/", "/custom", "/bare")
 MAX_PAYLOAD: Final = 2_000
 ANSWERS: Final = ("answer", "answers")
+LARGE: Final = 15_000
+"""Bytes of an event that no socket takes at once."""
 DAWDLING: Final = 7.3
 """Seconds that slow handlers take."""
 
@@ -67,7 +69,7 @@ class Server(SocketServer):
                     pause_messages=4,
                     pause_bytes=600,
                     max_messages=400,
-                    max_bytes=20_000,
+                    max_bytes=500_000,
                     max_keys=50,
                 ),
                 **options,
@@ -114,11 +116,12 @@ class World:
         @space.on_disconnect
         def disconnect(socket: Socket, reason: str) -> Any:
             self.parted[socket.id] += 1
-            assert reason and socket.closed
+            assert reason
+            assert socket.closed
             how = socket.data.goodbye
-            if how == "raise":
+            if how == "grumble":
                 raise ValueError("on purpose")
-            return trio.sleep(DAWDLING) if how == "slow" else None
+            return _dawdle() if how == "slow" else None
 
         @space.on("echo")
         def echo(socket: Socket, *args: Any) -> tuple[Any, ...]:
@@ -148,11 +151,18 @@ class World:
             for _ in range(_small(number, 20)):
                 self.tick(socket, b"x" * _small(size, 2_500))
 
+        @space.on("large")
+        def large(socket: Socket, *args: Any) -> None:
+            self.tick(socket, b"x" * LARGE)
+
+        @space.on("bundle")
+        def bundle(socket: Socket, *args: Any) -> None:
+            ticks = [self._tick(socket, b"" if number else b"\x01") for number in range(3)]
+            socket.deliver(Message.bundle([self._state(space, "bundled"), *ticks]))
+
         @space.on("state")
         def state(socket: Socket, key: Any = "", *rest: Any) -> None:
-            self._ticks["state"] += 1
-            json = str(self._ticks["state"]).encode()
-            socket.deliver(Message.raw_event(space.name, "state", json, key=str(key)))
+            socket.deliver(self._state(space, str(key)))
 
         @space.on("now-or-never")
         def now_or_never(socket: Socket, *args: Any) -> None:
@@ -183,7 +193,7 @@ class World:
             if event.name == "forget":
                 return None
             self.kept.append(event)
-            return trio.lowlevel.checkpoint() if event.name == "later" else None
+            return _dawdle(0) if event.name == "later" else None
 
         @space.on_error
         def error(socket: Socket, event: Event, error: Exception) -> None:
@@ -213,10 +223,19 @@ class World:
 
     def tick(self, socket: Socket, filling: bytes = b"") -> None:
         """Send a socket its next numbered event: none may be lost, doubled or late."""
+        socket.deliver(self._tick(socket, filling))
+
+    def _tick(self, socket: Socket, filling: bytes) -> Message:
         number = self._ticks[socket.id]
         self._ticks[socket.id] += 1
         args: tuple[Any, ...] = (filling,) if filling else ()
-        socket.emit("tick", socket.id, number, *args)
+        return Message.event(socket.namespace.name, "tick", socket.id, number, *args)
+
+    def _state(self, space: Namespace, key: str) -> Message:
+        """Return the next state under a key: it may replace an older one that waits."""
+        self._ticks["state"] += 1
+        json = str(self._ticks["state"]).encode()
+        return Message.raw_event(space.name, "state", json, key=key)
 
     @property
     def sockets(self) -> list[Socket]:
@@ -271,6 +290,10 @@ class World:
         if len(self.server.conversations) != connections:
             gc.collect()
         assert len(self.server.conversations) == connections, "conversations in memory"
+
+
+async def _dawdle(seconds: float = DAWDLING) -> None:
+    await trio.sleep(seconds)
 
 
 def _is_good(socket: Socket) -> bool:

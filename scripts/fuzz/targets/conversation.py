@@ -21,30 +21,37 @@ from scripts.fuzz.choices import Choices
 from scripts.fuzz.client import WAYS, Client
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import scraps, spoil, value
-from scripts.fuzz.websocket_client import Link, StreamLink, frame
+from scripts.fuzz.websocket_client import StreamLink, frame
 from scripts.fuzz.world import DAWDLING, MAX_PAYLOAD, PATH, World, no_complaints
 
 _PAUSES: Final = (0.0, 0.0, 0.01, 0.4, 3.1, 7.9, 10.3, 20.7, 25.9, 46.3)
 _LONG: Final = 400.0
 """Seconds after which nothing can be left of clients that say nothing."""
+_ENDINGS: Final = ("goodbye", "drop", "silence", "shutdown", "cancel")
 _MOST_CLIENTS: Final = 6
 _EVENTS: Final = (
     "echo", "slow", "tick", "state", "tell", "fail", "keep", "forget", "later", "now-or-never",
-    "fail-slowly", "stubborn", "leave", "close", "abort", "connect", "",
+    "bundle", "large", "fail-slowly", "stubborn", "leave", "close", "abort", "connect", "",
 )  # fmt: skip
-_GOOD_EVENTS: Final = 12
+_GOOD_EVENTS: Final = 14
 _AUTHS: Final = ("", "", "{}", '{"how":"slow"}', '{"how":"emit"}', '{"how":"refuse"}')
 _BAD_AUTHS: Final = (
-    '{"how":"raise"}', '{"how":"leave"}', '{"how":"refuse","slow":1}', "[]", '{"how":1}',
+    '{"how":"raise"}', '{"how":"grumble"}', '{"how":"leave"}', '{"how":"refuse","slow":1}', "[]",
+    '{"how":1}',
 )  # fmt: skip
 _PACKETS: Final = (
-    "1", "2", "3", "5", "6", "0", "", "7", "41", "40", "40/custom", "40/bare,", "40/other,", "41/custom",
-    "430[]", "43", '42["echo"]', '42/bare,0["x"]', "451-", '451-["echo",{"_placeholder":true,"num":0}]',
-    "4", "44", "2probe", "3probe", "42[]", '461-0[{"_placeholder":true,"num":0}]', "x", "\x1e", "4\x1e2",
+    "1", "2", "3", "5", "6", "0", "", "7", "41", "40", "40/custom", "40/bare,", "40/other,",
+    "41/custom",
+    "430[]", "43", '42["echo"]', '42/bare,0["x"]', "451-",
+    '451-["echo",{"_placeholder":true,"num":0}]',
+    "4", "44", "2probe", "3probe", "42[]", '461-0[{"_placeholder":true,"num":0}]', "x", "\x1e",
+    "4\x1e2",
 )  # fmt: skip
 _QUERIES: Final = (
-    "", "EIO=4", "EIO=4&transport=polling&sid=nobody", "EIO=3&transport=polling", "transport=polling",
-    "EIO=4&transport=websocket", "EIO=4&transport=polling&EIO=3", "&" * 200, "EIO=4&transport=x&sid=y",
+    "", "EIO=4", "EIO=4&transport=polling&sid=nobody", "EIO=3&transport=polling",
+    "transport=polling",
+    "EIO=4&transport=websocket", "EIO=4&transport=polling&EIO=3", "&" * 200,
+    "EIO=4&transport=x&sid=y",
 )  # fmt: skip
 _COOKIE: Final = (b"cookie", b"accessToken=x")
 
@@ -63,9 +70,10 @@ def check(data: bytes) -> None:
 class _Story:
     def __init__(self, choices: Choices) -> None:
         self._choices = choices
-        self._world = World()
+        self._ending = choices.pick(_ENDINGS)
+        self._world = World(deflate=choices.flip())
         self._clients: list[Client] = []
-        self._links: list[Link] = []
+        self._strangers: list[Client] = []
         self._requests: list[Request] = []
         self._nursery: trio.Nursery
 
@@ -73,20 +81,24 @@ class _Story:
         world = self._world
         async with world.serving():
             async with trio.open_nursery() as around:
-                witness = Client(world, around, good=True)
+                way = self._choices.pick(("memory", "sockets", "asgi"))
+                witness = Client(world, around, good=True, way=way)
                 await witness.open_websocket()
                 await witness.send("40/custom,")
                 await wait_all_tasks_blocked()
                 tasks, at_work = _tasks(), world.server._open
                 await self._act()
-                await self._settle(witness)
-                world.check_empty(connections=1)
-                world.check_garbage(connections=1)
-                assert _tasks() == tasks, f"{_tasks() - tasks} tasks too many"
-                assert world.server._open == at_work, "still at work"
-                await self._serve_another(around)
-                await witness.send("1")
-                await trio.sleep(1)
+                await trio.sleep(_LONG)
+                world.kept.clear()
+                if self._ending != "shutdown":
+                    await self._check_witness(witness)
+                    world.check_empty(connections=1)
+                    world.check_garbage(connections=1)
+                    assert _tasks() == tasks, f"{_tasks() - tasks} tasks too many"
+                    assert world.server._open == at_work, "still at work"
+                    await self._serve_another(around)
+                    await witness.send("1")
+                    await trio.sleep(1)
                 around.cancel_scope.cancel()
             world.check_empty()
             world.check_parted()
@@ -95,20 +107,20 @@ class _Story:
     async def _act(self) -> None:
         """Do what the case says, then let all clients go, each in its way."""
         choices = self._choices
-        with trio.move_on_after(_LONG * 10) as patience:
+        with trio.move_on_after(_LONG * 40) as patience:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 while choices.left:
                     await self._step()
                 await self._check_good_clients()
-                await self._leave(choices.below(3))
+                await self._leave()
         assert not patience.cancelled_caught, "something of the clients' does not end"
-        for link in self._links:
-            link.drop()
+        for client in (*self._clients, *self._strangers):
+            for link in client.links:
+                link.drop()
         self._clients.clear()
-        self._links.clear()
+        self._strangers.clear()
         self._requests.clear()
-        self._world.kept.clear()
 
     async def _step(self) -> None:
         choices = self._choices
@@ -140,7 +152,7 @@ class _Story:
         if self._choices.flip(4):
             self._nursery.start_soon(what)
             return
-        with trio.move_on_after(_LONG):
+        with trio.move_on_after(_LONG * 8):
             await what()
 
     # Clients and what they say.
@@ -237,7 +249,13 @@ class _Story:
             return
         client.upgrading = True
         rude = not client.good and choices.flip()
-        await self._do(lambda: client.upgrade(abandon=abandon, impatient=impatient, rude=rude))
+
+        async def move() -> None:
+            await client.upgrade(abandon=abandon, impatient=impatient, rude=rude)
+            client.saying -= 1
+
+        client.saying += 1
+        await self._do(move)
 
     # What only bad ones do.
 
@@ -293,7 +311,7 @@ class _Story:
         choices = self._choices
         stranger = Client(self._world, self._nursery, good=False, way=choices.pick(WAYS))
         link = stranger.dial(query)
-        self._links.append(link)
+        self._strangers.append(stranger)
         if stranger.way == "lockstep":
             return  # nothing is taken that nobody reads
         while choices.more():
@@ -342,28 +360,51 @@ class _Story:
     async def _check_good_clients(self) -> None:
         """Whoever has kept to the protocol is still there, and has got what it is owed."""
         good = [client for client in self._clients if client.good and client.sid is not None]
-        with trio.move_on_after(_LONG):
-            while any(client.owed or client.busy for client in good if not client.over):
+        with trio.move_on_after(_LONG * 8):
+            while any(
+                client.owed or client.busy or client.saying for client in good if not client.over
+            ):
                 await trio.sleep(1)
+        await trio.sleep(1)
         for client in good:
             assert not client.over, f"a good client is out: {client.log}"
             assert not client.owed, f"acknowledgements missing: {client.owed}"
             assert "/" in client.joined, "a good client is in no namespace"
+            session = self._world.server._sessions[client.sid or ""]
+            assert not (session.upgrading and client.polling), "polls do not wait any more"
 
-    async def _leave(self, how: int) -> None:
+    async def _leave(self) -> None:
+        ending = self._ending
+        if ending == "shutdown":
+            await self._shut_down()
         for asked in self._requests:
-            if how:
+            if ending != "goodbye":
                 asked.gone.set()
         for client in self._clients:
-            client.quit(silently=how == 2)
-            if how == 0:
+            client.quit(silently=ending == "silence")
+            if ending == "goodbye":
                 self._nursery.start_soon(client.say_goodbye)
-        if how == 1:
-            for link in self._links:
-                link.drop()
+        if ending != "silence":
+            for stranger in self._strangers:
+                stranger.links[0].drop()
+        if ending == "cancel":
+            self._nursery.cancel_scope.cancel()
 
-    async def _settle(self, witness: Client) -> None:
-        await trio.sleep(_LONG)
+    async def _shut_down(self) -> None:
+        """Stop the server, which has to be done with all in its time."""
+        server = self._world.server
+        with trio.fail_after(server.options.close_timeout + 4 * server.options.disconnect_timeout):
+            await server.shutdown()
+        statistics = server.statistics()
+        assert statistics.connections == 0, "connections outlive the shutdown"
+        assert sum(statistics.sockets.values()) == 0
+        late = await Client(self._world, self._nursery, good=False).ask(
+            Request("GET", PATH, "EIO=4&transport=polling")
+        )
+        assert late is not None
+        assert late.status == 503
+
+    async def _check_witness(self, witness: Client) -> None:
         assert not witness.over, f"the witness is out: {witness.log}"
         await witness.send(witness.echo("/custom", "still there?"))
         await trio.sleep(1)
@@ -377,7 +418,7 @@ class _Story:
         await trio.sleep(1)
         await client.send(client.echo("/", "hello"))
         await trio.sleep(1)
-        assert client.joined == {"/"} and not client.owed, "a new client is not served"
+        assert (client.joined, client.owed) == ({"/"}, {}), "a new client is not served"
         await client.send("1")
         await trio.sleep(1)
         assert client.over

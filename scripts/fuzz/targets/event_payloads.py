@@ -27,10 +27,12 @@ _FIELDS: Final[dict[str, tuple[Any, ...]]] = {
     "memoId": (7, "7", None, 0, 2**64, {}, "+7", 1e3),
     "userRetreatRegistrationMemoId": (None, 7, 9),
     "gbsNumber": (3, None, 1, 9_999, 10_000, 0, -1, "3", 3.0, False, 2**70),
-    "memo": ("허리", "", "  x \n", "x" * 2_000, "x" * 2_001, " " * 3_000, "a\0b", None, 1, "\u2003"),
+    "memo": ("허리", "", "  x \n", "x" * 2_000, "x" * 2_001, " " * 3_000, "a\0b", None, 1,
+             "\u2003"),
     "color": ("#fecaca", None, "", "transparent", "#FECAC", "red", "#fecacg", 1, "#٣٣٣٣٣٣"),
     "baseRevision": (5, None, 0, -1, 2**63 - 1, 2**63, "5", 1.0, True, 2**200),
-    "commandId": (_ID, None, _ID.upper(), _ID.replace("-", ""), "x", "", 1, _ID + " ", f"{{{_ID}}}"),
+    "commandId": (_ID, None, _ID.upper(), _ID.replace("-", ""), "x", "",
+                  1, _ID + " ", f"{{{_ID}}}"),
     "retreatSlug": ("2024-winter", "", "x" * 200, "x" * 201, "a\0", None, 1, "한글", "/../"),
     "since": (5, None, 0, -1, 2**63, "5"),
     "epoch": ("e", None, "", "x" * 200, "x" * 201, "\0", 1),
@@ -87,7 +89,8 @@ def check(data: bytes) -> None:
         assert expected is None or not _is_unicode(raw), (
             f"a good payload is refused: {refusal.message}"
         )
-        assert refusal.message.endswith(".") and len(refusal.message) < 1_000
+        assert refusal.message.endswith(".")
+        assert len(refusal.message) < 1_000
         refusal.message.encode()
         return
     assert expected is not None, "a bad payload gets through"

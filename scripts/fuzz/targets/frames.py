@@ -34,7 +34,8 @@ MAX_PAYLOAD: Final = 1_000
 _PATH: Final = "/engine.io/"
 _OFFERS: Final = (
     b"", b"permessage-deflate", b"permessage-deflate; client_max_window_bits",
-    b"permessage-deflate; server_max_window_bits=10", b"permessage-deflate; client_max_window_bits=9",
+    b"permessage-deflate; server_max_window_bits=10",
+    b"permessage-deflate; client_max_window_bits=9",
     b"x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover",
 )  # fmt: skip
 _CODES: Final = (1000, 1001, 3000, 4999, 1005, 1006, 999, 1004, 1015, 1016, 2999, 5000, 65_535, 0)

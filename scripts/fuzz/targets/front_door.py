@@ -21,6 +21,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.server.http import HttpServer
 from gbs_actor.socketio import EngineApp, FrontDoor, TlsListener
+from gbs_actor.socketio.request import head_length
 from scripts.fuzz import trio_cases
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
@@ -38,17 +39,25 @@ _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS: Final = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HEADERS_FRAME: Final = b"\x00\x00\x07\x01\x05\x00\x00\x00\x01\x82\x84\x86\x41\x02aa"
 _FRAGMENTS: Final = (
-    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n40",
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: a\r\n"
+    b"Content-Length: 2\r\n\r\n40",
     b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n", b"GET", b"\r\n", b"\r\n\r\n", b"\x00",
-    b"GET /" + b"x" * 3_000, b"X" * 100 + b": y\r\n", _PREFACE, _PREFACE + _SETTINGS + _HEADERS_FRAME,
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n", b"GET", b"\r\n", b"\r\n\r\n",
+    b"\x00",
+    b"GET /" + b"x" * 3_000,
+    b"X" * 100 + b": y\r\n", _PREFACE, _PREFACE + _SETTINGS + _HEADERS_FRAME,
     _SETTINGS, _HEADERS_FRAME, b"\x16\x03\x01\x00\x05hello", b"\x15\x03\x03\x00\x02\x02\x28",
-    b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: \r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", b"ffffffffffffffff\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    b"HTTP2-Settings: \r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+    b"ffffffffffffffff\r\n",
     b"GET //[ HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /socket.io HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n" + HEADERS + b"\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n" + HEADERS + b"\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n\r\n",
 )  # fmt: skip
 _WEBSOCKET: Final = (
     b"GET /socket.io/?EIO=4&transport=websocket&good HTTP/1.1\r\n" + HEADERS + b"\r\n"
@@ -190,8 +199,11 @@ class _Street:
         stream = self._plain.dial()
         answer = await _talk(stream, pieces, pause, way_out)
         assert not answer or answer.startswith((b"HTTP/1.1 ", b"\x00\x00")), answer[:50]
-        for status in _STATUS.findall(answer):
-            assert status not in {b"500", b"502"}, "an error of the server's"
+        statuses = _STATUS.findall(answer)
+        assert not {b"500", b"502"} & set(statuses), "an error of the server's"
+        said = b"".join(pieces)
+        if (head_length(said) or len(said)) > HEAD_LIMIT:
+            assert statuses[:1] in ([], [b"408"], [b"431"], [b"503"]), "too large a head is served"
 
     async def _visit_tls(self, pieces: list[bytes], pause: float, way_out: int) -> None:
         """Speak without TLS to a port for it, within it, or below it once it is there."""
@@ -218,9 +230,13 @@ class _Street:
     async def _serve_another(self) -> None:
         """Serve one more request on each of the ways."""
         stream = self._plain.dial()
-        asked = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        answer = await _talk(stream, [asked], 0, 1)
-        assert answer.startswith(b"HTTP/1.1 200 ") and b'"upgrades"' in answer, answer[:200]
+        asked = [
+            b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n",
+            b"Host: a\r\nConnection: close\r\n\r\n",
+        ]
+        answer = await _talk(stream, asked, 0, 1)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+        assert b'"upgrades"' in answer
         inner = trio.SSLStream(
             self._tls.dial(), _contexts()[1], server_hostname="localhost", https_compatible=True
         )

@@ -40,7 +40,8 @@ _QUERIES: Final = (
 )  # fmt: skip
 _TOKENS: Final = ("", "abc.def.ghi", " ", "Bearer", "x y", "\xff")
 _PAYLOADS: Final[tuple[Any, ...]] = (
-    None, {}, {"token": ""}, {"token": "from.the.payload"}, {"token": 1}, {"token": None}, [], "x", 1,
+    None, {}, {"token": ""}, {"token": "from.the.payload"}, {"token": 1}, {"token": None}, [], "x",
+    1,
     {"token": ["x"]}, {"Token": "x"},
 )  # fmt: skip
 _ORIGINS: Final = (
@@ -52,7 +53,8 @@ _ORIGINS: Final = (
     "https://evil.example\\@own.example", "http://own.example, http://evil.example",
 )  # fmt: skip
 _HOSTS: Final = (
-    "own.example", "own.example:8443", "own.example:80", None, "", "[::1]:80", "[", "a:b", "OWN.example",
+    "own.example", "own.example:8443", "own.example:80", None, "", "[::1]:80", "[", "a:b",
+    "OWN.example",
     "own.example:99999", "user@own.example", "page.example",
 )  # fmt: skip
 _ORIGIN: Final = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?")
@@ -99,7 +101,9 @@ def _check_cookies(choices: Choices) -> None:
         cookies = parse_cookies(header)
         assert len(cookies) <= header.count("=")
         for name, value in cookies.items():
-            assert name in header and value in header and ";" not in name + value
+            assert name in header
+            assert value in header
+            assert ";" not in name + value
     else:
         names = ("a", _COOKIE, "b", "A", "__Host-x", "$Version")
         pairs = [(choices.pick(names), choices.text(2)) for _ in range(choices.below(6))]

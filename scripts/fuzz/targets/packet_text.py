@@ -142,7 +142,8 @@ def _check_event(text: str, attachments: list[bytes]) -> None:
     except InvalidArguments:
         values = None
     if expected is not None:
-        assert isinstance(expected, list) and expected, "an event that is no array is taken"
+        assert isinstance(expected, list), "an event that is no array is taken"
+        assert expected, "an empty event is taken"
         _compare_event(event, values, expected)
     if values is not None and attachments:
         _check_placeholders(event, values, attachments)
@@ -153,7 +154,8 @@ def _compare_event(event: EventData, values: list[Any] | None, expected: list[An
     if isinstance(name, str):
         assert event.name == name, "another name"
     else:
-        assert isinstance(name, (int, float)) and not isinstance(name, bool)
+        assert isinstance(name, (int, float))
+        assert not isinstance(name, bool)
     if event.args_error is None:
         assert len(event.raw) == len(rest), "another number of arguments"
     if values is not None:

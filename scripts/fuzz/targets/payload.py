@@ -20,7 +20,8 @@ from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil
 
 _SCRAPS: Final = (
-    "\x1e", "b", "bAQ==", "4", "2", "3probe", "b=", "bA", "bAQ= =", "bAQ", "4한", "\x00", "4b", "40",
+    "\x1e", "b", "bAQ==", "4", "2", "3probe", "b=", "bA", "bAQ= =", "bAQ", "4한", "\x00", "4b",
+    "40",
     "b\x1e", "bAR==", "b-_-_", "bAQ==\n", "B", "d=", "b\x80", "64",
 )  # fmt: skip
 _BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -162,7 +163,8 @@ def _messages(frames: bytes) -> list[str | bytes]:
     protocol.receive_bytes(frames)
     messages: list[str | bytes] = []
     for frame in protocol.received_frames():
-        assert frame.frame_finished and frame.message_finished
+        assert frame.frame_finished
+        assert frame.message_finished
         assert (frame.opcode is Opcode.TEXT) == isinstance(frame.payload, str)
         messages.append(frame.payload if isinstance(frame.payload, str) else bytes(frame.payload))
     return messages

@@ -46,11 +46,13 @@ def check(data: bytes) -> None:
     said_id = choices.pick((None, UUID(_ID), UUID(int=1)))
     said_revision = choices.pick((None, 17, 0))
     try:
-        assert command_id(headers) == key and good_key
+        assert command_id(headers) == key
+        assert good_key
     except InvalidPayload:
         assert not good_key, "a good key is refused"
     try:
-        assert base_revision(headers) == match and good_match
+        assert base_revision(headers) == match
+        assert good_match
     except InvalidPayload:
         assert not good_match, "a good revision is refused"
     request = CommandRequest(DeleteMemo(1), said_id, said_revision)
@@ -61,7 +63,9 @@ def check(data: bytes) -> None:
     except InvalidPayload:
         assert not (good_key and good_match and agree)
         return
-    assert good_key and good_match and agree
+    assert good_key
+    assert good_match
+    assert agree
     assert result.action is request.action
     assert result.command_id == (said_id if key is None else key)
     assert result.base_revision == (said_revision if match is None else match)

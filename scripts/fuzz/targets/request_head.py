@@ -21,7 +21,8 @@ LINES: Final = (
     b"Host: a", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13",
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Connection: keep-alive, Upgrade",
     b"Sec-WebSocket-Extensions: permessage-deflate", b"Content-Length: 3", b"Origin: http://a",
-    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; server_max_window_bits=9",
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+    b"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9",
     b"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=08, x; a=\"b\\\"c\"",
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15",
     b"Sec-WebSocket-Protocol: gbs.v1, bearer.x", b"Sec-WebSocket-Key: AAAA",
@@ -53,7 +54,8 @@ def check(data: bytes) -> None:
     for end in {choices.below(len(head) + 1), len(head) - 1}:
         assert head_length(head[: max(end, 0)]) in {None, length}
     if length is None:
-        assert b"\n\n" not in head and b"\n\r\n" not in head
+        assert b"\n\n" not in head
+        assert b"\n\r\n" not in head
         return
     assert re.search(rb"\n\r?\n\Z", head[:length])
     request = parse_request(head[:length])
@@ -131,17 +133,20 @@ def _check_upgrade(request: Request, *, deflate: bool) -> None:
         return
     headers = upgraded.response.headers
     key = request.header("sec-websocket-key")
-    assert request.method == "GET" and request.header("sec-websocket-version") == "13"
+    assert request.method == "GET"
+    assert request.header("sec-websocket-version") == "13"
     assert (request.header("upgrade") or "").lower().strip(" \t,") == "websocket"
     assert "upgrade" in re.split(r"[ \t,]+", (request.header("connection") or "").lower())
-    assert key is not None and len(key) >= 24
+    assert key is not None
+    assert len(key) >= 24
     digest = hashlib.sha1(key.encode() + _MAGIC, usedforsecurity=False).digest()
     assert headers["Sec-WebSocket-Accept"] == b64encode(digest).decode()
     offers = request.header("sec-websocket-extensions") or ""
     agreed = headers.get("Sec-WebSocket-Extensions")
     assert upgraded.deflated == (agreed is not None)
     if agreed is not None:
-        assert deflate and "permessage-deflate" in offers
+        assert deflate
+        assert "permessage-deflate" in offers
         assert "server_no_context_takeover" in agreed
         assert "client_no_context_takeover" in agreed
         assert "server_max_window_bits" not in agreed, "compressed for one client alone"

@@ -1,0 +1,94 @@
+"""Requests for another protocol that Hypercorn cannot cope with by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.server.http import HttpServer
+from gbs_actor.socketio import EngineApp, FrontDoor
+from tests.apps.echo_socketio import echo_server
+from tests.server.running import answer
+
+WRITE = 20.0
+HEALTH = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+WEBSOCKET = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    return MockClock(autojump_threshold=0.03)
+
+
+Dial = Callable[[], Awaitable[trio.SocketStream]]
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[FrontDoor, Dial]]:
+    server = echo_server()
+    http = HttpServer(EngineApp(server), head_limit=16_384, max_message=1_000, keep_alive=60)
+    door = FrontDoor({}, http.serve, write_timeout=WRITE)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    host, port = listeners[0].socket.getsockname()
+    async with server.serving(), http.running(), trio.open_nursery() as nursery:
+        await nursery.start(door.serve, listeners)
+
+        async def dial() -> trio.SocketStream:
+            return await trio.open_tcp_stream(host, port)
+
+        yield door, dial
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("goes", [True, False])
+async def test_a_connection_whose_server_waits_for_itself_is_ended(
+    clock: MockClock, goes: bool
+) -> None:
+    """Hypercorn answers this from the task that reads, before anything sends it."""
+    async with serving() as (door, dial):
+        stream = await dial()
+        await stream.send_all(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")
+        if goes:
+            await stream.aclose()
+        await trio.sleep(WRITE + 1)
+        assert door.statistics().connections == 0
+        assert door.statistics().failures == 0
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"permessage-deflate; client_max_window_bits=x",
+        b"permessage-deflate; server_max_window_bits=",
+        b"permessage-deflate; client_max_window_bits=15 folded",
+    ],
+)
+async def test_an_offer_that_cannot_be_read_is_a_bad_request(
+    clock: MockClock, caplog: pytest.LogCaptureFixture, offer: bytes
+) -> None:
+    async with serving() as (_, dial):
+        stream = await dial()
+        assert b" 404 " in await answer(stream, HEALTH)
+        await stream.send_all(WEBSOCKET + b"Sec-WebSocket-Extensions: %b\r\n\r\n" % offer)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+        await stream.aclose()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_an_offer_that_can_be_read_is_taken(clock: MockClock) -> None:
+    async with serving() as (_, dial):
+        stream = await dial()
+        assert b" 404 " in await answer(stream, HEALTH)
+        offer = b"Sec-WebSocket-Extensions: x, permessage-deflate; client_max_window_bits\r\n\r\n"
+        await stream.send_all(WEBSOCKET + offer)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await stream.aclose()
