@@ -24,11 +24,11 @@ COMES_BACK: Mapping[str, object] = {
 BETWEEN_LOOKS = 0.05
 """Seconds between two looks at what nobody tells of."""
 
-_numbers = itertools.count(1000, 2)
+_numbers = itertools.count(1000, 5)
 
 
 def empty_group() -> int:
-    """Return the number of a group that nobody is in; nor in the next."""
+    """Return the number of a group that nobody is in, nor in the four behind it."""
     return next(_numbers)
 
 
