@@ -119,7 +119,7 @@ def _socket_server(settings: Settings) -> SocketServer:
         max_payload=limits.max_payload,
         connect_timeout=limits.connect_timeout,
         upgrade_timeout=limits.upgrade_timeout,
-        # A shutdown waits for the first of these once and for the second twice.
+        # A shutdown waits for the first of these once and for the second four times.
         close_timeout=min(5.0, grace / 5),
         disconnect_timeout=min(5.0, grace / 20),
         max_connections=limits.max_connections,

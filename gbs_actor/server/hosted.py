@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Final
 
+from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.settings import Settings
+from gbs_actor.socketio import HttpAnswer, answer_over_asgi, origins_of
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
+
+_NOT_RUNNING: Final = (
+    b'{"code":"STORE_UNAVAILABLE","message":"The server is not running.","retryable":true}'
+)
 
 
 class HostedServer:
@@ -22,7 +29,7 @@ class HostedServer:
 
     def __init__(self, load: Callable[[], Settings]) -> None:
         self._load = load
-        self._app: App = _unavailable
+        self._app = _unavailable()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -44,16 +51,22 @@ class HostedServer:
                     yield
                     await composition.drain(settings.server.shutdown_grace)
                 finally:
-                    self._app = _unavailable
+                    self._app = _unavailable(settings.http.allowed_origins)
 
 
-async def _unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer while there is no server yet, or no longer."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1013})
-        return
-    body = b'{"code":"STORE_UNAVAILABLE","message":"The server is not running.","retryable":true}'
-    headers = [(b"content-type", b"application/json"), (b"retry-after", b"2")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _unavailable(origins: Collection[str] = ()) -> App:
+    """Return what answers while there is no server yet, or no longer.
+
+    :param origins: those whose pages may read the answers.
+    """
+    policy = cors_policy(frozenset(origins))
+
+    async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1013})
+            return
+        headers = (("Retry-After", "2"), *policy.answer_fields(origins_of(scope["headers"])))
+        await answer_over_asgi(send, HttpAnswer(503, _NOT_RUNNING, headers=headers))
+
+    return unavailable

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import h2.exceptions
 import h11
@@ -37,7 +36,7 @@ from hypercorn.typing import (
 from wsproto.extensions import PerMessageDeflate
 from wsproto.handshake import server_extensions_handshake
 
-from gbs_actor.socketio import ReplayStream
+from gbs_actor.socketio import HttpAnswer, ReplayStream, answer_over_asgi
 
 LIFESPAN_TIMEOUT: Final = 10.0
 """Seconds the app may take to start, and again to stop."""
@@ -50,6 +49,8 @@ _PROTOCOL_ERRORS: Final = (
     trio.ClosedResourceError,
 )
 """What comes out of Hypercorn when a peer breaks the protocol, or its connection."""
+
+_BAD_OFFERS: Final = HttpAnswer(400, b'{"code":3,"message":"Bad request"}')
 
 logger = logging.getLogger(__name__)
 _hypercorn_logger = logging.getLogger("hypercorn.error")
@@ -86,7 +87,7 @@ class HttpServer:
         keep_alive: float,
         ping_interval: float | None = None,
     ) -> None:
-        self._app = _with_requests_checked(app)
+        self._app = _with_offers_checked(app)
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
@@ -238,23 +239,15 @@ def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
     return reporting
 
 
-def _with_requests_checked(app: ASGIFramework) -> ASGIFramework:
-    """Answer requests that the app, or Hypercorn on its behalf, would stumble on.
+def _with_offers_checked(app: ASGIFramework) -> ASGIFramework:
+    """Refuse WebSockets whose offers Hypercorn would stumble on when the app accepts them.
 
-    They have a target that is no URL (RFC 9112 §3.2), or ask for a WebSocket with parameters
-    of extensions that cannot be read (RFC 7692 §7.1).
+    They ask for parameters of extensions that cannot be read (RFC 7692 §7.1).
     """
 
     async def checked(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        headers = [(b"content-type", b"application/json")]
-        if scope["type"] == "http" and not _is_target(scope["path"]):
-            body = b'{"code":"VALIDATION_FAILED","message":"The request target is no URL."}'
-            await send({"type": "http.response.start", "status": 400, "headers": headers})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
-        elif scope["type"] == "websocket" and not _are_offers(scope["headers"]):
-            body = b'{"code":3,"message":"Bad request"}'
-            await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
-            await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+        if scope["type"] == "websocket" and not _are_offers(scope["headers"]):
+            await answer_over_asgi(cast(Any, send), _BAD_OFFERS, "websocket.http.response")
         else:
             await app(scope, receive, send)
 
@@ -271,14 +264,6 @@ def _are_offers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_target(path: str) -> bool:
-    try:
-        urlsplit(path)
-    except ValueError:
-        return False
-    return path != ""
 
 
 class _Log(Logger):

@@ -16,12 +16,12 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
-from gbs_actor.socketio.asgi import EngineApp, WebSocketApp
+from gbs_actor.socketio.asgi import EngineApp, WebSocketApp, answer_over_asgi
 from gbs_actor.socketio.backlog import Backlog
 from gbs_actor.socketio.channel import Channel, OnEnd, Transport, UpgradeTransport
 from gbs_actor.socketio.channel_server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.connection import Application, Connection
-from gbs_actor.socketio.cors import CorsPolicy, is_preflight
+from gbs_actor.socketio.cors import CorsPolicy, is_preflight, origins_of
 from gbs_actor.socketio.engine import EngineServer, ServerStatistics
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
@@ -39,7 +39,7 @@ from gbs_actor.socketio.front_door import (
     UpgradeHandler,
 )
 from gbs_actor.socketio.handshake import Handshake
-from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
 from gbs_actor.socketio.lifespan import with_lifespan
 from gbs_actor.socketio.live_channel import LiveChannel
 from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
@@ -79,6 +79,7 @@ __all__ = [
     "FrontDoor",
     "FrontDoorStatistics",
     "Handshake",
+    "HttpAnswer",
     "InvalidArguments",
     "LiveChannel",
     "MemoryRecovery",
@@ -112,9 +113,11 @@ __all__ = [
     "UpgradeHandler",
     "UpgradeTransport",
     "WebSocketApp",
+    "answer_over_asgi",
     "is_preflight",
     "is_secure",
     "offered_subprotocols",
+    "origins_of",
     "peer_address",
     "peer_address_with_port",
     "send_answer",

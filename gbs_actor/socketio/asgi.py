@@ -21,6 +21,7 @@ from gbs_actor.socketio.subprotocol import offered_subprotocols, select_subproto
 
 _DROP_BYTES: Final = 65_536  # of a body that nobody wants
 _DROP_TIME: Final = 1.0  # seconds for it
+_NOT_FOUND: Final = HttpAnswer(404, b'{"code":"NOT_FOUND","message":"Not found."}')
 
 
 class WebSocketApp:
@@ -61,7 +62,7 @@ class WebSocketApp:
         except Refusal as refusal:
             answer = server.refused_with(refusal)
             if "websocket.http.response" in scope.get("extensions", {}):
-                await _answer(send, answer, "websocket.http.response")
+                await answer_over_asgi(send, answer, "websocket.http.response")
             else:
                 await send({"type": "websocket.close", "code": 1008})
 
@@ -95,7 +96,7 @@ class EngineApp(WebSocketApp):
             except ClientGone:
                 return
         if answer is not None:
-            await _answer(send, answer)
+            await answer_over_asgi(send, answer)
 
     async def _wait(self, scope: Scope, receive: Receive) -> HttpAnswer | None:
         """Serve a GET, which may wait, as long as the client does; ``None``: it has gone."""
@@ -157,7 +158,11 @@ async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _answer(send: Send, answer: HttpAnswer, prefix: str = "http.response") -> None:
+async def answer_over_asgi(send: Send, answer: HttpAnswer, prefix: str = "http.response") -> None:
+    """Send an answer in whole.
+
+    :param prefix: of the messages' types; another one answers a WebSocket's handshake.
+    """
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
     if answer.status != 204:
         headers.append((b"content-type", answer.content_type.encode()))
@@ -169,7 +174,7 @@ async def _answer(send: Send, answer: HttpAnswer, prefix: str = "http.response")
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what is not for the server: nothing is here."""
     if scope["type"] == "http":
-        await _answer(send, HttpAnswer(404, b'{"code":"NOT_FOUND","message":"Not found."}'))
+        await answer_over_asgi(send, _NOT_FOUND)
     elif scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008})

@@ -7,7 +7,7 @@ knows of a web framework: header values in, header fields out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,6 +86,11 @@ class CorsPolicy:
         if self.request_headers:
             fields.append(("Access-Control-Allow-Headers", self.request_headers))
         return fields
+
+
+def origins_of(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Return the ``Origin`` fields of a request, as ASGI has them."""
+    return [value.decode("latin-1") for name, value in headers if name == b"origin"]
 
 
 def is_preflight(method: str, requested_method: str | None) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv6Address
 
 
@@ -60,18 +58,6 @@ class Places:
             self._per_address[home] -= 1
             if not self._per_address[home]:
                 del self._per_address[home]
-
-    @contextmanager
-    def taken(self, address: str | None) -> Iterator[None]:
-        """Have a place within the block.
-
-        :raises NoPlace: there is none left.
-        """
-        self.take(address)
-        try:
-            yield
-        finally:
-            self.leave(address)
 
 
 def _home(address: str) -> str:

@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
 from tests.gateway.composing import SLUG
-from tests.gateway.site import LINEUPS, body, site
+from tests.gateway.site import LINEUPS, body, exchange, site
 
 # Probes
 
@@ -359,6 +359,14 @@ async def test_an_allowed_page_may_read_every_answer(
         assert response.headers["Access-Control-Allow-Credentials"] == "true"
         assert response.headers["Access-Control-Expose-Headers"] == "ETag, Retry-After"
         assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", ["", "//["])
+async def test_a_target_that_is_no_url_is_refused_readably(path: str) -> None:
+    async with site() as here, exchange(here.app, "GET", path, {"Origin": PAGE}) as asking:
+        await asking.body(b"")
+    assert asking.status == 400
+    assert (b"access-control-allow-origin", PAGE.encode()) in asking.headers
 
 
 @pytest.mark.parametrize(

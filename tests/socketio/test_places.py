@@ -52,8 +52,8 @@ def test_who_was_turned_away_has_taken_nothing() -> None:
 def test_of_addresses_that_have_gone_nothing_is_kept() -> None:
     places = Places(1, 1)
     for number in range(100):
-        with places.taken(f"192.0.2.{number}"):
-            pass
+        places.take(f"192.0.2.{number}")
+        places.leave(f"192.0.2.{number}")
     assert len(places) == 0
     assert not places._per_address
 

@@ -15,6 +15,7 @@ from gbs_actor.gateway.http.index import index
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.http.targets import refusing_bad_targets
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -23,12 +24,14 @@ def create_app(services: Services) -> QuartTrio:
     It runs on any ASGI server on Trio. Nothing in it outlives a request.
     """
     app = QuartTrio("gbs_actor", static_folder=None)
-    app.asgi_app = holding_early_answers(app.asgi_app)  # type: ignore[method-assign,assignment]
+    policy = cors_policy(services.config.allowed_origins)
+    handler = refusing_bad_targets(holding_early_answers(app.asgi_app), policy)
+    app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
     # An address that is not exactly right is not found; the default would redirect.
     app.url_map.merge_slashes = False
     app.config["BODY_TIMEOUT"] = services.config.body_timeout
-    allow_origins(app, cors_policy(services.config.allowed_origins))
+    allow_origins(app, policy)
     answer_errors(app, retry_after=services.config.retry_after)
     for blueprint in (
         index(),
