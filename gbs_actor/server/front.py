@@ -36,6 +36,7 @@ class Front:
             max_message=settings.socketio.max_payload,
             keep_alive=limits.http_idle_timeout,
             ping_interval=settings.socketio.ping_interval,
+            ping_timeout=settings.socketio.ping_timeout,
         )
         sockets, plain = composition.sockets, composition.plain
         self._door = FrontDoor(

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, cast
 
 import h2.exceptions
@@ -76,6 +77,7 @@ class HttpServer:
     :param keep_alive: seconds an idle connection may stay; the stream's own limit should
         not be shorter.
     :param ping_interval: seconds between two pings of a WebSocket; ``None``: it gets none.
+    :param ping_timeout: seconds in which its peer has to answer one.
     """
 
     def __init__(
@@ -86,9 +88,11 @@ class HttpServer:
         max_message: int,
         keep_alive: float,
         ping_interval: float | None = None,
+        ping_timeout: float = 60.0,
     ) -> None:
         self._app = _with_offers_checked(app)
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
+        self._silence = inf if ping_interval is None else ping_interval + ping_timeout
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._open = self._streams = self._failed = 0
@@ -129,7 +133,7 @@ class HttpServer:
             served = False
             with stream.attended():
                 await TCPServer(
-                    ASGIWrapper(_reporting(self._app, stream)),
+                    ASGIWrapper(_reporting(self._app, stream, self._silence)),
                     self._config,
                     self._context,
                     self._state.copy(),
@@ -215,12 +219,16 @@ class _EncryptedConnection(_Connection):
         return self._stream.alpn_protocol
 
 
-def _reporting(app: ASGIFramework, stream: ReplayStream) -> ASGIFramework:
-    """Tell the stream what requests the app is called with, so that it can keep time."""
+def _reporting(app: ASGIFramework, stream: ReplayStream, silence: float) -> ASGIFramework:
+    """Tell the stream what requests the app is called with, so that it can keep time.
+
+    :param silence: seconds that a WebSocket's peer may say nothing.
+    """
 
     async def reporting(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         multiplexed = scope["type"] != "lifespan" and scope["http_version"] == "2"
-        with stream.answering(multiplexed=multiplexed) as arrived:
+        silent = silence if scope["type"] == "websocket" else inf
+        with stream.answering(multiplexed=multiplexed, silence=silent) as arrived:
 
             async def noticing() -> ASGIReceiveEvent:
                 event = await receive()

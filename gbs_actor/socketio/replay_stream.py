@@ -23,7 +23,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     """Gives an HTTP server a connection whose first head was read by the front door.
 
     It ends the connections of peers that dawdle. What a request is, only the HTTP server
-    can tell: it reports each by :meth:`answering`. While one is being answered nothing
+    can tell: it reports each by :meth:`answering`. While one is being answered only that
     limits the silence, so an answer may wait for as long as it wants.
 
     :param replay: the bytes that were read.
@@ -54,7 +54,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._last_byte = self._quiet_since = now
         self._asking_since = now if replay and not self._multiplexed else None
         self._arriving: dict[object, float] = {}
-        self._answering = 0
+        self._silences: dict[object, float] = {}
+        self._waiting_since = now
         self._sending = 0
         self._no_more = False
         self._patience: trio.CancelScope | None = None
@@ -85,7 +86,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     @property
     def busy(self) -> bool:
         """Whether a request seems to be under way: arriving, or not answered yet."""
-        return self._sending > 0 or self._answering > 0 or self._asking_since is not None
+        return self._sending > 0 or bool(self._silences) or self._asking_since is not None
 
     @property
     def last_byte(self) -> float:
@@ -93,10 +94,14 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         return self._last_byte
 
     @contextmanager
-    def answering(self, *, multiplexed: bool = False) -> Iterator[Callable[[], None]]:
+    def answering(
+        self, *, multiplexed: bool = False, silence: float = inf
+    ) -> Iterator[Callable[[], None]]:
         """Answer a request within the block, whose head has arrived.
 
         :param multiplexed: whether it may be one of several, as over HTTP/2.
+        :param silence: seconds that the peer may say nothing, once all requests have arrived;
+            a WebSocket's peer answers pings.
         :returns: what to call once the request has arrived as a whole.
         """
         request = object()
@@ -104,7 +109,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         now = trio.current_time()
         self._arriving[request] = now if self._asking_since is None else self._asking_since
         self._asking_since = None
-        self._answering += 1
+        self._silences[request] = silence
         self._reschedule()
 
         def arrived() -> None:
@@ -114,7 +119,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         try:
             yield arrived
         finally:
-            self._answering -= 1
+            del self._silences[request]
             if self._arriving.pop(request, None) is not None:
                 self._cut_short = not self._multiplexed
             self._quiet_since = trio.current_time()
@@ -175,15 +180,23 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             return min(self._arriving.values()) + self._request_timeout + _REFUSAL
         if self._asking_since is not None:
             return self._asking_since + self._request_timeout
-        if self._answering or self._sending:
+        if self._silences:
+            return self._waiting_since + min(self._silences.values())
+        if self._sending:
             return inf
         return self._quiet_since + self._idle_timeout
+
+    def _complaint(self) -> str:
+        """Return what the peer has done wrong, now that :meth:`_deadline` has passed."""
+        if self._arriving or self._asking_since is not None:
+            return "the request takes too long to arrive"
+        return "pings are not answered" if self._silences else "idle for too long"
 
     def _reschedule(self) -> None:
         if self._patience is not None:
             self._patience.deadline = self._deadline()
         if self._attention is not None:
-            attended = self._patience is not None or self._answering or self._sending
+            attended = self._patience is not None or self._silences or self._sending
             self._attention.deadline = (
                 inf if attended else trio.current_time() + self._write_timeout
             )
@@ -200,6 +213,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             data, self._replay = self._replay[:size], self._replay[size:]
             return data
         received: bytes | bytearray = b""
+        self._waiting_since = trio.current_time()
         with trio.CancelScope(deadline=self._deadline()) as patience:
             self._patience = patience
             self._reschedule()
@@ -209,15 +223,13 @@ class ReplayStream(trio.abc.HalfCloseableStream):
                 self._patience = None
                 self._reschedule()
         if patience.cancelled_caught:
-            slow = self._arriving or self._asking_since is not None
+            reason = self._complaint()
             await trio.aclose_forcefully(self._stream)
-            raise trio.BrokenResourceError(
-                "the request takes too long to arrive" if slow else "idle for too long"
-            )
+            raise trio.BrokenResourceError(reason)
         self._last_byte = trio.current_time()
         if not received:
             self._asking_since = None
-        elif self._asking_since is None and not self._answering and not self._multiplexed:
+        elif self._asking_since is None and not self._silences and not self._multiplexed:
             self._asking_since = self._last_byte
         return received
 

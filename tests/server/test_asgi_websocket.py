@@ -17,10 +17,11 @@ import trio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, Ping, TextMessage
 
+from gbs_actor.settings import Settings
 from tests.gateway.composing import SLUG
 from tests.gateway.peer import NAMESPACE, Refused, talking
 from tests.gateway.plain_peer import Rejected, talking_plainly
-from tests.server.running import Running, answer, running, token
+from tests.server.running import Running, answer, everything, running, settings, token
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 TARGET = "/socket.io/?EIO=4&transport=websocket"
@@ -172,6 +173,8 @@ async def test_a_websocket_over_http2_is_served() -> None:
 # Plain WebSockets
 
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+PING = b"\x89\x00"
 PLAIN = f"/ws/retreats/{SLUG}"
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 
@@ -228,6 +231,31 @@ async def test_what_must_not_be_sent_closes_it_there_too(frame: str | bytes, cod
         await peer.event("initial-data")
         await peer.send(frame)
         assert (await peer.end())[0] == code
+
+
+def with_short_pings() -> Settings:
+    basic = settings()
+    short = basic.socketio.model_copy(update={"ping_interval": 0.1, "ping_timeout": 0.3})
+    return basic.model_copy(update={"socketio": short})
+
+
+async def test_a_client_there_that_answers_no_pings_is_dropped_and_one_that_does_is_not() -> None:
+    async with (
+        running(using=with_short_pings()) as server,
+        talking_plainly(await reused(server), token=token()) as answering,
+        await reused(server) as silent,
+    ):
+        await answering.event("initial-data")
+        request = (
+            f"GET {PLAIN} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token()}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {KEY}\r\n\r\n"
+        )
+        await silent.send_all(request.encode())
+        received = await everything(silent)
+        assert received.startswith(b"HTTP/1.1 101")
+        assert received.count(PING) >= 3
+        assert (await answering.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
 async def test_a_plain_websocket_over_http2_is_served_and_told_of_the_shutdown() -> None:

@@ -152,6 +152,30 @@ async def test_an_answer_may_wait_longer_than_any_limit(clock: MockClock, replay
     assert trio.current_time() == 1_060
 
 
+@pytest.mark.parametrize("replay", [b"GET / HTTP/1.1\r\n\r\n", HTTP_2])
+async def test_an_answer_may_ask_for_signs_of_life(clock: MockClock, replay: bytes) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, replay)
+    await stream.receive_some()
+
+    async def answer() -> None:
+        with stream.answering(silence=85) as arrived, stream.answering() as the_other_arrived:
+            arrived()
+            the_other_arrived()
+            await trio.sleep(50)
+            await far.send_all(b"a pong")
+            for _ in range(10):
+                await trio.sleep(10)
+                await stream.send_all(b"a ping")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        assert await stream.receive_some() == b"a pong"
+        assert await refused(stream) == "pings are not answered"
+        assert trio.current_time() == 135
+        nursery.cancel_scope.cancel()
+
+
 async def test_bytes_that_come_while_an_answer_waits_are_no_slow_request(clock: MockClock) -> None:
     near, far = memory_stream_pair()
     stream = stream_to(near, HTTP_2)
