@@ -111,7 +111,7 @@ async def test_many_subscribers_cost_one_compression(
     server.namespace("/")
     async with serving(server) as service:
         peers = []
-        for _ in range(50):
+        for _ in range(500):
             peer = service.dial()
             await peer.upgrade(extensions=[PerMessageDeflate()])
             await peer.receive_text()
