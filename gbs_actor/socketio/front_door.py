@@ -254,8 +254,9 @@ class FrontDoor:
                     received = await stream.receive_some(_RECEIVE)
                     if not received:
                         return None
+                    searched = len(data)
                     data += received
-                    length = head_length(data)
+                    length = head_length(data, searched)
                     if (length or len(data)) > self._head_limit:
                         await send_answer(stream, 431, _TOO_LARGE)
                         return None
