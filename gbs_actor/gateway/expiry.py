@@ -47,11 +47,14 @@ class ExpiryWatch:
         if due is None:
             self.forget(connection)
             return
+        if self._due.get(connection) == due:
+            return
         self._due[connection] = due
-        heapq.heappush(self._queue, (due, next(self._numbers), connection))
         if len(self._queue) > 2 * len(self._due) + 64:
-            self._queue = [entry for entry in self._queue if self._due.get(entry[2]) == entry[0]]
+            self._queue = [(when, next(self._numbers), each) for each, when in self._due.items()]
             heapq.heapify(self._queue)
+        else:
+            heapq.heappush(self._queue, (due, next(self._numbers), connection))
         self._pause.deadline = min(self._pause.deadline, self._wake_at())
 
     def forget(self, connection: Connection) -> None:
@@ -82,12 +85,12 @@ class ExpiryWatch:
         while self._queue and self._queue[0][0] <= now:
             due, _, connection = heapq.heappop(self._queue)
             if self._due.get(connection) == due:
+                self.forget(connection)
                 self._act(connection, now)
 
     def _act(self, connection: Connection, now: float) -> None:
         reads_until = connection.credentials.reads_until
         if reads_until is not None and now >= reads_until:
-            self.forget(connection)
             connection.peer.end_expired(connection.user.source)
             return
         connection.told_expired = True

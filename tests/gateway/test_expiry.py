@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import cast
 
+import pytest
 import trio
 import trio.testing
 
@@ -121,5 +123,22 @@ async def test_coming_and_going_does_not_fill_the_memory() -> None:
             passing, _ = connection(10_000)
             watch.watch(passing)
             watch.forget(passing)
+        assert len(watch._queue) <= 64 + 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("expiries", [(10_000.0,), (10_000.0, 9_000.0), (10_000.0, 9_000.0, None)])
+async def test_tokens_given_again_and_again_do_not_fill_the_memory(
+    expiries: tuple[float | None, ...],
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        made, _ = connection(10_000)
+        credentials = made.credentials
+        for expires_in in itertools.islice(itertools.cycle(expiries), 5_000):
+            expires_at = None if expires_in is None else NOW + expires_in
+            user = replace(credentials.user, expires_at=expires_at)
+            made.credentials = replace(credentials, user=user)
+            watch.watch(made)
         assert len(watch._queue) <= 64 + 2
         nursery.cancel_scope.cancel()
