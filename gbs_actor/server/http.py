@@ -143,7 +143,7 @@ class HttpServer:
                 served = True
             if served:
                 await stream.linger()
-            else:
+            elif not stream.over:
                 self._failed += 1
                 logger.info("an HTTP connection ended: its request was never answered")
         except* Exception as group:

@@ -14,6 +14,7 @@ from gbs_actor.socketio.tls import TlsStream
 
 _HTTP_2_PREFACE: Final = b"PRI * HTTP/2.0\r\n"  # RFC 9113 §3.4
 _REFUSAL: Final = 1.0  # seconds for the HTTP server to say itself that a request is too slow
+_PARTING: Final = 0.5  # seconds for the HTTP server to be done with a peer that has gone
 _LINGER: Final = 2.0  # seconds for a client to notice that its request is answered already
 _DROPPED: Final = 4_194_304  # bytes of the request that are dropped meanwhile
 _RECEIVE: Final = 65_536
@@ -61,6 +62,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._patience: trio.CancelScope | None = None
         self._attention: trio.CancelScope | None = None
         self._cut_short = False
+        self._over = False
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -92,6 +94,11 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     def last_byte(self) -> float:
         """When a byte last went either way, on Trio's clock."""
         return self._last_byte
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be received."""
+        return self._over
 
     @contextmanager
     def answering(
@@ -164,7 +171,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
 
         That is where neither a byte is waited for, nor one sent, nor a request answered for
         as long as one write may take: the server waits for itself, and for good, since it
-        would not even notice that the peer has gone.
+        would not even notice that the peer has gone. Where it has noticed that, it waits for
+        nothing but its own time limits, and half a second is enough.
         """
         with trio.CancelScope() as attention:
             self._attention = attention
@@ -197,9 +205,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             self._patience.deadline = self._deadline()
         if self._attention is not None:
             attended = self._patience is not None or self._silences or self._sending
-            self._attention.deadline = (
-                inf if attended else trio.current_time() + self._write_timeout
-            )
+            patience = _PARTING if self._over else self._write_timeout
+            self._attention.deadline = inf if attended else trio.current_time() + patience
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, the replayed bytes first.
@@ -221,6 +228,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
                 received = await self._stream.receive_some(max_bytes)
             finally:
                 self._patience = None
+                self._over = not received
                 self._reschedule()
         if patience.cancelled_caught:
             reason = self._complaint()

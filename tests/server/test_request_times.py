@@ -5,6 +5,8 @@ The clock jumps when nothing has happened on any socket for a while of real time
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,21 +57,27 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+class Dial:
+    """Connects to a server, whose front door can be looked at."""
+
+    def __init__(self, door: FrontDoor, listener: trio.SocketListener) -> None:
+        self.door = door
+        self._address = listener.socket.getsockname()
+
+    async def __call__(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream(*self._address)
+
+
 @asynccontextmanager
-async def serving() -> AsyncIterator[Callable[[], Awaitable[trio.SocketStream]]]:
+async def serving() -> AsyncIterator[Dial]:
     http = HttpServer(app, head_limit=16_384, max_message=1_000_000, keep_alive=IDLE)
     door = FrontDoor(
         {}, http.serve, http_idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
     )
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    host, port = listeners[0].socket.getsockname()
     async with http.running(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, listeners)
-
-        async def dial() -> trio.SocketStream:
-            return await trio.open_tcp_stream(host, port)
-
-        yield dial
+        yield Dial(door, listeners[0])
         nursery.cancel_scope.cancel()
     assert http.statistics().failed_streams == 0
 
@@ -251,6 +259,22 @@ async def test_half_a_request_over_http_1_is_given_up(
             pass
         # A refusal is followed by two seconds in which the client may take it.
         assert limit - 1 <= trio.current_time() - began <= limit + 3
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_client_that_leaves_an_idle_connection_gives_its_place_back(
+    clock: MockClock, reset: bool
+) -> None:
+    async with serving() as dial:
+        for _ in range(20):
+            stream = await dial()
+            await http1(stream, b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+            await trio.sleep(0.02)
+            if reset:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await stream.aclose()
+        await trio.sleep(2)
+        assert dial.door.statistics().connections == 0
 
 
 async def test_an_idle_connection_over_http_1_is_closed(clock: MockClock) -> None:
