@@ -65,8 +65,8 @@ class Work:
         lost = Counter(self.losses)
         for who, client in self.stock.items():
             lost[who] = sum(it.name == "disconnect" for it in client.happened)
-        # Theirs, too, are WebSockets: each has lost all its connections but one.
-        lost["editors"] = min(client.statistics().connections for client in self.editors) - 1
+        # Theirs, too, are WebSockets; each has tried once more than it has lost one.
+        lost["editors"] = min(client.statistics().attempts for client in self.editors) - 1
         return lost
 
     async def more(self, count: int) -> None:
