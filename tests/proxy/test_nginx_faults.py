@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +37,8 @@ from tests.proxy.nginx import NginxProcess, proxy
 LINEUPS = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
 PAUSE = 0.05
 """Seconds before something is tried again."""
+EDITORS = ("editor 1", "editor 2", "onlooker 1", "onlooker 2")
+"""Clients of our own, over WebSockets."""
 NOTICED = 15.0
 """Seconds after which whoever a fault was for should have noticed it."""
 
@@ -65,9 +75,16 @@ class Work:
         lost = Counter(self.losses)
         for who, client in self.stock.items():
             lost[who] = sum(it.name == "disconnect" for it in client.happened)
-        # Theirs, too, are WebSockets; each has tried once more than it has lost one.
-        lost["editors"] = min(client.statistics().attempts for client in self.editors) - 1
+        for who, editor in zip(EDITORS, self.editors, strict=True):
+            lost[who] = editor.statistics().attempts - 1  # it tries again after each loss
         return lost
+
+    async def settled(self, node_drivers: Mapping[str, Sequence[str]]) -> None:
+        """Wait until everybody is connected, by the last of their transports."""
+        await self.more(3)
+        await until_settled(node_drivers.values(), self.stock.values())
+        for editor in self.editors:
+            await editor.until(lambda editor: editor.statistics().connected)
 
     async def more(self, count: int) -> None:
         """Wait until everybody has had so many more edits acknowledged."""
@@ -103,9 +120,7 @@ async def edit_by_stock_client(work: Work, who: str) -> None:
                 answer = await client.ask(*command)
             except Unanswered:
                 continue
-            if answer.get("code") == "NOT_IN_ROOM":  # it came back, and was not recovered
-                await client.ask("join-retreat", RETREAT)
-            elif not answer.get("retryable"):
+            if not answer.get("retryable"):
                 break
         assert answer["status"] == "OK", answer
         work.acknowledged(who, command_id, number)
@@ -215,13 +230,15 @@ async def check(server: ServerProcess, nginx: NginxProcess, work: Work, editors:
     assert {each: stored.numbers[each] for each in last if each is not None} == last
     for client in work.stock.values():
         await until_shown(client, rows)
+        _, *later = [it.value for it in client.happened if it.name == "connect"]
+        assert all(connect["recovered"] for connect in later)
         for seen in updates_by_connection(client):
             assert all(one["revision"] <= two["revision"] for one, two in pairwise(seen))
             states = [(row["id"], row["revision"]) for row in seen]
             assert len(states) == len(set(states)), "a state came twice over one connection"
 
 
-WEBSOCKETS = {"websocket", "upgrade", "plain", "editors"}
+WEBSOCKETS = {"websocket", "upgrade", "plain", *EDITORS}
 EVERYBODY = WEBSOCKETS | {"polling", "http"}
 
 
@@ -258,6 +275,5 @@ async def test_edits_go_on_while_nginx_comes_and_goes(
         everybody_at_work(server, nginx, node_drivers) as work,
     ):
         for _ in range(2):
-            await work.more(3)
-            await until_settled(node_drivers.values(), work.stock.values())
+            await work.settled(node_drivers)
             await fault(nginx, work)
