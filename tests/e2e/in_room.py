@@ -98,6 +98,17 @@ async def lose_network(relay: Relay, clients: Iterable[StockClient]) -> None:
         await client.event("disconnect", since=mark)
 
 
+async def until_settled(drivers: Iterable[Sequence[str]], clients: Iterable[StockClient]) -> None:
+    """Wait until every client is on the last of its transports, where an upgrade ends."""
+    for driver, client in zip(drivers, clients, strict=True):
+        last = driver[2].split(",")[-1]
+        with trio.fail_after(PATIENCE):
+            while True:
+                if (await client.facts()).transport == last:
+                    break
+                await trio.sleep(BETWEEN_LOOKS)
+
+
 async def until_shown(client: StockClient, rows: dict[int, Row]) -> None:
     """Wait until a client has been told of these rows, and of no others."""
     await client.until(lambda: shown(client) == rows)

@@ -38,6 +38,17 @@ def updates(client: StockClient, *, since: int = 0) -> list[Row]:
     return [it.value for it in client.happened[since:] if it.name == "lineup-updated"]
 
 
+def updates_by_connection(client: StockClient) -> list[list[Row]]:
+    """Return the rows that came as updates, one list per connection."""
+    found: list[list[Row]] = []
+    for it in client.happened:
+        if it.name == "connect":
+            found.append([])
+        elif it.name == "lineup-updated":
+            found[-1].append(it.value)
+    return found
+
+
 def revisions(happened: Iterable[Happened]) -> list[list[int]]:
     """Return the revisions of updates and answers as they came, one list per connection."""
     found: list[list[int]] = []

@@ -117,6 +117,10 @@ class ServerProcess:
     def kill_and_start_again(self) -> None:
         """Let it die as above, and start it anew on the same port and data."""
         self.kill()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it anew, once it is gone, on the same port and data."""
         again = start_server(
             self.data_dir,
             log_path=self.log_path,

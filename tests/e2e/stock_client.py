@@ -86,6 +86,7 @@ class StockClient:
     """Everything so far, in order."""
     _answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     _next_id: int = 0
+    _sending: trio.Lock = field(default_factory=trio.Lock)
     _news: trio.Event = field(default_factory=trio.Event)
 
     async def read(self) -> None:
@@ -113,7 +114,8 @@ class StockClient:
         self._next_id += 1
         assert self.process.stdin is not None
         line = json.dumps({"id": command_id, "op": operation, **arguments})
-        await self.process.stdin.send_all(line.encode() + b"\n")
+        async with self._sending:
+            await self.process.stdin.send_all(line.encode() + b"\n")
         return command_id
 
     async def _answer(self, command_id: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tests.e2e.in_room import (
     listed,
     lose_network,
     until_carried_out,
+    until_settled,
     until_shown,
 )
 from tests.e2e.relay import relay_to
@@ -33,6 +34,31 @@ async def rejoin(client: StockClient, epoch: str) -> dict[str, object]:
     )
 
 
+def epoch_of(client: StockClient) -> str:
+    """Return the epoch that a client was told when it joined."""
+    return next(str(it.value["epoch"]) for it in client.happened if it.name == "ack")
+
+
+async def move(server: ServerProcess, people: list[Row]) -> None:
+    """Put people into groups of their own, by somebody else."""
+    async with connect(server.url, token(20)) as editor:
+        await editor.join(RETREAT)
+        for person in people:
+            await editor.assign(person["id"], empty_group())
+
+
+async def all_miss_nothing(
+    server: ServerProcess, clients: list[StockClient], marks: list[int], epoch: str
+) -> None:
+    """Let clients that came back rejoin; they show what the list has, without a full one."""
+    rows = await listed(server)
+    for client, mark in zip(clients, marks, strict=True):
+        await client.event("connect", since=mark)
+        answer = await rejoin(client, epoch)
+        assert (answer["status"], answer["full"]) == ("OK", False)
+        await until_shown(client, rows)
+
+
 async def test_after_a_kill_clients_come_back_and_miss_nothing(
     drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
 ) -> None:
@@ -40,21 +66,33 @@ async def test_after_a_kill_clients_come_back_and_miss_nothing(
         relay_to(server) as relay,
         in_room(drivers.values(), relay.url, options=COMES_BACK) as clients,
     ):
-        epoch = next(it.value["epoch"] for it in clients[0].happened if it.name == "ack")
+        await until_settled(drivers.values(), clients)
+        epoch = epoch_of(clients[0])
         marks = [len(client.happened) for client in clients]
         await lose_network(relay, clients)
         await trio.to_thread.run_sync(server.kill_and_start_again)
-        async with connect(server.url, token(20)) as editor:
-            await editor.join(RETREAT)
-            for person in people[:5]:
-                await editor.assign(person["id"], empty_group())
+        await move(server, people[:5])
         relay.reopen()
-        rows = await listed(server)
+        await all_miss_nothing(server, clients, marks, epoch)
+        await until_settled(drivers.values(), clients)
+
+
+async def test_clients_whose_server_is_killed_under_them_come_back_and_miss_nothing(
+    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+) -> None:
+    async with in_room(drivers.values(), server.url, options=COMES_BACK) as clients:
+        await until_settled(drivers.values(), clients)
+        epoch = epoch_of(clients[0])
+        marks = [len(client.happened) for client in clients]
+        await trio.to_thread.run_sync(server.kill)
+        # Nobody hears the last of a server that is gone; what is said for it is no refusal.
         for client, mark in zip(clients, marks, strict=True):
-            await client.event("connect", since=mark)
-            answer = await rejoin(client, epoch)
-            assert (answer["status"], answer["full"]) == ("OK", False)
-            await until_shown(client, rows)
+            await client.event("disconnect", since=mark)
+            await client.event("connect_error", lambda error: error["data"] is None, since=mark)
+        await trio.to_thread.run_sync(server.start_again)
+        await move(server, people[:5])
+        await all_miss_nothing(server, clients, marks, epoch)
+        await until_settled(drivers.values(), clients)
 
 
 async def test_a_command_repeated_after_a_kill_takes_effect_once(
@@ -64,6 +102,7 @@ async def test_a_command_repeated_after_a_kill_takes_effect_once(
         relay_to(server) as relay,
         in_room(drivers.values(), relay.url, options=COMES_BACK) as clients,
     ):
+        await until_settled(drivers.values(), clients)
         commands = [
             assignment(person, empty_group(), commandId=str(uuid4()))
             for person, _ in zip(people, clients, strict=False)

@@ -16,6 +16,7 @@ from tests.e2e.in_room import (
     in_room,
     listed,
     lose_network,
+    until_settled,
     until_shown,
 )
 from tests.e2e.relay import Relay, relay_to
@@ -27,12 +28,25 @@ Drivers = dict[str, list[str]]
 ASKING: dict[str, object] = {"recovery": True}
 
 
-async def _nothing_else(_: ServerProcess) -> None:
-    await trio.lowlevel.checkpoint()
+Fault = Callable[[Relay, list[StockClient], ServerProcess], Awaitable[None]]
 
 
-async def _a_kill(server: ServerProcess) -> None:
+async def _the_network(relay: Relay, clients: list[StockClient], _: ServerProcess) -> None:
+    await lose_network(relay, clients)
+
+
+async def _the_network_and_the_server(
+    relay: Relay, clients: list[StockClient], server: ServerProcess
+) -> None:
+    await lose_network(relay, clients)
     await trio.to_thread.run_sync(server.kill_and_start_again)
+
+
+async def _the_server(_: Relay, clients: list[StockClient], server: ServerProcess) -> None:
+    marks = [len(client.happened) for client in clients]
+    await trio.to_thread.run_sync(server.kill_and_start_again)
+    for client, mark in zip(clients, marks, strict=True):
+        await client.event("disconnect", since=mark)
 
 
 @asynccontextmanager
@@ -48,6 +62,7 @@ async def recoverable(
         relay_to(server) as relay,
         in_room(drivers.values(), relay.url, auth=auth, options=COMES_BACK) as clients,
     ):
+        await until_settled(drivers.values(), clients)
         answer = await clients[0].ask(*assignment(person, empty_group()))
         assert answer["status"] == "OK", answer
         for client in clients:
@@ -65,19 +80,22 @@ async def recovered(clients: list[StockClient], marks: list[int]) -> list[bool]:
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(_nothing_else, id="lost connection"), pytest.param(_a_kill, id="killed server")],
+    [
+        pytest.param(_the_network, id="lost connection"),
+        pytest.param(_the_network_and_the_server, id="killed server"),
+        pytest.param(_the_server, id="server killed under them"),
+    ],
 )
 async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
     drivers: Drivers,
     server: ServerProcess,
     people: list[Row],
-    fault: Callable[[ServerProcess], Awaitable[None]],
+    fault: Fault,
 ) -> None:
     async with recoverable(drivers, server, people[0]) as (relay, clients):
         ids = [(await client.facts()).id for client in clients]
         marks = [len(client.happened) for client in clients]
-        await lose_network(relay, clients)
-        await fault(server)
+        await fault(relay, clients, server)
         async with connect(server.url, token(20)) as editor:
             await editor.join(RETREAT)
             missed = {
@@ -86,6 +104,7 @@ async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
         relay.reopen()
         assert await recovered(clients, marks) == [True] * len(clients)
         assert [(await client.facts()).id for client in clients] == ids
+        await until_settled(drivers.values(), clients)
         rows = await listed(server)
         for client, mark in zip(clients, marks, strict=True):
             await until_shown(client, rows)

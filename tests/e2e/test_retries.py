@@ -12,6 +12,7 @@ from tests.e2e.in_room import (
     in_room,
     lose_network,
     until_carried_out,
+    until_settled,
 )
 from tests.e2e.relay import relay_to
 from tests.e2e.screen import Row
@@ -56,6 +57,7 @@ async def test_a_command_repeated_over_a_recovered_connection_takes_effect_once(
         relay_to(server) as relay,
         in_room([any_driver], relay.url, options=retrying, auth={"recovery": True}) as (client,),
     ):
+        await until_settled([any_driver], [client])
         await client.ask(*assignment(person, empty_group()))  # something to come back with
         command = assignment(person, empty_group(), commandId=str(uuid4()))
         relay.hold_answers()

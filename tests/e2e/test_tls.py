@@ -13,6 +13,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.e2e.conftest import TRANSPORTS
+from tests.e2e.in_room import until_settled
 from tests.e2e.server_process import RETREAT, ROOT, ServerProcess, running_server, token
 from tests.e2e.stock_client import stock_client
 
@@ -55,6 +56,7 @@ async def test_the_stock_client_gets_through_tls_by_every_transport(
         edit = {"lineupId": person, "gbsNumber": 31}
         assert (await client.ask("update-gbs-number", edit))["status"] == "OK"
         await client.event("lineup-updated", lambda row: row["id"] == person)
+        await until_settled([node_drivers[transports]], [client])
 
 
 def test_tail_follows_a_room_over_tls(secured: Secured) -> None:

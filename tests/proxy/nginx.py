@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from tests.e2e.server_process import ROOT
 from tests.store.fixtures import public_temporary_folder
 
 CONFIG = ROOT / "config" / "nginx.conf"
+ORIGIN_LINE = '        #"https://page.example.org"  $http_origin;\n'
+"""Where origins are listed whose pages may read what nginx itself answers."""
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 """The program; ``None`` where it is not installed."""
 
@@ -48,6 +50,7 @@ class NginxProcess:
     folder: Path
     upstream: str
     certificate: IssuedCertificate | None = None
+    allowed_origins: Collection[str] = ()
     port: int = 0
     tls_port: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -83,7 +86,7 @@ class NginxProcess:
         first = not self.port
         for attempt in range(5):
             if first:
-                self.port, self.tls_port = _free_port(), _free_port()
+                self.port, self.tls_port = free_port(), free_port()
             config = self.folder / "nginx.conf"
             config.write_text(self.config())
             assert NGINX is not None
@@ -158,7 +161,8 @@ class NginxProcess:
 
     def config(self) -> str:
         """Return the shipped configuration for these ports and this folder."""
-        text = CONFIG.read_text()
+        origins = "".join(f'        "{each}"  $http_origin;\n' for each in self.allowed_origins)
+        text = placed(CONFIG.read_text(), {ORIGIN_LINE: origins})
         if self.certificate is not None:
             text = with_tls(text)
         return placed(text, self._replacements())
@@ -192,7 +196,7 @@ class NginxProcess:
 
 
 def with_tls(config: str) -> str:
-    """Return the configuration with the lines in use that are commented out for TLS.
+    """Return the configuration with the lines in use that are commented out.
 
     A directive follows its # at once, and words of explanation do not.
     """
@@ -209,15 +213,19 @@ def placed(config: str, replacements: Mapping[str, str]) -> str:
 
 @contextmanager
 def running_nginx(
-    upstream_port: int, *, certificate: IssuedCertificate | None = None
+    upstream_port: int,
+    *,
+    certificate: IssuedCertificate | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> Iterator[NginxProcess]:
     """Run nginx in front of a server on this machine, for the time of the block.
 
     :param upstream_port: where the server listens; it may come and go.
     :param certificate: for the TLS part; without it that stays commented out.
+    :param allowed_origins: of pages that may read what it answers itself.
     """
     with public_temporary_folder() as folder:
-        nginx = NginxProcess(folder, f"{HOST}:{upstream_port}", certificate)
+        nginx = NginxProcess(folder, f"{HOST}:{upstream_port}", certificate, allowed_origins)
         nginx.start()
         try:
             yield nginx
@@ -227,10 +235,12 @@ def running_nginx(
 
 @asynccontextmanager
 async def proxy(
-    upstream_port: int, certificate: IssuedCertificate | None = None
+    upstream_port: int,
+    certificate: IssuedCertificate | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> AsyncIterator[NginxProcess]:
     """Run nginx as :func:`running_nginx`, beside a server in the test's own event loop."""
-    manager = running_nginx(upstream_port, certificate=certificate)
+    manager = running_nginx(upstream_port, certificate=certificate, allowed_origins=allowed_origins)
     nginx = await trio.to_thread.run_sync(manager.__enter__)
     try:
         yield nginx
@@ -239,7 +249,8 @@ async def proxy(
             await trio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

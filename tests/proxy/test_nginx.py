@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,7 +19,9 @@ import pytest
 import trio
 
 from gbs_actor.gateway.http import with_callers
+from gbs_actor.gateway.http.cors import cors_policy
 from gbs_actor.server.http import HttpServer
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import EngineApp, FrontDoor, SocketServer, TrustedProxies
 from tests.certificates import Authority, IssuedCertificate
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
@@ -198,11 +201,152 @@ async def test_the_servers_own_errors_come_through() -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
 
 
+async def test_where_nginx_itself_fails_a_write_is_unknown_too() -> None:
+    async with mirror(HOST) as server, proxy(server.port) as nginx, httpx.AsyncClient() as http:
+        shutil.rmtree(nginx.folder / "client_body")  # where larger bodies wait for their end
+        write = await http.put(f"{nginx.url}/what", content=bytes(100_000))
+    assert (write.status_code, write.json()["code"]) == (504, "OUTCOME_UNKNOWN")
+
+
+# What pages of other origins can read
+
+PAGE = "https://page.example.org"
+"""The origin of a page that is allowed."""
+FOREIGN = "https://evil.example"
+"""That of one that is not."""
+HUGE = bytes(1_000_001)
+PREFLIGHT = {"Access-Control-Request-Method": "PUT"}
+
+OwnAnswer = tuple[str, dict[str, Any], int]
+"""Method, what else the request has, and the status of nginx's own answer."""
+
+OWN_ANSWERS = [
+    pytest.param(("GET", {}, 503), id="a read without a server"),
+    pytest.param(("PUT", {"json": {}}, 504), id="a write without a server"),
+    pytest.param(("OPTIONS", {}, 503), id="a question without a server"),
+    pytest.param(("POST", {"content": HUGE}, 413), id="a body that is too large"),
+    pytest.param(("GET", {"headers": {"X": 9_000 * "x"}}, 431), id="a head that is too large"),
+]
+
+
+def cors_fields(response: httpx.Response) -> list[tuple[str, str]]:
+    """Return what an answer says to pages of other origins, repetitions included."""
+    return sorted(
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name == "vary" or name.startswith("access-control-")
+    )
+
+
+def lower(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted((name.lower(), value) for name, value in fields)
+
+
+@asynccontextmanager
+async def without_a_server() -> AsyncIterator[httpx.AsyncClient]:
+    """Clients of an nginx that knows the page, and whose server is down."""
+    async with mirror(HOST) as server:
+        gone = server.port
+    async with (
+        proxy(gone, allowed_origins=[PAGE]) as nginx,
+        httpx.AsyncClient(base_url=nginx.url) as http,
+    ):
+        yield http
+
+
+@pytest.mark.parametrize("own", OWN_ANSWERS)
+async def test_a_page_that_is_allowed_can_read_what_nginx_itself_answers(own: OwnAnswer) -> None:
+    method, request, status = own
+    async with without_a_server() as http:
+        http.headers["Origin"] = PAGE
+        response = await http.request(method, "/any", **request)
+    assert response.status_code == status
+    assert response.json()["code"]
+    assert cors_fields(response) == lower(cors_policy(frozenset({PAGE})).answer_fields([PAGE]))
+
+
+@pytest.mark.parametrize("own", OWN_ANSWERS)
+@pytest.mark.parametrize("headers", [{"Origin": FOREIGN}, {"Origin": "null"}, {}])
+async def test_no_other_page_can_read_what_nginx_itself_answers(
+    own: OwnAnswer, headers: dict[str, str]
+) -> None:
+    method, request, status = own
+    async with without_a_server() as http:
+        http.headers.update(headers)
+        response = await http.request(method, "/any", **request)
+    assert response.status_code == status
+    assert cors_fields(response) == [("vary", "Origin")]
+
+
+async def test_without_a_server_a_page_is_let_ask_and_told_then() -> None:
+    async with without_a_server() as http:
+        yes = await http.options("/any", headers={**PREFLIGHT, "Origin": PAGE})
+        no = await http.options("/any", headers={**PREFLIGHT, "Origin": FOREIGN})
+    assert (yes.status_code, yes.content) == (204, b"")
+    of_the_server = lower(cors_policy(frozenset({PAGE})).preflight_fields([PAGE]))
+    # Not how long that holds, so that the server is asked as soon as it is back; and what can
+    # be read of an answer's fields stands in the answer.
+    left_out = {"access-control-max-age", "access-control-expose-headers"}
+    assert cors_fields(yes) == [field for field in of_the_server if field[0] not in left_out]
+    assert "retry-after" not in yes.headers
+    assert (no.status_code, cors_fields(no)) == (503, [("vary", "Origin")])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", LINEUPS, BEARER, 200),
+        ("GET", LINEUPS, {}, 401),
+        ("GET", "/nothing", {}, 404),
+        ("OPTIONS", LINEUPS, PREFLIGHT, 204),
+        ("GET", "/socket.io/?EIO=4&transport=polling", {}, 200),
+        ("GET", "/socket.io/?EIO=3&transport=polling", {}, 400),
+        ("OPTIONS", "/socket.io/?EIO=4&transport=polling", PREFLIGHT, 204),
+    ],
+)
+@pytest.mark.parametrize("origin", [PAGE, FOREIGN])
+async def test_of_the_servers_answers_nginx_changes_nothing_that_pages_go_by(
+    method: str, path: str, headers: dict[str, str], status: int, origin: str
+) -> None:
+    headers = {**headers, "Origin": origin}
+    async with (
+        lineup(allowed_origins=(PAGE,)) as (server, nginx),
+        httpx.AsyncClient(headers=headers) as http,
+    ):
+        passed_on = await http.request(method, nginx.url + path)
+        said = await http.request(method, server.url + path)
+    assert passed_on.status_code == said.status_code == status
+    assert cors_fields(passed_on) == cors_fields(said)
+    names = [name for name, _ in cors_fields(passed_on)]
+    assert len(names) == len(set(names))
+    assert ("access-control-allow-origin" in names) == (origin == PAGE)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        pytest.param(HUGE, {"Content-Type": "application/json"}, id="body"),
+        pytest.param(b"", {"X": 20_000 * "x"}, id="head"),
+    ],
+)
+async def test_what_is_too_large_is_refused_in_the_servers_words(
+    content: bytes, headers: dict[str, str]
+) -> None:
+    async with lineup() as (server, nginx), httpx.AsyncClient(headers=BEARER) as http:
+        request = partial(http.put, content=content, headers=headers)
+        said = await request(f"{server.url}{LINEUPS}/1")
+        by_nginx = await request(f"{nginx.url}{LINEUPS}/1")
+    assert said.status_code in {413, 431}
+    assert (by_nginx.status_code, by_nginx.json()) == (said.status_code, said.json())
+
+
 # The line-up through it
 
 
-def behind_nginx() -> Any:
-    http = settings().http.model_copy(update={"trusted_proxies": (HOST,)})
+def behind_nginx(allowed_origins: tuple[str, ...]) -> Settings:
+    http = settings().http.model_copy(
+        update={"trusted_proxies": (HOST,), "allowed_origins": allowed_origins}
+    )
     return settings().model_copy(update={"http": http})
 
 
@@ -216,10 +360,11 @@ async def joined(stream: trio.abc.Stream) -> AsyncIterator[Peer]:
 @asynccontextmanager
 async def lineup(
     certificate: IssuedCertificate | None = None,
+    allowed_origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[Running, NginxProcess]]:
     async with (
-        running(using=behind_nginx()) as server,
-        proxy(server.address.port, certificate) as nginx,
+        running(using=behind_nginx(allowed_origins)) as server,
+        proxy(server.address.port, certificate, allowed_origins) as nginx,
     ):
         yield server, nginx
 

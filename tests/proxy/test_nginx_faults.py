@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from uuid import uuid4
+from functools import partial
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 import trio
 import trio_websocket
 
-from tests.e2e.in_room import COMES_BACK, assignment, in_room
+from gbs_actor.client import Client
+from tests.e2e.in_room import COMES_BACK, assignment, in_room, until_settled, until_shown
+from tests.e2e.screen import updates_by_connection
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.e2e.stock_client import StockClient, Unanswered
 from tests.faults.database import contents
-from tests.faults.editing import editing
+from tests.faults.editing import Editors, editing
 from tests.proxy.nginx import NginxProcess, proxy
 
 LINEUPS = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
 PAUSE = 0.05
 """Seconds before something is tried again."""
+EDITORS = ("editor 1", "editor 2", "onlooker 1", "onlooker 2")
+"""Clients of our own, over WebSockets."""
+NOTICED = 15.0
+"""Seconds after which whoever a fault was for should have noticed it."""
 
 
 @pytest.fixture
@@ -35,18 +52,39 @@ def server() -> Iterator[ServerProcess]:
 
 @dataclass
 class Work:
-    """Edits that were acknowledged, by who has given them."""
+    """Edits that were acknowledged, and how often who gave them lost a connection."""
 
     person: int
     """Whom all of them move about; no leader."""
-    done: dict[str, list[str]] = field(default_factory=dict)
+    done: dict[str, list[tuple[UUID, int]]]
+    """By who has given them: command and group number."""
+    losses: Counter[str] = field(default_factory=Counter)
+    """Of those that have no count of their own: see :meth:`lost`."""
+    stock: dict[str, StockClient] = field(default_factory=dict)
+    editors: tuple[Client, ...] = ()
     stopping: bool = False
     _news: trio.Event = field(default_factory=trio.Event)
 
-    def acknowledged(self, who: str, command_id: str) -> None:
-        self.done[who].append(command_id)
+    def acknowledged(self, who: str, command_id: UUID, number: int) -> None:
+        self.done[who].append((command_id, number))
         self._news.set()
         self._news = trio.Event()
+
+    def lost(self) -> Counter[str]:
+        """How often whose connection was lost, or a request of theirs not answered, so far."""
+        lost = Counter(self.losses)
+        for who, client in self.stock.items():
+            lost[who] = sum(it.name == "disconnect" for it in client.happened)
+        for who, editor in zip(EDITORS, self.editors, strict=True):
+            lost[who] = editor.statistics().attempts - 1  # it tries again after each loss
+        return lost
+
+    async def settled(self, node_drivers: Mapping[str, Sequence[str]]) -> None:
+        """Wait until everybody is connected, by the last of their transports."""
+        await self.more(3)
+        await until_settled(node_drivers.values(), self.stock.values())
+        for editor in self.editors:
+            await editor.until(lambda editor: editor.statistics().connected)
 
     async def more(self, count: int) -> None:
         """Wait until everybody has had so many more edits acknowledged."""
@@ -55,69 +93,92 @@ class Work:
             while any(len(self.done[who]) < target for who, target in targets.items()):
                 await self._news.wait()
 
+    @asynccontextmanager
+    async def disturbed(self, everybody: Collection[str]) -> AsyncIterator[None]:
+        """Behind the block, wait until all of these have lost something since its begin."""
+        before = self.lost()
+        yield
+        deadline = trio.current_time() + NOTICED
+        while True:
+            now = self.lost()
+            untouched = {who for who in everybody if now[who] == before[who]}
+            if not untouched:
+                return
+            assert trio.current_time() < deadline, "the fault has gone past them"
+            await trio.sleep(PAUSE)
 
-async def edit_by_stock_client(work: Work, who: str, client: StockClient) -> None:
+
+async def edit_by_stock_client(work: Work, who: str) -> None:
+    client = work.stock[who]
     number = 0
     while not work.stopping:
         number = number % 30 + 1
-        command = assignment({"id": work.person}, number, commandId=str(uuid4()))
+        command_id = uuid4()
+        command = assignment({"id": work.person}, number, commandId=str(command_id))
         while True:
             try:
                 answer = await client.ask(*command)
             except Unanswered:
                 continue
-            if answer.get("code") == "NOT_IN_ROOM":  # it came back, and was not recovered
-                await client.ask("join-retreat", RETREAT)
-            elif not answer.get("retryable"):
+            if not answer.get("retryable"):
                 break
         assert answer["status"] == "OK", answer
-        work.acknowledged(who, str(command[1]["commandId"]))
+        work.acknowledged(who, command_id, number)
 
 
-async def edit_over_http(work: Work, who: str, url: str) -> None:
+async def edit_over_http(work: Work, url: str) -> None:
     bearer = {"Authorization": f"Bearer {token(60)}"}
     async with httpx.AsyncClient(base_url=url, headers=bearer) as http:
         number = 0
         while not work.stopping:
             number = number % 30 + 1
-            key = str(uuid4())
+            command_id = uuid4()
             while True:
                 try:
                     answer = await http.put(
                         f"{LINEUPS}/{work.person}",
                         json={"gbsNumber": number},
-                        headers={"Idempotency-Key": key},
+                        headers={"Idempotency-Key": str(command_id)},
                     )
                 except httpx.TransportError:
+                    work.losses["http"] += 1
                     await trio.sleep(PAUSE)
                     continue
                 if answer.status_code == 200:
                     break
                 assert answer.status_code in {503, 504}, answer.text
                 await trio.sleep(PAUSE)
-            work.acknowledged(who, key)
+            work.acknowledged("http", command_id, number)
 
 
-async def edit_over_plain_websocket(work: Work, who: str, url: str) -> None:
-    number = 0
-    key = str(uuid4())
-    while not work.stopping:
+async def edit_over_plain_websocket(work: Work, url: str) -> None:
+    number, command_id, under_way = 1, uuid4(), False
+    while under_way or not work.stopping:
         try:
             async with trio_websocket.open_websocket_url(
                 f"{url.replace('http', 'ws', 1)}/ws/retreats/{RETREAT}",
                 extra_headers=[(b"Authorization", f"Bearer {token(61)}".encode())],
             ) as websocket:
-                while not work.stopping:
-                    data = {"lineupId": work.person, "gbsNumber": number % 30 + 1, "commandId": key}
-                    request = {"id": key, "event": "update-gbs-number", "data": data}
-                    await websocket.send_message(json.dumps(request))
-                    while (frame := json.loads(await websocket.get_message())).get("id") != key:
-                        pass
-                    assert frame["status"] == "OK", frame
-                    work.acknowledged(who, key)
-                    number, key = number + 1, str(uuid4())
+                while under_way or not work.stopping:
+                    under_way = True  # from now on it may have taken effect
+                    await give(websocket, command_id, lineupId=work.person, gbsNumber=number)
+                    work.acknowledged("plain", command_id, number)
+                    number, command_id, under_way = number % 30 + 1, uuid4(), False
         except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, OSError):
+            work.losses["plain"] += 1
             await trio.sleep(PAUSE)
+
+
+async def give(
+    websocket: trio_websocket.WebSocketConnection, command_id: UUID, **what: int
+) -> None:
+    """Give a command over a plain WebSocket, and wait until it is accepted."""
+    key = str(command_id)
+    request = {"id": key, "event": "update-gbs-number", "data": {**what, "commandId": key}}
+    await websocket.send_message(json.dumps(request))
+    while (frame := json.loads(await websocket.get_message())).get("id") != key:
+        pass
+    assert frame["status"] == "OK", frame
 
 
 @asynccontextmanager
@@ -126,55 +187,93 @@ async def everybody_at_work(
 ) -> AsyncIterator[Work]:
     """Clients of every kind that edit behind nginx; afterwards everything is checked."""
     rows = server.get(LINEUPS, token())["userRetreatGbsLineups"]
-    work = Work(next(row["id"] for row in rows if not row["isLeader"]))
-    work.done = {who: [] for who in (*node_drivers, "http", "plain")}
+    work = Work(
+        next(row["id"] for row in rows if not row["isLeader"]),
+        done={who: [] for who in (*node_drivers, "http", "plain")},
+    )
     reached = replace(server, port=nginx.port)
     retrying = {**COMES_BACK, "retries": 100, "ackTimeout": 2_000}
-    async with (
-        in_room(
-            node_drivers.values(),
-            nginx.url,
-            first_user=50,
-            auth={"recovery": True},
-            options=retrying,
-        ) as clients,
-        editing(reached, count=2) as editors,
-        trio.open_nursery() as nursery,
-    ):
-        for who, client in zip(node_drivers, clients, strict=True):
-            nursery.start_soon(edit_by_stock_client, work, who, client)
-        nursery.start_soon(edit_over_http, work, "http", nginx.url)
-        nursery.start_soon(edit_over_plain_websocket, work, "plain", nginx.url)
-        yield work
-        await work.more(2)
-        await editors.more(2)
-        work.stopping = True
-    log = Counter(str(entry.command_id) for entry in (await contents(server)).log)
-    for who, ids in work.done.items():
-        assert [log[command_id] for command_id in ids] == [1] * len(ids), who
+    async with in_room(
+        node_drivers.values(),
+        nginx.url,
+        first_user=50,
+        auth={"recovery": True},
+        options=retrying,
+    ) as clients:
+        work.stock = dict(zip(node_drivers, clients, strict=True))
+        async with editing(reached, count=2) as editors, trio.open_nursery() as nursery:
+            work.editors = tuple(editors.clients)
+            for who in work.stock:
+                nursery.start_soon(edit_by_stock_client, work, who)
+            nursery.start_soon(edit_over_http, work, nginx.url)
+            nursery.start_soon(edit_over_plain_websocket, work, nginx.url)
+            yield work
+            await work.more(2)
+            await editors.more(2)
+            work.stopping = True
+        await check(server, nginx, work, editors)
 
 
-async def reload(nginx: NginxProcess) -> None:
+async def check(server: ServerProcess, nginx: NginxProcess, work: Work, editors: Editors) -> None:
+    """See that the log has what was acknowledged, once, and all clients what it leads to."""
+    stored = await contents(server)
+    given = {command_id: number for done in work.done.values() for command_id, number in done}
+    given |= {edit.command_id: edit.number for edit in editors.acknowledged}
+    assert [entry.revision for entry in stored.log] == list(range(1, stored.revision + 1))
+    assert Counter(entry.command_id for entry in stored.log) == Counter(list(given))
+
+    fresh = await trio.to_thread.run_sync(replace(server, port=nginx.port).get, LINEUPS, token())
+    rows: dict[int, dict[str, Any]] = {row["id"]: row for row in fresh["userRetreatGbsLineups"]}
+    assert (fresh["revision"], fresh["full"]) == (stored.revision, True)
+    assert {each: row["gbsNumber"] for each, row in rows.items()} == stored.numbers
+    last = {entry.registration_id: given[entry.command_id] for entry in stored.log}
+    assert {each: stored.numbers[each] for each in last if each is not None} == last
+    for client in work.stock.values():
+        await until_shown(client, rows)
+        _, *later = [it.value for it in client.happened if it.name == "connect"]
+        assert all(connect["recovered"] for connect in later)
+        for seen in updates_by_connection(client):
+            assert all(one["revision"] <= two["revision"] for one, two in pairwise(seen))
+            states = [(row["id"], row["revision"]) for row in seen]
+            assert len(states) == len(set(states)), "a state came twice over one connection"
+
+
+WEBSOCKETS = {"websocket", "upgrade", "plain", *EDITORS}
+EVERYBODY = WEBSOCKETS | {"polling", "http"}
+
+
+async def reload(nginx: NginxProcess, work: Work) -> None:
     old = nginx.workers()
-    await trio.to_thread.run_sync(nginx.reload)
-    await trio.to_thread.run_sync(nginx.wait_until_workers_are_gone, old)
+    # Requests may all be answered in time: new ones find new workers.
+    async with work.disturbed(WEBSOCKETS):
+        await trio.to_thread.run_sync(nginx.reload)
+        await trio.to_thread.run_sync(nginx.wait_until_workers_are_gone, old)
 
 
-async def restart(nginx: NginxProcess) -> None:
-    await trio.to_thread.run_sync(lambda: nginx.restart(graceful=False))
+async def restart(nginx: NginxProcess, work: Work, *, graceful: bool) -> None:
+    async with work.disturbed(EVERYBODY):
+        await trio.to_thread.run_sync(partial(nginx.stop, graceful=graceful))
+    await trio.to_thread.run_sync(nginx.start)
 
 
 @pytest.mark.node
-@pytest.mark.parametrize("fault", [reload, restart])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(reload, id="reload"),
+        pytest.param(partial(restart, graceful=True), id="graceful restart"),
+        pytest.param(partial(restart, graceful=False), id="restart"),
+    ],
+)
 async def test_edits_go_on_while_nginx_comes_and_goes(
     server: ServerProcess,
     node_drivers: dict[str, list[str]],
-    fault: Callable[[NginxProcess], Awaitable[None]],
+    fault: Callable[[NginxProcess, Work], Awaitable[None]],
 ) -> None:
     async with (
         proxy(server.own_port) as nginx,
         everybody_at_work(server, nginx, node_drivers) as work,
     ):
         for _ in range(2):
-            await work.more(3)
-            await fault(nginx)
+            await work.settled(node_drivers)
+            await fault(nginx, work)
