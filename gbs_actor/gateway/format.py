@@ -17,7 +17,7 @@ class EventFormat(ABC):
     """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
 
     A message's key is the slot it occupies while it waits in an outbox: of a row, of the
-    room's presence and of each author's editing mark only the latest state waits.
+    room's presence, and of an author's editing mark at one place, only the latest state waits.
     """
 
     __slots__ = ()
@@ -50,7 +50,9 @@ class EventFormat(ABC):
     def editing(self, editing: Editing, mark: int, revision: int) -> Message:
         """Encode an editing mark as ``user-editing``."""
         payload = msgspec.json.encode(editing)
-        return self.stamped("user-editing", payload, ("editing", mark), revision)
+        # A mark that moves ends at its former place: that word must not be lost to the next.
+        slot = ("editing", mark, editing.lineup_id, editing.field)
+        return self.stamped("user-editing", payload, slot, revision)
 
 
 class _InitialData(msgspec.Struct, frozen=True):

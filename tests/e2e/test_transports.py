@@ -6,6 +6,7 @@ Who it is, it says by the cookie alone; in Chromium from a page of another origi
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -125,6 +126,22 @@ async def test_a_volatile_editing_mark_reaches_the_others(
         await author.emit("user-editing", {"lineupId": person["id"]}, volatile=True)
         mark = await other.event("user-editing", lambda mark: mark["lineupId"] == person["id"])
         assert (mark["userName"], mark["editing"]) == ("간사7", True)
+
+
+async def test_an_editing_mark_that_moves_leaves_its_former_place(
+    any_driver: list[str], server: ServerProcess, people: list[Row]
+) -> None:
+    former, place = people[0]["id"], people[1]["id"]
+    async with in_room([any_driver, any_driver], server.url) as (author, other):
+        for each in (former, place):
+            answer = await author.ask("user-editing", {"lineupId": each})
+            assert answer["status"] == "OK"
+        await other.event("user-editing", partial(is_mark, former, False))
+        await other.event("user-editing", partial(is_mark, place, True))
+
+
+def is_mark(place: int, editing: bool, mark: dict[str, Any]) -> bool:
+    return (mark["lineupId"], mark["editing"]) == (place, editing)
 
 
 async def test_edits_in_the_middle_of_an_upgrade_are_neither_lost_nor_doubled(

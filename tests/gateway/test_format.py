@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec import structs
+
 from gbs_actor.gateway.format import PlainFormat, RecoverableFormat, SocketIOFormat
 from gbs_actor.rooms.delivery import (
     Editing,
@@ -78,9 +80,15 @@ def test_presence_has_one_slot() -> None:
     ]
 
 
-def test_an_editing_mark_has_a_slot_per_author() -> None:
-    assert FORMAT.editing(editing(), 1, 3).key == FORMAT.editing(editing(), 1, 4).key
-    assert FORMAT.editing(editing(), 1, 3).key != FORMAT.editing(editing(), 2, 3).key
+def test_an_editing_mark_has_a_slot_per_author_and_place() -> None:
+    mark = FORMAT.editing(editing(), 1, 3)
+    ended = structs.replace(editing(), editing=False)
+    other_row = structs.replace(editing(), lineup_id=8, user_retreat_registration_id=8)
+    other_field = structs.replace(editing(), field="gbsNumber")
+    assert mark.key == FORMAT.editing(ended, 1, 4).key
+    assert mark.key != FORMAT.editing(editing(), 2, 3).key
+    assert mark.key != FORMAT.editing(other_row, 1, 3).key
+    assert mark.key != FORMAT.editing(other_field, 1, 3).key
 
 
 def test_an_editing_mark_carries_both_spellings_of_the_id() -> None:
