@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import sys
+from typing import Any, Final, Protocol
 
 from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
 from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.packet import EventData, decode_arguments
+from gbs_actor.socketio.packet import EventData, decode_arguments, split_array
+
+_APART: Final = 64
+"""Arguments that are kept apart; more of them are kept in one piece, as they cost least so."""
 
 
 class Answerer(Protocol):
@@ -30,8 +34,6 @@ class Event:
 
     Attributes:
         name: the event's name.
-        raw: the JSON of each argument as it came, not decoded and not checked. Where
-            :attr:`args_error` is set, all arguments in one piece.
         attachments: binary values, numbered by the placeholders in ``raw``.
         args_error: why the arguments cannot even be told apart (nested too deeply, text
             that is no Unicode), else ``None``.
@@ -43,11 +45,12 @@ class Event:
         "_answered",
         "_answerer",
         "_namespace",
+        "_raw",
         "_size",
+        "_together",
         "args_error",
         "attachments",
         "name",
-        "raw",
         "wants_ack",
     )
 
@@ -60,7 +63,9 @@ class Event:
         attachments: tuple[bytes, ...] = (),
     ) -> None:
         self.name = data.name
-        self.raw = data.raw
+        self._raw, self._together = data.raw, None
+        if len(data.raw) > _APART:
+            self._raw, self._together = (), b"[%b]" % b",".join(data.raw)
         self.args_error = data.args_error
         self.attachments = attachments
         self.wants_ack = ack_id is not None
@@ -68,11 +73,21 @@ class Event:
         self._ack_id = ack_id
         self._answerer = answerer
         self._answered = False
-        self._size = sum(map(len, data.raw)) + sum(map(len, attachments))
+        self._size = sum(map(len, attachments)) + (
+            sum(map(sys.getsizeof, data.raw)) if self._together is None else len(self._together)
+        )
+
+    @property
+    def raw(self) -> tuple[bytes, ...]:
+        """The JSON of each argument as it came, not decoded and not checked.
+
+        Where :attr:`args_error` is set, all arguments in one piece.
+        """
+        return self._raw if self._together is None else split_array(self._together)
 
     @property
     def size(self) -> int:
-        """Bytes of the arguments, attachments included."""
+        """Bytes of memory that the arguments take, attachments included."""
         return self._size
 
     def arguments(self) -> list[Any]:

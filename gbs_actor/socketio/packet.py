@@ -129,6 +129,11 @@ def decode_event(text: str) -> EventData:
     return EventData(name, tuple(map(bytes, rest)))
 
 
+def split_array(json: bytes) -> tuple[bytes, ...]:
+    """Return the JSON of each item of an array, which is known to be one."""
+    return tuple(map(bytes, _RAW_ARRAY.decode(json)))
+
+
 def _event_name(raw: bytes) -> str:
     """Decode and check a name; a number stands for its digits, as in JavaScript."""
     try:

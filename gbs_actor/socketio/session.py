@@ -178,26 +178,20 @@ class Session:
     def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Happening | None:
         namespace = packet.namespace
         kind = packet.type
-        happening: Happening | None
-        if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
-            data = decode_event(packet.json)
-            happening = EventReceived(namespace, packet.ack_id, data, attachments)
-        elif kind is PacketType.DISCONNECT:
-            if packet.json:
-                raise ProtocolViolation("DISCONNECT with a payload")
-            happening = Left(namespace)
-        else:
-            raw = decode_array(packet.json)
-            happening = (
-                None
-                if packet.ack_id is None
-                else AckReceived(namespace, packet.ack_id, raw, attachments)
-            )
         membership = self._memberships.get(namespace)
-        if membership is _Membership.JOINED:
-            if kind is PacketType.DISCONNECT:
-                self._memberships[namespace] = _Membership.LEFT
-            return happening
         if membership is None:
             raise ProtocolViolation("packet for a namespace that was never joined")
-        return None
+        if membership is _Membership.LEFT:
+            return None  # not even decoded: who was let in nowhere must not cause work
+        if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
+            data = decode_event(packet.json)
+            return EventReceived(namespace, packet.ack_id, data, attachments)
+        if kind is PacketType.DISCONNECT:
+            if packet.json:
+                raise ProtocolViolation("DISCONNECT with a payload")
+            self._memberships[namespace] = _Membership.LEFT
+            return Left(namespace)
+        raw = decode_array(packet.json)
+        if packet.ack_id is None:
+            return None
+        return AckReceived(namespace, packet.ack_id, raw, attachments)

@@ -121,12 +121,12 @@ class Model:
         """Send a DISCONNECT."""
 
         def outcome() -> Happening | None:
+            if not self._is_in(namespace):
+                return None
             if payload:
                 raise Violated
-            if self._is_in(namespace):
-                self.places[namespace] = Place.OUT
-                return Left(namespace)
-            return None
+            self.places[namespace] = Place.OUT
+            return Left(namespace)
 
         self._say(f"1{_prefix(namespace)}{payload}", outcome)
 
@@ -209,10 +209,10 @@ class Model:
         self._say(f"{head}{_prefix(coming.namespace)}{number}{text}", outcome)
 
     def _complete(self, coming: Announced) -> Happening | None:
-        if not coming.good:
-            raise Violated
         if not self._is_in(coming.namespace):
             return None
+        if not coming.good:
+            raise Violated
         attachments = tuple(coming.attachments)
         if coming.kind == "event":
             data = EventData(coming.name, coming.raw)

@@ -171,3 +171,11 @@ def test_an_attachment_that_was_not_announced_is_a_violation(joined: Session) ->
 def test_more_attachments_than_allowed_are_a_violation(joined: Session) -> None:
     with pytest.raises(ProtocolViolation):
         joined.receive_text('53-["e"]')
+
+
+@pytest.mark.parametrize("text", ["2{}", '2["x",', "2[]", '3["x"]', "1{}"])
+def test_of_what_comes_for_a_namespace_that_was_left_not_even_the_json_is_read(text: str) -> None:
+    session = Session({"/"})
+    session.receive_text("0")
+    session.leave("/")
+    assert session.receive_text(text) is None
