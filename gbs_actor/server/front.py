@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Final
 
 import trio
 
+from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.http import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import FrontDoor, Request, send_answer
+from gbs_actor.socketio import FrontDoor, HttpAnswer, Request, send_answer
+
+_NO_WEBSOCKET: Final = HttpAnswer(
+    404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +55,9 @@ class Front:
             head_limit=limits.head_limit,
             head_timeout=limits.head_timeout,
             max_connections=settings.socketio.max_connections + limits.http_connections,
+            max_connections_per_address=limits.connections_per_address,
+            trusted_proxies=sockets.trusted_proxies,
+            cors=cors_policy(frozenset(limits.allowed_origins)),
             request_timeout=limits.request_timeout,
             http_idle_timeout=limits.http_idle_timeout,
             write_timeout=limits.write_timeout,
@@ -105,6 +114,4 @@ async def _no_websocket(
     stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
 ) -> None:
     """Refuse a WebSocket where there is none; the HTTP app has no use for it either."""
-    await send_answer(
-        stream, 404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
-    )
+    await send_answer(stream, _NO_WEBSOCKET)

@@ -150,6 +150,11 @@ class HttpSettings(Group):
         description="Connections of plain HTTP that there is room for beside max_connections; "
         "beyond both together 503.",
     )
+    connections_per_address: Count = Field(
+        default=4_000,
+        description="Connections of any kind, idle ones too, from one IP address (of IPv6, a "
+        "/64); further ones get 503. Those of trusted_proxies are not counted.",
+    )
     head_limit: Bytes = Field(
         default=16_384, ge=1024, description="Bytes of a request's head, at most."
     )

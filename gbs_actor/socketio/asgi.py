@@ -14,6 +14,7 @@ from gbs_actor.socketio.asgi_transport import AsgiTransport
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 from gbs_actor.socketio.channel_server import ChannelServer
 from gbs_actor.socketio.engine import BodyTooLarge, ClientGone, EngineServer
+from gbs_actor.socketio.handshake import join_fields
 from gbs_actor.socketio.http_answer import HttpAnswer
 from gbs_actor.socketio.refusal import Refusal
 from gbs_actor.socketio.request import Request
@@ -48,9 +49,8 @@ class WebSocketApp:
         request, secure = _request(scope), scope["scheme"] == "wss"
         try:
             with server.admitted(request, _peer(scope), secure=secure) as admission:
-                subprotocol = select_subprotocol(
-                    offered_subprotocols(request), server.subprotocols(admission)
-                )
+                offered = offered_subprotocols(join_fields(request.fields))
+                subprotocol = select_subprotocol(offered, server.subprotocols(admission))
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
                 if not server.accepting:  # any longer
                     await send({"type": "websocket.close", "code": 1001})

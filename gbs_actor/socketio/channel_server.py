@@ -172,8 +172,7 @@ class ChannelServer(ABC, Generic[Admission]):
             try:
                 await self._serve_websocket(stream, request, leftover)
             except Refusal as refusal:
-                answer = self.refused_with(refusal)
-                await send_answer(stream, answer.status, answer.body)
+                await send_answer(stream, self.refused_with(refusal))
             finally:
                 await trio.aclose_forcefully(stream)
 
@@ -190,7 +189,9 @@ class ChannelServer(ABC, Generic[Admission]):
                 subprotocols=self.subprotocols(admission),
             )
             if not upgraded.accepted:
-                raise self.bad_request(upgraded.response.status_code)
+                refusal = self.bad_request(upgraded.response.status_code)
+                refusal.headers = upgraded.hints
+                raise refusal
             with trio.move_on_after(options.close_timeout) as patience:
                 await stream.send_all(upgraded.response.serialize())
             if patience.cancelled_caught or not self.accepting:
@@ -239,8 +240,8 @@ class ChannelServer(ABC, Generic[Admission]):
         body = msgspec.json.encode(refusal.error)
         logger.info("request refused: %d %s", refusal.status, body.decode())
         overloaded = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
-        headers = (*UNCACHED, ("Retry-After", "1")) if overloaded else UNCACHED
-        return HttpAnswer(refusal.status, body, headers=headers)
+        again = (("Retry-After", "1"),) if overloaded else ()
+        return HttpAnswer(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
 
     # For what a server adds
 

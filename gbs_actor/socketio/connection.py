@@ -16,6 +16,7 @@ from gbs_actor.socketio.handshake import Handshake
 from gbs_actor.socketio.live_channel import LiveChannel
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.options import ServerOptions
+from gbs_actor.socketio.payload import BASE64, decode_binary
 from gbs_actor.socketio.timers import Timers
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
@@ -134,6 +135,8 @@ class Connection(LiveChannel):
             elif kind == PacketType.CLOSE:
                 if self._end("transport close"):
                     self.transport.close_for_peer(self.outbox)
+            elif kind == BASE64:  # over a WebSocket, of clients with forceBase64
+                self._application.receive_binary(decode_binary(text))
             elif kind == PacketType.PING:
                 self.violated(ProtocolViolation("ping from a client outside a probe"))
             else:

@@ -7,7 +7,7 @@ What is said over a session is not its business: see
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
@@ -37,6 +37,7 @@ from gbs_actor.socketio.polling import Overlap, PollingTransport
 from gbs_actor.socketio.probe import Probe
 from gbs_actor.socketio.refusal import Refusal
 from gbs_actor.socketio.request import Request
+from gbs_actor.socketio.subprotocol import offered_subprotocols
 
 _OVERLOADED: Final = HandshakeError(3, "Try again later")
 _TOO_MANY_FROM_ADDRESS: Final = HandshakeError(3, "Too many connections from this address")
@@ -123,6 +124,13 @@ class EngineServer(ChannelServer[Admission]):
             yield Admission(handshake, None)
         finally:
             self.places.leave(address)
+
+    def subprotocols(self, admission: Admission) -> Sequence[str]:
+        """Return the one that the client likes best, as the reference server does.
+
+        A client that offers some takes the lack of one for a failure (RFC 6455 §4.1).
+        """
+        return offered_subprotocols(admission.handshake.headers)[:1]
 
     async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
         """See :class:`ChannelServer`."""

@@ -8,32 +8,50 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import trio
 
-from gbs_actor.socketio.http_answer import send_answer
+from gbs_actor.socketio.cors import CorsPolicy
+from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
+from gbs_actor.socketio.peer import peer_address
+from gbs_actor.socketio.places import NoPlace, Places
 from gbs_actor.socketio.replay_stream import ReplayStream
-from gbs_actor.socketio.request import Request, head_length, parse_request
+from gbs_actor.socketio.request import Request, head_length, origins_in, parse_request
 from gbs_actor.socketio.tls import TlsStream
+from gbs_actor.socketio.trusted_proxies import TrustedProxies
 
 logger = logging.getLogger(__name__)
 
 _RECEIVE = 16_384
 _ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
 _SETTLED = 0.25  # seconds of silence after which an answer counts as complete
+_GLIMPSE = 1.0  # seconds for the head of a request that is turned away in any case
 _REFUSED_AT_A_TIME = 100  # connections that are told so; further ones are just closed
 
-_TOO_MANY = (
+_TOO_MANY = HttpAnswer(
+    503,
     b'{"code":"SERVICE_UNAVAILABLE",'
-    b'"message":"The server has as many connections as it takes; try again shortly."}'
+    b'"message":"The server has as many connections as it takes; try again shortly."}',
+    headers=(("Retry-After", "1"),),
 )
-_TOO_LARGE = (
-    b'{"code":"REQUEST_HEADER_FIELDS_TOO_LARGE","message":"The head of the request is too large."}'
+_TOO_MANY_OF_ADDRESS = HttpAnswer(
+    503,
+    b'{"code":"SERVICE_UNAVAILABLE",'
+    b'"message":"There are as many connections from this address as there may be."}',
+    headers=(("Retry-After", "1"),),
 )
-_TOO_SLOW = b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
-_NO_TLS = b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
+_TOO_LARGE = HttpAnswer(
+    431,
+    b'{"code":"REQUEST_HEADER_FIELDS_TOO_LARGE","message":"The head of the request is too large."}',
+)
+_TOO_SLOW = HttpAnswer(
+    408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
+)
+_NO_TLS = HttpAnswer(
+    400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
+)
 
 UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
 """Serves one WebSocket: its stream, its request, and what was read behind that.
@@ -78,6 +96,9 @@ class FrontDoor:
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param max_connections: open at one time; further ones get a 503.
+    :param max_connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param trusted_proxies: whose connections are not counted by address.
+    :param cors: which pages may read the door's own answers.
     :param http_idle_timeout: seconds without a request that an HTTP connection lives.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
     :param write_timeout: seconds that one write of an HTTP answer may take.
@@ -91,6 +112,9 @@ class FrontDoor:
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
         max_connections: int = 20_000,
+        max_connections_per_address: int = 20_000,
+        trusted_proxies: TrustedProxies | None = None,
+        cors: CorsPolicy | None = None,
         http_idle_timeout: float = 60.0,
         request_timeout: float = 30.0,
         write_timeout: float = 30.0,
@@ -99,7 +123,9 @@ class FrontDoor:
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._max_connections = max_connections
+        self._places = Places(max_connections, max_connections_per_address)
+        self._trusted_proxies = trusted_proxies or TrustedProxies()
+        self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout
         self._request_timeout = request_timeout
         self._write_timeout = write_timeout
@@ -202,9 +228,19 @@ class FrontDoor:
             await trio.aclose_forcefully(stream)
 
     async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
-        if self._connections - self._refusing > self._max_connections:
-            await self._turn_away(stream)
+        peer = peer_address(stream)
+        address = None if self._trusted_proxies.trusts(peer) else peer
+        try:
+            self._places.take(address)
+        except NoPlace as full:
+            await self._turn_away(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
+        try:
+            await self._find_server(stream)
+        finally:
+            self._places.leave(address)
+
+    async def _find_server(self, stream: trio.abc.HalfCloseableStream) -> None:
         if not await self._open(stream):
             return
         data = await self._read_head(stream)
@@ -219,16 +255,34 @@ class FrontDoor:
         else:
             await self._fall_back(stream, data)
 
-    async def _turn_away(self, stream: trio.abc.HalfCloseableStream) -> None:
+    async def _turn_away(self, stream: trio.abc.HalfCloseableStream, answer: HttpAnswer) -> None:
         self._turned_away += 1
         if self._refusing == _REFUSED_AT_A_TIME:
             return
         self._refusing += 1
         try:
             if await self._open(stream):
-                await send_answer(stream, 503, _TOO_MANY)
+                await self._refuse(stream, answer, await self._glimpse(stream))
         finally:
             self._refusing -= 1
+
+    async def _glimpse(self, stream: trio.abc.HalfCloseableStream) -> bytearray:
+        """Read a head as far as it comes at once."""
+        data = bytearray()
+        with trio.move_on_after(_GLIMPSE):
+            while head_length(data) is None and len(data) <= self._head_limit:
+                received = await stream.receive_some(_RECEIVE)
+                if not received:
+                    break
+                data += received
+        return data
+
+    async def _refuse(
+        self, stream: trio.abc.HalfCloseableStream, answer: HttpAnswer, head: bytearray
+    ) -> None:
+        """Answer a request whose head was read at least in part."""
+        fields = self._cors.answer_fields(origins_in(head))
+        await send_answer(stream, replace(answer, headers=(*answer.headers, *fields)))
 
     async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:
         """Do the TLS handshake, if there is one; return whether the peer can be talked to."""
@@ -258,12 +312,12 @@ class FrontDoor:
                     data += received
                     length = head_length(data, searched)
                     if (length or len(data)) > self._head_limit:
-                        await send_answer(stream, 431, _TOO_LARGE)
+                        await self._refuse(stream, _TOO_LARGE, data)
                         return None
                     if length is not None:
                         return bytes(data)
             if data:
-                await send_answer(stream, 408, _TOO_SLOW)
+                await self._refuse(stream, _TOO_SLOW, data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # gone before it has asked for anything
         return None
@@ -295,4 +349,4 @@ async def _say_that_this_is_tls(stream: TlsStream) -> None:
     """Answer a request that came without TLS, below it."""
     below = stream.transport_stream
     if isinstance(below, trio.abc.HalfCloseableStream):
-        await send_answer(below, 400, _NO_TLS)
+        await send_answer(below, _NO_TLS)

@@ -22,36 +22,27 @@ class HttpAnswer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def answer(status: int, body: bytes, content_type: str = "application/json") -> bytes:
+def serialize(answer: HttpAnswer) -> bytes:
     """Return the bytes of an answer after which the connection is closed."""
-    phrase = HTTPStatus(status).phrase
     lines = [
-        f"HTTP/1.1 {status} {phrase}",
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
         f"Date: {formatdate(usegmt=True)}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(body)}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.body)}",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in answer.headers),
     ]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        lines.append("Retry-After: 1")
-    if status == HTTPStatus.UPGRADE_REQUIRED:
-        lines.append("Upgrade: websocket")
-    return "\r\n".join((*lines, "", "")).encode("ascii") + body
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + answer.body
 
 
-async def send_answer(
-    stream: trio.abc.HalfCloseableStream,
-    status: int,
-    body: bytes,
-    content_type: str = "application/json",
-) -> None:
+async def send_answer(stream: trio.abc.HalfCloseableStream, answer: HttpAnswer) -> None:
     """Send an answer, and close the stream. Takes two seconds at most.
 
     Cancelled, close the stream at once.
     """
     try:
         with trio.move_on_after(_PATIENCE):
-            await stream.send_all(answer(status, body, content_type))
+            await stream.send_all(serialize(answer))
             await stream.send_eof()
             dropped = 0
             while dropped < _DRAIN:

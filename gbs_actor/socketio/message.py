@@ -54,11 +54,7 @@ class Message:
     @classmethod
     def binary(cls, payload: bytes) -> Message:
         """Make one Engine.IO message of bytes; nothing of Socket.IO."""
-        message = cls(b"")
-        message._websocket = ws.frame(payload, ws.BINARY)
-        message._deflated = deflate(payload, ws.BINARY) or message._websocket
-        message._polling = encode_binary(payload)
-        return message
+        return cls(b"", attachments=(payload,))
 
     @classmethod
     def bare(cls, text: bytes, key: Hashable | None = None) -> Message:
@@ -179,7 +175,7 @@ class Message:
 
     @property
     def text(self) -> bytes:
-        """The packet's text, or the bare one; empty for a bundle."""
+        """The packet's text, or the bare one; empty for a bundle, and where there is none."""
         return self._text
 
     @property
@@ -193,10 +189,11 @@ class Message:
         encoded = self._websocket
         if encoded is None:
             if not self._parts:
-                encoded = ws.frame(self._text)
-                if self._attachments:
-                    frames = (ws.frame(payload, ws.BINARY) for payload in self._attachments)
-                    encoded = b"".join((encoded, *frames))
+                if not self._attachments:
+                    encoded = ws.frame(self._text)
+                else:
+                    frames = [ws.frame(payload, ws.BINARY) for payload in self._attachments]
+                    encoded = b"".join([ws.frame(self._text), *frames] if self._text else frames)
             else:
                 encoded = b"".join([part.websocket for part in self._parts])
             self._websocket = encoded
@@ -208,7 +205,9 @@ class Message:
         encoded = self._deflated
         if encoded is None:
             if not self._parts:
-                encoded = deflate(self._text, ws.TEXT) or ws.frame(self._text)
+                encoded = b""
+                if self._text or not self._attachments:
+                    encoded = deflate(self._text, ws.TEXT) or ws.frame(self._text)
                 for payload in self._attachments:
                     encoded += deflate(payload, ws.BINARY) or ws.frame(payload, ws.BINARY)
             else:
@@ -222,7 +221,9 @@ class Message:
         encoded = self._polling
         if encoded is None:
             if not self._parts:
-                packets = (self._text, *map(encode_binary, self._attachments))
+                packets = [*map(encode_binary, self._attachments)]
+                if self._text or not packets:
+                    packets.insert(0, self._text)
                 encoded = SEPARATOR.join(packets)
             else:
                 encoded = SEPARATOR.join([part.polling for part in self._parts])

@@ -6,7 +6,6 @@ See the Engine.IO protocol, revision 4, "HTTP long-polling".
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 
@@ -14,7 +13,11 @@ from gbs_actor.socketio import frame as ws
 from gbs_actor.socketio.errors import ProtocolViolation
 
 SEPARATOR = b"\x1e"
-_BINARY = b"b"
+
+BASE64 = "b"
+"""What a binary packet begins with, where it is written as text."""
+
+_BINARY = BASE64.encode()
 
 
 def encode_binary(payload: bytes) -> bytes:
@@ -37,12 +40,20 @@ def decode_payload(body: bytes) -> Iterator[str | bytes]:
         start = end + 1
 
 
+def decode_binary(packet: str | bytes) -> bytes:
+    """Return the bytes of a packet that is written in base64, a ``b`` in front.
+
+    :raises ProtocolViolation: it is no base64.
+    """
+    try:
+        return b64decode(packet[1:], validate=True)
+    except ValueError:  # not ASCII, too
+        raise ProtocolViolation("binary packet that is no base64") from None
+
+
 def _decode_packet(packet: bytes) -> str | bytes:
     if packet[:1] == _BINARY:
-        try:
-            return b64decode(packet[1:], validate=True)
-        except binascii.Error:
-            raise ProtocolViolation("binary packet that is no base64") from None
+        return decode_binary(packet)
     try:
         return packet.decode()
     except UnicodeDecodeError:

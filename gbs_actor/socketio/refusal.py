@@ -10,9 +10,13 @@ class Refusal(Exception):
 
     :param status: HTTP status.
     :param error: becomes the JSON body of the answer.
+    :param headers: further fields of the answer.
     """
 
-    def __init__(self, status: int, error: msgspec.Struct) -> None:
+    def __init__(
+        self, status: int, error: msgspec.Struct, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__(status, error)
         self.status = status
         self.error = error
+        self.headers = headers

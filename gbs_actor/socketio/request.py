@@ -24,6 +24,17 @@ def head_length(data: bytes | bytearray, searched: int = 0) -> int | None:
     return None if found is None else found.end()
 
 
+def origins_in(head: bytes | bytearray) -> list[str]:
+    """Return the ``Origin`` fields of a head that may be cut off, or none at all."""
+    *lines, _cut_off = bytes(head).split(b"\n")
+    fields = (line.partition(b":") for line in lines[1:])
+    return [
+        value.strip(b" \t\r").decode("latin-1")
+        for name, _, value in fields
+        if name.lower() == b"origin"
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request without its body (RFC 9112)."""

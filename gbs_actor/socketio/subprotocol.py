@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from gbs_actor.socketio.request import Request
+from collections.abc import Mapping, Sequence
 
 
-def offered_subprotocols(request: Request) -> list[str]:
-    """Return those that a handshake offers, in the client's order."""
-    field = request.header("sec-websocket-protocol") or ""
+def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
+    """Return those that a handshake offers, in the client's order.
+
+    :param headers: names in lower case, repeated ones joined by ", ".
+    """
+    field = headers.get("sec-websocket-protocol", "")
     return [name for name in (item.strip() for item in field.split(",")) if name]
 
 

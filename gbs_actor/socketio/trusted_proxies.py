@@ -58,7 +58,7 @@ class TrustedProxies:
         """
         host = headers.get("host")
         address = None if peer is None else _address(peer)
-        if not (self._unix if peer is None else self._trusts(address)):
+        if not self.trusts(peer):
             return Caller(peer if address is None else str(address), secure, host)
         for text in reversed(_items(headers.get("x-forwarded-for"))):
             via_unix = text == "unix:"  # what nginx calls a peer of that kind
@@ -75,6 +75,13 @@ class TrustedProxies:
             _SECURE.get(scheme, secure),
             forwarded_host if _HOST.fullmatch(forwarded_host) else host,
         )
+
+    def trusts(self, peer: str | None) -> bool:
+        """Return whether the other end of a connection is one of the proxies.
+
+        :param peer: its IP address; ``None`` where it has none.
+        """
+        return self._unix if peer is None else self._trusts(_address(peer))
 
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)

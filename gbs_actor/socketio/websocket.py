@@ -41,6 +41,7 @@ _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the co
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
 
 _PONG = bytes((ws.PONG,))
+_VERSION = "13"  # RFC 6455 §4.1
 _WINDOW = 15  # bits; a smaller one would need a compression of its own
 
 # What a connection sends is compressed message by message, so that all can share it; and
@@ -73,6 +74,13 @@ class Upgrade:
     def accepted(self) -> bool:
         """Whether it is a 101, and not a refusal."""
         return self.response.status_code == 101
+
+    @property
+    def hints(self) -> tuple[tuple[str, str], ...]:
+        """Header fields of a refusal that say how to ask instead (RFC 6455 §4.2.2, §4.4)."""
+        names = ("Upgrade", "Sec-WebSocket-Version")
+        headers = self.response.headers
+        return tuple((name, headers[name]) for name in names if name in headers)
 
 
 def upgrade(
@@ -112,6 +120,10 @@ def _accept(
         response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
     else:  # RFC 6455 §4.1
         response = handshake.reject(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket needs a GET.\n")
+    if response.status_code == HTTPStatus.BAD_REQUEST and (
+        request.header("sec-websocket-version") != _VERSION
+    ):
+        response.headers["Sec-WebSocket-Version"] = _VERSION
     return handshake, response
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.clients import Site, Transport, received_in_time
 from tests.conformance.processes import COOKIE, ORIGIN
-from tests.socketio.peer import Refused
+from tests.socketio.peer import Peer, Refused
 from tests.socketio.polls import POLLING, WEBSOCKET
 
 TRANSPORT_UNKNOWN = {"code": 0, "message": "Transport unknown"}
@@ -72,6 +72,16 @@ async def test_the_order_of_the_query_means_nothing(site: Site) -> None:
 async def test_a_poll_needs_the_version(site: Site, version: str) -> None:
     answer = await site.ask("GET", f"{version}transport=polling")
     assert (answer.status, answer.json()) == (400, UNSUPPORTED_VERSION)
+
+
+@pytest.mark.parametrize("offered", [["y", "x"], ["x"], []])
+async def test_a_websocket_gets_the_first_subprotocol_that_it_offers(
+    site: Site, offered: list[str]
+) -> None:
+    peer = Peer(await site.stream())
+    await peer.upgrade(f"{site.path}?{WEBSOCKET}", subprotocols=offered)
+    assert isinstance(await received_in_time(peer), str)
+    assert peer.subprotocol == (offered[0] if offered else None)
 
 
 @pytest.mark.parametrize("version", ["", "EIO=3&", "EIO=abc&"])

@@ -35,6 +35,21 @@ async def test_a_message_comes_back_as_it_was_sent(
     assert await client.receive() == packet
 
 
+async def test_over_a_websocket_binary_may_come_as_base64(engine: Site) -> None:
+    """Clients with ``forceBase64`` send it so, as engine.io-parser writes it in text."""
+    client = await engine.open("websocket")
+    await client.send("bAQIDBA==")
+    assert await client.receive() == b"\x01\x02\x03\x04"
+    await client.send("b")
+    assert await client.receive() == b""
+
+
+@pytest.mark.parametrize("packet", ["bAQID=BA", "b한글", "b?", "bA"])
+async def test_over_a_websocket_what_is_no_base64_closes(engine: Site, packet: str) -> None:
+    client = await engine.open("websocket")
+    await client.refused(packet)
+
+
 async def test_several_messages_come_back_in_their_order(
     engine: Site, transport: Transport
 ) -> None:

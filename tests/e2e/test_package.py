@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 
 from gbs_actor.socketio import Socket, SocketServer
@@ -14,6 +15,7 @@ from tests.e2e.stock_client import StockClient
 
 NAMESPACE = "/quiz"
 RESTART = 1012
+BYTES = b"\x00\xff{"
 
 
 @asynccontextmanager
@@ -25,6 +27,10 @@ async def quiz(page: str) -> AsyncIterator[str]:
     @space.on("ask-me")
     async def ask(socket: Socket, question: object) -> None:
         socket.emit("answered", await socket.call("question", question, timeout=5))
+
+    @space.on("ask-bytes")
+    async def ask_bytes(socket: Socket) -> None:
+        socket.emit("the-same", await socket.call("question", BYTES, timeout=5) == BYTES)
 
     @space.on("leave-me")
     def leave(socket: Socket) -> None:
@@ -42,11 +48,13 @@ async def quiz(page: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def players(drivers: dict[str, list[str]], url: str) -> AsyncIterator[list[StockClient]]:
+async def players(
+    drivers: dict[str, list[str]], url: str, **options: object
+) -> AsyncIterator[list[StockClient]]:
     """Clients in the namespace, one for each driver."""
     async with started(drivers.values()) as clients:
         for client in clients:
-            await client.connect(url, namespace=NAMESPACE, options=COMES_BACK)
+            await client.connect(url, namespace=NAMESPACE, options={**COMES_BACK, **options})
         yield clients
 
 
@@ -58,6 +66,16 @@ async def test_a_client_acknowledges_what_the_server_asks(
         for client in clients:
             await client.emit("ask-me", question)
             assert await client.event("answered") == question
+
+
+@pytest.mark.parametrize("options", [{}, {"forceBase64": True}, {"protocols": ["x"]}], ids=str)
+async def test_bytes_go_there_and_back(
+    drivers: dict[str, list[str]], page: str, options: dict[str, object]
+) -> None:
+    async with quiz(page) as url, players(drivers, url, **options) as clients:
+        for client in clients:
+            await client.emit("ask-bytes")
+            assert await client.event("the-same") is True
 
 
 async def test_a_client_whose_namespace_was_disconnected_does_not_come_back(

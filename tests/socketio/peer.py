@@ -61,6 +61,7 @@ class Peer:
         self._status = 0
         self._body = b""
         self.upgraded = False
+        self.subprotocol: str | None = None
         self.received_bytes = 0
 
     async def upgrade(
@@ -68,11 +69,16 @@ class Peer:
         target: str = TARGET,
         headers: Sequence[tuple[str, str]] = (),
         extensions: Sequence[Extension] = (),
+        subprotocols: Sequence[str] = (),
     ) -> None:
         """Ask for a WebSocket; the answer comes with :meth:`receive` if it is a refusal."""
         extra = [(name.encode(), value.encode()) for name, value in headers]
         request = events.Request(
-            host="server.test", target=target, extra_headers=extra, extensions=list(extensions)
+            host="server.test",
+            target=target,
+            extra_headers=extra,
+            extensions=list(extensions),
+            subprotocols=list(subprotocols),
         )
         await self.stream.send_all(self._protocol.send(request))
         while not (self.upgraded or self._incoming):
@@ -184,6 +190,7 @@ class Peer:
         match event:
             case events.AcceptConnection():
                 self.upgraded = True
+                self.subprotocol = event.subprotocol
             case events.RejectConnection():
                 self._status = event.status_code
             case events.RejectData():

@@ -9,14 +9,21 @@ import os
 import socket as stdlib_socket
 import struct
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import FrontDoor, Message, ReplayStream, Request
+from gbs_actor.socketio import (
+    CorsPolicy,
+    FrontDoor,
+    Message,
+    ReplayStream,
+    Request,
+    TrustedProxies,
+)
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import TARGET, Close, Duplex, MemoryListener, Peer
 
@@ -252,8 +259,72 @@ async def test_connections_that_are_being_turned_away_are_bounded_too(clock: Moc
         late = listener.dial()
         await late.send_all(b"GET / HTTP/1.1\r\n\r\n")
         assert (await late.receive_some(100)).startswith(b"HTTP/1.1 200 ")
-        assert trio.current_time() == 0
+        assert trio.current_time() == 1  # how long a request is waited for that says who asks
         assert door.statistics().turned_away == 102
+
+
+async def answers_to(port: int, sources: Sequence[str]) -> list[bytes]:
+    """Connect from each address and ask, and leave all connections open until all have."""
+    answers = []
+    async with AsyncExitStack() as connected:
+        for source in sources:
+            stream = await trio.open_tcp_stream("127.0.0.1", port, local_address=source)
+            await connected.enter_async_context(stream)
+            await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+            answers.append((await stream.receive_some(100))[:12])
+    return answers
+
+
+@pytest.mark.parametrize("trusted", [[], ["127.0.0.2"]])
+async def test_one_address_does_not_get_the_places_of_all(trusted: list[str]) -> None:
+    async def keep(stream: ReplayStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        await stream.receive_some()
+
+    door = FrontDoor(
+        {}, keep, max_connections_per_address=2, trusted_proxies=TrustedProxies(trusted)
+    )
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    served, refused = b"HTTP/1.1 200", b"HTTP/1.1 503"
+    with trio.fail_after(10):
+        async with opened(door, [listener]):
+            answers = await answers_to(port, ["127.0.0.2"] * 3 + ["127.0.0.3"])
+            assert answers == [served, served, served if trusted else refused, served]
+            while door.statistics().connections:
+                await trio.lowlevel.checkpoint()
+            assert await answers_to(port, ["127.0.0.2"]) == [served]
+
+
+@pytest.mark.parametrize("status", [408, 431, 503])
+async def test_a_page_can_read_what_is_answered_before_http(clock: MockClock, status: int) -> None:
+    page = "https://page.example"
+    listener = MemoryListener()
+    door = FrontDoor(
+        {},
+        Rooms().fallback,
+        head_limit=100,
+        max_connections=1,
+        cors=CorsPolicy.of([page], ["GET"]),
+    )
+    async with opened(door, [listener]):
+        if status == 503:
+            listener.dial()
+        answers = []
+        for origin in (page, "https://evil.example"):
+            client = listener.dial()
+            rest = "x" * (100 if status == 431 else 1)
+            await client.send_all(f"GET / HTTP/1.1\r\norigin: \t{origin} \r\n{rest}".encode())
+            answers.append(await read_all(client))
+            await client.aclose()
+            await wait_all_tasks_blocked()
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert b"\r\nVary: Origin\r\n" in answer
+    allowed = b"\r\nAccess-Control-Allow-Origin: https://page.example\r\n"
+    assert [allowed in answer for answer in answers] == [True, False]
+    assert b"evil" not in answers[1]
 
 
 @pytest.mark.parametrize("status", [408, 431, 503])

@@ -189,6 +189,22 @@ def test_a_namespace_is_made_once() -> None:
     assert server.namespace("/a") is server.namespace("/a")
 
 
+@pytest.mark.parametrize("version", [None, "8", "14", "13, 8"])
+async def test_a_refused_version_is_told_which_one_is_spoken(version: str | None) -> None:
+    # RFC 6455 §4.4
+    async with serving(SocketServer()) as service:
+        stream = service.dial().stream
+        field = "" if version is None else f"Sec-WebSocket-Version: {version}\r\n"
+        await stream.send_all(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n" % field.encode()
+        )
+        answer = await stream.receive_some(10_000)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
+
+
 def test_a_handshake_by_post_is_answered_by_405() -> None:
     # RFC 6455 §4.1: its body would be read as frames.
     fields = (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gbs_actor.socketio import offered_subprotocols
+from gbs_actor.socketio.handshake import join_fields
 from gbs_actor.socketio.request import parse_request
 from gbs_actor.socketio.subprotocol import select_subprotocol
 
@@ -22,7 +23,7 @@ def test_subprotocols_are_offered_in_one_field_or_in_several(
 ) -> None:
     request = parse_request(f"GET / HTTP/1.1\r\n{fields}\r\n".encode())
     assert request is not None
-    assert offered_subprotocols(request) == offered
+    assert offered_subprotocols(join_fields(request.fields)) == offered
 
 
 @pytest.mark.parametrize(

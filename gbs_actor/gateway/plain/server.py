@@ -67,17 +67,18 @@ class PlainServer(ChannelServer[Entrance]):
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error)
         handshake = self._handshake(request, peer, secure=secure)
-        token = token_of(offered_subprotocols(request))
+        token = token_of(offered_subprotocols(handshake.headers))
         slug = slug_of(request.path, PATH)
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = closing.NO_SUCH_RETREAT
-        if isinstance(who, Credentials):
-            who = self._take_place(handshake.remote_address) or who
+        full = self._take_place(handshake.remote_address)
+        if full is not None and isinstance(who, Credentials):
+            who = full
         try:
             yield Entrance(slug or "", who, selectable(token))
         finally:
-            if isinstance(who, Credentials):
+            if full is None:
                 self.places.leave(handshake.remote_address)
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | Closing:
