@@ -38,7 +38,7 @@ from gbs_actor.socketio.front_door import (
     FrontDoorStatistics,
     UpgradeHandler,
 )
-from gbs_actor.socketio.handshake import Handshake
+from gbs_actor.socketio.handshake import Handshake, join_fields
 from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
 from gbs_actor.socketio.lifespan import with_lifespan
 from gbs_actor.socketio.live_channel import LiveChannel
@@ -116,6 +116,7 @@ __all__ = [
     "answer_over_asgi",
     "is_preflight",
     "is_secure",
+    "join_fields",
     "offered_subprotocols",
     "origins_of",
     "peer_address",

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from gbs_actor.socketio import TrustedProxies
+from gbs_actor.socketio import TrustedProxies, join_fields
 
 _ENCRYPTED: Final = {"http": "https", "websocket": "wss"}
 _PLAIN: Final = {"http": "http", "websocket": "ws"}
@@ -27,10 +27,10 @@ def with_callers(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
 
 
 def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = join_fields(
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in scope["headers"]
+    )
     client = scope.get("client")
     peer = client[0] if client else None
     kind = scope["type"]

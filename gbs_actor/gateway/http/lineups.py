@@ -15,6 +15,7 @@ from gbs_actor.gateway.http.identity import require_reader
 from gbs_actor.gateway.http.models import UserLineups
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.http.single import single
 from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, InvalidPayload
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
@@ -56,15 +57,8 @@ def _conditional(snapshot: Snapshot) -> Response:
     return response
 
 
-def _one(name: str, arguments: MultiDict[str, str]) -> str | None:
-    values = arguments.getlist(name)
-    if len(values) > 1:
-        raise InvalidPayload(name, f"{name} is given more than once.")
-    return values[0] if values else None
-
-
 def _since(arguments: MultiDict[str, str]) -> int | None:
-    text = _one("since", arguments)
+    text = single("since", arguments)
     if text is None:
         return None
     if not _DIGITS.fullmatch(text) or int(text) > LAST_ID:
@@ -73,7 +67,7 @@ def _since(arguments: MultiDict[str, str]) -> int | None:
 
 
 def _epoch(arguments: MultiDict[str, str]) -> str | None:
-    epoch = _one("epoch", arguments)
+    epoch = single("epoch", arguments)
     if epoch is not None and ("\0" in epoch or len(epoch) > MAX_EPOCH_LENGTH):
         raise InvalidPayload("epoch", "epoch is not one that this server gave.")
     return epoch

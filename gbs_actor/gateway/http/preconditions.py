@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from werkzeug.datastructures import Headers
 
+from gbs_actor.gateway.http.single import single
 from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
 from gbs_actor.lineup.rules import LAST_ID
 
@@ -42,7 +43,7 @@ def command_id(headers: Headers) -> UUID | None:
 
     :raises InvalidPayload: it is none, or there are several.
     """
-    text = _one("Idempotency-Key", headers)
+    text = single("Idempotency-Key", headers)
     if text is None:
         return None
     quoted = len(text) > 1 and text[0] == text[-1] == '"'
@@ -58,7 +59,7 @@ def base_revision(headers: Headers) -> int | None:
     :raises InvalidPayload: anything but one revision, bare or quoted. Weak tags never
         match (RFC 9110 §13.1.1), and of several none is what the user was looking at.
     """
-    text = _one("If-Match", headers)
+    text = single("If-Match", headers)
     if text is None or text == "*":
         return None
     match = _REVISION.fullmatch(text)
@@ -68,13 +69,6 @@ def base_revision(headers: Headers) -> int | None:
             "If-Match", 'If-Match must be one revision, like 17 or "17": no weak tag, no list.'
         )
     return revision
-
-
-def _one(name: str, headers: Headers) -> str | None:
-    values = headers.getlist(name)
-    if len(values) > 1:
-        raise InvalidPayload(name, f"{name} is given more than once.")
-    return values[0] if values else None
 
 
 def _agreed(header: str, said: T | None, field: str, written: T | None) -> T | None:
