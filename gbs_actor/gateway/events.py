@@ -163,7 +163,7 @@ class LineupEvents:
                 raise forbidden()
         except AuthRefused as refused:
             if refused.reason:
-                logger.info("refused a connection: %s (%s)", refused.message, refused.reason)
+                logger.info("refused a connection: %s (%.200r)", refused.message, refused.reason)
             raise
         return Credentials(user, self._config.cookie_grace)
 

@@ -37,6 +37,7 @@ from hypercorn.typing import (
 from wsproto.extensions import PerMessageDeflate
 from wsproto.handshake import server_extensions_handshake
 
+from gbs_actor.server.message_buffer import bound_message_buffers
 from gbs_actor.socketio import HttpAnswer, ReplayStream, answer_over_asgi
 
 LIFESPAN_TIMEOUT: Final = 10.0
@@ -90,6 +91,7 @@ class HttpServer:
         ping_interval: float | None = None,
         ping_timeout: float = 60.0,
     ) -> None:
+        bound_message_buffers()
         self._app = _with_offers_checked(app)
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._silence = inf if ping_interval is None else ping_interval + ping_timeout
@@ -303,6 +305,8 @@ def _config(
     config.h2_max_header_list_size = head_limit
     config.websocket_max_message_size = max_message
     config.keep_alive_timeout = keep_alive
+    # At the limit Hypercorn falls silent on all of an HTTP/2 connection, WebSockets included.
+    config.keep_alive_max_requests = sys.maxsize
     config.websocket_ping_interval = ping_interval
     config.startup_timeout = LIFESPAN_TIMEOUT
     config.shutdown_timeout = LIFESPAN_TIMEOUT
