@@ -9,7 +9,7 @@ from typing import Final
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
-from gbs_actor.server.message_buffer import bound_message_buffers
+from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import HttpAnswer, answer_over_asgi, origins_of
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
@@ -29,7 +29,7 @@ class HostedServer:
     """
 
     def __init__(self, load: Callable[[], Settings]) -> None:
-        bound_message_buffers()
+        limit_hypercorn()
         self._load = load
         self._app = _unavailable()
 

@@ -37,7 +37,7 @@ from hypercorn.typing import (
 from wsproto.extensions import PerMessageDeflate
 from wsproto.handshake import server_extensions_handshake
 
-from gbs_actor.server.message_buffer import bound_message_buffers
+from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.socketio import HttpAnswer, ReplayStream, answer_over_asgi
 
 LIFESPAN_TIMEOUT: Final = 10.0
@@ -91,7 +91,7 @@ class HttpServer:
         ping_interval: float | None = None,
         ping_timeout: float = 60.0,
     ) -> None:
-        bound_message_buffers()
+        limit_hypercorn()
         self._app = _with_offers_checked(app)
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._silence = inf if ping_interval is None else ping_interval + ping_timeout

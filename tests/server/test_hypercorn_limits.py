@@ -4,7 +4,7 @@ import pytest
 from hypercorn.protocol.ws_stream import FrameTooLargeError
 from wsproto.events import BytesMessage, TextMessage
 
-from gbs_actor.server.message_buffer import BoundedBuffer
+from gbs_actor.server.hypercorn_limits import BoundedBuffer
 
 
 @pytest.mark.parametrize("fragment", [TextMessage("x" * 40), BytesMessage(b"x" * 40)])
