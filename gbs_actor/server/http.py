@@ -250,9 +250,9 @@ def _reporting(app: ASGIFramework, stream: ReplayStream, silence: float) -> ASGI
 
 
 def _with_offers_checked(app: ASGIFramework) -> ASGIFramework:
-    """Refuse WebSockets whose offers Hypercorn would stumble on when the app accepts them.
+    """Refuse WebSockets that offer extensions with parameters that cannot be read.
 
-    They ask for parameters of extensions that cannot be read (RFC 7692 §7.1).
+    None is negotiated here, yet such a request is malformed (RFC 7692 §7.1).
     """
 
     async def checked(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
