@@ -8,11 +8,9 @@ from typing import Any, Final
 from gbs_actor.gateway.events import LineupEvents, TooManyConnections
 from gbs_actor.gateway.socket_connections import SocketConnections
 from gbs_actor.gateway.socket_peer import SocketEvent
-from gbs_actor.socketio import Event, Namespace, Recovery, Socket
+from gbs_actor.socketio import CloseCode, Event, Namespace, Recovery, Socket
 
 NAMESPACE: Final = "/gbs-lineup"
-TRY_AGAIN_LATER: Final = 1013
-"""WebSocket close code (registry of RFC 6455 §7.4): clients come back with backoff."""
 
 
 class LineupNamespace:
@@ -47,7 +45,7 @@ class LineupNamespace:
             self._connections.open(socket, credentials)
         except TooManyConnections:
             # No CONNECT_ERROR: that would be final, and one of the others may end.
-            socket.close_transport(TRY_AGAIN_LATER, "too many connections of this user")
+            socket.close_transport(CloseCode.TRY_AGAIN_LATER, "too many connections of this user")
 
     def _event(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         connection = self._connections.of(socket)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import trio
 
@@ -15,10 +14,7 @@ from gbs_actor.gateway.offset import parse_offset
 from gbs_actor.gateway.recoverable_session import RecoverableSession
 from gbs_actor.gateway.socket_peer import RecoverablePeer, SocketPeer
 from gbs_actor.gateway.whereabouts import Whereabouts
-from gbs_actor.socketio import ConnectRefused, Socket
-
-TAKEN_OVER: Final = 1000
-"""WebSocket close code "normal closure" (RFC 6455 §7.4.1)."""
+from gbs_actor.socketio import CloseCode, ConnectRefused, Socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class SocketConnections:
         """
         await trio.lowlevel.checkpoint()
         while (former := self._entries.get(sid)) is not None:
-            former.socket.close_transport(TAKEN_OVER, "taken over")
+            former.socket.close_transport(CloseCode.NORMAL, "taken over")
             await self._departures.park()
 
 

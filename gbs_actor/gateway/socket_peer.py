@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from gbs_actor.auth import TokenSource
 from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
 from gbs_actor.gateway.offset import OUTSIDE
 from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.peer import behind
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
-from gbs_actor.socketio import Event, Message, Socket
-
-RESTART: Final = 1012
-"""WebSocket close code "service restart" (RFC 6455 §7.4 registry): clients come back."""
+from gbs_actor.socketio import CloseCode, Event, Message, Socket
 
 
 class SocketPeer:
@@ -52,7 +47,7 @@ class SocketPeer:
             # The page cannot renew a cookie by itself, and a namespace disconnect would
             # leave it dead for good. It comes back with the cookie the browser has by
             # then: a newer one, or it learns TOKEN_EXPIRED as its connect_error.
-            self._socket.close_transport(RESTART, "token expired")
+            self._socket.close_transport(CloseCode.SERVICE_RESTART, "token expired")
         else:
             self._socket.disconnect()
 

@@ -22,7 +22,7 @@ from gbs_actor.gateway.whereabouts import Whereabouts
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import EngineApp, OutboxLimits, SocketServer, WebSocketApp
+from gbs_actor.socketio import CloseCode, EngineApp, OutboxLimits, SocketServer, WebSocketApp
 from gbs_actor.store.protocol import Store
 
 logger = logging.getLogger(__name__)
@@ -105,8 +105,8 @@ class Composition:
             logger.warning("some rooms still wait for the database; they are given up")
             self.rooms.give_up()
         async with trio.open_nursery() as ending:
-            ending.start_soon(self.sockets.shutdown, 1001)
-            ending.start_soon(self.plain.shutdown, 1001)
+            ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)
+            ending.start_soon(self.plain.shutdown, CloseCode.GOING_AWAY)
 
 
 def _socket_server(settings: Settings) -> SocketServer:

@@ -11,7 +11,7 @@ from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import HttpAnswer, answer_over_asgi, origins_of
+from gbs_actor.socketio import CloseCode, HttpAnswer, answer_over_asgi, origins_of
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 
 _NOT_RUNNING: Final = (
@@ -66,7 +66,7 @@ def _unavailable(origins: Collection[str] = ()) -> App:
     async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1013})
+            await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER})
             return
         headers = (("Retry-After", "2"), *policy.answer_fields(origins_of(scope["headers"])))
         await answer_over_asgi(send, HttpAnswer(503, _NOT_RUNNING, headers=headers))

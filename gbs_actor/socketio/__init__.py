@@ -20,6 +20,7 @@ from gbs_actor.socketio.asgi import EngineApp, WebSocketApp, answer_over_asgi
 from gbs_actor.socketio.backlog import Backlog
 from gbs_actor.socketio.channel import Channel, OnEnd, Transport, UpgradeTransport
 from gbs_actor.socketio.channel_server import ChannelServer, ChannelStatistics
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.connection import Application, Connection
 from gbs_actor.socketio.cors import CorsPolicy, is_preflight, origins_of
 from gbs_actor.socketio.engine import EngineServer, ServerStatistics
@@ -69,6 +70,7 @@ __all__ = [
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
+    "CloseCode",
     "ConnectRefused",
     "Connection",
     "CorsPolicy",

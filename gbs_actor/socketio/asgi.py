@@ -13,6 +13,7 @@ import trio
 from gbs_actor.socketio.asgi_transport import AsgiTransport
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
 from gbs_actor.socketio.channel_server import ChannelServer
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.engine import BodyTooLarge, ClientGone, EngineServer
 from gbs_actor.socketio.handshake import join_fields
 from gbs_actor.socketio.http_answer import HttpAnswer
@@ -53,7 +54,7 @@ class WebSocketApp:
                 subprotocol = select_subprotocol(offered, server.subprotocols(admission))
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
                 if not server.accepting:  # any longer
-                    await send({"type": "websocket.close", "code": 1001})
+                    await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
                     return
                 transport = AsgiTransport(
                     receive, send, server.received, max_payload=server.options.max_payload
@@ -64,7 +65,7 @@ class WebSocketApp:
             if "websocket.http.response" in scope.get("extensions", {}):
                 await answer_over_asgi(send, answer, "websocket.http.response")
             else:
-                await send({"type": "websocket.close", "code": 1008})
+                await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
 
 
 class EngineApp(WebSocketApp):
@@ -177,7 +178,7 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
         await answer_over_asgi(send, _NOT_FOUND)
     elif scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": 1008})
+        await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
     elif scope["type"] == "lifespan":
         await _take_part_in_lifespan(receive, send)
     else:

@@ -11,6 +11,7 @@ import trio
 from gbs_actor.socketio import frame as ws
 from gbs_actor.socketio.asgi_types import Receive, Send
 from gbs_actor.socketio.channel import Channel
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
@@ -60,7 +61,9 @@ class AsgiTransport:
             # the session may live in another task, which is not cancelled.
             self._current.lose("server shutting down")
             with trio.move_on_after(_FAREWELL, shield=True):
-                await self._send({"type": "websocket.close", "code": 1001, "reason": ""})
+                await self._send(
+                    {"type": "websocket.close", "code": CloseCode.GOING_AWAY, "reason": ""}
+                )
             raise
         finally:
             self._read_to_end.set()
@@ -75,7 +78,7 @@ class AsgiTransport:
         self._received.messages += 1
         self._received.bytes += size
         if size > self._max_payload:
-            channel.violated(ProtocolViolation("message too large", 1009))
+            channel.violated(ProtocolViolation("message too large", CloseCode.TOO_LARGE))
         elif text is None:
             channel.receive_binary(bytes(payload or b""))
         else:
@@ -109,7 +112,7 @@ class AsgiTransport:
 
     def close_for_peer(self, outbox: Outbox) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
-        self.close(outbox, 1000, "", discard=False)
+        self.close(outbox, CloseCode.NORMAL, "", discard=False)
 
     def abort(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import trio
 
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.outbox import Outbox, OutboxLimits
 from gbs_actor.socketio.wire import Wire
@@ -115,7 +116,7 @@ class Channel(ABC):
             logger.info("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the transport behind what waits."""
         self.end("transport close", code, reason)
 
@@ -132,7 +133,7 @@ class Channel(ABC):
     def overflow(self) -> None:
         """Close the transport, as more waits than may: the client is too slow."""
         logger.info("%r closed: too far behind", self)
-        self.end("transport close", 1013, "too far behind", discard=True)
+        self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
         """End the channel: what is above it first, then the transport. Does not block.

@@ -21,7 +21,7 @@ from gbs_actor.socketio.channel import (
     UpgradeTransport,
     run_channel,
 )
-from gbs_actor.socketio.close_code import check_close_code
+from gbs_actor.socketio.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
 from gbs_actor.socketio.options import ServerOptions
@@ -118,7 +118,7 @@ class ChannelServer(ABC, Generic[Admission]):
                     await self.shutdown()
                 nursery.cancel_scope.cancel()
 
-    async def shutdown(self, code: int = 1001) -> None:
+    async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Close every transport and wait until they are gone; accept no new ones.
 
         What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.

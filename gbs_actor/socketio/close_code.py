@@ -1,8 +1,25 @@
-"""Which WebSocket close codes may be sent (RFC 6455 §7.4, and the IANA registry)."""
+"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry)."""
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 _DEFINED = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+
+
+class CloseCode(IntEnum):
+    """Those that this server sends."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    TOO_LARGE = 1009
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
 
 
 def check_close_code(code: int) -> None:

@@ -10,6 +10,7 @@ import trio
 
 from gbs_actor.socketio import engineio
 from gbs_actor.socketio.channel import Channel, OnEnd, Transport
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.handshake import Handshake
@@ -167,7 +168,7 @@ class Connection(LiveChannel):
         super().ended(reason)
         self._application.ended(reason)
         if self.probe is not None:
-            self.probe.close(1001, "the session has ended")
+            self.probe.close(CloseCode.GOING_AWAY, "the session has ended")
         if self.over is not None:
             self.over.set()
 

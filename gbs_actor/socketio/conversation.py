@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from gbs_actor.socketio.backlog import Backlog
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.connection import Connection
 from gbs_actor.socketio.errors import ConnectRefused
 from gbs_actor.socketio.event import Event
@@ -189,7 +190,7 @@ class Conversation:
             return
         if not isinstance(error, ConnectRefused):
             logger.error("on_connect of %s failed", socket.namespace.name, exc_info=error)
-            self._connection.end("transport error", 1011, "internal error")
+            self._connection.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
             return
         self._forget(socket)
         socket.end("server namespace disconnect")
@@ -252,7 +253,7 @@ class Conversation:
 
     # Ending.
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the transport behind what waits."""
         self._connection.close(code, reason)
 

@@ -17,6 +17,7 @@ import trio
 
 from gbs_actor.socketio.channel import Channel, Transport, UpgradeTransport
 from gbs_actor.socketio.channel_server import UNCACHED, ChannelServer, ChannelStatistics
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.connection import Application, Connection
 from gbs_actor.socketio.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.errors import ProtocolViolation
@@ -209,7 +210,7 @@ class EngineServer(ChannelServer[Admission]):
             connection.closed = trio.Event()
             task_status.started(connection)
             if not self.accepting:  # any longer: it has begun to end since we have checked
-                connection.end("server shutting down", 1001)
+                connection.end("server shutting down", CloseCode.GOING_AWAY)
             return connection
 
         self._handshakes += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gbs_actor.socketio.close_code import CloseCode
+
 
 class SocketIOError(Exception):
     """Base of everything this package raises on purpose."""
@@ -43,7 +45,7 @@ class ProtocolViolation(SocketIOError):
     :param code: WebSocket close code (RFC 6455 §7.4.1).
     """
 
-    def __init__(self, reason: str, code: int = 1002) -> None:
+    def __init__(self, reason: str, code: int = CloseCode.PROTOCOL_ERROR) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code

@@ -7,6 +7,7 @@ from abc import abstractmethod
 import trio
 
 from gbs_actor.socketio.channel import Channel, OnEnd, Transport
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.timers import Timers
@@ -71,8 +72,8 @@ class LiveChannel(Channel):
 
     def never_joined(self) -> None:
         """Close: the client has not got to where it wanted in time."""
-        self.end("transport close", 1008, "no namespace joined in time")
+        self.end("transport close", CloseCode.POLICY_VIOLATION, "no namespace joined in time")
 
     def gone(self) -> None:
         """Close: no pong came in time."""
-        self.end("ping timeout", 1008, "ping timeout", discard=True)
+        self.end("ping timeout", CloseCode.POLICY_VIOLATION, "ping timeout", discard=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.recovery import Restored
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from gbs_actor.socketio.socket import Socket
 
 _OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
-_TAKEN_OVER: Final = 1000
-"""WebSocket close code "normal closure" (RFC 6455 §7.4.1)."""
 
 
 @dataclass(slots=True)
@@ -127,7 +126,7 @@ class MemoryRecovery:
             return None
         former = session.socket
         if former is not None:
-            former.close_transport(_TAKEN_OVER, "taken over")
+            former.close_transport(CloseCode.NORMAL, "taken over")
             await former.wait_gone()
             if self._sessions.get(pid) is not session or session.socket is not None:
                 return None  # it has ended for good, or somebody else was faster

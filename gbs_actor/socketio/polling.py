@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel import Channel
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.connection import Connection
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
@@ -199,7 +200,11 @@ class PollingTransport:
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
-        discard = discard or code in {1002, 1007, 1009}
+        discard = discard or code in {
+            CloseCode.PROTOCOL_ERROR,
+            CloseCode.INVALID_DATA,
+            CloseCode.TOO_LARGE,
+        }
         if discard and not self.wire.ready:
             outbox.stop()
         else:
@@ -225,7 +230,7 @@ class PollingTransport:
         self.wire.retire()
 
     def _overlap(self, connection: Connection) -> None:
-        connection.end("transport error", 1002, "request overlap", discard=True)
+        connection.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
         raise Overlap
 
 

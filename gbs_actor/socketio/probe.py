@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel import Channel, UpgradeTransport
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.connection import Connection
 from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
@@ -71,7 +72,7 @@ class Probe(Channel):
         """Begin to wait for the client's question, unless there is nothing to upgrade."""
         carrier = self._session.transport
         if self._session.probe is not None or not isinstance(carrier, PollingTransport):
-            self.close(1008, "this session cannot be upgraded")
+            self.close(CloseCode.POLICY_VIOLATION, "this session cannot be upgraded")
             return
         self._session.probe = self
         self._polls = carrier
@@ -156,7 +157,7 @@ class Probe(Channel):
             self._timer.cancel()
 
     def _too_late(self) -> None:
-        self.close(1008, "the probe has taken too long")
+        self.close(CloseCode.POLICY_VIOLATION, "the probe has taken too long")
 
     def __repr__(self) -> str:
         return f"<Probe of {self._session!r}>"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.packet import (
     EventData,
@@ -141,7 +142,7 @@ class Session:
         self._attachments.append(payload)
         self._attachment_bytes += len(payload)
         if self._attachment_bytes > self._max_attachment_bytes:
-            raise ProtocolViolation("attachments are too large", 1009)
+            raise ProtocolViolation("attachments are too large", CloseCode.TOO_LARGE)
         if len(self._attachments) < packet.attachments:
             return None
         attachments = tuple(self._attachments)
@@ -158,7 +159,7 @@ class Session:
             raise ProtocolViolation("CONNECT_ERROR from a client")
         if packet.attachments:
             if packet.attachments > self._max_attachments:
-                raise ProtocolViolation("too many attachments", 1009)
+                raise ProtocolViolation("too many attachments", CloseCode.TOO_LARGE)
             if packet.namespace not in self._memberships:
                 raise ProtocolViolation("packet for a namespace that was never joined")
             self._unfinished = packet

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import trio
 
-from gbs_actor.socketio.close_code import check_close_code
+from gbs_actor.socketio.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
@@ -35,7 +35,7 @@ class SocketOwner(Protocol):
         """Take the socket out of its namespace, on the server's behalf."""
         ...
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the transport behind what waits."""
         ...
 

@@ -25,6 +25,7 @@ from websockets.typing import Subprotocol
 
 from gbs_actor.socketio import frame as ws
 from gbs_actor.socketio.channel import Channel
+from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
@@ -193,7 +194,7 @@ class WebSocketTransport:
 
     def close_for_peer(self, outbox: Outbox) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
-        self.close(outbox, 1000, "", discard=False)
+        self.close(outbox, CloseCode.NORMAL, "", discard=False)
 
     def abort(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.Transport`."""
@@ -265,7 +266,7 @@ class WebSocketTransport:
         elif opcode is Opcode.PONG:
             channel.receive_pong()
         elif opcode is Opcode.CLOSE:
-            channel.end("transport close", 1000)
+            channel.end("transport close", CloseCode.NORMAL)
 
     def _deliver(
         self, channel: Channel, payload: bytes | bytearray | memoryview, is_text: bool
@@ -277,7 +278,7 @@ class WebSocketTransport:
         try:
             text = str(payload, "utf-8")
         except UnicodeDecodeError:
-            channel.violated(ProtocolViolation("text is not UTF-8", 1007))
+            channel.violated(ProtocolViolation("text is not UTF-8", CloseCode.INVALID_DATA))
             return
         channel.receive_text(text)
 

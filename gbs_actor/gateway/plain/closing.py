@@ -11,6 +11,7 @@ from typing import Final
 from gbs_actor.auth import AuthRefused, RefusalCode
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
+from gbs_actor.socketio import CloseCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,12 @@ class Closing:
 AUTHENTICATION: Final = 4401
 FORBIDDEN: Final = 4403
 TOO_MANY: Final = 4429
-TRY_AGAIN_LATER: Final = 1013
 
 EXPIRED: Final = Closing(AUTHENTICATION, RefusalCode.TOKEN_EXPIRED)
 NO_SUCH_RETREAT: Final = Closing(4404, Code.RETREAT_NOT_FOUND)
 TOO_MANY_OF_USER: Final = Closing(TOO_MANY, "too many connections of this user")
 TOO_MANY_OF_ADDRESS: Final = Closing(TOO_MANY, "too many connections from this address")
-FULL: Final = Closing(TRY_AGAIN_LATER, "too many connections")
+FULL: Final = Closing(CloseCode.TRY_AGAIN_LATER, "too many connections")
 
 
 def for_refusal(refused: AuthRefused) -> Closing:
@@ -45,4 +45,6 @@ def for_failure(failure: Failure) -> Closing:
         return Closing(FORBIDDEN, failure.code)
     if failure.code == Code.RETREAT_NOT_FOUND:
         return NO_SUCH_RETREAT
-    return Closing(TRY_AGAIN_LATER if failure.retryable else 1011, failure.code)
+    return Closing(
+        CloseCode.TRY_AGAIN_LATER if failure.retryable else CloseCode.INTERNAL_ERROR, failure.code
+    )

@@ -23,6 +23,7 @@ from gbs_actor.gateway.replies import Failure
 from gbs_actor.rooms import SinkStatistics, Snapshot
 from gbs_actor.socketio import (
     Backlog,
+    CloseCode,
     LiveChannel,
     Message,
     OnEnd,
@@ -33,7 +34,6 @@ from gbs_actor.socketio import (
 )
 
 _PING: Final = Message.ping()
-_UNSUPPORTED: Final = 1003
 
 
 class PlainConnection(LiveChannel):
@@ -104,7 +104,9 @@ class PlainConnection(LiveChannel):
 
     def receive_binary(self, payload: bytes) -> None:
         """Close: nothing here is binary."""
-        self.violated(ProtocolViolation("binary messages are not understood", _UNSUPPORTED))
+        self.violated(
+            ProtocolViolation("binary messages are not understood", CloseCode.UNSUPPORTED_DATA)
+        )
 
     def receive_pong(self) -> None:
         """Take the answer to a ping."""
