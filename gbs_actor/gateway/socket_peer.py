@@ -115,9 +115,9 @@ class SocketEvent:
         event = self._event
         if event.args_error is not None:
             raise InvalidPayload("", f"The payload cannot be read: {event.args_error}.")
-        if not event.raw:
+        if event.first is None:
             raise InvalidPayload("", f"{event.name} takes an argument.")
-        return event.raw[0]
+        return event.first
 
     def answer(self, json: bytes) -> None:
         """Acknowledge the event."""

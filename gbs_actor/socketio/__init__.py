@@ -58,6 +58,7 @@ from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
 from gbs_actor.socketio.subprotocol import offered_subprotocols
+from gbs_actor.socketio.surrogates import without_surrogates
 from gbs_actor.socketio.timers import Timers
 from gbs_actor.socketio.tls import TlsListener, TlsStream
 from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
@@ -125,4 +126,5 @@ __all__ = [
     "peer_address_with_port",
     "send_answer",
     "with_lifespan",
+    "without_surrogates",
 ]

@@ -97,8 +97,8 @@ class Conversation:
         match happening:
             case EventReceived():
                 self._on_event(happening)
-            case AckReceived(namespace, ack_id, raw, attachments):
-                self._sockets[namespace].acknowledge(ack_id, raw, attachments)
+            case AckReceived(namespace, ack_id, json, attachments):
+                self._sockets[namespace].acknowledge(ack_id, json, attachments)
             case Joining(namespace, auth):
                 self._on_joining(self._namespaces[namespace], auth)
             case Left(namespace):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
 from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.packet import EventData, decode_arguments, split_array
-
-_APART: Final = 64
-"""Arguments that are kept apart; more of them are kept in one piece, as they cost least so."""
+from gbs_actor.socketio.packet import EventData, decode_values
 
 
 class Answerer(Protocol):
@@ -33,10 +30,7 @@ class Event:
     """One event of a client.
 
     Attributes:
-        name: the event's name.
-        attachments: binary values, numbered by the placeholders in ``raw``.
-        args_error: why the arguments cannot even be told apart (nested too deeply, text
-            that is no Unicode), else ``None``.
+        attachments: binary values, numbered by the placeholders in the arguments.
         wants_ack: whether the client waits for an answer.
     """
 
@@ -44,13 +38,10 @@ class Event:
         "_ack_id",
         "_answered",
         "_answerer",
+        "_data",
         "_namespace",
-        "_raw",
         "_size",
-        "_together",
-        "args_error",
         "attachments",
-        "name",
         "wants_ack",
     )
 
@@ -62,32 +53,40 @@ class Event:
         data: EventData,
         attachments: tuple[bytes, ...] = (),
     ) -> None:
-        self.name = data.name
-        self._raw, self._together = data.raw, None
-        if len(data.raw) > _APART:
-            self._raw, self._together = (), b"[%b]" % b",".join(data.raw)
-        self.args_error = data.args_error
+        self._data = data
         self.attachments = attachments
         self.wants_ack = ack_id is not None
         self._namespace = namespace
         self._ack_id = ack_id
         self._answerer = answerer
         self._answered = False
-        self._size = sum(map(len, attachments)) + (
-            sum(map(sys.getsizeof, data.raw)) if self._together is None else len(self._together)
-        )
+        self._size = sys.getsizeof(data.json) + len(data.name) + sum(map(len, attachments))
 
     @property
-    def raw(self) -> tuple[bytes, ...]:
-        """The JSON of each argument as it came, not decoded and not checked.
+    def name(self) -> str:
+        """The event's name."""
+        return self._data.name
 
-        Where :attr:`args_error` is set, all arguments in one piece.
+    @property
+    def args_error(self) -> str | None:
+        """Why the arguments cannot even be told apart, if they cannot.
+
+        They are nested too deeply, or hold text that is no Unicode.
         """
-        return self._raw if self._together is None else split_array(self._together)
+        return self._data.args_error
+
+    @property
+    def first(self) -> bytes | None:
+        """The JSON of the first argument as it came, not decoded; ``None`` without one.
+
+        So also where :attr:`args_error` is set.
+        """
+        first = self._data.first
+        return None if first is None else bytes(first)
 
     @property
     def size(self) -> int:
-        """Bytes of memory that the arguments take, attachments included."""
+        """Bytes of memory that the event takes, attachments included."""
         return self._size
 
     def arguments(self) -> list[Any]:
@@ -97,7 +96,7 @@ class Event:
         """
         if self.args_error is not None:
             raise InvalidArguments(self.args_error)
-        return decode_arguments(self.raw, self.attachments)
+        return decode_values(self._data.json, self.attachments)[1:]
 
     def reply(self, *values: Any) -> None:
         """Acknowledge the event; callable from any task, now or later.

@@ -7,26 +7,41 @@ an event's arguments concern nobody but the handler.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from gbs_actor.socketio.errors import InvalidArguments, ProtocolViolation
+from gbs_actor.socketio.surrogates import without_surrogates
 
 _ROOT = "/"
 _MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
 
 _DIGITS = re.compile(r"[0-9]*")
-_EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]|\\.)*"|-?[0-9][0-9.eE+-]*)\s*([,\]])')
-_RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]++|\\.)*+"|-?[0-9][0-9.eE+-]*)\s*[,\]]')
+
+
+class _Array(msgspec.Struct, array_like=True):
+    """Any array: its items are checked, and skipped."""
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """How an event's array begins. What follows is checked, and skipped."""
+
+    name: Raw
+    first: Raw | UnsetType = UNSET
+
+
+_ARRAY = msgspec.json.Decoder(_Array)
+_HEAD = msgspec.json.Decoder(_Head)
 _NAME = msgspec.json.Decoder(str)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
-_ANYTHING = msgspec.json.Decoder()
+_VALUES = msgspec.json.Decoder(list[Any])
 
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
@@ -103,35 +118,35 @@ def _digits(text: str, at: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EventData:
-    """An event's name and its arguments, each as the JSON that came."""
+    """An event's name, and its arguments as they came."""
 
     name: str
-    raw: tuple[bytes, ...]
+    json: str
+    """The array of the name and the arguments, not decoded."""
+    first: Raw | None = None
+    """The JSON of the first argument; ``None``: there is none, or it cannot be told apart."""
     args_error: str | None = None
-    """Why the arguments cannot be told apart; then ``raw`` is all of them in one piece."""
+    """Why the arguments cannot be told apart."""
 
 
 def decode_event(text: str) -> EventData:
-    """Split an event's JSON array without decoding the arguments.
+    """Find an event's name and its first argument, and check the syntax of the rest.
+
+    Nothing is made for what a client sends more than that, as no rate counts it yet.
 
     :raises ProtocolViolation: no JSON array, an empty one, one that does not begin with a
         name, or a reserved name.
     """
     try:
-        first, *rest = _RAW_ARRAY.decode(text)
+        head = _HEAD.decode(text)
+    except msgspec.ValidationError:
+        raise ProtocolViolation("event without a name") from None
     except (msgspec.DecodeError, UnicodeError):
         return _decode_odd_event(text)
     except RecursionError:
-        return _split_name(text, "arguments are nested too deeply")
-    except ValueError:
-        raise ProtocolViolation("event without a name") from None
-    name = _event_name(bytes(first))
-    return EventData(name, tuple(map(bytes, rest)))
-
-
-def split_array(json: bytes) -> tuple[bytes, ...]:
-    """Return the JSON of each item of an array, which is known to be one."""
-    return tuple(map(bytes, _RAW_ARRAY.decode(json)))
+        return _decode_deep_event(text)
+    first = head.first
+    return EventData(_event_name(bytes(head.name)), text, None if first is UNSET else first)
 
 
 def _event_name(raw: bytes) -> str:
@@ -151,27 +166,24 @@ def _event_name(raw: bytes) -> str:
 
 def _decode_odd_event(text: str) -> EventData:
     """Tell JSON that only our decoder refuses (lone surrogates) from what is no JSON."""
+    cured = without_surrogates(text)
     try:
-        json.loads(text, parse_int=float, parse_constant=_refuse_constant)
+        name = bytes(_HEAD.decode(cured).name).decode()
     except RecursionError:
-        return _split_name(text, "arguments are nested too deeply")
-    except ValueError:
+        return _decode_deep_event(text)
+    except (msgspec.DecodeError, UnicodeError):
         raise ProtocolViolation("event is no JSON array") from None
-    return _split_name(text, "arguments hold text that is no Unicode")
+    at = cured.index(name, cured.index("[") + 1)
+    name = _event_name(text[at : at + len(name)].encode())
+    return EventData(name, text, args_error="arguments hold text that is no Unicode")
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _split_name(text: str, problem: str) -> EventData:
+def _decode_deep_event(text: str) -> EventData:
     found = _EVENT_NAME.match(text)
     if found is None:
         raise ProtocolViolation("event without a name")
-    name = _event_name(found[1].encode("utf-8", "surrogatepass"))
-    end = text.rfind("]")
-    rest = text[found.end() : end if end > found.end() else None]
-    return EventData(name, (rest.encode("utf-8", "surrogatepass"),), problem)
+    name = _event_name(found[1].encode())
+    return EventData(name, text, args_error="arguments are nested too deeply")
 
 
 def decode_object(text: str) -> dict[str, Any]:
@@ -185,13 +197,13 @@ def decode_object(text: str) -> dict[str, Any]:
         raise ProtocolViolation("payload is no JSON object") from None
 
 
-def decode_arguments(raw: Sequence[bytes], attachments: Sequence[bytes] = ()) -> list[Any]:
-    """Decode arguments, each from its own JSON, and put binary values in their places.
+def decode_values(json: str, attachments: Sequence[bytes] = ()) -> list[Any]:
+    """Decode an array, and put binary values in their places.
 
-    :raises InvalidArguments: one of them cannot be decoded.
+    :raises InvalidArguments: one of its items cannot be decoded.
     """
     try:
-        values = [_ANYTHING.decode(argument) for argument in raw]
+        values = _VALUES.decode(json)
         if attachments:
             values = [_reconstruct(value, attachments) for value in values]
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -212,13 +224,13 @@ def _reconstruct(value: Any, attachments: Sequence[bytes]) -> Any:
     return value
 
 
-def decode_array(text: str) -> tuple[bytes, ...]:
-    """Split an acknowledgement's JSON array without decoding its values.
+def check_array(text: str) -> None:
+    """Check that an acknowledgement's values are a JSON array; they are not decoded.
 
-    :raises ProtocolViolation: it is no JSON array.
+    :raises ProtocolViolation: they are none.
     """
     try:
-        return tuple(map(bytes, _RAW_ARRAY.decode(text)))
+        _ARRAY.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise ProtocolViolation("acknowledgement is no JSON array") from None
 

@@ -17,7 +17,7 @@ from gbs_actor.socketio.packet import (
     EventData,
     Packet,
     PacketType,
-    decode_array,
+    check_array,
     decode_event,
     decode_object,
     decode_packet,
@@ -62,7 +62,8 @@ class AckReceived:
 
     namespace: str
     ack_id: int
-    raw: tuple[bytes, ...]
+    json: str
+    """The array of its values, not decoded."""
     attachments: tuple[bytes, ...] = ()
 
 
@@ -192,7 +193,7 @@ class Session:
                 raise ProtocolViolation("DISCONNECT with a payload")
             self._memberships[namespace] = _Membership.LEFT
             return Left(namespace)
-        raw = decode_array(packet.json)
+        check_array(packet.json)
         if packet.ack_id is None:
             return None
-        return AckReceived(namespace, packet.ack_id, raw, attachments)
+        return AckReceived(namespace, packet.ack_id, packet.json, attachments)

@@ -14,7 +14,7 @@ from gbs_actor.socketio.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
-from gbs_actor.socketio.packet import PacketType, decode_arguments, encode_head, encode_values
+from gbs_actor.socketio.packet import PacketType, decode_values, encode_head, encode_values
 from gbs_actor.socketio.recovery import RECOVERABLE
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class _Call:
 
     def __init__(self) -> None:
         self.answered = trio.Event()
-        self.answer: tuple[tuple[bytes, ...], tuple[bytes, ...]] | None = None
+        self.answer: tuple[str, tuple[bytes, ...]] | None = None
 
 
 class Socket:
@@ -198,7 +198,7 @@ class Socket:
             self._calls.pop(number, None)
         if call.answer is None:
             raise SocketClosed("the socket ended before it answered")
-        values = decode_arguments(*call.answer)
+        values = decode_values(*call.answer)
         return values if len(values) > 1 else next(iter(values), None)
 
     def disconnect(self, close: bool = False) -> None:
@@ -330,13 +330,11 @@ class Socket:
         if self._gone is not None:
             self._gone.set()
 
-    def acknowledge(
-        self, number: int, raw: tuple[bytes, ...], attachments: tuple[bytes, ...]
-    ) -> None:
+    def acknowledge(self, number: int, json: str, attachments: tuple[bytes, ...]) -> None:
         """Hand an acknowledgement to whom it may concern; used by the connection."""
         call = None if self._calls is None else self._calls.pop(number, None)
         if call is not None:
-            call.answer = (raw, attachments)
+            call.answer = (json, attachments)
             call.answered.set()
 
     def _end_session(self) -> None:

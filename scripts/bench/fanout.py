@@ -155,7 +155,7 @@ class Bench:
 
         @space.on_any
         def echo(socket: Socket, event: Event) -> None:
-            event.reply_raw(event.raw[0])
+            event.reply_raw(event.first)
 
         self._space = space
 

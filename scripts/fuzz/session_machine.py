@@ -54,7 +54,7 @@ class SessionMachine(RuleBasedStateMachine):
         self,
         namespace: str,
         ack_id: int | None,
-        payload: tuple[str, str, tuple[bytes, ...]] | str,
+        payload: tuple[str, str, bytes | None] | str,
         count: int | None,
     ) -> None:
         self.model.event(namespace, ack_id, payload, count)
@@ -65,7 +65,7 @@ class SessionMachine(RuleBasedStateMachine):
         self,
         namespace: str,
         ack_id: int | None,
-        payload: tuple[str, tuple[bytes, ...]] | str,
+        payload: tuple[str] | str,
         count: int | None,
     ) -> None:
         self.model.ack(namespace, ack_id, payload, count)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from msgspec import Raw
+
 from gbs_actor.socketio import ProtocolViolation
 from gbs_actor.socketio.packet import EventData
 from gbs_actor.socketio.session import (
@@ -34,18 +36,18 @@ AUTHS: Final[tuple[tuple[str, Auth] | str, ...]] = (
 )  # fmt: skip
 """Payloads of a CONNECT: the good ones with what they mean."""
 
-ARRAYS: Final[tuple[tuple[str, tuple[bytes, ...]] | str, ...]] = (
-    ("[]", ()), ("[1]", (b"1",)), ('["a", {"b": [2]}]', (b'"a"', b'{"b": [2]}')),
+ARRAYS: Final[tuple[tuple[str] | str, ...]] = (
+    ("[]",), ("[1]",), ('["a", {"b": [2]}]',),
     "{}", "", "[1", "null", "]",
 )  # fmt: skip
-"""Payloads of an ACK."""
+"""Payloads of an ACK; the good ones in a tuple."""
 
-EVENTS: Final[tuple[tuple[str, str, tuple[bytes, ...]] | str, ...]] = (
-    ('["e"]', "e", ()), ('["e",1,[2]]', "e", (b"1", b"[2]")), ("[5]", "5", ()),
-    ('["\\u0065", {}]', "e", (b"{}",)),
+EVENTS: Final[tuple[tuple[str, str, bytes | None] | str, ...]] = (
+    ('["e"]', "e", None), ('["e",1,[2]]', "e", b"1"), ("[5]", "5", None),
+    ('["\\u0065", {}]', "e", b"{}"),
     "[]", "{}", "", '["connect"]', '["disconnect",1]', "[[]]", '["e"', "null",
 )  # fmt: skip
-"""Payloads of an EVENT."""
+"""Payloads of an EVENT: the good ones with their name and first argument."""
 
 NONSENSE: Final = (
     "",
@@ -77,8 +79,9 @@ class Announced:
     namespace: str
     ack_id: int | None
     good: bool
+    json: str
     name: str
-    raw: tuple[bytes, ...]
+    first: Raw | None
     count: int
     attachments: list[bytes] = field(default_factory=list)
 
@@ -134,28 +137,30 @@ class Model:
         self,
         namespace: str,
         ack_id: int | None,
-        payload: tuple[str, str, tuple[bytes, ...]] | str,
+        payload: tuple[str, str, bytes | None] | str,
         count: int | None,
     ) -> None:
         """Send an EVENT, or announce one with so many attachments."""
         good = not isinstance(payload, str)
-        text, name, raw = (payload, "", ()) if isinstance(payload, str) else payload
-        coming = Announced("event", namespace, ack_id, good, name, raw, count or 0)
-        self._send(coming, 2, count, text)
+        json, name, first = (payload, "", None) if isinstance(payload, str) else payload
+        kept = None if first is None else Raw(first)
+        self._send(
+            Announced("event", namespace, ack_id, good, json, name, kept, count or 0), 2, count
+        )
 
     def ack(
         self,
         namespace: str,
         ack_id: int | None,
-        payload: tuple[str, tuple[bytes, ...]] | str,
+        payload: tuple[str] | str,
         count: int | None,
     ) -> None:
         """Send an ACK, or announce one with so many attachments."""
         good = not isinstance(payload, str)
-        text, raw = (payload, ()) if isinstance(payload, str) else payload
-        if ack_id is None and text[:1].isdigit():
+        json = payload if isinstance(payload, str) else payload[0]
+        if ack_id is None and json[:1].isdigit():
             return  # would be an id
-        self._send(Announced("ack", namespace, ack_id, good, "", raw, count or 0), 3, count, text)
+        self._send(Announced("ack", namespace, ack_id, good, json, "", None, count or 0), 3, count)
 
     def attachment(self, payload: bytes) -> None:
         """Send a binary packet."""
@@ -194,7 +199,7 @@ class Model:
 
     # What should come of it.
 
-    def _send(self, coming: Announced, kind: int, count: int | None, text: str) -> None:
+    def _send(self, coming: Announced, kind: int, count: int | None) -> None:
         head = f"{kind}" if count is None else f"{kind + 3}{count}-"
         number = "" if coming.ack_id is None else str(coming.ack_id)
 
@@ -206,7 +211,7 @@ class Model:
             self.announced = coming
             return None
 
-        self._say(f"{head}{_prefix(coming.namespace)}{number}{text}", outcome)
+        self._say(f"{head}{_prefix(coming.namespace)}{number}{coming.json}", outcome)
 
     def _complete(self, coming: Announced) -> Happening | None:
         if not self._is_in(coming.namespace):
@@ -215,11 +220,11 @@ class Model:
             raise Violated
         attachments = tuple(coming.attachments)
         if coming.kind == "event":
-            data = EventData(coming.name, coming.raw)
+            data = EventData(coming.name, coming.json, coming.first)
             return EventReceived(coming.namespace, coming.ack_id, data, attachments)
         if coming.ack_id is None:
             return None
-        return AckReceived(coming.namespace, coming.ack_id, coming.raw, attachments)
+        return AckReceived(coming.namespace, coming.ack_id, coming.json, attachments)
 
     def _is_in(self, namespace: str) -> bool:
         place = self.places.get(namespace, Place.NEVER)

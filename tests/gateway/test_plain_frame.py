@@ -12,7 +12,7 @@ from gbs_actor.gateway.plain.frame import Said, take_apart
 def test_a_frame_is_taken_apart_and_its_data_left_as_they_came() -> None:
     said = take_apart('{"id": [1, 2] , "event":"\\u0061", "data": {"a" : 1}}')
     assert said == Said(b"[1, 2]", "a", b'{"a" : 1}')
-    assert said.size == len(b"[1, 2]") + len(b'{"a" : 1}')
+    assert said.size == len(b"[1, 2]") + len("a") + len(b'{"a" : 1}')
 
 
 def test_an_absent_id_is_not_null() -> None:
@@ -36,7 +36,7 @@ def test_of_a_member_that_stands_there_twice_the_later_one_counts() -> None:
         ('{"id":' + "[" * 100_000, Said(None, problem="The frame is nested too deeply.")),
         (
             '{"id":"\\ud800","event":"a"}',
-            Said(b'"\\ud800"', problem="The frame holds text that is no Unicode."),
+            Said(b'"\\ufffd"', problem="The frame holds text that is no Unicode."),
         ),
         (
             '{"event":"a","data":"\\udfff"}',

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from socketio.packet import Packet as IndependentPacket
 
 from gbs_actor.socketio import InvalidArguments, Message, ProtocolViolation
 from gbs_actor.socketio.packet import (
     RESERVED_EVENTS,
+    EventData,
     Packet,
     PacketType,
-    decode_arguments,
-    decode_array,
+    check_array,
     decode_event,
     decode_object,
     decode_packet,
+    decode_values,
 )
 
 JSON = st.recursive(
@@ -76,7 +79,7 @@ def test_what_an_independent_encoder_writes_is_understood(
     data = decode_event(packet.json)
     assert (packet.type, packet.namespace, packet.ack_id) == (PacketType.EVENT, namespace, 5)
     assert data.name == name
-    assert decode_arguments(data.raw) == json.loads(json.dumps(args))
+    assert decode_values(data.json) == [name, *json.loads(json.dumps(args))]
 
 
 @given(namespace=NAMESPACES, name=NAMES, args=st.lists(JSON, max_size=4))
@@ -95,8 +98,8 @@ def test_binary_values_survive_as_attachments(args: list[Any]) -> None:
     packet = decode_packet(message.text.decode(), 1)
     assert packet.attachments == len(message.attachments)
     assert packet.attachments == sum(isinstance(value, bytes) for value in args)
-    raw = decode_event(packet.json).raw
-    assert decode_arguments(raw, message.attachments) == args
+    json_array = decode_event(packet.json).json
+    assert decode_values(json_array, message.attachments) == ["event", *args]
 
 
 def test_json_is_written_compactly() -> None:
@@ -147,14 +150,14 @@ def test_a_reserved_name_does_not_hide_behind_escapes() -> None:
 
 def test_arguments_are_not_decoded_ahead() -> None:
     data = decode_event('["e", {"a": 1} ,2]')
-    assert data.raw == (b'{"a": 1}', b"2")
+    assert data == EventData("e", '["e", {"a": 1} ,2]', Raw(b'{"a": 1}'))
 
 
 def test_a_number_of_5000_digits_concerns_only_the_handler() -> None:
     data = decode_event('["e",' + "9" * 5000 + "]")
     assert data.args_error is None
     with pytest.raises(InvalidArguments):
-        decode_arguments(data.raw)
+        decode_values(data.json)
 
 
 @pytest.mark.parametrize("text", ['["e",' + "[" * 100_000 + "]" * 100_000 + "]"])
@@ -176,6 +179,32 @@ def test_half_a_surrogate_pair_concerns_only_the_handler(written: str, name: str
     assert data.args_error is not None
 
 
+def test_a_name_keeps_its_pairs_where_an_argument_holds_half_of_one() -> None:
+    data = decode_event(' [ "\\ud83d\\ude00[",[],"\\udc00"]')
+    assert data.name == "\N{GRINNING FACE}["
+    assert data.first is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["e"' + ",0" * 300_000 + "]",
+        '["e",' + "[" * 600 + "0" + ",{}" * 200_000 + "]" * 600 + "]",
+        '["e"' + ",[]" * 200_000 + ',"\\ud800"]',
+        '["' + "a\\\\" * 200_000 + '","\\ud800"]',
+    ],
+    ids=["many", "nested", "half a pair", "long name"],
+)
+def test_an_event_that_no_rate_has_counted_yet_costs_a_few_copies_at_most(text: str) -> None:
+    tracemalloc.start()
+    try:
+        decode_event(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * len(text)
+
+
 @pytest.mark.parametrize("text", ['[1,{"a"', "[", "", "[[[[", '["e",\ud800]'])
 def test_truncated_json_is_a_violation(text: str) -> None:
     with pytest.raises(ProtocolViolation):
@@ -187,7 +216,7 @@ def test_no_text_makes_the_decoder_raise_anything_else(text: str) -> None:
     try:
         packet = decode_packet(text)
         data = decode_event(packet.json)
-        decode_arguments(data.raw)
+        decode_values(data.json)
     except (ProtocolViolation, InvalidArguments):
         pass
 
@@ -201,11 +230,11 @@ def test_a_payload_that_is_no_object_is_a_violation(text: str) -> None:
 @pytest.mark.parametrize("text", ["{}", "", "1", "[", "[" * 100_000])
 def test_an_acknowledgement_that_is_no_array_is_a_violation(text: str) -> None:
     with pytest.raises(ProtocolViolation):
-        decode_array(text)
+        check_array(text)
 
 
 @pytest.mark.parametrize("number", ["-1", "1", '"0"', "null", "1e3", "false"])
 def test_a_placeholder_needs_an_attachment(number: str) -> None:
-    placeholder = f'{{"_placeholder":true,"num":{number}}}'.encode()
+    placeholder = f'{{"_placeholder":true,"num":{number}}}'
     with pytest.raises(InvalidArguments):
-        decode_arguments([placeholder], [b"only one"])
+        decode_values(f"[{placeholder}]", [b"only one"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+from gbs_actor.socketio import without_surrogates
 
 _SHAPE: Final = 'A frame is one JSON object: {"id"?, "event", "data"}.'
 
@@ -38,7 +39,10 @@ class Said:
     @property
     def size(self) -> int:
         """Bytes that are kept of it."""
-        return len(self.id or b"") + len(self.data or b"")
+        return len(self.id or b"") + len(self.name) + len(self.data or b"")
+
+
+_TOO_DEEP: Final = Said(None, problem="The frame is nested too deeply.")
 
 
 def take_apart(text: str) -> Said:
@@ -53,9 +57,8 @@ def take_apart(text: str) -> Said:
     except (msgspec.DecodeError, UnicodeError):
         return _take_apart_odd(text)
     except RecursionError:
-        return Said(None, problem="The frame is nested too deeply.")
-    # Copied, as the raw values would keep the whole frame.
-    identifier = None if frame.id is UNSET else bytes(frame.id)
+        return _TOO_DEEP
+    identifier = _id(frame)
     if frame.event is UNSET:
         return Said(identifier, problem="event is required.")
     try:
@@ -65,22 +68,22 @@ def take_apart(text: str) -> Said:
     return Said(identifier, name, None if frame.data is UNSET else bytes(frame.data))
 
 
+def _id(frame: _Frame) -> bytes | None:
+    # Copied, as the raw value would keep the whole frame.
+    return None if frame.id is UNSET else bytes(frame.id)
+
+
 def _take_apart_odd(text: str) -> Said:
     """Tell JSON that only our decoder refuses (lone surrogates) from what is no JSON.
 
-    So that somebody who waits for an answer gets it.
+    So that somebody who waits for an answer gets it. Surrogates in the id itself are lost.
     """
     try:
-        frame = json.loads(text, parse_constant=_refuse_constant)
-        identifier = None
-        if isinstance(frame, dict) and "id" in frame:
-            identifier = json.dumps(frame["id"], allow_nan=False).encode()
-    except RecursionError:
-        return Said(None, problem="The frame is nested too deeply.")
-    except ValueError:
+        identifier = _id(_frame.decode(without_surrogates(text)))
+    except msgspec.ValidationError:
+        return Said(None, problem=_SHAPE)
+    except (msgspec.DecodeError, UnicodeError):
         return Said(None, problem="The frame is not valid JSON.")
+    except RecursionError:
+        return _TOO_DEEP
     return Said(identifier, problem="The frame holds text that is no Unicode.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)

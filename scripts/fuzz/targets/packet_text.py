@@ -17,11 +17,11 @@ from gbs_actor.socketio.packet import (
     RESERVED_EVENTS,
     EventData,
     Packet,
-    decode_arguments,
-    decode_array,
+    check_array,
     decode_event,
     decode_object,
     decode_packet,
+    decode_values,
 )
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
@@ -138,7 +138,7 @@ def _check_event(text: str, attachments: list[bytes]) -> None:
         return
     assert event.name not in RESERVED_EVENTS
     try:
-        values = None if event.args_error else decode_arguments(event.raw)
+        values = None if event.args_error else decode_values(text)[1:]
     except InvalidArguments:
         values = None
     if expected is not None:
@@ -157,7 +157,7 @@ def _compare_event(event: EventData, values: list[Any] | None, expected: list[An
         assert isinstance(name, (int, float))
         assert not isinstance(name, bool)
     if event.args_error is None:
-        assert len(event.raw) == len(rest), "another number of arguments"
+        assert (event.first is None) == (not rest), "another number of arguments"
     if values is not None:
         assert values == rest, "other arguments"
     elif event.args_error is None:
@@ -170,7 +170,7 @@ def _check_placeholders(event: EventData, values: list[Any], attachments: list[b
     except (LookupError, RecursionError):
         expected = None
     try:
-        filled = decode_arguments(event.raw, attachments)
+        filled = decode_values(event.json, attachments)[1:]
     except InvalidArguments:
         filled = None
     assert filled == expected, "an attachment is not where it belongs"
@@ -199,7 +199,7 @@ def _is_event(decoded: Any) -> bool:
 
 def _check_array(text: str) -> None:
     try:
-        raw = decode_array(text)
+        check_array(text)
     except ProtocolViolation:
         _check_refused(text, list)
         return
@@ -208,7 +208,6 @@ def _check_array(text: str) -> None:
     except _NoJson:
         raise AssertionError("an array that is no JSON is taken") from None
     assert isinstance(expected, list)
-    assert len(raw) == len(expected)
 
 
 def _check_object(text: str) -> None:

@@ -13,10 +13,10 @@ from gbs_actor.socketio import Message
 from gbs_actor.socketio.packet import (
     RESERVED_EVENTS,
     PacketType,
-    decode_arguments,
-    decode_array,
+    check_array,
     decode_event,
     decode_packet,
+    decode_values,
 )
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
@@ -78,12 +78,13 @@ def _receive(
     assert (packet.namespace, packet.ack_id) == (namespace, ack_id)
     assert packet.attachments == len(attachments)
     if is_ack:
-        raw = decode_array(packet.json)
+        check_array(packet.json)
+        received = decode_values(packet.json, attachments)
     else:
         event = decode_event(packet.json)
         assert (event.name, event.args_error) == (name, None)
-        raw = event.raw
-    assert _same(decode_arguments(raw, attachments), values), "not what was meant"
+        received = decode_values(event.json, attachments)[1:]
+    assert _same(received, values), "not what was meant"
 
 
 def _same(left: Any, right: Any) -> bool:
