@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +20,20 @@ LONGEST_PAUSE: Final = 60.0
 EXPIRED: Final = Failure.because(Code.TOKEN_EXPIRED, "Token expired")
 
 
+class _Due:
+    """When a connection's token is next of interest; sorts by that."""
+
+    __slots__ = ("connection", "when")
+
+    def __init__(self, when: float, connection: Connection) -> None:
+        self.when = when
+        self.connection: Connection | None = connection
+        """``None``: this is void, and must not keep a connection alive that has ended."""
+
+    def __lt__(self, other: _Due) -> bool:
+        return self.when < other.when
+
+
 class ExpiryWatch:
     """One task that looks after the tokens of every connection.
 
@@ -32,11 +45,9 @@ class ExpiryWatch:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._due: dict[Connection, float] = {}
-        """When each connection's token is next of interest, in Unix time."""
-        self._queue: list[tuple[float, int, Connection]] = []
-        """A heap of the same; entries that ``_due`` does not agree with are void."""
-        self._numbers = itertools.count()
+        self._due: dict[Connection, _Due] = {}
+        self._queue: list[_Due] = []
+        """A heap of the same, and of what is void."""
         self._pause = trio.CancelScope()
 
     def watch(self, connection: Connection) -> None:
@@ -47,19 +58,23 @@ class ExpiryWatch:
         if due is None:
             self.forget(connection)
             return
-        if self._due.get(connection) == due:
+        former = self._due.get(connection)
+        if former is not None and former.when == due:
             return
-        self._due[connection] = due
+        self.forget(connection)
+        entry = self._due[connection] = _Due(due, connection)
         if len(self._queue) > 2 * len(self._due) + 64:
-            self._queue = [(when, next(self._numbers), each) for each, when in self._due.items()]
+            self._queue = list(self._due.values())
             heapq.heapify(self._queue)
         else:
-            heapq.heappush(self._queue, (due, next(self._numbers), connection))
+            heapq.heappush(self._queue, entry)
         self._pause.deadline = min(self._pause.deadline, self._wake_at())
 
     def forget(self, connection: Connection) -> None:
         """Stop watching a connection that has ended."""
-        self._due.pop(connection, None)
+        entry = self._due.pop(connection, None)
+        if entry is not None:
+            entry.connection = None
 
     def __len__(self) -> int:
         """Return how many connections have a token that will expire."""
@@ -77,14 +92,14 @@ class ExpiryWatch:
         """Return the Trio time at which the first entry of the queue is due."""
         pause = LONGEST_PAUSE
         if self._queue:
-            pause = min(max(self._queue[0][0] - self._now(), 0.0), LONGEST_PAUSE)
+            pause = min(max(self._queue[0].when - self._now(), 0.0), LONGEST_PAUSE)
         return trio.current_time() + pause
 
     def _act_on_due(self) -> None:
         now = self._now()
-        while self._queue and self._queue[0][0] <= now:
-            due, _, connection = heapq.heappop(self._queue)
-            if self._due.get(connection) == due:
+        while self._queue and self._queue[0].when <= now:
+            connection = heapq.heappop(self._queue).connection
+            if connection is not None:
                 self.forget(connection)
                 self._act(connection, now)
 

@@ -114,11 +114,11 @@ class Whereabouts:
         self._in_hand, self._owed = self._owed, {}
         try:
             await self._store.update_places(self._in_hand)
-        except CommitRefused:
+        except BaseException as error:
+            if not (isinstance(error, CommitRefused) and error.data_error):
+                self._owed = {**self._in_hand, **self._owed}
+                raise
             logger.exception("places of %d sessions cannot be kept", len(self._in_hand))
-        except BaseException:
-            self._owed = {**self._in_hand, **self._owed}
-            raise
         finally:
             self._in_hand = {}
             self._progress.unpark_all()

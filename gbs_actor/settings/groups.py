@@ -203,6 +203,12 @@ class SocketSettings(Group):
         "a list has a tenth of the bytes then, an update two thirds. Each message is compressed "
         "once for all.",
     )
+    max_connect_payload: Count = Field(
+        default=16_384,
+        ge=1024,
+        description="Characters of what a client sends to join the namespace, its token first of "
+        "all, at most.",
+    )
     max_attachments: Count = Field(
         default=10, description="Binary values in one event from a client, at most."
     )

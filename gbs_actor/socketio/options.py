@@ -40,6 +40,8 @@ class ServerOptions:
     """Events behind a running handler above which a connection is not read on."""
     max_held_bytes: int = 1_000_000
     """Bytes of events that wait or are under way above which a connection is not read on."""
+    max_connect_payload: int = 16_384
+    """Characters of what a client says of itself when it joins a namespace."""
     max_attachments: int = 10
     """Binary values in one event."""
     max_attachment_bytes: int = 1_000_000
@@ -78,6 +80,7 @@ class ServerOptions:
             "max_unanswered",
             "max_waiting_events",
             "max_held_bytes",
+            "max_connect_payload",
             "max_attachment_bytes",
         ):
             if getattr(self, name) <= 0:

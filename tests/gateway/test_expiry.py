@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from dataclasses import replace
 from typing import cast
 
@@ -63,6 +65,17 @@ async def test_many_tokens_are_each_told_at_their_own_time(
         told = [peer.done[0] for _, peer in made]
         assert told == [(begin + 30 + after, "told") for after in (300, 5, 100, 5.25)]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_has_ended_is_not_kept_until_its_token_would_expire() -> None:
+    watch = ExpiryWatch(WallClock())
+    ended, peer = connection(43_200)
+    watch.watch(ended)
+    watch.forget(ended)
+    gone = weakref.ref(peer)
+    del ended, peer
+    gc.collect()
+    assert gone() is None
 
 
 async def test_a_connection_that_has_ended_is_left_alone(

@@ -109,7 +109,9 @@ async def test_what_the_store_is_being_told_counts_already(autojump_clock: MockC
         assert await store.recall_place("one") == THERE
 
 
-@pytest.mark.parametrize("failure", [OutcomeUnknown("lost"), StoreError("down")])
+@pytest.mark.parametrize(
+    "failure", [OutcomeUnknown("lost"), StoreError("down"), CommitRefused("locked")]
+)
 async def test_what_fails_is_told_again_until_it_is_kept(
     autojump_clock: MockClock, failure: StoreError
 ) -> None:

@@ -147,6 +147,14 @@ def test_a_connect_payload_has_to_be_an_object(session: Session, payload: str) -
         session.receive_text("0" + payload)
 
 
+def test_a_connect_payload_of_a_decoded_megabyte_is_not_taken(session: Session) -> None:
+    fitting = '{"token":"' + "x" * 16_372 + '"}'
+    assert session.receive_text("0/custom," + fitting) is not None
+    with pytest.raises(ProtocolViolation) as refused:
+        session.receive_text("0" + fitting.replace("x", "xx", 1))
+    assert refused.value.code == 1009
+
+
 def test_an_acknowledgement_is_told_with_its_values_undecoded(joined: Session) -> None:
     assert joined.receive_text('33["a",{"b": 1}]') == AckReceived("/", 3, '["a",{"b": 1}]')
 
