@@ -174,7 +174,7 @@ def _decode_odd_event(text: str) -> EventData:
     except (msgspec.DecodeError, UnicodeError):
         raise ProtocolViolation("event is no JSON array") from None
     at = cured.index(name, cured.index("[") + 1)
-    name = _event_name(text[at : at + len(name)].encode())
+    name = _event_name(text[at : at + len(name)].encode(errors="surrogatepass"))
     return EventData(name, text, args_error="arguments hold text that is no Unicode")
 
 
@@ -182,7 +182,7 @@ def _decode_deep_event(text: str) -> EventData:
     found = _EVENT_NAME.match(text)
     if found is None:
         raise ProtocolViolation("event without a name")
-    name = _event_name(found[1].encode())
+    name = _event_name(found[1].encode(errors="surrogatepass"))
     return EventData(name, text, args_error="arguments are nested too deeply")
 
 

@@ -1,4 +1,4 @@
-"""JSON text with escapes for half a character, as JavaScript's strings may hold."""
+"""JSON text with half characters, as JavaScript's strings may hold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def without_surrogates(json: str) -> str:
-    """Replace every escape for a surrogate by one of U+FFFD, which is as long.
+    """Replace surrogates, and escapes for them, by what is as long and stands for itself.
 
     JSON's grammar allows lone surrogates (RFC 8259 §8.2), and decoders to refuse them. What
     can be decoded after this, and could not before, was JSON. Pairs are replaced as well.
     """
-    return _ESCAPE.sub(r"\\ufffd", json)
+    return _ESCAPE.sub(r"\\ufffd", json.encode(errors="replace").decode())

@@ -160,7 +160,11 @@ def test_a_number_of_5000_digits_concerns_only_the_handler() -> None:
         decode_values(data.json)
 
 
-@pytest.mark.parametrize("text", ['["e",' + "[" * 100_000 + "]" * 100_000 + "]"])
+@pytest.mark.parametrize(
+    "text",
+    ['["e",' + "[" * 100_000 + "]" * 100_000 + "]", '["e","\ud800",' + "[" * 100_000],
+    ids=["closed", "open"],
+)
 def test_nesting_without_end_concerns_only_the_handler(text: str) -> None:
     data = decode_event(text)
     assert data.name == "e"
@@ -173,8 +177,11 @@ def test_a_deeply_nested_reserved_event_is_still_a_violation() -> None:
 
 
 @pytest.mark.parametrize(("written", "name"), [('"e"', "e"), ("1", "1"), ("-2.5e3", "-2.5e3")])
-def test_half_a_surrogate_pair_concerns_only_the_handler(written: str, name: str) -> None:
-    data = decode_event(f'[{written},"\\ud800",1]')
+@pytest.mark.parametrize("half", ["\\ud800", "\ud800"], ids=["escaped", "as it is"])
+def test_half_a_surrogate_pair_concerns_only_the_handler(
+    written: str, name: str, half: str
+) -> None:
+    data = decode_event(f'[{written},"{half}",1]')
     assert data.name == name
     assert data.args_error is not None
 

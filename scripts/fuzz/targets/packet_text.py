@@ -161,7 +161,7 @@ def _compare_event(event: EventData, values: list[Any] | None, expected: list[An
     if values is not None:
         assert values == rest, "other arguments"
     elif event.args_error is None:
-        assert "Infinity" in json.dumps(rest), "good arguments are refused"
+        assert "Infinity" in json.dumps(expected), "good arguments are refused"
 
 
 def _check_placeholders(event: EventData, values: list[Any], attachments: list[bytes]) -> None:
