@@ -239,6 +239,15 @@ class SocketSettings(Group):
     event_burst: Count = Field(
         default=200, description="Events one connection may send at once before the rate counts."
     )
+    packet_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+        default=500.0,
+        description="Packets and frames of any kind per second of one connection in the long run; "
+        "what comes faster is read later.",
+    )
+    packet_burst: Count = Field(
+        default=2_000,
+        description="Packets and frames of one connection at once, before the rate counts.",
+    )
     outbox_messages: Count = Field(
         default=20_000, description="Messages that may wait for a slow client before it is cut off."
     )

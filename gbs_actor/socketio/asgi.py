@@ -57,7 +57,11 @@ class WebSocketApp:
                     await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
                     return
                 transport = AsgiTransport(
-                    receive, send, server.received, max_payload=server.options.max_payload
+                    receive,
+                    send,
+                    server.received,
+                    server.pace(),
+                    max_payload=server.options.max_payload,
                 )
                 await server.carry(transport, admission)
         except Refusal as refusal:

@@ -15,6 +15,7 @@ from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
+from gbs_actor.socketio.pace import Pace
 from gbs_actor.socketio.websocket import Traffic
 from gbs_actor.socketio.wire import WEBSOCKET, Buffer, Encode
 
@@ -27,6 +28,7 @@ class AsgiTransport:
     """Carries a channel by the messages of an ASGI WebSocket, after it was accepted.
 
     :param received: what counts incoming data.
+    :param pace: how fast messages are read.
     :param max_payload: bytes of a message.
     """
 
@@ -34,7 +36,7 @@ class AsgiTransport:
     pings = False  # ASGI has none; the server may send its own
 
     def __init__(
-        self, receive: Receive, send: Send, received: Traffic, *, max_payload: int
+        self, receive: Receive, send: Send, received: Traffic, pace: Pace, *, max_payload: int
     ) -> None:
         self.wire = AsgiWire(send)
         self.channel: Channel | None = None
@@ -42,6 +44,7 @@ class AsgiTransport:
         self._receive = receive
         self._send = send
         self._received = received
+        self._pace = pace
         self._max_payload = max_payload
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
@@ -83,6 +86,7 @@ class AsgiTransport:
             channel.receive_binary(bytes(payload or b""))
         else:
             channel.receive_text(text)
+        await self._pace.keep(1)
         if self._current.paused:
             await self._current.wait_unpaused()
 

@@ -26,6 +26,7 @@ from gbs_actor.socketio.handshake import Handshake, join_fields, open_handshake,
 from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
 from gbs_actor.socketio.options import ServerOptions
 from gbs_actor.socketio.origin import OriginPolicy
+from gbs_actor.socketio.pace import Pace
 from gbs_actor.socketio.peer import is_secure, peer_address
 from gbs_actor.socketio.places import Places
 from gbs_actor.socketio.refusal import Refusal
@@ -197,7 +198,8 @@ class ChannelServer(ABC, Generic[Admission]):
             if patience.cancelled_caught or not self.accepting:
                 return  # the stream is closed by our caller, and the client comes back
             await self.carry(
-                WebSocketTransport(stream, upgraded, leftover, self.received), admission
+                WebSocketTransport(stream, upgraded, leftover, self.received, self.pace()),
+                admission,
             )
 
     @contextmanager
@@ -244,6 +246,10 @@ class ChannelServer(ABC, Generic[Admission]):
         return HttpAnswer(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
 
     # For what a server adds
+
+    def pace(self) -> Pace:
+        """Return how fast a new transport is read."""
+        return Pace(self.options.packet_rate, self.options.packet_burst)
 
     def _handshake(self, request: Request, peer: str | None, *, secure: bool) -> Handshake:
         """Describe a request, as it comes from whoever is behind trusted proxies.

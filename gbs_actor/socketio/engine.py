@@ -216,7 +216,7 @@ class EngineServer(ChannelServer[Admission]):
         self._handshakes += 1
         try:
             with self._at_work():
-                await self._run(make, PollingTransport(self.options.max_payload))
+                await self._run(make, PollingTransport(self.options.max_payload, self.pace()))
         except* Exception:
             logger.exception("a session failed")
         finally:

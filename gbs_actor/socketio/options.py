@@ -40,6 +40,10 @@ class ServerOptions:
     """Events behind a running handler above which a connection is not read on."""
     max_held_bytes: int = 1_000_000
     """Bytes of events that wait or are under way above which a connection is not read on."""
+    packet_rate: float = 10_000.0
+    """Packets, and frames, of one connection per second; what comes faster is read later."""
+    packet_burst: int = 10_000
+    """Those of one connection at once, before the rate counts."""
     max_connect_payload: int = 16_384
     """Characters of what a client says of itself when it joins a namespace."""
     max_attachments: int = 10
@@ -80,6 +84,8 @@ class ServerOptions:
             "max_unanswered",
             "max_waiting_events",
             "max_held_bytes",
+            "packet_rate",
+            "packet_burst",
             "max_connect_payload",
             "max_attachment_bytes",
         ):

@@ -18,6 +18,7 @@ from gbs_actor.socketio.engineio import PacketType
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
+from gbs_actor.socketio.pace import Pace
 from gbs_actor.socketio.payload import SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.wire import POLLING, Buffer, Encode
 
@@ -115,13 +116,15 @@ class PollingTransport:
     """Carries one session by the requests of its client.
 
     :param max_payload: bytes up to which packets are joined into one answer.
+    :param pace: how fast packets are read.
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
     pings = False
 
-    def __init__(self, max_payload: int) -> None:
+    def __init__(self, max_payload: int, pace: Pace) -> None:
         self.wire = PollWire(max_payload)
+        self._pace = pace
         self._getting = False
         self._posting = False
 
@@ -189,6 +192,7 @@ class PollingTransport:
                     await connection.wait_unpaused()
                 elif number % _PACKETS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
+                await self._pace.keep(1)
                 _hand_over(connection, packet)
                 if connection.reason is not None:
                     break

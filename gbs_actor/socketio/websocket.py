@@ -29,6 +29,7 @@ from gbs_actor.socketio.close_code import CloseCode
 from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.outbox import Outbox
+from gbs_actor.socketio.pace import Pace
 from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.subprotocol import select_subprotocol
 from gbs_actor.socketio.wire import wire_for
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO
 
 _RECEIVE = 65_536
+_PARSE = 4_096  # bytes taken apart at once: they may be 2,000 frames
 _INFLATE = 2_048  # bytes decompressed at once: they may become 1,032 times as many
 _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the code
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
@@ -143,6 +145,7 @@ class WebSocketTransport:
     :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
     :param received: what counts incoming data.
+    :param pace: how fast frames are read.
     """
 
     upgrades: tuple[str, ...] = ()
@@ -154,6 +157,7 @@ class WebSocketTransport:
         upgraded: Upgrade,
         leftover: bytes,
         received: Traffic,
+        pace: Pace,
     ) -> None:
         self.wire = wire_for(stream, deflated=upgraded.deflated)
         self.channel: Channel | None = None
@@ -162,7 +166,8 @@ class WebSocketTransport:
         self._protocol = upgraded.protocol
         self._leftover = leftover
         self._received = received
-        self._at_once = _INFLATE if upgraded.deflated else _RECEIVE
+        self._pace = pace
+        self._at_once = _INFLATE if upgraded.deflated else _PARSE
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
         self._final: bytes | None = None
@@ -246,6 +251,7 @@ class WebSocketTransport:
                 await channel.wait_unpaused()
             elif number % _FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
+        await self._pace.keep(len(frames))
         if protocol.parser_exc is not None and protocol.close_sent is not None:
             failure = protocol.close_sent
             self._current.violated(ProtocolViolation(failure.reason, failure.code))
