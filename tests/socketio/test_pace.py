@@ -15,8 +15,8 @@ from tests.socketio.polls import WEBSOCKET, site
 async def test_what_comes_as_fast_as_it_may_is_read_at_once(clock: MockClock) -> None:
     pace = Pace(rate=10, burst=5)
     await pace.keep(5)
-    for _ in range(100):
-        assert trio.current_time() == pytest.approx(_ / 10)
+    for number in range(100):
+        assert trio.current_time() == pytest.approx(number / 10)
         await trio.sleep(0.1)
         await pace.keep(1)
 
@@ -49,7 +49,6 @@ async def test_a_websocket_is_not_read_on_after_too_many_frames(clock: MockClock
             await peer.send('42["message"]')
             assert await peer.receive_event() == ["message-back"]
         assert trio.current_time() == pytest.approx(2.0, abs=0.15)
-        assert len(peer.pongs) == 24
 
 
 async def test_parts_of_a_message_count(clock: MockClock) -> None:
