@@ -128,7 +128,6 @@ def _socket_server(settings: Settings) -> SocketServer:
         max_held_bytes=limits.max_held_bytes,
         packet_rate=limits.packet_rate,
         packet_burst=limits.packet_burst,
-        max_connect_payload=limits.max_connect_payload,
         max_attachments=limits.max_attachments,
         max_attachment_bytes=limits.max_attachment_bytes,
         deflate=limits.deflate,

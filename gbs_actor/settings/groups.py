@@ -203,12 +203,6 @@ class SocketSettings(Group):
         "a list has a tenth of the bytes then, an update two thirds. Each message is compressed "
         "once for all.",
     )
-    max_connect_payload: Count = Field(
-        default=16_384,
-        ge=1024,
-        description="Characters of what a client sends to join the namespace, its token first of "
-        "all, at most.",
-    )
     max_attachments: Count = Field(
         default=10, description="Binary values in one event from a client, at most."
     )
@@ -231,7 +225,7 @@ class SocketSettings(Group):
     max_held_bytes: Bytes = Field(
         default=1_000_000,
         description="Bytes of one connection's events that may be waiting or under way; "
-        "reading pauses beyond that.",
+        "reading pauses beyond that. What a client sends to join may take as many.",
     )
     event_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
         default=50.0, description="Events per second one connection may send in the long run."

@@ -71,7 +71,7 @@ class Conversation:
         self._options = options
         self._session = Session(
             namespaces,
-            max_connect_payload=options.max_connect_payload,
+            max_connect_bytes=options.max_held_bytes,
             max_attachments=options.max_attachments,
             max_attachment_bytes=options.max_attachment_bytes,
         )

@@ -39,13 +39,14 @@ class ServerOptions:
     max_waiting_events: int = 256
     """Events behind a running handler above which a connection is not read on."""
     max_held_bytes: int = 1_000_000
-    """Bytes of events that wait or are under way above which a connection is not read on."""
+    """Bytes of events that wait or are under way above which a connection is not read on.
+
+    What a client says of itself to join a namespace may take as many.
+    """
     packet_rate: float = 10_000.0
     """Packets, and frames, of one connection per second; what comes faster is read later."""
     packet_burst: int = 10_000
     """Those of one connection at once, before the rate counts."""
-    max_connect_payload: int = 16_384
-    """Characters of what a client says of itself when it joins a namespace."""
     max_attachments: int = 10
     """Binary values in one event."""
     max_attachment_bytes: int = 1_000_000
@@ -86,7 +87,6 @@ class ServerOptions:
             "max_held_bytes",
             "packet_rate",
             "packet_burst",
-            "max_connect_payload",
             "max_attachment_bytes",
         ):
             if getattr(self, name) <= 0:

@@ -20,6 +20,7 @@ from gbs_actor.socketio.errors import InvalidArguments, ProtocolViolation
 from gbs_actor.socketio.surrogates import without_surrogates
 
 _ROOT = "/"
+_VALUE_SIZE = 200
 _MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
 
 _DIGITS = re.compile(r"[0-9]*")
@@ -184,6 +185,11 @@ def _decode_deep_event(text: str) -> EventData:
         raise ProtocolViolation("event without a name")
     name = _event_name(found[1].encode(errors="surrogatepass"))
     return EventData(name, text, args_error="arguments are nested too deeply")
+
+
+def decoded_size(json: str) -> int:
+    """Estimate, from above, how many bytes of memory some JSON takes once it is decoded."""
+    return len(json) + _VALUE_SIZE * sum(map(json.count, ",[{"))
 
 
 def decode_object(text: str) -> dict[str, Any]:

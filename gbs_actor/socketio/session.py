@@ -21,6 +21,7 @@ from gbs_actor.socketio.packet import (
     decode_event,
     decode_object,
     decode_packet,
+    decoded_size,
 )
 
 
@@ -79,7 +80,7 @@ class Session:
     """What a client has joined, and what it may therefore send.
 
     :param namespaces: the names there are.
-    :param max_connect_payload: characters of the payload of a CONNECT.
+    :param max_connect_bytes: memory that the decoded payload of a CONNECT may take.
     :param max_attachments: binary values in one event.
     :param max_attachment_bytes: their size together.
     """
@@ -89,7 +90,7 @@ class Session:
         "_attachments",
         "_max_attachment_bytes",
         "_max_attachments",
-        "_max_connect_payload",
+        "_max_connect_bytes",
         "_memberships",
         "_namespaces",
         "_unfinished",
@@ -100,12 +101,12 @@ class Session:
         self,
         namespaces: Container[str],
         *,
-        max_connect_payload: int = 16_384,
+        max_connect_bytes: int = 1_000_000,
         max_attachments: int = 10,
         max_attachment_bytes: int = 1_000_000,
     ) -> None:
         self._namespaces = namespaces
-        self._max_connect_payload = max_connect_payload
+        self._max_connect_bytes = max_connect_bytes
         self._max_attachments = max_attachments
         self._max_attachment_bytes = max_attachment_bytes
         self._memberships: dict[str, _Membership] = {}
@@ -172,8 +173,8 @@ class Session:
         return self._complete(packet, ())
 
     def _connect(self, packet: Packet) -> Happening:
-        if len(packet.json) > self._max_connect_payload:
-            # It is kept, decoded, as long as the connection, of clients not yet known, too.
+        if decoded_size(packet.json) > self._max_connect_bytes:
+            # It is kept as long as the connection, and nobody knows yet whose it is.
             raise ProtocolViolation("CONNECT payload is too large", CloseCode.TOO_LARGE)
         auth = decode_object(packet.json) if packet.json else None
         namespace = packet.namespace

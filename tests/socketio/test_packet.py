@@ -23,6 +23,7 @@ from gbs_actor.socketio.packet import (
     decode_object,
     decode_packet,
     decode_values,
+    decoded_size,
 )
 
 JSON = st.recursive(
@@ -232,6 +233,22 @@ def test_no_text_makes_the_decoder_raise_anything_else(text: str) -> None:
 def test_a_payload_that_is_no_object_is_a_violation(text: str) -> None:
     with pytest.raises(ProtocolViolation):
         decode_object(text)
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["0", "1.5", '""', '"한글"', "[]", "{}", "[[]]", '{"a":{}}', '{"a":0,"b":1}', "12345678"],
+)
+def test_how_large_json_is_once_decoded_is_not_underestimated(item: str) -> None:
+    text = '{"x":[' + ",".join([item] * 5_000) + "]}"
+    tracemalloc.start()
+    try:
+        decoded = decode_object(text)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert decoded
+    assert held <= decoded_size(text)
 
 
 @pytest.mark.parametrize("text", ["{}", "", "1", "[", "[" * 100_000])
