@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import trio
 from hypercorn.trio import run
 from hypercorn.utils import LifespanFailureError
 
@@ -15,7 +17,8 @@ def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) 
     """Have the worker that is about to run in this process take care of its end.
 
     By itself it tells an application of its end only when that has no connections any
-    more: they are cut after ``graceful_timeout``. Of one that does not start it shows a
+    more: they are cut after ``graceful_timeout``. SIGTERM, which it takes from its master
+    process only, would end it at once. Of an application that does not start it shows a
     traceback of sixty lines.
 
     :param ending: called once the worker is told to end, while all connections are open.
@@ -26,19 +29,17 @@ def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) 
     async def serve(
         *args: Any, shutdown_trigger: ShutdownTrigger | None = None, **kwargs: Any
     ) -> None:
-        async def told_to_end(trigger: ShutdownTrigger) -> None:
-            await trigger()
+        async def told_to_end() -> None:
+            await _first_of(_sigterm, shutdown_trigger or trio.sleep_forever)
             ending()
 
-        if shutdown_trigger is not None:
-            kwargs["shutdown_trigger"] = lambda: told_to_end(shutdown_trigger)
         try:
-            await worker_serve(*args, **kwargs)
+            await worker_serve(*args, shutdown_trigger=told_to_end, **kwargs)
         except BaseExceptionGroup as group:
             failures, others = group.split(LifespanFailureError)
             if failures is None or others is not None:
                 raise
-            code = failed(str(_first(failures)))
+            code = failed(str(_first_leaf(failures)))
         else:
             return
         raise SystemExit(code)
@@ -46,7 +47,24 @@ def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) 
     run.worker_serve = serve
 
 
-def _first(error: BaseException) -> BaseException:
+async def _sigterm() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        await anext(signals)
+
+
+async def _first_of(*waits: ShutdownTrigger) -> None:
+    """Return when one of these has returned, and cancel the others."""
+
+    async def wait_for(wait: ShutdownTrigger) -> None:
+        await wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(wait_for, wait)
+
+
+def _first_leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
