@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +18,8 @@ from gbs_actor.store.postmaster import processes_of
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.editing import Editors, editing
 from tests.faults.postgres_processes import freeze, kill, postmaster, thaw
+
+pytestmark = pytest.mark.faults
 
 COMMIT_TIMEOUT = 1.0
 GRACE = 3.0
@@ -83,7 +85,9 @@ async def locked(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("fault", [killed, frozen, locked])
-async def test_a_fault_of_the_database_costs_no_edit(server: ServerProcess, fault) -> None:  # type: ignore[no-untyped-def]
+async def test_a_fault_of_the_database_costs_no_edit(
+    server: ServerProcess, fault: Callable[[ServerProcess], Awaitable[None]]
+) -> None:
     async with editing(server) as editors:
         for _ in range(ROUNDS):
             await editors.more(EDITS)
