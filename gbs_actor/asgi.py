@@ -6,12 +6,17 @@ listen, and TLS, are Hypercorn's business. One worker: a database has one server
 
 from __future__ import annotations
 
+import structlog
+
 from gbs_actor.auth import with_keys
 from gbs_actor.cli.configuration import configured
-from gbs_actor.cli.failures import explain, leaves
+from gbs_actor.cli.failures import FAILED, complain, explain, leaves
 from gbs_actor.server.hosted import HostedServer
+from gbs_actor.server.hypercorn_worker import prepare_worker
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import with_lifespan
+
+_log = structlog.get_logger(__name__)
 
 
 def _load() -> Settings:
@@ -19,10 +24,20 @@ def _load() -> Settings:
 
 
 def _explain(error: BaseException) -> str:
-    sentences = (explain(leaf) for leaf in leaves(error))
-    return " ".join(said[0] if said else repr(error) for said in sentences)
+    explained = [explain(leaf) for leaf in leaves(error)]
+    if None in explained:
+        _log.error("The server does not start", exc_info=error)  # a bug: where is it?
+        return repr(error)
+    return " ".join(said[0] for said in explained if said is not None)
+
+
+def _failed(sentence: str) -> int:
+    complain(sentence)
+    return FAILED
 
 
 _server = HostedServer(_load)
 
 app = with_lifespan(_server, _server.running, _explain)
+
+prepare_worker(ending=_server.end, failed=_failed)

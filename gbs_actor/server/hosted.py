@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
+import trio
+
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
+from gbs_actor.server.hypercorn_closing import end_what_is_too_large
 from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpAnswer, answer_over_asgi, origins_of
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 _NOT_RUNNING: Final = (
     b'{"code":"STORE_UNAVAILABLE","message":"The server is not running.","retryable":true}'
@@ -30,30 +36,55 @@ class HostedServer:
 
     def __init__(self, load: Callable[[], Settings]) -> None:
         limit_hypercorn()
+        end_what_is_too_large()
         self._load = load
         self._app = _unavailable()
+        self._ending: trio.Event | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         await self._app(scope, receive, send)
 
+    def end(self) -> None:
+        """Begin to end: finish what clients have asked for, and close their connections.
+
+        For a host that says before the lifespan's end that it will come.
+        """
+        if self._ending is not None:
+            self._ending.set()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve for the time of a block; at its end, finish what clients have asked for.
+        """Serve for the time of a block, or until :meth:`end`; then end in good order.
+
+        Behind the block it takes at most ``shutdown_grace``; what is not done by then is
+        cancelled.
 
         :raises SettingsError: a setting is wrong, or keys cannot be used.
         :raises StoreError: the database cannot be used.
         """
         settings = self._load()
-        async with open_store(settings, migrating=False) as store:
-            composition = Composition(store, settings)
-            async with composition.running():
-                self._app = composition.app
-                try:
-                    yield
-                    await composition.drain(settings.server.shutdown_grace)
-                finally:
-                    self._app = _unavailable(settings.http.allowed_origins)
+        grace = settings.server.shutdown_grace
+        self._ending = ending = trio.Event()
+        with trio.CancelScope() as lifetime:
+            async with open_store(settings, migrating=False) as store:
+                composition = Composition(store, settings)
+                async with composition.running(), trio.open_nursery() as draining:
+                    self._app = composition.app
+                    try:
+                        draining.start_soon(self._drain, composition, ending, grace)
+                        yield
+                    finally:
+                        self._app = _unavailable(settings.http.allowed_origins)
+                    lifetime.deadline = trio.current_time() + grace
+                    ending.set()
+        if lifetime.cancelled_caught:
+            logger.warning("not everything ended within %g s", grace)
+
+    async def _drain(self, composition: Composition, ending: trio.Event, grace: float) -> None:
+        await ending.wait()
+        logger.info("ending: commands under way are finished")
+        await composition.drain(grace)
 
 
 def _unavailable(origins: Collection[str] = ()) -> App:

@@ -23,13 +23,21 @@ from gbs_actor.store.background import background
 from gbs_actor.store.binaries import Installation, find_installation
 from gbs_actor.store.data_folder import ROLE, DataFolder
 from gbs_actor.store.os_account import Account, postgres_account
-from gbs_actor.store.postmaster import is_ready, processes_of, stop_leftovers, wait_ended
+from gbs_actor.store.postmaster import (
+    is_ready,
+    kill_all,
+    processes_of,
+    stop_leftovers,
+    wait_ended,
+)
 from gbs_actor.store.protocol import StoreError
 
 DATABASE = "postgres"
 """The database that ``initdb`` creates for use by default."""
 
 _READY_POLL = 0.02
+_LEAST_GRACE = 2.0  # seconds for an orderly stop, however little time the caller has
+_QUIT_GRACE = 1.0  # seconds for an immediate one
 _ENVIRONMENT = {"PATH": os.defpath, "TZ": "UTC", "LC_ALL": "C"}
 """Nothing of ours: PGDATA, PGPORT and the like would change what is started."""
 
@@ -88,20 +96,19 @@ class _Child:
         grave = any(f" {word}: " in line for word in ("PANIC", "FATAL", "WARNING"))
         _log.log(30 if grave else 10, "postgres", line=line)
 
-    async def stop(self, grace: float) -> None:
-        """Stop it and wait for its end, not to be cancelled: at most ``grace`` + 15 s."""
-        with trio.CancelScope(shield=True):
-            for number, patience in (
-                (signal.SIGINT, grace),
-                (signal.SIGQUIT, 5.0),
-                (signal.SIGKILL, 10.0),
-            ):
-                if self._process.poll() is None:
-                    signal.pidfd_send_signal(self._pidfd, number)
-                with trio.move_on_after(patience):
-                    await self.wait()
-                    return
-            raise EmbeddedPostgresError(f"PostgreSQL (pid {self.pid}) cannot be stopped")
+    async def stop(self, grace: float) -> bool:
+        """Ask it to end, in good order and then at once.
+
+        :param grace: seconds for the good order.
+        :return: whether it has ended.
+        """
+        for number, patience in ((signal.SIGINT, grace), (signal.SIGQUIT, _QUIT_GRACE)):
+            if self._process.poll() is None:
+                signal.pidfd_send_signal(self._pidfd, number)
+            with trio.move_on_after(patience):
+                await self.wait()
+                return True
+        return False
 
     def close(self) -> None:
         """Give back the pidfd; the output is closed by who reads it."""
@@ -118,7 +125,8 @@ class EmbeddedPostgres:
     :param start_timeout: seconds that the first start gets, recovery included.
     :param restart_timeout: seconds after a failure to become ready again. (After a kill
         with busy backends 0.6 to 6.2 s are normal.)
-    :param stop_timeout: seconds for an orderly stop.
+    :param stop_timeout: seconds for an orderly stop, where the caller has no deadline that
+        comes sooner.
     :param site: where to look for the package with the programs; default: Python's path.
     """
 
@@ -324,14 +332,29 @@ class EmbeddedPostgres:
             child = await self._start(readers, account, installation, self._restart_timeout)
 
     async def _stop(self) -> None:
-        """Stop PostgreSQL, whatever state it is in, shielded from cancellation."""
+        """Stop PostgreSQL, whatever state it is in, shielded from cancellation.
+
+        It has until the caller's deadline to end in good order. One that does not, say
+        because it is frozen, is killed: whatever it has confirmed is safe in its log.
+
+        :raises EmbeddedPostgresError: it cannot even be killed.
+        """
         self._ready = False
         if (child := self._child) is None:
             return
+        left = trio.current_effective_deadline() - trio.current_time()
+        grace = max(_LEAST_GRACE, min(self._stop_timeout, left))
         try:
-            await child.stop(self._stop_timeout)
-            with trio.CancelScope(shield=True), processes_of(self._folder.data) as found:
-                await wait_ended(found, 5.0)
+            with trio.CancelScope(shield=True):
+                if not await child.stop(grace):
+                    _log.warning("postgres does not stop; it is killed", after=round(grace, 1))
+                    if not await kill_all(self._folder.data):
+                        raise EmbeddedPostgresError(
+                            f"PostgreSQL (pid {child.pid}) cannot be stopped"
+                        )
+                    await child.wait()
+                with processes_of(self._folder.data) as found:
+                    await wait_ended(found, 5.0)
         finally:
             self._forget(child)
 

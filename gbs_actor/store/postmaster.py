@@ -20,10 +20,11 @@ import trio
 
 PID_FILE = "postmaster.pid"
 
+_KILL_PATIENCE = 10.0  # seconds until a killed process is gone; the disk may be slow
 _STOPPING: tuple[tuple[signal.Signals, float], ...] = (
     (signal.SIGINT, 15.0),
     (signal.SIGQUIT, 5.0),
-    (signal.SIGKILL, 10.0),
+    (signal.SIGKILL, _KILL_PATIENCE),
 )
 """Signals for a server that is to stop, each with the seconds it gets."""
 
@@ -118,6 +119,20 @@ async def stop_leftovers(data: Path) -> int:
                     process.send(number)
             await wait_ended(found, patience)
     return count
+
+
+async def kill_all(data: Path) -> bool:
+    """Kill a server with all of its processes; frozen ones do not notice that it is gone.
+
+    Nothing that was confirmed is lost: the next start recovers it from the log.
+
+    :return: whether they have ended. Cancellation leaves them with their signals.
+    """
+    with processes_of(data) as found:
+        # The postmaster first: it replaces processes that die.
+        for process in sorted(found, key=lambda process: not process.is_postmaster):
+            process.send(signal.SIGKILL)
+        return await wait_ended(found, _KILL_PATIENCE)
 
 
 def _stands_in(data: Path, pid: str) -> bool:

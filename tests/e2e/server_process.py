@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +77,8 @@ class ServerProcess:
     environment: Mapping[str, str] = field(default_factory=dict)
     hosted: bool = False
     """Whether it is Hypercorn that listens."""
+    options: Sequence[str] = ()
+    """Further ones of Hypercorn's."""
 
     @property
     def url(self) -> str:
@@ -127,6 +129,7 @@ class ServerProcess:
             environment=self.environment,
             port=self.own_port,
             hosted=self.hosted,
+            options=self.options,
         )
         self.process, self.started_in = again.process, again.started_in
 
@@ -174,11 +177,13 @@ def start_server(
     port: int = 0,
     demo: bool = True,
     hosted: bool = False,
+    options: Sequence[str] = (),
     timeout: float = START_TIMEOUT,
 ) -> ServerProcess:
     """Start a server and wait until it serves.
 
     :param hosted: under stock Hypercorn; the data has to be there.
+    :param options: of Hypercorn's, further ones.
     :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
     """
     extra = dict(environment or {})
@@ -186,20 +191,22 @@ def start_server(
     if demo:
         serve.append("--demo")
     if hosted:
-        serve = [sys.executable, *HYPERCORN, f"127.0.0.1:{port}", "gbs_actor.asgi:app"]
+        serve = [sys.executable, *HYPERCORN, f"127.0.0.1:{port}", *options, "gbs_actor.asgi:app"]
     began = time.monotonic()
     offset = log_path.stat().st_size if log_path.exists() else 0
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             serve,
-            env=_environment(data_dir, extra),
+            env=clean_environment(data_dir, extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd=data_dir.parent,
             start_new_session=True,
         )
-    server = ServerProcess(process, data_dir, log_path, environment=extra, hosted=hosted)
+    server = ServerProcess(
+        process, data_dir, log_path, environment=extra, hosted=hosted, options=options
+    )
     while True:
         with log_path.open("rb") as log:
             log.seek(offset)
@@ -217,7 +224,8 @@ def start_server(
         time.sleep(0.02)
 
 
-def _environment(data_dir: Path, extra: Mapping[str, str]) -> dict[str, str]:
+def clean_environment(data_dir: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a server's process, with none of the tests' own settings."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GBS_")}
     return {
         **clean,
@@ -261,26 +269,36 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def make_data(data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Make the data that Hypercorn's server finds, as it has no demo."""
+    subprocess.run(
+        [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", RETREAT],
+        env=clean_environment(data_dir, environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+
+
 @contextmanager
 def running_server(
-    *, environment: Mapping[str, str] | None = None, demo: bool = True, hosted: bool = False
+    *,
+    environment: Mapping[str, str] | None = None,
+    demo: bool = True,
+    hosted: bool = False,
+    options: Sequence[str] = (),
 ) -> Iterator[ServerProcess]:
     """A server on fresh data for the time of a block; stopped in good order behind it."""
     with data_folder() as data_dir:
         if hosted:
-            subprocess.run(
-                [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", RETREAT],
-                env=_environment(data_dir, environment or {}),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=True,
-            )
+            make_data(data_dir, environment)
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),
             environment=environment,
             demo=demo,
             hosted=hosted,
+            options=options,
         )
         try:
             yield server

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from gbs_actor.cli.serving import MARGIN
 from gbs_actor.client import connect
+from gbs_actor.store.postmaster import processes_of
 from tests.e2e.server_process import (
     RETREAT,
     DidNotStart,
@@ -16,7 +19,7 @@ from tests.e2e.server_process import (
     start_server,
     token,
 )
-from tests.faults.postgres_processes import kill, postmaster
+from tests.faults.postgres_processes import freeze, kill, postmaster
 
 SOON = 5.0
 """Seconds within which a server on existing data must serve again."""
@@ -69,6 +72,25 @@ async def test_after_an_orderly_stop_the_next_start_is_soon_and_has_the_data(
 ) -> None:
     row_id, number = await _edit(server)
     assert server.stop() == 0
+    assert _start_again(server) < SOON
+    assert await _number(server, row_id) == number
+
+
+@pytest.mark.parametrize("grace", [0.5, 6.0])
+async def test_a_server_whose_database_is_frozen_ends_in_time_and_loses_nothing(
+    server: ServerProcess, grace: float
+) -> None:
+    server.stop()
+    server.environment = {"GBS_SHUTDOWN_GRACE": str(grace)}
+    server.start_again()
+    row_id, number = await _edit(server)
+    assert freeze(server)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < grace + MARGIN
+    assert "postgres does not stop; it is killed" in server.log()
+    with processes_of(server.pgdata) as left:
+        assert left == []
     assert _start_again(server) < SOON
     assert await _number(server, row_id) == number
 

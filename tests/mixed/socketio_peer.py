@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import httpx
 import trio
-from trio_websocket import WebSocketConnection, connect_websocket_url
+from trio_websocket import connect_websocket_url
 
 from tests.e2e.server_process import RETREAT, ServerProcess
 from tests.mixed.peers import PATIENCE, Talker, Way
@@ -17,6 +17,17 @@ NAMESPACE: Final = "/gbs-lineup"
 SEPARATOR: Final = "\x1e"
 PATH: Final = "/socket.io/?EIO=4&transport="
 _PACKET: Final = re.compile(r"4(?P<type>[0-4])/gbs-lineup,?(?P<ack>[0-9]*)(?P<json>.*)", re.DOTALL)
+
+
+class TextMessages(Protocol):
+    """What is needed of a WebSocket, whatever carries it."""
+
+    async def send_message(self, message: str, /) -> None:
+        """Send a text."""
+
+    async def get_message(self) -> str | bytes:
+        """Return the next message."""
+        ...
 
 
 class SocketIOPeer(Talker):
@@ -33,7 +44,7 @@ class SocketIOPeer(Talker):
         self._http = http
         self._tasks = tasks
         self._sid = ""
-        self._websocket: WebSocketConnection | None = None
+        self._websocket: TextMessages | None = None
         self._waiting: list[str] = []
         self._sending = trio.Lock()
         self._pausing = False
@@ -81,7 +92,7 @@ class SocketIOPeer(Talker):
         """Send an event with an ack id."""
         return await self._send(f"42{NAMESPACE},{number}{json.dumps([event, argument])}")
 
-    async def _dial(self, query: str) -> WebSocketConnection:
+    async def _dial(self, query: str) -> TextMessages:
         address = f"ws://{self._server.host}:{self._server.port}{PATH}websocket{query}"
         return await connect_websocket_url(self._tasks, address)
 
@@ -106,7 +117,7 @@ class SocketIOPeer(Talker):
                 self._take(packet)
         self._no_poll.set()
 
-    async def _receive(self, websocket: WebSocketConnection) -> None:
+    async def _receive(self, websocket: TextMessages) -> None:
         while True:
             packet = await websocket.get_message()
             assert isinstance(packet, str)

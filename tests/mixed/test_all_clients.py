@@ -128,7 +128,7 @@ async def test_ten_clients_of_every_kind_edit_one_room(server: ServerProcess) ->
             for editor, peer in zip(editors, upgrading, strict=False):
                 nursery.start_soon(upgrade_in_the_middle, editor, peer, edits)
 
-        await check_log(server, editors)
+        await check_log(server, editors, EDITS)
         await check_views(server, peers)
         ways: Counter[Way] = sum((peer.ways for peer in peers), Counter())
         assert min(ways[way] for way in ("polling", "websocket", "plain", "http")) >= 400
@@ -136,10 +136,10 @@ async def test_ten_clients_of_every_kind_edit_one_room(server: ServerProcess) ->
         tasks.cancel_scope.cancel()
 
 
-async def check_log(server: ServerProcess, editors: list[Editor]) -> None:
+async def check_log(server: ServerProcess, editors: list[Editor], edits: int) -> None:
     """Every edit is in the log once, under the revision it was accepted with, and nothing else."""
     stored = await contents(server)
-    assert [entry.revision for entry in stored.log] == list(range(1, EDITS + 1))
+    assert [entry.revision for entry in stored.log] == list(range(1, edits + 1))
     accepted = {
         command_id: answer.revision
         for editor in editors
@@ -148,7 +148,7 @@ async def check_log(server: ServerProcess, editors: list[Editor]) -> None:
     assert {entry.command_id: entry.revision for entry in stored.log} == accepted
 
 
-async def check_views(server: ServerProcess, peers: list[Peer]) -> None:
+async def check_views(server: ServerProcess, peers: Sequence[Peer]) -> None:
     """Everybody has the list that the database has, and got it in ascending order."""
     rows = await trio.to_thread.run_sync(
         server.get, f"/api/v1/retreat/{RETREAT}/line-up/user-lineups", token()

@@ -113,6 +113,20 @@ class TestLifetime:
                 await trio.sleep_forever()
         assert running_in(base) == []
 
+    async def test_a_frozen_one_is_killed_when_the_callers_time_is_up(self, base: Path) -> None:
+        began = trio.current_time()
+        with trio.CancelScope() as time_to_end:
+            async with EmbeddedPostgres(base).running():
+                with processes_of(base / "pgdata") as found:
+                    for process in found:
+                        process.send(signal.SIGSTOP)
+                began = trio.current_time()
+                time_to_end.deadline = began + 2.5
+        assert 2.5 < trio.current_time() - began < 10
+        assert running_in(base) == []
+        async with EmbeddedPostgres(base).running() as dsn:
+            assert await query(dsn, "SELECT 1") == 1
+
     async def test_an_exception_of_the_block_leaves_it_ungrouped(self, base: Path) -> None:
         with pytest.raises(LookupError):
             async with EmbeddedPostgres(base).running():

@@ -1,0 +1,70 @@
+"""What Hypercorn's worker says to an application, and of it, too late or not at all."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from hypercorn.trio import run
+from hypercorn.utils import LifespanFailureError
+
+ShutdownTrigger = Callable[[], Awaitable[None]]
+
+
+def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) -> None:
+    """Have the worker that is about to run in this process take care of its end.
+
+    By itself it tells an application of its end only when that has no connections any
+    more: they are cut after ``graceful_timeout``. SIGTERM, which it takes from its master
+    process only, would end it at once. Of an application that does not start it shows a
+    traceback of sixty lines.
+
+    :param ending: called once the worker is told to end, while all connections are open.
+    :param failed: given why the application does not start; returns the exit code.
+    """
+    worker_serve = run.worker_serve
+
+    async def serve(
+        *args: Any, shutdown_trigger: ShutdownTrigger | None = None, **kwargs: Any
+    ) -> None:
+        async def told_to_end() -> None:
+            await _first_of(_sigterm, shutdown_trigger or trio.sleep_forever)
+            ending()
+
+        try:
+            await worker_serve(*args, shutdown_trigger=told_to_end, **kwargs)
+        except BaseExceptionGroup as group:
+            failures, others = group.split(LifespanFailureError)
+            if failures is None or others is not None:
+                raise
+            code = failed(str(_first_leaf(failures)))
+        else:
+            return
+        raise SystemExit(code)
+
+    run.worker_serve = serve
+
+
+async def _sigterm() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        await anext(signals)
+
+
+async def _first_of(*waits: ShutdownTrigger) -> None:
+    """Return when one of these has returned, and cancel the others."""
+
+    async def wait_for(wait: ShutdownTrigger) -> None:
+        await wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(wait_for, wait)
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
