@@ -319,8 +319,9 @@ class Meanwhile:
     done: int = 0
     _seen: int = field(default=0, repr=False)
 
-    async def run(self) -> None:
-        while True:
+    async def until(self, done: int) -> None:
+        """Run until so much was done."""
+        while self._seen < done:
             await trio.lowlevel.checkpoint()
             self.most = max(self.most, self.done - self._seen)
             self._seen = self.done
@@ -343,19 +344,16 @@ async def test_while_many_are_told_others_run(what: str) -> None:
     if what == "presence":
         config = RoomConfig(deliveries_per_yield=5, editing_interval=1e9, presence_interval=0)
     meanwhile = Meanwhile()
-    async with world(config=config) as w, trio.open_nursery() as nursery:
+    async with world(config=config) as w:
         peers = [Counted(w.supervisor, n) for n in range(40)]
         for peer in peers:
             await peer.join("winter")
         await trio.testing.wait_all_tasks_blocked()
         for peer in peers:
             peer.meanwhile = meanwhile
-        nursery.start_soon(meanwhile.run)
         peers[0].mark(7)
-        while meanwhile.done < 39:
-            await trio.lowlevel.checkpoint()
+        await meanwhile.until(39)
         assert meanwhile.most <= 2 * 5
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["store up", "store down"])
@@ -370,11 +368,8 @@ async def test_while_many_join_others_run(down: bool) -> None:
         peers = [Counted(w.supervisor, n + 2) for n in range(60)]
         for peer in peers:
             nursery.start_soon(_join, peer, meanwhile)
-        nursery.start_soon(meanwhile.run)
-        while meanwhile.done < 60:
-            await trio.lowlevel.checkpoint()
+        await meanwhile.until(60)
         assert meanwhile.most <= 2 * 8
-        nursery.cancel_scope.cancel()
 
 
 async def _join(peer: Client, meanwhile: Meanwhile) -> None:
