@@ -25,6 +25,10 @@ class GatewayConfig:
     """Events and HTTP requests per second of one user, over all their ways in."""
     user_burst: int = 5_000
     """The same at once, before the rate counts."""
+    user_editing_rate: float = 100.0
+    """Editing marks per second of one user, over all their connections."""
+    user_editing_burst: int = 500
+    """The same at once, before the rate counts."""
     max_connections_per_user: int = 1_000
     """Realtime connections of one user at the same time."""
     allowed_origins: frozenset[str] = frozenset()
@@ -49,6 +53,8 @@ class GatewayConfig:
             commands_under_way=settings.socketio.max_unanswered_events,
             user_rate=settings.limits.user_rate,
             user_burst=settings.limits.user_burst,
+            user_editing_rate=settings.limits.user_editing_rate,
+            user_editing_burst=settings.limits.user_editing_burst,
             max_connections_per_user=settings.limits.max_connections_per_user,
             allowed_origins=frozenset(settings.http.allowed_origins),
             max_body=settings.http.max_body,

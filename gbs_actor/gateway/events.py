@@ -57,7 +57,11 @@ FoundToken = tuple[str, TokenSource]
 
 logger = logging.getLogger(__name__)
 
+_EDITING: Final = "user-editing"
 _RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
+_TOO_MANY_MARKS: Final = Failure.because(
+    Code.RATE_LIMITED, "Too many editing marks; the last one has ended."
+)
 _TOO_MANY_COMMANDS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many commands without an answer; wait for some."
 )
@@ -114,6 +118,7 @@ class LineupEvents:
         self._authorizer = authorizer
         self._config = config
         self._rates = rates
+        self._editing_rates = UserRates(config.user_editing_rate, config.user_editing_burst)
         self._user_connections = user_connections
         self._watch = ExpiryWatch(verifier.now)
         self._handlers = Handlers(rooms, verifier, authorizer, self._watch)
@@ -195,6 +200,8 @@ class LineupEvents:
         """Handle one event; what cannot be done at once is returned as an awaitable."""
         answer = EventAnswer(connection.peer, event)
         if not self._may_speak(connection, answer):
+            if event.name == _EDITING:
+                self._rooms.lose_mark(connection.subscriber)
             return None
         try:
             return self._dispatch(connection, event, answer)
@@ -247,9 +254,8 @@ class LineupEvents:
         handlers, name = self._handlers, event.name
         if (decode := COMMAND_DECODERS.get(name)) is not None:
             self._command(connection, event, answer, decode)
-        elif name == "user-editing":
-            if handlers.may_change(connection, answer):
-                handlers.mark_editing(connection, decode_editing(event.argument()), answer)
+        elif name == _EDITING:
+            self._mark_editing(connection, event, answer)
         elif name == "leave-retreat":
             leaving = decode_leave(event.argument())
             if connection.session is not None:
@@ -282,6 +288,18 @@ class LineupEvents:
             answer.failed(_TOO_MANY_COMMANDS)
             return
         self._handlers.command(connection, decode(event.argument()), answer)
+
+    def _mark_editing(self, connection: Connection, event: ClientEvent, answer: Answer) -> None:
+        if not self._handlers.may_change(connection, answer):
+            return
+        request = decode_editing(event.argument())
+        if self._editing_rates.take(connection.user.user_id, trio.current_time()):
+            self._handlers.mark_editing(connection, request, answer)
+        else:
+            # No mark is shown rather than one at a place that the client has left.
+            self._rooms.lose_mark(connection.subscriber)
+            self._refused_by_rate += 1
+            answer.failed(_TOO_MANY_MARKS)
 
     async def _later(
         self,

@@ -16,6 +16,8 @@ from gbs_actor.socketio import Message
 class EventFormat(ABC):
     """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
 
+    A room's rows are written once for all who join it in between two changes.
+
     A message's key is the slot it occupies while it waits in an outbox: of a row, of the
     room's presence, and of an author's editing mark at one place, only the latest state waits.
     """
@@ -34,12 +36,22 @@ class EventFormat(ABC):
         """Encode an event of a room; most clients are not told of what revision it is."""
         return self.event(name, payload, key)
 
+    def initial_data(self, snapshot: Snapshot) -> Message:
+        """Encode a room's rows as ``initial-data``; the same message for all who get them."""
+        message: Message | None = snapshot.messages.get(self)
+        if message is None:
+            message = snapshot.messages[self] = self._initial_data(snapshot)
+        return message
+
+    def _initial_data(self, snapshot: Snapshot) -> Message:
+        return self.stamped("initial-data", snapshot.rows, None, snapshot.revision)
+
     def update(self, row: EncodedRow) -> Message:
         """Encode a changed row as ``lineup-updated``."""
         return self.stamped("lineup-updated", row.json, ("row", row.id), row.revision)
 
     def bundle(self, updates: Sequence[Message]) -> Message:
-        """Join updates into one buffer."""
+        """Join messages into one buffer."""
         return Message.bundle(updates)
 
     def presence(self, presence: Presence, revision: int) -> Message:
@@ -72,8 +84,8 @@ class PlainFormat(EventFormat):
         """Encode an event; see :class:`EventFormat`."""
         return Message.bare(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key)
 
-    def initial_data(self, snapshot: Snapshot) -> Message:
-        """Encode a room's rows, and beside them what a client needs to ask for less later."""
+    def _initial_data(self, snapshot: Snapshot) -> Message:
+        # Beside the rows what a client needs to ask for less later.
         rows, revision = Raw(snapshot.rows), snapshot.revision
         frame = _InitialData("initial-data", rows, revision, snapshot.epoch, snapshot.full)
         return Message.bare(msgspec.json.encode(frame))

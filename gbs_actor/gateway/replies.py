@@ -122,10 +122,13 @@ _NULL: Final = Raw(b"null")
 
 
 def joined(snapshot: Snapshot) -> bytes:
-    """Return the ack of a join, as JSON."""
-    return _encoder.encode(
-        _Joined("OK", Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
-    )
+    """Return the ack of a join, as JSON; the same bytes for all who get this snapshot."""
+    json: bytes | None = snapshot.messages.get(_Joined)
+    if json is None:
+        rows, revision = Raw(snapshot.rows), snapshot.revision
+        json = _encoder.encode(_Joined("OK", rows, revision, snapshot.epoch, snapshot.full))
+        snapshot.messages[_Joined] = json
+    return json
 
 
 def accepted(outcome: Accepted) -> bytes:

@@ -39,7 +39,7 @@ class SocketPeer:
 
     def send_list(self, snapshot: Snapshot) -> None:
         """Send a room's rows as event ``initial-data``."""
-        self.tell("initial-data", snapshot.rows)
+        self._socket.deliver(self._format.initial_data(snapshot))
 
     def end_expired(self, source: TokenSource) -> None:
         """End the connection as its token's time is over; see :class:`Peer`."""
@@ -79,13 +79,6 @@ class RecoverablePeer(SocketPeer):
                 subscriber.known_elsewhere = max(subscriber.known_elsewhere, OUTSIDE)
             else:
                 revision = subscriber.sent_revision
-        self._send(event, payload, revision)
-
-    def send_list(self, snapshot: Snapshot) -> None:
-        """Send a room's rows as event ``initial-data``."""
-        self._send("initial-data", snapshot.rows, snapshot.revision)
-
-    def _send(self, event: str, payload: bytes, revision: int) -> None:
         self.deliver(self._stamped.stamped(event, payload, None, revision))
 
 

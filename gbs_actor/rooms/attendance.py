@@ -6,7 +6,8 @@ from collections import deque
 
 import trio
 
-from gbs_actor.rooms.delivery import Done, Editing, Format
+from gbs_actor.rooms.broadcast import broadcast_marks, broadcast_presence
+from gbs_actor.rooms.delivery import Done
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Resume, Submission
 from gbs_actor.rooms.observation import Moment, Observe
@@ -18,13 +19,20 @@ from gbs_actor.rooms.refusals import (
     TOO_MUCH_MISSED,
     UNKNOWN_OUTCOME,
 )
-from gbs_actor.rooms.row_sequence import RowSequence, broadcast
+from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
 
+# Joins and leaves after which others may run: with an answer of half a megabyte for each,
+# a join is a matter of some tenths of a millisecond.
+_ENTRIES_PER_YIELD = 8
+
 
 class Attendance:
-    """What a room does that needs no store. Nothing here waits, apart from :meth:`serve`.
+    """What a room does that needs no store.
+
+    Nothing here waits for anything, apart from :meth:`serve`; what is many things to do
+    lets others run in between.
 
     :param handle: the room; its rows must be loaded.
     """
@@ -35,23 +43,32 @@ class Attendance:
         self.alone_since = trio.current_time()
         """Trio time since which nobody is in the room, where nobody is."""
 
-    def carry_out_front(self) -> None:
-        """Carry out the joins and leaves at the front of the mailbox."""
+    async def carry_out_front(self) -> None:
+        """Carry out the joins and leaves at the front of the mailbox.
+
+        Cancelled, it has carried out some of them and leaves the others where they are.
+        """
         mailbox = self._handle.mailbox
+        done = 0
         while (item := mailbox.front_control()) is not None:
             self._carry_out(item)
             mailbox.drop_front()
+            done += 1
+            if done % _ENTRIES_PER_YIELD == 0:
+                await trio.lowlevel.checkpoint()
 
     async def serve(self) -> None:
         """Do without the store what can be done, until cancelled."""
         while True:
-            self.tick()
-            self._carry_out_waiting()
+            await self.tick()
+            if self._carry_out_waiting():
+                await trio.lowlevel.checkpoint()
+                continue
             with trio.move_on_at(self.next_due()):
                 await self._handle.mailbox.wait()
 
     def mark(self, mark: Mark) -> None:
-        """Set, renew or end a connection's mark, tell the others, and answer."""
+        """Set, renew or end a connection's mark, and answer; :meth:`tick` tells the others."""
         handle, subscriber = self._handle, mark.subscriber
         if subscriber.handle is not handle:
             mark.answer(NOT_IN_ROOM)
@@ -61,39 +78,49 @@ class Attendance:
             mark.answer(NO_SUCH_ROW)
             return
         before = handle.marks.place(subscriber)
-        if mark.editing:
-            told = handle.marks.begin(
-                subscriber, mark.registration_id, mark.field, trio.current_time()
-            )
+        if mark.editing and not mark.outdated:
+            handle.marks.begin(subscriber, mark.registration_id, mark.field, trio.current_time())
         else:
-            told = handle.marks.end(subscriber)
-        self._tell(told, subscriber)
+            handle.marks.end(subscriber)
         if handle.marks.place(subscriber) != before:
             handle.presence.change()
         mark.answer(Done(board.revision))
 
     def end_orphaned_marks(self) -> None:
-        """End the marks of those who left while there was no room to tell the others."""
+        """End the marks of those who left while the room was not running."""
         for subscriber in self._handle.marks.subscribers():
             if subscriber not in self._handle.subscribers:
-                self._tell(self._handle.marks.end(subscriber), subscriber)
+                self._handle.marks.end(subscriber)
 
-    def tick(self) -> None:
-        """End the marks that have run out, and send presence if it is due."""
+    async def tick(self) -> None:
+        """End the marks that have run out; tell of marks and presence what is due.
+
+        Cancellation takes effect once everybody has been told.
+        """
         handle, now = self._handle, trio.current_time()
         for subscriber in handle.marks.expired(now):
-            self._tell(handle.marks.end(subscriber), subscriber)
+            handle.marks.end(subscriber)
             handle.presence.change()
+        if handle.marks.due(len(handle.subscribers)) <= now:
+            news = handle.marks.news()
+            if news:
+                self._observe(Moment.TELLING)
+                await broadcast_marks(handle, news, self._rows.board.revision)
+                handle.marks.told(news, now)
         if handle.presence.due(len(handle.subscribers)) <= now:
             presence = present_users(handle.subscribers, handle.marks)
-            revision = self._rows.board.revision
-            broadcast(self._here(), lambda form: form.presence(presence, revision))
-            handle.presence.sent(now)
+            handle.presence.sent(now)  # first, as it may change while others run
+            await broadcast_presence(handle, presence, self._rows.board.revision)
 
     def next_due(self) -> float:
         """Return the Trio time at which :meth:`tick` has something to do next."""
         handle = self._handle
-        return min(handle.marks.next_expiry(), handle.presence.due(len(handle.subscribers)))
+        subscribers = len(handle.subscribers)
+        return min(
+            handle.marks.next_expiry(),
+            handle.marks.due(subscribers),
+            handle.presence.due(subscribers),
+        )
 
     def _enter(self, item: Join | Resume) -> None:
         if item.answered or (item.subscriber is not None and item.subscriber.closed):
@@ -134,36 +161,25 @@ class Attendance:
         handle.subscribers[subscriber] = None
         handle.presence.change()
 
-    def _tell(self, editings: list[Editing], author: Subscriber) -> None:
-        """Tell everybody but the author's connection."""
-        revision = self._rows.board.revision
-        for editing in editings:
-
-            def encoded(form: Format, editing: Editing = editing) -> object:
-                return form.editing(editing, author.number, revision)
-
-            broadcast(self._here(), encoded, apart_from=author)
-
-    def _here(self) -> list[Subscriber]:
-        return [s for s in self._handle.subscribers if s.handle is self._handle]
-
     def _carry_out(self, item: Join | Resume | Leave) -> None:
         if not isinstance(item, Leave):
             self._observe(Moment.JOINING)
             self._enter(item)
         else:
             self._observe(Moment.LEAVING)
-            self._tell(self._handle.marks.end(item.subscriber), item.subscriber)
+            self._handle.marks.end(item.subscriber)
             self._handle.carry_out(item)
             if not self._handle.subscribers:
                 self.alone_since = trio.current_time()
 
-    def _carry_out_waiting(self) -> None:
+    def _carry_out_waiting(self) -> bool:
         """Carry out joins, leaves and marks; refuse commands if the store is down.
 
         Repeats of the commands in hand wait for the same outcome, as long as those wait
         themselves. What waits holds back whatever the same connection asked for after it,
         unless that connection has ended.
+
+        :returns: whether there is more to do, for which others may have to run first.
         """
         handle = self._handle
         in_hand = [] if handle.batch is None else handle.batch.submissions()
@@ -174,8 +190,9 @@ class Attendance:
         held.discard(None)
         items = deque(handle.mailbox.take_all())
         kept: list[Item] = []
+        entries = 0
         try:
-            while items:
+            while items and entries < _ENTRIES_PER_YIELD:
                 item = items[0]
                 gone = isinstance(item, Leave) and item.subscriber.closed
                 if item.subscriber in held and not gone:
@@ -195,9 +212,11 @@ class Attendance:
                     self.mark(item)
                 else:
                     self._carry_out(item)
+                    entries += 1
                 items.popleft()
         finally:
             handle.mailbox.put_back([*kept, *items])
+        return bool(items)
 
     @property
     def _rows(self) -> EncodedRows:

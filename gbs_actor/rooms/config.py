@@ -10,7 +10,7 @@ class RoomConfig:
     """How rooms behave; all times in seconds."""
 
     mailbox_size: int = 1_024
-    """Commands that may wait in one room; further ones get ROOM_BUSY."""
+    """Commands that may wait in one room, and as many marks; further ones get ROOM_BUSY."""
     batch_size: int = 256
     """Commands that share one commit at most."""
     idle_timeout: float = 60.0
@@ -34,6 +34,14 @@ class RoomConfig:
     """How long a FAILED room refuses everything before it starts again."""
     editing_timeout: float = 10.0
     """How long an editing mark lasts without renewal."""
+    editing_interval: float = 0.1
+    """Least time between two messages about the editing marks of a room."""
+    editing_interval_large: float = 0.5
+    """The same for rooms with more than ``large_room`` subscribers."""
+    editing_news: int = 64
+    """Connections of whose marks one such message tells at most; the next one goes on."""
+    editing_news_per_user: int = 8
+    """Connections of one user among them, so that nobody fills it alone."""
     presence_interval: float = 0.5
     """Least time between two presence messages of a room."""
     presence_interval_large: float = 2.0

@@ -8,7 +8,7 @@ encoded once for all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -35,6 +35,9 @@ class Snapshot:
     """Whether ``rows`` replaces the client's list, or is merged into it by id."""
     rows: bytes
     """A JSON array, in list order."""
+    messages: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What wire formats have made of it, each under a key of its own: written once for all
+    who join in between two changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,10 @@ class Format(Protocol):
         ...
 
     def bundle(self, updates: Sequence[Any]) -> Any:
-        """Join two or more of what :meth:`update` returned into one message, in this order."""
+        """Join two or more messages into one, in this order.
+
+        :param updates: what :meth:`update` returned, or :meth:`editing`.
+        """
         ...
 
     def presence(self, presence: Presence, revision: int) -> Any:

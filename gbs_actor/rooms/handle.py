@@ -10,7 +10,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import Done
-from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Resume, Work
+from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Mark, Resume, Work
 from gbs_actor.rooms.presence import EditingMarks, PresenceClock
 from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
 from gbs_actor.rooms.rows import EncodedRows
@@ -36,7 +36,7 @@ class RoomHandle:
         self.mailbox = Mailbox(config.mailbox_size)
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
-        self.marks = EditingMarks(config.editing_timeout)
+        self.marks = EditingMarks(config)
         self.presence = PresenceClock(config)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
@@ -66,11 +66,25 @@ class RoomHandle:
     def submit(self, work: Work) -> None:
         """Queue a command or mark, or answer at once why not."""
         refusal = self._refusal()
-        if refusal is not None:
-            work.answer(refusal)
-        elif not self.mailbox.put_work(work):
+        if refusal is None and not self.mailbox.put_work(work):
             self.refused_busy += 1
-            work.answer(BUSY)
+            refusal = BUSY
+        if refusal is None:
+            return
+        if isinstance(work, Mark):
+            self.lose_mark(work.subscriber)
+        work.answer(refusal)
+
+    def lose_mark(self, subscriber: Subscriber) -> None:
+        """Note that an editing mark of a connection was refused.
+
+        Where it edits is not known any more, so its mark ends, and what waits here of
+        older ones sets none.
+        """
+        subscriber.marks_lost = subscriber.marks_given
+        if self.marks.end(subscriber):
+            self.presence.change()
+            self.mailbox.wake()
 
     def join(self, join: Join | Resume) -> None:
         """Queue a join; it waits while the room starts or restarts."""

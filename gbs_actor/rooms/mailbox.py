@@ -82,7 +82,7 @@ class Submission(Request[Accepted | Rejection]):
 class Mark(Request[Done | Rejection]):
     """A connection says which field it is editing, or that it no longer is."""
 
-    __slots__ = ("editing", "field", "registration_id")
+    __slots__ = ("_number", "editing", "field", "registration_id")
 
     subscriber: Subscriber
 
@@ -99,6 +99,13 @@ class Mark(Request[Done | Rejection]):
         self.field = field
         self.editing = editing
         subscriber.under_way += 1
+        subscriber.marks_given += 1
+        self._number = subscriber.marks_given
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the connection has given another one since, which was refused."""
+        return self._number <= self.subscriber.marks_lost
 
     def answer(self, outcome: Done | Rejection) -> None:
         """Give the answer, unless one was given already."""
@@ -184,27 +191,30 @@ Item = Work | Control
 
 
 class Mailbox:
-    """A queue bounded in commands and marks, put to without waiting.
+    """A queue bounded in commands and in marks, put to without waiting.
 
-    Joins and leaves are not counted: a connection has at most one of each under way.
+    They are counted apart, so that no number of marks keeps a command out. Joins and leaves
+    are not counted: a connection has at most one of each under way.
 
-    :param size: commands and marks that may wait.
+    :param size: commands that may wait, and likewise marks.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._items: deque[Item] = deque()
-        self._work = 0
+        self._commands = 0
+        self._marks = 0
         self._lot = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put_work(self, item: Work) -> bool:
-        """Queue a command or mark, or return False where the mailbox is full."""
-        if self._work >= self.size:
+        """Queue a command or mark, or return False where there are too many of its kind."""
+        waiting = self._marks if isinstance(item, Mark) else self._commands
+        if waiting >= self.size:
             return False
-        self._work += 1
+        self._count(item, 1)
         self._items.append(item)
         self._lot.unpark_all()
         return True
@@ -217,7 +227,8 @@ class Mailbox:
     def put_back(self, items: Iterable[Item]) -> None:
         """Put items that were taken back to the front, in their order."""
         items = list(items)
-        self._work += sum(isinstance(item, Work) for item in items)
+        for item in items:
+            self._count(item, 1)
         self._items.extendleft(reversed(items))
 
     def wake(self) -> None:
@@ -250,12 +261,18 @@ class Mailbox:
                 break
             taken.append(item)
             self._items.popleft()
-        self._work -= len(taken)
+            self._count(item, -1)
         return taken
 
     def take_all(self) -> list[Item]:
         """Take everything."""
         items = list(self._items)
         self._items.clear()
-        self._work = 0
+        self._commands = self._marks = 0
         return items
+
+    def _count(self, item: Item, change: int) -> None:
+        if isinstance(item, Mark):
+            self._marks += change
+        elif isinstance(item, Submission):
+            self._commands += change

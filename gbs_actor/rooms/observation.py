@@ -14,6 +14,7 @@ class Moment(StrEnum):
     CAUGHT_UP = "caught up"
     JOINING = "joining"
     LEAVING = "leaving"
+    TELLING = "telling of marks"
     TAKEN = "taken"
     DECIDED = "decided"
     COMMITTING = "committing"

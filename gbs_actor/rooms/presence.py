@@ -19,17 +19,39 @@ class _Place:
     field: str | None
     expires: float
 
+    def same_as(self, other: _Place) -> bool:
+        """Return whether this is the same field of the same person."""
+        return (self.registration_id, self.field) == (other.registration_id, other.field)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkNews:
+    """What the others are to be told of one connection's mark."""
+
+    subscriber: Subscriber
+    editings: tuple[Editing, ...]
+    _place: _Place | None
+    """The mark that they know once they are told."""
+
 
 class EditingMarks:
     """The editing marks of a room: one a connection, each for a limited time.
 
-    :param timeout: seconds a mark lasts without renewal.
+    Marks may change far more often than anybody can look. The others are told now and
+    then how things have come to stand: a mark that began and ended in between is nothing
+    to them. The last state of every mark is told in any case.
+
+    :param config: gives how long a mark lasts, and how often, and of how many at once, the
+        others are told.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
+    def __init__(self, config: RoomConfig) -> None:
+        self._config = config
         # In the order of expiry, since all last equally long: the first is due first.
         self._places: dict[Subscriber, _Place] = {}
+        # Whose marks have changed since the others were told, and what those know.
+        self._untold: dict[Subscriber, _Place | None] = {}
+        self._pace = Pace(config, config.editing_interval, config.editing_interval_large)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -41,24 +63,20 @@ class EditingMarks:
 
     def begin(
         self, subscriber: Subscriber, registration_id: int, field: str | None, now: float
-    ) -> list[Editing]:
-        """Set or renew a connection's mark; return what the others are to be told."""
-        told = []
+    ) -> None:
+        """Set or renew a connection's mark."""
         former = self._places.pop(subscriber, None)
-        if former is not None and (former.registration_id, former.field) != (
-            registration_id,
-            field,
-        ):
-            told.append(_editing(subscriber, former, editing=False))
-        place = _Place(registration_id, field, now + self.timeout)
-        self._places[subscriber] = place
-        told.append(_editing(subscriber, place, editing=True))
-        return told
+        self._untold.setdefault(subscriber, former)
+        expires = now + self._config.editing_timeout
+        self._places[subscriber] = _Place(registration_id, field, expires)
 
-    def end(self, subscriber: Subscriber) -> list[Editing]:
-        """Remove a connection's mark; return what the others are to be told."""
-        place = self._places.pop(subscriber, None)
-        return [] if place is None else [_editing(subscriber, place, editing=False)]
+    def end(self, subscriber: Subscriber) -> bool:
+        """Remove a connection's mark; return whether it had one."""
+        former = self._places.pop(subscriber, None)
+        if former is None:
+            return False
+        self._untold.setdefault(subscriber, former)
+        return True
 
     def subscribers(self) -> list[Subscriber]:
         """Return the connections that have a mark."""
@@ -79,6 +97,53 @@ class EditingMarks:
             return place.expires
         return inf
 
+    def due(self, subscribers: int) -> float:
+        """Return the time at which the others are to be told (``inf``: there is no news)."""
+        return self._pace.due(subscribers) if self._untold else inf
+
+    def news(self) -> list[MarkNews]:
+        """Return what the others are to be told now, for :meth:`told` once they are.
+
+        Who has waited longest for that comes first; of many connections, or of many of one
+        user, some wait for the next time.
+        """
+        found: list[MarkNews] = []
+        of_user: dict[int, int] = {}
+        for subscriber, known in list(self._untold.items()):
+            place = self._places.get(subscriber)
+            if known is None and place is None:
+                del self._untold[subscriber]
+                continue
+            user = subscriber.author.user_id
+            if of_user.get(user, 0) >= self._config.editing_news_per_user:
+                continue
+            of_user[user] = of_user.get(user, 0) + 1
+            editings = _between(subscriber, known, place)
+            found.append(MarkNews(subscriber, editings, place))
+            if len(found) >= self._config.editing_news:
+                break
+        return found
+
+    def told(self, news: Iterable[MarkNews], now: float) -> None:
+        """Note that the others have been told."""
+        self._pace.sent(now)
+        for each in news:
+            subscriber = each.subscriber
+            del self._untold[subscriber]
+            if self._places.get(subscriber) is not each._place:  # it has changed meanwhile
+                self._untold[subscriber] = each._place
+
+
+def _between(
+    subscriber: Subscriber, known: _Place | None, place: _Place | None
+) -> tuple[Editing, ...]:
+    told = []
+    if known is not None and (place is None or not place.same_as(known)):
+        told.append(_editing(subscriber, known, editing=False))
+    if place is not None:
+        told.append(_editing(subscriber, place, editing=True))
+    return tuple(told)
+
 
 def _editing(subscriber: Subscriber, place: _Place, *, editing: bool) -> Editing:
     author = subscriber.author
@@ -93,6 +158,29 @@ def _editing(subscriber: Subscriber, place: _Place, *, editing: bool) -> Editing
     )
 
 
+class Pace:
+    """How often a room may say something to everybody.
+
+    :param interval: seconds between two times at least.
+    :param interval_large: the same in large rooms.
+    """
+
+    def __init__(self, config: RoomConfig, interval: float, interval_large: float) -> None:
+        self._large_room = config.large_room
+        self._interval = interval
+        self._interval_large = interval_large
+        self._last_sent = -inf
+
+    def due(self, subscribers: int) -> float:
+        """Return the time from which on it may be said again."""
+        large = subscribers > self._large_room
+        return self._last_sent + (self._interval_large if large else self._interval)
+
+    def sent(self, now: float) -> None:
+        """Note that it was said."""
+        self._last_sent = now
+
+
 class PresenceClock:
     """When the next presence message may go out: on change, and not too often.
 
@@ -100,9 +188,8 @@ class PresenceClock:
     """
 
     def __init__(self, config: RoomConfig) -> None:
-        self._config = config
         self._changed = False
-        self._last_sent = -inf
+        self._pace = Pace(config, config.presence_interval, config.presence_interval_large)
 
     def change(self) -> None:
         """Note that who is present, or what they edit, has changed."""
@@ -110,17 +197,12 @@ class PresenceClock:
 
     def due(self, subscribers: int) -> float:
         """Return the time at which a message is due (``inf``: nothing has changed)."""
-        if not self._changed:
-            return inf
-        large = subscribers > self._config.large_room
-        return self._last_sent + (
-            self._config.presence_interval_large if large else self._config.presence_interval
-        )
+        return self._pace.due(subscribers) if self._changed else inf
 
     def sent(self, now: float) -> None:
         """Note that a message has gone out."""
         self._changed = False
-        self._last_sent = now
+        self._pace.sent(now)
 
 
 def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Presence:

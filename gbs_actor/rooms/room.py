@@ -105,13 +105,13 @@ class Room:
         handle, attendance = self._handle, self._attendance
         while True:
             await trio.lowlevel.checkpoint()
-            attendance.tick()
-            attendance.carry_out_front()
+            await attendance.carry_out_front()
             work = handle.mailbox.take_work(1 if handle.one_by_one else self._config.batch_size)
             if work:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
-            elif not len(handle.mailbox):
+            await attendance.tick()  # behind the edits: it can wait, they cannot
+            if not work and not len(handle.mailbox):
                 idle_at = self._idle_deadline()
                 if handle.draining or idle_at <= trio.current_time():
                     return

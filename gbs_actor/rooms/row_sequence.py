@@ -1,10 +1,10 @@
-"""Messages encoded once a format and handed to many subscribers."""
+"""Changed rows, encoded once a format and handed to many subscribers."""
 
 from __future__ import annotations
 
 import bisect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gbs_actor.rooms.delivery import EncodedRow, Format
@@ -75,23 +75,3 @@ def deliver(subscriber: Subscriber, message: Any) -> None:
     except Exception:
         log.exception("a delivery failed; its connection is ended")
         subscriber.sink.abort()
-
-
-def broadcast(
-    subscribers: Iterable[Subscriber],
-    encode: Callable[[Format], Any],
-    *,
-    apart_from: Subscriber | None = None,
-) -> None:
-    """Hand one message to many, encoded once a format.
-
-    :param encode: from a format to what its sinks deliver.
-    """
-    encoded: dict[Format, Any] = {}
-    for subscriber in subscribers:
-        if subscriber is apart_from:
-            continue
-        form = subscriber.sink.format
-        if form not in encoded:
-            encoded[form] = encode(form)
-        deliver(subscriber, encoded[form])

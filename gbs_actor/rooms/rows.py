@@ -11,6 +11,10 @@ from gbs_actor.rooms.delivery import EncodedRow, Snapshot
 
 _encoder = msgspec.json.Encoder()
 
+# Snapshots of what has changed that are kept for the next to ask; a network that comes back
+# brings many who were sent the same last.
+_KEPT_PARTS = 8
+
 
 def encode(row: Row) -> EncodedRow:
     """Return a row with its JSON."""
@@ -29,6 +33,7 @@ class EncodedRows:
         self.board = board
         self._encoded: dict[int, EncodedRow] = {}
         self._full: Snapshot | None = None
+        self._parts: dict[int, Snapshot] = {}
 
     def row(self, registration_id: int) -> EncodedRow | None:
         """Return the row as it is, or ``None`` where there is no such registration."""
@@ -44,6 +49,7 @@ class EncodedRows:
         """Apply a committed change to the board; return the rows it changed."""
         self.board.apply(change)
         self._full = None
+        self._parts.clear()
         changed = tuple(encode(row) for row in change.rows)
         for encoded in changed:
             self._encoded[encoded.id] = encoded
@@ -63,12 +69,20 @@ class EncodedRows:
         board = self.board
         if not board.needs_full(since, epoch):
             assert since is not None
-            return Snapshot(
-                board.revision, board.epoch, full=False, rows=self._array(from_revision=since)
-            )
+            return self._part(since)
         if self._full is None:
             self._full = Snapshot(board.revision, board.epoch, full=True, rows=self._array())
         return self._full
+
+    def _part(self, since: int) -> Snapshot:
+        part = self._parts.get(since)
+        if part is None:
+            if len(self._parts) >= _KEPT_PARTS:
+                del self._parts[next(iter(self._parts))]
+            board, rows = self.board, self._array(from_revision=since)
+            part = Snapshot(board.revision, board.epoch, full=False, rows=rows)
+            self._parts[since] = part
+        return part
 
     def _row(self, registration_id: int) -> EncodedRow:
         row = self.row(registration_id)

@@ -55,6 +55,10 @@ class Subscriber:
         """The highest revision the client may know of from anywhere but its room; -1: none."""
         self.closed = False
         self.under_way = 0
+        self.marks_given = 0
+        """Editing marks it has given so far."""
+        self.marks_lost = 0
+        """Of those, the first so many count no more: a newer one was refused."""
         self._settled = trio.lowlevel.ParkingLot()
 
     @property

@@ -183,6 +183,11 @@ class RoomSupervisor:
         else:
             subscriber.handle.submit(mark)
 
+    def lose_mark(self, subscriber: Subscriber) -> None:
+        """End a subscriber's editing mark, as one that it gave after it was refused."""
+        if subscriber.handle is not None:
+            subscriber.handle.lose_mark(subscriber)
+
     # -- for operators --------------------------------------------------------------------
 
     def restart(self, slug: str) -> bool:

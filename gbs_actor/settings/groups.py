@@ -262,6 +262,15 @@ class LimitSettings(Group):
         default=5000,
         description="Events and HTTP requests of one user at once, before the rate counts.",
     )
+    user_editing_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+        default=100.0,
+        description="Editing marks (user-editing) per second of one user in the long run; they "
+        "count as events besides.",
+    )
+    user_editing_burst: Count = Field(
+        default=500,
+        description="Editing marks of one user at once, before the rate counts.",
+    )
     max_connections_per_user: Count = Field(
         default=1000,
         description="Realtime connections of one user at the same time, at most. Scripts often "

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from msgspec import structs
 
-from gbs_actor.gateway.format import PlainFormat, RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.format import EventFormat, PlainFormat, RecoverableFormat, SocketIOFormat
 from gbs_actor.rooms.delivery import (
     Editing,
     EditingPlace,
@@ -150,3 +151,22 @@ def test_a_plain_list_stands_beside_what_a_client_needs_to_ask_for_less() -> Non
         "epoch": "e",
         "full": True,
     }
+
+
+@pytest.mark.parametrize(
+    "form", [FORMAT, RECOVERABLE, PlainFormat()], ids=["sockets", "recoverable", "plain"]
+)
+def test_a_list_is_written_once_for_all_who_get_it(form: EventFormat) -> None:
+    snapshot = Snapshot(3, "e", True, b'[{"id":7}]')
+    assert form.initial_data(snapshot) is form.initial_data(snapshot)
+
+
+def test_a_list_is_written_for_each_format() -> None:
+    snapshot = Snapshot(3, "e", True, b'[{"id":7}]')
+    assert event(FORMAT.initial_data(snapshot)) == ["initial-data", [{"id": 7}]]
+    assert event(RECOVERABLE.initial_data(snapshot)) == ["initial-data", [{"id": 7}], "3"]
+
+
+def test_editing_marks_that_go_out_together_keep_their_slots() -> None:
+    marks = [FORMAT.editing(editing(), number, 3) for number in (1, 2)]
+    assert [part.key for part in FORMAT.bundle(marks).parts] == [mark.key for mark in marks]

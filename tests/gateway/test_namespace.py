@@ -709,3 +709,59 @@ async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_ba
         assert peer.closed.is_set()
         assert peer.close_code == 1012
         assert peer.named("disconnect") == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GatewayConfig(event_rate=0.001, event_burst=2),  # one for the join
+        GatewayConfig(user_editing_rate=0.001, user_editing_burst=1),
+    ],
+    ids=["events of the connection", "marks of the user"],
+)
+async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
+    autojump_clock: trio.testing.MockClock, config: GatewayConfig
+) -> None:
+    async with lineup(config) as here, here.joined(user_id=8) as other, here.joined() as peer:
+        mark = {"lineupId": 2, "field": "lineupMemo"}
+        assert (await peer.call("user-editing", mark))["status"] == "OK"
+        assert (await other.event("user-editing"))["editing"]
+        ack = await peer.call("user-editing", mark | {"editing": False})
+        assert (ack["code"], ack["retryable"]) == ("RATE_LIMITED", True)
+        with trio.fail_after(1):
+            await other.wait_for(
+                lambda got: got.name == "user-editing" and not got.payload["editing"]
+            )
+        assert here.events.statistics().refused_by_rate == 1
+
+
+async def test_marks_beyond_the_users_rate_leave_other_events_and_other_users_alone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = GatewayConfig(user_editing_rate=0.001, user_editing_burst=1)
+    async with lineup(config) as here, here.joined(user_id=8) as other, here.joined() as peer:
+        mark = {"lineupId": 2}
+        acks = [await peer.call("user-editing", mark) for _ in range(2)]
+        assert [ack["status"] for ack in acks] == ["OK", "ERROR"]
+        assert (await other.call("user-editing", mark))["status"] == "OK"
+        edit = {"lineupId": 2, "gbsNumber": 3}
+        assert (await peer.call("update-gbs-number", edit))["status"] == "OK"
+
+
+async def test_marks_that_are_told_together_arrive_as_an_event_each(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with (
+        lineup() as here,
+        here.joined(user_id=8) as one,
+        here.joined(user_id=9) as two,
+        here.joined() as watcher,
+    ):
+        await one.call("user-editing", {"lineupId": 3})
+        await trio.sleep(1)
+        await one.emit("user-editing", {"lineupId": 2})
+        await two.emit("user-editing", {"lineupId": 4})
+        await trio.sleep(1)
+        told = [(t["lineupId"], t["editing"]) for t in watcher.named("user-editing")]
+        assert told[0] == (3, True)
+        assert sorted(told[1:]) == [(2, True), (3, False), (4, True)]

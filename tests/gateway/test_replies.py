@@ -78,6 +78,11 @@ def test_a_join_is_answered_with_rows_revision_epoch_and_full() -> None:
     }
 
 
+def test_the_ack_of_a_join_is_written_once_for_all_who_get_the_same_rows() -> None:
+    snapshot = Snapshot(3, "e", True, b"[]")
+    assert replies.joined(snapshot) is replies.joined(snapshot)
+
+
 @pytest.mark.parametrize("revision", [None, 9])
 def test_an_event_without_a_result_is_answered_with_null(revision: int | None) -> None:
     assert load(replies.done(Done(revision))) == {

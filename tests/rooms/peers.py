@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,13 @@ class Stamped:
     slot: object
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Several of those that go out together."""
+
+    parts: tuple[Stamped, ...]
+
+
 class TestFormat:
     """Counts how often it encodes."""
 
@@ -57,14 +65,18 @@ class TestFormat:
         self.encodings += 1
         return Updates((row,))
 
-    def bundle(self, updates: Sequence[Updates]) -> Updates:
-        return Updates(tuple(row for update in updates for row in update.rows))
+    def bundle(self, updates: Sequence[Updates | Stamped]) -> Updates | Bundle:
+        marks = tuple(update for update in updates if isinstance(update, Stamped))
+        if marks:
+            return Bundle(marks)
+        rows = (update.rows for update in updates if isinstance(update, Updates))
+        return Updates(tuple(itertools.chain.from_iterable(rows)))
 
     def presence(self, presence: Presence, revision: int) -> Stamped:
         return Stamped(presence, revision, "presence")
 
     def editing(self, editing: Editing, mark: int, revision: int) -> Stamped:
-        return Stamped(editing, revision, mark)
+        return Stamped(editing, revision, (mark, editing.lineup_id, editing.field))
 
 
 FORMAT = TestFormat()
@@ -137,7 +149,10 @@ class Client:
     # -- the sink
 
     def deliver(self, message: Any) -> None:
-        if isinstance(message, Stamped):
+        if isinstance(message, Bundle):
+            for part in message.parts:
+                self.deliver(part)
+        elif isinstance(message, Stamped):
             if message.revision < self.stamped:
                 self.violations.append(f"stamp of {message.revision} after {self.stamped}")
             self.stamped = message.revision
