@@ -65,7 +65,7 @@ class EventAnswer:
         """Answer a join."""
         self.given = True
         if self._event.wants_answer:
-            self._event.answer(replies.joined(snapshot))
+            self._event.answer_joined(snapshot)
         else:
             self._peer.send_list(snapshot)
 

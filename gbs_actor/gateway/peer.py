@@ -55,6 +55,10 @@ class ClientEvent(Protocol):
         """
         ...
 
+    def answer_joined(self, snapshot: Snapshot) -> None:
+        """Answer a join, where the client waits for that; instead of :meth:`answer`."""
+        ...
+
     def answer(self, json: bytes) -> None:
         """Send the answer, where the client waits for one; called at most once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gbs_actor.auth import TokenSource
+from gbs_actor.gateway import replies
 from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
 from gbs_actor.gateway.offset import OUTSIDE
 from gbs_actor.gateway.payloads import InvalidPayload
@@ -111,6 +112,11 @@ class SocketEvent:
         if event.first is None:
             raise InvalidPayload("", f"{event.name} takes an argument.")
         return event.first
+
+    def answer_joined(self, snapshot: Snapshot) -> None:
+        """Acknowledge a join, with one message for all who wait for it alike."""
+        acks = snapshot.messages.setdefault(SocketEvent, {})
+        self._event.reply_shared(replies.joined(snapshot), acks)
 
     def answer(self, json: bytes) -> None:
         """Acknowledge the event."""

@@ -20,6 +20,8 @@ def room_config(settings: RoomSettings) -> RoomConfig:
         crash_window=settings.crash_window,
         cool_down=settings.crash_cool_down,
         editing_timeout=settings.editing_timeout,
+        editing_interval=settings.editing_interval,
+        editing_interval_large=settings.editing_interval_large,
         presence_interval=settings.presence_interval,
         presence_interval_large=settings.presence_interval_large,
         large_room=settings.presence_large_room,

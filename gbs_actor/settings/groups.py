@@ -317,6 +317,13 @@ class RoomSettings(Group):
     editing_timeout: Seconds = Field(
         default=10.0, description="Seconds after which an editing mark that is not renewed ends."
     )
+    editing_interval: Seconds = Field(
+        default=0.1,
+        description="Seconds between two messages about the editing marks of a room, at least.",
+    )
+    editing_interval_large: Seconds = Field(
+        default=0.5, description="The same in a large room, in seconds."
+    )
     presence_interval: Seconds = Field(
         default=0.5, description="Seconds between two presence messages of a room, at least."
     )

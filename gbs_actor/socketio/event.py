@@ -9,6 +9,9 @@ from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
 from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.packet import EventData, decode_values
 
+_SHARED_ACKS: Final = 4
+"""Acknowledgements of one value that are kept; clients choose the ids, so there may be any."""
+
 
 class Answerer(Protocol):
     """Where an event's acknowledgement goes."""
@@ -120,6 +123,25 @@ class Event:
         message = None
         if self._ack_id is not None:
             message = Message.raw_ack(self._namespace, self._ack_id, json)
+        self._answer(message)
+
+    def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
+        """Acknowledge the event with a value that others are answered with, too.
+
+        Who waits under the same ack id, as clients do that come back all at once, gets the
+        same message.
+
+        :param acks: where the acknowledgements with this value are kept, some at most.
+        :raises AlreadyAnswered: at the second call.
+        """
+        message = None
+        if self._ack_id is not None:
+            key = (self._namespace, self._ack_id)
+            message = acks.get(key)
+            if message is None:
+                message = Message.raw_ack(self._namespace, self._ack_id, json)
+                if len(acks) < _SHARED_ACKS:
+                    acks[key] = message
         self._answer(message)
 
     def _answer(self, message: Message | None) -> None:

@@ -267,6 +267,26 @@ async def test_an_event_may_be_answered_later_from_another_task(clock: MockClock
             event.reply()
 
 
+async def test_a_shared_answer_is_one_message_for_those_who_wait_alike(clock: MockClock) -> None:
+    server = SocketServer()
+    acks: dict[tuple[str, int], Message] = {}
+
+    @server.namespace("/").on_any
+    def anything(socket: Socket, event: Event) -> None:
+        event.reply_shared(b'{"done":true}', acks)
+
+    async with serving(server) as service:
+        one, two = await service.joined(), await service.joined()
+        for peer, ack_id in ((one, 0), (two, 0), (one, 7)):
+            await peer.send(f'42{ack_id}["work"]')
+            assert await peer.receive_text() == f'43{ack_id}[{{"done":true}}]'
+        assert list(acks) == [("/", 0), ("/", 7)]
+        for ack_id in range(100, 150):
+            await one.send(f'42{ack_id}["work"]')
+            assert await one.receive_text() == f'43{ack_id}[{{"done":true}}]'
+        assert len(acks) == 4
+
+
 async def test_answering_after_the_client_has_gone_does_nothing(clock: MockClock) -> None:
     server = SocketServer()
     events: list[Event] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gbs_actor.gateway import replies
 from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.plain.frame import Said
+from gbs_actor.rooms import Snapshot
 from gbs_actor.socketio import Backlog, Message, Outbox
 
 
@@ -42,6 +44,10 @@ class PlainEvent:
         if self._said.data is None:
             raise InvalidPayload("data", f"{self.name} takes data.")
         return self._said.data
+
+    def answer_joined(self, snapshot: Snapshot) -> None:
+        """Send the answer to a join; its clients choose their ids, so it is one of its own."""
+        self.answer(replies.joined(snapshot))
 
     def answer(self, json: bytes) -> None:
         """Send the answer, under the event's id.
