@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
 from gbs_actor.socketio.message import Message
