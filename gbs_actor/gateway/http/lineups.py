@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Raw
@@ -27,6 +28,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 def lineups(services: Services) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
+    bodies = _Bodies()
     blueprint = Blueprint("lineups", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
 
     @blueprint.get("/user-lineups")
@@ -36,12 +38,35 @@ def lineups(services: Services) -> Blueprint:
         result = await services.rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
             return failure_response(Failure.of(result), retry_after=services.config.retry_after)
-        return _conditional(result)
+        return _conditional(result, bodies)
 
     return blueprint
 
 
-def _conditional(snapshot: Snapshot) -> Response:
+class _Bodies:
+    """Bodies of full lists, each one object for all who are sent it.
+
+    One lives as long as its list does. However many clients are slow to take it, it is in
+    memory once.
+    """
+
+    def __init__(self) -> None:
+        self._bodies: WeakKeyDictionary[Snapshot, bytes] = WeakKeyDictionary()
+
+    def of(self, snapshot: Snapshot) -> bytes:
+        """Return the JSON of a list."""
+        body = self._bodies.get(snapshot)
+        if body is None:
+            answer = UserLineups(
+                Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full
+            )
+            body = msgspec.json.encode(answer)
+            if snapshot.full:
+                self._bodies[snapshot] = body
+        return body
+
+
+def _conditional(snapshot: Snapshot, bodies: _Bodies) -> Response:
     """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
     # The list depends on nothing but epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
@@ -49,8 +74,7 @@ def _conditional(snapshot: Snapshot) -> Response:
         response = Response(b"", status=304)
         del response.headers["Content-Type"]
     else:
-        body = UserLineups(Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
-        response = json_response(msgspec.json.encode(body))
+        response = json_response(bodies.of(snapshot))
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary.update(("Authorization", "Cookie"))
