@@ -94,6 +94,7 @@ class BoundedHttp2(H2Protocol):
         self._unfinished: dict[int, _Rest] = {}
         self._calls = 0
         self._reader: object = None
+        self._leaving = False
 
     async def initiate(
         self, headers: list[tuple[bytes, bytes]] | None = None, settings: bytes | None = None
@@ -119,14 +120,12 @@ class BoundedHttp2(H2Protocol):
         for start in range(0, len(data), STEP):
             if start:
                 await trio.lowlevel.checkpoint()
-            if self.closed:
+            if self.closed or self._leaving:
                 return
             piece = data[start : start + STEP]
             if not self._toll.pay(piece, trio.current_time()):
                 logger.info("an HTTP/2 connection ended: too many frames for nothing")
-                with suppress(ProtocolError):
-                    self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-                await self._flush()
+                await self._say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
                 await self.send(Closed())
                 return
             await super().handle(RawData(data=piece))
@@ -142,11 +141,11 @@ class BoundedHttp2(H2Protocol):
                     self._finished(stream_id)
                     self._forget(stream_id)
                     await self._close_stream(stream_id)
-                    await self.send(Updated(idle=self.idle))
+                    await self._tell_whether_idle()
                 case h2.events.RequestReceived(stream_id=int(stream_id)):
                     await super()._handle_events([event])
                     if stream_id not in self.streams:
-                        await self.send(Updated(idle=self.idle))
+                        await self._tell_whether_idle()
                 case h2.events.PriorityUpdated():
                     pass
                 case _:
@@ -190,6 +189,7 @@ class BoundedHttp2(H2Protocol):
         if self._calls >= CALLS * self.config.h2_max_concurrent_streams:
             await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
             return
+        self._toll.take_for_fields(len(headers))
         pseudo = dict(headers)
         if b":path" not in pseudo or not all(
             value.isascii() for name, value in headers if name in _DECODED
@@ -238,12 +238,15 @@ class BoundedHttp2(H2Protocol):
         """Send what a stream has to say. Waits while there is much that its window holds up."""
         if isinstance(event, (Body, Data)):
             await self._push(event.stream_id, event.data)
-            return
-        if isinstance(event, Response):
-            self._toll.earn()
-        await super().stream_send(event)
-        if isinstance(event, Trailers):
-            self._forget(event.stream_id)
+        elif isinstance(event, StreamClosed):
+            await self._close_stream(event.stream_id)
+            await self._tell_whether_idle()
+        else:
+            if isinstance(event, Response):
+                self._toll.earn()
+            await super().stream_send(event)
+            if isinstance(event, Trailers):
+                self._forget(event.stream_id)
 
     async def _push(self, stream_id: int, data: bytes) -> None:
         buffer = self.stream_buffers.get(stream_id)
@@ -289,6 +292,8 @@ class BoundedHttp2(H2Protocol):
         except ProtocolError:
             self._forget(stream_id)  # the stream was closed meanwhile
         await self._flush()
+        if not self.stream_buffers:
+            await self._tell_whether_idle()
 
     async def _linger(self, stream_id: int) -> None:
         """Wait for the rest of a request that is answered, for a moment.
@@ -303,6 +308,7 @@ class BoundedHttp2(H2Protocol):
         if not rest.over.is_set():
             await self._reset(stream_id, ErrorCodes.NO_ERROR)
             await self._close_stream(stream_id)
+            await self._tell_whether_idle()
 
     async def _close_stream(self, stream_id: int) -> None:
         stream = self.streams.pop(stream_id, None)
@@ -322,6 +328,28 @@ class BoundedHttp2(H2Protocol):
                 await self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
                 self._forget(stream_id)
         await self.has_data.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, in either direction."""
+        return not self.streams and not self.stream_buffers
+
+    async def _tell_whether_idle(self) -> None:
+        """Have the time without a request begin or end; when all ends, so does this."""
+        if self.closed:
+            return
+        idle = self.idle
+        if idle and self.context.terminated.is_set():
+            await self._say_goodbye(ErrorCodes.NO_ERROR)
+        await self.send(Updated(idle=idle))
+
+    async def _say_goodbye(self, code: ErrorCodes) -> None:
+        """Send GOAWAY (RFC 9113 §6.8); what still comes is of no interest."""
+        if not self._leaving:
+            self._leaving = True
+            with suppress(ProtocolError):
+                self.connection.close_connection(code)
+            await self._flush()
 
     def _finished(self, stream_id: int) -> None:
         """Note that nothing more comes of a request."""

@@ -13,6 +13,9 @@ RATE: Final = 200.0
 EARNED: Final = 4.0
 """What it gets for a frame of an answer: room for the next request, and for window updates."""
 
+FIELDS: Final = 32
+"""Header fields that a request may have for nothing; more of them, eight cost one."""
+
 _PREFACE: Final = 24  # bytes (RFC 9113 §3.4)
 _HEAD: Final = 9  # bytes of a frame's head (RFC 9113 §4.1)
 _DATA: Final = 0x0
@@ -59,6 +62,13 @@ class Toll:
                 self._balance -= _cost(self._head[3], self._skip)
                 self._head.clear()
         return self._balance >= 0
+
+    def take_for_fields(self, count: int) -> None:
+        """Take the toll for a request of many header fields: a byte may bring in a whole one.
+
+        It shows at the next :meth:`pay`.
+        """
+        self._balance -= max(0, count - FIELDS) / 8
 
     def earn(self) -> None:
         """Give the peer its share for a frame of an answer."""
