@@ -8,6 +8,7 @@ import hypercorn.protocol
 import trio
 from hypercorn.events import Event, RawData
 from hypercorn.protocol import ws_stream
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
 
 from gbs_actor.server.http2 import BoundedHttp2
@@ -57,6 +58,23 @@ _REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
     (TCPServer, "protocol_send", _send_as_a_whole),
 )
 
+_OVERRIDDEN: Final = tuple(
+    (H2Protocol, name)
+    for name in (
+        "_close_stream",
+        "_create_stream",
+        "_flush",
+        "_handle_events",
+        "_send_data",
+        "handle",
+        "idle",
+        "initiate",
+        "send_task",
+        "stream_send",
+    )
+)
+"""What :class:`BoundedHttp2` is built on: were one renamed, it would be called no more."""
+
 
 def limit_hypercorn() -> None:
     """Have Hypercorn keep limits from now on, whoever runs it in this process.
@@ -67,9 +85,10 @@ def limit_hypercorn() -> None:
 
     :raises RuntimeError: this version of Hypercorn has something else in these places.
     """
-    for owner, name, limited in _REPLACED:
+    for owner, name in (*((owner, name) for owner, name, _ in _REPLACED), *_OVERRIDDEN):
         if not hasattr(owner, name):
             raise RuntimeError(
                 f"Hypercorn has no {owner.__name__}.{name} any more: its limits cannot be kept"
             )
+    for owner, name, limited in _REPLACED:
         setattr(owner, name, limited)
