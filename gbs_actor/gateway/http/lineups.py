@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from weakref import WeakKeyDictionary
 
-import msgspec
-from msgspec import Raw
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.http import parse_etags
 
 from gbs_actor.gateway.http.identity import require_reader
-from gbs_actor.gateway.http.models import UserLineups
+from gbs_actor.gateway.http.list_bodies import ListBodies
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.http.single import single
@@ -28,7 +25,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 def lineups(services: Services) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
-    bodies = _Bodies()
+    bodies = ListBodies()
     blueprint = Blueprint("lineups", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
 
     @blueprint.get("/user-lineups")
@@ -43,30 +40,7 @@ def lineups(services: Services) -> Blueprint:
     return blueprint
 
 
-class _Bodies:
-    """Bodies of full lists, each one object for all who are sent it.
-
-    One lives as long as its list does. However many clients are slow to take it, it is in
-    memory once.
-    """
-
-    def __init__(self) -> None:
-        self._bodies: WeakKeyDictionary[Snapshot, bytes] = WeakKeyDictionary()
-
-    def of(self, snapshot: Snapshot) -> bytes:
-        """Return the JSON of a list."""
-        body = self._bodies.get(snapshot)
-        if body is None:
-            answer = UserLineups(
-                Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full
-            )
-            body = msgspec.json.encode(answer)
-            if snapshot.full:
-                self._bodies[snapshot] = body
-        return body
-
-
-def _conditional(snapshot: Snapshot, bodies: _Bodies) -> Response:
+def _conditional(snapshot: Snapshot, bodies: ListBodies) -> Response:
     """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
     # The list depends on nothing but epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
