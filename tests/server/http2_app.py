@@ -91,6 +91,11 @@ class App:
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
+    async def undecided(self, receive: Any, send: Any) -> None:
+        """Neither accept a WebSocket nor refuse it."""
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
     async def closing(self, receive: Any, send: Any) -> None:
         """Close at the first message, and wait for the peer."""
         await receive()

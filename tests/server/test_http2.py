@@ -200,6 +200,18 @@ async def test_a_websocket_over_http2_that_the_client_leaves_open_is_reset(
         assert ("/closing", "websocket.disconnect") in site.app.told
 
 
+async def test_a_websocket_that_speaks_before_it_is_accepted_is_over(clock: MockClock) -> None:
+    async with own() as site, http2(await site.dial()) as client:
+        head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http")]
+        head += [(":path", "/undecided"), (":authority", "here"), ("sec-websocket-version", "13")]
+        number = await client.ask_as(*head, end=False)
+        await client.send(number, closing())
+        assert (await client.answer(number)).status == 400
+        await trio.testing.wait_all_tasks_blocked()
+        assert ("/undecided", "websocket.disconnect") in site.app.told
+        assert await is_alive(client)
+
+
 async def test_no_extension_is_agreed_on(clock: MockClock, serve: Serve) -> None:
     offer = ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits")
     async with serve() as site, http2(await site.dial()) as client:
@@ -354,5 +366,24 @@ async def test_at_the_end_a_connection_is_told_so_once(clock: MockClock, serve: 
         await client.send(deaf, b"x" * 20, end=True)
         answer = await client.answer(deaf)
         assert (answer.body, answer.ended) == (b"20", True)
+        await client.until(lambda: client.closed)
+        assert client.goaways == [ErrorCodes.NO_ERROR]
+
+
+async def test_at_the_end_what_waits_for_a_window_still_goes_out(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial(), taking=False) as client:
+        number = await client.websocket("/chatty")
+        await client.until(lambda: len(client.answers[number].body) == 65_535)
+        await client.send(number, closing(), end=True)
+        await trio.testing.wait_all_tasks_blocked()
+        await site.stop()
+        await trio.sleep(0.1)
+        client.http.increment_flow_control_window(1_000_000)
+        client.http.increment_flow_control_window(1_000_000, number)
+        await client.flush()
+        answer = await client.answer(number)
+        assert (len(answer.body) > 200_000, answer.ended) == (True, True)
         await client.until(lambda: client.closed)
         assert client.goaways == [ErrorCodes.NO_ERROR]

@@ -58,11 +58,12 @@ async def test_who_adds_much_waits_until_most_of_it_was_taken() -> None:
 
 async def test_when_it_is_closed_nobody_waits_any_longer() -> None:
     buffer = Outgoing()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(buffer.push, bytes(HIGH_WATER))
-        nursery.start_soon(buffer.drain)
-        await wait_all_tasks_blocked()
-        buffer.close()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buffer.push, bytes(HIGH_WATER))
+            nursery.start_soon(buffer.drain)
+            await wait_all_tasks_blocked()
+            buffer.close()
     assert buffer.length == 0
     await buffer.drain()
 

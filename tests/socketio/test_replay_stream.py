@@ -392,7 +392,7 @@ async def test_a_server_that_waits_for_itself_is_ended(
         await far.aclose()
     else:
         await far.send_all(b"x")
-    with stream.attended():
+    with trio.fail_after(100), stream.attended():
         await stream.receive_some()
         await trio.Event().wait()
     assert trio.current_time() == patience
