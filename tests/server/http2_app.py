@@ -17,6 +17,7 @@ from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.socketio import FrontDoor
 
 IDLE, WRITE = 60.0, 20.0
+LARGE = bytes(1_000_000)
 
 
 @dataclass
@@ -71,7 +72,11 @@ class App:
         await self.quick(receive, send)
 
     async def large(self, receive: Any, send: Any) -> None:
-        await _answer(send, 200, bytes(1_000_000))
+        await _answer(send, 200, LARGE)
+
+    async def fresh(self, receive: Any, send: Any) -> None:
+        """The same, with a body for this one answer."""
+        await _answer(send, 200, bytes(len(LARGE)))
 
     async def half(self, receive: Any, send: Any) -> None:
         """Fail in the middle of the answer."""

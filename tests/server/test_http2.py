@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
-from gbs_actor.server.http2.protocol import CALLS, LINGER, MAX_DROPPED
+from gbs_actor.server.http2.protocol import CALLS, LINGER, MAX_DROPPED, MAX_HELD
 from gbs_actor.server.http2.toll import BURST, RATE
 from tests.server.http2_app import WRITE, Serve, own, stock
 from tests.server.http2_client import FRAME, Http2Client, http2
@@ -265,6 +265,22 @@ async def test_answers_to_pings_that_nobody_takes_are_bounded(clock: MockClock) 
         pings = Connection(ConnectionType.CLIENT).send(Ping(b"x" * 125)) * 100
         await client.send(number, pings * 10)
         assert (await client.answer(number)).reset == ErrorCodes.ENHANCE_YOUR_CALM
+        assert not client.closed
+
+
+@pytest.mark.parametrize(("path", "waiting"), [("/fresh", MAX_HELD // 1_000_000), ("/large", 40)])
+async def test_large_answers_that_nobody_takes_are_bounded_unless_they_are_the_same(
+    clock: MockClock, serve: Serve, path: str, waiting: int
+) -> None:
+    async with serve() as site, http2(await site.dial(), taking=False) as client:
+        asked = [await client.ask("GET", path) for _ in range(40)]
+        answers = [client.answers[number] for number in asked]
+        await client.until(lambda: all(each.status for each in answers))
+        await trio.testing.wait_all_tasks_blocked()
+        resets = [each.reset for each in answers if each.reset is not None]
+        # What has gone out already leaves room for perhaps one more.
+        assert len(answers) - len(resets) in (waiting, waiting + 1)
+        assert set(resets) <= {ErrorCodes.ENHANCE_YOUR_CALM}
         assert not client.closed
 
 

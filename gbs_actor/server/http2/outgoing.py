@@ -43,6 +43,10 @@ class Outgoing:
         """Whether everything was taken, and nothing is added any more."""
         return self._no_more and not self.length
 
+    def held(self) -> dict[int, int]:
+        """Return what is kept in memory: identities of objects, and their bytes."""
+        return {id(piece.obj): memoryview(piece.obj).nbytes for piece in self._pieces}
+
     async def push(self, data: bytes) -> None:
         """Add bytes, and wait while there are many.
 

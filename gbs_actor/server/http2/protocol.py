@@ -32,7 +32,7 @@ from priority.priority import DeadlockError, MissingStreamError
 from wsproto.utilities import ProtocolError as WebSocketError
 
 from gbs_actor.server.http2.exchange import Exchange
-from gbs_actor.server.http2.outgoing import Outgoing
+from gbs_actor.server.http2.outgoing import HIGH_WATER, Outgoing
 from gbs_actor.server.http2.toll import Toll
 
 STEP: Final = 2_048
@@ -43,6 +43,12 @@ LINGER: Final = 2.0
 
 MAX_DROPPED: Final = 4_194_304
 """Bytes of such a rest that are dropped. Many clients look for an answer only behind it."""
+
+MAX_HELD: Final = 16_777_216
+"""Bytes of answers that may wait for a connection's windows, where they are of several streams.
+
+As for an outbox; what several streams are sent alike counts once.
+"""
 
 CALLS: Final = 2
 """Calls of the app under way per stream that there may be: a reset one takes time to end."""
@@ -255,12 +261,22 @@ class BoundedHttp2(H2Protocol):
         with suppress(MissingStreamError, BufferCompleteError):
             self.priority.unblock(stream_id)
             await self.has_data.set()
-            if trio.lowlevel.current_task() is not self._reader:
-                await buffer.push(data)
-            elif not buffer.push_now(data):
+            if trio.lowlevel.current_task() is self._reader:
+                bounded = buffer.push_now(data)
+            else:
+                bounded = len(data) < HIGH_WATER or self._has_room_for(data)
+                if bounded:
+                    await buffer.push(data)
+            if not bounded:
                 await self._reset(stream_id, ErrorCodes.ENHANCE_YOUR_CALM)
                 self._forget(stream_id)
                 await self._close_stream(stream_id)
+
+    def _has_room_for(self, data: bytes) -> bool:
+        held: dict[int, int] = {}
+        for buffer in self.stream_buffers.values():
+            held |= buffer.held()
+        return not held or id(data) in held or sum(held.values()) + len(data) <= MAX_HELD
 
     async def send_task(self) -> None:
         """Send what windows let through, and what must not wait for a reader, to the end."""
