@@ -378,6 +378,8 @@ async def test_at_the_end_a_connection_is_told_so_once(clock: MockClock, serve: 
         assert await is_alive(client)
         await site.stop()
         await trio.sleep(0.1)
+        refused = await client.answer(await client.ask("GET", "/quick"))
+        assert refused.reset == ErrorCodes.REFUSED_STREAM
         site.app.let_take.set()
         await client.send(deaf, b"x" * 20, end=True)
         answer = await client.answer(deaf)

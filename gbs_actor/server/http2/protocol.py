@@ -149,7 +149,10 @@ class BoundedHttp2(H2Protocol):
                     await self._close_stream(stream_id)
                     await self._tell_whether_idle()
                 case h2.events.RequestReceived(stream_id=int(stream_id)):
-                    await super()._handle_events([event])
+                    if self.context.terminated.is_set():
+                        await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+                    else:
+                        await super()._handle_events([event])
                     if stream_id not in self.streams:
                         await self._tell_whether_idle()
                 case h2.events.PriorityUpdated():
@@ -273,10 +276,10 @@ class BoundedHttp2(H2Protocol):
                 await self._close_stream(stream_id)
 
     def _has_room_for(self, data: bytes) -> bool:
-        held: dict[int, int] = {}
+        held = {id(data): len(data)}
         for buffer in self.stream_buffers.values():
             held |= buffer.held()
-        return not held or id(data) in held or sum(held.values()) + len(data) <= MAX_HELD
+        return len(held) == 1 or sum(held.values()) <= MAX_HELD
 
     async def send_task(self) -> None:
         """Send what windows let through, and what must not wait for a reader, to the end."""
