@@ -144,10 +144,7 @@ class BoundedHttp2(H2Protocol):
                 case h2.events.StreamEnded(stream_id=int(stream_id)):
                     await self._request_ended(stream_id)
                 case h2.events.StreamReset(stream_id=int(stream_id)):
-                    self._finished(stream_id)
-                    self._forget(stream_id)
-                    await self._close_stream(stream_id)
-                    await self._tell_whether_idle()
+                    await self._was_reset(stream_id)
                 case h2.events.RequestReceived(stream_id=int(stream_id)):
                     if self.context.terminated.is_set():
                         await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
@@ -192,6 +189,15 @@ class BoundedHttp2(H2Protocol):
             await self._close_stream(stream_id)
         elif stream is not None:
             await stream.handle(EndBody(stream_id=stream_id))
+
+    async def _was_reset(self, stream_id: int) -> None:
+        """Let go of a stream. What comes for one that was reset is said to reset it again."""
+        known = stream_id in self.streams or stream_id in self.stream_buffers
+        self._finished(stream_id)
+        self._forget(stream_id)
+        await self._close_stream(stream_id)
+        if known:
+            await self._tell_whether_idle()
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id, headers = request.stream_id or 0, request.headers or []
