@@ -25,9 +25,12 @@ class EncodedRow:
     json: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Snapshot:
-    """What a join or a read is answered with."""
+    """What a join or a read is answered with.
+
+    Of the full list there is one for each revision: answers made of it may be kept with it.
+    """
 
     revision: int
     epoch: str

@@ -1,16 +1,18 @@
-"""Hypercorn on single streams: the one module that touches its inner classes.
+"""Hypercorn on single streams.
 
-Hypercorn brings HTTP/1.1 with keep-alive and HTTP/2 to a stream that the front door hands
-over. It is contained here: whatever it raises ends that stream and nothing else. Of time
-it decides nothing, since the stream itself ends what idles, asks too slowly or does not
-accept writes; it is told when a request begins, has arrived, and is answered.
+Its inner classes are touched here, in :mod:`~gbs_actor.server.hypercorn_limits` and in
+:mod:`~gbs_actor.server.http2`, and nowhere else. Hypercorn brings HTTP/1.1 with keep-alive
+and HTTP/2 to a stream that the front door hands over. It is contained here: whatever it
+raises ends that stream and nothing else. Of time it decides nothing, since the stream itself
+ends what idles, asks too slowly or does not accept writes; it is told when a request begins,
+has arrived, and is answered.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
@@ -34,11 +36,9 @@ from hypercorn.typing import (
     ASGISendEvent,
     Scope,
 )
-from wsproto.extensions import PerMessageDeflate
-from wsproto.handshake import server_extensions_handshake
 
 from gbs_actor.server.hypercorn_limits import limit_hypercorn
-from gbs_actor.socketio import HttpAnswer, ReplayStream, answer_over_asgi
+from gbs_actor.socketio import ReplayStream
 
 LIFESPAN_TIMEOUT: Final = 10.0
 """Seconds the app may take to start, and again to stop."""
@@ -51,8 +51,6 @@ _PROTOCOL_ERRORS: Final = (
     trio.ClosedResourceError,
 )
 """What comes out of Hypercorn when a peer breaks the protocol, or its connection."""
-
-_BAD_OFFERS: Final = HttpAnswer(400, b'{"code":3,"message":"Bad request"}')
 
 logger = logging.getLogger(__name__)
 _hypercorn_logger = logging.getLogger("hypercorn.error")
@@ -92,7 +90,7 @@ class HttpServer:
         ping_timeout: float = 60.0,
     ) -> None:
         limit_hypercorn()
-        self._app = _with_offers_checked(app)
+        self._app = app
         self._config = _config(head_limit, max_message, keep_alive, ping_interval)
         self._silence = inf if ping_interval is None else ping_interval + ping_timeout
         self._context = WorkerContext(None)
@@ -249,33 +247,6 @@ def _reporting(app: ASGIFramework, stream: ReplayStream, silence: float) -> ASGI
     return reporting
 
 
-def _with_offers_checked(app: ASGIFramework) -> ASGIFramework:
-    """Refuse WebSockets that offer extensions with parameters that cannot be read.
-
-    None is negotiated here, yet such a request is malformed (RFC 7692 §7.1).
-    """
-
-    async def checked(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "websocket" and not _are_offers(scope["headers"]):
-            await answer_over_asgi(cast(Any, send), _BAD_OFFERS, "websocket.http.response")
-        else:
-            await app(scope, receive, send)
-
-    return checked
-
-
-def _are_offers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return whether wsproto can read the extensions that a client offers; else it raises."""
-    values = [value for name, value in headers if name == b"sec-websocket-extensions"]
-    try:
-        for value in values:
-            offers = wsproto.utilities.split_comma_header(value)
-            server_extensions_handshake(offers, [PerMessageDeflate()])
-    except ValueError:
-        return False
-    return True
-
-
 class _Log(Logger):
     """Hypercorn's log, where a peer that breaks the protocol makes no errors and no traces."""
 
@@ -305,7 +276,7 @@ def _config(
     config.h2_max_header_list_size = head_limit
     config.websocket_max_message_size = max_message
     config.keep_alive_timeout = keep_alive
-    # At the limit Hypercorn falls silent on all of an HTTP/2 connection, WebSockets included.
+    # A connection may serve any number; over HTTP/2 it does so in any case, see BoundedHttp2.
     config.keep_alive_max_requests = sys.maxsize
     config.websocket_ping_interval = ping_interval
     config.startup_timeout = LIFESPAN_TIMEOUT

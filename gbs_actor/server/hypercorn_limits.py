@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from hypercorn.protocol import h2, ws_stream
+import hypercorn.protocol
+import trio
+from hypercorn.events import Event, RawData
+from hypercorn.protocol import ws_stream
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.trio.tcp_server import TCPServer
+
+from gbs_actor.server.http2 import BoundedHttp2
 
 
 class BoundedBuffer(ws_stream.WebsocketBuffer):
@@ -26,21 +33,62 @@ class BoundedBuffer(ws_stream.WebsocketBuffer):
         super().extend(event)
 
 
-def limit_hypercorn() -> None:
-    """Have Hypercorn keep limits from now on, whoever runs it in this process.
+_protocol_send = TCPServer.protocol_send
 
-    Messages are bounded as they come; compression is not negotiated, as wsproto inflates
-    without a bound; priorities are ignored (RFC 9113 §5.3.2), as a frame of 14 bytes may
-    cost milliseconds.
+
+async def _send_as_a_whole(server: TCPServer, event: Event) -> None:
+    """Send what has left the protocol's hands, even where whoever sends is cancelled.
+
+    A request that is taken back cancels its app, perhaps while that waits for its turn to
+    write; what is lost then are bytes of the whole connection, and its next header block
+    cannot be read (RFC 9113 §4.3). The wait is for writes of others, as bounded as they are.
     """
-    ws_stream.WebsocketBuffer = BoundedBuffer  # type: ignore[misc]
-    ws_stream.server_extensions_handshake = _no_extensions  # type: ignore[assignment, attr-defined]
-    h2.H2Protocol._priority_updated = _ignored  # type: ignore[assignment, method-assign]
+    with trio.CancelScope(shield=isinstance(event, RawData)):
+        await _protocol_send(server, event)
 
 
 def _no_extensions(_offered: object, _supported: object) -> None:
     return None
 
 
-async def _ignored(_protocol: h2.H2Protocol, _event: object) -> None:
-    return
+_REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
+    (ws_stream, "WebsocketBuffer", BoundedBuffer),
+    (ws_stream, "server_extensions_handshake", _no_extensions),
+    (hypercorn.protocol, "H2Protocol", BoundedHttp2),
+    (TCPServer, "protocol_send", _send_as_a_whole),
+)
+
+_OVERRIDDEN: Final = tuple(
+    (H2Protocol, name)
+    for name in (
+        "_close_stream",
+        "_create_stream",
+        "_flush",
+        "_handle_events",
+        "_send_data",
+        "handle",
+        "idle",
+        "initiate",
+        "send_task",
+        "stream_send",
+    )
+)
+"""What :class:`BoundedHttp2` is built on: were one renamed, it would be called no more."""
+
+
+def limit_hypercorn() -> None:
+    """Have Hypercorn keep limits from now on, whoever runs it in this process.
+
+    Messages are bounded as they come; compression is not negotiated, as wsproto inflates
+    without a bound, and whatever extensions a client offers is ignored (RFC 6455 §9.1);
+    HTTP/2 is :class:`BoundedHttp2`; what is sent is sent as a whole.
+
+    :raises RuntimeError: this version of Hypercorn has something else in these places.
+    """
+    for owner, name in (*((owner, name) for owner, name, _ in _REPLACED), *_OVERRIDDEN):
+        if not hasattr(owner, name):
+            raise RuntimeError(
+                f"Hypercorn has no {owner.__name__}.{name} any more: its limits cannot be kept"
+            )
+    for owner, name, limited in _REPLACED:
+        setattr(owner, name, limited)

@@ -380,3 +380,19 @@ async def test_after_requests_that_have_arrived_nothing_is_waited_for(
             arrived()
     await stream.linger()
     assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize(("gone", "patience"), [(False, 20.0), (True, 0.5)])
+async def test_a_server_that_waits_for_itself_is_ended(
+    clock: MockClock, gone: bool, patience: float
+) -> None:
+    near, far = memory_stream_pair()
+    stream = ReplayStream(near, idle_timeout=60, request_timeout=30, write_timeout=20)
+    if gone:
+        await far.aclose()
+    else:
+        await far.send_all(b"x")
+    with trio.fail_after(100), stream.attended():
+        await stream.receive_some()
+        await trio.Event().wait()
+    assert trio.current_time() == patience

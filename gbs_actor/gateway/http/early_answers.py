@@ -31,7 +31,7 @@ def holding_early_answers(app: ASGIFramework) -> ASGIFramework:
     """
 
     async def holding(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        # HTTP/2 has streams for this, and no connection to lose.
+        # Over HTTP/2 only the stream ends; its server drops what still comes (RFC 9113 §8.1).
         if scope["type"] != "http" or not scope["http_version"].startswith("1"):
             await app(scope, receive, send)
             return
