@@ -38,9 +38,7 @@ class EventFormat(ABC):
 
     def initial_data(self, snapshot: Snapshot) -> Message:
         """Encode a room's rows as ``initial-data``; the same message for all who get them."""
-        message: Message | None = snapshot.messages.get(self)
-        if message is None:
-            message = snapshot.messages[self] = self._initial_data(snapshot)
+        message: Message = snapshot.written(self, self._initial_data)
         return message
 
     def _initial_data(self, snapshot: Snapshot) -> Message:

@@ -123,12 +123,13 @@ _NULL: Final = Raw(b"null")
 
 def joined(snapshot: Snapshot) -> bytes:
     """Return the ack of a join, as JSON; the same bytes for all who get this snapshot."""
-    json: bytes | None = snapshot.messages.get(_Joined)
-    if json is None:
-        rows, revision = Raw(snapshot.rows), snapshot.revision
-        json = _encoder.encode(_Joined("OK", rows, revision, snapshot.epoch, snapshot.full))
-        snapshot.messages[_Joined] = json
+    json: bytes = snapshot.written(_Joined, _write_joined)
     return json
+
+
+def _write_joined(snapshot: Snapshot) -> bytes:
+    rows, revision = Raw(snapshot.rows), snapshot.revision
+    return _encoder.encode(_Joined("OK", rows, revision, snapshot.epoch, snapshot.full))
 
 
 def accepted(outcome: Accepted) -> bytes:

@@ -115,7 +115,7 @@ class SocketEvent:
 
     def answer_joined(self, snapshot: Snapshot) -> None:
         """Acknowledge a join, with one message for all who wait for it alike."""
-        acks = snapshot.messages.setdefault(SocketEvent, {})
+        acks = snapshot.written(SocketEvent, lambda _: {})
         self._event.reply_shared(replies.joined(snapshot), acks)
 
     def answer(self, json: bytes) -> None:

@@ -25,11 +25,12 @@ class EncodedRow:
     json: bytes
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a join or a read is answered with.
 
-    Of the full list there is one for each revision: answers made of it may be kept with it.
+    There is one for each revision, and for all who ask for the same: what is made of it is
+    kept with it.
     """
 
     revision: int
@@ -38,9 +39,13 @@ class Snapshot:
     """Whether ``rows`` replaces the client's list, or is merged into it by id."""
     rows: bytes
     """A JSON array, in list order."""
-    messages: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What wire formats have made of it, each under a key of its own: written once for all
-    who join in between two changes."""
+    _written: dict[object, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def written(self, key: object, write: Callable[[Snapshot], Any]) -> Any:
+        """Return what ``write`` makes of it; made once for all who ask under the same key."""
+        if key not in self._written:
+            self._written[key] = write(self)
+        return self._written[key]
 
 
 @dataclass(frozen=True, slots=True)

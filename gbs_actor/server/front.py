@@ -12,7 +12,6 @@ from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.http import HttpServer
-from gbs_actor.server.hypercorn_closing import end_what_is_too_large
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings
@@ -37,7 +36,6 @@ class Front:
         self._server = settings.server
         self._certificate = Certificate.from_settings(settings.server)
         limits = settings.http
-        end_what_is_too_large()
         self._http = HttpServer(
             composition.app,
             head_limit=limits.head_limit,

@@ -12,7 +12,6 @@ import trio
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
-from gbs_actor.server.hypercorn_closing import end_what_is_too_large
 from gbs_actor.server.hypercorn_limits import limit_hypercorn
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpAnswer, answer_over_asgi, origins_of
@@ -36,7 +35,6 @@ class HostedServer:
 
     def __init__(self, load: Callable[[], Settings]) -> None:
         limit_hypercorn()
-        end_what_is_too_large()
         self._load = load
         self._app = _unavailable()
         self._ending: trio.Event | None = None

@@ -16,7 +16,13 @@ _PATIENCE: Final = 2.0
 _send = WSStream._send_wsproto_event
 
 
-async def _send_wsproto_event(stream: WSStream, event: Any) -> None:
+async def send_and_end(stream: WSStream, event: Any) -> None:
+    """Send as Hypercorn does, and end a stream soon after a message that is too large.
+
+    Hypercorn sends the close frame, tells the application nothing, and goes on reading from a
+    client that does not answer. What the application sends meanwhile is lost without an
+    error, so that it takes the client for a member of the room.
+    """
     too_large = (
         isinstance(event, CloseConnection)
         and event.code == CloseReason.MESSAGE_TOO_BIG
@@ -31,13 +37,3 @@ async def _end(stream: WSStream) -> None:
     await stream.context.sleep(_PATIENCE)
     if not stream.closed:
         await stream.send(StreamClosed(stream_id=stream.stream_id))
-
-
-def end_what_is_too_large() -> None:
-    """Have Hypercorn end a connection soon after a message that is too large.
-
-    It sends the close frame, tells the application nothing, and goes on reading from a
-    client that does not answer. What the application sends meanwhile is lost without an
-    error, so that it takes the client for a member of the room.
-    """
-    WSStream._send_wsproto_event = _send_wsproto_event  # type: ignore[method-assign, assignment]

@@ -12,6 +12,7 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
 
 from gbs_actor.server.http2 import BoundedHttp2
+from gbs_actor.server.hypercorn_closing import send_and_end
 
 
 class BoundedBuffer(ws_stream.WebsocketBuffer):
@@ -54,6 +55,7 @@ def _no_extensions(_offered: object, _supported: object) -> None:
 _REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
     (ws_stream, "WebsocketBuffer", BoundedBuffer),
     (ws_stream, "server_extensions_handshake", _no_extensions),
+    (ws_stream.WSStream, "_send_wsproto_event", send_and_end),
     (hypercorn.protocol, "H2Protocol", BoundedHttp2),
     (TCPServer, "protocol_send", _send_as_a_whole),
 )
@@ -79,9 +81,10 @@ _OVERRIDDEN: Final = tuple(
 def limit_hypercorn() -> None:
     """Have Hypercorn keep limits from now on, whoever runs it in this process.
 
-    Messages are bounded as they come; compression is not negotiated, as wsproto inflates
-    without a bound, and whatever extensions a client offers is ignored (RFC 6455 §9.1);
-    HTTP/2 is :class:`BoundedHttp2`; what is sent is sent as a whole.
+    Messages are bounded as they come, and end their stream where they are too large.
+    Compression is not negotiated, as wsproto inflates without a bound, and whatever extensions
+    a client offers is ignored (RFC 6455 §9.1). HTTP/2 is :class:`BoundedHttp2`. What is sent
+    is sent as a whole.
 
     :raises RuntimeError: this version of Hypercorn has something else in these places.
     """

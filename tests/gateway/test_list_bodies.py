@@ -2,29 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import trio
 
-from gbs_actor.gateway.http.list_bodies import ListBodies
-from gbs_actor.rooms.delivery import Snapshot
 from tests.gateway.site import LINEUPS, Site, site
-
-
-def test_a_list_is_encoded_once_and_kept_for_as_long_as_it_lives() -> None:
-    bodies = ListBodies()
-    snapshot = Snapshot(5, "e1", True, b'[{"id":1}]')
-    assert msgspec.json.decode(bodies.of(snapshot))["revision"] == 5
-    assert bodies.of(snapshot) is bodies.of(snapshot)
-    assert len(bodies) == 1
-    del snapshot
-    assert len(bodies) == 0
-
-
-def test_what_one_reader_has_missed_is_not_kept() -> None:
-    bodies = ListBodies()
-    snapshot = Snapshot(5, "e1", False, b'[{"id":1}]')
-    assert msgspec.json.decode(bodies.of(snapshot))["full"] is False
-    assert len(bodies) == 0
 
 
 async def test_all_readers_of_a_list_are_sent_the_same_bytes_until_it_changes() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+from msgspec import Raw
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.http import parse_etags
 
 from gbs_actor.gateway.http.identity import require_reader
-from gbs_actor.gateway.http.list_bodies import ListBodies
+from gbs_actor.gateway.http.models import UserLineups
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.http.single import single
@@ -25,7 +27,6 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 def lineups(services: Services) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
-    bodies = ListBodies()
     blueprint = Blueprint("lineups", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
 
     @blueprint.get("/user-lineups")
@@ -35,12 +36,12 @@ def lineups(services: Services) -> Blueprint:
         result = await services.rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
             return failure_response(Failure.of(result), retry_after=services.config.retry_after)
-        return _conditional(result, bodies)
+        return _conditional(result)
 
     return blueprint
 
 
-def _conditional(snapshot: Snapshot, bodies: ListBodies) -> Response:
+def _conditional(snapshot: Snapshot) -> Response:
     """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
     # The list depends on nothing but epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
@@ -48,11 +49,16 @@ def _conditional(snapshot: Snapshot, bodies: ListBodies) -> Response:
         response = Response(b"", status=304)
         del response.headers["Content-Type"]
     else:
-        response = json_response(bodies.of(snapshot))
+        response = json_response(snapshot.written(UserLineups, _written))
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary.update(("Authorization", "Cookie"))
     return response
+
+
+def _written(snapshot: Snapshot) -> bytes:
+    body = UserLineups(Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
+    return msgspec.json.encode(body)
 
 
 def _since(arguments: MultiDict[str, str]) -> int | None:
