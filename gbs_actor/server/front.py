@@ -11,7 +11,7 @@ import trio
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings

@@ -12,7 +12,7 @@ import trio
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
-from gbs_actor.server.hypercorn_limits import limit_hypercorn
+from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpAnswer, answer_over_asgi, origins_of
 from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send

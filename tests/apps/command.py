@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import EngineApp, EngineServer, FrontDoor
 from tests.apps.options import from_environment
 

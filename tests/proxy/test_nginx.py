@@ -20,7 +20,7 @@ import trio
 
 from gbs_actor.gateway.http import with_callers
 from gbs_actor.gateway.http.cors import cors_policy
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import EngineApp, FrontDoor, SocketServer, TrustedProxies
 from tests.certificates import Authority, IssuedCertificate

@@ -12,8 +12,7 @@ import hypercorn.trio
 import trio
 from hypercorn.config import Config
 
-from gbs_actor.server.http import HttpServer
-from gbs_actor.server.hypercorn_limits import limit_hypercorn
+from gbs_actor.server.hypercorn import HttpServer, limit_hypercorn
 from gbs_actor.socketio import FrontDoor
 
 IDLE, WRITE = 60.0, 20.0

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import EngineApp, FrontDoor
 from tests.apps.echo_socketio import echo_server
 from tests.server.running import answer

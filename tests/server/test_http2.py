@@ -12,8 +12,8 @@ from trio.testing import MockClock
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
-from gbs_actor.server.http2.protocol import CALLS, LINGER, MAX_DROPPED, MAX_HELD
-from gbs_actor.server.http2.toll import BURST, RATE
+from gbs_actor.server.hypercorn.http2.protocol import CALLS, LINGER, MAX_DROPPED, MAX_HELD
+from gbs_actor.server.hypercorn.http2.toll import BURST, RATE
 from tests.server.http2_app import WRITE, Serve, own, stock
 from tests.server.http2_client import FRAME, Http2Client, http2
 

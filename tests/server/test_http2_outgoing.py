@@ -5,7 +5,7 @@ import trio
 from hypercorn.protocol.h2 import BufferCompleteError
 from trio.testing import wait_all_tasks_blocked
 
-from gbs_actor.server.http2.outgoing import HIGH_WATER, MAX_UNASKED, Outgoing
+from gbs_actor.server.hypercorn.http2.outgoing import HIGH_WATER, MAX_UNASKED, Outgoing
 
 
 async def test_what_is_taken_is_what_was_added_in_pieces_as_asked() -> None:

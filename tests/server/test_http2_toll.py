@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gbs_actor.server.http2.toll import BURST, EARNED, FIELDS, RATE, Toll
+from gbs_actor.server.hypercorn.http2.toll import BURST, EARNED, FIELDS, RATE, Toll
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PING = b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)

@@ -18,8 +18,8 @@ from hypercorn.typing import ConnectionState
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from wsproto.events import BytesMessage, TextMessage
 
-from gbs_actor.server.http2 import BoundedHttp2
-from gbs_actor.server.hypercorn_limits import BoundedBuffer, limit_hypercorn
+from gbs_actor.server.hypercorn.http2 import BoundedHttp2
+from gbs_actor.server.hypercorn.limits import BoundedBuffer, limit_hypercorn
 
 
 @pytest.mark.parametrize("fragment", [TextMessage("x" * 40), BytesMessage(b"x" * 40)])

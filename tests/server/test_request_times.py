@@ -18,7 +18,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import FrontDoor
 
 App = Callable[[Any, Any, Any], Awaitable[None]]

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from gbs_actor.client import Disconnected, connect
 from gbs_actor.server.certificate import Certificate
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.server.listening import open_listeners, with_tls
 from gbs_actor.settings import ServerSettings, Settings, SettingsError
 from gbs_actor.socketio import FrontDoor

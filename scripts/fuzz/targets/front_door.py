@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from gbs_actor.server.http import HttpServer
+from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import EngineApp, FrontDoor, TlsListener
 from gbs_actor.socketio.request import head_length
 from scripts.fuzz import trio_cases

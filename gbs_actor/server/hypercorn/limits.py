@@ -11,8 +11,8 @@ from hypercorn.protocol import ws_stream
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
 
-from gbs_actor.server.http2 import BoundedHttp2
-from gbs_actor.server.hypercorn_closing import send_and_end
+from gbs_actor.server.hypercorn.closing import send_and_end
+from gbs_actor.server.hypercorn.http2 import BoundedHttp2
 
 
 class BoundedBuffer(ws_stream.WebsocketBuffer):

@@ -1,11 +1,9 @@
 """Hypercorn on single streams.
 
-Its inner classes are touched here, in :mod:`~gbs_actor.server.hypercorn_limits` and in
-:mod:`~gbs_actor.server.http2`, and nowhere else. Hypercorn brings HTTP/1.1 with keep-alive
-and HTTP/2 to a stream that the front door hands over. It is contained here: whatever it
-raises ends that stream and nothing else. Of time it decides nothing, since the stream itself
-ends what idles, asks too slowly or does not accept writes; it is told when a request begins,
-has arrived, and is answered.
+It brings HTTP/1.1 with keep-alive and HTTP/2 to a stream that the front door hands over. It
+is contained here: whatever it raises ends that stream and nothing else. Of time it decides
+nothing, since the stream itself ends what idles, asks too slowly or does not accept writes;
+it is told when a request begins, has arrived, and is answered.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ from hypercorn.typing import (
     Scope,
 )
 
-from gbs_actor.server.hypercorn_limits import limit_hypercorn
+from gbs_actor.server.hypercorn.limits import limit_hypercorn
 from gbs_actor.socketio import ReplayStream
 
 LIFESPAN_TIMEOUT: Final = 10.0

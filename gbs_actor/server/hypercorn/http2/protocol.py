@@ -31,9 +31,9 @@ from hypercorn.utils import filter_pseudo_headers
 from priority.priority import DeadlockError, MissingStreamError
 from wsproto.utilities import ProtocolError as WebSocketError
 
-from gbs_actor.server.http2.exchange import Exchange
-from gbs_actor.server.http2.outgoing import HIGH_WATER, Outgoing
-from gbs_actor.server.http2.toll import Toll
+from gbs_actor.server.hypercorn.http2.exchange import Exchange
+from gbs_actor.server.hypercorn.http2.outgoing import HIGH_WATER, Outgoing
+from gbs_actor.server.hypercorn.http2.toll import Toll
 
 STEP: Final = 2_048
 """Bytes that are acted on before others get their turn: frames may be as small as nine."""
