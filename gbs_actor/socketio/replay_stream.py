@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from typing import Final
@@ -48,7 +48,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._replay = replay
         self._idle_timeout = idle_timeout
         self._request_timeout = request_timeout
-        self._write_timeout = write_timeout
+        self.write_timeout = write_timeout
+        """Seconds that a peer may take to accept what is written to it."""
         # Over HTTP/2, bytes come that belong to no request: windows, settings.
         self._multiplexed = replay.startswith(_HTTP_2_PREFACE)
         now = trio.current_time()
@@ -154,17 +155,6 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
-    async def in_time(self, sending: Callable[[], Awaitable[None]]) -> None:
-        """Await something that ends when the peer has taken what is sent.
-
-        :raises trio.BrokenResourceError: it takes longer than the write limit; closed then.
-        """
-        with trio.move_on_after(self._write_timeout) as patience:
-            await sending()
-        if patience.cancelled_caught:
-            await trio.aclose_forcefully(self._stream)
-            raise trio.BrokenResourceError("the peer does not take what is sent")
-
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Serve the connection within the block, which is cancelled where nobody does.
@@ -205,7 +195,7 @@ class ReplayStream(trio.abc.HalfCloseableStream):
             self._patience.deadline = self._deadline()
         if self._attention is not None:
             attended = self._patience is not None or self._silences or self._sending
-            patience = _PARTING if self._over else self._write_timeout
+            patience = _PARTING if self._over else self.write_timeout
             self._attention.deadline = inf if attended else trio.current_time() + patience
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -257,7 +247,11 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         self._asking_since = None
         self._reschedule()
         try:
-            await self.in_time(lambda: self._stream.send_all(data))
+            with trio.move_on_after(self.write_timeout) as patience:
+                await self._stream.send_all(data)
+            if patience.cancelled_caught:
+                await trio.aclose_forcefully(self._stream)
+                raise trio.BrokenResourceError("the peer does not take what is sent")
         finally:
             self._sending -= 1
             self._last_byte = self._quiet_since = trio.current_time()

@@ -37,9 +37,12 @@ class Http2Client:
     """One connection, with prior knowledge (RFC 9113 §3.3).
 
     :param taking: whether what comes is acknowledged, so that the windows stay open.
+    :param eager: whether it is in pieces of 4 KiB, and in frames as large as can be.
     """
 
-    def __init__(self, stream: trio.SocketStream, *, taking: bool = True) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, *, taking: bool = True, eager: bool = False
+    ) -> None:
         self.stream = stream
         config = h2.config.H2Configuration(
             client_side=True,
@@ -49,6 +52,7 @@ class Http2Client:
         )
         self.http = h2.connection.H2Connection(config)
         self.taking = taking
+        self.eager = eager
         self.answers: dict[int, Answer] = {}
         self.goaways: list[int] = []
         self.closed = False
@@ -147,6 +151,13 @@ class Http2Client:
         self.closed = True
         self._news.unpark_all()
 
+    def _open_windows(self, number: int, size: int) -> None:
+        for start in range(0, size, 4_096):
+            piece = min(4_096, size - start)
+            self.http.increment_flow_control_window(piece)
+            with suppress(h2.exceptions.StreamClosedError):
+                self.http.increment_flow_control_window(piece, number)
+
     def _note(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.ConnectionTerminated():
@@ -157,7 +168,9 @@ class Http2Client:
                 self.answers[number].headers = headers
             case h2.events.DataReceived(stream_id=int(number)):
                 self.answers[number].body += event.data or b""
-                if self.taking:
+                if self.eager:
+                    self._open_windows(number, event.flow_controlled_length or 0)
+                elif self.taking:
                     self.http.acknowledge_received_data(event.flow_controlled_length or 0, number)
             case h2.events.StreamEnded(stream_id=int(number)):
                 self.answers[number].ended = True
@@ -166,10 +179,14 @@ class Http2Client:
 
 
 @asynccontextmanager
-async def http2(stream: trio.SocketStream, *, taking: bool = True) -> AsyncIterator[Http2Client]:
+async def http2(
+    stream: trio.SocketStream, *, taking: bool = True, eager: bool = False
+) -> AsyncIterator[Http2Client]:
     """Speak HTTP/2 on a stream."""
-    client = Http2Client(stream, taking=taking)
+    client = Http2Client(stream, taking=taking, eager=eager)
     client.http.initiate_connection()
+    if eager:
+        client.http.update_settings({h2.settings.SettingCodes.MAX_FRAME_SIZE: 1_000_000})
     await client.flush()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.read)

@@ -232,6 +232,33 @@ async def test_an_app_that_takes_nothing_keeps_only_its_own_client_waiting(
         assert await is_alive(client)
 
 
+async def test_what_an_app_does_not_take_holds_up_no_other_request(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial()) as client:
+        for _ in range(3):
+            deaf = await client.ask("POST", "/deaf", end=False)
+            await client.send(deaf, bytes(65_535), size=1_000)
+        quick = await client.ask("POST", "/quick", end=False)
+        await client.send(quick, bytes(200_000), end=True)
+        assert (await client.answer(quick)).body == b"200000"
+
+
+async def test_a_stream_that_takes_nothing_ends_alone(clock: MockClock) -> None:
+    async with own() as site, http2(await site.dial(), taking=False) as client:
+        client.http.increment_flow_control_window(10_000_000)
+        closed, begun = await client.ask("GET", "/large"), trio.current_time()
+        while (asked := trio.current_time() - begun) < WRITE - 5:
+            assert await is_alive(client)
+            await trio.sleep(5)
+        other = await client.ask("GET", "/large")
+        client.http.increment_flow_control_window(2_000_000, other)
+        assert (await client.answer(closed)).reset == ErrorCodes.INTERNAL_ERROR
+        assert WRITE - 1 < trio.current_time() - begun < WRITE + 1, asked
+        assert len((await client.answer(other)).body) == 1_000_000
+        assert not client.goaways
+
+
 async def test_what_an_app_has_not_taken_is_not_asked_for(clock: MockClock) -> None:
     async with own() as site, http2(await site.dial()) as client:
         deaf = await client.ask("POST", "/deaf", end=False)
@@ -268,12 +295,12 @@ async def test_answers_to_pings_that_nobody_takes_are_bounded(clock: MockClock) 
         assert not client.closed
 
 
-@pytest.mark.parametrize(("path", "waiting"), [("/fresh", MAX_HELD // 1_000_000), ("/large", 40)])
+@pytest.mark.parametrize(("path", "waiting"), [("/fresh", MAX_HELD // 1_000_000), ("/large", 90)])
 async def test_large_answers_that_nobody_takes_are_bounded_unless_they_are_the_same(
     clock: MockClock, serve: Serve, path: str, waiting: int
 ) -> None:
     async with serve() as site, http2(await site.dial(), taking=False) as client:
-        asked = [await client.ask("GET", path) for _ in range(40)]
+        asked = [await client.ask("GET", path) for _ in range(90)]
         answers = [client.answers[number] for number in asked]
         await client.until(lambda: all(each.status for each in answers))
         await trio.testing.wait_all_tasks_blocked()
@@ -319,6 +346,36 @@ async def test_a_flood_ends_its_connection(clock: MockClock, serve: Serve, flood
         await client.until(lambda: client.closed)
         assert client.goaways[-1:] == [ErrorCodes.ENHANCE_YOUR_CALM]
         assert await is_alive(one)
+
+
+async def test_who_opens_windows_often_for_what_is_large_is_no_flood(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial(), eager=True) as client:
+        for _ in range(20):
+            answers = [await client.ask("GET", "/large") for _ in range(5)]
+            for number in answers:
+                assert len((await client.answer(number)).body) == 1_000_000
+
+
+async def test_who_opens_a_window_byte_by_byte_ends_the_connection(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial(), taking=False) as client:
+        number = await client.ask("GET", "/large")
+        await client.until(lambda: len(client.answers[number].body) == 65_535)
+        opened = 0
+
+        def taken() -> bool:
+            return len(client.answers[number].body) >= 65_535 + opened
+
+        while not client.closed and opened < 3_000:
+            client.http.increment_flow_control_window(1)
+            client.http.increment_flow_control_window(1, number)
+            await client.flush()
+            opened += 1
+            await client.until(taken)
+        assert client.goaways[-1:] == [ErrorCodes.ENHANCE_YOUR_CALM]
 
 
 async def test_requests_that_are_taken_back_at_once_end_their_connection(

@@ -62,6 +62,15 @@ def test_an_answer_pays_for_its_request() -> None:
     assert not toll.pay(PING, 0.0)
 
 
+def test_what_is_taken_pays_for_the_windows_that_let_it_through() -> None:
+    toll = opened()
+    assert toll.pay(PING * int(BURST), 0.0)
+    toll.earn(102_400, dribbled=True)
+    assert toll.pay(PING * 100, 0.0)
+    toll.earn(1, dribbled=True)
+    assert not toll.pay(PING, 0.0)
+
+
 def test_many_fields_are_paid_with_the_next_frames() -> None:
     toll = opened()
     toll.take_for_fields(FIELDS)

@@ -311,15 +311,6 @@ async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:
     assert states == [False, True, True, False]
 
 
-async def test_a_peer_that_opens_no_window_is_cut_off(clock: MockClock) -> None:
-    near, far = memory_stream_pair()
-    stream = stream_to(near)
-    with pytest.raises(trio.BrokenResourceError, match="does not take"):
-        await stream.in_time(trio.sleep_forever)
-    assert trio.current_time() == 20
-    assert await far.receive_some() == b""
-
-
 # A request that is answered before it has arrived
 
 

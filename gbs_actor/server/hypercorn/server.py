@@ -235,8 +235,11 @@ def _reporting(app: ASGIFramework, stream: ReplayStream, silence: float) -> ASGI
                 return event
 
             async def in_time(event: ASGISendEvent) -> None:
-                # Over HTTP/2 it waits for the peer's window, and the stream's writes do not.
-                await stream.in_time(lambda: send(event))
+                # Over HTTP/2 it waits for the peer's window, and the connection's writes do not.
+                with trio.move_on_after(stream.write_timeout if multiplexed else inf) as patience:
+                    await send(event)
+                if patience.cancelled_caught:
+                    raise trio.BrokenResourceError("the peer does not take what is sent")
 
             if scope["type"] == "websocket":
                 arrived()  # it has no end that could be waited for

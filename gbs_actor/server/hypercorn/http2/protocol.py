@@ -44,11 +44,18 @@ LINGER: Final = 2.0
 MAX_DROPPED: Final = 4_194_304
 """Bytes of such a rest that are dropped. Many clients look for an answer only behind it."""
 
-MAX_HELD: Final = 16_777_216
+MAX_FRAME: Final = 16_384
+"""Bytes of a body that are sent at once: other streams wait behind them, whatever a peer allows."""
+
+MAX_HELD: Final = 67_108_864
 """Bytes of answers that may wait for a connection's windows, where they are of several streams.
 
-As for an outbox; what several streams are sent alike counts once.
+A hundred streams may ask at once for what takes half a megabyte each, and read all of it.
+What several streams are sent alike counts once.
 """
+
+CREDIT: Final = 16_384
+"""Bytes that were received from which on a connection's window is opened by as many."""
 
 CALLS: Final = 2
 """Calls of the app under way per stream that there may be: a reset one takes time to end."""
@@ -99,6 +106,7 @@ class BoundedHttp2(H2Protocol):
         self._exchanges: dict[int, Exchange] = {}
         self._unfinished: dict[int, _Rest] = {}
         self._calls = 0
+        self._credit = 0
         self._reader: object = None
         self._leaving = False
 
@@ -159,8 +167,12 @@ class BoundedHttp2(H2Protocol):
         await self._flush()
 
     async def _take(self, event: h2.events.DataReceived) -> None:
-        """Give a part of a request to its stream, or drop it where that has gone."""
+        """Give a part of a request to its stream, or drop it where that has gone.
+
+        An app that takes nothing closes the window of its stream, and not of the others.
+        """
         stream_id, size = event.stream_id or 0, event.flow_controlled_length or 0
+        await self._open_window(size)
         stream = self.streams.get(stream_id)
         if stream is None:
             await self._acknowledge(stream_id, size)
@@ -266,6 +278,7 @@ class BoundedHttp2(H2Protocol):
     async def _push(self, stream_id: int, data: bytes) -> None:
         buffer = self.stream_buffers.get(stream_id)
         if buffer is None:
+            await trio.lowlevel.checkpoint()
             return
         with suppress(MissingStreamError, BufferCompleteError):
             self.priority.unblock(stream_id)
@@ -303,10 +316,12 @@ class BoundedHttp2(H2Protocol):
         buffer = self.stream_buffers[stream_id]
         try:
             window = self.connection.local_flow_control_window(stream_id)
-            data = buffer.pop(max(0, min(window, self.connection.max_outbound_frame_size)))
+            limit = min(self.connection.max_outbound_frame_size, MAX_FRAME)
+            data = buffer.pop(max(0, min(window, limit)))
             if data:
                 self.connection.send_data(stream_id, data)
-                self._toll.earn()
+                held_up = len(data) == window < limit and buffer.length > 0
+                self._toll.earn(len(data), dribbled=held_up)
             else:
                 self.priority.block(stream_id)
             if buffer.complete:
@@ -396,8 +411,18 @@ class BoundedHttp2(H2Protocol):
             self.connection.reset_stream(stream_id, code)
         await self.has_data.set()
 
+    async def _open_window(self, size: int) -> None:
+        """Have the peer told, now or a little later, that it may send so many bytes more."""
+        self._credit += size
+        if self._credit >= CREDIT:
+            with suppress(ProtocolError):
+                self.connection.increment_flow_control_window(self._credit)
+            self._credit = 0
+            await self.has_data.set()
+
     async def _acknowledge(self, stream_id: int, size: int) -> None:
-        """Have the peer told that it may send so many bytes more."""
-        with suppress(ProtocolError):
-            self.connection.acknowledge_received_data(size, stream_id)
-        await self.has_data.set()
+        """Have the peer told that it may send so many bytes more on a stream."""
+        if size and stream_id in self.connection.streams:
+            with suppress(ProtocolError):
+                self.connection.increment_flow_control_window(size, stream_id)
+            await self.has_data.set()

@@ -11,7 +11,10 @@ RATE: Final = 200.0
 """What it gets per second."""
 
 EARNED: Final = 4.0
-"""What it gets for a frame of an answer: room for the next request, and for window updates."""
+"""What it gets for an answer, or a part of one that it lets through: room for the next request."""
+
+EARNED_PER_KIB: Final = 1.0
+"""What it gets for what it takes: room for window updates, one for each KiB."""
 
 FIELDS: Final = 32
 """Header fields that a request may have for nothing; more of them, eight cost one."""
@@ -70,9 +73,15 @@ class Toll:
         """
         self._balance -= max(0, count - FIELDS) / 8
 
-    def earn(self) -> None:
-        """Give the peer its share for a frame of an answer."""
-        self._balance = min(BURST, self._balance + EARNED)
+    def earn(self, size: int = 0, *, dribbled: bool = False) -> None:
+        """Give the peer its share for a frame of an answer.
+
+        :param size: bytes of a body.
+        :param dribbled: whether its window has cut the frame short: who opens it byte by byte
+            gets nothing for the frames it asks for (CVE-2019-9511).
+        """
+        share = size / 1_024 * EARNED_PER_KIB + (0.0 if dribbled else EARNED)
+        self._balance = min(BURST, self._balance + share)
 
 
 def _cost(kind: int, length: int) -> float:
