@@ -17,7 +17,7 @@ from gbs_actor.server.hypercorn.http2.toll import BURST, RATE
 from tests.server.http2_app import WRITE, Serve, own, stock
 from tests.server.http2_client import FRAME, Http2Client, http2
 
-PING, SETTINGS, WINDOW, PRIORITY = 0x6, 0x4, 0x8, 0x2
+PING, SETTINGS, WINDOW, PRIORITY, GOAWAY = 0x6, 0x4, 0x8, 0x2, 0x7
 
 
 @pytest.fixture
@@ -443,6 +443,30 @@ async def test_at_the_end_a_connection_is_told_so_once(clock: MockClock, serve: 
         assert (answer.body, answer.ended) == (b"20", True)
         await client.until(lambda: client.closed)
         assert client.goaways == [ErrorCodes.NO_ERROR]
+
+
+async def test_who_says_goodbye_still_gets_what_was_asked_for(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial()) as client:
+        deaf = await client.ask("GET", "/deaf")
+        await client.send_raw(frame(GOAWAY, 0, bytes(8)))
+        quick = await client.request("GET", "/quick")
+        assert quick.body == b"0"
+        assert not client.closed
+        site.app.let_take.set()
+        assert (await client.answer(deaf)).body == b"0"
+        await client.until(lambda: client.closed)
+        assert client.goaways == [ErrorCodes.NO_ERROR]
+
+
+async def test_who_says_goodbye_over_an_error_is_gone_at_once(
+    clock: MockClock, serve: Serve
+) -> None:
+    async with serve() as site, http2(await site.dial()) as client:
+        await client.ask("GET", "/deaf")
+        await client.send_raw(frame(GOAWAY, 0, bytes(7) + b"\1"))
+        await client.until(lambda: client.closed)
 
 
 async def test_at_the_end_what_waits_for_a_window_still_goes_out(

@@ -28,6 +28,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import WebsocketDisconnectEvent
 from hypercorn.utils import filter_pseudo_headers
+from hyperframe.frame import Frame, GoAwayFrame
 from priority.priority import DeadlockError, MissingStreamError
 from wsproto.utilities import ProtocolError as WebSocketError
 
@@ -94,9 +95,10 @@ class BoundedHttp2(H2Protocol):
     What differs from Hypercorn's own: a request may be answered before it has arrived, a
     WebSocket's stream ends with it, a stream that breaks the protocol ends alone, the task
     that reads never waits for an app or for a window, ending wakes everybody who waits for a
-    window, priorities are ignored (RFC 9113 §5.3.2; a frame of 14 bytes may cost
-    milliseconds), there is no number of requests after which it falls silent, bodies are not
-    copied, and the peer's frames cost a toll.
+    window, a client that says goodbye still gets its answers, priorities are ignored
+    (RFC 9113 §5.3.2; a frame of 14 bytes may cost milliseconds), there is no number of
+    requests after which it falls silent, bodies are not copied, and the peer's frames cost a
+    toll.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -108,7 +110,9 @@ class BoundedHttp2(H2Protocol):
         self._calls = 0
         self._credit = 0
         self._reader: object = None
-        self._leaving = False
+        self._leaving = self._left = False
+        # h2 takes a GOAWAY for the end of all streams, and drops what is on its way to the peer.
+        self.connection._frame_dispatch_table[GoAwayFrame] = self._hear_goodbye
 
     async def initiate(
         self, headers: list[tuple[bytes, bytes]] | None = None, settings: bytes | None = None
@@ -162,6 +166,9 @@ class BoundedHttp2(H2Protocol):
                         await self._tell_whether_idle()
                 case h2.events.PriorityUpdated():
                     pass
+                case h2.events.ConnectionTerminated(error_code=ErrorCodes.NO_ERROR):
+                    self._left = True
+                    await self._tell_whether_idle()
                 case _:
                     await super()._handle_events([event])
         await self._flush()
@@ -376,12 +383,21 @@ class BoundedHttp2(H2Protocol):
 
     async def _tell_whether_idle(self) -> None:
         """Have the time without a request begin or end; when all ends, so does this."""
-        if self.closed:
-            return
+        if self.closed or self._leaving:
+            return  # it is told so already, or about to be
         idle = self.idle
-        if idle and self.context.terminated.is_set():
+        if idle and (self._left or self.context.terminated.is_set()):
             await self._say_goodbye(ErrorCodes.NO_ERROR)
-        await self.send(Updated(idle=idle))
+        if idle and self._left:
+            await self.send(Closed())
+        else:
+            await self.send(Updated(idle=idle))
+
+    def _hear_goodbye(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
+        """Note that the peer asks for no more; its answers still come (RFC 9113 §6.8)."""
+        event = h2.events.ConnectionTerminated()
+        event.error_code = frame.error_code
+        return [], [event]
 
     async def _say_goodbye(self, code: ErrorCodes) -> None:
         """Send GOAWAY (RFC 9113 §6.8); what still comes is of no interest."""
