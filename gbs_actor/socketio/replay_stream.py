@@ -107,7 +107,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
     ) -> Iterator[Callable[[], None]]:
         """Answer a request within the block, whose head has arrived.
 
-        :param multiplexed: whether it may be one of several, as over HTTP/2.
+        :param multiplexed: whether it may be one of several, as over HTTP/2. What time it
+            takes to arrive is its own concern then, and must not end the others.
         :param silence: seconds that the peer may say nothing, once all requests have arrived;
             a WebSocket's peer answers pings.
         :returns: what to call once the request has arrived as a whole.
@@ -115,7 +116,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         request = object()
         self._multiplexed = self._multiplexed or multiplexed
         now = trio.current_time()
-        self._arriving[request] = now if self._asking_since is None else self._asking_since
+        if not self._multiplexed:
+            self._arriving[request] = now if self._asking_since is None else self._asking_since
         self._asking_since = None
         self._silences[request] = silence
         self._reschedule()
@@ -129,14 +131,14 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         finally:
             del self._silences[request]
             if self._arriving.pop(request, None) is not None:
-                self._cut_short = not self._multiplexed
+                self._cut_short = True
             self._quiet_since = trio.current_time()
             self._reschedule()
 
     @property
     def answered_early(self) -> bool:
         """Whether something of a request may still come that is answered already."""
-        return self._cut_short or (bool(self._arriving) and not self._multiplexed)
+        return self._cut_short or bool(self._arriving)
 
     async def linger(self) -> None:
         """Drop what still comes of a request that is answered, for up to two seconds.

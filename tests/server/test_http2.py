@@ -244,6 +244,13 @@ async def test_what_an_app_does_not_take_holds_up_no_other_request(
         assert (await client.answer(quick)).body == b"200000"
 
 
+async def test_a_request_that_does_not_arrive_ends_no_other(clock: MockClock) -> None:
+    async with own() as site, http2(await site.dial()) as client:
+        await client.ask("POST", "/deaf", end=False)
+        await trio.sleep(100)
+        assert await is_alive(client)
+
+
 async def test_a_stream_that_takes_nothing_ends_alone(clock: MockClock) -> None:
     async with own() as site, http2(await site.dial(), taking=False) as client:
         client.http.increment_flow_control_window(10_000_000)

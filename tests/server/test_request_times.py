@@ -111,16 +111,12 @@ class Http2:
         assert answer.startswith(b"HTTP/1.1 101 ")
         await self.flush()
 
-    async def ask(self, method: str, path: str, *, end: bool = True) -> int:
+    async def ask(self, method: str, path: str) -> int:
         stream_id = self._h2.get_next_available_stream_id()
         headers = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "x")]
-        self._h2.send_headers(stream_id, headers, end_stream=end)
+        self._h2.send_headers(stream_id, headers, end_stream=True)
         await self.flush()
         return stream_id
-
-    async def send_data(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
-        self._h2.send_data(stream_id, data, end_stream=end)
-        await self.flush()
 
     async def open_window(self) -> None:
         self._h2.increment_flow_control_window(1)
@@ -194,25 +190,6 @@ async def test_a_connection_over_http_2_is_used_again_after_a_long_pause(
         second = await client.ask("GET", "/quick")
         await client.answered(second)
         assert second in client.ended
-
-
-async def test_a_body_that_drips_over_http_2_ends_the_connection(clock: MockClock) -> None:
-    async with serving() as dial, http2(await dial()) as client:
-        await client.ask("GET", "/poll")
-        await trio.sleep(50)
-        slow = await client.ask("POST", "/quick", end=False)
-        for _ in range(10):
-            if client.closed is None:
-                await client.send_data(slow, b"x")
-                await trio.sleep(5)
-        assert client.closed == pytest.approx(50 + REQUEST + 1, abs=1)
-
-
-async def test_a_client_that_opens_no_window_is_cut_off(clock: MockClock) -> None:
-    async with serving() as dial, http2(await dial()) as client:
-        await client.ask("GET", "/poll")
-        await client.ask("GET", "/large")
-        assert await client.end() == pytest.approx(WRITE, abs=1)
 
 
 async def http1(stream: trio.SocketStream, request: bytes) -> tuple[bytes, float]:

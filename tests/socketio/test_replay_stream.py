@@ -256,9 +256,7 @@ async def test_a_body_that_does_not_come_ends_it_soon_after_the_server_could_say
     assert trio.current_time() == 50 + 30 + 1
 
 
-async def test_one_slow_sender_over_http_2_is_found_behind_answers_that_wait(
-    clock: MockClock,
-) -> None:
+async def test_one_slow_sender_over_http_2_does_not_end_the_others(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
     stream = stream_to(near, HTTP_2)
     await stream.receive_some()
@@ -266,36 +264,18 @@ async def test_one_slow_sender_over_http_2_is_found_behind_answers_that_wait(
     async def poll() -> None:
         with stream.answering(multiplexed=True) as arrived:
             arrived()
-            await trio.sleep_forever()
+            await trio.sleep(400)
 
     async def post() -> None:
         await trio.sleep(100)
         with stream.answering(multiplexed=True):
-            await trio.sleep_forever()
+            await trio.sleep(200)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poll)
         nursery.start_soon(post)
-        assert await refused(stream) == "the request takes too long to arrive"
-        nursery.cancel_scope.cancel()
-    assert trio.current_time() == 100 + 30 + 1
-
-
-async def test_a_request_that_has_arrived_leaves_the_others_their_time(clock: MockClock) -> None:
-    near, _ = memory_stream_pair()
-    stream = stream_to(near, HTTP_2)
-    await stream.receive_some()
-
-    async def post() -> None:
-        with stream.answering(multiplexed=True) as arrived:
-            await trio.sleep(29)
-            arrived()
-            await trio.sleep(29)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(post)
         assert await refused(stream) == "idle for too long"
-    assert trio.current_time() == 29 + 29 + 60
+    assert trio.current_time() == 400 + 60
 
 
 async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:

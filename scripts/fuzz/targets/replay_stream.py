@@ -39,7 +39,8 @@ class _Request:
     def __init__(self, stream: ReplayStream, *, multiplexed: bool) -> None:
         self._block = ExitStack()
         self.arrived = self._block.enter_context(stream.answering(multiplexed=multiplexed))
-        self.complete = False
+        self.complete = multiplexed
+        """Whether the stream waits for nothing more of it; over HTTP/2 it never does."""
         self.answered = self._block.close
 
 
@@ -53,6 +54,7 @@ class _Walk:
         self._stream = ReplayStream(
             near, replay, idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
         )
+        self._multiplexed = replay.startswith(b"PRI * HTTP/2.0")
         self._stuck = choices.flip(8)
         self._requests: list[_Request] = []
         self._to_come = replay
@@ -100,9 +102,9 @@ class _Walk:
             case 2 | 3:
                 await self._say(choices.take(12) or b"-")
             case 4:
-                self._requests.append(
-                    _Request(self._stream, multiplexed=bool(self._requests) or choices.flip())
-                )
+                if self._requests or choices.flip():
+                    self._multiplexed = True
+                self._requests.append(_Request(self._stream, multiplexed=self._multiplexed))
             case 5:
                 if self._requests:
                     request = choices.pick(self._requests)
