@@ -42,7 +42,14 @@ class Snapshot:
     _written: dict[object, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def written(self, key: object, write: Callable[[Snapshot], Any]) -> Any:
-        """Return what ``write`` makes of it; made once for all who ask under the same key."""
+        """Return what ``write`` makes of it; of a full list once for all who ask alike.
+
+        A part is for those who have missed just that, and its kinds may be many.
+
+        :param key: stands for ``write``.
+        """
+        if not self.full:
+            return write(self)
         if key not in self._written:
             self._written[key] = write(self)
         return self._written[key]

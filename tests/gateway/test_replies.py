@@ -183,3 +183,9 @@ def test_moments_are_written_in_utc_with_milliseconds() -> None:
     seoul = timezone(timedelta(hours=9))
     moment = datetime(2024, 1, 20, 5, 0, 0, 999_999, tzinfo=seoul)
     assert replies.iso_milliseconds(moment) == "2024-01-19T20:00:00.999Z"
+
+
+def test_the_answer_to_a_join_is_kept_for_full_lists_only() -> None:
+    full, part = Snapshot(5, "e", True, b"[]"), Snapshot(5, "e", False, b"[]")
+    assert replies.joined(full) is replies.joined(full)
+    assert replies.joined(part) is not replies.joined(part)
