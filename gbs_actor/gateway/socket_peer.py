@@ -109,9 +109,10 @@ class SocketEvent:
         event = self._event
         if event.args_error is not None:
             raise InvalidPayload("", f"The payload cannot be read: {event.args_error}.")
-        if event.first is None:
+        first = event.first
+        if first is None:
             raise InvalidPayload("", f"{event.name} takes an argument.")
-        return event.first
+        return first
 
     def answer_joined(self, snapshot: Snapshot) -> None:
         """Acknowledge a join, with one message for all who wait for it alike."""

@@ -112,14 +112,18 @@ class Whereabouts:
     async def _write(self) -> None:
         """Tell the store what it is owed; if that fails, it is owed still."""
         self._in_hand, self._owed = self._owed, {}
+        settled = False
         try:
             await self._store.update_places(self._in_hand)
-        except BaseException as error:
-            if not (isinstance(error, CommitRefused) and error.data_error):
-                self._owed = {**self._in_hand, **self._owed}
+            settled = True
+        except CommitRefused as refused:
+            settled = refused.data_error  # else it may be taken later: a lock, a full disk
+            if not settled:
                 raise
             logger.exception("places of %d sessions cannot be kept", len(self._in_hand))
         finally:
+            if not settled:
+                self._owed = {**self._in_hand, **self._owed}
             self._in_hand = {}
             self._progress.unpark_all()
 

@@ -51,7 +51,7 @@ class EditingMarks:
         self._places: dict[Subscriber, _Place] = {}
         # Whose marks have changed since the others were told, and what those know.
         self._untold: dict[Subscriber, _Place | None] = {}
-        self._pace = Pace(config, config.editing_interval, config.editing_interval_large)
+        self._throttle = Throttle(config, config.editing_interval, config.editing_interval_large)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -99,7 +99,7 @@ class EditingMarks:
 
     def due(self, subscribers: int) -> float:
         """Return the time at which the others are to be told (``inf``: there is no news)."""
-        return self._pace.due(subscribers) if self._untold else inf
+        return self._throttle.due(subscribers) if self._untold else inf
 
     def news(self) -> list[MarkNews]:
         """Return what the others are to be told now, for :meth:`told` once they are.
@@ -126,7 +126,7 @@ class EditingMarks:
 
     def told(self, news: Iterable[MarkNews], now: float) -> None:
         """Note that the others have been told."""
-        self._pace.sent(now)
+        self._throttle.sent(now)
         for each in news:
             subscriber = each.subscriber
             del self._untold[subscriber]
@@ -158,7 +158,7 @@ def _editing(subscriber: Subscriber, place: _Place, *, editing: bool) -> Editing
     )
 
 
-class Pace:
+class Throttle:
     """How often a room may say something to everybody.
 
     :param interval: seconds between two times at least.
@@ -189,7 +189,7 @@ class PresenceClock:
 
     def __init__(self, config: RoomConfig) -> None:
         self._changed = False
-        self._pace = Pace(config, config.presence_interval, config.presence_interval_large)
+        self._throttle = Throttle(config, config.presence_interval, config.presence_interval_large)
 
     def change(self) -> None:
         """Note that who is present, or what they edit, has changed."""
@@ -197,12 +197,12 @@ class PresenceClock:
 
     def due(self, subscribers: int) -> float:
         """Return the time at which a message is due (``inf``: nothing has changed)."""
-        return self._pace.due(subscribers) if self._changed else inf
+        return self._throttle.due(subscribers) if self._changed else inf
 
     def sent(self, now: float) -> None:
         """Note that a message has gone out."""
         self._changed = False
-        self._pace.sent(now)
+        self._throttle.sent(now)
 
 
 def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Presence:

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from gbs_actor.settings.roles import DEFAULT_EDITORS, DEFAULT_OPERATORS, DEFAULT_READERS, Role
 
 Seconds = Annotated[float, Gt(0), Le(86_400 * 365)]
+Rate = Annotated[float, Gt(0), Le(1_000_000)]
 Count = Annotated[int, Ge(1)]
 Bytes = Annotated[int, Ge(1)]
 Algorithm = Literal["HS256", "RS256", "ES256"]
@@ -227,13 +228,13 @@ class SocketSettings(Group):
         description="Bytes of one connection's events that may be waiting or under way; "
         "reading pauses beyond that. What a client sends to join may take as many.",
     )
-    event_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+    event_rate: Rate = Field(
         default=50.0, description="Events per second one connection may send in the long run."
     )
     event_burst: Count = Field(
         default=200, description="Events one connection may send at once before the rate counts."
     )
-    packet_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+    packet_rate: Rate = Field(
         default=500.0,
         description="Packets and frames of any kind per second of one connection in the long run; "
         "what comes faster is read later.",
@@ -254,7 +255,7 @@ class SocketSettings(Group):
 class LimitSettings(Group):
     """What one user may do, over all their connections and whichever way they come in."""
 
-    user_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+    user_rate: Rate = Field(
         default=500.0,
         description="Events and HTTP requests per second of one user in the long run.",
     )
@@ -262,7 +263,7 @@ class LimitSettings(Group):
         default=5000,
         description="Events and HTTP requests of one user at once, before the rate counts.",
     )
-    user_editing_rate: Annotated[float, Gt(0), Le(1_000_000)] = Field(
+    user_editing_rate: Rate = Field(
         default=100.0,
         description="Editing marks (user-editing) per second of one user in the long run; they "
         "count as events besides.",

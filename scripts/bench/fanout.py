@@ -155,7 +155,7 @@ class Bench:
 
         @space.on_any
         def echo(socket: Socket, event: Event) -> None:
-            event.reply_raw(event.first)
+            event.reply_raw(event.first or b"null")
 
         self._space = space
 

@@ -20,6 +20,9 @@ from trio.testing import MockClock
 
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import FrontDoor
+from tests.gateway.composing import SLUG
+from tests.server.http2_client import http2 as speaking
+from tests.server.running import running, token
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -261,3 +264,20 @@ async def test_an_idle_connection_over_http_1_is_closed(clock: MockClock) -> Non
         while await stream.receive_some():
             pass
         assert trio.current_time() == pytest.approx(IDLE, abs=1)
+
+
+async def test_a_body_that_drips_over_http_2_is_refused_and_ends_no_other_request(
+    clock: MockClock,
+) -> None:
+    target = f"/api/v1/retreat/{SLUG}/line-up/assign-gbs"
+    fields = (("authorization", f"Bearer {token()}"), ("content-type", "application/json"))
+    async with running() as server, speaking(await server.stream_below()) as client:
+        slow = await client.ask("POST", target, *fields, end=False)
+        begun = trio.current_time()
+        while not client.answers[slow].over:
+            await client.send(slow, b"x")
+            await trio.sleep(5)
+        assert client.answers[slow].status == 408
+        assert trio.current_time() - begun < 30 + 2 + 2 * 5
+        assert (await client.request("GET", "/healthz")).status == 200
+        assert not client.goaways

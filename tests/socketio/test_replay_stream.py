@@ -278,6 +278,23 @@ async def test_one_slow_sender_over_http_2_does_not_end_the_others(clock: MockCl
     assert trio.current_time() == 400 + 60
 
 
+async def test_a_request_that_has_arrived_leaves_the_others_their_time(clock: MockClock) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, HTTP_2)
+    await stream.receive_some()
+
+    async def post() -> None:
+        with stream.answering(multiplexed=True) as arrived:
+            await trio.sleep(29)
+            arrived()
+            await trio.sleep(29)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post)
+        assert await refused(stream) == "idle for too long"
+    assert trio.current_time() == 29 + 29 + 60
+
+
 async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
     stream = stream_to(near, HTTP_2)

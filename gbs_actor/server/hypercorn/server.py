@@ -35,6 +35,7 @@ from hypercorn.typing import (
     Scope,
 )
 
+from gbs_actor.server.hypercorn.leaf import first_leaf
 from gbs_actor.server.hypercorn.limits import limit_hypercorn
 from gbs_actor.socketio import ReplayStream
 
@@ -286,6 +287,5 @@ def _config(
 
 
 def _innermost(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    leaf = first_leaf(error)
+    return f"{type(leaf).__name__}: {leaf}"

@@ -10,6 +10,8 @@ import trio
 from hypercorn.trio import run
 from hypercorn.utils import LifespanFailureError
 
+from gbs_actor.server.hypercorn.leaf import first_leaf
+
 ShutdownTrigger = Callable[[], Awaitable[None]]
 
 
@@ -39,7 +41,7 @@ def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) 
             failures, others = group.split(LifespanFailureError)
             if failures is None or others is not None:
                 raise
-            code = failed(str(_first_leaf(failures)))
+            code = failed(str(first_leaf(failures)))
         else:
             return
         raise SystemExit(code)
@@ -62,9 +64,3 @@ async def _first_of(*waits: ShutdownTrigger) -> None:
     async with trio.open_nursery() as nursery:
         for wait in waits:
             nursery.start_soon(wait_for, wait)
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
