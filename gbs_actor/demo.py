@@ -10,7 +10,7 @@ from random import Random
 from typing import Final, TypeVar
 
 from gbs_actor.lineup.records import Gender, UserType
-from gbs_actor.store.seed import (
+from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
     SeedPerson,

@@ -13,7 +13,7 @@ import jwt
 from pydantic import SecretStr
 
 from gbs_actor.settings import MINIMUM_SECRET, Role, Settings, SettingsError
-from gbs_actor.store.data_folder import DataFolder
+from gbs_actor.store.embedded.data_folder import DataFolder
 
 SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)
 

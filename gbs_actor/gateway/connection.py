@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gbs_actor.auth import Credentials, User
+from gbs_actor.gateway.namespace.recoverable_session import RecoverableSession
 from gbs_actor.gateway.peer import Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
-from gbs_actor.gateway.recoverable_session import RecoverableSession
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms import Subscriber
 

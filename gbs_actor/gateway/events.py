@@ -48,7 +48,7 @@ from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.socketio import Handshake
-from gbs_actor.store.protocol import Place, StoreError
+from gbs_actor.store.protocol import SessionLocation, StoreError
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered", bound=JoinAnswer)
@@ -225,7 +225,7 @@ class LineupEvents:
         """Join a retreat for a connection that did not have to ask for it by an event."""
         await self._later(self._handlers.join, connection, request, answer)
 
-    async def resume(self, connection: Connection, place: Place, since: int) -> bool:
+    async def resume(self, connection: Connection, place: SessionLocation, since: int) -> bool:
         """Put a connection into the room that its session is in, and send what was missed.
 
         Cancelled, it may be there; call :meth:`disconnected` then.

@@ -23,7 +23,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
-from gbs_actor.store.protocol import Place
+from gbs_actor.store.protocol import SessionLocation
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Handlers:
                 request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
             )
 
-    async def resume(self, connection: Connection, place: Place, since: int) -> bool:
+    async def resume(self, connection: Connection, place: SessionLocation, since: int) -> bool:
         """Put a connection into the room that its session is in, and send what was missed.
 
         Cancelled, it may be there; it has to be disconnected then.

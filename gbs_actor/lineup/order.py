@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gbs_actor.lineup.records import Row
 
-Place = tuple[bool, int, bool, int, str, int]
+SessionLocation = tuple[bool, int, bool, int, str, int]
 """Sort key of a row; no two rows of a retreat share one."""
 
 
-def place(row: Row) -> Place:
+def place(row: Row) -> SessionLocation:
     """Return where a row stands in the list.
 
     Group number ascending, unassigned people last; in a group the leader first; then

@@ -12,13 +12,13 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
-from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.namespace.clients import SocketConnections
+from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.namespace.recovery import LineupRecovery
+from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
-from gbs_actor.gateway.recovery import LineupRecovery
-from gbs_actor.gateway.socket_connections import SocketConnections
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
-from gbs_actor.gateway.whereabouts import Whereabouts
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
@@ -55,7 +55,7 @@ class Composition:
             rates=rates,
             user_connections=user_connections,
         )
-        self._whereabouts = Whereabouts(store, settings.recovery.recovery_max_age)
+        self._whereabouts = SessionLocations(store, settings.recovery.recovery_max_age)
         connections = SocketConnections(NAMESPACE, self.events, self._whereabouts)
         tokens = SessionTokens.from_settings(settings, verifier.now)
         LineupNamespace(

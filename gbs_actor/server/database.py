@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gbs_actor.settings import Settings
-from gbs_actor.store.embedded import EmbeddedPostgres
-from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.store import PostgresStore
 
 
 @asynccontextmanager

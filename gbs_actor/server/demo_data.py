@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gbs_actor.demo import DEFAULT_RETREATS, demo_retreat
 from gbs_actor.store.protocol import RetreatExists
-from gbs_actor.store.seed import RetreatSeed
+from gbs_actor.store.seed.seed import RetreatSeed
 
 logger = logging.getLogger(__name__)
 

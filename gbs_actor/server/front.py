@@ -15,9 +15,9 @@ from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import FrontDoor, HttpAnswer, Request, send_answer
+from gbs_actor.socketio import FrontDoor, HttpResponse, Request, send_response
 
-_NO_WEBSOCKET: Final = HttpAnswer(
+_NO_WEBSOCKET: Final = HttpResponse(
     404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
 )
 
@@ -114,4 +114,4 @@ async def _no_websocket(
     stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
 ) -> None:
     """Refuse a WebSocket where there is none; the HTTP app has no use for it either."""
-    await send_answer(stream, _NO_WEBSOCKET)
+    await send_response(stream, _NO_WEBSOCKET)

@@ -14,8 +14,8 @@ from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import CloseCode, HttpAnswer, answer_over_asgi, origins_of
-from gbs_actor.socketio.asgi_types import App, Receive, Scope, Send
+from gbs_actor.socketio import CloseCode, HttpResponse, origins_of, respond_over_asgi
+from gbs_actor.socketio.channel.asgi_types import App, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,6 @@ def _unavailable(origins: Collection[str] = ()) -> App:
             await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER})
             return
         headers = (("Retry-After", "2"), *policy.answer_fields(origins_of(scope["headers"])))
-        await answer_over_asgi(send, HttpAnswer(503, _NOT_RUNNING, headers=headers))
+        await respond_over_asgi(send, HttpResponse(503, _NOT_RUNNING, headers=headers))
 
     return unavailable

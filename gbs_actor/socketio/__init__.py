@@ -16,52 +16,52 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
-from gbs_actor.socketio.asgi import EngineApp, WebSocketApp, answer_over_asgi
-from gbs_actor.socketio.backlog import Backlog
-from gbs_actor.socketio.channel import Channel, OnEnd, Transport, UpgradeTransport
-from gbs_actor.socketio.channel_server import ChannelServer, ChannelStatistics
-from gbs_actor.socketio.close_code import CloseCode
-from gbs_actor.socketio.connection import Application, Connection
-from gbs_actor.socketio.cors import CorsPolicy, is_preflight, origins_of
-from gbs_actor.socketio.engine import EngineServer, ServerStatistics
+from gbs_actor.socketio.channel.asgi import EngineApp, WebSocketApp, respond_over_asgi
+from gbs_actor.socketio.channel.backlog import Backlog
+from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.handshake import Handshake, join_fields
+from gbs_actor.socketio.channel.lifespan import with_lifespan
+from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.channel.refusal import RequestRefused
+from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
+from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
+from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
+from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
-    ConnectRefused,
+    ConnectError,
     InvalidArguments,
     ProtocolViolation,
     SocketClosed,
     SocketIOError,
 )
 from gbs_actor.socketio.event import Event
-from gbs_actor.socketio.front_door import (
+from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
+from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
+from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
+from gbs_actor.socketio.net.front_door import (
     Fallback,
     FrontDoor,
     FrontDoorStatistics,
     UpgradeHandler,
 )
-from gbs_actor.socketio.handshake import Handshake, join_fields
-from gbs_actor.socketio.http_answer import HttpAnswer, send_answer
-from gbs_actor.socketio.lifespan import with_lifespan
-from gbs_actor.socketio.live_channel import LiveChannel
-from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
-from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.options import ServerOptions
-from gbs_actor.socketio.origin import OriginPolicy
-from gbs_actor.socketio.outbox import Outbox, OutboxLimits, OutboxStatistics
-from gbs_actor.socketio.peer import is_secure, peer_address, peer_address_with_port
-from gbs_actor.socketio.places import NoPlace, Places
+from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_stream import HttpStream
+from gbs_actor.socketio.net.origin import OriginPolicy
+from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
+from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.tls import TlsListener, TlsStream
+from gbs_actor.socketio.net.trusted_proxies import Caller, TrustedProxies
 from gbs_actor.socketio.recovery import Recovery, Restored
-from gbs_actor.socketio.refusal import Refusal
-from gbs_actor.socketio.replay_stream import ReplayStream
-from gbs_actor.socketio.request import Request
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
-from gbs_actor.socketio.subprotocol import offered_subprotocols
 from gbs_actor.socketio.surrogates import without_surrogates
-from gbs_actor.socketio.timers import Timers
-from gbs_actor.socketio.tls import TlsListener, TlsStream
-from gbs_actor.socketio.trusted_proxies import Caller, TrustedProxies
 
 __all__ = [
     "AlreadyAnswered",
@@ -72,8 +72,9 @@ __all__ = [
     "ChannelServer",
     "ChannelStatistics",
     "CloseCode",
-    "ConnectRefused",
-    "Connection",
+    "ConnectError",
+    "ConnectionLimit",
+    "ConnectionLimitReached",
     "CorsPolicy",
     "EngineApp",
     "EngineServer",
@@ -82,28 +83,27 @@ __all__ = [
     "FrontDoor",
     "FrontDoorStatistics",
     "Handshake",
-    "HttpAnswer",
+    "HttpResponse",
+    "HttpStream",
     "InvalidArguments",
     "LiveChannel",
     "MemoryRecovery",
     "Message",
     "Namespace",
-    "NoPlace",
     "OnEnd",
     "OriginPolicy",
     "Outbox",
     "OutboxLimits",
     "OutboxStatistics",
-    "Places",
     "ProtocolViolation",
     "Recovery",
     "RecoveryStatistics",
-    "Refusal",
-    "ReplayStream",
     "Request",
+    "RequestRefused",
     "Restored",
     "ServerOptions",
     "ServerStatistics",
+    "Session",
     "Socket",
     "SocketClosed",
     "SocketIOError",
@@ -116,7 +116,6 @@ __all__ = [
     "UpgradeHandler",
     "UpgradeTransport",
     "WebSocketApp",
-    "answer_over_asgi",
     "is_preflight",
     "is_secure",
     "join_fields",
@@ -124,7 +123,8 @@ __all__ = [
     "origins_of",
     "peer_address",
     "peer_address_with_port",
-    "send_answer",
+    "respond_over_asgi",
+    "send_response",
     "with_lifespan",
     "without_surrogates",
 ]

@@ -12,32 +12,32 @@ from typing import Any
 import msgspec
 import trio
 
-from gbs_actor.socketio.backlog import Backlog
-from gbs_actor.socketio.close_code import CloseCode
-from gbs_actor.socketio.connection import Connection
-from gbs_actor.socketio.errors import ConnectRefused
+from gbs_actor.socketio.channel.backlog import Backlog
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
-from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.options import ServerOptions
-from gbs_actor.socketio.outbox import Outbox
-from gbs_actor.socketio.packet import PacketType, encode_head
-from gbs_actor.socketio.recovery import Claim, Recovery
-from gbs_actor.socketio.session import (
+from gbs_actor.socketio.membership import (
     AckReceived,
     EventReceived,
     Happening,
     Joining,
     Left,
-    Session,
+    Membership,
     UnknownNamespace,
 )
+from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.packet import PacketType, encode_head
+from gbs_actor.socketio.recovery import Claim, Recovery
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
 
 
-class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ConnectError(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payload of a CONNECT_ERROR packet."""
 
     message: str
@@ -62,14 +62,14 @@ class Conversation:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Session,
         namespaces: Mapping[str, Namespace],
         options: ServerOptions,
     ) -> None:
         self._connection = connection
         self._namespaces = namespaces
         self._options = options
-        self._session = Session(
+        self._session = Membership(
             namespaces,
             max_connect_bytes=options.max_held_bytes,
             max_attachments=options.max_attachments,
@@ -87,11 +87,11 @@ class Conversation:
     # What the client says.
 
     def receive_text(self, text: str, start: int) -> None:
-        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         self._act(self._session.receive_text(text, start))
 
     def receive_binary(self, payload: bytes) -> None:
-        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         self._act(self._session.receive_binary(payload))
 
     def _act(self, happening: Happening | None) -> None:
@@ -107,7 +107,7 @@ class Conversation:
                 socket.renounce()
                 self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
-                self._refuse(namespace, Refusal("Invalid namespace"))
+                self._refuse(namespace, _ConnectError("Invalid namespace"))
             case None:
                 pass
 
@@ -143,7 +143,7 @@ class Conversation:
         try:
             with trio.move_on_after(self._options.restore_timeout):
                 restored = await recovery.restore(socket, claim.pid, claim.offset)
-        except ConnectRefused as refused:
+        except ConnectError as refused:
             self._turn_away(socket, refused)
             return
         except Exception:
@@ -189,19 +189,19 @@ class Conversation:
     def _turn_away(self, socket: Socket, error: Exception) -> None:
         if socket.closed:
             return
-        if not isinstance(error, ConnectRefused):
+        if not isinstance(error, ConnectError):
             logger.error("on_connect of %s failed", socket.namespace.name, exc_info=error)
             self._connection.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
             return
         self._forget(socket)
         socket.end("server namespace disconnect")
         try:
-            self._refuse(socket.namespace.name, Refusal(error.message, error.data))
+            self._refuse(socket.namespace.name, _ConnectError(error.message, error.data))
         except TypeError:
             logger.exception("the data of a refusal has no JSON form")
-            self._refuse(socket.namespace.name, Refusal(error.message))
+            self._refuse(socket.namespace.name, _ConnectError(error.message))
 
-    def _refuse(self, namespace: str, refusal: Refusal) -> None:
+    def _refuse(self, namespace: str, refusal: _ConnectError) -> None:
         head = encode_head(PacketType.CONNECT_ERROR, namespace)
         self.outbox.send(Message(head + msgspec.json.encode(refusal)))
 
@@ -267,11 +267,11 @@ class Conversation:
         self._connection.overflow()
 
     def ended(self, reason: str) -> None:
-        """See :class:`~gbs_actor.socketio.connection.Application`."""
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         for socket in (*self._sockets.values(), *self._let_in.values()):
             socket.end(reason)
 
-    async def say_goodbyes(self) -> None:
+    async def run_disconnect_handlers(self) -> None:
         """Cancel the handlers, then run every ``on_disconnect`` that has not run.
 
         Shielded from cancellation; ends after ``disconnect_timeout`` for the handlers that

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gbs_actor.socketio.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode
 
 
 class SocketIOError(Exception):
     """Base of everything this package raises on purpose."""
 
 
-class ConnectRefused(SocketIOError):
+class ConnectError(SocketIOError):
     """Raised by an ``on_connect`` handler to refuse a client.
 
     The client receives ``{"message": message, "data": data}`` as a CONNECT_ERROR packet.

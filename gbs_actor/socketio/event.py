@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Final, Protocol
 
+from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
-from gbs_actor.socketio.message import Message
 from gbs_actor.socketio.packet import EventData, decode_values
 
 _SHARED_ACKS: Final = 4

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from gbs_actor.socketio.close_code import CloseCode
-from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.recovery import Restored
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.errors import InvalidArguments
-from gbs_actor.socketio.message import Message
 
 if TYPE_CHECKING:
     from gbs_actor.socketio.event import Event
@@ -50,7 +50,7 @@ class Namespace:
         """Register ``handler(socket, auth)``: lets a client in by returning.
 
         ``auth`` is the client's CONNECT payload, an object or ``None``. To refuse, raise
-        :exc:`ConnectRefused`; any other exception closes the transport (1011), so that
+        :exc:`ConnectError`; any other exception closes the transport (1011), so that
         the client tries again. What the handler emits goes out behind the CONNECT.
         """
         self.connect_handler = handler

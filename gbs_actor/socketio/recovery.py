@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gbs_actor.socketio.message import Message
+from gbs_actor.socketio.channel.message import Message
 
 if TYPE_CHECKING:
     from gbs_actor.socketio.namespace import Namespace

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gbs_actor.socketio.connection import Connection
+from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.conversation import Conversation
-from gbs_actor.socketio.engine import EngineServer, ServerStatistics
+from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
+from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.options import ServerOptions
 
 
 class SocketServer(EngineServer):
     """A Socket.IO v5 server.
 
     Register namespaces and handlers, then run it: see
-    :class:`~gbs_actor.socketio.engine.EngineServer`.
+    :class:`~gbs_actor.socketio.engineio.server.EngineServer`.
 
     :param path: where it is served.
     :param options: any other field of :class:`ServerOptions`.
@@ -44,5 +44,5 @@ class SocketServer(EngineServer):
         sockets = {name: len(space.sockets) for name, space in self._namespaces.items()}
         return replace(super().statistics(), sockets=sockets)
 
-    def _converse(self, connection: Connection) -> Conversation:
+    def _converse(self, connection: Session) -> Conversation:
         return Conversation(connection, self._namespaces, self.options)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import trio
 
-from gbs_actor.socketio.close_code import CloseCode, check_close_code
+from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.outbox import Outbox, OutboxStatistics
 from gbs_actor.socketio.errors import SocketClosed
-from gbs_actor.socketio.message import Message
-from gbs_actor.socketio.outbox import Outbox, OutboxStatistics
 from gbs_actor.socketio.packet import PacketType, decode_values, encode_head, encode_values
 from gbs_actor.socketio.recovery import RECOVERABLE
 
 if TYPE_CHECKING:
-    from gbs_actor.socketio.handshake import Handshake
+    from gbs_actor.socketio.channel.handshake import Handshake
     from gbs_actor.socketio.namespace import Namespace
     from gbs_actor.socketio.recovery import Recovery, Restored
 

@@ -13,17 +13,17 @@ import trio
 
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Group, Registration, Retreat
-from gbs_actor.store.layout import lay_out
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.protocol import (
     CommitRefused,
-    Place,
     RepeatedCommands,
     RetreatExists,
+    SessionLocation,
     StaleRevision,
     StoreStatistics,
 )
-from gbs_actor.store.seed import RetreatSeed
+from gbs_actor.store.seed.layout import lay_out
+from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.store.writes import Writes, check_revisions, collapse
 
 
@@ -45,7 +45,7 @@ class _Stored:
 class _Noted:
     """Where a session is, and since when that is known, in Trio's time."""
 
-    place: Place
+    place: SessionLocation
     at: float
 
 
@@ -162,7 +162,7 @@ class MemoryStore:
         stored = self._by_slug.get(slug)
         return None if stored is None else stored.roles.get(user_id)
 
-    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+    async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
         """Note where sessions are; ``None``: forget it."""
         await trio.lowlevel.checkpoint()
         now = trio.current_time()
@@ -172,13 +172,13 @@ class MemoryStore:
             else:
                 self._places[sid] = _Noted(place, now)
 
-    async def recall_place(self, sid: str) -> Place | None:
+    async def find_session_location(self, sid: str) -> SessionLocation | None:
         """Return where a session is, if that was noted and neither forgotten nor pruned."""
         await trio.lowlevel.checkpoint()
         noted = self._places.get(sid)
         return None if noted is None else noted.place
 
-    async def prune_places(self, age: float) -> int:
+    async def prune_session_locations(self, age: float) -> int:
         """Forget the places noted longer ago than ``age`` seconds; return how many."""
         await trio.lowlevel.checkpoint()
         limit = trio.current_time() - age

@@ -59,7 +59,7 @@ class RetreatExists(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SessionLocation:
     """Where a session is that its client may come back to, and from which revision on.
 
     What a client shows on its return is an offset: the revision of the last event it got.
@@ -162,7 +162,7 @@ class Store(Protocol):
         """Return the role that a grant gives this user in this retreat, if there is one."""
         ...
 
-    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+    async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
         """Note where sessions are; ``None``: forget it.
 
         What was noted may be lost where the store crashes; what was forgotten stays so.
@@ -173,11 +173,11 @@ class Store(Protocol):
         """
         ...
 
-    async def recall_place(self, sid: str) -> Place | None:
+    async def find_session_location(self, sid: str) -> SessionLocation | None:
         """Return where a session is, if that was noted and neither forgotten nor pruned."""
         ...
 
-    async def prune_places(self, age: float) -> int:
+    async def prune_session_locations(self, age: float) -> int:
         """Forget the places noted longer ago than ``age`` seconds; return how many."""
         ...
 

@@ -27,9 +27,15 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.lineup.records import Gender
-from gbs_actor.store.embedded import EmbeddedPostgres
-from gbs_actor.store.postgres import PostgresStore
-from gbs_actor.store.seed import RetreatSeed, SeedGrade, SeedPerson, SeedSchedule, SeedUnivGroup
+from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.seed.seed import (
+    RetreatSeed,
+    SeedGrade,
+    SeedPerson,
+    SeedSchedule,
+    SeedUnivGroup,
+)
 
 BATCH_SIZES = (1, 16, 64)
 AUTHOR = Author(user_id=1, name="bench", admin_user_id=1)

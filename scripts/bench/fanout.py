@@ -24,7 +24,7 @@ from typing import Any
 
 import trio
 
-from gbs_actor.socketio import Event, FrontDoor, Message, ReplayStream, Socket, SocketServer
+from gbs_actor.socketio import Event, FrontDoor, HttpStream, Message, Socket, SocketServer
 
 _REQUEST = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: bench\r\n"
@@ -248,7 +248,7 @@ class Bench:
         return total
 
 
-async def _nothing(stream: ReplayStream) -> None:
+async def _nothing(stream: HttpStream) -> None:
     """Serve no HTTP."""
 
 

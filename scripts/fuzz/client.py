@@ -10,7 +10,7 @@ from socketio.packet import Packet as OtherPacket
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from gbs_actor.socketio import EngineApp
-from gbs_actor.socketio.payload import decode_payload, encode_binary
+from gbs_actor.socketio.engineio.payload import decode_payload, encode_binary
 from scripts.fuzz.asgi_request import Answer, Request
 from scripts.fuzz.asgi_websocket import AsgiLink
 from scripts.fuzz.websocket_client import Link, Pair, StreamLink, request, sockets

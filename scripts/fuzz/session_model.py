@@ -13,16 +13,16 @@ from typing import Final
 from msgspec import Raw
 
 from gbs_actor.socketio import ProtocolViolation
-from gbs_actor.socketio.packet import EventData
-from gbs_actor.socketio.session import (
+from gbs_actor.socketio.membership import (
     AckReceived,
     EventReceived,
     Happening,
     Joining,
     Left,
-    Session,
+    Membership,
     UnknownNamespace,
 )
+from gbs_actor.socketio.packet import EventData
 
 KNOWN: Final = ("/", "/custom", "/한글")
 UNKNOWN: Final = ("/other", "/custom/", "/Custom")
@@ -97,7 +97,7 @@ class Model:
     """
 
     def __init__(self) -> None:
-        self.session = Session(
+        self.session = Membership(
             frozenset(KNOWN), max_attachments=MAX_ATTACHMENTS, max_attachment_bytes=MAX_BYTES
         )
         self.places = dict.fromkeys(KNOWN, Place.NEVER)

@@ -12,7 +12,7 @@ from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from gbs_actor.socketio import EngineServer
-from gbs_actor.socketio.request import Request, parse_request
+from gbs_actor.socketio.net.request import Request, parse_request
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

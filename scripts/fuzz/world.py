@@ -16,13 +16,13 @@ import trio
 import trio.lowlevel
 
 from gbs_actor.socketio import (
-    Connection,
-    ConnectRefused,
+    ConnectError,
     Event,
     InvalidArguments,
     Message,
     Namespace,
     OutboxLimits,
+    Session,
     Socket,
     SocketClosed,
     SocketServer,
@@ -77,7 +77,7 @@ class Server(SocketServer):
         )
         self.conversations: WeakSet[Conversation] = WeakSet()
 
-    def _converse(self, connection: Connection) -> Conversation:
+    def _converse(self, connection: Session) -> Conversation:
         conversation = _Conversation(connection, self._namespaces, self.options)
         self.conversations.add(conversation)
         return conversation
@@ -204,7 +204,7 @@ class World:
     def _connect(self, socket: Socket, how: Any) -> None:
         match how:
             case "refuse":
-                raise ConnectRefused("Refused", {"code": "ON_PURPOSE"})
+                raise ConnectError("Refused", {"code": "ON_PURPOSE"})
             case "raise":
                 if not _is_good(socket):
                     raise ValueError("on purpose")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gbs_actor.socketio import Connection, EngineServer, ServerOptions
+from gbs_actor.socketio import EngineServer, ServerOptions, Session
 from tests.apps.command import main
 
 
@@ -17,7 +17,7 @@ class Echo:
     joined = True
     lagging = False
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
 
     def receive_text(self, text: str, start: int) -> None:
@@ -29,7 +29,7 @@ class Echo:
     def ended(self, reason: str) -> None:
         """Nothing is left to do."""
 
-    async def say_goodbyes(self) -> None:
+    async def run_disconnect_handlers(self) -> None:
         """Nothing is left to say."""
 
 

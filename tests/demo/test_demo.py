@@ -12,7 +12,7 @@ from gbs_actor.demo import DEFAULT_RETREATS, LARGEST, PALETTE, demo_retreat
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.rules import clean_color, clean_memo
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.seed import RetreatSeed, SeedPerson
+from gbs_actor.store.seed.seed import RetreatSeed, SeedPerson
 
 SUMMER = demo_retreat("2024-summer", 600)
 

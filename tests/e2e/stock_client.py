@@ -68,7 +68,7 @@ class Unanswered(Exception):
 
 
 @dataclass(frozen=True)
-class HttpAnswer:
+class HttpResponse:
     """What a page's ``fetch`` gave it to read."""
 
     status: int
@@ -196,7 +196,7 @@ class StockClient:
         """Put a token into the browser's cookie, or remove it."""
         await self._tell("cookie", cookie=token)
 
-    async def fetch(self, url: str, **init: object) -> HttpAnswer:
+    async def fetch(self, url: str, **init: object) -> HttpResponse:
         """Let a page make an HTTP request, with its cookies.
 
         :raises Unanswered: the browser keeps the answer from the page, or there is none.
@@ -204,7 +204,7 @@ class StockClient:
         answer = await self._tell("fetch", url=url, init=init)
         if "failed" in answer:
             raise Unanswered(answer["failed"])
-        return HttpAnswer(**answer["answer"])
+        return HttpResponse(**answer["answer"])
 
     async def drop(self) -> None:
         """Close the connection below the namespace."""

@@ -9,7 +9,7 @@ import pytest
 
 from gbs_actor.cli.serving import MARGIN
 from gbs_actor.client import connect
-from gbs_actor.store.postmaster import processes_of
+from gbs_actor.store.embedded.postmaster import processes_of
 from tests.e2e.server_process import (
     RETREAT,
     DidNotStart,

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import ReplayStream
+from gbs_actor.socketio import HttpStream
 from scripts.fuzz import trio_cases
 from scripts.fuzz.asgi_request import Request
 from scripts.fuzz.client import Client
@@ -169,7 +169,7 @@ def test_an_answer_that_meets_the_end_of_its_connection_finds_it_closed(order: i
 
     async def scenario() -> None:
         near, far = sockets()
-        stream = ReplayStream(near, idle_timeout=60, request_timeout=30, write_timeout=30)
+        stream = HttpStream(near, idle_timeout=60, request_timeout=30, write_timeout=30)
         results: list[type[BaseException] | None] = []
 
         async def answer() -> None:

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.namespace import NAMESPACE, LineupNamespace
-from gbs_actor.gateway.recovery import LineupRecovery
-from gbs_actor.gateway.socket_connections import SocketConnections
+from gbs_actor.gateway.namespace.clients import SocketConnections
+from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.namespace.recovery import LineupRecovery
+from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
-from gbs_actor.gateway.whereabouts import Whereabouts
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
@@ -27,7 +27,7 @@ from gbs_actor.settings import AuthSettings
 from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
-from gbs_actor.store.seed import (
+from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
     SeedPerson,
@@ -220,7 +220,7 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
         rates=parts.rates,
         user_connections=parts.user_connections,
     )
-    whereabouts = Whereabouts(parts.store, MAX_AGE)
+    whereabouts = SessionLocations(parts.store, MAX_AGE)
     connections = SocketConnections(NAMESPACE, events, whereabouts)
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
     recovery = LineupRecovery(connections, events, tokens, whereabouts)

@@ -15,7 +15,7 @@ from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.socketio import SocketServer
-from gbs_actor.socketio.request import head_length, parse_request
+from gbs_actor.socketio.net.request import head_length, parse_request
 from tests.gateway.composing import SLUG, Parts, composed, served_namespace
 from tests.gateway.peer import Peer, talking
 from tests.gateway.plain_peer import PlainPeer, talking_plainly

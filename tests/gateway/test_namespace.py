@@ -18,7 +18,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
 from gbs_actor.socketio import SocketServer
-from gbs_actor.socketio.request import head_length, parse_request
+from gbs_actor.socketio.net.request import head_length, parse_request
 from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed, served_namespace
 from tests.gateway.peer import NAMESPACE, Peer, Refused, talking
 

@@ -16,8 +16,8 @@ from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.socketio import OutboxLimits
-from gbs_actor.socketio import message as message_module
-from gbs_actor.socketio.deflate import deflate
+from gbs_actor.socketio.channel import message as message_module
+from gbs_actor.socketio.channel.deflate import deflate
 from tests.gateway.composing import SLUG
 from tests.gateway.plain_world import PlainWorld, plain_world
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.rooms import RoomState
-from gbs_actor.store.protocol import Place, StoreUnavailable
+from gbs_actor.store.protocol import SessionLocation, StoreUnavailable
 from tests.gateway.composing import OTHER_SLUG, SLUG, two_retreats
 from tests.gateway.returning import Client, World, world
 from tests.socketio.lines import Carrier
@@ -582,10 +582,10 @@ async def test_while_the_store_cannot_be_asked_nobody_is_recovered_and_all_are_l
         former = client.sid, client.pid
         await client.settle()
 
-        async def unreachable(sid: str) -> Place | None:
+        async def unreachable(sid: str) -> SessionLocation | None:
             raise StoreUnavailable("told to be")
 
-        here.parts.store.recall_place = unreachable  # type: ignore[method-assign]
+        here.parts.store.find_session_location = unreachable  # type: ignore[method-assign]
         await client.come_back()
         await assert_new(client, former)
 
@@ -734,9 +734,9 @@ async def test_what_is_left_is_forgotten_before_it_is_answered(autojump_clock: M
     async with world() as here:
         client = await here.joined()
         await client.settle()
-        assert await here.parts.store.recall_place(client.sid) is not None
+        assert await here.parts.store.find_session_location(client.sid) is not None
         await client.call("leave-retreat", SLUG)
-        assert await here.parts.store.recall_place(client.sid) is None
+        assert await here.parts.store.find_session_location(client.sid) is None
 
 
 async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
@@ -748,11 +748,11 @@ async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
         here.parts.store.loads_may_go_on = trio.Event()
         await client.emit("join-retreat", OTHER_SLUG)
         await client.settle()
-        assert await here.parts.store.recall_place(client.sid) is None
+        assert await here.parts.store.find_session_location(client.sid) is None
         here.parts.store.loads_may_go_on.set()
         await client.event("initial-data")
         await client.settle()
-        place = await here.parts.store.recall_place(client.sid)
+        place = await here.parts.store.find_session_location(client.sid)
         assert place is not None
         assert place.slug == OTHER_SLUG
 

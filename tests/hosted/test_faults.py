@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from gbs_actor.cli.serving import MARGIN
-from gbs_actor.store.postmaster import processes_of
+from gbs_actor.store.embedded.postmaster import processes_of
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.editing import Editors, editing
 from tests.faults.postgres_processes import freeze, kill, postmaster, thaw

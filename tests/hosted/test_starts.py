@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gbs_actor.store.postmaster import processes_of, wait_ended
+from gbs_actor.store.embedded.postmaster import processes_of, wait_ended
 from tests.e2e.server_process import (
     HYPERCORN,
     ServerProcess,

@@ -15,7 +15,7 @@ from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
-    Place,
+    SessionLocation,
     StoreError,
     StoreStatistics,
     StoreUnavailable,
@@ -104,17 +104,17 @@ class FaultyStore:
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
         return await self.inner.role_in_retreat(slug, user_id)
 
-    async def update_places(self, places: Mapping[str, Place | None]) -> None:
+    async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
         await self._read()
-        await self.inner.update_places(places)
+        await self.inner.update_session_locations(places)
 
-    async def recall_place(self, sid: str) -> Place | None:
+    async def find_session_location(self, sid: str) -> SessionLocation | None:
         await self._read()
-        return await self.inner.recall_place(sid)
+        return await self.inner.find_session_location(sid)
 
-    async def prune_places(self, age: float) -> int:
+    async def prune_session_locations(self, age: float) -> int:
         await self._read()
-        return await self.inner.prune_places(age)
+        return await self.inner.prune_session_locations(age)
 
     async def ping(self) -> None:
         await self._read()

@@ -25,7 +25,7 @@ from gbs_actor.rooms import (
     Snapshot,
     Subscriber,
 )
-from gbs_actor.store.protocol import Place
+from gbs_actor.store.protocol import SessionLocation
 
 Rows = dict[int, dict[str, Any]]
 
@@ -139,7 +139,7 @@ class Client:
         self.handed = 0
         self.stamped = -1
         self.offset: int | None = None
-        self.place: Place | None = None
+        self.place: SessionLocation | None = None
         self.away = False
         self.came_back: list[Done | Rejection | None] = []
         self.violations: list[str] = []
@@ -231,7 +231,7 @@ class Client:
                 stay = self.place
                 if stay is None or (stay.slug, stay.epoch) != (slug, answer.epoch):
                     known = subscriber.known_elsewhere
-                    self.place = Place(slug, answer.epoch, answer.revision, known)
+                    self.place = SessionLocation(slug, answer.epoch, answer.revision, known)
                 self._queue(answer)
             else:
                 self.refused_joins.append(answer)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gbs_actor.lineup.records import Gender
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.seed import (
+from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
     SeedPerson,

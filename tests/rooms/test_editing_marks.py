@@ -87,12 +87,12 @@ class Crashes:
             raise ZeroDivisionError("a bug")
 
 
-Places = set[tuple[int, int, str | None]]
+ConnectionLimit = set[tuple[int, int, str | None]]
 
 
-def shown(client: Client) -> Places:
+def shown(client: Client) -> ConnectionLimit:
     """Return the marks that a client shows: those begun, less those ended."""
-    places: Places = set()
+    places: ConnectionLimit = set()
     for told in client.editings:
         place = (told.user_id, told.lineup_id, told.field)
         if told.editing:
@@ -102,7 +102,7 @@ def shown(client: Client) -> Places:
     return places
 
 
-def marks_of_room(client: Client) -> Places:
+def marks_of_room(client: Client) -> ConnectionLimit:
     """Return the marks of the others as the last presence has them."""
     return {
         (user.user_id, place.lineup_id, place.field)

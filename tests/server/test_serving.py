@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from gbs_actor.auth import Role
 from gbs_actor.server import serve, serve_on
 from gbs_actor.settings import ServerSettings, Settings, SettingsError, StoreSettings
-from gbs_actor.store.migrate import SchemaMismatch
+from gbs_actor.store.postgres.migrate import SchemaMismatch
 from tests.gateway.composing import SLUG
 from tests.server.running import (
     Running,

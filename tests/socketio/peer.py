@@ -19,7 +19,7 @@ from wsproto import events
 from wsproto.connection import ConnectionState
 from wsproto.extensions import Extension
 
-from gbs_actor.socketio import FrontDoor, ReplayStream, SocketServer
+from gbs_actor.socketio import FrontDoor, HttpStream, SocketServer
 
 TARGET = "/socket.io/?EIO=4&transport=websocket"
 
@@ -257,11 +257,11 @@ class Service:
         return peer
 
 
-async def no_fallback(stream: ReplayStream) -> None:
+async def no_fallback(stream: HttpStream) -> None:
     raise AssertionError("nothing but WebSocket upgrades is expected here")
 
 
-async def ignore(stream: ReplayStream) -> None:
+async def ignore(stream: HttpStream) -> None:
     """Serve HTTP by closing the connection."""
 
 

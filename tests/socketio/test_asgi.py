@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import EngineApp, Handshake, Message, SocketServer, with_lifespan
-from gbs_actor.socketio.asgi_types import App
+from gbs_actor.socketio.channel.asgi_types import App
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Refused

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import (
     AlreadyAnswered,
-    ConnectRefused,
+    ConnectError,
     Event,
     InvalidArguments,
     Message,
@@ -91,11 +91,11 @@ async def test_a_refused_client_is_told_why(clock: MockClock, sync: bool, data: 
     gone: list[str] = []
 
     def refuse(socket: Socket, auth: Any) -> None:
-        raise ConnectRefused("Authentication required", data)
+        raise ConnectError("Authentication required", data)
 
     async def refuse_later(socket: Socket, auth: Any) -> None:
         await trio.sleep(1)
-        raise ConnectRefused("Authentication required", data)
+        raise ConnectError("Authentication required", data)
 
     space = server.namespace("/admin")
     space.on_connect(refuse if sync else refuse_later)

@@ -16,9 +16,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.socketio import Message, Socket, SocketServer
-from gbs_actor.socketio import message as message_module
-from gbs_actor.socketio.deflate import deflate
-from gbs_actor.socketio.frame import TEXT, frame
+from gbs_actor.socketio.channel import message as message_module
+from gbs_actor.socketio.channel.deflate import deflate
+from gbs_actor.socketio.channel.frame import TEXT, frame
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, Service, serving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.socketio.dispatcher import Dispatcher
+from gbs_actor.socketio.channel.dispatcher import Dispatcher
 
 
 async def test_progress_is_told_once_there_is_some(clock: MockClock) -> None:

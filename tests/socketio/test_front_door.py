@@ -19,8 +19,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gbs_actor.socketio import (
     CorsPolicy,
     FrontDoor,
+    HttpStream,
     Message,
-    ReplayStream,
     Request,
     TrustedProxies,
 )
@@ -47,7 +47,7 @@ class Rooms:
 
         return handle
 
-    async def fallback(self, stream: ReplayStream) -> None:
+    async def fallback(self, stream: HttpStream) -> None:
         self.fallbacks.append(bytes(await stream.receive_some()))
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -212,7 +212,7 @@ async def test_a_failing_connection_is_logged_and_the_next_one_is_served(
     listener = MemoryListener()
     calls = 0
 
-    async def fail(stream: ReplayStream) -> None:
+    async def fail(stream: HttpStream) -> None:
         nonlocal calls
         calls += 1
         async with trio.open_nursery():
@@ -277,7 +277,7 @@ async def answers_to(port: int, sources: Sequence[str]) -> list[bytes]:
 
 @pytest.mark.parametrize("trusted", [[], ["127.0.0.2"]])
 async def test_one_address_does_not_get_the_places_of_all(trusted: list[str]) -> None:
-    async def keep(stream: ReplayStream) -> None:
+    async def keep(stream: HttpStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
         await stream.receive_some()
@@ -398,7 +398,7 @@ async def test_after_accepting_has_stopped_open_connections_go_on(clock: MockClo
 async def test_draining_waits_for_the_request_under_way(clock: MockClock) -> None:
     listener = MemoryListener()
 
-    async def slow(stream: ReplayStream) -> None:
+    async def slow(stream: HttpStream) -> None:
         await stream.receive_some()
         await trio.sleep(3)
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -417,7 +417,7 @@ async def test_draining_waits_for_the_request_under_way(clock: MockClock) -> Non
 async def test_draining_takes_a_bounded_time(clock: MockClock) -> None:
     listener = MemoryListener()
 
-    async def never(stream: ReplayStream) -> None:
+    async def never(stream: HttpStream) -> None:
         await trio.sleep_forever()
 
     door = FrontDoor({}, never)
@@ -445,7 +445,7 @@ async def test_draining_closes_a_stream_that_is_used_behind_a_shield() -> None:
     waiting = trio.Event()
     ended: list[BaseException] = []
 
-    async def stubborn(stream: ReplayStream) -> None:
+    async def stubborn(stream: HttpStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
         with trio.CancelScope(shield=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gbs_actor.socketio.heartbeat import Beat, Heartbeat
+from gbs_actor.socketio.channel.heartbeat import Beat, Heartbeat
 
 
 def test_the_first_ping_is_due_one_interval_after_the_handshake() -> None:

@@ -15,9 +15,9 @@ from trio.testing import MockClock
 from wsproto.frame_protocol import FrameProtocol
 
 from gbs_actor.socketio import Message, OutboxLimits
-from gbs_actor.socketio.frame import frame
-from gbs_actor.socketio.outbox import Outbox
-from gbs_actor.socketio.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.channel.frame import frame
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
 
 
 class Parked:
@@ -102,7 +102,7 @@ class Owner:
     def outbox_overflowed(self) -> None:
         self.overflows += 1
 
-    def outbox_relieved(self) -> None:
+    def outbox_drained(self) -> None:
         self.reliefs += 1
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.socketio.pace import Pace
+from gbs_actor.socketio.channel.pace import Pace
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import serving
 from tests.socketio.polls import WEBSOCKET, site

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
 from gbs_actor.socketio import ProtocolViolation
-from gbs_actor.socketio.payload import decode_payload, encode_binary, fitting, payload_frames
+from gbs_actor.socketio.engineio.payload import (
+    decode_payload,
+    encode_binary,
+    fitting,
+    payload_frames,
+)
 
 PACKETS = st.lists(
     st.one_of(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import ConnectRefused, MemoryRecovery, Namespace, Socket, SocketServer
+from gbs_actor.socketio import ConnectError, MemoryRecovery, Namespace, Socket, SocketServer
 from tests.socketio.lines import Carrier, Line
 from tests.socketio.polls import Site, site
 
@@ -511,7 +511,7 @@ async def test_on_connect_may_refuse_who_comes_back(clock: MockClock) -> None:
     @service.space.on_connect
     def connect(socket: Socket, auth: Any) -> None:
         if socket.recovered:
-            raise ConnectRefused("not you")
+            raise ConnectError("not you")
 
     async with site(service.server) as clients:
         line, answer, offset = await begun(clients, service, "websocket")
@@ -566,7 +566,7 @@ class Strict(MemoryRecovery):
     """Refuses."""
 
     async def restore(self, socket: Socket, pid: str, offset: str) -> Any:
-        raise ConnectRefused("go away", {"code": 1})
+        raise ConnectError("go away", {"code": 1})
 
 
 @pytest.mark.parametrize("recovery", [Slow, Broken])

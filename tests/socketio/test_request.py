@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gbs_actor.socketio.request import head_length, parse_request
+from gbs_actor.socketio.net.request import head_length, parse_request
 from tests.ending import ends_soon
 
 LENGTH = 1_000_000

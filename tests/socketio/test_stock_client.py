@@ -11,7 +11,7 @@ import socketio
 import trio
 from socketio.exceptions import ConnectionError as NotConnected
 
-from gbs_actor.socketio import ConnectRefused, MemoryRecovery, Socket, SocketServer
+from gbs_actor.socketio import ConnectError, MemoryRecovery, Socket, SocketServer
 from tests.apps.command import serve
 from tests.apps.echo_socketio import echo_server
 
@@ -107,7 +107,7 @@ async def test_it_is_told_why_it_is_refused(transports: list[str]) -> None:
 
     @server.namespace("/").on_connect
     def refuse(socket: Socket, auth: Any) -> None:
-        raise ConnectRefused("Authentication required", {"code": "AUTH_REQUIRED"})
+        raise ConnectError("Authentication required", {"code": "AUTH_REQUIRED"})
 
     async def talk(client: Any, url: str) -> Any:
         errors: list[Any] = []

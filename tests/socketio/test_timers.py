@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.socketio.timers import Timers
+from gbs_actor.socketio.channel.timers import Timers
 
 
 async def test_timers_fire_at_their_times_in_order(clock: MockClock) -> None:

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import (
     FrontDoor,
-    ReplayStream,
+    HttpStream,
     Request,
     TlsListener,
     TlsStream,
@@ -87,7 +87,7 @@ async def test_the_fallback_learns_what_was_agreed_on(
 ) -> None:
     seen: list[tuple[bool, str | None]] = []
 
-    async def fallback(stream: ReplayStream) -> None:
+    async def fallback(stream: HttpStream) -> None:
         seen.append((stream.secure, stream.alpn_protocol))
 
     async with opened(FrontDoor({}, fallback), [secure.listener]):
@@ -284,7 +284,7 @@ async def test_closing_now_ends_whoever_reads_behind_a_shield(
     waiting = trio.Event()
     ended: list[BaseException] = []
 
-    async def stubborn(stream: ReplayStream) -> None:
+    async def stubborn(stream: HttpStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
         with trio.CancelScope(shield=True):

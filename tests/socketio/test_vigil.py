@@ -6,8 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.socketio import ServerOptions
-from gbs_actor.socketio.timers import Timers
-from gbs_actor.socketio.vigil import Vigil
+from gbs_actor.socketio.channel.liveness import Vigil
+from gbs_actor.socketio.channel.timers import Timers
 
 
 class Client:

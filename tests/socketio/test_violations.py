@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import ConnectRefused, Socket
+from gbs_actor.socketio import ConnectError, Socket
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
 
@@ -167,7 +167,7 @@ async def test_a_connection_that_joins_nothing_in_time_is_closed(
 
     @server.namespace("/refused").on_connect
     def refuse(socket: Socket, auth: Any) -> None:
-        raise ConnectRefused("no")
+        raise ConnectError("no")
 
     async with serving(server) as service:
         peer = service.dial()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from gbs_actor.store.bridge import Session, open_bridge
-from gbs_actor.store.embedded import EmbeddedPostgres
+from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.postgres.bridge import Session, open_bridge
+from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 

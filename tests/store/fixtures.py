@@ -15,9 +15,9 @@ from typing import Self, TypeVar
 
 import trio
 
-from gbs_actor.store.bridge import Bridge, open_bridge
-from gbs_actor.store.embedded import DATABASE, EmbeddedPostgres
-from gbs_actor.store.migrate import migrate, shipped_migrations
+from gbs_actor.store.embedded.server import DATABASE, EmbeddedPostgres
+from gbs_actor.store.postgres.bridge import Bridge, open_bridge
+from gbs_actor.store.postgres.migrate import migrate, shipped_migrations
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gbs_actor.store.bridge import Row, Session
+from gbs_actor.store.postgres.bridge import Row, Session
 
 _WAITING = """
 SELECT count(*) AS waiting FROM pg_stat_activity

@@ -19,8 +19,8 @@ from pathlib import Path
 import trio
 
 from gbs_actor.settings import default_data_dir
-from gbs_actor.store.bridge import open_bridge
-from gbs_actor.store.embedded import EmbeddedPostgres
+from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.bridge import open_bridge
 
 REPOSITORY = Path(__file__).parents[2]
 READY = b"the database has answered\n"

@@ -15,9 +15,9 @@ from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, Upda
 from gbs_actor.lineup.records import Group, Memo, Stamp
 from gbs_actor.store.protocol import (
     CommitRefused,
-    Place,
     RepeatedCommands,
     RetreatExists,
+    SessionLocation,
     StaleRevision,
 )
 from tests.store.worlds import AUTHOR, AnyStore, Desk, seed
@@ -499,53 +499,55 @@ class TestLog:
         assert entries == {change.command_id: change.revision for change in changes}
 
 
-HERE = Place("winter", "epoch", joined=3, doubtful=-1)
-THERE = Place("여름", "another", joined=2**62, doubtful=9)
+HERE = SessionLocation("winter", "epoch", joined=3, doubtful=-1)
+THERE = SessionLocation("여름", "another", joined=2**62, doubtful=9)
 
 
 class TestPlaces:
     async def test_a_session_nobody_noted_is_nowhere(self, store: AnyStore) -> None:
-        assert await store.recall_place("sid") is None
+        assert await store.find_session_location("sid") is None
 
     async def test_a_noted_place_is_recalled(self, store: AnyStore) -> None:
-        await store.update_places({"one": HERE, "two": THERE})
-        assert await store.recall_place("one") == HERE
-        assert await store.recall_place("two") == THERE
-        assert await store.recall_place("three") is None
+        await store.update_session_locations({"one": HERE, "two": THERE})
+        assert await store.find_session_location("one") == HERE
+        assert await store.find_session_location("two") == THERE
+        assert await store.find_session_location("three") is None
 
     async def test_a_place_replaces_the_one_before(self, store: AnyStore) -> None:
-        await store.update_places({"one": HERE})
-        await store.update_places({"one": THERE})
-        assert await store.recall_place("one") == THERE
+        await store.update_session_locations({"one": HERE})
+        await store.update_session_locations({"one": THERE})
+        assert await store.find_session_location("one") == THERE
 
     async def test_a_forgotten_place_is_not_recalled_and_the_others_are(
         self, store: AnyStore
     ) -> None:
-        await store.update_places({"one": HERE, "two": HERE})
-        await store.update_places({"one": None, "never noted": None, "two": THERE, "three": HERE})
-        assert await store.recall_place("one") is None
-        assert await store.recall_place("two") == THERE
-        assert await store.recall_place("three") == HERE
+        await store.update_session_locations({"one": HERE, "two": HERE})
+        await store.update_session_locations(
+            {"one": None, "never noted": None, "two": THERE, "three": HERE}
+        )
+        assert await store.find_session_location("one") is None
+        assert await store.find_session_location("two") == THERE
+        assert await store.find_session_location("three") == HERE
 
     async def test_nothing_to_note_is_fine(self, store: AnyStore) -> None:
-        await store.update_places({})
+        await store.update_session_locations({})
 
     async def test_places_noted_long_ago_are_pruned(self, store: AnyStore) -> None:
-        await store.update_places({"one": HERE, "two": HERE})
-        assert await store.prune_places(3_600) == 0
-        assert await store.recall_place("one") == HERE
-        assert await store.prune_places(0) == 2
-        assert await store.recall_place("one") is None
+        await store.update_session_locations({"one": HERE, "two": HERE})
+        assert await store.prune_session_locations(3_600) == 0
+        assert await store.find_session_location("one") == HERE
+        assert await store.prune_session_locations(0) == 2
+        assert await store.find_session_location("one") is None
 
 
 class TestOffsets:
     def test_an_offset_of_the_room_is_where_to_go_on(self) -> None:
-        assert Place("winter", "epoch", joined=3, doubtful=-1).since(3) == 3
-        assert Place("winter", "epoch", joined=3, doubtful=-1).since(7) == 7
+        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(3) == 3
+        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(7) == 7
 
     def test_an_offset_from_before_the_join_shows_that_nothing_has_arrived(self) -> None:
-        assert Place("winter", "epoch", joined=3, doubtful=-1).since(2) is None
+        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(2) is None
 
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
-        place = Place("winter", "epoch", joined=3, doubtful=10)
+        place = SessionLocation("winter", "epoch", joined=3, doubtful=10)
         assert [place.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]

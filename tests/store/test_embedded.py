@@ -15,12 +15,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from gbs_actor.store import postmaster
-from gbs_actor.store.binaries import BinariesMissing, find_installation
-from gbs_actor.store.bridge import NotConnected, open_bridge
-from gbs_actor.store.data_folder import SOCKET_NAME, DataFolder, DirectoryInUse, UnsuitableFolder
-from gbs_actor.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from gbs_actor.store.postmaster import PID_FILE, processes_of
+from gbs_actor.store.embedded import postmaster
+from gbs_actor.store.embedded.binaries import BinariesMissing, find_installation
+from gbs_actor.store.embedded.data_folder import (
+    SOCKET_NAME,
+    DataFolder,
+    DirectoryInUse,
+    UnsuitableFolder,
+)
+from gbs_actor.store.embedded.postmaster import PID_FILE, processes_of
+from gbs_actor.store.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from gbs_actor.store.postgres.bridge import NotConnected, open_bridge
 from tests.store.meddling import ask, soon
 from tests.store.server_process import server_process
 

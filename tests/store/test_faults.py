@@ -16,9 +16,9 @@ import trio.testing
 
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.store.embedded import EmbeddedPostgres
-from gbs_actor.store.postgres import PostgresStore
-from gbs_actor.store.postmaster import processes_of
+from gbs_actor.store.embedded.postmaster import processes_of
+from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,

@@ -9,9 +9,9 @@ import trio
 import trio.testing
 
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.store.bridge import Session
-from gbs_actor.store.lease import LOCK_KEY, DatabaseInUse
-from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.postgres.lease import LOCK_KEY, DatabaseInUse
+from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.store.fixtures import PostgresCluster
 from tests.store.meddling import ask, terminate_others

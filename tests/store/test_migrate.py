@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 import trio
 
-from gbs_actor.store.bridge import Bridge, ServerRefused, Session, open_bridge
-from gbs_actor.store.migrate import (
+from gbs_actor.store.postgres.bridge import Bridge, ServerRefused, Session, open_bridge
+from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
     migrate,
     pending_migrations,
     shipped_migrations,
 )
-from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.fixtures import PostgresCluster
 from tests.store.meddling import ask, soon
 

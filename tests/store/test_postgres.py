@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 
 from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
-from gbs_actor.store import queries
-from gbs_actor.store.bridge import ConnectionLost, Session, open_bridge
-from gbs_actor.store.postgres import PostgresStore
-from gbs_actor.store.protocol import CommitRefused, Place, StaleRevision, StoreUnavailable
+from gbs_actor.store.postgres import queries
+from gbs_actor.store.postgres.bridge import ConnectionLost, Session, open_bridge
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
 from tests.store.meddling import (
     ask,
     fail_commits,
@@ -336,12 +336,12 @@ class TestBridge:
 
 
 class TestPlaces:
-    PLACE = Place("winter", "epoch", joined=1, doubtful=-1)
+    PLACE = SessionLocation("winter", "epoch", joined=1, doubtful=-1)
 
     async def test_the_table_does_not_give_session_ids_away(
         self, postgres: PostgresStore, outside: Session
     ) -> None:
-        await postgres.update_places({"a secret id": self.PLACE})
+        await postgres.update_session_locations({"a secret id": self.PLACE})
         (row,) = await ask(outside, "SELECT session_place::text AS text FROM session_place")
         assert "winter" in row["text"]
         for spelling in (b"a secret id".hex(), "a secret id"):
@@ -351,7 +351,7 @@ class TestPlaces:
         ("place", "durability"), [(PLACE, "off"), (None, "on")], ids=["noted", "forgotten"]
     )
     async def test_what_is_forgotten_is_flushed_and_what_is_noted_need_not_be(
-        self, outside: Session, place: Place | None, durability: str
+        self, outside: Session, place: SessionLocation | None, durability: str
     ) -> None:
         async with outside.transaction(deadline=soon()):
             await ask(outside, queries.UPDATE_PLACES, *queries.place_arguments({"sid": place}))

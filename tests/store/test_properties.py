@@ -26,7 +26,7 @@ from gbs_actor.lineup.commands import (
 from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres import PostgresStore
+from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreError
 from tests.store.fixtures import PostgresCluster
 from tests.store.worlds import AUTHOR, MOMENT, AnyStore, command_ids, seed

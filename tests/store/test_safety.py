@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
-from gbs_actor.store.postgres import PostgresStore
-from gbs_actor.store.safety import UnsafeDatabase
+from gbs_actor.store.postgres.safety import UnsafeDatabase
+from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.fixtures import PostgresCluster
 
 

@@ -12,8 +12,8 @@ from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import Action, Author, Command
 from gbs_actor.lineup.records import Gender, Retreat, UserType
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres import PostgresStore
-from gbs_actor.store.seed import (
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
     SeedPerson,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Quart, Response, request
 
 from gbs_actor.socketio import CorsPolicy, is_preflight
-from gbs_actor.socketio.cors import Fields
+from gbs_actor.socketio.net.cors import Fields
 
 
 def cors_policy(origins: frozenset[str]) -> CorsPolicy:

@@ -44,7 +44,7 @@ def check_origin(request: Request, user: User, origins: OriginPolicy) -> None:
     A browser sends the cookie along wherever a form is sent to. It does not send a token
     that the page itself has to give, so there the origin does not matter.
 
-    :raises AuthRefused: FORBIDDEN, see :class:`~gbs_actor.socketio.origin.OriginPolicy`.
+    :raises AuthRefused: FORBIDDEN, see :class:`~gbs_actor.socketio.net.origin.OriginPolicy`.
     """
     given = request.headers.getlist("Origin")
     if user.source is not TokenSource.COOKIE or not given:

@@ -9,7 +9,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from gbs_actor.gateway.replies import Failure, http_error
 from gbs_actor.lineup.codes import Code
-from gbs_actor.socketio import CorsPolicy, HttpAnswer, answer_over_asgi, origins_of
+from gbs_actor.socketio import CorsPolicy, HttpResponse, origins_of, respond_over_asgi
 
 _BODY: Final = http_error(Failure.because(Code.VALIDATION_FAILED, "The request target is no URL."))
 
@@ -25,7 +25,7 @@ def refusing_bad_targets(app: ASGIFramework, policy: CorsPolicy) -> ASGIFramewor
             await app(scope, receive, send)
             return
         fields = policy.answer_fields(origins_of(scope["headers"]))
-        await answer_over_asgi(cast(Any, send), HttpAnswer(400, _BODY, headers=tuple(fields)))
+        await respond_over_asgi(cast(Any, send), HttpResponse(400, _BODY, headers=tuple(fields)))
 
     return refusing
 

@@ -151,7 +151,7 @@ class PlainConnection(LiveChannel):
         """A WebSocket ping (RFC 6455 §5.5.2)."""
         return _PING
 
-    async def say_goodbyes(self) -> None:
+    async def run_disconnect_handlers(self) -> None:
         """Leave the room, once whatever still runs for this client has ended."""
         await self._backlog.stop()
         client, self._client = self._client, None

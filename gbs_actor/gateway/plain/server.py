@@ -20,11 +20,11 @@ from gbs_actor.gateway.plain.entrance import Entrance, selectable, slug_of, toke
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import (
     ChannelServer,
+    ConnectionLimit,
+    ConnectionLimitReached,
     Handshake,
-    NoPlace,
-    Places,
-    Refusal,
     Request,
+    RequestRefused,
     ServerOptions,
     Transport,
     UpgradeTransport,
@@ -50,7 +50,9 @@ class PlainServer(ChannelServer[Entrance]):
     :param places: shared with that server.
     """
 
-    def __init__(self, events: LineupEvents, options: ServerOptions, places: Places) -> None:
+    def __init__(
+        self, events: LineupEvents, options: ServerOptions, places: ConnectionLimit
+    ) -> None:
         super().__init__(options, places)
         self._events = events
         self._format = PlainFormat()
@@ -65,7 +67,7 @@ class PlainServer(ChannelServer[Entrance]):
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error)
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error)
         handshake = self._handshake(request, peer, secure=secure)
         token = token_of(offered_subprotocols(handshake.headers))
         slug = slug_of(request.path, PATH)
@@ -88,7 +90,7 @@ class PlainServer(ChannelServer[Entrance]):
         origin = handshake.headers.get("origin")
         if by_cookie and self._origins.refuses(origin, handshake.host, handshake.cookies):
             error = _Error(Code.FORBIDDEN, "Pages of this origin may not connect.")
-            raise Refusal(HTTPStatus.FORBIDDEN, error)
+            raise RequestRefused(HTTPStatus.FORBIDDEN, error)
         try:
             return self._events.authenticate(found)
         except AuthRefused as refused:
@@ -98,7 +100,7 @@ class PlainServer(ChannelServer[Entrance]):
         """Take a place; where there is none, return how that is told."""
         try:
             self.places.take(address)
-        except NoPlace as full:
+        except ConnectionLimitReached as full:
             return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
         return None
 
@@ -124,6 +126,8 @@ class PlainServer(ChannelServer[Entrance]):
 
         await self._run(make, transport)
 
-    def bad_request(self, status: int) -> Refusal:
+    def bad_request(self, status: int) -> RequestRefused:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        return Refusal(status, _Error(Code.VALIDATION_FAILED, "This is no WebSocket handshake."))
+        return RequestRefused(
+            status, _Error(Code.VALIDATION_FAILED, "This is no WebSocket handshake.")
+        )

@@ -37,7 +37,7 @@ from hypercorn.typing import (
 
 from gbs_actor.server.hypercorn.leaf import first_leaf
 from gbs_actor.server.hypercorn.limits import limit_hypercorn
-from gbs_actor.socketio import ReplayStream
+from gbs_actor.socketio import HttpStream
 
 LIFESPAN_TIMEOUT: Final = 10.0
 """Seconds the app may take to start, and again to stop."""
@@ -120,7 +120,7 @@ class HttpServer:
                     await lifespan.wait_for_shutdown()
                 life.cancel()
 
-    async def serve(self, stream: ReplayStream) -> None:
+    async def serve(self, stream: HttpStream) -> None:
         """Serve one connection until it ends, whoever ends it.
 
         Raises nothing that the peer or the app can cause. Cancelled, it closes the
@@ -178,7 +178,7 @@ class _Connection:
     leaving: the connection may have to last a little longer than Hypercorn's interest in it.
     """
 
-    def __init__(self, stream: ReplayStream) -> None:
+    def __init__(self, stream: HttpStream) -> None:
         self._stream = stream
         self._reading = trio.CancelScope()
         self._left = False
@@ -207,7 +207,7 @@ class _Connection:
 class _EncryptedConnection(_Connection):
     """The same with TLS. The handshake was the front door's."""
 
-    def __init__(self, stream: ReplayStream) -> None:
+    def __init__(self, stream: HttpStream) -> None:
         super().__init__(stream)
         self.transport_stream = stream  # asked for its socket only
 
@@ -218,7 +218,7 @@ class _EncryptedConnection(_Connection):
         return self._stream.alpn_protocol
 
 
-def _reporting(app: ASGIFramework, stream: ReplayStream, silence: float) -> ASGIFramework:
+def _reporting(app: ASGIFramework, stream: HttpStream, silence: float) -> ASGIFramework:
     """Tell the stream what requests the app is called with, so that it can keep time.
 
     :param silence: seconds that a WebSocket's peer may say nothing.

@@ -13,7 +13,7 @@ from typing import Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from gbs_actor.socketio import Connection, EngineServer, ServerOptions
+from gbs_actor.socketio import EngineServer, ServerOptions, Session
 from scripts.fuzz import trio_cases
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.client import PAIRS
@@ -62,7 +62,7 @@ class _Echo:
     joined = True
     lagging = False
 
-    def __init__(self, connection: Connection, heard: list[str | bytes]) -> None:
+    def __init__(self, connection: Session, heard: list[str | bytes]) -> None:
         self._connection = connection
         self._heard = heard
 
@@ -77,7 +77,7 @@ class _Echo:
     def ended(self, reason: str) -> None:
         """Nothing is left to do."""
 
-    async def say_goodbyes(self) -> None:
+    async def run_disconnect_handlers(self) -> None:
         """Nothing is left to say."""
 
 

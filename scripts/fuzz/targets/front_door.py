@@ -21,7 +21,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import EngineApp, FrontDoor, TlsListener
-from gbs_actor.socketio.request import head_length
+from gbs_actor.socketio.net.request import head_length
 from scripts.fuzz import trio_cases
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 from gbs_actor.auth import TokenSource, find_token
 from gbs_actor.socketio import Caller, CorsPolicy, OriginPolicy, is_preflight
-from gbs_actor.socketio.handshake import (
+from gbs_actor.socketio.channel.handshake import (
     check_query,
     join_fields,
     open_handshake,

@@ -14,7 +14,7 @@ from engineio.payload import Payload as OtherPayload
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from gbs_actor.socketio import Message, ProtocolViolation
-from gbs_actor.socketio.payload import SEPARATOR, decode_payload, fitting, payload_frames
+from gbs_actor.socketio.engineio.payload import SEPARATOR, decode_payload, fitting, payload_frames
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil

@@ -8,7 +8,7 @@ from typing import Final
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from gbs_actor.socketio import ReplayStream
+from gbs_actor.socketio import HttpStream
 from scripts.fuzz import trio_cases
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
@@ -36,7 +36,7 @@ def check(data: bytes) -> None:
 class _Request:
     """One that is being answered."""
 
-    def __init__(self, stream: ReplayStream, *, multiplexed: bool) -> None:
+    def __init__(self, stream: HttpStream, *, multiplexed: bool) -> None:
         self._block = ExitStack()
         self.arrived = self._block.enter_context(stream.answering(multiplexed=multiplexed))
         self.complete = multiplexed
@@ -51,7 +51,7 @@ class _Walk:
         self._choices = choices
         near, self._far = (lockstep_stream_pair if choices.flip(4) else memory_stream_pair)()
         replay = choices.pick(_HEADS)
-        self._stream = ReplayStream(
+        self._stream = HttpStream(
             near, replay, idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
         )
         self._multiplexed = replay.startswith(b"PRI * HTTP/2.0")

@@ -12,8 +12,8 @@ from typing import Final
 
 import h11
 
-from gbs_actor.socketio.request import Request, head_length, parse_request
-from gbs_actor.socketio.websocket import upgrade
+from gbs_actor.socketio.channel.websocket import upgrade
+from gbs_actor.socketio.net.request import Request, head_length, parse_request
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 

@@ -1,0 +1,167 @@
+"""A channel carried by an ASGI WebSocket: the framing is the ASGI server's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from typing import Any, Final
+
+import trio
+
+from gbs_actor.socketio.channel import frame as ws
+from gbs_actor.socketio.channel.asgi_types import Receive, Send
+from gbs_actor.socketio.channel.channel import Channel
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.pace import Pace
+from gbs_actor.socketio.channel.websocket import Traffic
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.errors import ProtocolViolation
+
+_CLOSE_FRAME: Final = 0x88
+_CODE: Final = Struct("!H")
+_FAREWELL: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
+
+
+class AsgiTransport:
+    """Carries a channel by the messages of an ASGI WebSocket, after it was accepted.
+
+    :param received: what counts incoming data.
+    :param pace: how fast messages are read.
+    :param max_payload: bytes of a message.
+    """
+
+    upgrades: tuple[str, ...] = ()
+    pings = False  # ASGI has none; the server may send its own
+
+    def __init__(
+        self, receive: Receive, send: Send, received: Traffic, pace: Pace, *, max_payload: int
+    ) -> None:
+        self.wire = AsgiWire(send)
+        self.channel: Channel | None = None
+        """Whoever gets what comes in; a probe puts the session in its own place."""
+        self._receive = receive
+        self._send = send
+        self._received = received
+        self._pace = pace
+        self._max_payload = max_payload
+        self._reading = trio.CancelScope()
+        self._read_to_end = trio.Event()
+        self._aborted = False
+
+    async def carry(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.channel = channel
+        try:
+            with self._reading:
+                channel.open()
+                while self._current.reason is None:
+                    await self._take(await self._receive())
+        except trio.Cancelled:
+            # The ASGI server ends, and only now says so: after its own time of grace. Or it
+            # gives up the connection. Nothing may be sent behind the close from here on, and
+            # the session may live in another task, which is not cancelled.
+            self._current.lose("server shutting down")
+            with trio.move_on_after(_FAREWELL, shield=True):
+                await self._send(
+                    {"type": "websocket.close", "code": CloseCode.GOING_AWAY, "reason": ""}
+                )
+            raise
+        finally:
+            self._read_to_end.set()
+
+    async def _take(self, message: Mapping[str, Any]) -> None:
+        channel = self._current
+        if message["type"] == "websocket.disconnect":
+            channel.lose("transport close")
+            return
+        text, payload = message.get("text"), message.get("bytes")
+        size = len(payload or b"") if text is None else len(text.encode())
+        self._received.messages += 1
+        self._received.bytes += size
+        if size > self._max_payload:
+            channel.violated(ProtocolViolation("message too large", CloseCode.TOO_LARGE))
+        elif text is None:
+            channel.receive_binary(bytes(payload or b""))
+        else:
+            channel.receive_text(text)
+        await self._pace.keep(1)
+        if self._current.paused:
+            await self._current.wait_unpaused()
+
+    @property
+    def _current(self) -> Channel:
+        assert self.channel is not None
+        return self.channel
+
+    async def finish(self, channel: Channel) -> None:
+        """Let the rest go out, then wait for the client's end of the closing handshake.
+
+        The ASGI server drops the connection when we return, which could overtake what we
+        have sent.
+        """
+        if self._aborted:
+            return
+        await self._read_to_end.wait()
+        await channel.outbox.flushed.wait()
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
+
+    def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        frame = ws.frame(_CODE.pack(code) + reason.encode()[:123], _CLOSE_FRAME)
+        outbox.finish(Message.control(frame), discard=discard)
+        self._reading.cancel()
+
+    def close_for_peer(self, outbox: Outbox) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.close(outbox, CloseCode.NORMAL, "", discard=False)
+
+    def abort(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self._aborted = True
+        self._reading.cancel()
+
+
+class AsgiWire:
+    """Sends our frames as the messages that are in them; the server frames them anew."""
+
+    separator = b""
+    batch = 65_536
+    direct = False
+    immediate = False
+    ready = True
+
+    def __init__(self, send: Send) -> None:
+        self.encode: Encode = WEBSOCKET
+        self._send = send
+
+    def send_nowait(self, data: Buffer) -> int:
+        """Refuse: an ASGI server may make its sender wait."""
+        raise BlockingIOError
+
+    async def send_all(self, data: Buffer) -> None:
+        """See :class:`~gbs_actor.socketio.channel.wire.Wire`.
+
+        Whatever an ASGI server raises where it cannot send counts as a broken connection.
+        """
+        try:
+            await self._send_frames(data)
+        except Exception as error:
+            raise trio.BrokenResourceError(f"the ASGI server does not send: {error!r}") from error
+
+    async def _send_frames(self, data: Buffer) -> None:
+        for head, payload in ws.split(data):
+            if head == ws.TEXT:
+                await self._send({"type": "websocket.send", "text": payload.decode()})
+            elif head == ws.BINARY:
+                await self._send({"type": "websocket.send", "bytes": payload})
+            elif head == _CLOSE_FRAME:
+                (code,) = _CODE.unpack(payload[:2])
+                reason = payload[2:].decode(errors="ignore")
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def wait_writable(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.wire.Wire`."""
+        await trio.lowlevel.checkpoint()

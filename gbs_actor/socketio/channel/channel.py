@@ -1,0 +1,244 @@
+"""What a transport carries: messages both ways, back-pressure, and an end."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import trio
+
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits
+from gbs_actor.socketio.channel.wire import Wire
+from gbs_actor.socketio.errors import ProtocolViolation
+
+logger = logging.getLogger(__name__)
+
+OnEnd = Callable[[str], None]
+"""Told once why a channel has ended."""
+
+
+class Transport(Protocol):
+    """What carries a channel: one WebSocket, or the polls of a session."""
+
+    @property
+    def wire(self) -> Wire:
+        """Where the channel's outbox writes to."""
+        ...
+
+    @property
+    def upgrades(self) -> tuple[str, ...]:
+        """Transports that a client may change to from this one."""
+        ...
+
+    @property
+    def pings(self) -> bool:
+        """Whether WebSocket pings can be sent over it, and pongs come back."""
+        ...
+
+    async def carry(self, channel: Channel) -> None:
+        """Hand over what comes in, until the channel has ended."""
+        ...
+
+    async def finish(self, channel: Channel) -> None:
+        """Return once the peer has got the end; the caller bounds the time."""
+        ...
+
+    def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
+        """Begin to close behind what waits, or instead of it; does not block.
+
+        :param code: WebSocket close code (RFC 6455 §7.4.1).
+        """
+        ...
+
+    def close_for_peer(self, outbox: Outbox) -> None:
+        """Close as the peer has asked for it by an Engine.IO close packet; does not block."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the stream; does not block."""
+        ...
+
+
+class UpgradeTransport(Transport, Protocol):
+    """A transport that can go on with another channel."""
+
+    channel: Channel | None
+    """Whoever gets what comes in."""
+
+
+class Channel(ABC):
+    """One peer's messages, in both directions, whatever carries them.
+
+    :param nursery: where its writer and its handlers run; ends with the channel.
+    :param on_end: called once with the reason, when the channel ends.
+    """
+
+    __slots__ = ("_gate", "_on_end", "_resumed_at", "nursery", "outbox", "reason", "transport")
+
+    def __init__(
+        self, transport: Transport, nursery: trio.Nursery, limits: OutboxLimits, on_end: OnEnd
+    ) -> None:
+        self.transport = transport
+        self.nursery = nursery
+        self.outbox = Outbox(transport.wire, self, limits)
+        self.reason: str | None = None
+        """Why the channel has ended; ``None`` while it lives."""
+        self._on_end = on_end
+        self._gate: trio.Event | None = None
+        self._resumed_at = -math.inf
+
+    # What the transport calls.
+
+    @abstractmethod
+    def open(self) -> None:
+        """Say what is said first; the transport is ready."""
+
+    @abstractmethod
+    def receive_text(self, text: str) -> None:
+        """Take a text message; the channel may have ended after that."""
+
+    @abstractmethod
+    def receive_binary(self, payload: bytes) -> None:
+        """Take a binary message; the channel may have ended after that."""
+
+    def receive_pong(self) -> None:  # noqa: B027  (most channels have a heartbeat of their own)
+        """Take a WebSocket pong (RFC 6455 §5.5.3)."""
+
+    # Ending.
+
+    def violated(self, violation: ProtocolViolation) -> None:
+        """End the channel: the peer has broken the protocol."""
+        if self.reason is None:
+            logger.info("%r closed: %s", self, violation.reason)
+        self.end("parse error", violation.code, violation.reason)
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close the transport behind what waits."""
+        self.end("transport close", code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.lose("transport close")
+
+    def lose(self, reason: str) -> None:
+        """Note that the stream has ended, or is to end, without a closing handshake."""
+        self._end(reason)
+        self.outbox.stop()
+        self.transport.abort()
+
+    def overflow(self) -> None:
+        """Close the transport, as more waits than may: the client is too slow."""
+        logger.info("%r closed: too far behind", self)
+        self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
+
+    def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
+        """End the channel: what is above it first, then the transport. Does not block.
+
+        :param reason: for whom it may concern above.
+        :param code: WebSocket close code.
+        :param text: for the close frame.
+        :param discard: whether to drop what waits.
+        """
+        if self._end(reason):
+            self.transport.close(self.outbox, code, text, discard=discard)
+
+    def _end(self, reason: str) -> bool:
+        if self.reason is not None:
+            return False
+        self.reason = reason
+        self.ended(reason)
+        if self._gate is not None:
+            self._gate.set()
+        self._on_end(reason)
+        return True
+
+    @abstractmethod
+    def ended(self, reason: str) -> None:
+        """Tell what is above that the channel has ended. Called once; must not block."""
+
+    @abstractmethod
+    async def run_disconnect_handlers(self) -> None:
+        """Finish what runs above, in bounded time, shielded from cancellation.
+
+        Called once the channel has ended, and possibly a second time.
+        """
+
+    # Back-pressure.
+
+    @property
+    def lagging(self) -> bool:
+        """Whether it is the application that has not caught up."""
+        return False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the channel must not be read on for now."""
+        return (self.outbox.congested or self.lagging) and self.reason is None
+
+    async def wait_unpaused(self) -> None:
+        """Return once the channel may be read on, or has ended.
+
+        Two may wait: a POST from before an upgrade, and the WebSocket after it.
+        """
+        while self.paused:
+            if self._gate is None or self._gate.is_set():  # else somebody else waits, too
+                self._gate = trio.Event()
+            await self._gate.wait()
+        self._gate = None
+        self._resumed_at = trio.current_time()
+
+    def resume_reading(self) -> None:
+        """Read on, if nothing speaks against it any more."""
+        if self._gate is not None and not self.paused:
+            self._gate.set()
+
+    # What the outbox asks for.
+
+    def outbox_drained(self) -> None:
+        """Read on, as the client has caught up."""
+        self.resume_reading()
+
+    def outbox_overflowed(self) -> None:
+        """Close the transport, as the client does not keep up."""
+        self.overflow()
+
+    def outbox_broken(self, error: BaseException) -> None:
+        """Drop the connection, as it cannot be written to."""
+        if self._end("transport error"):
+            logger.debug("%r broke: %r", self, error)
+            self.transport.abort()
+
+    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the outbox' writer in the channel's nursery."""
+        self.nursery.start_soon(writer)
+
+
+MakeChannel = Callable[[Transport, trio.Nursery], Channel]
+
+
+async def run_channel(make: MakeChannel, transport: Transport, close_timeout: float) -> None:
+    """Make a channel and carry it until it has ended; its tasks have ended then, too.
+
+    Cancelled, nothing more is written; what is above says its goodbyes nevertheless.
+
+    :param close_timeout: seconds the peer may take to get the end.
+    """
+    async with trio.open_nursery() as nursery:
+        channel = make(transport, nursery)
+        try:
+            await transport.carry(channel)
+            await channel.run_disconnect_handlers()
+            with trio.move_on_after(close_timeout):
+                # Not the one it began with, where the client has upgraded meanwhile.
+                await channel.transport.finish(channel)
+        except trio.Cancelled:
+            channel.lose("server shutting down")
+            raise
+        finally:
+            channel.lose("transport close")
+            nursery.cancel_scope.cancel()
+            await channel.run_disconnect_handlers()

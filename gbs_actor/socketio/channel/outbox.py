@@ -1,0 +1,387 @@
+"""What one connection still has to send: bounded, in order, never blocking the sender.
+
+The outbox is the only code that writes to a connection. A message goes out at once where
+nothing is pending; else it waits in one sequence, where a keyed message removes the older
+one with its key and goes to the end. Only whole, unsent messages are ever replaced: what
+a partial send leaves of one is kept as bytes and goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import trio
+
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.wire import Wire
+from gbs_actor.socketio.engineio.payload import payload_frames
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """How much may wait on one connection."""
+
+    pause_messages: int = 256
+    """Unkeyed messages above which the connection is not read on."""
+    pause_bytes: int = 1_000_000
+    """Bytes of unkeyed messages above which the connection is not read on."""
+    max_messages: int = 4_096
+    """Unkeyed messages above which the connection is closed."""
+    max_bytes: int = 16_000_000
+    """Bytes of unkeyed messages above which it is closed; one alone may be larger."""
+    max_keys: int = 65_536
+    """Keyed messages above which it is closed: a bound where keys are not bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatistics:
+    """How far behind a connection is, and what it has sent."""
+
+    queued: int
+    """Messages that wait, one that is partly sent included."""
+    queued_bytes: int
+    conflated: int
+    """Waiting messages that a newer one with the same key has replaced."""
+    behind_for: float
+    """Seconds since the connection last had nothing waiting; 0 if nothing waits."""
+    sent_messages: int
+    """Packets that went out as a whole; a bundle counts as many."""
+    sent_bytes: int
+
+
+class OutboxOwner(Protocol):
+    """The connection an outbox belongs to. No method may block or raise."""
+
+    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run :meth:`Outbox.write` in a task of the connection."""
+        ...
+
+    def outbox_broken(self, error: BaseException) -> None:
+        """Note that the connection cannot be written to any more."""
+        ...
+
+    def outbox_overflowed(self) -> None:
+        """Note that more waits than may; the connection has to be closed."""
+        ...
+
+    def outbox_drained(self) -> None:
+        """Note that the outbox is no longer :attr:`Outbox.congested`."""
+        ...
+
+
+class Outbox:
+    """The messages of one connection, and the only way to its wire.
+
+    No method but :meth:`write` blocks, and none raises for what the peer does.
+    """
+
+    __slots__ = (
+        "_behind_since",
+        "_closing",
+        "_conflated",
+        "_congested",
+        "_encode",
+        "_ended",
+        "_limits",
+        "_owner",
+        "_rest",
+        "_send_direct",
+        "_sent_bytes",
+        "_sent_messages",
+        "_unkeyed",
+        "_unkeyed_bytes",
+        "_waiting",
+        "_wire",
+        "_writing",
+        "flushed",
+    )
+
+    def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
+        self._use(wire)
+        self._owner = owner
+        self._limits = limits
+        self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
+        self._rest: memoryview | None = None
+        self._unkeyed = 0
+        self._unkeyed_bytes = 0
+        self._writing = False
+        self._congested = False
+        self._closing = False
+        self._ended = False
+        self._conflated = 0
+        self._behind_since: float | None = None
+        self._sent_messages = 0
+        self._sent_bytes = 0
+        self.flushed = trio.Event()
+        """Set once everything has gone out, the last message included, or never will."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits that nothing more should be caused to be sent."""
+        return self._congested
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent now would go out now, as nothing waits before it."""
+        return not self._closing and not self._writing and self._wire.ready
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting) or self._rest is not None
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that have been written."""
+        return self._sent_bytes
+
+    @property
+    def sent_messages(self) -> int:
+        """Packets that have been written, or begun."""
+        return self._sent_messages
+
+    def statistics(self) -> OutboxStatistics:
+        """Return how far behind the connection is."""
+        rest = self._rest
+        queued_bytes = sum(map(len, map(self._encode, self._waiting.values())))
+        return OutboxStatistics(
+            queued=len(self._waiting) + (rest is not None),
+            queued_bytes=queued_bytes + (0 if rest is None else len(rest)),
+            conflated=self._conflated,
+            behind_for=(
+                0.0
+                if self._behind_since is None
+                else max(0.0, trio.current_time() - self._behind_since)
+            ),
+            sent_messages=self._sent_messages,
+            sent_bytes=self._sent_bytes,
+        )
+
+    def send(self, message: Message) -> None:
+        """Send a message now, or queue it. After the end, do nothing."""
+        if self._closing:
+            return
+        send = self._send_direct
+        if self._writing or send is None:
+            for part in message.parts:
+                self._queue(part)
+            if not self._writing:
+                self._start()
+            self._check()
+            return
+        data = self._encode(message)
+        try:
+            sent = send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._break(error)
+            return
+        self._sent_bytes += sent
+        if sent == len(data):
+            self._sent_messages += message.count
+            return
+        for part in message.parts:
+            sent = self._account(part, sent)
+        self._start()
+        self._check()
+
+    def finish(self, last: Message | None, *, discard: bool = False) -> None:
+        """Let what waits go out, then ``last``, then nothing any more.
+
+        :param last: what tells the peer that this is the end, if it has to be told.
+        :param discard: drop what waits, except the rest of a message that went out in part.
+        """
+        if self._closing:
+            return
+        if discard:
+            self._clear()
+        if last is not None:
+            self.send(last)
+        self._closing = True
+        if not self._writing:
+            self.flushed.set()
+
+    def move(self, wire: Wire) -> None:
+        """Go on on another wire, with all that waits: the client has upgraded.
+
+        The writer, if it waits for the former wire, has to be woken by that wire's owner.
+        """
+        if self._rest is not None:
+            self._rest = memoryview(payload_frames(bytes(self._rest)))
+        self._use(wire)
+        unkeyed = (message for message in self._waiting.values() if message.key is None)
+        self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
+
+    def _use(self, wire: Wire) -> None:
+        self._wire = wire
+        # Looked up once: a fan-out asks for them at every connection.
+        self._encode = wire.encode
+        self._send_direct = wire.send_nowait if wire.direct else None
+
+    def stop(self) -> None:
+        """Drop everything: from now on nothing is written."""
+        self._closing = self._ended = True
+        self._rest = None
+        self._clear()
+        self.flushed.set()
+
+    async def write(self) -> None:
+        """Write until nothing waits; the task behind :meth:`OutboxOwner.start_writer`.
+
+        Cancelled, the stream may end in the middle of a message: nothing can be
+        written after that.
+        """
+        try:
+            while self._pending():
+                await self._wire.wait_writable()
+                if not self._pending():
+                    break
+                if self._wire.immediate:
+                    self._write_some()
+                else:
+                    await self._write_batch()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._break(error)
+        finally:
+            self._writing = False
+
+    def _pending(self) -> bool:
+        if self._ended:
+            return False
+        if self._rest is not None or self._waiting:
+            return True
+        self._behind_since = None
+        if self._closing:
+            self.flushed.set()
+        return False
+
+    def _write_some(self) -> None:
+        """Write what the socket takes now; what is not begun stays replaceable."""
+        rest = self._rest
+        batch: list[Message] = []
+        if rest is not None:
+            data: bytes | memoryview = rest
+        else:
+            batch = self._first()
+            data = self._join(batch)
+        try:
+            sent = self._wire.send_nowait(data)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._break(error)
+            return
+        self._sent_bytes += sent
+        if rest is not None:
+            self._rest = rest[sent:] if sent < len(rest) else None
+            return
+        for message in batch:
+            if sent <= 0:
+                break
+            self._remove(message)
+            sent = self._account(message, sent)
+        self._relieve()
+
+    async def _write_batch(self) -> None:
+        """Write a batch that can no longer be replaced, as the stream may be using it."""
+        rest = self._rest
+        if rest is None:
+            batch = self._first()
+            for message in batch:
+                self._remove(message)
+            self._rest = rest = memoryview(self._join(batch))
+            self._sent_messages += len(batch)
+            self._relieve()
+        await self._wire.send_all(rest)
+        self._sent_bytes += len(rest)
+        self._rest = None
+
+    def _first(self) -> list[Message]:
+        batch: list[Message] = []
+        size = 0
+        wire = self._wire
+        for message in self._waiting.values():
+            size += len(self._encode(message))
+            if batch and size > wire.batch:
+                break
+            size += len(wire.separator)
+            batch.append(message)
+        return batch
+
+    def _join(self, batch: list[Message]) -> bytes:
+        if len(batch) == 1:
+            return self._encode(batch[0])
+        return self._wire.separator.join(map(self._encode, batch))
+
+    def _account(self, message: Message, sent: int) -> int:
+        """Book ``sent`` bytes onto a message, keep what is left of it, return the excess."""
+        encoded = self._encode(message)
+        size = len(encoded)
+        if sent >= size:
+            self._sent_messages += 1
+            return sent - size - len(self._wire.separator)
+        if sent > 0:
+            self._rest = memoryview(encoded)[sent:]
+            self._sent_messages += 1
+        else:
+            self._queue(message)
+        return 0
+
+    def _queue(self, message: Message) -> None:
+        key = message.key
+        if key is None:
+            # An object of its own is a key that nothing equals.
+            self._waiting[message if message not in self._waiting else object()] = message
+            self._unkeyed += 1
+            self._unkeyed_bytes += len(self._encode(message))
+        else:
+            if self._waiting.pop(key, None) is not None:
+                self._conflated += 1
+            self._waiting[key] = message
+
+    def _remove(self, message: Message) -> None:
+        self._waiting.popitem(last=False)
+        if message.key is None:
+            self._unkeyed -= 1
+            self._unkeyed_bytes -= len(self._encode(message))
+
+    def _clear(self) -> None:
+        self._waiting.clear()
+        self._unkeyed = self._unkeyed_bytes = 0
+
+    def _check(self) -> None:
+        """Compare what waits with the limits."""
+        limits = self._limits
+        if self._unkeyed > limits.pause_messages or self._unkeyed_bytes > limits.pause_bytes:
+            self._congested = True
+        if self._unkeyed > limits.max_messages or (
+            self._unkeyed_bytes > limits.max_bytes and self._unkeyed > 1
+        ):
+            self._owner.outbox_overflowed()
+            return
+        if len(self._waiting) - self._unkeyed > limits.max_keys:
+            self._owner.outbox_overflowed()
+
+    def _relieve(self) -> None:
+        limits = self._limits
+        if (
+            self._congested
+            and self._unkeyed <= limits.pause_messages // 2
+            and self._unkeyed_bytes <= limits.pause_bytes // 2
+        ):
+            self._congested = False
+            self._owner.outbox_drained()
+
+    def _start(self) -> None:
+        self._writing = True
+        self._behind_since = trio.current_time()
+        self._owner.start_writer(self.write)
+
+    def _break(self, error: BaseException) -> None:
+        if not self._ended:
+            self.stop()
+            self._owner.outbox_broken(error)

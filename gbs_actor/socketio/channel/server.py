@@ -1,0 +1,305 @@
+"""A server of channels: who may open one, how long they live, and what they carried."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import trio
+
+from gbs_actor.socketio.channel.channel import (
+    Channel,
+    MakeChannel,
+    Transport,
+    UpgradeTransport,
+    run_channel,
+)
+from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
+from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.pace import Pace
+from gbs_actor.socketio.channel.refusal import RequestRefused
+from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.websocket import Traffic, WebSocketTransport, upgrade
+from gbs_actor.socketio.net.connection_limit import ConnectionLimit
+from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.origin import OriginPolicy
+from gbs_actor.socketio.net.peer import is_secure, peer_address
+from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+
+logger = logging.getLogger(__name__)
+
+UNCACHED: Final = (("Cache-Control", "no-store"),)
+
+Admission = TypeVar("Admission")
+"""What a server has found out about a WebSocket that it lets in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What a server can tell of its connections; counters since it was made."""
+
+    connections: int
+    """Open now."""
+    handshakes: int
+    """Connections that were opened."""
+    refused: int
+    """Requests that were answered with an HTTP error."""
+    received_messages: int
+    received_bytes: int
+    sent_messages: int
+    sent_bytes: int
+    closes: Mapping[str, int]
+    """Connections that have ended, per reason."""
+
+
+class ChannelServer(ABC, Generic[Admission]):
+    """Serves WebSockets, on streams of its own and for an ASGI application.
+
+    Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
+    :meth:`serve_websocket`; for everything else there is
+    :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
+
+    :param places: those that the connections take; without them, the server's own.
+    """
+
+    def __init__(self, options: ServerOptions, places: ConnectionLimit | None = None) -> None:
+        self.options = options
+        if places is None:
+            places = ConnectionLimit(options.max_connections, options.max_connections_per_address)
+        self.places = places
+        self.trusted_proxies = TrustedProxies(options.trusted_proxies)
+        self.received = Traffic()
+        """What has come in; transports count here."""
+        self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
+        self._timers = Timers()
+        self._nursery: trio.Nursery | None = None
+        self._serving = False
+        self._channels: dict[Channel, trio.CancelScope] = {}
+        self._open = 0  # tasks at work, those that refuse somebody included
+        self._all_closed = trio.Event()
+        self._handshakes = self._refused = 0
+        self._sent_messages = self._sent_bytes = 0  # by channels that have ended
+        self._closes: Counter[str] = Counter()
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """What the paths that it serves begin with."""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether connections are served, and no shutdown has begun."""
+        return self._serving
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve connections within the block; at its end, shut down those that are left.
+
+        :raises RuntimeError: the server is being served already.
+        """
+        if self._serving:
+            raise RuntimeError("the server is being served already")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._timers.run)
+            self._nursery = nursery
+            self._serving = True
+            try:
+                yield
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self.shutdown()
+                nursery.cancel_scope.cancel()
+
+    async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
+        """Close every transport and wait until they are gone; accept no new ones.
+
+        What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.
+        Cancelled, the connections go on closing. May be called more than once.
+
+        :param code: WebSocket close code: 1001, or 1012 if the server comes back.
+        :raises ValueError: a code that must not be sent.
+        """
+        check_close_code(code)
+        self._serving = False
+        for channel in list(self._channels):
+            channel.end("server shutting down", code, "server shutting down")
+        goodbyes = 2 * self.options.disconnect_timeout
+        with trio.move_on_after(self.options.close_timeout + goodbyes):
+            await self._wait_closed()
+        for scope in self._channels.values():
+            scope.cancel()
+        with trio.move_on_after(goodbyes):
+            await self._wait_closed()
+
+    async def _wait_closed(self) -> None:
+        if self._all_closed.is_set():
+            self._all_closed = trio.Event()
+        if self._open:
+            await self._all_closed.wait()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Let :meth:`shutdown` wait for what runs in the block."""
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._all_closed.set()
+
+    # WebSocket
+
+    async def serve_websocket(
+        self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes = b""
+    ) -> None:
+        """Serve one WebSocket until it has ended and its stream is closed.
+
+        Cancelled, drop it.
+
+        :param request: the head of the handshake, read from ``stream`` already.
+        :param leftover: what was read behind it.
+        """
+        with self._at_work():
+            try:
+                await self._serve_websocket(stream, request, leftover)
+            except RequestRefused as refusal:
+                await send_response(stream, self.refused_with(refusal))
+            finally:
+                await trio.aclose_forcefully(stream)
+
+    async def _serve_websocket(
+        self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
+    ) -> None:
+        peer, secure = peer_address(stream), is_secure(stream)
+        with self.admitted(request, peer, secure=secure) as admission:
+            options = self.options
+            upgraded = upgrade(
+                request,
+                max_payload=options.max_payload,
+                deflate=options.deflate,
+                subprotocols=self.subprotocols(admission),
+            )
+            if not upgraded.accepted:
+                refusal = self.bad_request(upgraded.response.status_code)
+                refusal.headers = upgraded.hints
+                raise refusal
+            with trio.move_on_after(options.close_timeout) as patience:
+                await stream.send_all(upgraded.response.serialize())
+            if patience.cancelled_caught or not self.accepting:
+                return  # the stream is closed by our caller, and the client comes back
+            await self.carry(
+                WebSocketTransport(stream, upgraded, leftover, self.received, self.pace()),
+                admission,
+            )
+
+    @contextmanager
+    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+        """Check a WebSocket's request, and keep a place for it within the block.
+
+        :param peer: IP address of the other end; ``None`` where it has none.
+        :param secure: whether it uses TLS.
+        :raises Refusal: it must not be opened.
+        """
+        with self._at_work(), self._admit(request, peer, secure=secure) as admission:
+            yield admission
+
+    @abstractmethod
+    def _admit(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> AbstractContextManager[Admission]:
+        """See :meth:`admitted`."""
+
+    def subprotocols(self, admission: Admission) -> Sequence[str]:
+        """Return those that may be selected for a WebSocket, the best one first."""
+        return ()
+
+    @abstractmethod
+    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+        """Carry a WebSocket until it has ended.
+
+        Cancelled, stop writing; handlers of the end run nevertheless.
+
+        :param transport: ready for the first message.
+        """
+
+    @abstractmethod
+    def bad_request(self, status: int) -> RequestRefused:
+        """Return the refusal of a request that is malformed."""
+
+    def refused_with(self, refusal: RequestRefused) -> HttpResponse:
+        """Return the answer to a request that goes no further, and count it."""
+        self._refused += 1
+        body = msgspec.json.encode(refusal.error)
+        logger.info("request refused: %d %s", refusal.status, body.decode())
+        overloaded = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
+        again = (("Retry-After", "1"),) if overloaded else ()
+        return HttpResponse(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
+
+    # For what a server adds
+
+    def pace(self) -> Pace:
+        """Return how fast a new transport is read."""
+        return Pace(self.options.packet_rate, self.options.packet_burst)
+
+    def _handshake(self, request: Request, peer: str | None, *, secure: bool) -> Handshake:
+        """Describe a request, as it comes from whoever is behind trusted proxies.
+
+        :raises Refusal: it is malformed.
+        """
+        try:
+            query = parse_query(request.query)
+        except ValueError:
+            raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
+        headers = join_fields(request.fields)
+        caller = self.trusted_proxies.caller(peer, secure=secure, headers=headers)
+        return open_handshake(headers, query, caller)
+
+    async def _run(self, make: MakeChannel, transport: Transport) -> None:
+        """Carry a channel until it has ended, within the reach of :meth:`shutdown`."""
+        channel: Channel | None = None
+
+        def made(transport: Transport, nursery: trio.Nursery) -> Channel:
+            nonlocal channel
+            channel = make(transport, nursery)
+            self._channels[channel] = scope
+            return channel
+
+        with trio.CancelScope() as scope:
+            try:
+                await run_channel(made, transport, self.options.close_timeout)
+            finally:
+                if channel is not None:
+                    self._forget(channel)
+
+    def _forget(self, channel: Channel) -> None:
+        """Note that a channel has ended."""
+        del self._channels[channel]
+        self._sent_messages += channel.outbox.sent_messages
+        self._sent_bytes += channel.outbox.sent_bytes
+
+    def _note_end(self, reason: str) -> None:
+        self._closes[reason] += 1
+
+    def statistics(self) -> ChannelStatistics:
+        """Return counters; reads all connections, so it is not for every message."""
+        outboxes = [channel.outbox for channel in self._channels]
+        return ChannelStatistics(
+            connections=len(self._channels),
+            handshakes=self._handshakes,
+            refused=self._refused,
+            received_messages=self.received.messages,
+            received_bytes=self.received.bytes,
+            sent_messages=self._sent_messages + sum(box.sent_messages for box in outboxes),
+            sent_bytes=self._sent_bytes + sum(box.sent_bytes for box in outboxes),
+            closes=dict(self._closes),
+        )

@@ -1,0 +1,125 @@
+"""What an outbox writes to: the end of a byte stream, or a poll that waits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final, Protocol
+
+import trio
+
+from gbs_actor.socketio.channel.message import Message
+
+Buffer = bytes | memoryview
+
+Encode = Callable[[Message], bytes]
+"""Returns a message as it goes out; computed once per message and kept with it."""
+
+WEBSOCKET: Final[Encode] = attrgetter("websocket")
+DEFLATED: Final[Encode] = attrgetter("deflated")
+POLLING: Final[Encode] = attrgetter("polling")
+
+
+class Wire(Protocol):
+    """One direction of a connection, and how messages are written on it."""
+
+    encode: Encode
+    separator: bytes
+    """Stands between two messages."""
+    batch: int
+    """Bytes that messages are joined up to."""
+    direct: bool
+    """Whether a message is worth a try at once; else it waits for those that follow it."""
+    immediate: bool
+    """Whether :meth:`send_nowait` can send at all."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the peer would get now what is sent now, as far as can be told."""
+        ...
+
+    def send_nowait(self, data: Buffer) -> int:
+        """Send what goes out without blocking, and return how many bytes that were.
+
+        Separators around what is sent are counted, whether or not they go out.
+
+        :raises BlockingIOError: none can be sent now.
+        :raises OSError: the connection is broken.
+        """
+        ...
+
+    async def send_all(self, data: Buffer) -> None:
+        """Send everything; cancelled, an unknown part of it.
+
+        :raises trio.BrokenResourceError: the connection is broken.
+        :raises trio.ClosedResourceError: it was closed on this side.
+        """
+        ...
+
+    async def wait_writable(self) -> None:
+        """Return once sending is worth a try. A checkpoint.
+
+        :raises trio.BrokenResourceError: the connection is broken.
+        :raises trio.ClosedResourceError: it was closed on this side.
+        """
+        ...
+
+
+class StreamWire:
+    """Writes through any stream's ``send_all``: memory streams, and TLS.
+
+    :param deflated: whether the peer takes compressed messages.
+    """
+
+    separator = b""
+    batch = 65_536
+    direct = False
+    immediate = False
+    ready = True
+
+    def __init__(self, stream: trio.abc.SendStream, *, deflated: bool = False) -> None:
+        self.encode: Encode = DEFLATED if deflated else WEBSOCKET
+        self._stream = stream
+
+    def send_nowait(self, data: Buffer) -> int:
+        """Refuse: such a stream cannot send without a task that may wait."""
+        raise BlockingIOError
+
+    async def send_all(self, data: Buffer) -> None:
+        """See :class:`Wire`."""
+        await self._stream.send_all(data)
+
+    async def wait_writable(self) -> None:
+        """See :class:`Wire`."""
+        await self._stream.wait_send_all_might_not_block()
+
+
+class SocketWire(StreamWire):
+    """Writes straight to a socket's descriptor, from whatever task has something to say.
+
+    Trio's own ``send`` is a checkpoint: with it a fan-out would switch tasks once per
+    connection. The descriptor is asked for at every write, so that after a close it is
+    -1 (EBADF) and never a number that the system has given to somebody else meanwhile.
+    """
+
+    direct = True
+    immediate = True
+
+    def __init__(self, stream: trio.SocketStream, *, deflated: bool = False) -> None:
+        super().__init__(stream, deflated=deflated)
+        self._fileno = stream.socket.fileno
+
+    def send_nowait(self, data: Buffer) -> int:
+        """See :class:`Wire`."""
+        return os.write(self._fileno(), data)
+
+
+def wire_for(stream: trio.abc.SendStream, *, deflated: bool = False) -> Wire:
+    """Return the fastest wire a stream allows.
+
+    :param deflated: whether the peer takes compressed messages.
+    """
+    if isinstance(stream, trio.SocketStream):
+        return SocketWire(stream, deflated=deflated)
+    return StreamWire(stream, deflated=deflated)

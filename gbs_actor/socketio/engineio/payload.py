@@ -1,0 +1,88 @@
+"""Payloads of Engine.IO v4 long-polling: several packets in one HTTP body, without I/O.
+
+Packets are joined by the record separator; a binary one is written ``b`` and base64.
+See the Engine.IO protocol, revision 4, "HTTP long-polling".
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+
+from gbs_actor.socketio.channel import frame as ws
+from gbs_actor.socketio.errors import ProtocolViolation
+
+SEPARATOR = b"\x1e"
+
+BASE64 = "b"
+"""What a binary packet begins with, where it is written as text."""
+
+_BINARY = BASE64.encode()
+
+
+def encode_binary(payload: bytes) -> bytes:
+    """Return a binary packet as it stands in a payload."""
+    return _BINARY + b64encode(payload)
+
+
+def decode_payload(body: bytes) -> Iterator[str | bytes]:
+    """Yield the packets of a payload, text ones as ``str``, one after the other.
+
+    :raises ProtocolViolation: at the packet that cannot be read.
+    """
+    start = 0
+    while True:
+        # One by one: a megabyte of separators must not become a list of a million packets.
+        end = body.find(SEPARATOR, start)
+        yield _decode_packet(body[start : end if end >= 0 else None])
+        if end < 0:
+            return
+        start = end + 1
+
+
+def decode_binary(packet: str | bytes) -> bytes:
+    """Return the bytes of a packet that is written in base64, a ``b`` in front.
+
+    :raises ProtocolViolation: it is no base64.
+    """
+    try:
+        return b64decode(packet[1:], validate=True)
+    except ValueError:  # not ASCII, too
+        raise ProtocolViolation("binary packet that is no base64") from None
+
+
+def _decode_packet(packet: bytes) -> str | bytes:
+    if packet[:1] == _BINARY:
+        return decode_binary(packet)
+    try:
+        return packet.decode()
+    except UnicodeDecodeError:
+        raise ProtocolViolation("payload is no UTF-8") from None
+
+
+def fitting(payload: bytes | memoryview, limit: int) -> int:
+    """Return how many bytes of a payload to send, so that only whole packets go out.
+
+    As many packets as fit; the first one in any case. Where a part is returned, it ends in
+    front of a separator.
+
+    :param limit: bytes.
+    """
+    if len(payload) <= limit:
+        return len(payload)
+    data = bytes(payload)
+    end = data.rfind(SEPARATOR, 0, limit + 1)
+    if end < 0:
+        end = data.find(SEPARATOR)
+    return end if end >= 0 else len(data)
+
+
+def payload_frames(payload: bytes) -> bytes:
+    """Return a payload's packets as WebSocket frames: for what an upgrade finds half sent."""
+    frames = []
+    for packet in payload.split(SEPARATOR):
+        if packet[:1] == _BINARY:
+            frames.append(ws.frame(b64decode(packet[1:]), ws.BINARY))
+        else:
+            frames.append(ws.frame(packet))
+    return b"".join(frames)

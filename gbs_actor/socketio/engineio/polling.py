@@ -1,0 +1,251 @@
+"""A session carried by long polls: GETs that wait for packets, POSTs that bring them.
+
+See the Engine.IO protocol, revision 4, "HTTP long-polling".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from gbs_actor.socketio.channel.channel import Channel
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.pace import Pace
+from gbs_actor.socketio.channel.wire import POLLING, Buffer, Encode
+from gbs_actor.socketio.engineio.packets import PacketType
+from gbs_actor.socketio.engineio.payload import SEPARATOR, decode_payload, fitting
+from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.errors import ProtocolViolation
+
+NOOP: Final = PacketType.NOOP.encode()
+CLOSE: Final = PacketType.CLOSE.encode()
+
+_CLOSE: Final = Message(CLOSE)
+_NOOP: Final = Message(NOOP)
+_PACKETS_PER_TURN: Final = 64  # handled before other connections get theirs
+
+
+class _Poll:
+    """A GET that waits."""
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.payload = b""
+
+
+class PollWire:
+    """Writes into the GET that waits, one payload each.
+
+    :param max_payload: bytes up to which packets are joined.
+    """
+
+    separator = SEPARATOR
+    direct = False  # what is sent next goes into the same answer
+    immediate = True
+
+    def __init__(self, max_payload: int) -> None:
+        self.encode: Encode = POLLING
+        self.batch = max_payload
+        self._poll: _Poll | None = None
+        self._retired = False
+        self._writable = trio.lowlevel.ParkingLot()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a GET waits."""
+        return self._poll is not None
+
+    def send_nowait(self, data: Buffer) -> int:
+        """See :class:`~gbs_actor.socketio.channel.wire.Wire`."""
+        if self._poll is None:
+            raise BlockingIOError
+        size = fitting(data, self.batch)
+        self._give(bytes(data[:size]))
+        return size if size == len(data) else size + len(SEPARATOR)
+
+    async def send_all(self, data: Buffer) -> None:
+        """Refuse: nothing is written that no GET waits for."""
+        raise NotImplementedError
+
+    async def wait_writable(self) -> None:
+        """Return once a GET waits, or the client has moved to another transport."""
+        while self._poll is None and not self._retired:
+            await self._writable.park()
+
+    async def poll(self) -> bytes:
+        """Wait for a payload.
+
+        Cancelled, nothing that was to be sent is lost to whoever asks next.
+        """
+        poll = self._poll = _Poll()
+        self._writable.unpark_all()
+        try:
+            await poll.answered.wait()
+        finally:
+            self._poll = None
+        return poll.payload
+
+    def answer(self, payload: bytes) -> None:
+        """Answer the GET that waits, if there is one, past what is to be sent."""
+        if self._poll is not None:
+            self._give(payload)
+
+    def retire(self) -> None:
+        """Note that the client has moved to another transport: let the writer go on there."""
+        self.answer(NOOP)
+        self._retired = True
+        self._writable.unpark_all()
+
+    def _give(self, payload: bytes) -> None:
+        assert self._poll is not None
+        self._poll.payload = payload
+        self._poll.answered.set()
+        self._poll = None
+
+
+class Overlap(Exception):
+    """A second GET or POST came while the first one was under way; the session has ended."""
+
+
+class PollingTransport:
+    """Carries one session by the requests of its client.
+
+    :param max_payload: bytes up to which packets are joined into one answer.
+    :param pace: how fast packets are read.
+    """
+
+    upgrades: tuple[str, ...] = ("websocket",)
+    pings = False
+
+    def __init__(self, max_payload: int, pace: Pace) -> None:
+        self.wire = PollWire(max_payload)
+        self._pace = pace
+        self._getting = False
+        self._posting = False
+
+    async def carry(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        assert isinstance(channel, Session)
+        channel.open()
+        if channel.reason is None:
+            channel.over = trio.Event()
+            await channel.over.wait()
+
+    async def finish(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        await channel.outbox.flushed.wait()
+
+    async def get(self, connection: Session) -> bytes:
+        """Return the next payload; waits for one, unless the client is upgrading.
+
+        Cancelled, as the client does not wait for the answer: end the session.
+
+        :raises Overlap: another GET waits already.
+        """
+        if self._getting:
+            self._overlap(connection)
+        self._getting = True
+        try:
+            if connection.upgrading and not connection.outbox.waiting:
+                await trio.lowlevel.checkpoint()
+                return NOOP
+            return await self.wire.poll()
+        except trio.Cancelled:
+            if connection.transport is self:  # else it goes on without us
+                connection.lose("transport close")
+            raise
+        finally:
+            self._getting = False
+
+    @contextmanager
+    def posting(self, connection: Session) -> Iterator[None]:
+        """Receive and handle the body of a POST within the block, and no other one.
+
+        :raises Overlap: another one is under way.
+        """
+        if self._posting:
+            self._overlap(connection)
+        self._posting = True
+        try:
+            yield
+        finally:
+            self._posting = False
+
+    async def post(self, connection: Session, body: bytes) -> None:
+        """Hand over a payload of the client; waits while it must not be read on.
+
+        Cancelled, an unknown number of the packets was handed over.
+
+        :raises ProtocolViolation: the session has ended before all of it was handed over, by
+            this payload or for another reason; not where the client itself has closed.
+        """
+        try:
+            for number, packet in enumerate(decode_payload(body), 1):
+                # Before a packet, not behind the last one: the client may fetch only once its
+                # POST is answered.
+                if connection.paused:
+                    await connection.wait_unpaused()
+                elif number % _PACKETS_PER_TURN == 0:
+                    await trio.lowlevel.checkpoint()
+                await self._pace.keep(1)
+                _hand_over(connection, packet)
+                if connection.reason is not None:
+                    break
+        except ProtocolViolation as violation:
+            connection.violated(violation)
+            raise
+        if connection.reason == "parse error":
+            raise ProtocolViolation("the session has ended")
+
+    def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        discard = discard or code in {
+            CloseCode.PROTOCOL_ERROR,
+            CloseCode.INVALID_DATA,
+            CloseCode.TOO_LARGE,
+        }
+        if discard and not self.wire.ready:
+            outbox.stop()
+        else:
+            outbox.finish(_CLOSE, discard=discard)
+
+    def close_for_peer(self, outbox: Outbox) -> None:
+        """Answer the GET that waits with a no-op; nothing else will be asked for."""
+        if self.wire.ready:
+            outbox.finish(_NOOP, discard=True)
+        else:
+            outbox.stop()
+
+    def abort(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.wire.answer(CLOSE)
+
+    def answer_noop(self) -> None:
+        """Answer the GET that waits, as the client is upgrading."""
+        self.wire.answer(NOOP)
+
+    def retire(self) -> None:
+        """Carry the session no longer: the client has moved to another transport."""
+        self.wire.retire()
+
+    def _overlap(self, connection: Session) -> None:
+        connection.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
+        raise Overlap
+
+
+def _hand_over(connection: Session, packet: str | bytes) -> None:
+    """Hand over one packet.
+
+    :raises ProtocolViolation: the session has ended before.
+    """
+    if connection.reason is not None:
+        raise ProtocolViolation("the session has ended")
+    if isinstance(packet, str):
+        connection.receive_text(packet)
+    else:
+        connection.receive_binary(packet)

@@ -1,0 +1,206 @@
+"""One Engine.IO session: its heartbeat, its packets, its upgrade, whatever carries it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.handshake import Handshake
+from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.engineio import packets
+from gbs_actor.socketio.engineio.packets import PacketType
+from gbs_actor.socketio.engineio.payload import BASE64, decode_binary
+from gbs_actor.socketio.errors import ProtocolViolation
+
+_PING = Message(PacketType.PING.encode(), key=PacketType.PING)
+
+
+class Application(Protocol):
+    """What speaks over a connection: Socket.IO, or anything else."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the client has got to where it wanted; else it is closed after a time."""
+        ...
+
+    @property
+    def lagging(self) -> bool:
+        """Whether no more should be read, as the application has not caught up."""
+        ...
+
+    def receive_text(self, text: str, start: int) -> None:
+        """Take the message that is in ``text`` from ``start`` on.
+
+        :raises ProtocolViolation: the connection must be closed.
+        """
+        ...
+
+    def receive_binary(self, payload: bytes) -> None:
+        """Take a binary message.
+
+        :raises ProtocolViolation: the connection must be closed.
+        """
+        ...
+
+    def ended(self, reason: str) -> None:
+        """Note that the connection has ended. Called once; must not block."""
+        ...
+
+    async def run_disconnect_handlers(self) -> None:
+        """Finish in bounded time, shielded; called after the end, possibly twice."""
+        ...
+
+
+class Session(LiveChannel):
+    """One client's Engine.IO session, from the open packet to its end.
+
+    :param make_application: given the connection, returns what speaks over it.
+
+    The other parameters are those of :class:`~gbs_actor.socketio.channel.channel.Channel`.
+    """
+
+    __slots__ = (
+        "_application",
+        "closed",
+        "handshake",
+        "over",
+        "probe",
+        "sid",
+        "upgrading",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        *,
+        handshake: Handshake,
+        options: ServerOptions,
+        timers: Timers,
+        on_end: OnEnd,
+        make_application: Callable[[Session], Application],
+    ) -> None:
+        super().__init__(transport, nursery, options, on_end)
+        self.sid = secrets.token_urlsafe(15)
+        self.handshake = handshake
+        self.probe: Channel | None = None
+        """The WebSocket that the client may move to."""
+        self.upgrading = False
+        """Whether the client has begun to move there, so that no poll may wait."""
+        self.over: trio.Event | None = None
+        """Set at the end, for those who wait for it; made by them."""
+        self.closed: trio.Event | None = None
+        """Set when all is done, for those who wait for it; made by them."""
+        self._application = make_application(self)
+        self.watch_over(timers)
+
+    def open(self) -> None:
+        """Send the open packet."""
+        options = self._options
+        packet = packets.Open(
+            sid=self.sid,
+            upgrades=self.transport.upgrades,
+            ping_interval=round(options.ping_interval * 1000),
+            ping_timeout=round(options.ping_timeout * 1000),
+            max_payload=options.max_payload,
+        )
+        self.outbox.send(Message(packets.encode_open(packet)))
+
+    def send(self, data: str | bytes) -> None:
+        """Send one message of Engine.IO. Never blocks; after the end, does nothing."""
+        if isinstance(data, str):
+            self.outbox.send(Message(PacketType.MESSAGE.encode() + data.encode()))
+        else:
+            self.outbox.send(Message.binary(data))
+
+    # What the client says.
+
+    def receive_text(self, text: str) -> None:
+        """Take a text packet; the connection may have ended after that."""
+        if self.reason is not None:
+            return  # it was read already when the connection ended
+        kind = text[:1]
+        try:
+            if kind == PacketType.MESSAGE:
+                self._application.receive_text(text, 1)
+            elif kind == PacketType.PONG:
+                self.note_pong()
+            elif kind == PacketType.CLOSE:
+                if self._end("transport close"):
+                    self.transport.close_for_peer(self.outbox)
+            elif kind == BASE64:  # over a WebSocket, of clients with forceBase64
+                self._application.receive_binary(decode_binary(text))
+            elif kind == PacketType.PING:
+                self.violated(ProtocolViolation("ping from a client outside a probe"))
+            else:
+                self.violated(ProtocolViolation("unknown Engine.IO packet type"))
+        except ProtocolViolation as violation:
+            self.violated(violation)
+
+    def receive_binary(self, payload: bytes) -> None:
+        """Take a binary packet; the connection may have ended after that."""
+        if self.reason is not None:
+            return
+        try:
+            self._application.receive_binary(payload)
+        except ProtocolViolation as violation:
+            self.violated(violation)
+
+    def move(self, transport: Transport) -> None:
+        """Go on on another transport, with all that waits to be sent."""
+        self.transport = transport
+        self.probe = None
+        self.upgrading = False
+        self.outbox.move(transport.wire)
+
+    # Ending.
+
+    def ended(self, reason: str) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Channel`."""
+        super().ended(reason)
+        self._application.ended(reason)
+        if self.probe is not None:
+            self.probe.close(CloseCode.GOING_AWAY, "the session has ended")
+        if self.over is not None:
+            self.over.set()
+
+    async def run_disconnect_handlers(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Channel`."""
+        await self._application.run_disconnect_handlers()
+
+    # Back-pressure and deadlines.
+
+    @property
+    def ping_message(self) -> Message:
+        """See :class:`LiveChannel`."""
+        return _PING
+
+    @property
+    def lagging(self) -> bool:
+        """Whether it is the application that has not caught up."""
+        return self._application.lagging
+
+    @property
+    def paused(self) -> bool:
+        """Whether the connection must not be read on for now.
+
+        What waits for the client does not count while it upgrades: then it polls no more,
+        and moves only when its POST has been answered.
+        """
+        return super().paused and (self.lagging or not self.upgrading)
+
+    @property
+    def ever_joined(self) -> bool:
+        """See :class:`~gbs_actor.socketio.channel.liveness.Watched`."""
+        return self._application.joined
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.sid[:4]}…>"  # whoever knows all of it could take part

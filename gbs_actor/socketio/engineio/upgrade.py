@@ -1,0 +1,167 @@
+"""A WebSocket that a polling session may move to: ``2probe``, ``3probe``, ``5``.
+
+See the Engine.IO protocol, revision 4, "Upgrade".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.outbox import OutboxLimits
+from gbs_actor.socketio.channel.timers import Timer, Timers
+from gbs_actor.socketio.engineio.packets import PacketType
+from gbs_actor.socketio.engineio.polling import PollingTransport
+from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.errors import ProtocolViolation
+
+_QUESTION: Final = f"{PacketType.PING}probe"
+_ANSWER: Final = Message(f"{PacketType.PONG}probe".encode())
+
+
+class Probe(Channel):
+    """The channel of a WebSocket until its client says that it has moved there.
+
+    Whatever else happens, the polling session goes on as if there had been no probe.
+
+    :param session: the one that may move; where it cannot, the WebSocket is closed.
+    :param timeout: seconds the client may take.
+    :param on_upgrade: called when the session has moved.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_moved",
+        "_moving",
+        "_on_upgrade",
+        "_polls",
+        "_session",
+        "_timer",
+        "_timers",
+        "_too_late_at",
+        "_websocket",
+    )
+
+    def __init__(
+        self,
+        transport: UpgradeTransport,
+        nursery: trio.Nursery,
+        *,
+        session: Session,
+        timers: Timers,
+        timeout: float,
+        on_upgrade: Callable[[], None],
+    ) -> None:
+        super().__init__(transport, nursery, OutboxLimits(), _ignore)
+        self._websocket = transport
+        self._session = session
+        self._polls: PollingTransport | None = None
+        """What carries the session; ``None`` where it does not move."""
+        self._on_upgrade = on_upgrade
+        self._asked = self._moving = self._moved = False
+        self._timers = timers
+        self._too_late_at = trio.current_time() + timeout
+        self._timer: Timer | None = None
+
+    def open(self) -> None:
+        """Begin to wait for the client's question, unless there is nothing to upgrade."""
+        carrier = self._session.transport
+        if self._session.probe is not None or not isinstance(carrier, PollingTransport):
+            self.close(CloseCode.POLICY_VIOLATION, "this session cannot be upgraded")
+            return
+        self._session.probe = self
+        self._polls = carrier
+        self._timer = self._timers.call_at(self._too_late_at, self._too_late)
+
+    def receive_text(self, text: str) -> None:
+        """Take what the client says in the course of an upgrade."""
+        if self.reason is not None:
+            return  # it was read already when the probe ended
+        if text == _QUESTION and not self._asked and self._polls is not None:
+            self._asked = True
+            self._session.upgrading = True
+            self._session.resume_reading()
+            if not self._session.outbox.waiting:  # else that answers the GET
+                self._polls.answer_noop()
+            self.outbox.send(_ANSWER)
+        elif text == PacketType.UPGRADE and self._asked:
+            self._moving = True
+            if self.outbox.waiting:
+                self.nursery.start_soon(self._upgrade_later)
+            else:
+                self._upgrade()
+        else:
+            self.violated(ProtocolViolation("not what belongs into an upgrade"))
+
+    def receive_binary(self, payload: bytes) -> None:
+        """Refuse: nothing binary belongs into an upgrade."""
+        self.violated(ProtocolViolation("not what belongs into an upgrade"))
+
+    @property
+    def lagging(self) -> bool:
+        """Whether what follows is for the session, which is not here yet."""
+        return self._moving
+
+    async def _upgrade_later(self) -> None:
+        """Upgrade once the last of the probe's own bytes have gone out."""
+        self.outbox.finish(None)
+        await self.outbox.flushed.wait()
+        if self.reason is None and self._session.reason is None:
+            self._upgrade()
+            self.resume_reading()
+
+    def _upgrade(self) -> None:
+        assert self._polls is not None
+        self._moving = False
+        self._moved = True
+        self._cancel_timer()
+        self._session.move(self._websocket)
+        self._websocket.channel = self._session
+        self._polls.retire()
+        self._on_upgrade()
+
+    # Ending: by now it may be the session that lives here.
+
+    def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
+        """See :class:`Channel`."""
+        if not self._moved:
+            super().end(reason, code, text, discard=discard)
+
+    def lose(self, reason: str) -> None:
+        """See :class:`Channel`."""
+        if self._moved:
+            self._session.lose(reason)
+        else:
+            super().lose(reason)
+
+    def ended(self, reason: str) -> None:
+        """Let the session poll on."""
+        self._cancel_timer()
+        if self._polls is not None:
+            self._session.probe = None
+            self._session.upgrading = False
+
+    async def run_disconnect_handlers(self) -> None:
+        """Keep the stream for the session, if it lives here, until that is done with it."""
+        if self._moved and self._session.closed is not None:
+            with trio.CancelScope(shield=True):
+                await self._session.closed.wait()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _too_late(self) -> None:
+        self.close(CloseCode.POLICY_VIOLATION, "the probe has taken too long")
+
+    def __repr__(self) -> str:
+        return f"<Probe of {self._session!r}>"
+
+
+def _ignore(reason: str) -> None:
+    """A probe's end is nobody's concern."""

@@ -1,0 +1,207 @@
+"""What one client has joined and may therefore send: Socket.IO packets in, happenings out.
+
+No I/O, no clock, no task. What a client may say depends on what it has said before; this
+is where that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.packet import (
+    EventData,
+    Packet,
+    PacketType,
+    check_array,
+    decode_event,
+    decode_object,
+    decode_packet,
+    decoded_size,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """The client wants to join a namespace; answer by ``accept`` or ``refuse``."""
+
+    namespace: str
+    auth: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownNamespace:
+    """The client wants to join a namespace that there is not."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The client leaves a namespace."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceived:
+    """The client emits an event."""
+
+    namespace: str
+    ack_id: int | None
+    data: EventData
+    attachments: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AckReceived:
+    """The client acknowledges an event."""
+
+    namespace: str
+    ack_id: int
+    json: str
+    """The array of its values, not decoded."""
+    attachments: tuple[bytes, ...] = ()
+
+
+Happening = Joining | UnknownNamespace | Left | EventReceived | AckReceived
+
+
+class _State(Enum):
+    JOINED = "joined"  # or on the way to it
+    LEFT = "left"
+
+
+class Membership:
+    """What a client has joined, and what it may therefore send.
+
+    :param namespaces: the names there are.
+    :param max_connect_bytes: memory that the decoded payload of a CONNECT may take.
+    :param max_attachments: binary values in one event.
+    :param max_attachment_bytes: their size together.
+    """
+
+    __slots__ = (
+        "_attachment_bytes",
+        "_attachments",
+        "_max_attachment_bytes",
+        "_max_attachments",
+        "_max_connect_bytes",
+        "_memberships",
+        "_namespaces",
+        "_unfinished",
+        "ever_joined",
+    )
+
+    def __init__(
+        self,
+        namespaces: Container[str],
+        *,
+        max_connect_bytes: int = 1_000_000,
+        max_attachments: int = 10,
+        max_attachment_bytes: int = 1_000_000,
+    ) -> None:
+        self._namespaces = namespaces
+        self._max_connect_bytes = max_connect_bytes
+        self._max_attachments = max_attachments
+        self._max_attachment_bytes = max_attachment_bytes
+        self._memberships: dict[str, _State] = {}
+        self._unfinished: Packet | None = None
+        self._attachments: list[bytes] = []
+        self._attachment_bytes = 0
+        self.ever_joined = False
+        """Whether a namespace was joined: if not in time, the connection is closed."""
+
+    def accept(self) -> None:
+        """Note that a client has been let into a namespace."""
+        self.ever_joined = True
+
+    def leave(self, namespace: str) -> None:
+        """Note that the server takes a client out of a namespace, or refuses it.
+
+        What the client sends there from now on is ignored: it may be under way.
+        """
+        self._memberships[namespace] = _State.LEFT
+
+    def receive_text(self, text: str, start: int = 0) -> Happening | None:
+        """Take one text packet; ``None`` where nothing is to be done.
+
+        :param start: index of the packet's first character in ``text``.
+        :raises ProtocolViolation: the connection must be closed.
+        """
+        if self._unfinished is not None:
+            raise ProtocolViolation("text packet in the middle of attachments")
+        return self._receive(decode_packet(text, start))
+
+    def receive_binary(self, payload: bytes) -> Happening | None:
+        """Take one attachment; ``None`` where more have to follow.
+
+        :raises ProtocolViolation: none was announced, or they are too large together.
+        """
+        packet = self._unfinished
+        if packet is None:
+            raise ProtocolViolation("attachment that was not announced")
+        self._attachments.append(payload)
+        self._attachment_bytes += len(payload)
+        if self._attachment_bytes > self._max_attachment_bytes:
+            raise ProtocolViolation("attachments are too large", CloseCode.TOO_LARGE)
+        if len(self._attachments) < packet.attachments:
+            return None
+        attachments = tuple(self._attachments)
+        self._unfinished = None
+        self._attachments = []
+        self._attachment_bytes = 0
+        return self._complete(packet, attachments)
+
+    def _receive(self, packet: Packet) -> Happening | None:
+        kind = packet.type
+        if kind is PacketType.CONNECT:
+            return self._connect(packet)
+        if kind is PacketType.CONNECT_ERROR:
+            raise ProtocolViolation("CONNECT_ERROR from a client")
+        if packet.attachments:
+            if packet.attachments > self._max_attachments:
+                raise ProtocolViolation("too many attachments", CloseCode.TOO_LARGE)
+            if packet.namespace not in self._memberships:
+                raise ProtocolViolation("packet for a namespace that was never joined")
+            self._unfinished = packet
+            return None
+        return self._complete(packet, ())
+
+    def _connect(self, packet: Packet) -> Happening:
+        if decoded_size(packet.json) > self._max_connect_bytes:
+            # It is kept as long as the connection, and nobody knows yet whose it is.
+            raise ProtocolViolation("CONNECT payload is too large", CloseCode.TOO_LARGE)
+        auth = decode_object(packet.json) if packet.json else None
+        namespace = packet.namespace
+        if namespace not in self._namespaces:
+            return UnknownNamespace(namespace)
+        if self._memberships.get(namespace) is _State.JOINED:
+            raise ProtocolViolation("second CONNECT to the same namespace")
+        self._memberships[namespace] = _State.JOINED
+        return Joining(namespace, auth)
+
+    def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Happening | None:
+        namespace = packet.namespace
+        kind = packet.type
+        membership = self._memberships.get(namespace)
+        if membership is None:
+            raise ProtocolViolation("packet for a namespace that was never joined")
+        if membership is _State.LEFT:
+            return None  # not even decoded: who was let in nowhere must not cause work
+        if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
+            data = decode_event(packet.json)
+            return EventReceived(namespace, packet.ack_id, data, attachments)
+        if kind is PacketType.DISCONNECT:
+            if packet.json:
+                raise ProtocolViolation("DISCONNECT with a payload")
+            self._memberships[namespace] = _State.LEFT
+            return Left(namespace)
+        check_array(packet.json)
+        if packet.ack_id is None:
+            return None
+        return AckReceived(namespace, packet.ack_id, packet.json, attachments)

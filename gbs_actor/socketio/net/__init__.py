@@ -1,0 +1,1 @@
+"""What is below Socket.IO: listener, TLS, request heads, limits, origins."""

@@ -1,0 +1,352 @@
+"""The listener: reads each connection's first request head, and decides who serves it.
+
+A WebSocket upgrade on a realtime path goes to its handler, which owns the stream from
+then on. Everything else, malformed or not, goes to an HTTP server with the head replayed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import trio
+
+from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
+from gbs_actor.socketio.net.cors import CorsPolicy
+from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_stream import HttpStream
+from gbs_actor.socketio.net.peer import peer_address
+from gbs_actor.socketio.net.request import Request, head_length, origins_in, parse_request
+from gbs_actor.socketio.net.tls import TlsStream
+from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+
+logger = logging.getLogger(__name__)
+
+_RECEIVE = 16_384
+_ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
+_SETTLED = 0.25  # seconds of silence after which an answer counts as complete
+_GLIMPSE = 1.0  # seconds for the head of a request that is turned away in any case
+_REFUSED_AT_A_TIME = 100  # connections that are told so; further ones are just closed
+
+_TOO_MANY = HttpResponse(
+    503,
+    b'{"code":"SERVICE_UNAVAILABLE",'
+    b'"message":"The server has as many connections as it takes; try again shortly."}',
+    headers=(("Retry-After", "1"),),
+)
+_TOO_MANY_OF_ADDRESS = HttpResponse(
+    503,
+    b'{"code":"SERVICE_UNAVAILABLE",'
+    b'"message":"There are as many connections from this address as there may be."}',
+    headers=(("Retry-After", "1"),),
+)
+_TOO_LARGE = HttpResponse(
+    431,
+    b'{"code":"REQUEST_HEADER_FIELDS_TOO_LARGE","message":"The head of the request is too large."}',
+)
+_TOO_SLOW = HttpResponse(
+    408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
+)
+_NO_TLS = HttpResponse(
+    400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
+)
+
+UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
+"""Serves one WebSocket: its stream, its request, and what was read behind that.
+
+The stream is a :class:`TlsStream` where the listener is one for TLS.
+"""
+
+Fallback = Callable[[HttpStream], Awaitable[None]]
+"""Serves one HTTP connection."""
+
+Listener = trio.abc.Listener[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoorStatistics:
+    """What a front door can tell of itself; counters since it was made."""
+
+    connections: int
+    """Open now, WebSockets included."""
+    http_connections: int
+    """Open now, at the fallback."""
+    accepted: int
+    turned_away: int
+    """Closed for want of room."""
+    accept_failures: int
+    bad_heads: int
+    """Too large, too slow, or cut off."""
+    failed_handshakes: int
+    """Of TLS: too slow, cut off, or none at all."""
+    failures: int
+    """Connections whose handler raised."""
+
+
+class FrontDoor:
+    """Accepts connections and hands them on.
+
+    Listeners may be for TLS, see :class:`TlsListener`; the handshake is part of what a
+    connection's own task does.
+
+    :param upgrades: handlers by path; the longest path that the request's begins with.
+    :param fallback: gets every other connection.
+    :param head_limit: bytes a request head may have.
+    :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
+    :param max_connections: open at one time; further ones get a 503.
+    :param max_connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param trusted_proxies: whose connections are not counted by address.
+    :param cors: which pages may read the door's own answers.
+    :param http_idle_timeout: seconds without a request that an HTTP connection lives.
+    :param request_timeout: seconds from the first byte of an HTTP request to its last.
+    :param write_timeout: seconds that one write of an HTTP answer may take.
+    """
+
+    def __init__(
+        self,
+        upgrades: Mapping[str, UpgradeHandler],
+        fallback: Fallback,
+        *,
+        head_limit: int = 16_384,
+        head_timeout: float = 10.0,
+        max_connections: int = 20_000,
+        max_connections_per_address: int = 20_000,
+        trusted_proxies: TrustedProxies | None = None,
+        cors: CorsPolicy | None = None,
+        http_idle_timeout: float = 60.0,
+        request_timeout: float = 30.0,
+        write_timeout: float = 30.0,
+    ) -> None:
+        self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
+        self._fallback = fallback
+        self._head_limit = head_limit
+        self._head_timeout = head_timeout
+        self._places = ConnectionLimit(max_connections, max_connections_per_address)
+        self._trusted_proxies = trusted_proxies or TrustedProxies()
+        self._cors = cors or CorsPolicy.of((), ())
+        self._http_idle_timeout = http_idle_timeout
+        self._request_timeout = request_timeout
+        self._write_timeout = write_timeout
+        self._accepting: trio.CancelScope | None = None
+        self._http: set[HttpStream] = set()
+        self._connections = 0
+        self._accepted = 0
+        self._turned_away = 0
+        self._accept_failures = 0
+        self._bad_heads = 0
+        self._failed_handshakes = 0
+        self._refusing = 0
+        self._failures = 0
+
+    async def serve(
+        self,
+        listeners: Sequence[Listener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until :meth:`stop_accepting`, and then until the last connection has ended.
+
+        Cancelled, close the listeners and cut all connections off.
+
+        :param listeners: closed at the end of accepting.
+        """
+        async with trio.open_nursery() as connections:
+            self._accepting = trio.CancelScope()
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, connections)
+                    task_status.started()
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; connections that are open go on."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+
+    async def drain(self, patience: float) -> None:
+        """Wait until no HTTP request is under way, then close every HTTP connection.
+
+        Call :meth:`stop_accepting` first. Cancelled, close them at once.
+
+        :param patience: seconds to wait at most.
+        """
+        try:
+            with trio.move_on_after(patience):
+                while True:
+                    if not any(self._under_way(stream) for stream in self._http):
+                        break
+                    await trio.sleep(_SETTLED / 5)
+        finally:
+            for stream in list(self._http):
+                stream.close_now()
+
+    def _under_way(self, stream: HttpStream) -> bool:
+        return stream.busy or trio.current_time() < stream.last_byte + _SETTLED
+
+    def statistics(self) -> FrontDoorStatistics:
+        """Return counters; never blocks."""
+        return FrontDoorStatistics(
+            connections=self._connections,
+            http_connections=len(self._http),
+            accepted=self._accepted,
+            turned_away=self._turned_away,
+            accept_failures=self._accept_failures,
+            bad_heads=self._bad_heads,
+            failed_handshakes=self._failed_handshakes,
+            failures=self._failures,
+        )
+
+    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except trio.ClosedResourceError:
+                    return
+                except OSError as error:
+                    self._accept_failures += 1
+                    logger.warning("accepting a connection failed: %s", error)
+                    await trio.sleep(_ACCEPT_PAUSE)
+                    continue
+                self._accepted += 1
+                connections.start_soon(self._contain, stream)
+
+    async def _contain(self, stream: trio.abc.HalfCloseableStream) -> None:
+        """Serve one connection so that nothing it causes reaches the others."""
+        self._connections += 1
+        try:
+            await self._serve(stream)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            logger.debug("a connection broke")
+        except* Exception:
+            self._failures += 1
+            logger.exception("a connection failed")
+        finally:
+            self._connections -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
+        peer = peer_address(stream)
+        address = None if self._trusted_proxies.trusts(peer) else peer
+        try:
+            self._places.take(address)
+        except ConnectionLimitReached as full:
+            await self._turn_away(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
+            return
+        try:
+            await self._find_server(stream)
+        finally:
+            self._places.leave(address)
+
+    async def _find_server(self, stream: trio.abc.HalfCloseableStream) -> None:
+        if not await self._open(stream):
+            return
+        data = await self._read_head(stream)
+        if data is None:
+            self._bad_heads += 1
+            return
+        length = head_length(data)
+        request = None if length is None else parse_request(data[:length])
+        handler = None if request is None else self._handler(request)
+        if request is not None and handler is not None:
+            await handler(stream, request, data[len(request.head) :])
+        else:
+            await self._fall_back(stream, data)
+
+    async def _turn_away(self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse) -> None:
+        self._turned_away += 1
+        if self._refusing == _REFUSED_AT_A_TIME:
+            return
+        self._refusing += 1
+        try:
+            if await self._open(stream):
+                await self._refuse(stream, answer, await self._glimpse(stream))
+        finally:
+            self._refusing -= 1
+
+    async def _glimpse(self, stream: trio.abc.HalfCloseableStream) -> bytearray:
+        """Read a head as far as it comes at once."""
+        data = bytearray()
+        with trio.move_on_after(_GLIMPSE):
+            while head_length(data) is None and len(data) <= self._head_limit:
+                received = await stream.receive_some(_RECEIVE)
+                if not received:
+                    break
+                data += received
+        return data
+
+    async def _refuse(
+        self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse, head: bytearray
+    ) -> None:
+        """Answer a request whose head was read at least in part."""
+        fields = self._cors.answer_fields(origins_in(head))
+        await send_response(stream, replace(answer, headers=(*answer.headers, *fields)))
+
+    async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:
+        """Do the TLS handshake, if there is one; return whether the peer can be talked to."""
+        if not isinstance(stream, TlsStream):
+            return True
+        with trio.move_on_after(self._head_timeout):
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                if getattr(error.__cause__, "reason", None) == "HTTP_REQUEST":
+                    await _say_that_this_is_tls(stream)
+            else:
+                return True
+        self._failed_handshakes += 1
+        return False
+
+    async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
+        """Read a request head and what comes with it; ``None`` where there will be none."""
+        data = bytearray()
+        try:
+            with trio.move_on_after(self._head_timeout):
+                while True:
+                    received = await stream.receive_some(_RECEIVE)
+                    if not received:
+                        return None
+                    searched = len(data)
+                    data += received
+                    length = head_length(data, searched)
+                    if (length or len(data)) > self._head_limit:
+                        await self._refuse(stream, _TOO_LARGE, data)
+                        return None
+                    if length is not None:
+                        return bytes(data)
+            if data:
+                await self._refuse(stream, _TOO_SLOW, data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # gone before it has asked for anything
+        return None
+
+    def _handler(self, request: Request) -> UpgradeHandler | None:
+        if not request.is_websocket_upgrade:
+            return None
+        path = request.path
+        return next(
+            (handler for prefix, handler in self._upgrades if path.startswith(prefix)), None
+        )
+
+    async def _fall_back(self, stream: trio.abc.HalfCloseableStream, data: bytes) -> None:
+        replay = HttpStream(
+            stream,
+            data,
+            idle_timeout=self._http_idle_timeout,
+            request_timeout=self._request_timeout,
+            write_timeout=self._write_timeout,
+        )
+        self._http.add(replay)
+        try:
+            await self._fallback(replay)
+        finally:
+            self._http.discard(replay)
+
+
+async def _say_that_this_is_tls(stream: TlsStream) -> None:
+    """Answer a request that came without TLS, below it."""
+    below = stream.transport_stream
+    if isinstance(below, trio.abc.HalfCloseableStream):
+        await send_response(below, _NO_TLS)

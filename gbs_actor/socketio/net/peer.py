@@ -1,0 +1,49 @@
+"""Who is at the other end of a stream, with or without TLS in between."""
+
+from __future__ import annotations
+
+import trio
+
+from gbs_actor.socketio.net.tls import TlsStream
+
+
+def socket_below(stream: trio.abc.AsyncResource) -> trio.socket.SocketType | None:
+    """Return the socket that carries a stream; ``None`` where there is none."""
+    while isinstance(stream, (TlsStream, trio.SSLStream)):
+        stream = stream.transport_stream
+    return stream.socket if isinstance(stream, trio.SocketStream) else None
+
+
+def is_secure(stream: trio.abc.AsyncResource) -> bool:
+    """Return whether a stream is encrypted on its way to us."""
+    return isinstance(stream, (TlsStream, trio.SSLStream))
+
+
+def peer_address(stream: trio.abc.AsyncResource) -> str | None:
+    """Return the IP address of a stream's other end, a proxy perhaps.
+
+    :returns: ``None`` where it has none: a Unix socket, a memory stream, or a connection
+        that broke already.
+    """
+    peer = _peer(stream)
+    return None if peer is None else peer[0]
+
+
+def peer_address_with_port(stream: trio.abc.AsyncResource) -> str | None:
+    """Return ``host:port`` of a stream's other end, otherwise as :func:`peer_address`."""
+    peer = _peer(stream)
+    if peer is None:
+        return None
+    host, port = peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _peer(stream: trio.abc.AsyncResource) -> tuple[str, int] | None:
+    socket = socket_below(stream)
+    if socket is None or socket.family not in {trio.socket.AF_INET, trio.socket.AF_INET6}:
+        return None
+    try:
+        host, port = socket.getpeername()[:2]
+    except OSError:
+        return None
+    return host, port

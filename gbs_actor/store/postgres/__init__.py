@@ -1,0 +1,1 @@
+"""Retreats in PostgreSQL."""

@@ -1,0 +1,124 @@
+"""The schema as numbered SQL files, each applied once and never edited afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import structlog
+import trio
+
+from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.protocol import StoreError
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+_LOCK_KEY = 0x6762_736D_6967_7261
+"""Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
+
+_CREATE_HISTORY = """
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+_log = structlog.get_logger(__name__)
+
+
+class SchemaMismatch(StoreError):
+    """The database's schema is not the one this program works with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """What tells whether the file was edited, line ends apart."""
+        return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def shipped_migrations() -> list[Migration]:
+    """Return the migrations of this program, by version from 1 without gaps."""
+    found = []
+    for entry in (files("gbs_actor.store.postgres") / "migrations").iterdir():
+        if named := _FILE.fullmatch(entry.name):
+            found.append(Migration(int(named[1]), named[2], entry.read_text("utf-8")))
+    found.sort(key=lambda migration: migration.version)
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise SchemaMismatch("the migrations of this program are not numbered from 1 without gaps")
+    return found
+
+
+async def pending_migrations(
+    session: Session, migrations: Sequence[Migration], *, deadline: float
+) -> list[Migration]:
+    """Return those that the database does not have yet.
+
+    :raises SchemaMismatch: it has one that this program does not know, or has otherwise.
+    """
+    known = await session.fetch("SELECT to_regclass('schema_migration') AS t", deadline=deadline)
+    if known[0]["t"] is None:
+        return list(migrations)
+    rows = await session.fetch(
+        "SELECT version, name, checksum FROM schema_migration ORDER BY version", deadline=deadline
+    )
+    if len(rows) > len(migrations):
+        raise SchemaMismatch(
+            f"the database's schema is at version {len(rows)}, this program knows "
+            f"{len(migrations)}: use a newer program"
+        )
+    for row, migration in zip(rows, migrations, strict=False):
+        if (row["version"], row["checksum"]) != (migration.version, migration.checksum):
+            raise SchemaMismatch(
+                f"migration {migration.version:04}_{migration.name} is not the one that was "
+                "applied to the database: it has been edited since"
+            )
+    return list(migrations[len(rows) :])
+
+
+async def migrate(
+    session: Session, migrations: Sequence[Migration], *, patience: float
+) -> list[Migration]:
+    """Bring the schema up to date and return what was applied.
+
+    Safe where several servers start at once: one does it, the others wait. Each
+    migration is a transaction of its own, so an interruption leaves whole ones.
+
+    :param patience: seconds that waiting for another server, and each migration, may take.
+    :raises SchemaMismatch: the database is ahead, or its history is another one.
+    :raises ServerRefused: a migration failed, and has left no trace.
+    :raises ConnectionLost: the database has gone.
+    """
+
+    def deadline() -> float:
+        return trio.current_time() + patience
+
+    await session.fetch("SELECT pg_advisory_lock($1)", _LOCK_KEY, deadline=deadline())
+    try:
+        await session.execute(_CREATE_HISTORY, deadline=deadline())
+        pending = await pending_migrations(session, migrations, deadline=deadline())
+        for migration in pending:
+            async with session.transaction(deadline=deadline(), commit_patience=patience):
+                await session.execute(migration.sql, deadline=deadline())
+                await session.fetch(
+                    "INSERT INTO schema_migration (version, name, checksum) VALUES ($1, $2, $3)",
+                    *(migration.version, migration.name, migration.checksum),
+                    deadline=deadline(),
+                )
+            _log.info("schema migrated", version=migration.version, name=migration.name)
+        return pending
+    finally:
+        if not session.lost.is_set():
+            with trio.CancelScope(shield=True):
+                await session.fetch("SELECT pg_advisory_unlock($1)", _LOCK_KEY, deadline=deadline())

@@ -1,0 +1,280 @@
+"""What the store asks PostgreSQL, and how the answers become records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from uuid import UUID
+
+import msgspec
+
+from gbs_actor.lineup.changes import Change, FieldValue, Kind, LogEntry
+from gbs_actor.lineup.records import (
+    NEVER,
+    Gender,
+    Group,
+    Memo,
+    Person,
+    Registration,
+    Retreat,
+    Stamp,
+    UserType,
+)
+from gbs_actor.store.postgres.bridge import Row
+from gbs_actor.store.protocol import SessionLocation
+from gbs_actor.store.writes import Writes
+
+COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
+"""Arguments from :func:`commit_arguments`."""
+
+RETREAT = """
+SELECT id, revision, removal_revision, epoch,
+       (SELECT system_identifier FROM pg_control_system()) AS cluster,
+       left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+       (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
+    FROM retreat WHERE slug = $1
+"""
+
+GROUPS = "SELECT number, memo, revision FROM gbs WHERE retreat_id = $1 ORDER BY number"
+
+REGISTRATIONS = """
+SELECT registration.*,
+       profile.gender, profile.name, profile.phone_number,
+       grade.id AS grade_id, grade.number AS grade_number,
+       univ_group.id AS univ_group_id, univ_group.number AS univ_group_number,
+       gbs.number AS gbs_number,
+       memo.id AS memo_id, memo.text AS memo_text, memo.color AS memo_color,
+       coalesce(attended.schedule_ids, '{}') AS schedule_ids,
+       other.history, other.admin,
+       (SELECT count(*) FROM retreat_registration_schedule WHERE retreat_id = $1) AS schedules
+    FROM user_retreat_registration AS registration
+    JOIN user_profile AS profile ON profile.id = registration.user_id
+    JOIN grade ON grade.id = profile.grade_id
+    JOIN univ_group ON univ_group.id = grade.univ_group_id
+    LEFT JOIN gbs ON gbs.id = registration.gbs_id
+    LEFT JOIN user_retreat_registration_memo AS memo
+        ON memo.registration_id = registration.id
+        AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
+    LEFT JOIN (
+        SELECT link.registration_id, array_agg(link.schedule_id ORDER BY link.schedule_id)
+                AS schedule_ids
+            FROM user_retreat_registration_schedule AS link
+            JOIN retreat_registration_schedule AS schedule ON schedule.id = link.schedule_id
+            WHERE schedule.retreat_id = $1
+            GROUP BY link.registration_id
+    ) AS attended ON attended.registration_id = registration.id
+    LEFT JOIN (
+        SELECT memo.registration_id,
+               (array_agg(memo.text ORDER BY memo.created_at DESC, memo.id DESC)
+                    FILTER (WHERE memo.kind = 'LINEUP_HISTORY'))[1] AS history,
+               (array_agg(memo.text ORDER BY memo.created_at DESC, memo.id DESC)
+                    FILTER (WHERE memo.kind = 'ADMIN'))[1] AS admin
+            FROM user_retreat_registration_memo AS memo
+            JOIN user_retreat_registration AS owner ON owner.id = memo.registration_id
+            WHERE owner.retreat_id = $1 AND memo.deleted_at IS NULL
+                AND memo.kind <> 'LINEUP_STAFF'
+            GROUP BY memo.registration_id
+    ) AS other ON other.registration_id = registration.id
+    WHERE registration.retreat_id = $1
+    ORDER BY registration.id
+"""
+
+COMMANDS = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND command_id = ANY ($2)"
+
+LOG = """
+SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY revision LIMIT $3
+"""
+
+ROLE = """
+SELECT role FROM retreat_admin_role
+    WHERE retreat_id = (SELECT id FROM retreat WHERE slug = $1) AND user_id = $2
+"""
+
+SLUGS = 'SELECT slug FROM retreat ORDER BY slug COLLATE "C"'
+
+NEW_EPOCH = """
+UPDATE retreat SET epoch = gen_random_uuid()
+    WHERE $1::text IS NULL OR slug = $1 RETURNING id
+"""
+
+DELETE = "DELETE FROM retreat WHERE slug = $1 RETURNING id"
+
+RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
+
+UPDATE_PLACES = "SELECT session_place_update($1, $2, $3, $4, $5)"
+"""Arguments from :func:`place_arguments`."""
+
+PLACE = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
+
+PRUNE_PLACES = """
+WITH pruned AS (
+    DELETE FROM session_place WHERE noted_at < now() - make_interval(secs => $1) RETURNING 1
+)
+SELECT count(*) AS pruned FROM pruned
+"""
+
+
+def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence[Row]) -> Retreat:
+    """Build a retreat from the rows of :data:`RETREAT`, :data:`GROUPS`, :data:`REGISTRATIONS`."""
+    identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
+    return Retreat(
+        id=head["id"],
+        slug=slug,
+        revision=head["revision"],
+        epoch=hashlib.sha256(identity.encode()).hexdigest()[:32],
+        registrations=tuple(_registration(row) for row in registrations),
+        groups=MappingProxyType(
+            {row["number"]: Group(row["number"], row["memo"], row["revision"]) for row in groups}
+        ),
+        removal_revision=head["removal_revision"],
+    )
+
+
+def log_entry(row: Row) -> LogEntry:
+    """Build a log entry from a row of ``lineup_change``."""
+    return LogEntry(
+        revision=row["revision"],
+        command_id=UUID(bytes=row["command_id"].bytes),  # asyncpg's own class is slower to hash
+        author_id=row["author_id"],
+        author_name=row["author_name"],
+        kind=Kind(row["kind"]),
+        registration_id=row["registration_id"],
+        request=row["request"],
+        before=_field_value(row["before"]),
+        after=_field_value(row["after"]),
+        at=row["at"],
+    )
+
+
+def commit_arguments(
+    retreat_id: int,
+    expected_revision: int,
+    repeatable: Collection[UUID],
+    changes: Sequence[Change],
+    writes: Writes,
+) -> tuple[object, ...]:
+    """Return the arguments of :data:`COMMIT`: an array for each column of each table."""
+    groups, registrations, memos = writes.groups, writes.registrations, writes.memos
+    return (
+        retreat_id,
+        expected_revision,
+        list(repeatable),
+        [group.number for group in groups],
+        [group.memo for group in groups],
+        [group.revision for group in groups],
+        [row.id for row in registrations],
+        [row.gbs_number for row in registrations],
+        [row.number_stamp.revision for row in registrations],
+        [row.number_stamp.author_id for row in registrations],
+        [row.number_stamp.author_name for row in registrations],
+        [row.number_stamp.at for row in registrations],
+        [row.memo_stamp.revision for row in registrations],
+        [row.memo_stamp.author_id for row in registrations],
+        [row.memo_stamp.author_name for row in registrations],
+        [row.memo_stamp.at for row in registrations],
+        [row.row_revision for row in registrations],
+        [row.updated_at for row in registrations],
+        [memo.id for memo in memos],
+        [memo.registration_id for memo in memos],
+        [memo.text for memo in memos],
+        [memo.color for memo in memos],
+        [memo.created for memo in memos],
+        [memo.deleted for memo in memos],
+        [memo.author_id for memo in memos],
+        [memo.at for memo in memos],
+        [change.command_id for change in changes],
+        [None if change.author is None else change.author.user_id for change in changes],
+        ["" if change.author is None else change.author.name for change in changes],
+        [change.kind.value for change in changes],
+        [change.registration_id for change in changes],
+        [change.request for change in changes],
+        [_json(change.before) for change in changes],
+        [_json(change.after) for change in changes],
+        [change.at for change in changes],
+    )
+
+
+def session_key(sid: str) -> bytes:
+    """Return what stands for a session's id in the database."""
+    return hashlib.sha256(sid.encode()).digest()
+
+
+def place_arguments(places: Mapping[str, SessionLocation | None]) -> tuple[object, ...]:
+    """Return the arguments of :data:`UPDATE_PLACES`: an array for each column."""
+    # In one order always: two that update the same rows must not wait for each other.
+    keyed = {session_key(sid): place for sid, place in places.items()}
+    keys = sorted(keyed)
+    found = [keyed[key] for key in keys]
+    return (
+        keys,
+        [None if place is None else place.slug for place in found],
+        [None if place is None else place.epoch for place in found],
+        [None if place is None else place.joined for place in found],
+        [None if place is None else place.doubtful for place in found],
+    )
+
+
+def place(row: Row) -> SessionLocation:
+    """Build a place from a row of :data:`PLACE`."""
+    return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
+
+
+def _registration(row: Row) -> Registration:
+    schedule_ids = tuple(row["schedule_ids"])
+    return Registration(
+        id=row["id"],
+        person=Person(
+            user_id=row["user_id"],
+            univ_group_id=row["univ_group_id"],
+            univ_group_number=row["univ_group_number"],
+            grade_id=row["grade_id"],
+            grade_number=row["grade_number"],
+            gender=_GENDERS[row["gender"]],
+            name=row["name"],
+            phone_number=row["phone_number"],
+            current_leader=row["current_leader"],
+            is_leader=row["is_leader"],
+            is_full_attendance=len(schedule_ids) == row["schedules"],
+            user_type=_USER_TYPES[row["user_type"]],
+            schedule_ids=schedule_ids,
+            created_at=row["created_at"],
+            unresolved_lineup_history_memo=row["history"],
+            admin_memo=row["admin"],
+        ),
+        gbs_number=row["gbs_number"],
+        updated_at=row["updated_at"],
+        number_stamp=_stamp(row, "gbs"),
+        memo=(
+            None
+            if row["memo_id"] is None
+            else Memo(row["memo_id"], row["memo_text"], row["memo_color"])
+        ),
+        memo_stamp=_stamp(row, "memo"),
+        row_revision=row["row_revision"],
+    )
+
+
+def _stamp(row: Row, field: str) -> Stamp:
+    revision = row[f"{field}_revision"]
+    if not revision:
+        return NEVER
+    author_id, name = row[f"{field}_author_id"], row[f"{field}_author_name"]
+    return Stamp(revision, author_id, name, row[f"{field}_changed_at"])
+
+
+def _json(value: FieldValue | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _field_value(text: str | None) -> FieldValue | None:
+    return None if text is None else _FIELD_VALUES.decode(text)
+
+
+# Looked up instead of constructed: a load does this for everybody.
+_GENDERS: dict[str, Gender] = {each.value: each for each in Gender}
+_USER_TYPES: dict[str | None, UserType | None] = {
+    None: None,
+    **{each.value: each for each in UserType},
+}
+_FIELD_VALUES = msgspec.json.Decoder(FieldValue)

@@ -1,0 +1,44 @@
+"""Whether a database keeps what it confirms, asked before it is trusted."""
+
+from __future__ import annotations
+
+from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.protocol import StoreError
+
+MINIMUM_VERSION = 14
+"""Of PostgreSQL: from then on it notices that a client has gone while a statement runs."""
+
+_QUESTION = """
+SELECT current_setting('server_version_num')::int / 10000 AS version,
+       current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('server_encoding') AS encoding,
+       pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only
+"""
+
+
+class UnsafeDatabase(StoreError):
+    """The database would lose what it has confirmed, or cannot be written to at all."""
+
+
+async def check_safety(session: Session, *, deadline: float) -> None:
+    """Refuse a database that does not keep what it confirms.
+
+    :param deadline: in Trio's time.
+    :raises UnsafeDatabase: naming the setting that is at fault.
+    """
+    row = (await session.fetch(_QUESTION, deadline=deadline))[0]
+    if row["version"] < MINIMUM_VERSION:
+        raise UnsafeDatabase(
+            f"the database is PostgreSQL {row['version']}; at least {MINIMUM_VERSION} is needed"
+        )
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        if row[setting] == "off":
+            raise UnsafeDatabase(
+                f"the database runs with {setting} = off and may lose confirmed changes; turn it on"
+            )
+    if row["encoding"] != "UTF8":
+        raise UnsafeDatabase(f"the database is encoded in {row['encoding']}; it has to be UTF8")
+    if row["read_only"]:
+        raise UnsafeDatabase("the database is read-only, a standby perhaps; name the primary")

@@ -1,0 +1,1 @@
+"""A whole retreat as it is put into a store."""

@@ -1,0 +1,193 @@
+"""What a client may say, and when: the session without I/O, clock or task."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Raw
+
+from gbs_actor.socketio import ProtocolViolation
+from gbs_actor.socketio.membership import (
+    AckReceived,
+    EventReceived,
+    Joining,
+    Left,
+    Membership,
+    UnknownNamespace,
+)
+from gbs_actor.socketio.packet import EventData
+
+
+@pytest.fixture
+def session() -> Membership:
+    return Membership({"/", "/custom"}, max_attachments=2)
+
+
+@pytest.fixture
+def joined(session: Membership) -> Membership:
+    session.receive_text("0")
+    session.accept()
+    return session
+
+
+def test_a_connect_asks_to_join_with_its_auth(session: Membership) -> None:
+    assert session.receive_text('0/custom,{"token":"x"}') == Joining("/custom", {"token": "x"})
+
+
+def test_a_connect_without_a_payload_has_no_auth(session: Membership) -> None:
+    assert session.receive_text("0") == Joining("/", None)
+
+
+def test_the_comma_may_be_missing(session: Membership) -> None:
+    assert session.receive_text("0/custom") == Joining("/custom", None)
+
+
+def test_an_unknown_namespace_is_told_apart(session: Membership) -> None:
+    assert session.receive_text("0/random,") == UnknownNamespace("/random")
+
+
+def test_an_unknown_namespace_may_be_asked_for_again(session: Membership) -> None:
+    session.receive_text("0/random,")
+    assert session.receive_text("0/random,") == UnknownNamespace("/random")
+
+
+def test_a_second_connect_to_a_joined_namespace_is_a_violation(joined: Membership) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text("0")
+
+
+def test_a_second_connect_while_the_first_is_under_way_is_a_violation(session: Membership) -> None:
+    session.receive_text("0")
+    with pytest.raises(ProtocolViolation):
+        session.receive_text("0")
+
+
+def test_another_namespace_may_be_joined_besides(joined: Membership) -> None:
+    assert joined.receive_text("0/custom,") == Joining("/custom", None)
+
+
+def test_a_namespace_that_was_left_may_be_joined_again(joined: Membership) -> None:
+    assert joined.receive_text("1") == Left("/")
+    assert joined.receive_text("0") == Joining("/", None)
+
+
+@pytest.mark.parametrize("packet", ['2["e"]', '30["e"]', "1", '20["e"]'])
+def test_packets_for_a_namespace_that_was_left_are_ignored(joined: Membership, packet: str) -> None:
+    joined.receive_text("1")
+    assert joined.receive_text(packet) is None
+
+
+def test_packets_for_a_namespace_that_the_server_ended_are_ignored(joined: Membership) -> None:
+    joined.leave("/")
+    assert joined.receive_text('2["e"]') is None
+
+
+@pytest.mark.parametrize(
+    "packet", ['2/custom,["e"]', '3/custom,0["e"]', "1/custom,", '51-/custom,["e"]']
+)
+def test_packets_for_a_namespace_never_joined_are_violations(
+    joined: Membership, packet: str
+) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+def test_events_behind_an_unanswered_connect_belong_to_it(session: Membership) -> None:
+    session.receive_text("0")
+    assert session.receive_text('2["e",1]') == EventReceived(
+        "/", None, EventData("e", '["e",1]', Raw(b"1"))
+    )
+
+
+def test_the_ack_id_zero_is_one(joined: Membership) -> None:
+    assert joined.receive_text('20["e"]') == EventReceived("/", 0, EventData("e", '["e"]'))
+
+
+def test_a_refused_connect_does_not_count_as_joined(session: Membership) -> None:
+    session.receive_text("0")
+    session.leave("/")
+    assert not session.ever_joined
+
+
+def test_leaving_does_not_undo_that_a_namespace_was_joined(joined: Membership) -> None:
+    joined.receive_text("1")
+    assert joined.ever_joined
+
+
+@pytest.mark.parametrize(
+    "packet",
+    ["", "7", "abc", "4", '4{"message":"x"}'],
+)
+def test_an_unexpected_packet_is_a_violation(joined: Membership, packet: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        "2",
+        "2{}",
+        '2"e"',
+        "2[]",
+        "2[{}]",
+        '2abc["e"]',
+        '2["disconnect"]',
+        "3",
+        "30{}",
+        '1"x"',
+        "1{}",
+    ],
+)
+def test_a_wrong_payload_is_a_violation(joined: Membership, packet: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text(packet)
+
+
+@pytest.mark.parametrize("payload", ["[]", "true", '"x"', "{", "null"])
+def test_a_connect_payload_has_to_be_an_object(session: Membership, payload: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        session.receive_text("0" + payload)
+
+
+def test_a_connect_payload_may_be_long_but_not_full_of_values(session: Membership) -> None:
+    assert session.receive_text('0/custom,{"token":"' + "x" * 900_000 + '"}') is not None
+    with pytest.raises(ProtocolViolation) as refused:
+        session.receive_text('0{"token":[{}' + ",{}" * 2_500 + "]}")
+    assert refused.value.code == 1009
+
+
+def test_an_acknowledgement_is_told_with_its_values_undecoded(joined: Membership) -> None:
+    assert joined.receive_text('33["a",{"b": 1}]') == AckReceived("/", 3, '["a",{"b": 1}]')
+
+
+def test_a_binary_event_is_complete_with_its_last_attachment(joined: Membership) -> None:
+    assert joined.receive_text('52-1["e",{"_placeholder":true,"num":0}]') is None
+    assert joined.receive_binary(b"a") is None
+    received = joined.receive_binary(b"b")
+    assert isinstance(received, EventReceived)
+    assert received.attachments == (b"a", b"b")
+    assert received.ack_id == 1
+
+
+def test_text_in_the_middle_of_attachments_is_a_violation(joined: Membership) -> None:
+    joined.receive_text('51-["e",{"_placeholder":true,"num":0}]')
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text('2["e"]')
+
+
+def test_an_attachment_that_was_not_announced_is_a_violation(joined: Membership) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_binary(b"a")
+
+
+def test_more_attachments_than_allowed_are_a_violation(joined: Membership) -> None:
+    with pytest.raises(ProtocolViolation):
+        joined.receive_text('53-["e"]')
+
+
+@pytest.mark.parametrize("text", ["2{}", '2["x",', "2[]", '3["x"]', "1{}"])
+def test_of_what_comes_for_a_namespace_that_was_left_not_even_the_json_is_read(text: str) -> None:
+    session = Membership({"/"})
+    session.receive_text("0")
+    session.leave("/")
+    assert session.receive_text(text) is None
