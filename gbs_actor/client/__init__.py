@@ -10,7 +10,6 @@ other has two independent peers.
             ...
 """
 
-from gbs_actor.client.backoff import Backoff
 from gbs_actor.client.client import Client, ClientStatistics, connect
 from gbs_actor.client.dialing import ConnectStream
 from gbs_actor.client.errors import (
@@ -29,6 +28,7 @@ from gbs_actor.client.updates import (
     Update,
     UpdateFeed,
 )
+from gbs_actor.concurrency import Backoff
 
 __all__ = [
     "Backoff",

@@ -16,7 +16,6 @@ import msgspec
 import trio
 
 from gbs_actor.client import packets
-from gbs_actor.client.backoff import Backoff
 from gbs_actor.client.connection import Connection, Effort
 from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
 from gbs_actor.client.errors import CommandFailed, Conflict, Disconnected
@@ -31,6 +30,7 @@ from gbs_actor.client.updates import (
     Update,
     UpdateFeed,
 )
+from gbs_actor.concurrency import Backoff
 from gbs_actor.lineup.records import Row
 
 _rows = msgspec.json.Decoder(list[Row])

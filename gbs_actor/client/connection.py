@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.client import packets
-from gbs_actor.client.backoff import Backoff
 from gbs_actor.client.dialing import ConnectStream, Endpoint
 from gbs_actor.client.errors import ConnectRefused, Disconnected
 from gbs_actor.client.link import Answer, Link, LinkLost
+from gbs_actor.concurrency import Backoff
 
 NAMESPACE = "/gbs-lineup"
 

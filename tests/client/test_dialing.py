@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.client.backoff import Backoff
 from gbs_actor.client.dialing import Endpoint
+from gbs_actor.concurrency import Backoff
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import structlog
 import trio
 
-from gbs_actor.store.background import background
+from gbs_actor.concurrency import background
 from gbs_actor.store.embedded.binaries import Installation, find_installation
 from gbs_actor.store.embedded.data_folder import ROLE, DataFolder
 from gbs_actor.store.embedded.os_account import Account, postgres_account

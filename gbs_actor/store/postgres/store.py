@@ -10,9 +10,9 @@ from uuid import UUID
 
 import trio
 
+from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.store.background import background
 from gbs_actor.store.limits import INT8, fault_in
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres.access import Patience, Sessions

@@ -30,9 +30,13 @@ class Backoff:
         if self.factor < 1 or not 0 <= self.jitter <= 1:
             raise ValueError("factor must be at least 1, and jitter between 0 and 1")
 
-    def delays(self, chance: random.Random) -> Iterator[float]:
-        """Yield waiting times in seconds, without end; a new iterator starts over."""
+    def delays(self, chance: random.Random | None = None) -> Iterator[float]:
+        """Yield waiting times in seconds, without end; a new iterator starts over.
+
+        :param chance: what the jitter is drawn from; default: the process-wide generator.
+        """
+        draw = random.random if chance is None else chance.random
         delay = self.initial
         while True:
-            yield delay * (1 - self.jitter * chance.random())
+            yield delay * (1 - self.jitter * draw())
             delay = min(delay * self.factor, self.maximum)

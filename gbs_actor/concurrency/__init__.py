@@ -1,0 +1,20 @@
+"""What every part needs beside Trio: back-off, service tasks, exceptions in groups.
+
+A *service* is a task that must not end before its owner does and must not take it down:
+see :class:`Service`. Tasks that are critical run without one: what they raise ends the
+server, see ``gbs_actor/server``.
+"""
+
+from gbs_actor.concurrency.background import background
+from gbs_actor.concurrency.backoff import Backoff
+from gbs_actor.concurrency.exceptions import exceptions_in, first_exception
+from gbs_actor.concurrency.service import Service, ServiceStatistics
+
+__all__ = [
+    "Backoff",
+    "Service",
+    "ServiceStatistics",
+    "background",
+    "exceptions_in",
+    "first_exception",
+]

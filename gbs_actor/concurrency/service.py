@@ -1,0 +1,76 @@
+"""A task that goes on after an exception: logged, counted, started again after a pause."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from gbs_actor.concurrency.backoff import Backoff
+from gbs_actor.concurrency.exceptions import first_exception
+
+logger = logging.getLogger(__name__)
+
+BACKOFF: Final = Backoff(initial=0.1, maximum=30.0, jitter=0.5)
+HEALTHY_AFTER: Final = 60.0
+"""Seconds of running after which the next pause is a short one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatistics:
+    """A service at one moment. Counters run since it was made."""
+
+    name: str
+    running: bool
+    """False before the start, in a pause and after the end."""
+    failures: int
+    """Exceptions that ended it; each is in the log."""
+    last_error: str | None
+    """Type and text of the last of them."""
+
+
+class Service:
+    """A task that must neither end before its owner nor take it down.
+
+    :param name: for logs and statistics, e.g. ``"token expiry"``.
+    :param serve: runs until cancelled; where it returns, the service has ended.
+    :param backoff: the pauses between an exception and the next start.
+    """
+
+    def __init__(
+        self, name: str, serve: Callable[[], Awaitable[None]], *, backoff: Backoff = BACKOFF
+    ) -> None:
+        self._name = name
+        self._serve = serve
+        self._backoff = backoff
+        self._running = False
+        self._failures = 0
+        self._last_error: str | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled, or until ``serve`` returns. Raises nothing else."""
+        delays = self._backoff.delays()
+        while True:
+            started = trio.current_time()
+            self._running = True
+            try:
+                await self._serve()
+            except Exception as error:
+                cause = first_exception(error)
+                self._failures += 1
+                self._last_error = f"{type(cause).__name__}: {cause}"
+                logger.exception("service %r failed and starts again", self._name)
+            else:
+                return
+            finally:
+                self._running = False
+            if trio.current_time() - started >= HEALTHY_AFTER:
+                delays = self._backoff.delays()
+            await trio.sleep(next(delays))
+
+    def statistics(self) -> ServiceStatistics:
+        """Return its state and counters; never blocks."""
+        return ServiceStatistics(self._name, self._running, self._failures, self._last_error)
