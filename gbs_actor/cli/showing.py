@@ -9,17 +9,17 @@ import typer
 
 from gbs_actor.cli.configuration import ConfigOption, configured
 from gbs_actor.cli.failures import expected_failures
-from gbs_actor.settings import SettingOrigin, example
+from gbs_actor.settings import EffectiveSetting, example
 
 
-def _line(setting: SettingOrigin) -> str:
+def _line(setting: EffectiveSetting) -> str:
     text = f"{setting.name} = {setting.value}" if setting.value else f"# {setting.name} is not set"
     where = {
         "default": "default",
         "file": "file",
         "environment": setting.variable,
         "command line": "command line",
-    }[setting.origin]
+    }[setting.source]
     return f"{text:<60}  # {where}"
 
 
@@ -38,7 +38,7 @@ def settings(
         typer.echo(example(), nl=False)
         return
     with expected_failures():
-        for group, members in groupby(configured(config).sources(), key=lambda one: one.group):
+        for group, members in groupby(configured(config).effective(), key=lambda one: one.group):
             typer.echo(f"[{group}]")
             for setting in members:
                 typer.echo(_line(setting))

@@ -6,8 +6,7 @@ import textwrap
 
 from pydantic import BaseModel
 
-from gbs_actor.settings.loading import Settings, shown
-from gbs_actor.settings.origins import group_fields
+from gbs_actor.settings.settings import Settings, declarations, toml_value
 
 WIDTH = 88
 
@@ -40,10 +39,10 @@ def _comment(text: str) -> list[str]:
 
 
 def _value(name: str, default: object) -> str:
-    text = f"{name} = {_UNSET.get(name) or shown(default)}"
+    text = f"{name} = {_UNSET.get(name) or toml_value(default)}"
     if len(text) <= WIDTH - 1 or not isinstance(default, tuple):
         return f"#{text}"
-    items = "\n".join(f"#    {shown(item)}," for item in default)
+    items = "\n".join(f"#    {toml_value(item)}," for item in default)
     return f"#{name} = [\n{items}\n#]"
 
 
@@ -51,7 +50,7 @@ def example() -> str:
     """Return a TOML file in which every setting stands, documented and commented out."""
     lines = [_HEAD]
     former = ""
-    for group, name, info in group_fields(Settings):
+    for group, name, info in declarations():
         if group != former:
             model = Settings.model_fields[group].annotation
             assert isinstance(model, type)

@@ -13,12 +13,12 @@ from gbs_actor.settings import (
     RoomSettings,
     Settings,
     SettingsError,
-    group_fields,
+    declarations,
     unknown_variables,
     variable,
 )
 
-NAMES = [name for _, name, _ in group_fields(Settings)]
+NAMES = [name for _, name, _ in declarations()]
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def complaint(path: Path | None = None, environment: dict[str, str] | None = Non
     return str(caught.value)
 
 
-def origin(settings: Settings, name: str) -> str:
-    return next(setting.origin for setting in settings.sources() if setting.name == name)
+def source(settings: Settings, name: str) -> str:
+    return next(setting.source for setting in settings.effective() if setting.name == name)
 
 
 def test_every_name_is_unique_because_variables_have_no_group() -> None:
@@ -45,13 +45,13 @@ def test_every_name_is_unique_because_variables_have_no_group() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    assert [name for _, name, info in group_fields(Settings) if not info.description] == []
+    assert [name for _, name, info in declarations() if not info.description] == []
 
 
 def test_every_time_says_that_it_is_in_seconds() -> None:
     times = [
         name
-        for _, name, info in group_fields(Settings)
+        for _, name, info in declarations()
         if isinstance(info.default, float) and name != "event_rate"
         if "second" not in (info.description or "").lower()
     ]
@@ -83,7 +83,7 @@ def test_each_setting_tells_where_it_comes_from(file: Path) -> None:
         file, environment={"GBS_COMMIT_TIMEOUT": "1"}, overrides={"server": {"port": 5}}
     )
     names = ("port", "commit_timeout", "idle_timeout", "host")
-    assert [origin(settings, name) for name in names] == [
+    assert [source(settings, name) for name in names] == [
         "command line",
         "environment",
         "file",
@@ -228,6 +228,11 @@ def test_a_group_that_is_no_table_is_refused(file: Path) -> None:
     assert "[rooms]" in complaint(file)
 
 
+def test_a_group_that_is_no_table_is_refused_whatever_else_sets_the_group(file: Path) -> None:
+    file.write_text("rooms = 5\n")
+    assert "[rooms]" in complaint(file, {"GBS_IDLE_TIMEOUT": "1"})
+
+
 def test_settings_that_contradict_each_other_are_refused(file: Path) -> None:
     file.write_text("[rooms]\ncrash_backoff_max = 0.01\n")
     assert "crash_backoff_max must not be below crash_backoff_initial" in complaint(file)
@@ -290,6 +295,6 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
         GBS_TLS_KEY="k",
         GBS_TLS_KEY_PASSWORD="geheim",
     )
-    shown: dict[str, Any] = {setting.name: setting.value for setting in settings.sources()}
+    shown: dict[str, Any] = {setting.name: setting.value for setting in settings.effective()}
     assert shown["database_url"] == '"postgresql://me:***@db:5/name"'
     assert "geheim" not in f"{shown}{settings!r}{settings}{settings.model_dump()}"
