@@ -20,7 +20,6 @@ from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, EngineApp, OutboxLimits, SocketServer, WebSocketApp
 from gbs_actor.store.protocol import Store
@@ -45,7 +44,7 @@ class Composition:
         )
         rates = UserRates(config.user_rate, config.user_burst)
         user_connections = UserConnections(config.max_connections_per_user)
-        self.rooms = RoomSupervisor(store, room_config(settings.rooms))
+        self.rooms = RoomSupervisor(store, settings.rooms)
         self.sockets = _socket_server(settings)
         self.events = LineupEvents(
             self.rooms,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, model_validator
 
 from gbs_actor.settings.roles import Role
 from gbs_actor.settings.values import (
@@ -22,6 +22,7 @@ from gbs_actor.settings.values import (
     CookieName,
     Count,
     DatabaseUrl,
+    Interval,
     LogFormat,
     LogLevel,
     Origin,
@@ -211,11 +212,17 @@ class RoomSettings(Group):
     """Seconds a command waits while it is unknown whether its commit took effect; then
     OUTCOME_UNKNOWN.
     """
+    commit_retries: NonNegativeInt = 2
+    """Times a batch that provably did not take effect is committed anew."""
+    store_backoff_initial: Seconds = 0.1
+    """Seconds before an unreachable database is tried again the first time."""
+    store_backoff_max: Seconds = 2.0
+    """Seconds before an unreachable database is tried again, at most."""
     crash_backoff_initial: Seconds = 0.1
     """Seconds before a crashed room starts again the first time."""
     crash_backoff_max: Seconds = 5.0
     """Seconds before a crashed room starts again, at most."""
-    max_crashes: Count = 5
+    max_crashes: NonNegativeInt = 5
     """Crashes within crash_window that a room may have; one more fails it."""
     crash_window: Seconds = 60.0
     """Seconds over which crashes are counted."""
@@ -223,21 +230,35 @@ class RoomSettings(Group):
     """Seconds after which a failed room may be tried again."""
     editing_timeout: Seconds = 10.0
     """Seconds after which an editing mark that is not renewed ends."""
-    editing_interval: Seconds = 0.1
+    editing_interval: Interval = 0.1
     """Seconds between two messages about the editing marks of a room, at least."""
-    editing_interval_large: Seconds = 0.5
+    editing_interval_large: Interval = 0.5
     """The same in a large room, in seconds."""
-    presence_interval: Seconds = 0.5
+    editing_batch_size: Count = 64
+    """Connections whose editing marks go into one such message, at most; the others' go into
+    the next.
+    """
+    editing_batch_per_user: Count = 8
+    """Connections of one user among them, at most."""
+    presence_interval: Interval = 0.5
     """Seconds between two presence messages of a room, at least."""
-    presence_interval_large: Seconds = 2.0
+    presence_interval_large: Interval = 2.0
     """The same in a large room, in seconds."""
     presence_large_room: Count = 50
-    """Users from which on a room counts as large."""
+    """Connections above which a room counts as large."""
     memo_id_block: Count = 64
     """Memo ids a room reserves from the database at once."""
+    remembered_commands: NonNegativeInt = 4_096
+    """Ids of accepted commands that a room keeps in memory; older ones are looked up in the
+    database.
+    """
+    deliveries_per_yield: Count = 256
+    """Deliveries of a fan-out, and rows encoded for one, after which other tasks run."""
 
     @model_validator(mode="after")
     def _backoff_grows(self) -> RoomSettings:
+        if self.store_backoff_max < self.store_backoff_initial:
+            raise ValueError("store_backoff_max must not be below store_backoff_initial")
         if self.crash_backoff_max < self.crash_backoff_initial:
             raise ValueError("crash_backoff_max must not be below crash_backoff_initial")
         return self
