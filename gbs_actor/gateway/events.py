@@ -26,7 +26,6 @@ from gbs_actor.auth import (
     forbidden,
 )
 from gbs_actor.gateway.answer import SHOWN_NAME_LENGTH, Answer, EventAnswer, JoinAnswer
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.expiry import ExpiryWatch
 from gbs_actor.gateway.handlers import Handlers
@@ -47,6 +46,7 @@ from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import Handshake
 from gbs_actor.store.protocol import SessionLocation, StoreError
 
@@ -108,7 +108,7 @@ class LineupEvents:
         rooms: RoomSupervisor,
         verifier: Verifier,
         authorizer: Authorizer,
-        config: GatewayConfig,
+        settings: Settings,
         *,
         rates: UserRates,
         user_connections: UserConnections,
@@ -116,9 +116,11 @@ class LineupEvents:
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer
-        self._config = config
+        self._settings = settings
         self._rates = rates
-        self._editing_rates = UserRates(config.user_editing_rate, config.user_editing_burst)
+        self._editing_rates = UserRates(
+            settings.limits.user_editing_rate, settings.limits.user_editing_burst
+        )
         self._user_connections = user_connections
         self._watch = ExpiryWatch(verifier.now)
         self._handlers = Handlers(rooms, verifier, authorizer, self._watch)
@@ -152,7 +154,7 @@ class LineupEvents:
 
         :param payload: what the client itself says, and not its browser: ``{"token": …}``.
         """
-        cookie_name = self._config.cookie_name
+        cookie_name = self._settings.auth.cookie_name
         return find_token(payload, handshake.headers, handshake.cookies, cookie_name)
 
     def authenticate(self, found: FoundToken | None) -> Credentials:
@@ -170,7 +172,7 @@ class LineupEvents:
             if refused.reason:
                 logger.info("refused a connection: %s (%.200r)", refused.message, refused.reason)
             raise
-        return Credentials(user, self._config.cookie_grace)
+        return Credentials(user, self._settings.auth.cookie_grace)
 
     def connect(self, peer: Peer, credentials: Credentials) -> Connection:
         """Let a client in.
@@ -180,8 +182,10 @@ class LineupEvents:
         if not self._user_connections.enter(credentials.user.user_id):
             self._refused_connections += 1
             raise TooManyConnections
-        config = self._config
-        bucket = TokenBucket(config.event_rate, config.event_burst, trio.current_time())
+        settings = self._settings
+        bucket = TokenBucket(
+            settings.socketio.event_rate, settings.socketio.event_burst, trio.current_time()
+        )
         connection = Connection(peer, credentials, bucket)
         self._connections.add(connection)
         self._watch.watch(connection)
@@ -283,7 +287,7 @@ class LineupEvents:
     ) -> None:
         if not self._handlers.may_change(connection, answer):
             return
-        if connection.subscriber.under_way >= self._config.commands_under_way:
+        if connection.subscriber.under_way >= self._settings.socketio.max_unanswered_events:
             self._refused_by_rate += 1
             answer.failed(_TOO_MANY_COMMANDS)
             return

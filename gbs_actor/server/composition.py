@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import trio
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.http import Services, create_app, with_callers
 from gbs_actor.gateway.namespace.clients import SocketConnections
@@ -37,20 +36,19 @@ class Composition:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.draining = False
         """Whether the server is about to end, so that nobody should send it new clients."""
-        config = GatewayConfig.from_settings(settings)
         verifier = Verifier(settings.auth)
         authorizer = Authorizer(
             store, Policy.from_settings(settings.auth), ttl=settings.auth.grant_ttl
         )
-        rates = UserRates(config.user_rate, config.user_burst)
-        user_connections = UserConnections(config.max_connections_per_user)
+        rates = UserRates(settings.limits.user_rate, settings.limits.user_burst)
+        user_connections = UserConnections(settings.limits.max_connections_per_user)
         self.rooms = RoomSupervisor(store, settings.rooms)
         self.sockets = _socket_server(settings)
         self.events = LineupEvents(
             self.rooms,
             verifier,
             authorizer,
-            config,
+            settings,
             rates=rates,
             user_connections=user_connections,
         )
@@ -69,7 +67,7 @@ class Composition:
                 store=store,
                 verifier=verifier,
                 authorizer=authorizer,
-                config=config,
+                settings=settings,
                 rates=rates,
                 draining=lambda: self.draining,
             )

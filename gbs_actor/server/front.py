@@ -57,7 +57,7 @@ class Front:
             max_connections=settings.socketio.max_connections + limits.http_connections,
             max_connections_per_address=limits.connections_per_address,
             trusted_proxies=sockets.trusted_proxies,
-            cors=cors_policy(frozenset(limits.allowed_origins)),
+            cors=cors_policy(limits.allowed_origins),
             request_timeout=limits.request_timeout,
             http_idle_timeout=limits.http_idle_timeout,
             write_timeout=limits.write_timeout,

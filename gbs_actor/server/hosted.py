@@ -90,7 +90,7 @@ def _unavailable(origins: Collection[str] = ()) -> App:
 
     :param origins: those whose pages may read the answers.
     """
-    policy = cors_policy(frozenset(origins))
+    policy = cors_policy(origins)
 
     async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

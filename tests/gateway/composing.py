@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,7 +12,6 @@ import trio
 from pydantic import SecretStr
 
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.namespace.clients import SocketConnections
 from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
@@ -23,7 +22,7 @@ from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.settings import AuthSettings
+from gbs_actor.settings import AuthSettings, Settings, declarations
 from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
@@ -141,7 +140,7 @@ class Parts:
     rooms: RoomSupervisor
     verifier: Verifier
     authorizer: Authorizer
-    config: GatewayConfig
+    settings: Settings
     clock: WallClock
     rates: UserRates
     user_connections: UserConnections
@@ -175,9 +174,19 @@ async def two_retreats() -> BreakableStore:
     return store
 
 
+def settings_with(**values: object) -> Settings:
+    """Return settings that differ from the defaults in these, each given by its name alone."""
+    tables: dict[str, dict[str, object]] = {}
+    for group, name, _ in declarations():
+        if name in values:
+            tables.setdefault(group, {})[name] = values.pop(name)
+    assert not values, f"no settings: {values}"
+    return Settings.model_validate(tables)
+
+
 @asynccontextmanager
 async def composed(
-    config: GatewayConfig | None = None,
+    settings: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     store: BreakableStore | None = None,
@@ -189,7 +198,9 @@ async def composed(
 
     :param store: one from :func:`two_retreats`.
     """
-    config = replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"}))
+    settings = settings or Settings()
+    http = settings.http.model_copy(update={"allowed_origins": ("https://page.example",)})
+    settings = settings.model_copy(update={"http": http})
     if store is None:
         store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
@@ -202,10 +213,10 @@ async def composed(
             rooms,
             Verifier(auth, now=clock),
             authorizer,
-            config,
+            settings,
             clock,
-            UserRates(config.user_rate, config.user_burst),
-            UserConnections(config.max_connections_per_user),
+            UserRates(settings.limits.user_rate, settings.limits.user_burst),
+            UserConnections(settings.limits.max_connections_per_user),
         )
 
 
@@ -216,7 +227,7 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
         parts.rooms,
         parts.verifier,
         parts.authorizer,
-        parts.config,
+        parts.settings,
         rates=parts.rates,
         user_connections=parts.user_connections,
     )

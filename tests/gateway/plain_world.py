@@ -11,9 +11,9 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
 from tests.gateway.composing import SLUG, Parts, composed, served_namespace
@@ -75,7 +75,7 @@ class PlainWorld:
 
 @asynccontextmanager
 async def plain_world(
-    config: GatewayConfig | None = None,
+    config: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     **options: Any,

@@ -11,15 +11,22 @@ import trio.testing
 import trio_websocket
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
-from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed, served_namespace
+from tests.gateway.composing import (
+    OTHER_SLUG,
+    SLUG,
+    Parts,
+    composed,
+    served_namespace,
+    settings_with,
+)
 from tests.gateway.peer import NAMESPACE, Peer, Refused, talking
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -64,7 +71,7 @@ class Lineup:
 
 @asynccontextmanager
 async def lineup(
-    config: GatewayConfig | None = None, *, readers: tuple[Role, ...] = tuple(Role)
+    config: Settings | None = None, *, readers: tuple[Role, ...] = tuple(Role)
 ) -> AsyncIterator[Lineup]:
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"])
@@ -482,7 +489,7 @@ async def test_an_exception_is_answered_with_internal_and_the_connection_lives(
 async def test_who_sends_faster_than_the_rate_is_told_so(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=3)
+    config = settings_with(event_rate=1.0, event_burst=3)
     async with lineup(config) as here, here.joined() as peer:
         edits = [
             await peer.begin("update-gbs-number", {"lineupId": 2, "gbsNumber": number})
@@ -496,7 +503,7 @@ async def test_who_sends_faster_than_the_rate_is_told_so(
 async def test_a_users_connections_and_requests_share_one_rate(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(user_rate=0.001, user_burst=4)
+    config = settings_with(user_rate=0.001, user_burst=4)
     async with lineup(config) as here, here.joined() as one, here.joined() as two:
         assert here.parts.rates.take(7, trio.current_time())  # over HTTP, say
         edit = {"lineupId": 2, "gbsNumber": 3}
@@ -509,7 +516,7 @@ async def test_a_users_connections_and_requests_share_one_rate(
 
 
 async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> None:
-    config = GatewayConfig(max_connections_per_user=2)
+    config = settings_with(max_connections_per_user=2)
     async with lineup(config) as here, here.connect(), here.connect() as second:
         with pytest.raises(BaseExceptionGroup) as caught:
             async with here.connect():
@@ -538,7 +545,7 @@ async def test_users_without_a_connection_are_not_counted() -> None:
 
 
 async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:
-    async with lineup(GatewayConfig(commands_under_way=2)) as here, here.joined() as peer:
+    async with lineup(settings_with(max_unanswered_events=2)) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [
             await peer.begin("update-gbs-number", {"lineupId": 2, "gbsNumber": number})
@@ -700,7 +707,7 @@ async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_ba
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with (
-        lineup(GatewayConfig(cookie_grace=3_600)) as here,
+        lineup(settings_with(cookie_grace=3_600)) as here,
         here.connect(cookie=here.parts.token(expires_in=60)) as peer,
     ):
         await trio.sleep(60 + 30 + 3_590)
@@ -714,13 +721,13 @@ async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_ba
 @pytest.mark.parametrize(
     "config",
     [
-        GatewayConfig(event_rate=0.001, event_burst=2),  # one for the join
-        GatewayConfig(user_editing_rate=0.001, user_editing_burst=1),
+        settings_with(event_rate=0.001, event_burst=2),  # one for the join
+        settings_with(user_editing_rate=0.001, user_editing_burst=1),
     ],
     ids=["events of the connection", "marks of the user"],
 )
 async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
-    autojump_clock: trio.testing.MockClock, config: GatewayConfig
+    autojump_clock: trio.testing.MockClock, config: Settings
 ) -> None:
     async with lineup(config) as here, here.joined(user_id=8) as other, here.joined() as peer:
         mark = {"lineupId": 2, "field": "lineupMemo"}
@@ -738,7 +745,7 @@ async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
 async def test_marks_beyond_the_users_rate_leave_other_events_and_other_users_alone(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(user_editing_rate=0.001, user_editing_burst=1)
+    config = settings_with(user_editing_rate=0.001, user_editing_burst=1)
     async with lineup(config) as here, here.joined(user_id=8) as other, here.joined() as peer:
         mark = {"lineupId": 2}
         acks = [await peer.call("user-editing", mark) for _ in range(2)]

@@ -14,11 +14,10 @@ import wsproto
 from wsproto import events
 from wsproto.extensions import PerMessageDeflate
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
 from gbs_actor.socketio.channel.deflate import deflate
-from tests.gateway.composing import SLUG
+from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.plain_world import PlainWorld, plain_world
 
 Wanted = TypeVar("Wanted", bound=events.Event)
@@ -103,7 +102,7 @@ async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
 
 
 async def test_a_user_with_too_many_connections_is_told_so() -> None:
-    config = GatewayConfig(max_connections_per_user=2)
+    config = settings_with(max_connections_per_user=2)
     async with plain_world(config) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
             assert await third.end() == (4429, "too many connections of this user")
@@ -131,7 +130,7 @@ async def test_an_address_with_too_many_connections_is_told_so() -> None:
 async def test_who_sends_faster_than_the_rate_is_told_so(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=2)
+    config = settings_with(event_rate=1.0, event_burst=2)
     async with plain_world(config) as here, here.joined() as peer:
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
         answers = [await peer.answer(edit) for edit in edits]
@@ -142,7 +141,7 @@ async def test_who_sends_faster_than_the_rate_is_told_so(
 async def test_frames_that_are_no_events_count_as_events(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=1)
+    config = settings_with(event_rate=1.0, event_burst=1)
     async with plain_world(config) as here, here.joined() as peer:
         await peer.send("x")
         await peer.send("x")
@@ -154,7 +153,7 @@ async def test_frames_that_are_no_events_count_as_events(
 
 
 async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:
-    async with plain_world(GatewayConfig(commands_under_way=2)) as here, here.joined() as peer:
+    async with plain_world(settings_with(max_unanswered_events=2)) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
         assert (await peer.answer(edits[2]))["code"] == "RATE_LIMITED"

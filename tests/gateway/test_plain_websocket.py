@@ -10,8 +10,7 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
-from tests.gateway.composing import OTHER_SLUG, SLUG
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.plain_world import plain_world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
@@ -386,7 +385,7 @@ async def test_a_cookie_that_has_expired_reads_on_and_does_not_edit(
 async def test_after_its_grace_a_connection_by_cookie_is_closed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with plain_world(GatewayConfig(cookie_grace=3_600)) as here:
+    async with plain_world(settings_with(cookie_grace=3_600)) as here:
         cookie = {"Cookie": f"accessToken={here.parts.token(expires_in=60)}"}
         async with here.connect_with(headers=cookie) as peer:
             await trio.sleep(60 + 30 + 3_590)

@@ -35,7 +35,7 @@ def admin(services: Services) -> Blueprint:
         statistics = services.rooms.room_statistics(slug)
         if statistics is None:
             failure = Failure.because(Code.NOT_FOUND, "No room of this retreat is open.")
-            return failure_response(failure, retry_after=services.config.retry_after)
+            return failure_response(failure)
         return _statistics(_camel(statistics))
 
     return blueprint

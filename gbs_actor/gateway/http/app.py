@@ -24,18 +24,18 @@ def create_app(services: Services) -> QuartTrio:
     It runs on any ASGI server on Trio. Nothing in it outlives a request.
     """
     app = QuartTrio("gbs_actor", static_folder=None)
-    policy = cors_policy(services.config.allowed_origins)
+    policy = cors_policy(services.settings.http.allowed_origins)
     handler = refusing_bad_targets(holding_early_answers(app.asgi_app), policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
-    app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.http.max_body
     # An address that is not exactly right is not found; the default would redirect.
     app.url_map.merge_slashes = False
-    app.config["BODY_TIMEOUT"] = services.config.body_timeout
+    app.config["BODY_TIMEOUT"] = services.settings.http.request_timeout
     allow_origins(app, policy)
-    answer_errors(app, retry_after=services.config.retry_after)
+    answer_errors(app)
     for blueprint in (
         index(),
-        docs(services.config.cookie_name),
+        docs(services.settings.auth.cookie_name),
         probes(services),
         lineups(services),
         edits(services),

@@ -52,7 +52,9 @@ def edits(services: Services) -> Blueprint:
     A write that has arrived in full is carried out, also where its client hangs up.
     """
     blueprint = Blueprint("edits", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
-    origins = OriginPolicy(services.config.allowed_origins, [services.config.cookie_name])
+    origins = OriginPolicy(
+        services.settings.http.allowed_origins, [services.settings.auth.cookie_name]
+    )
 
     @blueprint.put("/user-lineups/<registration_id>")
     async def assign_number(slug: str, registration_id: str) -> Response:
@@ -107,7 +109,7 @@ def edits(services: Services) -> Blueprint:
         outcome = await _carry_out(services.rooms, slug, wanted.command(author_of(user)))
         if isinstance(outcome, Rejection):
             failure = Failure.of(outcome, repeatable=wanted.command_id is not None)
-            return failure_response(failure, retry_after=services.config.retry_after)
+            return failure_response(failure)
         return _edited(outcome)
 
     return blueprint

@@ -36,15 +36,12 @@ _MESSAGES: Final = {
 }
 
 
-def answer_errors(app: Quart, *, retry_after: int) -> None:
-    """Register the handlers.
-
-    :param retry_after: seconds, for ``Retry-After``.
-    """
+def answer_errors(app: Quart) -> None:
+    """Register the handlers."""
 
     @app.errorhandler(AuthRefused)
     async def refused(error: AuthRefused) -> Response:
-        return failure_response(Failure(error.code, error.message), retry_after=retry_after)
+        return failure_response(Failure(error.code, error.message))
 
     @app.errorhandler(RateLimited)
     async def rate_limited(error: RateLimited) -> Response:
@@ -54,14 +51,14 @@ def answer_errors(app: Quart, *, retry_after: int) -> None:
     @app.errorhandler(InvalidPayload)
     async def invalid(error: InvalidPayload) -> Response:
         failure = Failure.because(Code.VALIDATION_FAILED, error.message)
-        return failure_response(failure, retry_after=retry_after)
+        return failure_response(failure)
 
     @app.errorhandler(StoreError)
     async def store(_: StoreError) -> Response:
         failure = Failure.because(
             Code.STORE_UNAVAILABLE, "The database cannot be reached; try again shortly."
         )
-        return failure_response(failure, retry_after=retry_after)
+        return failure_response(failure)
 
     @app.errorhandler(HTTPException)
     async def http(error: HTTPException) -> Response:

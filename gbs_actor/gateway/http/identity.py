@@ -28,7 +28,7 @@ def authenticate(request: Request, services: Services) -> User:
     :raises RateLimited: there were too many of late.
     """
     headers = {"Authorization": request.headers.get("Authorization", "")}
-    found = find_token(None, headers, request.cookies, services.config.cookie_name)
+    found = find_token(None, headers, request.cookies, services.settings.auth.cookie_name)
     if found is None:
         raise auth_required()
     user = services.verifier.verify(*found)

@@ -35,7 +35,7 @@ def lineups(services: Services) -> Blueprint:
         since, epoch = _since(request.args), _epoch(request.args)
         result = await services.rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
-            return failure_response(Failure.of(result), retry_after=services.config.retry_after)
+            return failure_response(Failure.of(result))
         return _conditional(result)
 
     return blueprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import trio
 from quart import Blueprint, Response
@@ -12,6 +13,9 @@ from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 from gbs_actor.store.protocol import StoreError
+
+READY_TIMEOUT: Final = 2.0
+"""Seconds that ``/readyz`` waits for the store."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +38,18 @@ def probes(services: Services) -> Blueprint:
 
     def not_ready(code: Code, message: str) -> Response:
         failure = Failure.because(code, message)
-        return failure_response(failure, retry_after=services.config.retry_after)
+        return failure_response(failure)
 
     return blueprint
 
 
 async def _answers(services: Services) -> bool:
-    with trio.move_on_after(services.config.ready_timeout):
+    with trio.move_on_after(READY_TIMEOUT):
         try:
             await services.store.ping()
         except StoreError as error:
             logger.warning("not ready: %s", error)
             return False
         return True
-    logger.warning("not ready: no answer of the store in %s s", services.config.ready_timeout)
+    logger.warning("not ready: no answer of the store in %s s", READY_TIMEOUT)
     return False

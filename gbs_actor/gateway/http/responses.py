@@ -32,16 +32,19 @@ STATUS: Final[dict[str, int]] = {
 }
 """The HTTP status of each code."""
 
+RETRY_AFTER: Final = 2
+"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where nothing tells a better value."""
+
 
 def json_response(body: bytes, status: int = 200) -> Response:
     """Return a JSON answer; ``body`` is encoded already."""
     return Response(body, status=status, content_type="application/json")
 
 
-def failure_response(failure: Failure, *, retry_after: int) -> Response:
+def failure_response(failure: Failure, *, retry_after: int = RETRY_AFTER) -> Response:
     """Return an error as ``{code, message, …}``.
 
-    :param retry_after: seconds, said on 429 and 503 (RFC 9110 §10.2.3).
+    :param retry_after: seconds, for 429 and 503.
     """
     status = STATUS.get(failure.code, 500)
     response = json_response(replies.http_error(failure), status)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gbs_actor.auth import Authorizer, Verifier
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import Store
 
 
@@ -20,7 +20,7 @@ class Services:
     store: Store
     verifier: Verifier
     authorizer: Authorizer
-    config: GatewayConfig
+    settings: Settings
     rates: UserRates
     """How often users may ask, shared with their other ways in."""
     draining: Callable[[], bool]
