@@ -20,7 +20,14 @@ from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import CloseCode, EngineApp, OutboxLimits, SocketServer, WebSocketApp
+from gbs_actor.socketio import (
+    CloseCode,
+    EngineApp,
+    OutboxLimits,
+    ServerOptions,
+    SocketServer,
+    WebSocketApp,
+)
 from gbs_actor.store.protocol import Store
 
 logger = logging.getLogger(__name__)
@@ -107,30 +114,13 @@ class Composition:
 
 
 def _socket_server(settings: Settings) -> SocketServer:
-    limits = settings.socketio
     grace = settings.server.shutdown_grace
-    return SocketServer(
-        limits.socketio_path,
-        ping_interval=limits.ping_interval,
-        ping_timeout=limits.ping_timeout,
-        max_payload=limits.max_payload,
-        connect_timeout=limits.connect_timeout,
-        upgrade_timeout=limits.upgrade_timeout,
+    options = settings.build(
+        ServerOptions,
         # A shutdown waits for the first of these once and for the second four times.
         close_timeout=min(5.0, grace / 5),
         disconnect_timeout=min(5.0, grace / 20),
-        max_connections=limits.max_connections,
-        max_connections_per_address=limits.max_connections_per_address,
-        max_unanswered=limits.max_unanswered_events,
-        max_held_bytes=limits.max_held_bytes,
-        packet_rate=limits.packet_rate,
-        packet_burst=limits.packet_burst,
-        max_attachments=limits.max_attachments,
-        max_attachment_bytes=limits.max_attachment_bytes,
-        deflate=limits.deflate,
-        body_timeout=settings.http.request_timeout,
-        allowed_origins=settings.http.allowed_origins,
-        trusted_proxies=settings.http.trusted_proxies,
         cookie_names=(settings.auth.cookie_name,),
-        outbox=OutboxLimits(max_messages=limits.outbox_messages, max_bytes=limits.outbox_bytes),
+        outbox=settings.build(OutboxLimits),
     )
+    return SocketServer(options)

@@ -33,13 +33,5 @@ async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[Po
 
 @asynccontextmanager
 async def _opened(dsn: str, settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
-    async with PostgresStore.open(
-        dsn,
-        commit_timeout=settings.rooms.commit_timeout,
-        read_timeout=settings.store.read_timeout,
-        connect_timeout=settings.store.database_connect_timeout,
-        lock_timeout=settings.store.lock_timeout,
-        pool_size=settings.store.pool_size,
-        migrating=migrating,
-    ) as store:
+    async with settings.build(PostgresStore.open, dsn, migrating=migrating) as store:
         yield store

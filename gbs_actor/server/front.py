@@ -35,32 +35,19 @@ class Front:
         self._composition = composition
         self._server = settings.server
         self._certificate = Certificate.from_settings(settings.server)
-        limits = settings.http
-        self._http = HttpServer(
-            composition.app,
-            head_limit=limits.head_limit,
-            max_message=settings.socketio.max_payload,
-            keep_alive=limits.http_idle_timeout,
-            ping_interval=settings.socketio.ping_interval,
-            ping_timeout=settings.socketio.ping_timeout,
-        )
+        self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain
-        self._door = FrontDoor(
+        self._door = settings.build(
+            FrontDoor,
             {
                 sockets.path: sockets.serve_websocket,
                 plain.path: plain.serve_websocket,
                 "/": _no_websocket,
             },
             self._http.serve,
-            head_limit=limits.head_limit,
-            head_timeout=limits.head_timeout,
-            max_connections=settings.socketio.max_connections + limits.http_connections,
-            max_connections_per_address=limits.connections_per_address,
+            connections=settings.socketio.max_connections + settings.http.http_connections,
             trusted_proxies=sockets.trusted_proxies,
-            cors=cors_policy(limits.allowed_origins),
-            request_timeout=limits.request_timeout,
-            http_idle_timeout=limits.http_idle_timeout,
-            write_timeout=limits.write_timeout,
+            cors=cors_policy(settings.http.allowed_origins),
         )
 
     async def run(

@@ -7,6 +7,7 @@ docstring of a field is the setting's documentation in ``config/gbs_actor.toml``
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,10 @@ from gbs_actor.settings.values import (
     Text,
     UrlPath,
 )
+from gbs_actor.socketio import FrontDoor, ServerOptions
+
+_OPTIONS = ServerOptions()
+_DOOR = inspect.signature(FrontDoor).parameters
 
 
 def default_data_dir() -> Path:
@@ -96,11 +101,11 @@ class ServerSettings(Group):
 class HttpSettings(Group):
     """Limits of the HTTP side, and which pages may use the server."""
 
-    allowed_origins: tuple[Origin, ...] = ()
+    allowed_origins: tuple[Origin, ...] = _OPTIONS.allowed_origins
     """Origins of pages that may connect with cookies, each like https://page.example.org. The
     server's own origin is always allowed.
     """
-    trusted_proxies: tuple[ProxyAddress, ...] = ()
+    trusted_proxies: tuple[ProxyAddress, ...] = _OPTIONS.trusted_proxies
     """Reverse proxies whose X-Forwarded-For, -Proto and -Host count: IP addresses, networks
     such as 10.0.0.0/8, or unix for those that come over a Unix socket. Of anybody else these
     fields are disregarded.
@@ -109,21 +114,21 @@ class HttpSettings(Group):
     """Connections of plain HTTP that there is room for beside max_connections; beyond both
     together 503.
     """
-    connections_per_address: Count = 4_000
+    connections_per_address: Count = _DOOR["connections_per_address"].default
     """Connections of any kind, idle ones too, from one IP address (of IPv6, a /64); further
     ones get 503. Those of trusted_proxies are not counted.
     """
-    head_limit: BufferBytes = 16_384
+    head_limit: BufferBytes = _DOOR["head_limit"].default
     """Bytes of a request's head, at most."""
-    head_timeout: Seconds = 10.0
+    head_timeout: Seconds = _DOOR["head_timeout"].default
     """Seconds within which a request's head must have arrived, and a TLS handshake be done."""
-    http_idle_timeout: Seconds = 75.0
+    http_idle_timeout: Seconds = _DOOR["http_idle_timeout"].default
     """Seconds without a request after which an HTTP connection is closed. A proxy that keeps
     connections should close them sooner.
     """
-    request_timeout: Seconds = 30.0
+    request_timeout: Seconds = _OPTIONS.request_timeout
     """Seconds from the first byte of an HTTP request to its last."""
-    write_timeout: Seconds = 30.0
+    write_timeout: Seconds = _DOOR["write_timeout"].default
     """Seconds a peer may take to accept what is written to it."""
     max_body: Bytes = 65_536
     """Bytes of an HTTP request's body, at most."""
@@ -132,35 +137,35 @@ class HttpSettings(Group):
 class SocketSettings(Group):
     """The Socket.IO side: heartbeat, limits, and how much may wait for a slow client."""
 
-    socketio_path: UrlPath = "/socket.io/"
+    socketio_path: UrlPath = _OPTIONS.socketio_path
     """Path of the Socket.IO endpoint."""
-    ping_interval: Seconds = 25.0
+    ping_interval: Seconds = _OPTIONS.ping_interval
     """Seconds between two pings."""
-    ping_timeout: Seconds = 60.0
+    ping_timeout: Seconds = _OPTIONS.ping_timeout
     """Seconds a client may take to answer a ping before it counts as gone."""
-    max_payload: BufferBytes = 1_000_000
+    max_payload: BufferBytes = _OPTIONS.max_payload
     """Bytes of one message from a client, at most."""
-    connect_timeout: Seconds = 45.0
+    connect_timeout: Seconds = _OPTIONS.connect_timeout
     """Seconds within which a connection must have joined a namespace."""
-    upgrade_timeout: Seconds = 10.0
+    upgrade_timeout: Seconds = _OPTIONS.upgrade_timeout
     """Seconds a polling client may take to move to a WebSocket."""
-    deflate: bool = False
+    deflate: bool = _OPTIONS.deflate
     """Compress messages for WebSocket clients that offer it (permessage-deflate): a list has a
     tenth of the bytes then, an update two thirds. Each message is compressed once for all.
     """
-    max_attachments: Count = 10
+    max_attachments: Count = _OPTIONS.max_attachments
     """Binary values in one event from a client, at most."""
-    max_attachment_bytes: Bytes = 1_000_000
+    max_attachment_bytes: Bytes = _OPTIONS.max_attachment_bytes
     """Bytes of an event's binary values together, at most."""
-    max_connections: Count = 10_000
+    max_connections: Count = _OPTIONS.max_connections
     """Connections at the same time, at most."""
-    max_connections_per_address: Count = 2_000
+    max_connections_per_address: Count = _OPTIONS.max_connections_per_address
     """Connections of one IP address (of IPv6, a /64) at the same time, at most. Behind a
     proxy, trusted_proxies decides whose address counts.
     """
-    max_unanswered_events: Count = 256
+    max_unanswered_events: Count = _OPTIONS.max_unanswered_events
     """Events of one connection that may be waiting for their answer; reading pauses beyond that."""
-    max_held_bytes: Bytes = 1_000_000
+    max_held_bytes: Bytes = _OPTIONS.max_held_bytes
     """Bytes of one connection's events that may be waiting or under way; reading pauses beyond
     that. What a client sends to join may take as many.
     """
@@ -168,15 +173,15 @@ class SocketSettings(Group):
     """Events per second one connection may send in the long run."""
     event_burst: Count = 200
     """Events one connection may send at once before the rate counts."""
-    packet_rate: Rate = 500.0
+    packet_rate: Rate = _OPTIONS.packet_rate
     """Packets and frames of any kind per second of one connection in the long run; what comes
     faster is read later.
     """
-    packet_burst: Count = 2_000
+    packet_burst: Count = _OPTIONS.packet_burst
     """Packets and frames of one connection at once, before the rate counts."""
-    outbox_messages: Count = 20_000
+    outbox_messages: Count = _OPTIONS.outbox.outbox_messages
     """Messages that may wait for a slow client before it is cut off."""
-    outbox_bytes: Bytes = 16_777_216
+    outbox_bytes: Bytes = _OPTIONS.outbox.outbox_bytes
     """Bytes that may wait for a slow client before it is cut off."""
 
 

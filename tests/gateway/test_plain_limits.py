@@ -179,7 +179,7 @@ async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
 
 
 async def test_only_so_many_requests_may_be_without_an_answer() -> None:
-    async with plain_world(max_unanswered=2) as here, here.joined() as peer:
+    async with plain_world(max_unanswered_events=2) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
@@ -193,7 +193,10 @@ async def test_only_so_many_requests_may_be_without_an_answer() -> None:
 async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with plain_world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
+    async with (
+        plain_world(max_unanswered_events=2, max_held_bytes=200) as here,
+        here.joined() as peer,
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(here.parts.rooms, "submit", lambda *_: None)
             for _ in range(10):
@@ -204,7 +207,7 @@ async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
 
 
 async def test_who_reads_late_costs_the_others_nothing_() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
     async with plain_world(outbox=limits) as here, here.joined() as fast:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token(user_id=99))
@@ -222,7 +225,7 @@ async def test_who_reads_late_costs_the_others_nothing_() -> None:
 
 
 async def test_answers_that_nobody_reads_are_bounded() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
     async with plain_world(outbox=limits) as here:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token())

@@ -135,7 +135,9 @@ class Site:
 async def own() -> AsyncIterator[Site]:
     """Serve it behind the front door."""
     app = App()
-    http = HttpServer(cast(Any, app), head_limit=16_384, max_message=1_000_000, keep_alive=IDLE)
+    http = HttpServer(
+        cast(Any, app), head_limit=16_384, max_payload=1_000_000, http_idle_timeout=IDLE
+    )
     door = FrontDoor({}, http.serve, http_idle_timeout=IDLE, write_timeout=WRITE)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     address = listeners[0].socket.getsockname()

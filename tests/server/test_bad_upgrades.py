@@ -38,7 +38,7 @@ Dial = Callable[[], Awaitable[trio.SocketStream]]
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[FrontDoor, Dial]]:
     server = echo_server()
-    http = HttpServer(EngineApp(server), head_limit=16_384, max_message=1_000, keep_alive=60)
+    http = HttpServer(EngineApp(server), head_limit=16_384, max_payload=1_000, http_idle_timeout=60)
     door = FrontDoor({}, http.serve, write_timeout=WRITE)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     host, port = listeners[0].socket.getsockname()

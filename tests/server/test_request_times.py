@@ -73,7 +73,7 @@ class Dial:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Dial]:
-    http = HttpServer(app, head_limit=16_384, max_message=1_000_000, keep_alive=IDLE)
+    http = HttpServer(app, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=IDLE)
     door = FrontDoor(
         {}, http.serve, http_idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
     )

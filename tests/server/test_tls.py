@@ -107,7 +107,7 @@ async def test_the_app_is_told_that_it_is_called_over_https(
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": told.encode(), "more_body": False})
 
-    http = HttpServer(tell, head_limit=16_384, max_message=1_000_000, keep_alive=60)
+    http = HttpServer(tell, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=60)
     listeners = await open_listeners("127.0.0.1", 0, 10)
     url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     context = Certificate(issued.certificate, issued.key).context

@@ -231,7 +231,7 @@ async def test_a_failing_connection_is_logged_and_the_next_one_is_served(
 
 async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, max_connections=2)
+    door = FrontDoor({}, Rooms().fallback, connections=2)
     async with opened(door, [listener]):
         clients = [listener.dial() for _ in range(3)]
         await wait_all_tasks_blocked()
@@ -244,7 +244,7 @@ async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) ->
 
 async def test_connections_that_are_being_turned_away_are_bounded_too(clock: MockClock) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, max_connections=1)
+    door = FrontDoor({}, Rooms().fallback, connections=1)
     async with opened(door, [listener]):
         clients = [listener.dial() for _ in range(103)]
         await wait_all_tasks_blocked()
@@ -282,9 +282,7 @@ async def test_one_address_does_not_get_the_places_of_all(trusted: list[str]) ->
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
         await stream.receive_some()
 
-    door = FrontDoor(
-        {}, keep, max_connections_per_address=2, trusted_proxies=TrustedProxies(trusted)
-    )
+    door = FrontDoor({}, keep, connections_per_address=2, trusted_proxies=TrustedProxies(trusted))
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     served, refused = b"HTTP/1.1 200", b"HTTP/1.1 503"
@@ -305,7 +303,7 @@ async def test_a_page_can_read_what_is_answered_before_http(clock: MockClock, st
         {},
         Rooms().fallback,
         head_limit=100,
-        max_connections=1,
+        connections=1,
         cors=CorsPolicy.of([page], ["GET"]),
     )
     async with opened(door, [listener]):
@@ -332,7 +330,7 @@ async def test_what_is_answered_before_http_says_in_json_what_is_wrong(
     clock: MockClock, status: int
 ) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, head_limit=100, max_connections=1)
+    door = FrontDoor({}, Rooms().fallback, head_limit=100, connections=1)
     async with opened(door, [listener]):
         if status == 503:
             listener.dial()

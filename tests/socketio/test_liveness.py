@@ -121,7 +121,7 @@ def keeping(server: SocketServer) -> list[Event]:
 
 
 async def test_a_client_with_too_many_unanswered_events_is_not_read_on(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+    server = SocketServer(max_unanswered_events=10)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -137,7 +137,7 @@ async def test_a_client_with_too_many_unanswered_events_is_not_read_on(clock: Mo
 
 
 async def test_events_that_nobody_can_answer_any_more_do_not_count(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+    server = SocketServer(max_unanswered_events=10)
     handled = 0
 
     @server.namespace("/").on_any
@@ -194,7 +194,7 @@ async def test_only_so_much_waits_behind_a_slow_handler(
 async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service, trio.open_nursery() as nursery:
         peer = await service.joined()
@@ -220,7 +220,7 @@ async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
 async def test_a_client_that_was_kept_waiting_gets_its_time_to_answer_anew(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -282,7 +282,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
 async def test_a_client_that_does_not_keep_up_with_the_server_is_asked_to_come_back(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(outbox=OutboxLimits(max_messages=500))
+    server = SocketServer(outbox=OutboxLimits(outbox_messages=500))
     reasons: list[str] = []
     space = server.namespace("/")
     space.on_disconnect(lambda socket, reason: reasons.append(reason))

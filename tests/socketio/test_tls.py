@@ -200,7 +200,7 @@ async def test_a_request_without_tls_is_told_where_it_is(
 async def test_connections_beyond_the_limit_are_told_so_over_tls(
     clock: MockClock, secure: SecureListener
 ) -> None:
-    door = FrontDoor({}, Rooms().fallback, max_connections=1)
+    door = FrontDoor({}, Rooms().fallback, connections=1)
     async with opened(door, [secure.listener]):
         first = secure.dial()
         await first.do_handshake()

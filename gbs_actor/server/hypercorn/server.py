@@ -71,9 +71,9 @@ class HttpServer:
 
     :param app: an ASGI 3 application for Trio.
     :param head_limit: bytes of a request's head.
-    :param max_message: bytes of a WebSocket's message.
-    :param keep_alive: seconds an idle connection may stay; the stream's own limit should
-        not be shorter.
+    :param max_payload: bytes of a WebSocket's message.
+    :param http_idle_timeout: seconds an idle connection may stay; the stream's own limit
+        should not be shorter.
     :param ping_interval: seconds between two pings of a WebSocket; ``None``: it gets none.
     :param ping_timeout: seconds in which its peer has to answer one.
     """
@@ -83,15 +83,17 @@ class HttpServer:
         app: ASGIFramework,
         *,
         head_limit: int,
-        max_message: int,
-        keep_alive: float,
+        max_payload: int,
+        http_idle_timeout: float,
         ping_interval: float | None = None,
-        ping_timeout: float = 60.0,
+        ping_timeout: float | None = None,
     ) -> None:
         limit_hypercorn()
         self._app = app
-        self._config = _config(head_limit, max_message, keep_alive, ping_interval)
-        self._silence = inf if ping_interval is None else ping_interval + ping_timeout
+        self._config = _config(head_limit, max_payload, http_idle_timeout, ping_interval)
+        self._silence = inf
+        if ping_interval is not None and ping_timeout is not None:
+            self._silence = ping_interval + ping_timeout
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._open = self._streams = self._failed = 0
@@ -267,7 +269,7 @@ def _is_peers_fault(error: BaseException) -> bool:
 
 
 def _config(
-    head_limit: int, max_message: int, keep_alive: float, ping_interval: float | None
+    head_limit: int, max_payload: int, http_idle_timeout: float, ping_interval: float | None
 ) -> Config:
     config = Config()
     config.logger_class = _Log
@@ -276,8 +278,8 @@ def _config(
     config.include_server_header = False
     config.h11_max_incomplete_size = head_limit
     config.h2_max_header_list_size = head_limit
-    config.websocket_max_message_size = max_message
-    config.keep_alive_timeout = keep_alive
+    config.websocket_max_message_size = max_payload
+    config.keep_alive_timeout = http_idle_timeout
     # A connection may serve any number; over HTTP/2 it does so in any case, see BoundedHttp2.
     config.keep_alive_max_requests = sys.maxsize
     config.websocket_ping_interval = ping_interval

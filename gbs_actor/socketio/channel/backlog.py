@@ -48,7 +48,7 @@ class Backlog:
     def lagging(self) -> bool:
         """Whether there is so much that nothing more should be read."""
         return (
-            self._unanswered > self._options.max_unanswered
+            self._unanswered > self._options.max_unanswered_events
             or len(self._dispatcher) >= self._options.max_waiting_events
             or self._held_bytes > self._options.max_held_bytes
         )

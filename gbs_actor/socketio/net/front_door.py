@@ -95,8 +95,8 @@ class FrontDoor:
     :param fallback: gets every other connection.
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
-    :param max_connections: open at one time; further ones get a 503.
-    :param max_connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param connections: open at one time; further ones get a 503.
+    :param connections_per_address: of these, from one IP address (of IPv6, a /64).
     :param trusted_proxies: whose connections are not counted by address.
     :param cors: which pages may read the door's own answers.
     :param http_idle_timeout: seconds without a request that an HTTP connection lives.
@@ -111,11 +111,11 @@ class FrontDoor:
         *,
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
-        max_connections: int = 20_000,
-        max_connections_per_address: int = 20_000,
+        connections: int = 20_000,
+        connections_per_address: int = 4_000,
         trusted_proxies: TrustedProxies | None = None,
         cors: CorsPolicy | None = None,
-        http_idle_timeout: float = 60.0,
+        http_idle_timeout: float = 75.0,
         request_timeout: float = 30.0,
         write_timeout: float = 30.0,
     ) -> None:
@@ -123,7 +123,7 @@ class FrontDoor:
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._places = ConnectionLimit(max_connections, max_connections_per_address)
+        self._places = ConnectionLimit(connections, connections_per_address)
         self._trusted_proxies = trusted_proxies or TrustedProxies()
         self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout

@@ -114,13 +114,16 @@ class _Street:
         self._choices = choices
         self._world = World(max_connections=_MOST)
         self._http = HttpServer(
-            EngineApp(self._world.server), head_limit=HEAD_LIMIT, max_message=2_000, keep_alive=60
+            EngineApp(self._world.server),
+            head_limit=HEAD_LIMIT,
+            max_payload=2_000,
+            http_idle_timeout=60,
         )
         self._door = FrontDoor(
             {PATH: self._world.server.serve_websocket},
             self._http.serve,
             head_limit=HEAD_LIMIT,
-            max_connections=_MOST,
+            connections=_MOST,
         )
         self._plain = _Listener()
         self._tls = _Listener()
