@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gbs_actor.socketio.channel.outbox import OutboxLimits
+from gbs_actor.socketio.net.front_door import REQUEST_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class ServerOptions:
     """From the handshake until the client must have joined a namespace."""
     upgrade_timeout: float = 10.0
     """How long a client may take to move from polling to a WebSocket."""
-    request_timeout: float = 30.0
+    request_timeout: float = REQUEST_TIMEOUT
     """How long the body of a POST may take to arrive."""
     restore_timeout: float = 10.0
     """How long restoring a client's session may take; then it gets a new one."""

@@ -22,6 +22,9 @@ from gbs_actor.socketio.net.request import Request, head_length, origins_in, par
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 
+REQUEST_TIMEOUT = 30.0
+"""Seconds from the first byte of an HTTP request to its last, whoever reads it."""
+
 logger = logging.getLogger(__name__)
 
 _RECEIVE = 16_384
@@ -116,7 +119,7 @@ class FrontDoor:
         trusted_proxies: TrustedProxies | None = None,
         cors: CorsPolicy | None = None,
         http_idle_timeout: float = 75.0,
-        request_timeout: float = 30.0,
+        request_timeout: float = REQUEST_TIMEOUT,
         write_timeout: float = 30.0,
     ) -> None:
         self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
