@@ -1,4 +1,4 @@
-"""Making tokens: for the command line, the demo and tests."""
+"""Makes tokens: for the command line, the demo and tests."""
 
 from __future__ import annotations
 
@@ -55,24 +55,24 @@ def mint(
 
 
 def demo_secret(data_dir: Path) -> str:
-    """Return the demo's secret, made at the first call and kept in ``data_dir`` (0600).
+    """Return the demo's secret; the first call makes it and stores it in ``data_dir`` (0600).
 
-    So tokens survive a restart. Two first calls at the same time agree on one.
+    So tokens survive a restart. Two first calls at the same time return the same secret.
 
-    :raises SettingsError: the folder cannot be written, or the file is not ours alone.
+    :raises SettingsError: the folder cannot be written, or others can read the file.
     :raises UnsuitableFolder: the folder is somebody else's, or open to others.
     """
     path = data_dir / SECRET_FILE
     try:
         if not path.exists():
-            # The embedded database lives there, too, and has its say on permissions.
+            # The embedded database, in the same folder, is strict about permissions.
             DataFolder(data_dir.absolute()).create()
             _create(path, secrets.token_urlsafe(48))
         secret = path.read_text(encoding="ascii").strip()
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"The demo's secret {path} cannot be kept: {error}; set GBS_DATA_DIR to a folder "
+            f"The demo's secret {path} cannot be stored: {error}; set GBS_DATA_DIR to a folder "
             "that can be written, or GBS_JWT_SECRET."
         ) from None
     if mode & 0o077:
@@ -83,7 +83,7 @@ def demo_secret(data_dir: Path) -> str:
 
 
 def _create(path: Path, secret: str) -> None:
-    """Put the whole file there at once, or leave the one that another process put there."""
+    """Create the whole file at once; if another process was first, leave its file."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -98,17 +98,17 @@ def _create(path: Path, secret: str) -> None:
 
 
 def with_keys(settings: Settings, *, demo: bool) -> Settings:
-    """Return settings with something to verify tokens with.
+    """Return settings with a key to verify tokens with.
 
-    In the demo a secret is made where none is set; elsewhere that is an error.
+    The demo makes a secret where no key is set; otherwise that is an error.
 
-    :raises SettingsError: no key is set and this is no demo, or the secret cannot be kept.
+    :raises SettingsError: no key is set and this is no demo, or the secret cannot be stored.
     """
     if settings.auth.has_key:
         return settings
     if not demo:
         raise SettingsError(
-            "There is nothing to verify tokens with: set GBS_JWT_SECRET (at least "
+            "There is no key to verify tokens with: set GBS_JWT_SECRET (at least "
             f"{MINIMUM_SECRET} bytes), GBS_JWT_PUBLIC_KEY_FILE or GBS_JWKS_FILE, or try the "
             "server with --demo."
         )

@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 import trio
 
 from gbs_actor.auth import (
+    AuthError,
     Authorizer,
-    AuthRefused,
     Credentials,
     TokenSource,
     Verifier,
@@ -160,7 +160,7 @@ class LineupEvents:
     def authenticate(self, found: FoundToken | None) -> Credentials:
         """Return whose token this is.
 
-        :raises AuthRefused: nobody's that may read.
+        :raises AuthError: nobody's that may read.
         """
         try:
             if found is None:
@@ -168,7 +168,7 @@ class LineupEvents:
             user = self._verifier.verify(*found)
             if not self._authorizer.policy.may_read(user.role):
                 raise forbidden()
-        except AuthRefused as refused:
+        except AuthError as refused:
             if refused.reason:
                 logger.info("refused a connection: %s (%.200r)", refused.message, refused.reason)
             raise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final
 
-from gbs_actor.auth import Authorizer, AuthRefused, Verifier
+from gbs_actor.auth import AuthError, Authorizer, Verifier
 from gbs_actor.gateway.answer import Answer, JoinAnswer
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.expiry import EXPIRED, ExpiryWatch
@@ -172,7 +172,7 @@ class Handlers:
         try:
             user = self._verifier.verify(request.token)
             credentials = connection.credentials.renewed(user)
-        except AuthRefused as refused:
+        except AuthError as refused:
             answer.failed(Failure(refused.code, refused.message))
             return
         slug = connection.subscriber.room_slug

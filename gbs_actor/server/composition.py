@@ -44,9 +44,7 @@ class Composition:
         self.draining = False
         """Whether the server is about to end, so that nobody should send it new clients."""
         verifier = Verifier(settings.auth)
-        authorizer = Authorizer(
-            store, Policy.from_settings(settings.auth), ttl=settings.auth.grant_ttl
-        )
+        authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRates(settings.limits.user_rate, settings.limits.user_burst)
         user_connections = UserConnections(settings.limits.max_connections_per_user)
         self.rooms = RoomSupervisor(store, settings.rooms)

@@ -526,7 +526,7 @@ async def test_whose_role_may_not_read_there_by_now_is_not_recovered(
             return "NOBODY"
 
         here.parts.store.role_in_retreat = role  # type: ignore[method-assign]
-        here.parts.authorizer.forget()
+        here.parts.authorizer.clear_cache()
         await client.come_back()
         assert client.refusal is None
         assert not client.recovered

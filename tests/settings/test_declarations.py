@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gbs_actor
+from gbs_actor.auth import Authorizer
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings, declarations
 from gbs_actor.socketio import FrontDoor, OutboxLimits, ServerOptions
@@ -23,6 +24,7 @@ CLIENT = SOURCE / "client"
 
 NAMES = {name for _, name, _ in declarations()}
 PARTS: list[Callable[..., object]] = [
+    Authorizer,
     ServerOptions,
     OutboxLimits,
     FrontDoor,

@@ -8,7 +8,7 @@ from typing import Final
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
-from gbs_actor.auth import AuthRefused
+from gbs_actor.auth import AuthError
 from gbs_actor.gateway.http.identity import RateLimited
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.payloads import InvalidPayload
@@ -39,8 +39,8 @@ _MESSAGES: Final = {
 def answer_errors(app: Quart) -> None:
     """Register the handlers."""
 
-    @app.errorhandler(AuthRefused)
-    async def refused(error: AuthRefused) -> Response:
+    @app.errorhandler(AuthError)
+    async def refused(error: AuthError) -> Response:
         return failure_response(Failure(error.code, error.message))
 
     @app.errorhandler(RateLimited)

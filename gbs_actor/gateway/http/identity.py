@@ -24,7 +24,7 @@ def authenticate(request: Request, services: Services) -> User:
 
     It counts as one of the user's requests.
 
-    :raises AuthRefused: no token, or not a good one.
+    :raises AuthError: no token, or not a good one.
     :raises RateLimited: there were too many of late.
     """
     headers = {"Authorization": request.headers.get("Authorization", "")}
@@ -44,7 +44,7 @@ def check_origin(request: Request, user: User, origins: OriginPolicy) -> None:
     A browser sends the cookie along wherever a form is sent to. It does not send a token
     that the page itself has to give, so there the origin does not matter.
 
-    :raises AuthRefused: FORBIDDEN, see :class:`~gbs_actor.socketio.net.origin.OriginPolicy`.
+    :raises AuthError: FORBIDDEN, see :class:`~gbs_actor.socketio.net.origin.OriginPolicy`.
     """
     given = request.headers.getlist("Origin")
     if user.source is not TokenSource.COOKIE or not given:
@@ -57,7 +57,7 @@ def check_origin(request: Request, user: User, origins: OriginPolicy) -> None:
 async def role_in(user: User, slug: str, services: Services) -> str:
     """Return the role the user has in a retreat.
 
-    :raises AuthRefused: FORBIDDEN, the token does not let them into this one.
+    :raises AuthError: FORBIDDEN, the token does not let them into this one.
     :raises InvalidPayload: the slug is none that a retreat can have.
     :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
     """
@@ -69,7 +69,7 @@ async def role_in(user: User, slug: str, services: Services) -> str:
 async def require_reader(request: Request, slug: str, services: Services) -> User:
     """Return the user, who may see this retreat's line-up.
 
-    :raises AuthRefused: they may not, or are not known.
+    :raises AuthError: they may not, or are not known.
     :raises StoreUnavailable: their role in the retreat cannot be looked up.
     """
     user = authenticate(request, services)
@@ -81,7 +81,7 @@ async def require_reader(request: Request, slug: str, services: Services) -> Use
 def require_operator(request: Request, services: Services) -> User:
     """Return the user, whose token says that they may look into the server.
 
-    :raises AuthRefused: they may not, or are not known.
+    :raises AuthError: they may not, or are not known.
     """
     user = authenticate(request, services)
     if not services.authorizer.policy.is_operator(user.role):
@@ -92,7 +92,7 @@ def require_operator(request: Request, services: Services) -> User:
 async def require_operator_of(request: Request, slug: str, services: Services) -> User:
     """Return the user, who may look into the room of this retreat.
 
-    :raises AuthRefused: they may not, or are not known.
+    :raises AuthError: they may not, or are not known.
     :raises StoreUnavailable: their role in the retreat cannot be looked up.
     """
     user = authenticate(request, services)

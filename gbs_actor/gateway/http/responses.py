@@ -6,15 +6,15 @@ from typing import Final
 
 from quart import Response
 
-from gbs_actor.auth.refusal import RefusalCode
+from gbs_actor.auth.errors import AuthErrorCode
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 
 STATUS: Final[dict[str, int]] = {
-    RefusalCode.AUTH_REQUIRED: 401,
-    RefusalCode.INVALID_TOKEN: 401,
-    RefusalCode.TOKEN_EXPIRED: 401,
+    AuthErrorCode.AUTH_REQUIRED: 401,
+    AuthErrorCode.INVALID_TOKEN: 401,
+    AuthErrorCode.TOKEN_EXPIRED: 401,
     Code.VALIDATION_FAILED: 400,
     Code.FORBIDDEN: 403,
     Code.RETREAT_NOT_FOUND: 404,
@@ -54,7 +54,7 @@ def failure_response(failure: Failure, *, retry_after: int = RETRY_AFTER) -> Res
         # RFC 9110 §15.5.2: a 401 names the scheme; RFC 6750 §3 for the rest.
         response.headers["WWW-Authenticate"] = (
             "Bearer"
-            if failure.code == RefusalCode.AUTH_REQUIRED
+            if failure.code == AuthErrorCode.AUTH_REQUIRED
             else 'Bearer error="invalid_token"'
         )
     response.headers["Cache-Control"] = "no-store"

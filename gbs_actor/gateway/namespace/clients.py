@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials
+from gbs_actor.auth import AuthError, Credentials
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
@@ -45,7 +45,7 @@ class SocketConnections:
         try:
             found = self._events.find_token(socket.handshake.auth, socket.handshake)
             return self._events.authenticate(found)
-        except AuthRefused as refused:
+        except AuthError as refused:
             raise ConnectError(refused.message, {"code": refused.code}) from None
 
     def open(self, socket: Socket, credentials: Credentials, sid: str | None = None) -> Connection:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials, TokenSource
+from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.format import PlainFormat
 from gbs_actor.gateway.plain import closing
@@ -93,7 +93,7 @@ class PlainServer(ChannelServer[Entrance]):
             raise RequestRefused(HTTPStatus.FORBIDDEN, error)
         try:
             return self._events.authenticate(found)
-        except AuthRefused as refused:
+        except AuthError as refused:
             return closing.for_refusal(refused)
 
     def _take_place(self, address: str | None) -> Closing | None:

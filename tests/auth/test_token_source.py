@@ -43,14 +43,14 @@ def test_garbage_in_the_payload_decides_though_the_cookie_is_right() -> None:
     "payload",
     [{"token": ""}, {"token": None}, {"token": 5}, {"token": ["x"]}, [], "token", 7, None],
 )
-def test_what_is_no_token_in_the_payload_is_passed_over(payload: Any) -> None:
+def test_what_is_no_token_in_the_payload_is_skipped(payload: Any) -> None:
     assert find(payload, {}, COOKIES) == ("from-cookie", TokenSource.COOKIE)
 
 
 @pytest.mark.parametrize(
     "value", ["Bearer", "Bearer ", "Bearer   ", "Basic eDp5", "from-header", ""]
 )
-def test_a_header_without_a_bearer_token_is_passed_over(value: str) -> None:
+def test_a_header_without_a_bearer_token_is_skipped(value: str) -> None:
     assert find(None, {"Authorization": value}, COOKIES) == ("from-cookie", TokenSource.COOKIE)
 
 

@@ -1,12 +1,21 @@
-"""Where the token of a request is looked for."""
+"""Where the token of a request is read from: CONNECT payload, header or cookie."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from gbs_actor.auth.user import TokenSource
+from enum import StrEnum
 
 _BEARER = "bearer "
+
+
+class TokenSource(StrEnum):
+    """Where a token was read from; it decides what happens when the token expires."""
+
+    PAYLOAD = "payload"
+    """Given by the page: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
+    HEADER = "header"
+    """``Authorization: Bearer``."""
+    COOKIE = "cookie"
 
 
 def find_token(
@@ -15,11 +24,11 @@ def find_token(
     cookies: Mapping[str, str],
     cookie_name: str,
 ) -> tuple[str, TokenSource] | None:
-    """Return the first token present and where it was, or ``None``.
+    """Return the first token present and its source; ``None``: there is none.
 
-    Looked for in the CONNECT payload ``{"token": …}``, then in ``Authorization: Bearer``
-    (RFC 6750 §2.1), then in the cookie. Present is a non-empty string; the first one
-    decides, there is no fall-back to the next, however wrong it is.
+    The order is the CONNECT payload ``{"token": …}``, ``Authorization: Bearer`` (RFC 6750
+    §2.1), the cookie. A token is a non-empty string; the first one decides, even if it is
+    invalid and a later one is not.
 
     :param auth_payload: the decoded payload of a CONNECT, whatever it is, or what takes
         its place; ``None`` for plain HTTP.
