@@ -18,6 +18,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     RepeatedCommands,
     RetreatExists,
+    RetreatVersion,
     SessionLocation,
     StaleRevision,
     StoreStatistics,
@@ -103,6 +104,14 @@ class MemoryStore:
             registrations=tuple(stored.registrations.values()),
             groups=MappingProxyType(dict(stored.groups)),
         )
+
+    async def version(self, slug: str) -> RetreatVersion | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.get(slug)
+        if stored is None:
+            return None
+        return RetreatVersion(stored.revision, stored.epoch, removal_revision=0)
 
     async def commit(
         self,

@@ -59,6 +59,18 @@ class RetreatExists(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
+class RetreatVersion:
+    """Which state of a retreat the store has: equal versions are equal states."""
+
+    revision: int
+    """Of the last change."""
+    epoch: str
+    """Opaque; another one whenever revisions start anew."""
+    removal_revision: int
+    """Of the last change that removed a registration (0: none did)."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLocation:
     """Where a session is that its client may come back to, and from which revision on.
 
@@ -119,6 +131,13 @@ class Store(Protocol):
 
     async def load(self, slug: str) -> Retreat | None:
         """Return the retreat as of one consistent moment, or ``None`` where there is none."""
+        ...
+
+    async def version(self, slug: str) -> RetreatVersion | None:
+        """Return the version that :meth:`load` would load, without loading it.
+
+        ``None`` where there is no such retreat. It costs one small read.
+        """
         ...
 
     async def commit(

@@ -17,6 +17,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     RepeatedCommands,
     RetreatExists,
+    RetreatVersion,
     SessionLocation,
     StaleRevision,
 )
@@ -84,6 +85,33 @@ class TestLoading:
         assert 9 not in before.groups
         assert before.registrations[3].gbs_number is None
         assert isinstance(before.groups, MappingProxyType)
+
+
+class TestVersion:
+    @pytest.mark.parametrize("slug", ["summer", "", "a\0b", "\ud800"])
+    async def test_a_retreat_that_is_not_there_has_none(self, desk: Desk, slug: str) -> None:
+        assert await desk.store.version(slug) is None
+
+    async def test_it_is_the_version_that_a_load_returns(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
+        retreat = await desk.loaded()
+        assert await desk.store.version("winter") == RetreatVersion(
+            2, retreat.epoch, retreat.removal_revision
+        )
+
+    async def test_it_differs_after_each_commit(self, desk: Desk) -> None:
+        before = await desk.store.version("winter")
+        await desk.commit([desk.fence()])
+        assert await desk.store.version("winter") != before
+
+    async def test_it_differs_in_a_new_epoch(self, desk: Desk) -> None:
+        before = await desk.store.version("winter")
+        await desk.store.new_epoch("winter")
+        after = await desk.store.version("winter")
+        assert before is not None
+        assert after is not None
+        assert after.epoch != before.epoch
+        assert after == replace(before, epoch=after.epoch)
 
 
 class TestImporting:

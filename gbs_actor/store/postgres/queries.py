@@ -22,7 +22,7 @@ from gbs_actor.lineup.records import (
     UserType,
 )
 from gbs_actor.store.postgres.bridge import Row
-from gbs_actor.store.protocol import SessionLocation
+from gbs_actor.store.protocol import RetreatVersion, SessionLocation
 from gbs_actor.store.writes import Writes
 
 COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
@@ -117,18 +117,22 @@ SELECT count(*) AS pruned FROM pruned
 
 def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence[Row]) -> Retreat:
     """Build a retreat from the rows of :data:`RETREAT`, :data:`GROUPS`, :data:`REGISTRATIONS`."""
-    identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
     return Retreat(
         id=head["id"],
         slug=slug,
         revision=head["revision"],
-        epoch=hashlib.sha256(identity.encode()).hexdigest()[:32],
+        epoch=_epoch(head),
         registrations=tuple(_registration(row) for row in registrations),
         groups=MappingProxyType(
             {row["number"]: Group(row["number"], row["memo"], row["revision"]) for row in groups}
         ),
         removal_revision=head["removal_revision"],
     )
+
+
+def version(head: Row) -> RetreatVersion:
+    """Build a retreat's version from a row of :data:`RETREAT`."""
+    return RetreatVersion(head["revision"], _epoch(head), head["removal_revision"])
 
 
 def log_entry(row: Row) -> LogEntry:
@@ -218,6 +222,11 @@ def place_arguments(places: Mapping[str, SessionLocation | None]) -> tuple[objec
 def place(row: Row) -> SessionLocation:
     """Build a place from a row of :data:`PLACE`."""
     return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
+
+
+def _epoch(head: Row) -> str:
+    identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _registration(row: Row) -> Registration:

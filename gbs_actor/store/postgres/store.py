@@ -37,6 +37,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RepeatedCommands,
+    RetreatVersion,
     SessionLocation,
     StaleRevision,
     StoreStatistics,
@@ -141,6 +142,13 @@ class PostgresStore:
             return queries.retreat(slug, heads[0], groups, people)
 
         return await self._sessions.read(read)
+
+    async def version(self, slug: str) -> RetreatVersion | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        if not _is_storable(slug):
+            return None
+        rows = await self._sessions.fetch(queries.RETREAT, slug)
+        return queries.version(rows[0]) if rows else None
 
     async def commit(
         self,
