@@ -23,9 +23,9 @@ from gbs_actor.lineup.records import (
 )
 from gbs_actor.store.postgres.bridge import Row
 from gbs_actor.store.protocol import RetreatVersion, SessionLocation
-from gbs_actor.store.writes import Writes
+from gbs_actor.store.writes import MemoWrite, Writes
 
-COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
+COMMIT = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
 """Arguments from :func:`commit_arguments`."""
 
 RETREAT = """
@@ -158,44 +158,18 @@ def commit_arguments(
     changes: Sequence[Change],
     writes: Writes,
 ) -> tuple[object, ...]:
-    """Return the arguments of :data:`COMMIT`: an array for each column of each table."""
-    groups, registrations, memos = writes.groups, writes.registrations, writes.memos
+    """Return the arguments of :data:`COMMIT`: an array of rows for each table.
+
+    Members of a row stand in the order of the attributes of its type, see the migrations.
+    """
     return (
         retreat_id,
         expected_revision,
         list(repeatable),
-        [group.number for group in groups],
-        [group.memo for group in groups],
-        [group.revision for group in groups],
-        [row.id for row in registrations],
-        [row.gbs_number for row in registrations],
-        [row.number_stamp.revision for row in registrations],
-        [row.number_stamp.author_id for row in registrations],
-        [row.number_stamp.author_name for row in registrations],
-        [row.number_stamp.at for row in registrations],
-        [row.memo_stamp.revision for row in registrations],
-        [row.memo_stamp.author_id for row in registrations],
-        [row.memo_stamp.author_name for row in registrations],
-        [row.memo_stamp.at for row in registrations],
-        [row.row_revision for row in registrations],
-        [row.updated_at for row in registrations],
-        [memo.id for memo in memos],
-        [memo.registration_id for memo in memos],
-        [memo.text for memo in memos],
-        [memo.color for memo in memos],
-        [memo.created for memo in memos],
-        [memo.deleted for memo in memos],
-        [memo.author_id for memo in memos],
-        [memo.at for memo in memos],
-        [change.command_id for change in changes],
-        [None if change.author is None else change.author.user_id for change in changes],
-        ["" if change.author is None else change.author.name for change in changes],
-        [change.kind.value for change in changes],
-        [change.registration_id for change in changes],
-        [change.request for change in changes],
-        [_json(change.before) for change in changes],
-        [_json(change.after) for change in changes],
-        [change.at for change in changes],
+        [(group.number, group.memo, group.revision) for group in writes.groups],
+        [_registration_write(registration) for registration in writes.registrations],
+        [_memo_write(memo) for memo in writes.memos],
+        [_log_write(change) for change in changes],
     )
 
 
@@ -227,6 +201,52 @@ def place(row: Row) -> SessionLocation:
 def _epoch(head: Row) -> str:
     identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _registration_write(registration: Registration) -> tuple[object, ...]:
+    number, memo = registration.number_stamp, registration.memo_stamp
+    return (
+        registration.id,
+        registration.gbs_number,
+        number.revision,
+        number.author_id,
+        number.author_name,
+        number.at,
+        memo.revision,
+        memo.author_id,
+        memo.author_name,
+        memo.at,
+        registration.row_revision,
+        registration.updated_at,
+    )
+
+
+def _memo_write(memo: MemoWrite) -> tuple[object, ...]:
+    return (
+        memo.id,
+        memo.registration_id,
+        memo.text,
+        memo.color,
+        memo.created,
+        memo.deleted,
+        memo.author_id,
+        memo.at,
+    )
+
+
+def _log_write(change: Change) -> tuple[object, ...]:
+    author = change.author
+    return (
+        change.command_id,
+        None if author is None else author.user_id,
+        "" if author is None else author.name,
+        change.kind.value,
+        change.registration_id,
+        change.request,
+        _json(change.before),
+        _json(change.after),
+        change.at,
+    )
 
 
 def _registration(row: Row) -> Registration:
