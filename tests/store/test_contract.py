@@ -527,8 +527,8 @@ class TestLog:
         assert entries == {change.command_id: change.revision for change in changes}
 
 
-HERE = SessionLocation("winter", "epoch", joined=3, doubtful=-1)
-THERE = SessionLocation("여름", "another", joined=2**62, doubtful=9)
+HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)
+THERE = SessionLocation("여름", "another", joined_revision=2**62, known_elsewhere=9)
 
 
 class TestPlaces:
@@ -570,12 +570,12 @@ class TestPlaces:
 
 class TestOffsets:
     def test_an_offset_of_the_room_is_where_to_go_on(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(3) == 3
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(7) == 7
+        assert HERE.since(3) == 3
+        assert HERE.since(7) == 7
 
     def test_an_offset_from_before_the_join_shows_that_nothing_has_arrived(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(2) is None
+        assert HERE.since(2) is None
 
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
-        place = SessionLocation("winter", "epoch", joined=3, doubtful=10)
-        assert [place.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]
+        location = replace(HERE, known_elsewhere=10)
+        assert [location.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]

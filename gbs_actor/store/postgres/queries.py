@@ -1,15 +1,15 @@
-"""What the store asks PostgreSQL, and how the answers become records."""
+"""The store's queries, and how their rows become records."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 
-from gbs_actor.lineup.changes import Change, FieldValue, Kind, LogEntry
+from gbs_actor.lineup.changes import FieldValue, Kind, LogEntry
 from gbs_actor.lineup.records import (
     NEVER,
     Gender,
@@ -23,10 +23,6 @@ from gbs_actor.lineup.records import (
 )
 from gbs_actor.store.postgres.bridge import Row
 from gbs_actor.store.protocol import RetreatVersion, SessionLocation
-from gbs_actor.store.writes import MemoWrite, Writes
-
-COMMIT = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
-"""Arguments from :func:`commit_arguments`."""
 
 RETREAT = """
 SELECT id, revision, removal_revision, epoch,
@@ -100,14 +96,41 @@ UPDATE retreat SET epoch = gen_random_uuid()
 
 DELETE = "DELETE FROM retreat WHERE slug = $1 RETURNING id"
 
+PRUNABLE = """
+SELECT id, pruned_revision, last FROM retreat, LATERAL (
+        SELECT coalesce(
+            (SELECT entry.revision FROM lineup_change AS entry
+                WHERE entry.retreat_id = retreat.id AND entry.at >= $1
+                ORDER BY entry.revision LIMIT 1),
+            retreat.revision + 1
+        ) - 1 AS last
+    ) AS prefix
+    WHERE last > pruned_revision ORDER BY id
+"""
+"""Where the log of each retreat has entries before a moment, up to revision ``last``.
+
+A prefix always, even where times do not ascend: what is left has no gap.
+"""
+
+PRUNE_LOG = """
+WITH pruned AS (
+    DELETE FROM lineup_change WHERE retreat_id = $1 AND revision <= $2 RETURNING 1
+), kept AS (
+    UPDATE retreat SET pruned_revision = $2 WHERE id = $1 AND pruned_revision < $2
+)
+SELECT count(*) AS pruned FROM pruned
+"""
+
+PRUNED_REVISION = "SELECT pruned_revision FROM retreat WHERE id = $1"
+
 RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
 
-UPDATE_PLACES = "SELECT session_place_update($1, $2, $3, $4, $5)"
-"""Arguments from :func:`place_arguments`."""
+UPDATE_SESSION_LOCATIONS = "SELECT session_place_update($1, $2, $3, $4, $5)"
+"""Arguments from :func:`session_location_arguments`."""
 
-PLACE = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
+SESSION_LOCATION = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
 
-PRUNE_PLACES = """
+PRUNE_SESSION_LOCATIONS = """
 WITH pruned AS (
     DELETE FROM session_place WHERE noted_at < now() - make_interval(secs => $1) RETURNING 1
 )
@@ -151,102 +174,38 @@ def log_entry(row: Row) -> LogEntry:
     )
 
 
-def commit_arguments(
-    retreat_id: int,
-    expected_revision: int,
-    repeatable: Collection[UUID],
-    changes: Sequence[Change],
-    writes: Writes,
-) -> tuple[object, ...]:
-    """Return the arguments of :data:`COMMIT`: an array of rows for each table.
-
-    Members of a row stand in the order of the attributes of its type, see the migrations.
-    """
-    return (
-        retreat_id,
-        expected_revision,
-        list(repeatable),
-        [(group.number, group.memo, group.revision) for group in writes.groups],
-        [_registration_write(registration) for registration in writes.registrations],
-        [_memo_write(memo) for memo in writes.memos],
-        [_log_write(change) for change in changes],
-    )
-
-
 def session_key(sid: str) -> bytes:
     """Return what stands for a session's id in the database."""
     return hashlib.sha256(sid.encode()).digest()
 
 
-def place_arguments(places: Mapping[str, SessionLocation | None]) -> tuple[object, ...]:
-    """Return the arguments of :data:`UPDATE_PLACES`: an array for each column."""
+def session_location_arguments(
+    locations: Mapping[str, SessionLocation | None],
+) -> tuple[object, ...]:
+    """Return the arguments of :data:`UPDATE_SESSION_LOCATIONS`: an array for each column."""
     # In one order always: two that update the same rows must not wait for each other.
-    keyed = {session_key(sid): place for sid, place in places.items()}
-    keys = sorted(keyed)
-    found = [keyed[key] for key in keys]
+    keyed = sorted(
+        ((session_key(sid), location) for sid, location in locations.items()),
+        key=lambda pair: pair[0],
+    )
+    found = [location for _, location in keyed]
     return (
-        keys,
-        [None if place is None else place.slug for place in found],
-        [None if place is None else place.epoch for place in found],
-        [None if place is None else place.joined for place in found],
-        [None if place is None else place.doubtful for place in found],
+        [key for key, _ in keyed],
+        [None if location is None else location.slug for location in found],
+        [None if location is None else location.epoch for location in found],
+        [None if location is None else location.joined_revision for location in found],
+        [None if location is None else location.known_elsewhere for location in found],
     )
 
 
-def place(row: Row) -> SessionLocation:
-    """Build a place from a row of :data:`PLACE`."""
+def session_location(row: Row) -> SessionLocation:
+    """Build a location from a row of :data:`SESSION_LOCATION`."""
     return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
 
 
 def _epoch(head: Row) -> str:
     identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
-def _registration_write(registration: Registration) -> tuple[object, ...]:
-    number, memo = registration.number_stamp, registration.memo_stamp
-    return (
-        registration.id,
-        registration.gbs_number,
-        number.revision,
-        number.author_id,
-        number.author_name,
-        number.at,
-        memo.revision,
-        memo.author_id,
-        memo.author_name,
-        memo.at,
-        registration.row_revision,
-        registration.updated_at,
-    )
-
-
-def _memo_write(memo: MemoWrite) -> tuple[object, ...]:
-    return (
-        memo.id,
-        memo.registration_id,
-        memo.text,
-        memo.color,
-        memo.created,
-        memo.deleted,
-        memo.author_id,
-        memo.at,
-    )
-
-
-def _log_write(change: Change) -> tuple[object, ...]:
-    author = change.author
-    return (
-        change.command_id,
-        None if author is None else author.user_id,
-        "" if author is None else author.name,
-        change.kind.value,
-        change.registration_id,
-        change.request,
-        _json(change.before),
-        _json(change.after),
-        change.at,
-    )
 
 
 def _registration(row: Row) -> Registration:
@@ -290,10 +249,6 @@ def _stamp(row: Row, field: str) -> Stamp:
         return NEVER
     author_id, name = row[f"{field}_author_id"], row[f"{field}_author_name"]
     return Stamp(revision, author_id, name, row[f"{field}_changed_at"])
-
-
-def _json(value: FieldValue | None) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def _field_value(text: str | None) -> FieldValue | None:
