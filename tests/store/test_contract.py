@@ -17,6 +17,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     RepeatedCommands,
     RetreatExists,
+    RetreatVersion,
     SessionLocation,
     StaleRevision,
 )
@@ -84,6 +85,33 @@ class TestLoading:
         assert 9 not in before.groups
         assert before.registrations[3].gbs_number is None
         assert isinstance(before.groups, MappingProxyType)
+
+
+class TestVersion:
+    @pytest.mark.parametrize("slug", ["summer", "", "a\0b", "\ud800"])
+    async def test_a_retreat_that_is_not_there_has_none(self, desk: Desk, slug: str) -> None:
+        assert await desk.store.version(slug) is None
+
+    async def test_it_is_the_version_that_a_load_returns(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
+        retreat = await desk.loaded()
+        assert await desk.store.version("winter") == RetreatVersion(
+            2, retreat.epoch, retreat.removal_revision
+        )
+
+    async def test_it_differs_after_each_commit(self, desk: Desk) -> None:
+        before = await desk.store.version("winter")
+        await desk.commit([desk.fence()])
+        assert await desk.store.version("winter") != before
+
+    async def test_it_differs_in_a_new_epoch(self, desk: Desk) -> None:
+        before = await desk.store.version("winter")
+        await desk.store.new_epoch("winter")
+        after = await desk.store.version("winter")
+        assert before is not None
+        assert after is not None
+        assert after.epoch != before.epoch
+        assert after == replace(before, epoch=after.epoch)
 
 
 class TestImporting:
@@ -499,8 +527,8 @@ class TestLog:
         assert entries == {change.command_id: change.revision for change in changes}
 
 
-HERE = SessionLocation("winter", "epoch", joined=3, doubtful=-1)
-THERE = SessionLocation("여름", "another", joined=2**62, doubtful=9)
+HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)
+THERE = SessionLocation("여름", "another", joined_revision=2**62, known_elsewhere=9)
 
 
 class TestPlaces:
@@ -542,12 +570,12 @@ class TestPlaces:
 
 class TestOffsets:
     def test_an_offset_of_the_room_is_where_to_go_on(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(3) == 3
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(7) == 7
+        assert HERE.since(3) == 3
+        assert HERE.since(7) == 7
 
     def test_an_offset_from_before_the_join_shows_that_nothing_has_arrived(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(2) is None
+        assert HERE.since(2) is None
 
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
-        place = SessionLocation("winter", "epoch", joined=3, doubtful=10)
-        assert [place.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]
+        location = replace(HERE, known_elsewhere=10)
+        assert [location.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]

@@ -74,11 +74,11 @@ def bystander(uid: int) -> Iterator[subprocess.Popen[bytes]]:
 async def query(dsn: str, sql: str) -> object:
     """Return the first value of the answer, from a connection of its own."""
     async with open_bridge() as bridge:
-        session = await bridge.connect(dsn, deadline=soon())
+        connection = await bridge.connect(dsn, deadline=soon())
         try:
-            rows = await ask(session, sql)
+            rows = await ask(connection, sql)
         finally:
-            session.terminate()
+            connection.terminate()
         return next(iter(rows[0].values())) if rows else None
 
 
