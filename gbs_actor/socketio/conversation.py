@@ -9,14 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 
 from gbs_actor.socketio.channel.backlog import Backlog
 from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.encoding import encode_connect_error, encode_disconnect
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
@@ -30,18 +29,10 @@ from gbs_actor.socketio.membership import (
     UnknownNamespace,
 )
 from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.packet import PacketType, encode_head
 from gbs_actor.socketio.recovery import Claim, Recovery
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
-
-
-class _ConnectError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The payload of a CONNECT_ERROR packet."""
-
-    message: str
-    data: Any = None
 
 
 class Conversation:
@@ -107,7 +98,7 @@ class Conversation:
                 socket.renounce()
                 self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
-                self._refuse(namespace, _ConnectError("Invalid namespace"))
+                self.outbox.send(encode_connect_error(namespace, "Invalid namespace"))
             case None:
                 pass
 
@@ -196,14 +187,11 @@ class Conversation:
         self._forget(socket)
         socket.end("server namespace disconnect")
         try:
-            self._refuse(socket.namespace.name, _ConnectError(error.message, error.data))
+            message = encode_connect_error(socket.namespace.name, error.message, error.data)
         except TypeError:
-            logger.exception("the data of a refusal has no JSON form")
-            self._refuse(socket.namespace.name, _ConnectError(error.message))
-
-    def _refuse(self, namespace: str, refusal: _ConnectError) -> None:
-        head = encode_head(PacketType.CONNECT_ERROR, namespace)
-        self.outbox.send(Message(head + msgspec.json.encode(refusal)))
+            logger.exception("the data of a ConnectError have no JSON form")
+            message = encode_connect_error(socket.namespace.name, error.message)
+        self.outbox.send(message)
 
     def leave(self, socket: Socket) -> None:
         """Take a socket out of its namespace, on the server's behalf."""
@@ -212,7 +200,7 @@ class Conversation:
         if self._sockets.get(socket.namespace.name) is socket:
             # Else the client has left by itself, and may have come back since.
             self._forget(socket)
-            self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
+            self.outbox.send(encode_disconnect(socket.namespace.name))
         reason = "server namespace disconnect"
         socket.end(reason)
         self._backlog.submit(partial(self._part, socket, reason))

@@ -13,6 +13,7 @@ import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.recovery import Restored
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class MemoryRecovery:
         :raises TypeError: an argument has no JSON form.
         """
         number = self._last + 1
-        message = Message.event(namespace.name, name, *args, str(number))
+        message = encode_event(namespace.name, name, *args, str(number))
         self._last = number
         sid = None if to is None else to.id
         self._kept.append(_Kept(number, sid, message, trio.current_time()))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Namespace:
                     socket.deliver(kept)
             sockets = tuple(socket for socket in sockets if not socket.recoverable)
         if sockets:
-            message = Message.event(self.name, name, *args)
+            message = encode_event(self.name, name, *args)
             for socket in sockets:
                 socket.deliver(message)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxStatistics
+from gbs_actor.socketio.encoding import encode_connect, encode_event
 from gbs_actor.socketio.errors import SocketClosed
-from gbs_actor.socketio.packet import PacketType, decode_values, encode_head, encode_values
+from gbs_actor.socketio.packet import decode_values
 from gbs_actor.socketio.recovery import RECOVERABLE
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Socket:
         if self._send is None:
             return
         if self._recovery is None:
-            message = Message.event(self.namespace.name, name, *args)
+            message = encode_event(self.namespace.name, name, *args)
         else:
             message = self._recovery.keep(self.namespace, name, args, self)
         self._send(message)
@@ -161,7 +161,7 @@ class Socket:
         if self._recovery is not None and isinstance((name, *args)[-1], str):
             # The client would take that text for an offset.
             args = (*args, self._recovery.latest(self))
-        self._send(Message.event(self.namespace.name, name, *args))
+        self._send(encode_event(self.namespace.name, name, *args))
 
     async def call(
         self,
@@ -185,13 +185,11 @@ class Socket:
         if self._calls is None:
             self._calls = {}
         number = self._next_call
-        json, attachments = encode_values((name, *args))
-        kind = PacketType.BINARY_EVENT if attachments else PacketType.EVENT
-        head = encode_head(kind, self.namespace.name, number, len(attachments) or None)
+        message = encode_event(self.namespace.name, name, *args, ack_id=number)
         self._next_call += 1
         call = self._calls[number] = _Call()
         try:
-            self._send(Message(head + json, attachments=tuple(attachments)))
+            self._send(message)
             with trio.fail_after(timeout):
                 await call.answered.wait()
         finally:
@@ -293,13 +291,9 @@ class Socket:
         outbox = self._owner.outbox
         self._send = outbox.send
         self.namespace.add(self)  # before anything is sent: that may break the connection
-        answer = {"sid": self.id}
-        if self._recovery is not None:
-            if self.pid is None:
-                self.pid = self._recovery.issue(self)
-            answer["pid"] = self.pid
-        head = encode_head(PacketType.CONNECT, self.namespace.name)
-        outbox.send(Message(head + msgspec.json.encode(answer)))
+        if self._recovery is not None and self.pid is None:
+            self.pid = self._recovery.issue(self)
+        outbox.send(encode_connect(self.namespace.name, self.id, self.pid))
         if self._missed:
             outbox.send(Message.bundle(self._missed))
             self._missed = ()

@@ -18,7 +18,7 @@ from gbs_actor.gateway.events import LineupEvents, TooManyConnections
 from gbs_actor.gateway.namespace.clients import SocketConnections
 from gbs_actor.gateway.namespace.offset import OUTSIDE, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.socketio import Message, Namespace, Restored, Socket
+from gbs_actor.socketio import Message, Namespace, Restored, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
 
 
@@ -100,7 +100,7 @@ class LineupRecovery:
     ) -> Message:
         """Encode an event with its offset; rooms do not send theirs this way."""
         offset = str(OUTSIDE) if to is None else self.latest(to)
-        return Message.event(namespace.name, name, *args, offset)
+        return encode_event(namespace.name, name, *args, offset)
 
     def latest(self, socket: Socket) -> str:
         """Return the revision up to which a socket was sent everything."""
