@@ -58,7 +58,7 @@ from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
 from gbs_actor.socketio.net.trusted_proxies import Caller, TrustedProxies
 from gbs_actor.socketio.packet import without_surrogates
-from gbs_actor.socketio.recovery import Recovery, Restored
+from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
 
@@ -101,7 +101,7 @@ __all__ = [
     "RecoveryStatistics",
     "Request",
     "RequestRefused",
-    "Restored",
+    "RestoredSession",
     "ServerOptions",
     "ServerStatistics",
     "Session",

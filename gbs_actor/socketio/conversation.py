@@ -29,7 +29,7 @@ from gbs_actor.socketio.membership import (
     UnknownNamespace,
 )
 from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.recovery import Claim, Recovery
+from gbs_actor.socketio.recovery import Recovery, RecoveryAttempt
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,9 @@ class Conversation:
             case None:
                 pass
 
+    def _namespace_of(self, socket: Socket) -> Namespace:
+        return self._namespaces[socket.namespace.name]
+
     def _on_event(self, received: EventReceived) -> None:
         socket = self._sockets[received.namespace]
         if received.ack_id is not None:
@@ -110,7 +113,7 @@ class Conversation:
             socket, received.namespace, received.ack_id, received.data, received.attachments
         )
         self._backlog.hold(event.size)
-        self._backlog.submit(partial(socket.namespace.handle, socket, event))
+        self._backlog.submit(partial(self._namespace_of(socket).handle, socket, event))
 
     # Joining and leaving.
 
@@ -120,34 +123,36 @@ class Conversation:
         self._backlog.submit(partial(self._connect, socket, auth))
 
     def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
-        recovery = socket.namespace.recovery
-        if recovery is not None and recovery.wants(socket):
+        recovery = self._namespace_of(socket).recovery
+        if recovery is not None and recovery.enabled_for(socket):
             socket.remember(recovery)
-            claim = Claim.of(auth)
-            if claim is not None:
-                return self._restore(socket, auth, recovery, claim)
+            attempt = RecoveryAttempt.of(auth)
+            if attempt is not None:
+                return self._restore(socket, auth, recovery, attempt)
         return self._ask(socket, auth)
 
-    async def _restore(self, socket: Socket, auth: Any, recovery: Recovery, claim: Claim) -> None:
+    async def _restore(
+        self, socket: Socket, auth: Any, recovery: Recovery, attempt: RecoveryAttempt
+    ) -> None:
         """Let a client in that wants to come back, as who it was or as somebody new."""
         restored = None
         try:
             with trio.move_on_after(self._options.restore_timeout):
-                restored = await recovery.restore(socket, claim.pid, claim.offset)
+                restored = await recovery.restore(socket, attempt.pid, attempt.offset)
         except ConnectError as refused:
             self._turn_away(socket, refused)
             return
         except Exception:
             logger.exception("restoring a session of %s failed", socket.namespace.name)
         if restored is not None:
-            socket.restore(claim.pid, restored)
+            socket.restore(attempt.pid, restored.sid, restored.missed, restored.data)
         asking = self._ask(socket, auth)
         if asking is not None:
             await asking
 
     def _ask(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
         """Let ``on_connect`` decide about a client."""
-        handler = socket.namespace.connect_handler
+        handler = self._namespace_of(socket).connect_handler
         if handler is None:
             self._admit(socket)
             return None
@@ -223,7 +228,7 @@ class Conversation:
     def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
         """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
-        handler = socket.namespace.disconnect_handler
+        handler = self._namespace_of(socket).disconnect_handler
         result = None
         try:
             if self._let_in.pop(socket.id, None) is not None and handler is not None:
