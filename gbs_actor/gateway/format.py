@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence, Snapshot
-from gbs_actor.socketio import Message
+from gbs_actor.socketio import Message, encode_raw_event
 
 
 class EventFormat(ABC):
@@ -80,13 +80,13 @@ class PlainFormat(EventFormat):
 
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event; see :class:`EventFormat`."""
-        return Message.bare(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key)
+        return Message(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key=key)
 
     def _initial_data(self, snapshot: Snapshot) -> Message:
         # Beside the rows what a client needs to ask for less later.
         rows, revision = Raw(snapshot.rows), snapshot.revision
         frame = _InitialData("initial-data", rows, revision, snapshot.epoch, snapshot.full)
-        return Message.bare(msgspec.json.encode(frame))
+        return Message(msgspec.json.encode(frame))
 
 
 class SocketIOFormat(EventFormat):
@@ -99,7 +99,7 @@ class SocketIOFormat(EventFormat):
 
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event as an EVENT packet; see :class:`EventFormat`."""
-        return Message.raw_event(self._namespace, name, payload, key)
+        return encode_raw_event(self._namespace, name, payload, key)
 
 
 class RecoverableFormat(SocketIOFormat):
@@ -113,4 +113,4 @@ class RecoverableFormat(SocketIOFormat):
 
     def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
         """Encode an event with its offset."""
-        return Message.raw_event(self._namespace, name, payload, key, offset=str(revision))
+        return encode_raw_event(self._namespace, name, payload, key, offset=str(revision))

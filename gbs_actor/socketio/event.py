@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final, Protocol
 
 from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.encoding import encode_ack, encode_raw_ack
 from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
 from gbs_actor.socketio.packet import EventData, decode_values
 
@@ -112,7 +113,7 @@ class Event:
         """
         message = None
         if self._ack_id is not None and not self._answered:
-            message = Message.ack(self._namespace, self._ack_id, values)
+            message = encode_ack(self._namespace, self._ack_id, values)
         self._answer(message)
 
     def reply_raw(self, json: bytes) -> None:
@@ -122,7 +123,7 @@ class Event:
         """
         message = None
         if self._ack_id is not None:
-            message = Message.raw_ack(self._namespace, self._ack_id, json)
+            message = encode_raw_ack(self._namespace, self._ack_id, json)
         self._answer(message)
 
     def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
@@ -139,7 +140,7 @@ class Event:
             key = (self._namespace, self._ack_id)
             message = acks.get(key)
             if message is None:
-                message = Message.raw_ack(self._namespace, self._ack_id, json)
+                message = encode_raw_ack(self._namespace, self._ack_id, json)
                 if len(acks) < _SHARED_ACKS:
                     acks[key] = message
         self._answer(message)

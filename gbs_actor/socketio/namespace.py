@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
-
-if TYPE_CHECKING:
-    from gbs_actor.socketio.event import Event
-    from gbs_actor.socketio.recovery import Recovery
-    from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.recovery import Recovery
+from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Namespace:
         self._any: Callable[[Socket, Event], Any] | None = None
         self._error: Callable[[Socket, Event, Exception], Any] | None = None
         self._sockets: dict[str, Socket] = {}
-        self._expected: set[Socket] = set()
+        self._restoring: set[Socket] = set()
         self.recovery: Recovery | None = None
         """How clients come back after a lost connection; ``None``: as new ones."""
 
@@ -104,30 +102,33 @@ class Namespace:
 
         :raises TypeError: an argument has no JSON form.
         """
-        sockets = (*self._sockets.values(), *self._expected)
+        sockets = (*self._sockets.values(), *self._restoring)
         if self.recovery is not None:
-            kept = self.recovery.keep(self, name, args, None)
+            kept = self.recovery.record_event(self.name, name, args, None)
             for socket in sockets:
                 if socket.recoverable:
                     socket.deliver(kept)
             sockets = tuple(socket for socket in sockets if not socket.recoverable)
         if sockets:
-            message = Message.event(self.name, name, *args)
+            message = encode_event(self.name, name, *args)
             for socket in sockets:
                 socket.deliver(message)
 
-    def expect(self, socket: Socket) -> None:
-        """Hold back for a restored socket what is sent to all; called by its connection."""
-        self._expected.add(socket)
-
     def add(self, socket: Socket) -> None:
-        """Count a socket in; called by its connection."""
-        self._expected.discard(socket)
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
+        self._restoring.discard(socket)
         self._sockets[socket.id] = socket
 
-    def discard(self, socket: Socket) -> None:
-        """Count a socket out; called by its connection."""
-        self._expected.discard(socket)
+    def add_restoring(self, socket: Socket) -> None:
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`.
+
+        What is sent to all is queued for it, until its client is accepted.
+        """
+        self._restoring.add(socket)
+
+    def remove(self, socket: Socket) -> None:
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
+        self._restoring.discard(socket)
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
 

@@ -16,7 +16,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
-from gbs_actor.socketio.channel.deflate import deflate
+from gbs_actor.socketio.channel.frame import deflate
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.plain_world import PlainWorld, plain_world
 

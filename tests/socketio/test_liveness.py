@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Event, Message, OutboxLimits, Socket, SocketServer
+from gbs_actor.socketio import Event, OutboxLimits, Socket, SocketServer, encode_event
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, serving
 
@@ -271,7 +271,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
         (socket,) = space.sockets
         for revision in range(1_000):
             key = revision % 3
-            socket.deliver(Message.event("/", "row", key, revision, key=key))
+            socket.deliver(encode_event("/", "row", key, revision, key=key))
         statistics = socket.statistics()
         assert statistics.queued == 3
         assert statistics.conflated == 997

@@ -18,7 +18,7 @@ from gbs_actor.gateway.events import LineupEvents, TooManyConnections
 from gbs_actor.gateway.namespace.clients import SocketConnections
 from gbs_actor.gateway.namespace.offset import OUTSIDE, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.socketio import Message, Namespace, Restored, Socket
+from gbs_actor.socketio import Message, RestoredSession, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
 
 
@@ -41,18 +41,18 @@ class LineupRecovery:
         self._tokens = tokens
         self._whereabouts = whereabouts
 
-    def wants(self, socket: Socket) -> bool:
+    def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client asks for it: ``"recovery": true`` in its CONNECT payload."""
         auth = socket.handshake.auth
         return isinstance(auth, dict) and auth.get("recovery") is True
 
-    def issue(self, socket: Socket) -> str:
+    def start_session(self, socket: Socket) -> str:
         """Return the pid of a new session."""
         connection = self._connections.of(socket)
         assert connection is not None
         return self._tokens.issue(socket.id, connection.user.user_id)
 
-    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
+    async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
         """Let a session go on in its room; see the protocol.
 
         The token is checked as at any CONNECT and has to be the same user's, who has to be
@@ -77,7 +77,7 @@ class LineupRecovery:
             if not resumed:
                 self._connections.close(sid)
         if resumed:
-            return Restored(sid)
+            return RestoredSession(sid)
         self._whereabouts.forget_soon(sid)  # the client goes on as another one
         return None
 
@@ -95,23 +95,23 @@ class LineupRecovery:
         connection.session.resumed(place)
         return True
 
-    def keep(
-        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
         """Encode an event with its offset; rooms do not send theirs this way."""
-        offset = str(OUTSIDE) if to is None else self.latest(to)
-        return Message.event(namespace.name, name, *args, offset)
+        offset = str(OUTSIDE) if to is None else self.last_offset(to)
+        return encode_event(namespace, name, *args, offset)
 
-    def latest(self, socket: Socket) -> str:
+    def last_offset(self, socket: Socket) -> str:
         """Return the revision up to which a socket was sent everything."""
         connection = self._connections.of(socket)
         revision = None if connection is None else connection.revision
         return str(OUTSIDE if revision is None else revision)
 
-    def lost(self, socket: Socket) -> None:
+    def connection_lost(self, socket: Socket) -> None:
         """Do nothing: the session is where it is."""
 
-    def forget(self, socket: Socket) -> None:
+    def end_session(self, socket: Socket) -> None:
         """End a session for good."""
         connection = self._connections.of(socket)
         if connection is not None and connection.session is not None:

@@ -66,7 +66,7 @@ class PlainConnection(LiveChannel):
         self._backlog = Backlog(self, options)
         self._client: Connection | None = None
         if transport.pings:
-            self.watch_over(timers)
+            self.start_liveness(timers)
 
     # What the transport calls.
 
@@ -110,7 +110,7 @@ class PlainConnection(LiveChannel):
 
     def receive_pong(self) -> None:
         """Take the answer to a ping."""
-        self.note_pong()
+        self.pong_received()
 
     # As the client's peer.
 

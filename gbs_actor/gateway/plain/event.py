@@ -55,7 +55,7 @@ class PlainEvent:
         :param json: an object with members.
         """
         assert self._said.id is not None
-        self._outbox.send(Message.bare(b'{"id":%b,%b' % (self._said.id, json[1:])))
+        self._outbox.send(Message(b'{"id":%b,%b' % (self._said.id, json[1:])))
         self._answered = True
         self._backlog.release()
 
