@@ -9,7 +9,8 @@ import pytest
 import trio
 from pydantic import SecretStr
 
-from gbs_actor.auth import Role, Verifier, demo_secret
+from gbs_actor.auth import Role, Verifier
+from gbs_actor.demo.secret import demo_secret
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.settings import AuthSettings, Settings, example
 from gbs_actor.store.postgres.bridge import open_bridge
