@@ -128,10 +128,9 @@ def new_epoch(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell clients to forget what they have seen: the last step after restoring a backup.
+    """Make every client load the whole list anew: the last step after restoring a backup.
 
-    After a restore revisions come again, with other content; a new epoch makes every
-    client load the whole list anew.
+    After a restore revisions come again, with other content; with a new epoch nobody mixes the two.
     """
     with expected_failures():
         count = trio.run(_renew_epoch, configured(config), slug)

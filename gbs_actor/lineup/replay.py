@@ -1,4 +1,4 @@
-"""Compares the rows of a retreat with what its log says of them."""
+"""Compares the rows of a retreat with the outcome of its log."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LogFault:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What the log says of a field so far."""
+    """A field according to the log so far."""
 
     value: FieldValue
     revision: int

@@ -79,7 +79,7 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
             except OSError:
                 continue
             stack.callback(os.close, pidfd)
-            # Asked again behind the pidfd: now the answer cannot be of an earlier owner.
+            # Checked again with the pidfd open: now the pid cannot be an earlier owner's.
             if _stands_in(data, entry):
                 found.append(ServerProcess(int(entry), pidfd, _is_postmaster(entry)))
         yield found
@@ -149,7 +149,7 @@ def _stands_in(data: Path, pid: str) -> bool:
 
 
 def _was_started_on(data: Path, pid: str) -> bool:
-    """Tell a postmaster of ``data`` where its folder is hidden from us.
+    """Recognise a postmaster of ``data`` where its folder is hidden from us.
 
     It is from a root without CAP_SYS_PTRACE, as in most containers.
     """
@@ -160,7 +160,7 @@ def _was_started_on(data: Path, pid: str) -> bool:
 
 
 def _is_postmaster(pid: str) -> bool:
-    """Tell a postmaster, started with arguments, from a backend, which renames itself."""
+    """Return whether it is a postmaster, with its arguments: a backend renames itself."""
     try:
         arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
     except OSError:

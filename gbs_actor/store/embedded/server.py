@@ -51,7 +51,7 @@ class EmbeddedStatistics:
     starts: int
     """How often it has become ready."""
     failures: int
-    """How often it has ended without being asked to."""
+    """How often it has ended by itself."""
 
 
 class EmbeddedPostgres:
