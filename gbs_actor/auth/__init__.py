@@ -22,7 +22,7 @@ from gbs_actor.auth.errors import (
 )
 from gbs_actor.auth.keys import Key, KeyRing, KeySetFile
 from gbs_actor.auth.session_tokens import SessionClaim, SessionTokens
-from gbs_actor.auth.signing import demo_secret, mint, with_keys
+from gbs_actor.auth.signing import mint
 from gbs_actor.auth.token_source import TokenSource, find_token
 from gbs_actor.auth.user import LEEWAY, User
 from gbs_actor.auth.verifier import MAX_TOKEN, Verifier
@@ -48,11 +48,9 @@ __all__ = [
     "User",
     "Verifier",
     "auth_required",
-    "demo_secret",
     "find_token",
     "forbidden",
     "invalid_token",
     "mint",
     "token_expired",
-    "with_keys",
 ]

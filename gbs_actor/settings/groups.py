@@ -288,6 +288,10 @@ class StoreSettings(Group):
     """Seconds a connection to the database may take to open."""
     lock_timeout: Seconds = 3.0
     """Seconds to wait at the start for another server on the same database to go."""
+    history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    """Days that accepted changes are kept in the log. The server prunes older ones once a day;
+    a command sent again after that is decided anew.
+    """
 
 
 class AuthSettings(Group):

@@ -17,6 +17,7 @@ import trio
 
 from gbs_actor.store.embedded import postmaster
 from gbs_actor.store.embedded.binaries import BinariesMissing, find_installation
+from gbs_actor.store.embedded.child import EmbeddedPostgresError
 from gbs_actor.store.embedded.data_folder import (
     SOCKET_NAME,
     DataFolder,
@@ -24,7 +25,7 @@ from gbs_actor.store.embedded.data_folder import (
     UnsuitableFolder,
 )
 from gbs_actor.store.embedded.postmaster import PID_FILE, processes_of
-from gbs_actor.store.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.bridge import NotConnected, open_bridge
 from tests.store.meddling import ask, soon
 from tests.store.server_process import server_process
@@ -342,8 +343,8 @@ class TestLeftovers:
             server.kill()
             await server.wait()
         assert running_in(base)
-        impatient = ((signal.SIGINT, 0.1), (signal.SIGQUIT, 0.1), (signal.SIGKILL, 10.0))
-        monkeypatch.setattr(postmaster, "_STOPPING", impatient)
+        short = ((signal.SIGINT, 0.1), (signal.SIGQUIT, 0.1), (signal.SIGKILL, 10.0))
+        monkeypatch.setattr(postmaster, "_STOPPING", short)
         async with EmbeddedPostgres(base).running() as dsn:
             assert await query(dsn, "SELECT 1") == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
 from gbs_actor.store.postgres import queries
+from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.bridge import ConnectionLost, DbConnection, open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
@@ -25,7 +27,7 @@ from tests.store.meddling import (
     terminate_others,
     until_waiting,
 )
-from tests.store.worlds import Desk, seed
+from tests.store.worlds import MOMENT, Desk, seed
 
 WITH_MEMO, PLAIN, OTHER = 2, 4, 5
 
@@ -333,6 +335,45 @@ class TestBridge:
                 connection = await bridge.connect(database_url, deadline=soon())
                 assert len(await ask(connection, "SELECT 1")) == 1
                 connection.terminate()
+
+
+class TestPruning:
+    async def test_each_chunk_is_a_transaction_of_its_own(
+        self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "PRUNE_CHUNK", 2)
+        desk = await Desk.of(postgres)
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 6)))
+        calls: list[tuple[int, int]] = []
+        with trio.CancelScope() as scope:
+
+            def cancel_after_two(done: int, total: int) -> None:
+                calls.append((done, total))
+                if len(calls) == 2:
+                    scope.cancel()
+
+            await postgres.prune_log(MOMENT + timedelta(days=1), cancel_after_two)
+        assert calls == [(2, 5), (4, 5)]
+        assert [entry.revision for entry in await postgres.log(desk.retreat_id)] == [5]
+        assert await postgres.pruned_revision(desk.retreat_id) == 4
+
+    async def test_commits_go_on_between_chunks(
+        self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "PRUNE_CHUNK", 1)
+        desk = await Desk.of(postgres)
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 21)))
+        moments = MOMENT + timedelta(seconds=21)
+
+        async def edit() -> None:
+            for number in range(21, 31):
+                await desk.do(AssignNumber(PLAIN, number))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(edit)
+            assert await postgres.prune_log(moments) == 20
+        left = [entry.revision for entry in await postgres.log(desk.retreat_id)]
+        assert left == [*range(21, 31)]
 
 
 class TestSessionLocations:

@@ -1,4 +1,4 @@
-"""Whether a database keeps what it confirms, asked before it is trusted."""
+"""Whether a database keeps what it confirms: checked before it is used."""
 
 from __future__ import annotations
 
