@@ -12,7 +12,8 @@ from pathlib import Path
 import jwt
 from pydantic import SecretStr
 
-from gbs_actor.settings import MINIMUM_SECRET, Role, Settings, SettingsError
+from gbs_actor.roles import Role
+from gbs_actor.settings import MINIMUM_SECRET, Settings, SettingsError
 from gbs_actor.store.embedded.data_folder import DataFolder
 
 SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)

@@ -9,14 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
 from gbs_actor.cli.failures import CommandFailed, expected_failures
-from gbs_actor.settings import Settings
+from gbs_actor.cli.settings import ConfigOption, load_settings
+
+if TYPE_CHECKING:
+    from gbs_actor.settings import Settings
 
 Progress = Callable[[int, int], None]
 
@@ -69,8 +70,10 @@ def migrate(config: ConfigOption = None) -> None:
     Needed before a new version serves a database of GBS_DATABASE_URL; the embedded one is
     brought up to date at every start.
     """
+    import trio
+
     with expected_failures():
-        applied = trio.run(_migrate, configured(config))
+        applied = trio.run(_migrate, load_settings(config))
         for name in applied:
             typer.echo(f"Applied {name}.")
         if not applied:
@@ -85,10 +88,12 @@ def demo_data(
     config: ConfigOption = None,
 ) -> None:
     """Put a made-up retreat into the database: the same people on every machine."""
+    import trio
+
     from gbs_actor.store.protocol import RetreatExists
 
     with expected_failures():
-        settings = configured(config)
+        settings = load_settings(config)
         with _progress_bar(f"Registering people for {retreat}") as progress:
             try:
                 trio.run(partial(_add_retreat, settings, retreat, people, progress))
@@ -108,8 +113,10 @@ def new_epoch(
     After a restore revisions come again, with other content; a new epoch makes every
     client load the whole list anew.
     """
+    import trio
+
     with expected_failures():
-        count = trio.run(_renew_epoch, configured(config), slug)
+        count = trio.run(_renew_epoch, load_settings(config), slug)
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
         typer.echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")

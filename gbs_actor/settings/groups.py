@@ -15,7 +15,7 @@ from typing import Annotated
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, model_validator
 
-from gbs_actor.settings.roles import Role
+from gbs_actor.roles import Role
 from gbs_actor.settings.values import (
     Algorithm,
     BufferBytes,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gbs_actor.roles import Role
 from gbs_actor.settings import (
-    Role,
     RoomSettings,
     Settings,
     SettingsError,
