@@ -40,7 +40,7 @@ def load_settings(
     from gbs_actor.settings import Settings, unknown_variables
 
     settings = Settings.load(config, overrides=overrides)
-    configure_logging(level=settings.logging.log_level, form=settings.logging.log_format)
+    settings.build(configure_logging)
     for name in unknown_variables(os.environ):
         structlog.get_logger(__name__).warning("This variable sets nothing", variable=name)
     return settings
