@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import structlog
 
-from gbs_actor.cli.configuration import configured
 from gbs_actor.cli.failures import FAILED, complain, explain, leaves
+from gbs_actor.cli.settings import load_settings
 from gbs_actor.demo.secret import with_keys
 from gbs_actor.server.hosted import HostedServer
 from gbs_actor.server.hypercorn import prepare_worker
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 def _load() -> Settings:
-    return with_keys(configured(None), demo=False)
+    return with_keys(load_settings(None), demo=False)
 
 
 def _explain(error: BaseException) -> str:

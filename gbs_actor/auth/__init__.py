@@ -26,7 +26,7 @@ from gbs_actor.auth.signing import mint
 from gbs_actor.auth.token_source import TokenSource, find_token
 from gbs_actor.auth.user import LEEWAY, User
 from gbs_actor.auth.verifier import MAX_TOKEN, Verifier
-from gbs_actor.settings import Role
+from gbs_actor.roles import Role
 
 __all__ = [
     "LEEWAY",

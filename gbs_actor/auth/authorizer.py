@@ -69,7 +69,7 @@ class _Grant:
 
 
 class Authorizer:
-    """A user's role in one retreat: the token's, unless a grant there says otherwise.
+    """A user's role in one retreat: the token's, unless a grant there overrides it.
 
     :param grant_ttl: seconds for which a grant that was looked up counts.
     """

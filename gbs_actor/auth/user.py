@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gbs_actor.auth.token_source import TokenSource
-from gbs_actor.settings import Role
+from gbs_actor.roles import Role
 
 LEEWAY = 30
 """Seconds by which clocks may differ: ``exp`` counts that much later, ``nbf`` earlier."""

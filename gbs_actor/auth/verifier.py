@@ -14,7 +14,8 @@ from gbs_actor.auth.errors import invalid_token, token_expired
 from gbs_actor.auth.keys import KeyRing
 from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import LEEWAY, User
-from gbs_actor.settings import AuthSettings, Role
+from gbs_actor.roles import Role
+from gbs_actor.settings import AuthSettings
 
 MAX_TOKEN = 8192
 """Characters of a token, at most."""

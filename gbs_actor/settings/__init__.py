@@ -26,7 +26,6 @@ from gbs_actor.settings.groups import (
     StoreSettings,
     default_data_dir,
 )
-from gbs_actor.settings.roles import Role
 from gbs_actor.settings.settings import (
     EffectiveSetting,
     Settings,
@@ -48,7 +47,6 @@ __all__ = [
     "LogLevel",
     "LoggingSettings",
     "RecoverySettings",
-    "Role",
     "RoomSettings",
     "ServerSettings",
     "Settings",

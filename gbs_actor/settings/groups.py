@@ -15,7 +15,7 @@ from typing import Annotated
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, model_validator
 
-from gbs_actor.settings.roles import Role
+from gbs_actor.roles import Role
 from gbs_actor.settings.values import (
     Algorithm,
     BufferBytes,
@@ -72,17 +72,17 @@ class ServerSettings(Group):
     backlog: Count = 1024
     """Connections the kernel holds until the server accepts them."""
     shutdown_grace: Seconds = 10.0
-    """Seconds between the wish to stop and the end: running commits finish, submitted commands
-    are answered, connections are closed.
+    """Seconds that a shutdown may take: commits in flight finish, submitted commands are
+    answered, connections are closed.
     """
     tls_certificate: Path | None = None
-    """PEM file with the certificate for TLS (https, wss) and those that lead to its root. It
-    is read again on SIGHUP. Without it the server speaks plain HTTP.
+    """PEM file with the certificate for TLS (https, wss) and its chain. It is read again on
+    SIGHUP. Without it the server speaks plain HTTP.
     """
     tls_key: Path | None = None
     """PEM file with the private key of tls_certificate."""
     tls_key_password: SecretStr | None = None
-    """Password of tls_key, where that is encrypted."""
+    """Password of tls_key, if that is encrypted."""
 
     @property
     def tls(self) -> bool:
@@ -106,25 +106,23 @@ class HttpSettings(Group):
     server's own origin is always allowed.
     """
     trusted_proxies: tuple[ProxyAddress, ...] = _OPTIONS.trusted_proxies
-    """Reverse proxies whose X-Forwarded-For, -Proto and -Host count: IP addresses, networks
-    such as 10.0.0.0/8, or unix for those that come over a Unix socket. Of anybody else these
-    fields are disregarded.
+    """Reverse proxies whose X-Forwarded-For, -Proto and -Host are trusted: IP addresses,
+    networks such as 10.0.0.0/8, or unix for those that connect over a Unix socket. From
+    anybody else these headers are ignored.
     """
     http_connections: Count = 1_000
-    """Connections of plain HTTP that there is room for beside max_connections; beyond both
-    together 503.
-    """
+    """Connections of plain HTTP on top of max_connections; beyond both together 503."""
     connections_per_address: Count = _DOOR["connections_per_address"].default
-    """Connections of any kind, idle ones too, from one IP address (of IPv6, a /64); further
-    ones get 503. Those of trusted_proxies are not counted.
+    """Connections of any kind, idle ones too, from one IP address (IPv6: a /64), at most;
+    beyond that 503. Those of trusted_proxies are not counted.
     """
     head_limit: BufferBytes = _DOOR["head_limit"].default
     """Bytes of a request's head, at most."""
     head_timeout: Seconds = _DOOR["head_timeout"].default
-    """Seconds within which a request's head must have arrived, and a TLS handshake be done."""
+    """Seconds that a request's head may take to arrive, and a TLS handshake to finish."""
     http_idle_timeout: Seconds = _DOOR["http_idle_timeout"].default
     """Seconds without a request after which an HTTP connection is closed. A proxy that keeps
-    connections should close them sooner.
+    connections alive should close them sooner.
     """
     request_timeout: Seconds = _OPTIONS.request_timeout
     """Seconds from the first byte of an HTTP request to its last."""
@@ -135,18 +133,18 @@ class HttpSettings(Group):
 
 
 class SocketSettings(Group):
-    """The Socket.IO side: heartbeat, limits, and how much may wait for a slow client."""
+    """The Socket.IO side: heartbeat, limits, and the outbox of a slow client."""
 
     socketio_path: UrlPath = _OPTIONS.socketio_path
     """Path of the Socket.IO endpoint."""
     ping_interval: Seconds = _OPTIONS.ping_interval
     """Seconds between two pings."""
     ping_timeout: Seconds = _OPTIONS.ping_timeout
-    """Seconds a client may take to answer a ping before it counts as gone."""
+    """Seconds a client may take to answer a ping before its session is closed."""
     max_payload: BufferBytes = _OPTIONS.max_payload
     """Bytes of one message from a client, at most."""
     connect_timeout: Seconds = _OPTIONS.connect_timeout
-    """Seconds within which a connection must have joined a namespace."""
+    """Seconds a client may take to join a namespace."""
     upgrade_timeout: Seconds = _OPTIONS.upgrade_timeout
     """Seconds a polling client may take to move to a WebSocket."""
     deflate: bool = _OPTIONS.deflate
@@ -160,14 +158,14 @@ class SocketSettings(Group):
     max_connections: Count = _OPTIONS.max_connections
     """Connections at the same time, at most."""
     max_connections_per_address: Count = _OPTIONS.max_connections_per_address
-    """Connections of one IP address (of IPv6, a /64) at the same time, at most. Behind a
-    proxy, trusted_proxies decides whose address counts.
+    """Connections of one IP address (IPv6: a /64) at the same time, at most. Behind one of
+    trusted_proxies the client's address counts.
     """
     max_unanswered_events: Count = _OPTIONS.max_unanswered_events
-    """Events of one connection that may be waiting for their answer; reading pauses beyond that."""
+    """Events of one connection without their ack, at most; reading pauses beyond that."""
     max_held_bytes: Bytes = _OPTIONS.max_held_bytes
-    """Bytes of one connection's events that may be waiting or under way; reading pauses beyond
-    that. What a client sends to join may take as many.
+    """Bytes of one connection's events queued or in flight, at most; reading pauses beyond
+    that. The payload of a CONNECT may have as many.
     """
     event_rate: Rate = 50.0
     """Events per second one connection may send in the long run."""
@@ -180,13 +178,13 @@ class SocketSettings(Group):
     packet_burst: Count = _OPTIONS.packet_burst
     """Packets and frames of one connection at once, before the rate counts."""
     outbox_messages: Count = _OPTIONS.outbox.outbox_messages
-    """Messages that may wait for a slow client before it is cut off."""
+    """Messages queued for a slow client, at most; beyond that it is disconnected."""
     outbox_bytes: Bytes = _OPTIONS.outbox.outbox_bytes
-    """Bytes that may wait for a slow client before it is cut off."""
+    """Bytes queued for a slow client, at most; beyond that it is disconnected."""
 
 
 class LimitSettings(Group):
-    """What one user may do, over all their connections and whichever way they come in."""
+    """What one user may do, over all of their connections and all protocols."""
 
     user_rate: Rate = 500.0
     """Events and HTTP requests per second of one user in the long run."""
@@ -206,15 +204,15 @@ class RoomSettings(Group):
     """How rooms work: mailbox, commits, crashes, presence."""
 
     mailbox_size: Count = 1024
-    """Commands that may wait for a room; beyond that ROOM_BUSY."""
+    """Commands queued for a room, at most; beyond that ROOM_BUSY."""
     batch_size: Count = 256
     """Commands decided and committed together, at most."""
     idle_timeout: Seconds = 60.0
     """Seconds without a subscriber after which a room stops."""
     commit_timeout: Seconds = 5.0
-    """Seconds a commit may take before its connection is ended."""
+    """Seconds a commit may take before its connection is closed."""
     commit_resolve_timeout: Seconds = 10.0
-    """Seconds a command waits while it is unknown whether its commit took effect; then
+    """Seconds a command waits while the outcome of its commit is unknown; then
     OUTCOME_UNKNOWN.
     """
     commit_retries: NonNegativeInt = 2
@@ -228,11 +226,11 @@ class RoomSettings(Group):
     crash_backoff_max: Seconds = 5.0
     """Seconds before a crashed room starts again, at most."""
     max_crashes: NonNegativeInt = 5
-    """Crashes within crash_window that a room may have; one more fails it."""
+    """Crashes of a room within crash_window, at most; beyond that it is FAILED."""
     crash_window: Seconds = 60.0
     """Seconds over which crashes are counted."""
     crash_cool_down: Seconds = 60.0
-    """Seconds after which a failed room may be tried again."""
+    """Seconds after which a FAILED room starts again."""
     editing_timeout: Seconds = 10.0
     """Seconds after which an editing mark that is not renewed ends."""
     editing_interval: Interval = 0.1
@@ -287,7 +285,7 @@ class StoreSettings(Group):
     database_connect_timeout: Seconds = 5.0
     """Seconds a connection to the database may take to open."""
     lock_timeout: Seconds = 3.0
-    """Seconds to wait at the start for another server on the same database to go."""
+    """Seconds to wait at the start for another server to release the database."""
     history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     """Days that accepted changes are kept in the log. The server prunes older ones once a day;
     a command sent again after that is decided anew.
@@ -295,7 +293,7 @@ class StoreSettings(Group):
 
 
 class AuthSettings(Group):
-    """Whose tokens count, and which role may do what."""
+    """How tokens are verified, and which role may do what."""
 
     jwt_secret: SigningSecret | None = None
     """Secret of HS256 tokens, at least 32 bytes."""
@@ -318,11 +316,11 @@ class AuthSettings(Group):
     cookie_name: CookieName = "accessToken"
     """Cookie that holds the token of a browser."""
     cookie_grace: Annotated[float, Field(ge=0, le=43_200)] = 43_200.0
-    """Seconds a connection that came with a cookie reads on after its token has expired, at
-    most 12 hours.
+    """Seconds that a connection authenticated by a cookie may read after its token has
+    expired, at most 12 hours.
     """
     grant_ttl: Annotated[float, Field(ge=0, le=3_600)] = 30.0
-    """Seconds a per-retreat grant is remembered before it is asked for again."""
+    """Seconds that a per-retreat grant is cached."""
     reader_roles: tuple[Role, ...] = tuple(Role)
     """Roles that may see the line-up."""
     editor_roles: tuple[Role, ...] = (Role.LINEUP_STAFF, Role.ADMIN_MINISTER)
@@ -337,20 +335,20 @@ class AuthSettings(Group):
 
 
 class RecoverySettings(Group):
-    """Coming back to a session after a lost connection (Socket.IO connection state recovery)."""
+    """Recovery of a session after a lost connection (Socket.IO connection state recovery)."""
 
     recovery_secret: Secret | None = None
     """Secret that clients' recovery ids are signed with, at least 32 bytes. Without it one is
     derived from jwt_secret; without that, too, sessions are not recovered after a restart.
     """
     recovery_max_age: Seconds = 43_200.0
-    """Seconds from its beginning for which a session can be come back to."""
+    """Seconds from its beginning for which a session can be recovered."""
 
 
 class LoggingSettings(Group):
-    """What is logged, and how it looks."""
+    """What is logged, and in which format."""
 
     log_level: LogLevel = "INFO"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
     log_format: LogFormat = "console"
     """console for people, json for log shippers: one object per line."""

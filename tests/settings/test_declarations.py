@@ -13,8 +13,11 @@ import pytest
 
 import gbs_actor
 from gbs_actor.auth import Authorizer
+from gbs_actor.observability import configure_logging
+from gbs_actor.observability.masking import SECRET_NAMES
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings, declarations
+from gbs_actor.settings.errors import SECRETS
 from gbs_actor.socketio import FrontDoor, OutboxLimits, ServerOptions
 from gbs_actor.store.postgres.store import PostgresStore
 
@@ -25,6 +28,7 @@ CLIENT = SOURCE / "client"
 NAMES = {name for _, name, _ in declarations()}
 PARTS: list[Callable[..., object]] = [
     Authorizer,
+    configure_logging,
     ServerOptions,
     OutboxLimits,
     FrontDoor,
@@ -66,16 +70,16 @@ def is_written_out(value: ast.expr) -> bool:
 
 
 def test_every_default_is_written_in_one_place() -> None:
-    places = defaultdict(list)
+    found = defaultdict(list)
     for path, tree in modules():
         for name, value in defaults(tree):
             if name in NAMES and is_written_out(value):
-                places[name].append(f"{path.relative_to(SOURCE)}:{value.lineno}")
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+                found[name].append(f"{path.relative_to(SOURCE)}:{value.lineno}")
+    assert {name: lines for name, lines in found.items() if len(lines) > 1} == {}
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__qualname__)
-def test_what_a_part_does_by_itself_is_what_the_settings_say(part: Callable[..., object]) -> None:
+def test_the_defaults_of_a_part_are_those_of_the_settings(part: Callable[..., object]) -> None:
     by_name = {name: info.default for _, name, info in declarations()}
     parameters = inspect.signature(part).parameters.values()
     own = {each.name: each.default for each in parameters if each.default is not each.empty}
@@ -93,6 +97,12 @@ def test_every_setting_is_read() -> None:
         if path.parent.name != "settings":
             read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert NAMES - read == set()
+
+
+def test_every_secret_is_known_as_one() -> None:
+    secrets = {name for _, name, info in declarations() if "SecretStr" in str(info.annotation)}
+    assert secrets == SECRETS
+    assert secrets - {"database_url"} <= SECRET_NAMES  # of which the password alone is masked
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.cli.serving import MARGIN, serve_until_signal
+from gbs_actor.cli.signals import MARGIN, serve_until_signal
 from gbs_actor.settings import Settings
 
 GRACE = Settings().server.shutdown_grace
