@@ -17,7 +17,7 @@ to a :class:`FrontDoor`::
 """
 
 from gbs_actor.socketio.channel.asgi import WebSocketApp
-from gbs_actor.socketio.channel.backlog import Backlog
+from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent, KeptEvent
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
@@ -66,6 +66,7 @@ __all__ = [
     "AlreadyAnswered",
     "Application",
     "Backlog",
+    "BacklogEvent",
     "Caller",
     "Channel",
     "ChannelServer",
@@ -87,6 +88,7 @@ __all__ = [
     "HttpResponse",
     "HttpStream",
     "InvalidArguments",
+    "KeptEvent",
     "LiveChannel",
     "MemoryRecovery",
     "Message",

@@ -107,13 +107,16 @@ class Conversation:
 
     def _on_event(self, received: EventReceived) -> None:
         socket = self._sockets[received.namespace]
-        if received.ack_id is not None:
-            self._backlog.expect_answer()
         event = Event(
-            socket, received.namespace, received.ack_id, received.data, received.attachments
+            socket,
+            self._backlog,
+            received.namespace,
+            received.data,
+            ack_id=received.ack_id,
+            attachments=received.attachments,
         )
-        self._backlog.hold(event.size)
-        self._backlog.submit(partial(self._namespace_of(socket).handle, socket, event))
+        handle = self._namespace_of(socket).handle
+        self._backlog.submit_event(event, partial(handle, socket, event))
 
     # Joining and leaving.
 
@@ -297,12 +300,4 @@ class Conversation:
     @property
     def lagging(self) -> bool:
         """Whether it is the application that has not caught up."""
-        return self._backlog.lagging
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        self._backlog.forget(size)
-
-    def release_event(self) -> None:
-        """Note that one event less is unanswered."""
-        self._backlog.release()
+        return self._backlog.full

@@ -83,8 +83,11 @@ class Namespace:
     def on_any(self, handler: Handler) -> Handler:
         """Register ``handler(socket, event)`` for events without a handler of their own.
 
-        The handler decodes the arguments and answers by itself, then or later; what it
-        returns is ignored.
+        The handler decodes the arguments and replies by itself, at once or later, from any
+        task; what it returns is ignored. An event whose client waits for a reply counts
+        against ``max_unanswered_events`` until then: a handler that does not reply calls
+        :meth:`Event.release`. The arguments are dropped when the handler has ended, unless
+        it calls :meth:`Event.keep`.
         """
         self._any = handler
         return handler
@@ -135,25 +138,28 @@ class Namespace:
     def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         """Run an event's handler; return what is left to await."""
         if socket.closed:
+            event.release()
             return None
         try:
             handler = self._handlers.get(event.name)
             if handler is not None:
                 result = handler(socket, *event.arguments())
                 if inspect.isawaitable(result):
-                    return self._await_answer(socket, event, result)
-                _answer(event, result)
+                    return self._await_result(socket, event, result)
+                _acknowledge(event, result)
             elif self._any is not None:
                 result = self._any(socket, event)
                 if result is not None and inspect.isawaitable(result):
                     return self._await(socket, event, result)
+            else:
+                event.release()
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._report(socket, event, error)
         return None
 
-    async def _await_answer(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
+    async def _await_result(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
         try:
-            _answer(event, await result)
+            _acknowledge(event, await result)
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._report(socket, event, error)
 
@@ -173,12 +179,13 @@ class Namespace:
             logger.info("%s %.100r of %s: %s", self.name, event.name, socket.id, error)
         else:
             logger.error("handler of %s %.100r failed", self.name, event.name, exc_info=error)
+        event.release()  # whoever would have replied has failed
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} sockets={len(self._sockets)}>"
 
 
-def _answer(event: Event, result: Any) -> None:
+def _acknowledge(event: Event, result: Any) -> None:
     if not event.wants_ack:
         return
     if result is None:

@@ -49,14 +49,6 @@ class SocketOwner(Protocol):
         """Close the transport, as too much waits."""
         ...
 
-    def release_event(self) -> None:
-        """Note that one event less is unanswered."""
-        ...
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        ...
-
 
 class SocketNamespace(Protocol):
     """The namespace a socket is in."""
@@ -315,14 +307,6 @@ class Socket:
         """Send an event's acknowledgement; used by :class:`Event`."""
         if self._send is not None:
             self._send(message)
-
-    def release_event(self) -> None:
-        """Note that one event less is unanswered; used by :class:`Event`."""
-        self._owner.release_event()
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer; used by :class:`Event`."""
-        self._owner.forget_event(size)
 
     def remember(self, recovery: SessionRecovery) -> None:
         """Let the client come back after a lost connection; used by the connection."""

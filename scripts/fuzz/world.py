@@ -193,6 +193,7 @@ class World:
         @space.on_any
         def anything(socket: Socket, event: Event) -> Any:
             if event.name == "forget":
+                event.release()
                 return None
             self.kept.append(event)
             return _dawdle(0) if event.name == "later" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -165,14 +166,28 @@ async def test_more_commands_without_an_answer_than_allowed_are_refused() -> Non
 # What waits
 
 
-async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
+async def test_who_has_too_much_queued_is_not_read_on_until_it_is_handled() -> None:
+    async with plain_world(max_held_bytes=2_000) as here:
+        here.parts.store.roles_may_go_on = trio.Event()
+        async with here.connect() as peer:
+            await here.parts.store.role_waits.wait()  # joining: all else is queued behind it
+            padding = {**EDIT, "padding": "x" * 900}
+            edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
+            await trio.testing.wait_all_tasks_blocked()
+            assert here.plain.statistics().received_messages == 3
+            here.parts.store.roles_may_go_on.set()
+            for edit in edits:
+                assert (await peer.answer(edit))["status"] == "OK"
+
+
+async def test_of_requests_without_an_answer_only_what_that_needs_is_kept() -> None:
     async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         padding = {**EDIT, "padding": "x" * 900}
         edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert here.events.statistics().events == 3
+        assert here.events.statistics().events == 6
         here.parts.store.commits_may_go_on.set()
         for edit in edits:
             assert (await peer.answer(edit))["status"] == "OK"
@@ -190,20 +205,26 @@ async def test_only_so_many_requests_may_be_without_an_answer() -> None:
             assert (await peer.answer(edit))["status"] == "OK"
 
 
-async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
+async def test_a_log_that_keeps_its_records_pauses_no_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with (
-        plain_world(max_unanswered_events=2, max_held_bytes=200) as here,
-        here.joined() as peer,
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(here.parts.rooms, "submit", lambda *_: None)
-            for _ in range(10):
-                await peer.begin("update-gbs-number", EDIT)
-            await trio.testing.wait_all_tasks_blocked()
-            assert here.events.statistics().events == 10
-        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+    records: list[logging.LogRecord] = []
+    log = logging.Handler()
+    monkeypatch.setattr(log, "emit", records.append)
+    logging.getLogger("gbs_actor").addHandler(log)
+    try:
+        async with (
+            plain_world(max_unanswered_events=2, max_held_bytes=200) as here,
+            here.joined() as peer,
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(here.parts.rooms, "submit", lambda *_: 1 // 0)
+                for _ in range(10):
+                    assert (await peer.call("update-gbs-number", EDIT))["code"] == "INTERNAL"
+            assert len(records) >= 10
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+    finally:
+        logging.getLogger("gbs_actor").removeHandler(log)
 
 
 async def test_who_reads_late_costs_the_others_nothing_() -> None:

@@ -92,7 +92,7 @@ class PlainConnection(LiveChannel):
         if self._client is not None:
             said = take_apart(text)
             event = PlainEvent(said, self.outbox, self._backlog)
-            self._backlog.submit(partial(self._handle, self._client, said, event))
+            self._backlog.submit_event(event, partial(self._handle, self._client, said, event))
 
     def _handle(self, client: Connection, said: Said, event: PlainEvent) -> Awaitable[None] | None:
         if self.reason is not None:
@@ -144,7 +144,7 @@ class PlainConnection(LiveChannel):
     @property
     def lagging(self) -> bool:
         """Whether so much is unanswered that nothing more should be read."""
-        return self._backlog.lagging
+        return self._backlog.full
 
     @property
     def ping_message(self) -> Message:

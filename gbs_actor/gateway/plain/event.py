@@ -6,44 +6,37 @@ from gbs_actor.gateway import replies
 from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.plain.frame import Said
 from gbs_actor.rooms import Snapshot
-from gbs_actor.socketio import Backlog, Message, Outbox
+from gbs_actor.socketio import Backlog, BacklogEvent, Message, Outbox
 
 
-class PlainEvent:
+class PlainEvent(BacklogEvent):
     """Implements :class:`gbs_actor.gateway.peer.ClientEvent`.
 
-    As long as anybody holds it, it counts against its client.
+    Its data are there until its handler has ended.
     """
 
-    __slots__ = ("_answered", "_backlog", "_outbox", "_said")
+    __slots__ = ("_data", "_id", "_outbox", "name")
 
     def __init__(self, said: Said, outbox: Outbox, backlog: Backlog) -> None:
-        self._said = said
+        super().__init__(backlog, said.size, wants_ack=said.id is not None)
+        self.name = said.name
+        self._id = said.id
+        self._data = said.data
         self._outbox = outbox
-        self._backlog = backlog
-        self._answered = False
-        backlog.hold(said.size)
-        if self.wants_answer:
-            backlog.expect_answer()
-
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return self._said.name
 
     @property
     def wants_answer(self) -> bool:
         """Whether it has an id."""
-        return self._said.id is not None
+        return self.wants_ack
 
     def argument(self) -> bytes:
         """Return the JSON of its data.
 
         :raises InvalidPayload: there are none.
         """
-        if self._said.data is None:
+        if self._data is None:
             raise InvalidPayload("data", f"{self.name} takes data.")
-        return self._said.data
+        return self._data
 
     def answer_joined(self, snapshot: Snapshot) -> None:
         """Send the answer to a join; its clients choose their ids, so it is one of its own."""
@@ -54,12 +47,10 @@ class PlainEvent:
 
         :param json: an object with members.
         """
-        assert self._said.id is not None
-        self._outbox.send(Message(b'{"id":%b,%b' % (self._said.id, json[1:])))
-        self._answered = True
-        self._backlog.release()
+        assert self._id is not None
+        self._outbox.send(Message(b'{"id":%b,%b' % (self._id, json[1:])))
+        self.release()
 
-    def __del__(self) -> None:
-        if self.wants_answer and not self._answered:
-            self._backlog.release()  # nobody is left who could answer it
-        self._backlog.forget(self._said.size)
+    def _drop(self) -> int:
+        self._data = None
+        return len(self.name) + len(self._id or b"")
