@@ -11,9 +11,11 @@ from pydantic import SecretStr
 
 from gbs_actor.settings import ServerSettings, SettingsError
 
-_PROTOCOLS: Final = ("h2", "http/1.1")
+_PROTOCOLS: Final = ("http/1.1",)
+"""What is agreed on inside TLS (ALPN, RFC 7301)."""
+
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: with forward secrecy, and none that HTTP/2 forbids (RFC 9113 §9.2.2)."""
+"""Of TLS 1.2: with forward secrecy and authenticated encryption."""
 
 _OTHER_KEY: Final = frozenset(
     {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}

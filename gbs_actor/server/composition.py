@@ -21,6 +21,7 @@ from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
+from gbs_actor.server.hypercorn import awaiting_requests
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, EngineApp, OutboxLimits, SocketServer, WebSocketApp
 from gbs_actor.store.protocol import Store
@@ -76,7 +77,7 @@ class Composition:
             )
         )
         self.plain = PlainServer(self.events, self.sockets.options, self.sockets.places)
-        http_app = with_callers(http, self.sockets.trusted_proxies)
+        http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything that clients can ask for, as an ASGI application without a lifespan."""
 

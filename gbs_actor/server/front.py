@@ -80,7 +80,6 @@ class Front:
         server = self._server
         async with (
             self._composition.running(),
-            self._http.running(),
             trio.open_nursery() as nursery,
         ):
             listeners = await open_listeners(server.host, server.port, server.backlog)

@@ -1,7 +1,7 @@
 """Channels under any ASGI server that runs on Trio.
 
 Long-polling, and WebSockets that do not come to a stream of our own: those that arrive on
-a reused connection or over HTTP/2, and all of them under a stock ASGI server.
+a reused connection, and all of them under a stock ASGI server.
 """
 
 from __future__ import annotations
