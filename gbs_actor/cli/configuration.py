@@ -1,15 +1,11 @@
-"""What every command starts with: the settings, and logging according to them."""
+"""The option that every command with settings has."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from gbs_actor.settings import Settings, unknown_variables
 
 ConfigOption = Annotated[
     Path | None,
@@ -21,21 +17,3 @@ ConfigOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-def configured(
-    config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> Settings:
-    """Read the settings, set up logging, and warn of variables that set nothing.
-
-    :raises SettingsError: a setting is wrong.
-    """
-    import structlog
-
-    from gbs_actor.observability import configure_logging
-
-    settings = Settings.load(config, overrides=overrides)
-    configure_logging(level=settings.logging.log_level, form=settings.logging.log_format)
-    for name in unknown_variables(os.environ):
-        structlog.get_logger(__name__).warning("This variable sets nothing", variable=name)
-    return settings

@@ -14,9 +14,10 @@ from typing import Annotated
 import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.configuration import ConfigOption
 from gbs_actor.cli.failures import CommandFailed, expected_failures
 from gbs_actor.settings import Settings
+from gbs_actor.startup import configure
 
 Progress = Callable[[int, int], None]
 
@@ -70,7 +71,7 @@ def migrate(config: ConfigOption = None) -> None:
     brought up to date at every start.
     """
     with expected_failures():
-        applied = trio.run(_migrate, configured(config))
+        applied = trio.run(_migrate, configure(config))
         for name in applied:
             typer.echo(f"Applied {name}.")
         if not applied:
@@ -88,7 +89,7 @@ def demo_data(
     from gbs_actor.store.protocol import RetreatExists
 
     with expected_failures():
-        settings = configured(config)
+        settings = configure(config)
         with _progress_bar(f"Registering people for {retreat}") as progress:
             try:
                 trio.run(partial(_add_retreat, settings, retreat, people, progress))
@@ -109,7 +110,7 @@ def new_epoch(
     client load the whole list anew.
     """
     with expected_failures():
-        count = trio.run(_renew_epoch, configured(config), slug)
+        count = trio.run(_renew_epoch, configure(config), slug)
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
         typer.echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")

@@ -12,9 +12,10 @@ import structlog
 import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.configuration import ConfigOption
 from gbs_actor.cli.failures import expected_failures
 from gbs_actor.settings import Settings
+from gbs_actor.startup import configure
 
 MARGIN = 5.0
 """Seconds beyond the grace period after which a server that does not end is ended."""
@@ -125,7 +126,7 @@ def serve(
         name: value for name, value in {"host": host, "port": port}.items() if value is not None
     }
     with expected_failures():
-        settings = configured(config, {"server": given} if given else None)
+        settings = configure(config, {"server": given} if given else None)
 
         from gbs_actor.auth import with_keys
         from gbs_actor.cli.banner import announce

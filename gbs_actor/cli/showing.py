@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.configuration import ConfigOption
 from gbs_actor.cli.failures import expected_failures
 from gbs_actor.settings import SettingOrigin, example
+from gbs_actor.startup import configure
 
 
 def _line(setting: SettingOrigin) -> str:
@@ -38,7 +39,7 @@ def settings(
         typer.echo(example(), nl=False)
         return
     with expected_failures():
-        for group, members in groupby(configured(config).sources(), key=lambda one: one.group):
+        for group, members in groupby(configure(config).sources(), key=lambda one: one.group):
             typer.echo(f"[{group}]")
             for setting in members:
                 typer.echo(_line(setting))

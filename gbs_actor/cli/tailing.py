@@ -13,10 +13,11 @@ import msgspec
 import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.configuration import ConfigOption
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.tokens import make_token
 from gbs_actor.settings import Role, Settings
+from gbs_actor.startup import configure
 
 if TYPE_CHECKING:
     from gbs_actor.client import Update
@@ -150,7 +151,7 @@ def tail(
     with expected_failures():
         from gbs_actor.cli.banner import base_url
 
-        settings = configured(config)
+        settings = configure(config)
         if url is not None and urlsplit(url).scheme not in {"http", "https", "ws", "wss"}:
             raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
         trio.run(

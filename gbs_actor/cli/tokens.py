@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
+from gbs_actor.cli.configuration import ConfigOption
 from gbs_actor.cli.durations import seconds
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.settings import Role, Settings
+from gbs_actor.startup import configure
 
 
 def signing_secret(settings: Settings) -> str:
@@ -91,7 +92,7 @@ def token(
     with expected_failures():
         typer.echo(
             make_token(
-                configured(config),
+                configure(config),
                 user_id=user_id,
                 name=name,
                 role=role,
