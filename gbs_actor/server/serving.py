@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from gbs_actor.demo import add_demo_retreats
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
-from gbs_actor.server.demo_data import add_demo_retreats
 from gbs_actor.server.front import Front
 from gbs_actor.server.lifetime import graceful
 from gbs_actor.server.listening import BoundAddress

@@ -1,11 +1,11 @@
-"""The retreats that a demo server has."""
+"""Adds the retreats of a demonstration to a store."""
 
 from __future__ import annotations
 
 import logging
 from typing import Protocol
 
-from gbs_actor.demo import DEFAULT_RETREATS, demo_retreat
+from gbs_actor.demo.retreats import DEFAULT_RETREATS, demo_retreat
 from gbs_actor.store.protocol import RetreatExists
 from gbs_actor.store.seed.seed import RetreatSeed
 
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 
 
 class ImportingStore(Protocol):
-    """A store that retreats can be put into."""
+    """A store that retreats can be added to."""
 
     async def retreats(self) -> list[str]:
         """Return the slugs of all retreats."""
         ...
 
     async def import_retreat(self, seed: RetreatSeed) -> int:
-        """Put in a retreat and return its id.
+        """Add a retreat and return its id.
 
         :raises RetreatExists: there is one of this slug.
         """
@@ -28,9 +28,9 @@ class ImportingStore(Protocol):
 
 
 async def add_demo_retreats(store: ImportingStore) -> None:
-    """Put in the demo's retreats that are not there; touch none that is.
+    """Add the default retreats that are missing; change none that exists.
 
-    Cancellation leaves each of them either in the store or not, and none half.
+    Cancelled, it leaves each of them in the store as a whole, or not at all.
     """
     present = set(await store.retreats())
     for slug, people in DEFAULT_RETREATS:
@@ -40,4 +40,4 @@ async def add_demo_retreats(store: ImportingStore) -> None:
             await store.import_retreat(demo_retreat(slug, people))
         except RetreatExists:
             continue  # another program was faster
-        logger.info("put in the demo retreat %s with %d people", slug, people)
+        logger.info("added the demo retreat %s with %d people", slug, people)
