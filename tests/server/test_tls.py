@@ -253,6 +253,32 @@ async def test_a_broken_new_certificate_leaves_the_old_one_in_use(
     assert "holds no certificate" in errors[0].getMessage()
 
 
+async def test_an_unexpected_failure_of_reading_ends_no_server_and_the_next_one_is_done(
+    authority: Authority,
+    issued: IssuedCertificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_again, failing = Certificate.read_again, True
+
+    def fail_once(certificate: Certificate) -> None:
+        nonlocal failing
+        if failing:
+            failing = False
+            raise MemoryError("meant to happen")
+        read_again(certificate)
+
+    monkeypatch.setattr(Certificate, "read_again", fail_once)
+    async with reloadable(authority, secured(issued)) as (server, wish):
+        with trio.fail_after(10):
+            await wish.send(None)
+            renewed = authority.issue(tmp_path)
+            assert await serves_the_next_client(server)
+            await wish.send(None)
+            await wish.send(None)  # taken only when the former is done
+        assert await serial_of(server) == renewed.serial
+
+
 async def test_without_tls_there_is_nothing_to_read_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
