@@ -6,11 +6,13 @@ import ast
 import hashlib
 import importlib
 import inspect
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
 from hypercorn.config import Config
 
+from gbs_actor.server.hypercorn import internals
 from gbs_actor.server.hypercorn.internals import TOUCHED, limit_hypercorn
 
 DIGESTS = {
@@ -21,13 +23,19 @@ DIGESTS = {
     "hypercorn.protocol.h11:H11Protocol._create_stream": "fe16f83ae75afd28",
     "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "e8f9572fe79c097d",
     "hypercorn.trio.task_group:_handle": "4eafb12f71717038",
-    "hypercorn.logging:Logger.exception": "6bed0e8f1f5d6ed8",
+    "hypercorn.logging:Logger": "6667e7778b9fe1cc",
     "hypercorn.protocol.h11:H11Protocol._check_protocol": "ec0b9c3c0de24bcc",
     "hypercorn.protocol.h11:WSStream": "6ee1275b34527ea9",
+    "hypercorn.protocol.events:Data": "466614a7cdc8e5ad",
+    "hypercorn.protocol.events:Event": "840e452fe8936981",
+    "hypercorn.protocol.events:Request": "12375e4f8816b89a",
+    "hypercorn.protocol.events:StreamClosed": "1b960d5a172864d7",
+    "hypercorn.protocol.ws_stream:FrameTooLargeError": "3529bb866887b234",
     "hypercorn.protocol.ws_stream:Handshake": "9719691504660daa",
     "hypercorn.protocol.ws_stream:WebsocketBuffer": "17822cc6205dd164",
     "hypercorn.protocol.ws_stream:WSStream": "3fcc2c5f4decef14",
     "hypercorn.trio.run:worker_serve": "8e004012c673da39",
+    "hypercorn.utils:LifespanFailureError": "404a2039b466f75d",
 }
 """Of the source of each name, without layout; see :func:`digest`."""
 
@@ -62,6 +70,20 @@ def test_what_is_touched_has_not_changed() -> None:
     changed = sorted(name for name in TOUCHED if digest(name) != DIGESTS.get(name))
     assert not changed, "read what Hypercorn does there now, then put in its digest"
     assert set(DIGESTS) == set(TOUCHED)
+
+
+def test_what_is_imported_is_listed() -> None:
+    imported = set()
+    for path in Path(internals.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hypercorn."):
+                imported |= {f"{node.module}:{alias.name}" for alias in node.names}
+            assert not isinstance(node, ast.Import) or "hypercorn" not in node.names[0].name
+    modules = {"hypercorn.protocol:h11", "hypercorn.trio:run"}
+    public = {
+        name for name in imported if name.startswith(("hypercorn.config", "hypercorn.typing"))
+    }
+    assert imported - modules - public <= set(TOUCHED)
 
 
 @pytest.mark.parametrize("name", TOUCHED)

@@ -26,15 +26,21 @@ TOUCHED: Final = {
     "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "closes after an early response",
     "hypercorn.trio.task_group:_handle": "logs what the app raises",
     # Replaced or built on.
-    "hypercorn.logging:Logger.exception": "quieter where a peer broke the protocol",
+    "hypercorn.logging:Logger": "its `exception` is quieter where a peer broke the protocol",
     "hypercorn.protocol.h11:H11Protocol._check_protocol": "replaced: it turns to HTTP/2",
     "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
+    "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
+    "hypercorn.protocol.events:Event": "what BoundedWebSocket gets",
+    "hypercorn.protocol.events:Request": "loses its field Sec-WebSocket-Extensions",
+    "hypercorn.protocol.events:StreamClosed": "ends a BoundedWebSocket",
+    "hypercorn.protocol.ws_stream:FrameTooLargeError": "raised by BoundedBuffer",
     "hypercorn.protocol.ws_stream:Handshake": "gets no extensions to agree on",
     "hypercorn.protocol.ws_stream:WebsocketBuffer": "base of BoundedBuffer",
     "hypercorn.protocol.ws_stream:WSStream": "base of BoundedWebSocket",
     "hypercorn.trio.run:worker_serve": "wrapped by prepare_worker",
+    "hypercorn.utils:LifespanFailureError": "raised by it where the app does not start",
 }
-"""By ``module:name``, what each is used for."""
+"""By ``module:name``, what each is used for. Its settings and its typing are public."""
 
 
 async def _stay_with_http_1(_protocol: http1.H11Protocol, _request: h11.Request) -> None:
