@@ -10,8 +10,8 @@ from gbs_actor.lineup.commands import (
     CreateMemo,
     DeleteMemo,
     UpdateMemo,
+    request_bytes,
 )
-from gbs_actor.lineup.request import request_bytes
 
 _ids = st.integers(1, 3)
 _texts = st.sampled_from(["", "a", '"', "é", "가"])
