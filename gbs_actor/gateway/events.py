@@ -25,21 +25,20 @@ from gbs_actor.auth import (
     find_token,
     forbidden,
 )
-from gbs_actor.gateway.answer import SHOWN_NAME_LENGTH, Answer, EventAnswer, JoinAnswer
-from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.expiry import ExpiryWatch
-from gbs_actor.gateway.handlers import Handlers
-from gbs_actor.gateway.payloads import (
-    COMMAND_DECODERS,
-    CommandRequest,
-    InvalidPayload,
+from gbs_actor.contract.commands import BY_EVENT, CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.contract.payloads import (
     JoinRequest,
     decode_authenticate,
     decode_editing,
     decode_join,
     decode_leave,
 )
+from gbs_actor.gateway.answer import SHOWN_NAME_LENGTH, Answer, EventAnswer, JoinAnswer
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.connection import Connection
+from gbs_actor.gateway.expiry import ExpiryWatch
+from gbs_actor.gateway.handlers import Handlers
 from gbs_actor.gateway.peer import ClientEvent, Peer
 from gbs_actor.gateway.rate_limit import TokenBucket
 from gbs_actor.gateway.replies import Failure
@@ -252,8 +251,8 @@ class LineupEvents:
         self, connection: Connection, event: ClientEvent, answer: Answer
     ) -> Awaitable[None] | None:
         handlers, name = self._handlers, event.name
-        if (decode := COMMAND_DECODERS.get(name)) is not None:
-            self._command(connection, event, answer, decode)
+        if (spec := BY_EVENT.get(name)) is not None:
+            self._command(connection, event, answer, spec.decode)
         elif name == _EDITING:
             self._mark_editing(connection, event, answer)
         elif name == "leave-retreat":

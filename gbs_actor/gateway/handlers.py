@@ -8,16 +8,16 @@ from contextlib import nullcontext
 from typing import Final
 
 from gbs_actor.auth import Authorizer, AuthRefused, Verifier
-from gbs_actor.gateway.answer import Answer, JoinAnswer
-from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.expiry import EXPIRED, ExpiryWatch
-from gbs_actor.gateway.payloads import (
+from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.payloads import (
     AuthenticateRequest,
-    CommandRequest,
     EditingRequest,
     JoinRequest,
     LeaveRequest,
 )
+from gbs_actor.gateway.answer import Answer, JoinAnswer
+from gbs_actor.gateway.connection import Connection
+from gbs_actor.gateway.expiry import EXPIRED, ExpiryWatch
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code

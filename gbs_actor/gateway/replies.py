@@ -13,19 +13,11 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from gbs_actor.contract.commands import LEGACY_CODES
 from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
-
-LEGACY_CODES: Final[dict[str, str]] = {
-    "join-retreat": "JOIN_FAILED",
-    "update-gbs-number": "UPDATE_FAILED",
-    "create-lineup-memo": "CREATE_MEMO_FAILED",
-    "update-lineup-memo": "UPDATE_MEMO_FAILED",
-    "delete-lineup-memo": "DELETE_MEMO_FAILED",
-}
-"""What clients older than the codes of :class:`~gbs_actor.lineup.codes.Code` look for."""
 
 
 @dataclass(frozen=True, slots=True)

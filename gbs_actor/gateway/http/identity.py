@@ -6,8 +6,8 @@ import trio
 from quart import Request
 
 from gbs_actor.auth import TokenSource, User, auth_required, find_token, forbidden
+from gbs_actor.contract.decoding import check_slug
 from gbs_actor.gateway.http.services import Services
-from gbs_actor.gateway.payloads import check_slug
 from gbs_actor.socketio import OriginPolicy
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 from werkzeug.datastructures import Headers
 
+from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.single import single
-from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
 from gbs_actor.lineup.rules import LAST_ID
 
 T = TypeVar("T")

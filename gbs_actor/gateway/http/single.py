@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from werkzeug.datastructures import Headers, MultiDict
 
-from gbs_actor.gateway.payloads import InvalidPayload
+from gbs_actor.contract.decoding import InvalidPayload
 
 
 def single(name: str, fields: Headers | MultiDict[str, str]) -> str | None:

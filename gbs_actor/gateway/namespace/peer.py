@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gbs_actor.auth import TokenSource
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
 from gbs_actor.gateway.namespace.offset import OUTSIDE
-from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.peer import behind
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import CloseCode, Event, Message, Socket

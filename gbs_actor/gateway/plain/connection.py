@@ -9,10 +9,10 @@ from typing import Final
 import trio
 
 from gbs_actor.auth import TokenSource
+from gbs_actor.contract.payloads import JoinRequest
 from gbs_actor.gateway.connection import Connection
 from gbs_actor.gateway.events import LineupEvents, TooManyConnections
 from gbs_actor.gateway.format import PlainFormat
-from gbs_actor.gateway.payloads import JoinRequest
 from gbs_actor.gateway.peer import behind
 from gbs_actor.gateway.plain import closing
 from gbs_actor.gateway.plain.closing import Closing

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from gbs_actor.auth import Credentials
-from gbs_actor.gateway.payloads import InvalidPayload, check_slug
+from gbs_actor.contract.decoding import InvalidPayload, check_slug
 from gbs_actor.gateway.plain.closing import Closing
 
 SUBPROTOCOL: Final = "gbs.v1"

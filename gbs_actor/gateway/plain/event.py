@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway import replies
-from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.plain.frame import Said
 from gbs_actor.rooms import Snapshot
 from gbs_actor.socketio import Backlog, Message, Outbox
