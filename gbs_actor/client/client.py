@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +31,9 @@ from gbs_actor.client.updates import (
     UpdateFeed,
 )
 from gbs_actor.concurrency import Backoff
+from gbs_actor.contract.commands import BY_ACTION
+from gbs_actor.contract.events import ClientEvent, ServerEvent
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Row
 
 _rows = msgspec.json.Decoder(list[Row])
@@ -199,7 +202,7 @@ class Client:
         """
         async with self._joining:
             await self._ask(
-                "join-retreat",
+                ClientEvent.JOIN_RETREAT,
                 lambda: self._join_argument(slug),
                 lambda answer: self._take_join(slug, answer),
                 needs_ready=False,
@@ -213,7 +216,7 @@ class Client:
             if slug is None:
                 await trio.lowlevel.checkpoint()
                 return
-            await self._ask("leave-retreat", lambda: slug, _ignore, needs_ready=False)
+            await self._ask(ClientEvent.LEAVE_RETREAT, lambda: slug, _ignore, needs_ready=False)
             self._replica.clear()
 
     async def assign(
@@ -236,8 +239,8 @@ class Client:
 
         Cancelled, the outcome is unknown too.
         """
-        argument = {"userRetreatRegistrationId": registration_id, "gbsNumber": number}
-        return await self._command("update-gbs-number", argument, base_revision, command_id)
+        action = AssignNumber(registration_id, number)
+        return await self._command(action, base_revision, command_id)
 
     async def create_memo(
         self,
@@ -255,8 +258,8 @@ class Client:
 
         The rest, and what is raised, as for :meth:`assign`.
         """
-        argument = {"userRetreatRegistrationId": registration_id, "memo": memo, "color": color}
-        return await self._command("create-lineup-memo", argument, base_revision, command_id)
+        action = CreateMemo(registration_id, memo, color or "")
+        return await self._command(action, base_revision, command_id)
 
     async def update_memo(
         self,
@@ -273,8 +276,8 @@ class Client:
 
         The rest, and what is raised, as for :meth:`create_memo`.
         """
-        argument = {"userRetreatRegistrationMemoId": memo_id, "memo": memo, "color": color}
-        return await self._command("update-lineup-memo", argument, base_revision, command_id)
+        action = UpdateMemo(memo_id, memo, color or "")
+        return await self._command(action, base_revision, command_id)
 
     async def delete_memo(
         self,
@@ -284,8 +287,7 @@ class Client:
         command_id: UUID | None = None,
     ) -> Row:
         """Remove a memo; return the person's row. Arguments and errors as above."""
-        argument = {"userRetreatRegistrationMemoId": memo_id}
-        return await self._command("delete-lineup-memo", argument, base_revision, command_id)
+        return await self._command(DeleteMemo(memo_id), base_revision, command_id)
 
     async def mark_editing(
         self,
@@ -302,7 +304,7 @@ class Client:
         Raises as :meth:`join` does.
         """
         argument = {"lineupId": registration_id, "field": field, "editing": editing}
-        await self._ask("user-editing", lambda: argument, _ignore)
+        await self._ask(ClientEvent.USER_EDITING, lambda: argument, _ignore)
 
     async def authenticate(self, token: str) -> None:
         """Go on with a new token of the same user, now and after reconnections.
@@ -315,7 +317,7 @@ class Client:
                 self._token = token
 
         await self._ask(
-            "authenticate",
+            ClientEvent.AUTHENTICATE,
             lambda: {"token": token},
             keep,
             needs_ready=False,
@@ -323,16 +325,18 @@ class Client:
 
     async def _command(
         self,
-        name: str,
-        argument: Mapping[str, object],
+        action: Action,
         base_revision: int | None,
         command_id: UUID | None,
     ) -> Row:
         command_id = command_id or uuid4()
-        whole = {**argument, "commandId": str(command_id)}
+        spec = BY_ACTION[type(action)]
+        argument = {**spec.argument(action), "commandId": str(command_id)}
         if base_revision is not None:
-            whole["baseRevision"] = base_revision
-        answer = await self._ask(name, lambda: whole, self._take_row, command_id=command_id)
+            argument["baseRevision"] = base_revision
+        answer = await self._ask(
+            spec.event, lambda: argument, self._take_row, command_id=command_id
+        )
         return _row.decode(answer.data)
 
     async def _ask(
@@ -365,7 +369,7 @@ class Client:
                 if slug is None:
                     return
                 answer = await link.request(
-                    "join-retreat",
+                    ClientEvent.JOIN_RETREAT,
                     self._join_argument(slug),
                     partial(self._take_join, slug),
                 )
@@ -416,13 +420,13 @@ class Client:
             return
         payload = event.arguments[0]
         match event.name:
-            case "lineup-updated":
+            case ServerEvent.LINEUP_UPDATED:
                 self._merge(_row.decode(payload))
-            case "user-editing":
+            case ServerEvent.USER_EDITING:
                 self._tell(_editing.decode(payload))
-            case "room-presence":
+            case ServerEvent.ROOM_PRESENCE:
                 self._tell(_presence.decode(payload))
-            case "error":
+            case ServerEvent.ERROR:
                 self._tell(_error.decode(payload))
 
     def _tell(self, update: Update) -> None:

@@ -13,8 +13,7 @@ from gbs_actor.client.dialing import ConnectStream, Endpoint
 from gbs_actor.client.errors import ConnectRefused, Disconnected
 from gbs_actor.client.link import Answer, Link, LinkLost
 from gbs_actor.concurrency import Backoff
-
-NAMESPACE = "/gbs-lineup"
+from gbs_actor.contract.events import NAMESPACE
 
 _CLOSE_TIMEOUT = 1.0
 """Seconds a closing client waits for the server's part of the WebSocket's closing."""

@@ -234,7 +234,7 @@ async def test_memo_commands_say_which_memo(peer: Peer, autojump_clock: MockCloc
             {
                 "userRetreatRegistrationMemoId": 77,
                 "memo": "다른 메모",
-                "color": None,
+                "color": "",
                 "commandId": command_id,
             },
         ),
