@@ -29,7 +29,7 @@ from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatis
 from gbs_actor.socketio.channel.refusal import RequestRefused
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
-from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
@@ -76,6 +76,8 @@ __all__ = [
     "ConnectionLimit",
     "ConnectionLimitReached",
     "CorsPolicy",
+    "Deadline",
+    "DeadlineQueue",
     "EngineApp",
     "EngineServer",
     "Event",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
 
 import pytest
 import trio
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.timers import DeadlineQueue, Timers
 
 
 async def test_timers_fire_at_their_times_in_order(clock: MockClock) -> None:
@@ -70,11 +72,39 @@ async def test_a_failing_callback_is_logged_and_the_others_fire(
 
 
 @given(kept=st.integers(0, 50), cancelled=st.integers(0, 5_000))
-def test_cancelled_timers_do_not_pile_up(kept: int, cancelled: int) -> None:
-    timers = Timers()
-    for _ in range(kept):
-        timers.call_at(1.0, lambda: None)
-    for _ in range(cancelled):
-        timers.call_at(2.0, lambda: None).cancel()
-    assert len(timers) == kept
-    assert timers.allocated <= kept + 1_025
+def test_cancelled_deadlines_do_not_pile_up(kept: int, cancelled: int) -> None:
+    queue: DeadlineQueue[int] = DeadlineQueue()
+    for number in range(kept):
+        queue.add(1.0, number)
+    for number in range(cancelled):
+        queue.add(2.0, number).cancel()
+    assert len(queue) == kept
+    assert queue.allocated <= kept + 1_025
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans())))
+def test_due_items_come_in_order_of_their_deadlines_and_of_arrival(
+    entries: list[tuple[int, bool]],
+) -> None:
+    queue: DeadlineQueue[int] = DeadlineQueue()
+    deadlines = [queue.add(when, number) for number, (when, _) in enumerate(entries)]
+    for deadline, (_, cancelled) in zip(deadlines, entries, strict=True):
+        if cancelled:
+            deadline.cancel()
+    left = sorted(
+        (when, number) for number, (when, cancelled) in enumerate(entries) if not cancelled
+    )
+    assert queue.earliest == (left[0][0] if left else math.inf)
+    assert list(queue.pop_due(4)) == [number for when, number in left if when <= 4]
+    assert len(queue) == sum(when > 4 for when, _ in left)
+
+
+def test_a_cancelled_deadline_keeps_nothing_alive() -> None:
+    queue: DeadlineQueue[object] = DeadlineQueue()
+    item = object()
+    count = sys.getrefcount(item)
+    deadline = queue.add(1.0, item)
+    deadline.cancel()
+    deadline.cancel()
+    assert sys.getrefcount(item) == count
+    assert len(queue) == 0
