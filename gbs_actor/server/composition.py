@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 import trio
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
+from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.events import LineupEvents
+from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services, create_app, with_callers
-from gbs_actor.gateway.namespace.clients import SocketConnections
-from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
-from gbs_actor.gateway.user_connections import UserConnections
-from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.configuration import room_config
 from gbs_actor.settings import Settings
@@ -43,26 +44,25 @@ class Composition:
         authorizer = Authorizer(
             store, Policy.from_settings(settings.auth), ttl=settings.auth.grant_ttl
         )
-        rates = UserRates(config.user_rate, config.user_burst)
-        user_connections = UserConnections(config.max_connections_per_user)
+        rates = UserRateLimit(config.user_rate, config.user_burst)
         self.rooms = RoomSupervisor(store, room_config(settings.rooms))
         self.sockets = _socket_server(settings)
-        self.events = LineupEvents(
+        self.clients = Clients(
             self.rooms,
             verifier,
             authorizer,
             config,
-            rates=rates,
-            user_connections=user_connections,
+            connection_limit=UserConnectionLimit(config.max_connections_per_user),
         )
-        self._whereabouts = SessionLocations(store, settings.recovery.recovery_max_age)
-        connections = SocketConnections(NAMESPACE, self.events, self._whereabouts)
+        dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, config, rates=rates)
+        self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
+        socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         tokens = SessionTokens.from_settings(settings, verifier.now)
         LineupNamespace(
             self.sockets.namespace(NAMESPACE),
-            self.events,
-            connections,
-            LineupRecovery(connections, self.events, tokens, self._whereabouts),
+            dispatch,
+            socket_clients,
+            LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
         http = create_app(
             Services(
@@ -75,7 +75,7 @@ class Composition:
                 draining=lambda: self.draining,
             )
         )
-        self.plain = PlainServer(self.events, self.sockets.options, self.sockets.places)
+        self.plain = PlainServer(self.clients, dispatch, self.sockets.options, self.sockets.places)
         http_app = with_callers(http, self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything that clients can ask for, as an ASGI application without a lifespan."""
@@ -85,8 +85,8 @@ class Composition:
         """Run the parts for the time of a block; call :meth:`drain` at its end."""
         async with (
             self.rooms.running(),
-            self.events.running(),
-            self._whereabouts.running(),
+            self.clients.running(),
+            self.session_locations.running(),
             self.sockets.serving(),
             self.plain.serving(),
         ):

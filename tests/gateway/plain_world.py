@@ -12,11 +12,10 @@ import trio.testing
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
-from tests.gateway.composing import SLUG, Parts, composed, served_namespace
+from tests.gateway.composing import SLUG, Parts, Realtime, composed, served_namespace
 from tests.gateway.peer import Peer, talking
 from tests.gateway.plain_peer import PlainPeer, talking_plainly
 
@@ -28,7 +27,7 @@ class PlainWorld:
     """The servers, and ways to them."""
 
     parts: Parts
-    events: LineupEvents
+    realtime: Realtime
     sockets: SocketServer
     plain: PlainServer
     nursery: trio.Nursery
@@ -86,8 +85,10 @@ async def plain_world(
     """
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
-        async with served_namespace(parts, sockets) as events:
-            plain = PlainServer(events, sockets.options, sockets.places)
+        async with served_namespace(parts, sockets) as realtime:
+            plain = PlainServer(
+                realtime.clients, realtime.dispatch, sockets.options, sockets.places
+            )
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
-                yield PlainWorld(parts, events, sockets, plain, nursery)
+                yield PlainWorld(parts, realtime, sockets, plain, nursery)
                 nursery.cancel_scope.cancel()

@@ -12,14 +12,13 @@ import trio_websocket
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.events import LineupEvents
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
-from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, composed, served_namespace
+from tests.gateway.composing import OTHER_SLUG, SLUG, Parts, Realtime, composed, served_namespace
 from tests.gateway.peer import NAMESPACE, Peer, Refused, talking
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -32,7 +31,7 @@ class Lineup:
 
     parts: Parts
     sockets: SocketServer
-    events: LineupEvents
+    realtime: Realtime
     nursery: trio.Nursery
 
     def connect(
@@ -69,11 +68,11 @@ async def lineup(
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"])
         async with (
-            served_namespace(parts, sockets) as events,
+            served_namespace(parts, sockets) as realtime,
             sockets.serving(),
             trio.open_nursery() as nursery,
         ):
-            yield Lineup(parts, sockets, events, nursery)
+            yield Lineup(parts, sockets, realtime, nursery)
             nursery.cancel_scope.cancel()
 
 
@@ -135,7 +134,7 @@ async def test_a_bad_token_in_the_payload_is_not_made_up_for_by_a_good_cookie() 
 async def test_a_refused_connection_leaves_nothing_behind() -> None:
     async with lineup() as here:
         await refusal(here.connect({"token": "x"}))
-        assert here.events.statistics().connections == 0
+        assert here.realtime.clients.statistics().clients == 0
 
 
 # Joining and leaving
@@ -256,8 +255,8 @@ async def test_a_connection_that_ends_leaves_its_room(
             await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 2)
         stays.forget()
         await stays.wait_for(lambda got: got.name == "room-presence" and _total(got) == 1)
-        statistics = here.events.statistics()
-        assert (statistics.connections, statistics.expiring) == (1, 1)
+        statistics = here.realtime.clients.statistics()
+        assert (statistics.clients, statistics.expiring) == (1, 1)
 
 
 def _total(got: Any) -> int:
@@ -475,7 +474,7 @@ async def test_an_exception_is_answered_with_internal_and_the_connection_lives(
         assert ack["code"] == "INTERNAL"
         assert "retryable" not in ack
         assert "secret" not in ack["message"]
-        assert here.events.statistics().internal_errors == 1
+        assert here.realtime.dispatch.statistics().internal_errors == 1
         assert (await peer.call("leave-retreat", SLUG))["status"] == "OK"
 
 
@@ -519,22 +518,22 @@ async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> 
         assert closed.reason is not None
         assert closed.reason.code == 1013
         async with here.connect(user_id=8):
-            assert here.events.statistics().connections == 3
-        assert here.events.statistics().refused_connections == 1
+            assert here.realtime.clients.statistics().clients == 3
+        assert here.realtime.clients.statistics().refused == 1
         await second.send(f"41{NAMESPACE},")
         await trio.testing.wait_all_tasks_blocked()
         async with here.connect():
-            assert here.events.statistics().connections == 2
+            assert here.realtime.clients.statistics().clients == 2
 
 
 async def test_users_without_a_connection_are_not_counted() -> None:
     async with lineup() as here:
         async with here.connect(), here.connect():
-            assert here.parts.user_connections.of(7) == 2
+            assert here.parts.connection_limit.of(7) == 2
         with trio.fail_after(5):
-            while here.events.statistics().connections:
+            while here.realtime.clients.statistics().clients:
                 await trio.testing.wait_all_tasks_blocked()
-        assert len(here.parts.user_connections) == 0
+        assert len(here.parts.connection_limit) == 0
 
 
 async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:
@@ -732,7 +731,7 @@ async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
             await other.wait_for(
                 lambda got: got.name == "user-editing" and not got.payload["editing"]
             )
-        assert here.events.statistics().refused_by_rate == 1
+        assert here.realtime.dispatch.statistics().refused_by_rate == 1
 
 
 async def test_marks_beyond_the_users_rate_leave_other_events_and_other_users_alone(

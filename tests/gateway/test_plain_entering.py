@@ -182,9 +182,9 @@ async def test_who_is_not_let_in_leaves_nothing_behind() -> None:
     async with plain_world() as here:
         await closing(here.connect("none"))
         await closing(here.connect_with(token="x"))
-        assert here.events.statistics().connections == 0
+        assert here.realtime.clients.statistics().clients == 0
         assert here.plain.statistics().connections == 0
-        assert len(here.sockets.places) == len(here.parts.user_connections) == 0
+        assert len(here.sockets.places) == len(here.parts.connection_limit) == 0
 
 
 # Origins

@@ -109,7 +109,7 @@ async def test_a_user_with_too_many_connections_is_told_so() -> None:
             assert await third.end() == (4429, "too many connections of this user")
         async with here.joined(user_id=8):
             pass
-        assert here.events.statistics().refused_connections == 1
+        assert here.realtime.clients.statistics().refused == 1
 
 
 async def test_an_address_with_too_many_connections_is_told_so() -> None:
@@ -173,7 +173,7 @@ async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
         edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert here.events.statistics().events == 3
+        assert here.realtime.dispatch.statistics().events == 3
         here.parts.store.commits_may_go_on.set()
         for edit in edits:
             assert (await peer.answer(edit))["status"] == "OK"
@@ -185,7 +185,7 @@ async def test_only_so_many_requests_may_be_without_an_answer() -> None:
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert here.events.statistics().events == 3
+        assert here.realtime.dispatch.statistics().events == 3
         here.parts.store.commits_may_go_on.set()
         for edit in edits:
             assert (await peer.answer(edit))["status"] == "OK"
@@ -200,7 +200,7 @@ async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
             for _ in range(10):
                 await peer.begin("update-gbs-number", EDIT)
             await trio.testing.wait_all_tasks_blocked()
-            assert here.events.statistics().events == 10
+            assert here.realtime.dispatch.statistics().events == 10
         assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
@@ -233,7 +233,7 @@ async def test_answers_that_nobody_reads_are_bounded() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(slow.stream.send_all, sends)
             await trio.testing.wait_all_tasks_blocked()
-            assert 0 < here.events.statistics().events < 20
+            assert 0 < here.realtime.dispatch.statistics().events < 20
             nursery.cancel_scope.cancel()
 
 

@@ -96,7 +96,7 @@ async def test_who_disconnects_leaves_the_room(autojump_clock: trio.testing.Mock
             await stays.wait_for(lambda got: _total(got) == 2)
         stays.forget()
         await stays.wait_for(lambda got: _total(got) == 1)
-        assert here.events.statistics().connections == 1
+        assert here.realtime.clients.statistics().clients == 1
 
 
 def _total(frame: dict[str, Any]) -> int | None:
@@ -413,5 +413,5 @@ async def test_a_join_under_way_at_a_shutdown_is_given_up() -> None:
             await trio.testing.wait_all_tasks_blocked()
             await here.plain.shutdown()
             assert (await peer.end())[0] == 1001
-            assert here.events.statistics().connections == 0
+            assert here.realtime.clients.statistics().clients == 0
         here.parts.store.loads_may_go_on.set()

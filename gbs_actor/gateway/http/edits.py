@@ -20,18 +20,16 @@ from gbs_actor.contract.commands import (
     CommandSpec,
     Route,
 )
-from gbs_actor.gateway.connection import author_of
-from gbs_actor.gateway.http.identity import authenticate, check_origin, role_in
-from gbs_actor.gateway.http.models import Edited
+from gbs_actor.gateway.client import author_of
+from gbs_actor.gateway.config import GatewayConfig
+from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.preconditions import guarded
-from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.http.responses import Edited, failure_response, json_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Accepted
-from gbs_actor.socketio import OriginPolicy
 from gbs_actor.store.protocol import StoreUnavailable
 
 ROLE_TIMEOUT: Final = 3.0
@@ -40,29 +38,28 @@ ROLE_TIMEOUT: Final = 3.0
 _encoder: Final = msgspec.json.Encoder()
 
 
-def edits(services: Services) -> Blueprint:
+def edits(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> Blueprint:
     """Return the routes of all commands.
 
     A write that has arrived in full is carried out, also where its client disconnects.
     """
     blueprint = Blueprint("edits", __name__)
-    origins = OriginPolicy(services.config.allowed_origins, [services.config.cookie_name])
 
     async def edit(slug: str, read: Callable[[bytes], CommandRequest]) -> Response:
-        user = authenticate(request, services)
+        user = identity.authenticate(request)
         raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         # From here on nothing is lost when the client disconnects: up to the room's mailbox
         # nothing waits but this, and what is in the mailbox is carried out.
-        if not services.authorizer.policy.may_edit(await _role(user, slug, services)):
+        if not identity.policy.may_edit(await _role(user, slug, identity)):
             raise forbidden()
-        check_origin(request, user, origins)
+        identity.check_origin(request, user)
         if raw and user.source is TokenSource.COOKIE:
             _check_media_type(request)
         wanted = guarded(read(raw), request.headers)
-        outcome = await _carry_out(services.rooms, slug, wanted.command(author_of(user)))
+        outcome = await _carry_out(rooms, slug, wanted.command(author_of(user)))
         if isinstance(outcome, Rejection):
             failure = Failure.of(outcome, repeatable=wanted.command_id is not None)
-            return failure_response(failure, retry_after=services.config.retry_after)
+            return failure_response(failure, retry_after=config.retry_after)
         return _edited(outcome)
 
     def view(spec: CommandSpec[Any], route: Route) -> Callable[..., Awaitable[Response]]:
@@ -88,13 +85,13 @@ def _rule(route: Route) -> str:
     return LINE_UP_PATH.replace("{slug}", "<slug>") + re.sub(r"\{\w+\}", "<target>", route.path)
 
 
-async def _role(user: User, slug: str, services: Services) -> str:
+async def _role(user: User, slug: str, identity: Identity) -> str:
     """Return the user's role, also where the client has disconnected meanwhile.
 
     :raises StoreUnavailable: it cannot be looked up, or takes longer than :data:`ROLE_TIMEOUT`.
     """
     with trio.move_on_after(ROLE_TIMEOUT, shield=True):
-        return await role_in(user, slug, services)
+        return await identity.role_in(user, slug)
     raise StoreUnavailable("the store does not answer in time")
 
 

@@ -1,15 +1,24 @@
-"""HTTP answers: JSON bodies, and the status that goes with each code."""
+"""HTTP answers: their bodies, and the status that goes with each code.
+
+Each body is defined once for writing and for describing it. Rows arrive encoded: an answer
+is written with :class:`msgspec.Raw` in their positions, and described with
+:class:`~gbs_actor.lineup.records.Row`.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Generic, Literal, TypeVar
 
+import msgspec
 from quart import Response
 
 from gbs_actor.auth.refusal import RefusalCode
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
+
+RowT = TypeVar("RowT")
+RowsT = TypeVar("RowsT")
 
 STATUS: Final[dict[str, int]] = {
     RefusalCode.AUTH_REQUIRED: 401,
@@ -33,6 +42,41 @@ STATUS: Final[dict[str, int]] = {
 """The HTTP status of each code."""
 
 
+class UserLineups(msgspec.Struct, Generic[RowsT], frozen=True, rename="camel"):
+    """The line-up list, or what of it has changed."""
+
+    user_retreat_gbs_lineups: RowsT
+    revision: int
+    """The room's."""
+    epoch: str
+    """Opaque; another one when revisions start anew."""
+    full: bool
+    """Whether the rows replace the reader's list, or are merged into it by ``id``."""
+
+
+class Edited(msgspec.Struct, Generic[RowT], frozen=True, rename="camel"):
+    """A change that is durable."""
+
+    updated_lineups: tuple[RowT, ...]
+    """Every row that reads differently now; of a repeat the addressed one."""
+    user_retreat_gbs_lineup: RowT
+    """The addressed row, as it is now."""
+    revision: int
+    """The room's revision that the change made; of a repeat the original one."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The database answers too, and the server is not stopping."""
+
+    status: Literal["ready"] = "ready"
+
+
 def json_response(body: bytes, status: int = 200) -> Response:
     """Return a JSON answer; ``body`` is encoded already."""
     return Response(body, status=status, content_type="application/json")
@@ -41,7 +85,7 @@ def json_response(body: bytes, status: int = 200) -> Response:
 def failure_response(failure: Failure, *, retry_after: int) -> Response:
     """Return an error as ``{code, message, …}``.
 
-    :param retry_after: seconds, said on 429 and 503 (RFC 9110 §10.2.3).
+    :param retry_after: seconds, sent with 429 and 503 (RFC 9110 §10.2.3).
     """
     status = STATUS.get(failure.code, 500)
     response = json_response(replies.http_error(failure), status)

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
-from gbs_actor.gateway.http.models import Alive, Edited, Ready, UserLineups
-from gbs_actor.gateway.http.naming import camel
+from gbs_actor.gateway.http.admin import camel
+from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
