@@ -9,12 +9,15 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
+from pydantic import SecretStr
 
-from gbs_actor.auth import Credentials, Role, TokenSource, User
+from gbs_actor.auth import Credentials, Role, TokenSource, User, Verifier
 from gbs_actor.gateway.client import Client, Peer
+from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
 from gbs_actor.gateway.limits import TokenBucket
-from tests.gateway.composing import NOW, WallClock
+from gbs_actor.settings import AuthSettings
+from tests.gateway.composing import NOW, SECRET, WallClock, composed
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
 
@@ -177,4 +180,46 @@ async def test_a_client_that_cannot_be_notified_is_aborted_and_the_others_are_no
         assert [what for _, what in broken_peer.done] == ["aborted"]
         assert [what for _, what in peer.done] == ["notified"]
         assert "a bug" in caplog.text
+        assert watch.failures == 1
         nursery.cancel_scope.cancel()
+
+
+class BreakingClock(WallClock):
+    """Raises while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+
+    def __call__(self) -> float:
+        if self.broken:
+            raise RuntimeError("a bug")
+        return super().__call__()
+
+
+async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_on(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with composed() as parts:
+        clock = BreakingClock()
+        clients = Clients(
+            parts.rooms,
+            Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock),
+            parts.authorizer,
+            parts.config,
+            connection_limit=parts.connection_limit,
+        )
+        async with clients.running():
+            made, peer = client(100)
+            clients.connect(cast(Peer, peer), made.credentials)
+            await trio.sleep(50)
+            clock.broken = True
+            await trio.sleep(MAX_SLEEP)
+            statistics = clients.statistics().expiry_watch
+            assert statistics.failures >= 1
+            assert statistics.last_error == "RuntimeError: a bug"
+            assert "a bug" in caplog.text
+            clock.broken = False
+            await trio.sleep(60)
+            assert [what for _, what in peer.done] == ["notified"]
+            assert clients.statistics().expiry_watch.running

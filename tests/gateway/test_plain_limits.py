@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
 from gbs_actor.socketio.channel.deflate import deflate
-from tests.gateway.composing import SLUG
+from tests.gateway.composing import OTHER_SLUG, SLUG
 from tests.gateway.plain_world import PlainWorld, plain_world
 
 Wanted = TypeVar("Wanted", bound=events.Event)
@@ -169,8 +170,10 @@ async def test_more_commands_without_an_answer_than_allowed_are_refused() -> Non
 async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
     async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
-        padding = {**EDIT, "padding": "x" * 900}
-        edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
+        edits = [f"{number}{'x' * 900}" for number in range(6)]
+        for edit in edits:
+            frame = {"id": edit, "event": "update-gbs-number", "data": EDIT}
+            await peer.send(json.dumps(frame))
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert here.realtime.dispatch.statistics().events == 3
@@ -191,17 +194,61 @@ async def test_only_so_many_requests_may_be_without_an_answer() -> None:
             assert (await peer.answer(edit))["status"] == "OK"
 
 
-async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
+async def test_the_data_of_a_request_count_until_it_is_with_the_room() -> None:
+    async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
+        here.parts.store.commits_may_go_on = trio.Event()
+        padded = {**EDIT, "padding": "x" * 900}
+        edits = [await peer.begin("update-gbs-number", padded) for _ in range(6)]
+        await here.parts.store.commit_waits.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.realtime.dispatch.statistics().events == 6
+        here.parts.store.commits_may_go_on.set()
+        for edit in edits:
+            assert (await peer.answer(edit))["status"] == "OK"
+
+
+async def test_events_that_wait_for_a_join_count_with_all_their_bytes() -> None:
+    async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
+        here.parts.store.loads_may_go_on = trio.Event()
+        joining = await peer.begin("join-retreat", OTHER_SLUG)
+        padded = {**EDIT, "padding": "x" * 900}
+        edits = [await peer.begin("update-gbs-number", padded) for _ in range(6)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.plain.statistics().received_messages == 1 + 3
+        here.parts.store.loads_may_go_on.set()
+        assert (await peer.answer(joining))["status"] == "OK"
+        for edit in edits:
+            assert (await peer.answer(edit))["code"] == "NOT_FOUND"
+
+
+async def test_a_request_that_is_never_answered_counts_until_the_end_of_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with plain_world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
-        with monkeypatch.context() as patch:
-            patch.setattr(here.parts.rooms, "submit", lambda *_: None)
+    async with plain_world(max_unanswered=2) as here:
+        async with here.joined() as peer:
+            monkeypatch.setattr(here.parts.rooms, "submit", lambda *_: None)
             for _ in range(10):
                 await peer.begin("update-gbs-number", EDIT)
             await trio.testing.wait_all_tasks_blocked()
-            assert here.realtime.dispatch.statistics().events == 10
-        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+            assert here.realtime.dispatch.statistics().events == 3
+        monkeypatch.undo()
+        async with here.joined() as peer:
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+
+
+async def test_a_log_that_keeps_its_records_pauses_no_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A record keeps the traceback, that its frames, and those the event.
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with plain_world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
+        monkeypatch.setattr(here.parts.rooms, "submit", broken)
+        for _ in range(10):
+            await peer.emit("update-gbs-number", EDIT)
+        assert (await peer.call("update-gbs-number", EDIT))["code"] == "INTERNAL"
+        assert len([record for record in caplog.records if record.exc_info]) == 11
 
 
 async def test_who_reads_late_costs_the_others_nothing_() -> None:

@@ -210,9 +210,14 @@ async def test_an_unexpected_failure_of_a_write_is_logged_and_the_write_repeated
         locations.set("one", HERE)
         await trio.sleep(5)
         assert "a bug" in caplog.text
+        statistics = locations.statistics()
+        assert statistics.pending == 1
+        assert statistics.writer.failures > 1
+        assert statistics.writer.last_error == "RuntimeError: a bug"
         store.failure = None
         await trio.sleep(60)
         assert await store.find_session_location("one") == HERE
+        assert locations.statistics().writer.running
 
 
 async def test_an_unexpected_failure_of_pruning_is_logged_and_pruning_goes_on(
@@ -223,6 +228,7 @@ async def test_an_unexpected_failure_of_pruning_is_logged_and_pruning_goes_on(
     async with running(store) as locations:
         await trio.sleep(5)
         assert "a bug" in caplog.text
+        assert locations.statistics().pruner.failures > 1
         store.prune_failure = None
         failed = len(store.pruned)
         await trio.sleep(60)

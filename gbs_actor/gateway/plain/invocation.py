@@ -28,8 +28,8 @@ class PlainPeer(Peer, Protocol):
 class PlainInvocation(Invocation):
     """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for a text frame.
 
-    It counts in the client's backlog: with its bytes until its handler has ended, and as
-    unanswered until the reply, or to the end of the connection.
+    It counts in the client's backlog: its data until its handler has ended; the rest, if the
+    client waits for a reply, until that is sent or the connection has ended.
     """
 
     __slots__ = ("_backlog", "_data", "_id", "_name", "_size")
@@ -65,14 +65,21 @@ class PlainInvocation(Invocation):
         return self._data
 
     def handled(self) -> None:
-        """Release what only its handler needed."""
+        """Drop what only its handler needed."""
         self._data = None
-        self._backlog.forget(self._size)
+        needed = 0 if self.replied or self._id is None else len(self._id) + len(self._name)
+        self._remove_bytes(needed)
 
     def _send(self, json: bytes) -> None:
         assert self._id is not None
         self._peer.deliver(reply_frame(self._id, json))
         self._backlog.release()
+        if self._data is None:
+            self._remove_bytes(0)
+
+    def _remove_bytes(self, left: int) -> None:
+        self._backlog.forget(self._size - left)
+        self._size = left
 
 
 class ConnectInvocation(Invocation):
