@@ -1,4 +1,4 @@
-"""Replies as clients know them: acknowledgements, and the ``error`` event in their place.
+"""Replies in JSON: acknowledgements, and the ``error`` event in their place.
 
 Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 :class:`~gbs_actor.rooms.delivery.Snapshot`) and are embedded as they are.
@@ -7,7 +7,6 @@ Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
@@ -17,15 +16,16 @@ from gbs_actor.contract.commands import LEGACY_CODES
 from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something was not done, with everything a client may be told about it."""
+    """Why something was not done, with all that a client gets to know of it."""
 
     code: str
-    """One of :class:`~gbs_actor.lineup.codes.Code`, or a refusal of authentication."""
+    """One of :class:`~gbs_actor.lineup.codes.Code`, or of :class:`~gbs_actor.auth.RefusalCode`."""
     message: str
     retryable: bool = False
     row: Row | None = None
@@ -33,7 +33,7 @@ class Failure:
 
     @classmethod
     def of(cls, rejection: Rejection, *, repeatable: bool = True) -> Failure:
-        """Return what a rejection means to the client.
+        """Return a rejection as clients get it.
 
         :param repeatable: whether the client can repeat with the same ``commandId``;
             after OUTCOME_UNKNOWN nothing else is safe to retry.
@@ -45,12 +45,12 @@ class Failure:
 
     @classmethod
     def because(cls, code: Code, message: str) -> Failure:
-        """Return a failure found before any room was asked."""
+        """Return a failure found before any room was involved."""
         return cls(code, message, code in RETRYABLE)
 
 
 class MemoTheirs(msgspec.Struct, frozen=True, rename="camel"):
-    """The memo that stands against a command, in the words of the mutation events."""
+    """The memo that stands against a command, with the names of the mutation events."""
 
     memo_id: int
     memo: str
@@ -183,7 +183,7 @@ def _conflict(conflict: Conflict) -> ConflictBody:
         field=conflict.field,
         theirs=_theirs(conflict),
         changed_by=conflict.changed_by,
-        changed_at=None if conflict.changed_at is None else iso_milliseconds(conflict.changed_at),
+        changed_at=None if conflict.changed_at is None else iso_utc(conflict.changed_at),
         revision=conflict.revision,
     )
 
@@ -195,9 +195,3 @@ def _theirs(conflict: Conflict) -> int | MemoTheirs | None:
     if theirs.memo_id is None:
         return None
     return MemoTheirs(theirs.memo_id, theirs.text, theirs.color)
-
-
-def iso_milliseconds(moment: datetime) -> str:
-    """Return an aware moment as rows write theirs: ISO 8601, UTC, milliseconds, ``Z``."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"

@@ -182,7 +182,9 @@ def test_an_http_error_has_neither_status_nor_event() -> None:
 def test_moments_are_written_in_utc_with_milliseconds() -> None:
     seoul = timezone(timedelta(hours=9))
     moment = datetime(2024, 1, 20, 5, 0, 0, 999_999, tzinfo=seoul)
-    assert replies.iso_milliseconds(moment) == "2024-01-19T20:00:00.999Z"
+    conflict = Conflict("gbsNumber", NumberValue(4), "이수진", 9, moment, 12)
+    ack = load(replies.failed("x", Failure.of(Rejection(Code.CONFLICT, "m", row(), conflict))))
+    assert ack["conflict"]["changedAt"] == "2024-01-19T20:00:00.999Z"
 
 
 def test_the_answer_to_a_join_is_kept_for_full_lists_only() -> None:
