@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import trio
 import trio.testing
@@ -20,10 +20,36 @@ from tests.gateway.peer import Peer, talking
 from tests.gateway.plain_peer import PlainPeer, talking_plainly
 
 Duplex = trio.StapledStream[Any, Any]
+Transport = Literal["socketio", "plain"]
+
+
+class Talker(Protocol):
+    """A client of either transport; see there."""
+
+    @property
+    def closed(self) -> trio.Event: ...
+
+    async def emit(self, name: str, argument: Any, /) -> None: ...
+
+    async def begin(self, name: str, argument: Any, /) -> int: ...
+
+    async def reply(self, identifier: int, /) -> dict[str, Any]: ...
+
+    async def call(self, name: str, argument: Any, /) -> dict[str, Any]: ...
+
+    async def event(self, name: str, /) -> Any: ...
+
+    async def payload(self, name: str, wanted: Callable[[Any], bool], /) -> Any: ...
+
+    def named(self, name: str, /) -> list[Any]: ...
+
+    def order(self) -> list[str]: ...
+
+    def forget(self) -> None: ...
 
 
 @dataclass
-class PlainWorld:
+class World:
     """The servers, and ways to them."""
 
     parts: Parts
@@ -54,14 +80,60 @@ class PlainWorld:
             await peer.event("initial-data")
             yield peer
 
-    @asynccontextmanager
-    async def joined_by_socketio(self, **token: Any) -> AsyncIterator[Peer]:
-        """Join the same retreat by Socket.IO."""
+    def connect_socketio(
+        self, auth: dict[str, Any] | None = None, cookie: str | None = None, **token: Any
+    ) -> AbstractAsyncContextManager[Peer]:
+        """Connect by Socket.IO: with such a token in the payload, unless told otherwise."""
         ours, theirs = trio.testing.memory_stream_pair()
         self.nursery.start_soon(self._serve, theirs, self.sockets.serve_websocket)
-        async with talking(ours, auth={"token": self.parts.token(**token)}) as peer:
-            assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
+        headers = {} if cookie is None else {"Cookie": f"accessToken={cookie}"}
+        if auth is None and cookie is None:
+            auth = {"token": self.parts.token(**token)}
+        return talking(ours, auth=auth, headers=headers)
+
+    @asynccontextmanager
+    async def joined_by_socketio(self, slug: str = SLUG, **how: Any) -> AsyncIterator[Peer]:
+        """Join the same retreat by Socket.IO."""
+        async with self.connect_socketio(**how) as peer:
+            assert (await peer.call("join-retreat", slug))["status"] == "OK"
             yield peer
+
+    @asynccontextmanager
+    async def joined_by(
+        self, transport: Transport, slug: str = SLUG, *, cookie: str | None = None, **token: Any
+    ) -> AsyncIterator[Talker]:
+        """Join a retreat by either transport."""
+        if transport == "socketio":
+            async with self.joined_by_socketio(slug, cookie=cookie, **token) as peer:
+                yield peer
+            return
+        headers = {"Cookie": f"accessToken={cookie}"}
+        plain = (
+            self.connect(slug, **token)
+            if cookie is None
+            else self.connect_with(slug, headers=headers)
+        )
+        async with plain as plain_peer:
+            await plain_peer.event("initial-data")
+            plain_peer.forget()
+            yield plain_peer
+
+    @asynccontextmanager
+    async def outside_by(
+        self, transport: Transport, slug: str = SLUG, **token: Any
+    ) -> AsyncIterator[Talker]:
+        """Connect by either transport, and be in no room.
+
+        :param slug: where a plain WebSocket has to go in to get there.
+        """
+        if transport == "socketio":
+            async with self.connect_socketio(**token) as peer:
+                yield peer
+            return
+        async with self.joined_by(transport, slug, **token) as plain_peer:
+            await plain_peer.call("leave-retreat", slug)
+            plain_peer.forget()
+            yield plain_peer
 
     async def _serve(self, stream: Duplex, serve: Callable[..., Any]) -> None:
         data = b""
@@ -73,12 +145,12 @@ class PlainWorld:
 
 
 @asynccontextmanager
-async def plain_world(
+async def world(
     config: GatewayConfig | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     **options: Any,
-) -> AsyncIterator[PlainWorld]:
+) -> AsyncIterator[World]:
     """Serve within the block.
 
     :param options: of both servers.
@@ -90,5 +162,5 @@ async def plain_world(
                 realtime.clients, realtime.dispatch, sockets.options, sockets.places
             )
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
-                yield PlainWorld(parts, realtime, sockets, plain, nursery)
+                yield World(parts, realtime, sockets, plain, nursery)
                 nursery.cancel_scope.cancel()
