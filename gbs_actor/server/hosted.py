@@ -15,7 +15,7 @@ from gbs_actor.server.database import open_store
 from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpResponse, origins_of, respond_over_asgi
-from gbs_actor.socketio.channel.asgi_types import App, Receive, Scope, Send
+from gbs_actor.socketio.net.asgi import App, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 

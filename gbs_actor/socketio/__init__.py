@@ -16,33 +16,32 @@ to a :class:`FrontDoor`::
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 
-from gbs_actor.socketio.channel.asgi import EngineApp, WebSocketApp, respond_over_asgi
-from gbs_actor.socketio.channel.backlog import Backlog
+from gbs_actor.socketio.channel.asgi import WebSocketApp
+from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent, KeptEvent
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.handshake import Handshake, join_fields
-from gbs_actor.socketio.channel.lifespan import with_lifespan
-from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
+from gbs_actor.socketio.channel.liveness import LiveChannel
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatistics
-from gbs_actor.socketio.channel.refusal import RequestRefused
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
-from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
 from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers
+from gbs_actor.socketio.encoding import encode_event, encode_raw_event
+from gbs_actor.socketio.engineio.asgi import EngineApp
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
     AlreadyAnswered,
     ConnectError,
     InvalidArguments,
-    ProtocolViolation,
     SocketClosed,
     SocketIOError,
 )
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
 from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
 from gbs_actor.socketio.net.front_door import (
@@ -51,22 +50,23 @@ from gbs_actor.socketio.net.front_door import (
     FrontDoorStatistics,
     UpgradeHandler,
 )
-from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
 from gbs_actor.socketio.net.trusted_proxies import Caller, TrustedProxies
-from gbs_actor.socketio.recovery import Recovery, Restored
+from gbs_actor.socketio.packet import without_surrogates
+from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
-from gbs_actor.socketio.surrogates import without_surrogates
 
 __all__ = [
     "AlreadyAnswered",
     "Application",
     "Backlog",
+    "BacklogEvent",
     "Caller",
     "Channel",
     "ChannelServer",
@@ -88,6 +88,7 @@ __all__ = [
     "HttpResponse",
     "HttpStream",
     "InvalidArguments",
+    "KeptEvent",
     "LiveChannel",
     "MemoryRecovery",
     "Message",
@@ -102,7 +103,7 @@ __all__ = [
     "RecoveryStatistics",
     "Request",
     "RequestRefused",
-    "Restored",
+    "RestoredSession",
     "ServerOptions",
     "ServerStatistics",
     "Session",
@@ -118,6 +119,8 @@ __all__ = [
     "UpgradeHandler",
     "UpgradeTransport",
     "WebSocketApp",
+    "encode_event",
+    "encode_raw_event",
     "is_preflight",
     "is_secure",
     "join_fields",

@@ -9,14 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 
 from gbs_actor.socketio.channel.backlog import Backlog
 from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.encoding import encode_connect_error, encode_disconnect
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
@@ -30,18 +29,10 @@ from gbs_actor.socketio.membership import (
     UnknownNamespace,
 )
 from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.packet import PacketType, encode_head
-from gbs_actor.socketio.recovery import Claim, Recovery
+from gbs_actor.socketio.recovery import Recovery, RecoveryAttempt
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
-
-
-class _ConnectError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The payload of a CONNECT_ERROR packet."""
-
-    message: str
-    data: Any = None
 
 
 class Conversation:
@@ -107,19 +98,25 @@ class Conversation:
                 socket.renounce()
                 self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
             case UnknownNamespace(namespace):
-                self._refuse(namespace, _ConnectError("Invalid namespace"))
+                self.outbox.send(encode_connect_error(namespace, "Invalid namespace"))
             case None:
                 pass
 
+    def _namespace_of(self, socket: Socket) -> Namespace:
+        return self._namespaces[socket.namespace.name]
+
     def _on_event(self, received: EventReceived) -> None:
         socket = self._sockets[received.namespace]
-        if received.ack_id is not None:
-            self._backlog.expect_answer()
         event = Event(
-            socket, received.namespace, received.ack_id, received.data, received.attachments
+            socket,
+            self._backlog,
+            received.namespace,
+            received.data,
+            ack_id=received.ack_id,
+            attachments=received.attachments,
         )
-        self._backlog.hold(event.size)
-        self._backlog.submit(partial(socket.namespace.handle, socket, event))
+        handle = self._namespace_of(socket).handle
+        self._backlog.submit_event(event, partial(handle, socket, event))
 
     # Joining and leaving.
 
@@ -129,34 +126,36 @@ class Conversation:
         self._backlog.submit(partial(self._connect, socket, auth))
 
     def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
-        recovery = socket.namespace.recovery
-        if recovery is not None and recovery.wants(socket):
+        recovery = self._namespace_of(socket).recovery
+        if recovery is not None and recovery.enabled_for(socket):
             socket.remember(recovery)
-            claim = Claim.of(auth)
-            if claim is not None:
-                return self._restore(socket, auth, recovery, claim)
+            attempt = RecoveryAttempt.of(auth)
+            if attempt is not None:
+                return self._restore(socket, auth, recovery, attempt)
         return self._ask(socket, auth)
 
-    async def _restore(self, socket: Socket, auth: Any, recovery: Recovery, claim: Claim) -> None:
+    async def _restore(
+        self, socket: Socket, auth: Any, recovery: Recovery, attempt: RecoveryAttempt
+    ) -> None:
         """Let a client in that wants to come back, as who it was or as somebody new."""
         restored = None
         try:
             with trio.move_on_after(self._options.restore_timeout):
-                restored = await recovery.restore(socket, claim.pid, claim.offset)
+                restored = await recovery.restore(socket, attempt.pid, attempt.offset)
         except ConnectError as refused:
             self._turn_away(socket, refused)
             return
         except Exception:
             logger.exception("restoring a session of %s failed", socket.namespace.name)
         if restored is not None:
-            socket.restore(claim.pid, restored)
+            socket.restore(attempt.pid, restored.sid, restored.missed, restored.data)
         asking = self._ask(socket, auth)
         if asking is not None:
             await asking
 
     def _ask(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
         """Let ``on_connect`` decide about a client."""
-        handler = socket.namespace.connect_handler
+        handler = self._namespace_of(socket).connect_handler
         if handler is None:
             self._admit(socket)
             return None
@@ -196,14 +195,11 @@ class Conversation:
         self._forget(socket)
         socket.end("server namespace disconnect")
         try:
-            self._refuse(socket.namespace.name, _ConnectError(error.message, error.data))
+            message = encode_connect_error(socket.namespace.name, error.message, error.data)
         except TypeError:
-            logger.exception("the data of a refusal has no JSON form")
-            self._refuse(socket.namespace.name, _ConnectError(error.message))
-
-    def _refuse(self, namespace: str, refusal: _ConnectError) -> None:
-        head = encode_head(PacketType.CONNECT_ERROR, namespace)
-        self.outbox.send(Message(head + msgspec.json.encode(refusal)))
+            logger.exception("the data of a ConnectError have no JSON form")
+            message = encode_connect_error(socket.namespace.name, error.message)
+        self.outbox.send(message)
 
     def leave(self, socket: Socket) -> None:
         """Take a socket out of its namespace, on the server's behalf."""
@@ -212,7 +208,7 @@ class Conversation:
         if self._sockets.get(socket.namespace.name) is socket:
             # Else the client has left by itself, and may have come back since.
             self._forget(socket)
-            self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
+            self.outbox.send(encode_disconnect(socket.namespace.name))
         reason = "server namespace disconnect"
         socket.end(reason)
         self._backlog.submit(partial(self._part, socket, reason))
@@ -235,7 +231,7 @@ class Conversation:
     def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
         """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
-        handler = socket.namespace.disconnect_handler
+        handler = self._namespace_of(socket).disconnect_handler
         result = None
         try:
             if self._let_in.pop(socket.id, None) is not None and handler is not None:
@@ -304,12 +300,4 @@ class Conversation:
     @property
     def lagging(self) -> bool:
         """Whether it is the application that has not caught up."""
-        return self._backlog.lagging
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        self._backlog.forget(size)
-
-    def release_event(self) -> None:
-        """Note that one event less is unanswered."""
-        self._backlog.release()
+        return self._backlog.full

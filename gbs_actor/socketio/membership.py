@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.packet import (
     EventData,
     Packet,

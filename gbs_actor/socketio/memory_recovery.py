@@ -7,17 +7,15 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.recovery import Restored
-
-if TYPE_CHECKING:
-    from gbs_actor.socketio.namespace import Namespace
-    from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.encoding import encode_event
+from gbs_actor.socketio.recovery import RestoredSession
+from gbs_actor.socketio.socket import Socket
 
 _OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
@@ -103,18 +101,18 @@ class MemoryRecovery:
             restored=self._restored,
         )
 
-    def wants(self, socket: Socket) -> bool:
+    def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client asks for it, where it has to."""
         auth = socket.handshake.auth
         return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
 
-    def issue(self, socket: Socket) -> str:
+    def start_session(self, socket: Socket) -> str:
         """Begin a session; return its pid."""
         pid = secrets.token_urlsafe(24)
         self._sessions[pid] = _Session(socket.id, self._last, socket)
         return pid
 
-    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
+    async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
         """Let a session go on on a new socket; see the protocol.
 
         Cancelled, the session can be come back to still.
@@ -127,7 +125,7 @@ class MemoryRecovery:
         former = session.socket
         if former is not None:
             former.close_transport(CloseCode.NORMAL, "taken over")
-            await former.wait_gone()
+            await former.wait_disconnected()
             if self._sessions.get(pid) is not session or session.socket is not None:
                 return None  # it has ended for good, or somebody else was faster
         del self._away[pid]
@@ -137,28 +135,28 @@ class MemoryRecovery:
             return None
         session.socket = socket
         self._restored += 1
-        return Restored(session.sid, missed, session.data)
+        return RestoredSession(session.sid, missed, session.data)
 
-    def keep(
-        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
         """Encode an event with its number as offset, and keep it for a time.
 
         :raises TypeError: an argument has no JSON form.
         """
         number = self._last + 1
-        message = Message.event(namespace.name, name, *args, str(number))
+        message = encode_event(namespace, name, *args, str(number))
         self._last = number
         sid = None if to is None else to.id
         self._kept.append(_Kept(number, sid, message, trio.current_time()))
         self._prune()
         return message
 
-    def latest(self, socket: Socket) -> str:
+    def last_offset(self, socket: Socket) -> str:
         """Return the number of the last event, whomever it was for."""
         return str(self._last)
 
-    def lost(self, socket: Socket) -> None:
+    def connection_lost(self, socket: Socket) -> None:
         """Note that a client is away."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
@@ -170,7 +168,7 @@ class MemoryRecovery:
         self._away[pid] = session
         self._prune()
 
-    def forget(self, socket: Socket) -> None:
+    def end_session(self, socket: Socket) -> None:
         """End a session for good."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None

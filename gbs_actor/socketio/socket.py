@@ -5,22 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Final, Protocol
 
-import msgspec
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
+from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxStatistics
+from gbs_actor.socketio.encoding import encode_connect, encode_event
 from gbs_actor.socketio.errors import SocketClosed
-from gbs_actor.socketio.packet import PacketType, decode_values, encode_head, encode_values
-from gbs_actor.socketio.recovery import RECOVERABLE
+from gbs_actor.socketio.packet import decode_values
 
-if TYPE_CHECKING:
-    from gbs_actor.socketio.channel.handshake import Handshake
-    from gbs_actor.socketio.namespace import Namespace
-    from gbs_actor.socketio.recovery import Recovery, Restored
+RECOVERABLE: Final = frozenset(
+    {"transport close", "transport error", "ping timeout", "server shutting down"}
+)
+"""Reasons of an end after which a client may come back: neither side has meant to leave."""
+
+_MAX_QUEUED: Final = 1_024  # messages that an on_connect handler may emit
 
 
 class SocketOwner(Protocol):
@@ -47,12 +49,65 @@ class SocketOwner(Protocol):
         """Close the transport, as too much waits."""
         ...
 
-    def release_event(self) -> None:
-        """Note that one event less is unanswered."""
+
+class SocketNamespace(Protocol):
+    """The namespace a socket is in."""
+
+    @property
+    def name(self) -> str:
+        """It begins with a slash."""
         ...
 
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
+    def emit(self, name: str, *args: Any) -> None:
+        """Send an event to every socket."""
+        ...
+
+    def add(self, socket: Socket) -> None:
+        """Add a socket whose client was accepted."""
+        ...
+
+    def add_restoring(self, socket: Socket) -> None:
+        """Add a socket whose session was restored, and whose client is not accepted yet."""
+        ...
+
+    def remove(self, socket: Socket) -> None:
+        """Remove a socket that has ended."""
+        ...
+
+
+class SessionRecovery(Protocol):
+    """The part of :class:`~gbs_actor.socketio.recovery.Recovery` that sockets use.
+
+    No method blocks or raises for what a client does.
+    """
+
+    def start_session(self, socket: Socket) -> str:
+        """Start a session, for a socket that has just been accepted; return its pid.
+
+        A pid is a secret, unlike the socket's id.
+        """
+        ...
+
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
+    ) -> Message:
+        """Encode an event with its offset as last argument, and keep it for who misses it.
+
+        :param to: the one socket that gets it; ``None``: all sockets of the namespace.
+        :raises TypeError: an argument has no JSON form.
+        """
+        ...
+
+    def last_offset(self, socket: Socket) -> str:
+        """Return the offset of what was sent to a socket last."""
+        ...
+
+    def connection_lost(self, socket: Socket) -> None:
+        """Keep a session whose connection has ended: its client may come back."""
+        ...
+
+    def end_session(self, socket: Socket) -> None:
+        """End a session for good: it must not be restored. May be called again."""
         ...
 
 
@@ -100,7 +155,9 @@ class Socket:
         "recovered",
     )
 
-    def __init__(self, owner: SocketOwner, namespace: Namespace, handshake: Handshake) -> None:
+    def __init__(
+        self, owner: SocketOwner, namespace: SocketNamespace, handshake: Handshake
+    ) -> None:
         self.id = secrets.token_urlsafe(15)
         self.namespace = namespace
         self.handshake = handshake
@@ -116,7 +173,7 @@ class Socket:
         self.pid: str | None = None
         """The secret the client may come back with, once it has one."""
         self._owner = owner
-        self._recovery: Recovery | None = None
+        self._recovery: SessionRecovery | None = None
         self._renounced = False
         self._missed: Sequence[Message] = ()
         self._is_gone = False
@@ -135,9 +192,9 @@ class Socket:
         if self._send is None:
             return
         if self._recovery is None:
-            message = Message.event(self.namespace.name, name, *args)
+            message = encode_event(self.namespace.name, name, *args)
         else:
-            message = self._recovery.keep(self.namespace, name, args, self)
+            message = self._recovery.record_event(self.namespace.name, name, args, self)
         self._send(message)
 
     def deliver(self, message: Message) -> None:
@@ -160,8 +217,8 @@ class Socket:
             return
         if self._recovery is not None and isinstance((name, *args)[-1], str):
             # The client would take that text for an offset.
-            args = (*args, self._recovery.latest(self))
-        self._send(Message.event(self.namespace.name, name, *args))
+            args = (*args, self._recovery.last_offset(self))
+        self._send(encode_event(self.namespace.name, name, *args))
 
     async def call(
         self,
@@ -185,13 +242,11 @@ class Socket:
         if self._calls is None:
             self._calls = {}
         number = self._next_call
-        json, attachments = encode_values((name, *args))
-        kind = PacketType.BINARY_EVENT if attachments else PacketType.EVENT
-        head = encode_head(kind, self.namespace.name, number, len(attachments) or None)
+        message = encode_event(self.namespace.name, name, *args, ack_id=number)
         self._next_call += 1
         call = self._calls[number] = _Call()
         try:
-            self._send(Message(head + json, attachments=tuple(attachments)))
+            self._send(message)
             with trio.fail_after(timeout):
                 await call.answered.wait()
         finally:
@@ -236,7 +291,7 @@ class Socket:
         """
         return self._recovery is not None
 
-    async def wait_gone(self) -> None:
+    async def wait_disconnected(self) -> None:
         """Return once the socket has ended and its ``on_disconnect`` has run."""
         if self._gone is None:
             self._gone = trio.Event()
@@ -253,30 +308,26 @@ class Socket:
         if self._send is not None:
             self._send(message)
 
-    def release_event(self) -> None:
-        """Note that one event less is unanswered; used by :class:`Event`."""
-        self._owner.release_event()
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer; used by :class:`Event`."""
-        self._owner.forget_event(size)
-
-    def remember(self, recovery: Recovery) -> None:
+    def remember(self, recovery: SessionRecovery) -> None:
         """Let the client come back after a lost connection; used by the connection."""
         self._recovery = recovery
 
-    def restore(self, pid: str, restored: Restored) -> None:
-        """Go on with the session of an earlier connection; used by the connection."""
-        self.id = restored.sid
+    def restore(self, pid: str, sid: str, missed: Sequence[Message], data: Any) -> None:
+        """Continue the session of an earlier connection; used by the connection.
+
+        :param missed: what goes out right behind the answer to CONNECT.
+        :param data: becomes :attr:`data`; ``None`` leaves it.
+        """
+        self.id = sid
         self.pid = pid
         self.recovered = True
-        self._missed = restored.missed
-        if restored.data is not None:
-            self.data = restored.data
+        self._missed = missed
+        if data is not None:
+            self.data = data
         if self.closed:
             self._end_session()
         else:
-            self.namespace.expect(self)
+            self.namespace.add_restoring(self)
 
     def renounce(self) -> None:
         """Note that the client leaves for good; used by the connection."""
@@ -293,13 +344,9 @@ class Socket:
         outbox = self._owner.outbox
         self._send = outbox.send
         self.namespace.add(self)  # before anything is sent: that may break the connection
-        answer = {"sid": self.id}
-        if self._recovery is not None:
-            if self.pid is None:
-                self.pid = self._recovery.issue(self)
-            answer["pid"] = self.pid
-        head = encode_head(PacketType.CONNECT, self.namespace.name)
-        outbox.send(Message(head + msgspec.json.encode(answer)))
+        if self._recovery is not None and self.pid is None:
+            self.pid = self._recovery.start_session(self)
+        outbox.send(encode_connect(self.namespace.name, self.id, self.pid))
         if self._missed:
             outbox.send(Message.bundle(self._missed))
             self._missed = ()
@@ -317,7 +364,7 @@ class Socket:
         self._send = None
         self._held.clear()
         self._missed = ()
-        self.namespace.discard(self)
+        self.namespace.remove(self)
         if self.pid is not None:
             self._end_session()
         if self._calls is not None:
@@ -340,14 +387,14 @@ class Socket:
     def _end_session(self) -> None:
         assert self._recovery is not None
         if self._renounced or self.reason not in RECOVERABLE:
-            self._recovery.forget(self)
+            self._recovery.end_session(self)
         else:
-            self._recovery.lost(self)
+            self._recovery.connection_lost(self)
 
     def _hold(self, message: Message) -> None:
         """Keep back what an ``on_connect`` handler emits until the CONNECT is answered."""
         self._held.append(message)
-        if len(self._held) > 1_024:
+        if len(self._held) > _MAX_QUEUED:
             self._owner.overflow()
 
     def __repr__(self) -> str:

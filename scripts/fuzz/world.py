@@ -26,6 +26,8 @@ from gbs_actor.socketio import (
     Socket,
     SocketClosed,
     SocketServer,
+    encode_event,
+    encode_raw_event,
 )
 from gbs_actor.socketio.conversation import Conversation
 
@@ -191,6 +193,7 @@ class World:
         @space.on_any
         def anything(socket: Socket, event: Event) -> Any:
             if event.name == "forget":
+                event.release()
                 return None
             self.kept.append(event)
             return _dawdle(0) if event.name == "later" else None
@@ -229,13 +232,13 @@ class World:
         number = self._ticks[socket.id]
         self._ticks[socket.id] += 1
         args: tuple[Any, ...] = (filling,) if filling else ()
-        return Message.event(socket.namespace.name, "tick", socket.id, number, *args)
+        return encode_event(socket.namespace.name, "tick", socket.id, number, *args)
 
     def _state(self, space: Namespace, key: str) -> Message:
         """Return the next state under a key: it may replace an older one that waits."""
         self._ticks["state"] += 1
         json = str(self._ticks["state"]).encode()
-        return Message.raw_event(space.name, "state", json, key=key)
+        return encode_raw_event(space.name, "state", json, key=key)
 
     @property
     def sockets(self) -> list[Socket]:

@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from gbs_actor.socketio import EngineApp, EngineServer, FrontDoor
-from gbs_actor.socketio.channel.asgi_types import App
+from gbs_actor.socketio.net.asgi import App
 from tests.socketio.peer import Close, Incoming, MemoryListener, Peer, Refused, no_fallback
 
 POLLING = "EIO=4&transport=polling"

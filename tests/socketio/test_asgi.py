@@ -11,8 +11,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import EngineApp, Handshake, Message, SocketServer, with_lifespan
-from gbs_actor.socketio.channel.asgi_types import App
+from gbs_actor.socketio import (
+    EngineApp,
+    Handshake,
+    SocketServer,
+    encode_event,
+    with_lifespan,
+)
+from gbs_actor.socketio.net.asgi import App
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Refused
@@ -357,7 +363,7 @@ async def test_a_server_that_makes_us_wait_conflates_what_waits(clock: MockClock
         sent.clear()
         async with room:
             for number in range(100):
-                socket.deliver(Message.event("/", "state", number, key="state"))
+                socket.deliver(encode_event("/", "state", number, key="state"))
                 await wait_all_tasks_blocked()
             assert socket.statistics().conflated == 98
         await wait_all_tasks_blocked()

@@ -18,6 +18,8 @@ from gbs_actor.socketio import (
     Socket,
     SocketClosed,
     SocketServer,
+    encode_event,
+    encode_raw_event,
 )
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
@@ -139,7 +141,7 @@ async def test_what_a_connect_handler_emits_comes_behind_the_connect(clock: Mock
     async def connect(socket: Socket, auth: Any) -> None:
         socket.emit("first")
         await trio.sleep(1)
-        socket.deliver(Message.event("/", "second"))
+        socket.deliver(encode_event("/", "second"))
 
     async with serving(server) as service:
         peer = await service.joined()
@@ -386,7 +388,7 @@ async def test_a_bundle_arrives_as_its_messages(clock: MockClock) -> None:
     async with serving(server) as service:
         space = server.namespace("/")
         peer = await service.joined()
-        messages = [Message.raw_event("/", "row", b"%d" % i, key=i) for i in range(3)]
+        messages = [encode_raw_event("/", "row", b"%d" % i, key=i) for i in range(3)]
         (socket,) = space.sockets
         socket.deliver(Message.bundle([messages[0], Message.bundle(messages[1:])]))
         assert [await peer.receive_event() for _ in range(3)] == [["row", i] for i in range(3)]

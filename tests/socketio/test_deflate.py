@@ -15,10 +15,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.extensions import PerMessageDeflate
 
-from gbs_actor.socketio import Message, Socket, SocketServer
+from gbs_actor.socketio import Message, Socket, SocketServer, encode_raw_event
 from gbs_actor.socketio.channel import message as message_module
-from gbs_actor.socketio.channel.deflate import deflate
-from gbs_actor.socketio.channel.frame import TEXT, frame
+from gbs_actor.socketio.channel.frame import TEXT, deflate, frame
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, Service, serving
 
@@ -118,7 +117,7 @@ async def test_many_subscribers_cost_one_compression(
             await peer.connect()
             peers.append(peer)
         monkeypatch.setattr(message_module, "deflate", counting)
-        message = Message.raw_event("/", "lineup-updated", ROW.encode())
+        message = encode_raw_event("/", "lineup-updated", ROW.encode())
         for socket in server.namespace("/").sockets:
             socket.deliver(message)
         for peer in peers:

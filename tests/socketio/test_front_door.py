@@ -20,9 +20,9 @@ from gbs_actor.socketio import (
     CorsPolicy,
     FrontDoor,
     HttpStream,
-    Message,
     Request,
     TrustedProxies,
+    encode_event,
 )
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import TARGET, Close, Duplex, MemoryListener, Peer
@@ -485,7 +485,7 @@ async def test_the_kernels_queue_stays_small_so_that_slow_clients_conflate_here(
         (socket,) = server.namespace("/").sockets
         for revision in range(20_000):
             socket.deliver(
-                Message.event("/", "row", revision % 80, revision, "x" * 600, key=revision % 80)
+                encode_event("/", "row", revision % 80, revision, "x" * 600, key=revision % 80)
             )
         assert socket.statistics().queued <= 82
         assert socket.statistics().conflated > 1_000

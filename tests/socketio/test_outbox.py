@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from wsproto.frame_protocol import FrameProtocol
 
-from gbs_actor.socketio import Message, OutboxLimits
+from gbs_actor.socketio import Message, OutboxLimits, encode_event, encode_raw_event
 from gbs_actor.socketio.channel.frame import frame
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.encoding import encode_ack
 
 
 class Parked:
@@ -138,11 +139,11 @@ def parse(data: bytes) -> list[Any]:
 
 
 def row(key: int, revision: int, size: int = 0) -> Message:
-    return Message.event("/", "row", key, revision, "x" * size, key=key)
+    return encode_event("/", "row", key, revision, "x" * size, key=key)
 
 
 def reply(revision: int) -> Message:
-    return Message.ack("/", revision, ())
+    return encode_ack("/", revision, ())
 
 
 ACTIONS = st.lists(
@@ -238,8 +239,8 @@ async def test_a_newer_state_replaces_the_waiting_one_and_goes_to_the_end() -> N
 
 async def test_equal_keys_of_different_namespaces_are_different_slots() -> None:
     outbox, wire, owner = make([0])
-    outbox.send(Message.raw_event("/", "row", b"1", key="k"))
-    outbox.send(Message.raw_event("/custom", "row", b"2", key="k"))
+    outbox.send(encode_raw_event("/", "row", b"1", key="k"))
+    outbox.send(encode_raw_event("/custom", "row", b"2", key="k"))
     owner.run()
     assert len(parse(bytes(wire.written))) == 2
 
@@ -333,7 +334,7 @@ async def test_keyed_messages_do_not_congest() -> None:
 
 async def test_bytes_congest_as_well_as_messages() -> None:
     outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=1_000))
-    outbox.send(Message.event("/", "large", "x" * 1_001))
+    outbox.send(encode_event("/", "large", "x" * 1_001))
     assert outbox.congested
     owner.run()
 
@@ -355,7 +356,7 @@ async def test_more_unkeyed_messages_than_allowed_overflow(limits: OutboxLimits)
 
 async def test_one_message_alone_may_be_larger_than_the_limit() -> None:
     outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=50, max_bytes=200))
-    outbox.send(Message.event("/", "large", "x" * 1_001))
+    outbox.send(encode_event("/", "large", "x" * 1_001))
     assert owner.overflows == 0
     owner.run()
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Message, OutboxLimits, Socket, SocketServer
+from gbs_actor.socketio import OutboxLimits, Socket, SocketServer, encode_event
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.polls import POLLING, WEBSOCKET, Polls, Site, binary, site
@@ -658,8 +658,8 @@ async def test_of_states_that_wait_only_the_last_is_fetched(clock: MockClock) ->
     async with site(server) as clients:
         polls, socket = await quiet(clients, server)
         for number in range(1_000):
-            socket.deliver(Message.event("/", "state", "a", number, key="a"))
-            socket.deliver(Message.event("/", "state", "b", number, key="b"))
+            socket.deliver(encode_event("/", "state", "a", number, key="a"))
+            socket.deliver(encode_event("/", "state", "b", number, key="b"))
         socket.emit("done")
         assert socket.statistics().conflated == 2 * 999
         assert (await polls.get()).packets == [

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gbs_actor.socketio import offered_subprotocols
-from gbs_actor.socketio.channel.handshake import join_fields
-from gbs_actor.socketio.channel.subprotocol import select_subprotocol
+from gbs_actor.socketio.channel.handshake import join_fields, select_subprotocol
 from gbs_actor.socketio.net.request import parse_request
 
 

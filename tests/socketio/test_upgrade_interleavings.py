@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Message, Socket, SocketServer
+from gbs_actor.socketio import Socket, SocketServer, encode_event
 from tests.socketio.peer import Close, Peer
 from tests.socketio.polls import WEBSOCKET, AsgiSocket, Exchange, Polls, Site, binary, site
 
@@ -94,7 +94,7 @@ class Client:
                 self.emitted.append(f'42["news",{number}]')
             case "state":
                 self.states += 1
-                self._socket.deliver(Message.event("/", "state", self.states, key="state"))
+                self._socket.deliver(encode_event("/", "state", self.states, key="state"))
             case ("emit binary", sizes):
                 parts = [bytes([65 + n]) * size for n, size in enumerate(sizes)]
                 self._socket.emit("files", *parts)

@@ -6,62 +6,62 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.socketio import ServerOptions
-from gbs_actor.socketio.channel.liveness import Vigil
+from gbs_actor.socketio.channel.liveness import Liveness
 from gbs_actor.socketio.channel.timers import Timers
 
 
 class Client:
-    """Notes what its vigil tells it, and when."""
+    """Records which of its methods were called, and when."""
 
     def __init__(self) -> None:
-        self.ever_joined = True
-        self.excused = False
-        self.told: list[tuple[str, float]] = []
+        self.joined = True
+        self.timeout_suppressed = False
+        self.calls: list[tuple[str, float]] = []
 
     def ping(self) -> None:
-        self.told.append(("ping", trio.current_time()))
+        self.calls.append(("ping", trio.current_time()))
 
-    def never_joined(self) -> None:
-        self.told.append(("never joined", trio.current_time()))
+    def join_timed_out(self) -> None:
+        self.calls.append(("never joined", trio.current_time()))
 
-    def gone(self) -> None:
-        self.told.append(("gone", trio.current_time()))
+    def ping_timed_out(self) -> None:
+        self.calls.append(("ping_timed_out", trio.current_time()))
 
 
 OPTIONS = ServerOptions(ping_interval=25, ping_timeout=60, connect_timeout=45)
 
 
-async def watched_for(client: Client, seconds: float) -> None:
+async def alive_for(client: Client, seconds: float) -> None:
     timers = Timers()
-    Vigil(client, OPTIONS, timers)
+    Liveness(client, OPTIONS, timers)
     with trio.move_on_after(seconds):
         await timers.run()
 
 
 async def test_it_pings_and_then_gives_the_client_up(clock: MockClock) -> None:
     client = Client()
-    await watched_for(client, 500)
-    assert client.told == [("ping", 25.0), ("gone", 85.0)]
+    await alive_for(client, 500)
+    assert client.calls == [("ping", 25.0), ("ping_timed_out", 85.0)]
 
 
 async def test_an_excused_client_is_pinged_anew(clock: MockClock) -> None:
     client = Client()
-    client.excused = True
-    await watched_for(client, 200)
-    assert client.told == [("ping", 25.0), ("ping", 85.0), ("ping", 145.0)]
+    client.timeout_suppressed = True
+    await alive_for(client, 200)
+    assert client.calls == [("ping", 25.0), ("ping", 85.0), ("ping", 145.0)]
 
 
 async def test_a_client_that_has_not_joined_is_told_so_once(clock: MockClock) -> None:
     client = Client()
-    client.ever_joined = False
-    await watched_for(client, 500)
-    assert client.told == [("ping", 25.0), ("never joined", 45.0)]
+    client.joined = False
+    await alive_for(client, 500)
+    assert client.calls == [("ping", 25.0), ("never joined", 45.0)]
 
 
 async def test_once_stopped_it_holds_no_timer(clock: MockClock) -> None:
     timers = Timers()
-    vigil = Vigil(Client(), OPTIONS, timers)
+    liveness = Liveness(Client(), OPTIONS, timers)
     assert len(timers) == 1
-    vigil.stop()
-    vigil.stop()
+    liveness.stop()
+    liveness.stop()
     assert len(timers) == 0

@@ -9,7 +9,7 @@ from gbs_actor.gateway.client import sink_statistics
 from gbs_actor.gateway.format import EventFormat
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
-from gbs_actor.socketio import CloseCode, Message, Socket
+from gbs_actor.socketio import CloseCode, Message, Socket, encode_raw_event
 
 
 class SocketIOFormat(EventFormat):
@@ -22,7 +22,7 @@ class SocketIOFormat(EventFormat):
 
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event as an EVENT packet; see :class:`EventFormat`."""
-        return Message.raw_event(self._namespace, name, payload, key)
+        return encode_raw_event(self._namespace, name, payload, key)
 
 
 class RecoverableFormat(SocketIOFormat):
@@ -36,7 +36,7 @@ class RecoverableFormat(SocketIOFormat):
 
     def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
         """Encode an event with its offset."""
-        return Message.raw_event(self._namespace, name, payload, key, offset=str(revision))
+        return encode_raw_event(self._namespace, name, payload, key, offset=str(revision))
 
 
 class SocketPeer:

@@ -19,7 +19,7 @@ from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.socketio import Message, Namespace, Restored, Socket
+from gbs_actor.socketio import Message, RestoredSession, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
 
 
@@ -42,18 +42,18 @@ class LineupRecovery:
         self._tokens = tokens
         self._locations = locations
 
-    def wants(self, socket: Socket) -> bool:
+    def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client asks for it: ``"recovery": true`` in its CONNECT payload."""
         auth = socket.handshake.auth
         return isinstance(auth, dict) and auth.get("recovery") is True
 
-    def issue(self, socket: Socket) -> str:
+    def start_session(self, socket: Socket) -> str:
         """Return the pid of a new session."""
         client = self._clients.of(socket)
         assert client is not None
         return self._tokens.issue(socket.id, client.user.user_id)
 
-    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
+    async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
         """Let a session go on in its room; see the protocol.
 
         The token is checked as at any CONNECT and has to be the same user's, who has to be
@@ -78,7 +78,7 @@ class LineupRecovery:
             if not resumed:
                 self._clients.disconnected(sid)
         if resumed:
-            return Restored(sid)
+            return RestoredSession(sid)
         self._locations.remove_soon(sid)  # the client goes on as another one
         return None
 
@@ -97,23 +97,23 @@ class LineupRecovery:
         session.resumed(location)
         return True
 
-    def keep(
-        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
         """Encode an event with its offset; rooms do not send theirs this way."""
-        offset = str(OUTSIDE) if to is None else self.latest(to)
-        return Message.event(namespace.name, name, *args, offset)
+        offset = str(OUTSIDE) if to is None else self.last_offset(to)
+        return encode_event(namespace, name, *args, offset)
 
-    def latest(self, socket: Socket) -> str:
+    def last_offset(self, socket: Socket) -> str:
         """Return the revision up to which a socket was sent everything."""
         client = self._clients.of(socket)
         revision = None if client is None else client.revision
         return str(OUTSIDE if revision is None else revision)
 
-    def lost(self, socket: Socket) -> None:
+    def connection_lost(self, socket: Socket) -> None:
         """Do nothing: the session is where it is."""
 
-    def forget(self, socket: Socket) -> None:
+    def end_session(self, socket: Socket) -> None:
         """End a session for good."""
         session = self._clients.session(socket.id)
         if session is not None and self._clients.of(socket) is not None:

@@ -16,8 +16,8 @@ from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
 from gbs_actor.gateway.plain.admission import Admission
 from gbs_actor.gateway.plain.close_frame import CloseFrame
-from gbs_actor.gateway.plain.frame import Frame, PlainFormat, parse_frame
-from gbs_actor.gateway.plain.invocation import ConnectInvocation, PlainInvocation
+from gbs_actor.gateway.plain.frame import PlainFormat, parse_frame
+from gbs_actor.gateway.plain.invocation import ConnectInvocation, FrameEvent, PlainInvocation
 from gbs_actor.rooms import SinkStatistics, Snapshot
 from gbs_actor.socketio import (
     Backlog,
@@ -66,7 +66,7 @@ class PlainChannel(LiveChannel):
         self._backlog = Backlog(self, options)
         self._client: Client | None = None
         if transport.pings:
-            self.watch_over(timers)
+            self.start_liveness(timers)
 
     # What the transport calls.
 
@@ -92,20 +92,19 @@ class PlainChannel(LiveChannel):
         """Receive an event."""
         if self._client is not None:
             frame = parse_frame(text)
-            invocation = PlainInvocation(self, frame, self._backlog)
-            self._backlog.submit(partial(self._handle, self._client, frame, invocation))
+            event = FrameEvent(frame, self._backlog)
+            invocation = PlainInvocation(self, event)
+            job = partial(self._handle, self._client, invocation, frame.problem)
+            self._backlog.submit_event(event, job)
 
     def _handle(
-        self, client: Client, frame: Frame, invocation: PlainInvocation
+        self, client: Client, invocation: PlainInvocation, problem: str | None
     ) -> Awaitable[None] | None:
-        pending = None
-        if self.reason is None and frame.problem is None:
-            pending = self._dispatch.handle(client, invocation)
-        elif self.reason is None and frame.problem is not None:
-            self._dispatch.reject(client, invocation, frame.problem)
-        if pending is not None:
-            return _finish(pending, invocation)
-        invocation.handled()
+        if self.reason is not None:
+            return None
+        if problem is None:
+            return self._dispatch.handle(client, invocation)
+        self._dispatch.reject(client, invocation, problem)
         return None
 
     def receive_binary(self, payload: bytes) -> None:
@@ -116,7 +115,7 @@ class PlainChannel(LiveChannel):
 
     def receive_pong(self) -> None:
         """Receive the answer to a ping."""
-        self.note_pong()
+        self.pong_received()
 
     # As the client's peer.
 
@@ -150,7 +149,7 @@ class PlainChannel(LiveChannel):
     @property
     def lagging(self) -> bool:
         """Whether so much is unanswered that nothing more should be read."""
-        return self._backlog.lagging
+        return self._backlog.full
 
     @property
     def ping_message(self) -> Message:
@@ -166,10 +165,3 @@ class PlainChannel(LiveChannel):
 
     def __repr__(self) -> str:
         return f"<PlainChannel to {self._admission.slug!r}>"
-
-
-async def _finish(handling: Awaitable[None], invocation: PlainInvocation) -> None:
-    try:
-        await handling
-    finally:
-        invocation.handled()

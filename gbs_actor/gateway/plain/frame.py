@@ -112,7 +112,7 @@ class PlainFormat(EventFormat):
 
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event; see :class:`EventFormat`."""
-        return Message.bare(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key)
+        return Message(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key=key)
 
     def _initial_data(self, snapshot: Snapshot) -> Message:
         # Beside the rows what a client needs to ask for less later.
@@ -123,7 +123,7 @@ class PlainFormat(EventFormat):
             snapshot.epoch,
             snapshot.full,
         )
-        return Message.bare(msgspec.json.encode(frame))
+        return Message(msgspec.json.encode(frame))
 
 
 def reply_frame(identifier: bytes, json: bytes) -> Message:
@@ -132,4 +132,4 @@ def reply_frame(identifier: bytes, json: bytes) -> Message:
     :param identifier: JSON.
     :param json: an object with members.
     """
-    return Message.bare(b'{"id":%b,%b' % (identifier, json[1:]))
+    return Message(b'{"id":%b,%b' % (identifier, json[1:]))

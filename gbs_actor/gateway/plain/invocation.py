@@ -14,7 +14,7 @@ from gbs_actor.gateway.plain.close_frame import for_failure
 from gbs_actor.gateway.plain.frame import Frame, reply_frame
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.rooms import Snapshot
-from gbs_actor.socketio import Backlog
+from gbs_actor.socketio import Backlog, BacklogEvent
 
 
 class PlainPeer(Peer, Protocol):
@@ -25,61 +25,54 @@ class PlainPeer(Peer, Protocol):
         ...
 
 
+class FrameEvent(BacklogEvent):
+    """The event in a frame; its data are dropped when its handler has ended."""
+
+    __slots__ = ("data", "id", "name")
+
+    def __init__(self, frame: Frame, backlog: Backlog) -> None:
+        super().__init__(backlog, frame.size, wants_ack=frame.id is not None)
+        self.id = frame.id
+        self.name = frame.name
+        self.data = frame.data
+
+    def _drop(self) -> int:
+        self.data = None
+        return len(self.name) + len(self.id or b"")
+
+
 class PlainInvocation(Invocation):
-    """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for a text frame.
+    """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for a text frame."""
 
-    It counts in the client's backlog: its data until its handler has ended; the rest, if the
-    client waits for a reply, until that is sent or the connection has ended.
-    """
+    __slots__ = ("_event",)
 
-    __slots__ = ("_backlog", "_data", "_id", "_name", "_size")
-
-    def __init__(self, peer: Peer, frame: Frame, backlog: Backlog) -> None:
+    def __init__(self, peer: Peer, event: FrameEvent) -> None:
         super().__init__(peer)
-        self._id = frame.id
-        self._name = frame.name
-        self._data = frame.data
-        self._size = frame.size
-        self._backlog = backlog
-        backlog.hold(frame.size)
-        if frame.id is not None:
-            backlog.expect_answer()
+        self._event = event
 
     @property
     def name(self) -> str:
         """The event's name."""
-        return self._name
+        return self._event.name
 
     @property
     def wants_reply(self) -> bool:
         """Whether it has an id."""
-        return self._id is not None
+        return self._event.wants_ack
 
     def argument(self) -> bytes:
         """Return the JSON of its data.
 
         :raises InvalidPayload: there are none.
         """
-        if self._data is None:
-            raise InvalidPayload("data", f"{self._name} takes data.")
-        return self._data
-
-    def handled(self) -> None:
-        """Drop what only its handler needed."""
-        self._data = None
-        needed = 0 if self.replied or self._id is None else len(self._id) + len(self._name)
-        self._remove_bytes(needed)
+        if self._event.data is None:
+            raise InvalidPayload("data", f"{self.name} takes data.")
+        return self._event.data
 
     def _send(self, json: bytes) -> None:
-        assert self._id is not None
-        self._peer.deliver(reply_frame(self._id, json))
-        self._backlog.release()
-        if self._data is None:
-            self._remove_bytes(0)
-
-    def _remove_bytes(self, left: int) -> None:
-        self._backlog.forget(self._size - left)
-        self._size = left
+        assert self._event.id is not None
+        self._peer.deliver(reply_frame(self._event.id, json))
+        self._event.release()
 
 
 class ConnectInvocation(Invocation):

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 import trio
 
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits
 from gbs_actor.socketio.channel.wire import Wire
-from gbs_actor.socketio.errors import ProtocolViolation
 
 logger = logging.getLogger(__name__)
 

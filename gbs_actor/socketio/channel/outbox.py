@@ -17,7 +17,6 @@ import trio
 
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.wire import Wire
-from gbs_actor.socketio.engineio.payload import payload_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +204,16 @@ class Outbox:
         if not self._writing:
             self.flushed.set()
 
-    def move(self, wire: Wire) -> None:
-        """Go on on another wire, with all that waits: the client has upgraded.
+    def move(self, wire: Wire, convert: Callable[[bytes], bytes]) -> None:
+        """Continue on another wire, with all that is queued: the client has upgraded.
 
         The writer, if it waits for the former wire, has to be woken by that wire's owner.
+
+        :param convert: from what is left of a partly sent message on the former wire to what
+            is sent instead on the new one.
         """
         if self._rest is not None:
-            self._rest = memoryview(payload_frames(bytes(self._rest)))
+            self._rest = memoryview(convert(bytes(self._rest)))
         self._use(wire)
         unkeyed = (message for message in self._waiting.values() if message.key is None)
         self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))

@@ -24,12 +24,11 @@ from gbs_actor.socketio.channel.channel import (
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.refusal import RequestRefused
 from gbs_actor.socketio.channel.timers import Timers
-from gbs_actor.socketio.channel.websocket import Traffic, WebSocketTransport, upgrade
+from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
+from gbs_actor.socketio.channel.websocket import WebSocketTransport, upgrade
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit
-from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address
 from gbs_actor.socketio.net.request import Request
@@ -198,7 +197,7 @@ class ChannelServer(ABC, Generic[Admission]):
             if patience.cancelled_caught or not self.accepting:
                 return  # the stream is closed by our caller, and the client comes back
             await self.carry(
-                WebSocketTransport(stream, upgraded, leftover, self.received, self.pace()),
+                WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
                 admission,
             )
 
@@ -247,9 +246,9 @@ class ChannelServer(ABC, Generic[Admission]):
 
     # For what a server adds
 
-    def pace(self) -> Pace:
+    def read_rate(self) -> ReadRate:
         """Return how fast a new transport is read."""
-        return Pace(self.options.packet_rate, self.options.packet_burst)
+        return ReadRate(self.options.packet_rate, self.options.packet_burst)
 
     def _handshake(self, request: Request, peer: str | None, *, secure: bool) -> Handshake:
         """Describe a request, as it comes from whoever is behind trusted proxies.

@@ -25,13 +25,12 @@ from websockets.typing import Subprotocol
 
 from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import select_subprotocol
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.subprotocol import select_subprotocol
+from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
 from gbs_actor.socketio.channel.wire import wire_for
-from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.net.request import Request
 
 logger = logging.getLogger(__name__)
@@ -52,16 +51,6 @@ _WINDOW = 15  # bits; a smaller one would need a compression of its own
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
-
-
-class Traffic:
-    """What has come in, over all connections of a server."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.messages = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +134,7 @@ class WebSocketTransport:
     :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
     :param received: what counts incoming data.
-    :param pace: how fast frames are read.
+    :param read_rate: how fast frames are read.
     """
 
     upgrades: tuple[str, ...] = ()
@@ -157,7 +146,7 @@ class WebSocketTransport:
         upgraded: Upgrade,
         leftover: bytes,
         received: Traffic,
-        pace: Pace,
+        read_rate: ReadRate,
     ) -> None:
         self.wire = wire_for(stream, deflated=upgraded.deflated)
         self.channel: Channel | None = None
@@ -166,7 +155,7 @@ class WebSocketTransport:
         self._protocol = upgraded.protocol
         self._leftover = leftover
         self._received = received
-        self._pace = pace
+        self._read_rate = read_rate
         self._at_once = _INFLATE if upgraded.deflated else _PARSE
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
@@ -251,7 +240,7 @@ class WebSocketTransport:
                 await channel.wait_unpaused()
             elif number % _FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-        await self._pace.keep(len(frames))
+        await self._read_rate.wait(len(frames))
         if protocol.parser_exc is not None and protocol.close_sent is not None:
             failure = protocol.close_sent
             self._current.violated(ProtocolViolation(failure.reason, failure.code))

@@ -18,7 +18,6 @@ Encode = Callable[[Message], bytes]
 
 WEBSOCKET: Final[Encode] = attrgetter("websocket")
 DEFLATED: Final[Encode] = attrgetter("deflated")
-POLLING: Final[Encode] = attrgetter("polling")
 
 
 class Wire(Protocol):

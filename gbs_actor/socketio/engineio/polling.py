@@ -12,15 +12,14 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.wire import POLLING, Buffer, Encode
+from gbs_actor.socketio.channel.traffic import ReadRate
+from gbs_actor.socketio.channel.wire import Buffer, Encode
 from gbs_actor.socketio.engineio.packets import PacketType
-from gbs_actor.socketio.engineio.payload import SEPARATOR, decode_payload, fitting
+from gbs_actor.socketio.engineio.payload import POLLING, SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.engineio.session import Session
-from gbs_actor.socketio.errors import ProtocolViolation
 
 NOOP: Final = PacketType.NOOP.encode()
 CLOSE: Final = PacketType.CLOSE.encode()
@@ -116,15 +115,15 @@ class PollingTransport:
     """Carries one session by the requests of its client.
 
     :param max_payload: bytes up to which packets are joined into one answer.
-    :param pace: how fast packets are read.
+    :param read_rate: how fast packets are read.
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
     pings = False
 
-    def __init__(self, max_payload: int, pace: Pace) -> None:
+    def __init__(self, max_payload: int, read_rate: ReadRate) -> None:
         self.wire = PollWire(max_payload)
-        self._pace = pace
+        self._read_rate = read_rate
         self._getting = False
         self._posting = False
 
@@ -192,7 +191,7 @@ class PollingTransport:
                     await connection.wait_unpaused()
                 elif number % _PACKETS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
-                await self._pace.keep(1)
+                await self._read_rate.wait(1)
                 _hand_over(connection, packet)
                 if connection.reason is not None:
                     break

@@ -16,28 +16,26 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.handshake import (
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import Handshake, offered_subprotocols
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
+from gbs_actor.socketio.engineio.handshake import (
     BAD_REQUEST,
     FORBIDDEN,
     UNKNOWN_SESSION,
     UNKNOWN_TRANSPORT,
-    Handshake,
     HandshakeError,
     check_query,
     check_version,
+    refused,
 )
-from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.refusal import RequestRefused
-from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
-from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
 from gbs_actor.socketio.engineio.polling import Overlap, PollingTransport
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.engineio.upgrade import Probe
-from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight
-from gbs_actor.socketio.net.http_response import HttpResponse
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused
 from gbs_actor.socketio.net.request import Request
 
 _OVERLOADED: Final = HandshakeError(3, "Try again later")
@@ -186,7 +184,7 @@ class EngineServer(ChannelServer[Admission]):
             return await self._get(session, session.transport)
         if method == "POST":
             return await self._post(session, session.transport, read_body)
-        raise _refusal(BAD_REQUEST)
+        raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
         self._take_place(handshake.remote_address)
@@ -214,7 +212,7 @@ class EngineServer(ChannelServer[Admission]):
         self._handshakes += 1
         try:
             with self._at_work():
-                await self._run(make, PollingTransport(self.options.max_payload, self.pace()))
+                await self._run(make, PollingTransport(self.options.max_payload, self.read_rate()))
         except* Exception:
             logger.exception("a session failed")
         finally:
@@ -226,7 +224,7 @@ class EngineServer(ChannelServer[Admission]):
         try:
             payload = await transport.get(session)
         except Overlap:
-            raise _refusal(BAD_REQUEST) from None
+            raise refused(BAD_REQUEST) from None
         return HttpResponse(200, payload, _TEXT, UNCACHED)
 
     async def _post(
@@ -243,7 +241,7 @@ class EngineServer(ChannelServer[Admission]):
                 self.received.messages += 1
                 await transport.post(session, body)
         except (Overlap, ProtocolViolation):
-            raise _refusal(BAD_REQUEST) from None
+            raise refused(BAD_REQUEST) from None
         except BodyTooLarge:
             raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, BAD_REQUEST) from None
         except ClientGone:
@@ -259,10 +257,10 @@ class EngineServer(ChannelServer[Admission]):
         handshake = self._handshake(request, peer, secure=secure)
         query, method = handshake.query, request.method
         if "sid" not in query and (error := check_query(method, query, upgrade=upgrade)):
-            raise _refusal(error)
+            raise refused(error)
         origin = handshake.headers.get("origin")
         if self._origins.refuses(origin, handshake.host, handshake.cookies):
-            raise _refusal(FORBIDDEN)
+            raise refused(FORBIDDEN)
         return handshake
 
     def _session(
@@ -273,18 +271,18 @@ class EngineServer(ChannelServer[Admission]):
         :param last_words: whether one will do that has ended, and still has to say so.
         """
         if query.get("transport") not in {"polling", "websocket"}:
-            raise _refusal(UNKNOWN_TRANSPORT)
+            raise refused(UNKNOWN_TRANSPORT)
         session = self._sessions.get(query["sid"])
         if session is None:
-            raise _refusal(UNKNOWN_SESSION)
+            raise refused(UNKNOWN_SESSION)
         if session.reason is not None and (not last_words or session.outbox.flushed.is_set()):
-            raise _refusal(UNKNOWN_SESSION)
+            raise refused(UNKNOWN_SESSION)
         if query["transport"] != transport:
-            raise _refusal(BAD_REQUEST)
+            raise refused(BAD_REQUEST)
         if transport == "polling" and not isinstance(session.transport, PollingTransport):
-            raise _refusal(BAD_REQUEST)
+            raise refused(BAD_REQUEST)
         if error := check_version(query):
-            raise _refusal(error)
+            raise refused(error)
         return session
 
     def _take_place(self, address: str | None) -> None:
@@ -331,11 +329,6 @@ class EngineServer(ChannelServer[Admission]):
         polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
         counters = {**asdict(super().statistics()), "connections": len(sessions)}
         return ServerStatistics(**counters, polling=polling, sockets={}, upgrades=self._upgrades)
-
-
-def _refusal(error: HandshakeError) -> RequestRefused:
-    """Return a refusal with the status that belongs to the error."""
-    return RequestRefused(error.status, error)
 
 
 def _lose(session: Session, transport: PollingTransport) -> None:

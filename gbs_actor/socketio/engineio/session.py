@@ -9,16 +9,15 @@ from typing import Protocol
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake
-from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.liveness import LiveChannel
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.engineio import packets
 from gbs_actor.socketio.engineio.packets import PacketType
-from gbs_actor.socketio.engineio.payload import BASE64, decode_binary
-from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.engineio.payload import BASE64, decode_binary, payload_frames
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
@@ -100,7 +99,7 @@ class Session(LiveChannel):
         self.closed: trio.Event | None = None
         """Set when all is done, for those who wait for it; made by them."""
         self._application = make_application(self)
-        self.watch_over(timers)
+        self.start_liveness(timers)
 
     def open(self) -> None:
         """Send the open packet."""
@@ -132,7 +131,7 @@ class Session(LiveChannel):
             if kind == PacketType.MESSAGE:
                 self._application.receive_text(text, 1)
             elif kind == PacketType.PONG:
-                self.note_pong()
+                self.pong_received()
             elif kind == PacketType.CLOSE:
                 if self._end("transport close"):
                     self.transport.close_for_peer(self.outbox)
@@ -159,7 +158,7 @@ class Session(LiveChannel):
         self.transport = transport
         self.probe = None
         self.upgrading = False
-        self.outbox.move(transport.wire)
+        self.outbox.move(transport.wire, payload_frames)
 
     # Ending.
 
@@ -198,7 +197,7 @@ class Session(LiveChannel):
         return super().paused and (self.lagging or not self.upgrading)
 
     @property
-    def ever_joined(self) -> bool:
+    def joined(self) -> bool:
         """See :class:`~gbs_actor.socketio.channel.liveness.Watched`."""
         return self._application.joined
 

@@ -11,14 +11,13 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import OutboxLimits
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.session import Session
-from gbs_actor.socketio.errors import ProtocolViolation
 
 _QUESTION: Final = f"{PacketType.PING}probe"
 _ANSWER: Final = Message(f"{PacketType.PONG}probe".encode())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
+import msgspec
 import trio
 
 _PATIENCE = 2.0  # seconds for the client to take the answer
@@ -20,6 +21,23 @@ class HttpResponse:
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class RequestRefused(Exception):
+    """Why a request goes no further.
+
+    :param status: HTTP status.
+    :param error: becomes the JSON body of the answer.
+    :param headers: further fields of the answer.
+    """
+
+    def __init__(
+        self, status: int, error: msgspec.Struct, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+        self.headers = headers
 
 
 def serialize(answer: HttpResponse) -> bytes:

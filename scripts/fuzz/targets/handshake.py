@@ -9,12 +9,12 @@ from urllib.parse import quote_plus
 from gbs_actor.auth import TokenSource, find_token
 from gbs_actor.socketio import Caller, CorsPolicy, OriginPolicy, is_preflight
 from gbs_actor.socketio.channel.handshake import (
-    check_query,
     join_fields,
     open_handshake,
     parse_cookies,
     parse_query,
 )
+from gbs_actor.socketio.engineio.handshake import check_query
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil

@@ -6,36 +6,36 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.socketio.channel.pace import Pace
+from gbs_actor.socketio.channel.traffic import ReadRate
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import serving
 from tests.socketio.polls import WEBSOCKET, site
 
 
 async def test_what_comes_as_fast_as_it_may_is_read_at_once(clock: MockClock) -> None:
-    pace = Pace(rate=10, burst=5)
-    await pace.keep(5)
+    read_rate = ReadRate(rate=10, burst=5)
+    await read_rate.wait(5)
     for number in range(100):
         assert trio.current_time() == pytest.approx(number / 10)
         await trio.sleep(0.1)
-        await pace.keep(1)
+        await read_rate.wait(1)
 
 
 @pytest.mark.parametrize("together", [1, 7, 100])
 async def test_in_the_long_run_no_more_is_read_than_the_rate_allows(
     clock: MockClock, together: int
 ) -> None:
-    pace = Pace(rate=10, burst=5)
+    read_rate = ReadRate(rate=10, burst=5)
     for _ in range(700 // together):
-        await pace.keep(together)
+        await read_rate.wait(together)
     read = 700 // together * together
     assert trio.current_time() == pytest.approx((read - 5) / 10)
 
 
 async def test_a_silence_saves_up_no_more_than_the_burst(clock: MockClock) -> None:
-    pace = Pace(rate=10, burst=5)
+    read_rate = ReadRate(rate=10, burst=5)
     await trio.sleep(1_000)
-    await pace.keep(25)
+    await read_rate.wait(25)
     assert trio.current_time() == pytest.approx(1_002)
 
 
