@@ -60,7 +60,10 @@ class Invocation(ABC):
 
         :param repeatable: whether the client can repeat the command under the same
             ``commandId``; see :meth:`Failure.of <gbs_actor.gateway.replies.Failure.of>`.
+        :raises RuntimeError: at the second call.
         """
+        if self.replied:
+            raise RuntimeError(f"{self.name[:SHOWN_NAME_LENGTH]!r} was replied to before")
         self.replied = True
         match outcome:
             case Accepted():

@@ -71,7 +71,7 @@ class PlainChannel(LiveChannel):
     # What the transport calls.
 
     def open(self) -> None:
-        """Join the room, or close: a close frame says more than the answer to a handshake."""
+        """Join the room, or close: pages can read a close frame, but no answer to a handshake."""
         who = self._admission.who
         if isinstance(who, CloseFrame):
             self.close(who.code, who.reason)

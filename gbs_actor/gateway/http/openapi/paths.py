@@ -82,7 +82,7 @@ _ROOMS: Final[Described] = {
     "tags": ["operators"],
     "summary": "Look at all open rooms.",
     "responses": {
-        "200": success("Rooms", "What the rooms tell of themselves."),
+        "200": success("Rooms", "The statistics of the rooms."),
         **errors(401, 403, 429, 500),
     },
 }
@@ -93,7 +93,7 @@ _ROOM: Final[Described] = {
     "summary": "Look at one open room, with everybody in it.",
     "parameters": parameters("slug"),
     "responses": {
-        "200": success("Room", "What the room tells of itself."),
+        "200": success("Room", "The statistics of the room."),
         **errors(*_READ_ERRORS),
     },
 }

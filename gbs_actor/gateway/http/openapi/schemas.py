@@ -1,6 +1,6 @@
 """JSON Schemas of everything that crosses the HTTP API, from the types themselves.
 
-What a type cannot say is added here: that a field has to be given, and rules that tie two
+What a type cannot express is added here: that a field has to be given, and rules that tie two
 fields together.
 """
 
@@ -39,7 +39,7 @@ _TYPES: Final[dict[str, Any]] = {
     "Rooms": SupervisorStatistics,
     "Room": RoomStatistics,
 }
-"""Component names of the types that operations speak of."""
+"""The types that operations refer to, by the names of their components."""
 
 WHITE_SPACE: Final = (
     r"\u0009-\u000D\u001C-\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
@@ -121,7 +121,7 @@ def error_schema(codes: Collection[str]) -> Schema:
 
 
 def _add_statistics(components: dict[str, Schema]) -> None:
-    """Write the statistics' names as the admin pages do, and tell their summary apart."""
+    """Name the statistics as the admin pages do, and add the summary of a room."""
     reached = {"Rooms", "Room", "SubscriberStatistics", "SinkStatistics", "Durations"}
     for name in reached:
         schema = components[name]
