@@ -80,7 +80,7 @@ class PlainServer(ChannelServer[Admission]):
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
-        full = self._take_place(handshake.remote_address)
+        full = self._count_in(handshake.remote_address)
         if full is not None and isinstance(who, Credentials):
             who = full
         try:
@@ -102,7 +102,7 @@ class PlainServer(ChannelServer[Admission]):
         except AuthRefused as refused:
             return close_frame.for_refusal(refused)
 
-    def _take_place(self, address: str | None) -> CloseFrame | None:
+    def _count_in(self, address: str | None) -> CloseFrame | None:
         """Count the connection in; where there are too many, return the close frame."""
         try:
             self.places.take(address)
