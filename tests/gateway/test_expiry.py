@@ -61,7 +61,7 @@ async def watching(nursery: trio.Nursery, clock: WallClock) -> ExpiryWatch:
     return watch
 
 
-async def test_many_tokens_are_each_told_at_their_own_time(
+async def test_many_tokens_are_each_notified_at_their_own_time(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -100,7 +100,7 @@ async def test_a_connection_that_has_ended_is_left_alone(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_token_without_an_end_is_never_told(
+async def test_a_token_without_an_end_is_never_notified(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -126,7 +126,7 @@ async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_token_that_is_over_already_is_told_at_once(
+async def test_a_token_that_is_over_already_is_notified_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:

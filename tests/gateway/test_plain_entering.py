@@ -117,18 +117,18 @@ async def test_the_first_token_of_subprotocol_header_and_cookie_decides(
             assert await closing(how) == (code, "INVALID_TOKEN")
 
 
-async def test_who_has_no_token_is_told_so_by_the_close_frame() -> None:
+async def test_who_has_no_token_gets_the_reason_in_the_close_frame() -> None:
     async with world() as here:
         assert await closing(here.connect_with()) == (4401, "AUTH_REQUIRED")
 
 
-async def test_who_has_a_bad_token_is_told_so_by_the_close_frame() -> None:
+async def test_who_has_a_bad_token_gets_the_reason_in_the_close_frame() -> None:
     async with world() as here:
         end = await closing(here.connect_with(token="x"))
         assert end == (4401, "INVALID_TOKEN")
 
 
-async def test_whose_token_has_expired_is_told_so_by_the_close_frame() -> None:
+async def test_whose_token_has_expired_gets_the_reason_in_the_close_frame() -> None:
     async with world() as here:
         token = here.parts.token(expires_in=60)
         here.parts.clock.advance(91)

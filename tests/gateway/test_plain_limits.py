@@ -103,7 +103,7 @@ async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
             assert len(here.sockets.places) == 1
 
 
-async def test_a_user_with_too_many_connections_is_told_so() -> None:
+async def test_a_user_with_too_many_connections_gets_the_reason() -> None:
     config = GatewayConfig(max_connections_per_user=2)
     async with world(config) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
@@ -113,7 +113,7 @@ async def test_a_user_with_too_many_connections_is_told_so() -> None:
         assert here.realtime.clients.statistics().refused == 1
 
 
-async def test_an_address_with_too_many_connections_is_told_so() -> None:
+async def test_an_address_with_too_many_connections_gets_the_reason() -> None:
     headers = {"X-Forwarded-For": "192.0.2.7"}
     async with world(max_connections_per_address=1, trusted_proxies=("unix",)) as here:
         token = here.parts.token()

@@ -22,19 +22,19 @@ THERE = SessionLocation("summer", "epoch", joined=0, doubtful=3)
 
 
 class FickleStore(MemoryStore):
-    """Fails, or waits, when told to, and notes what it is told."""
+    """Fails, or waits, when told to, and notes what is written."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failure: Exception | None = None
         self.may_go_on = trio.Event()
         self.may_go_on.set()
-        self.told: list[dict[str, SessionLocation | None]] = []
+        self.written: list[dict[str, SessionLocation | None]] = []
         self.pruned: list[float] = []
         self.prune_failure: Exception | None = None
 
     async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
-        self.told.append(dict(places))
+        self.written.append(dict(places))
         await self.may_go_on.wait()
         if self.failure is not None:
             raise self.failure
@@ -59,7 +59,7 @@ async def test_what_is_noted_is_known_at_once_and_kept_soon(autojump_clock: Mock
     store = FickleStore()
     async with running(store) as locations:
         locations.set("one", HERE)
-        assert store.told == []
+        assert store.written == []
         assert await locations.find("one") == HERE
         await wait_all_tasks_blocked()
         assert await store.find_session_location("one") == HERE
@@ -75,7 +75,7 @@ async def test_what_another_process_noted_is_asked_of_the_store(
         assert await locations.find("two") is None
 
 
-async def test_what_comes_together_is_told_together_and_the_last_word_counts(
+async def test_what_comes_together_is_written_together_and_the_latest_counts(
     autojump_clock: MockClock,
 ) -> None:
     store = FickleStore()
@@ -85,7 +85,7 @@ async def test_what_comes_together_is_told_together_and_the_last_word_counts(
         locations.set("one", THERE)
         locations.remove_soon("two")
         await wait_all_tasks_blocked()
-        assert store.told == [{"one": THERE, "two": None}]
+        assert store.written == [{"one": THERE, "two": None}]
 
 
 async def test_to_forget_waits_for_the_store(autojump_clock: MockClock) -> None:
@@ -97,7 +97,7 @@ async def test_to_forget_waits_for_the_store(autojump_clock: MockClock) -> None:
         assert await store.find_session_location("one") is None
 
 
-async def test_what_the_store_is_being_told_counts_already(autojump_clock: MockClock) -> None:
+async def test_what_is_in_flight_counts_already(autojump_clock: MockClock) -> None:
     store = FickleStore()
     await store.update_session_locations({"one": HERE})
     async with running(store) as locations:
@@ -115,7 +115,7 @@ async def test_what_the_store_is_being_told_counts_already(autojump_clock: MockC
 @pytest.mark.parametrize(
     "failure", [OutcomeUnknown("lost"), StoreError("down"), CommitRefused("locked")]
 )
-async def test_what_fails_is_told_again_until_it_is_kept(
+async def test_what_fails_is_written_again_until_it_is_kept(
     autojump_clock: MockClock, failure: StoreError
 ) -> None:
     store = FickleStore()
@@ -124,7 +124,7 @@ async def test_what_fails_is_told_again_until_it_is_kept(
         locations.set("one", HERE)
         locations.set("two", HERE)
         await trio.sleep(20)
-        assert len(store.told) > 3
+        assert len(store.written) > 3
         locations.set("two", THERE)
         store.failure = None
         await trio.sleep(10)
@@ -159,7 +159,7 @@ async def test_what_the_store_refuses_is_dropped_and_the_next_is_kept(
         store.failure = None
         locations.set("two", HERE)
         await trio.sleep(60)
-        assert [set(told) for told in store.told] == [{"one"}, {"two"}]
+        assert [set(written) for written in store.written] == [{"one"}, {"two"}]
 
 
 async def test_at_the_end_the_store_is_told_the_rest(autojump_clock: MockClock) -> None:
@@ -198,7 +198,7 @@ async def test_of_too_much_that_is_pending_the_oldest_is_dropped(
         for sid in ("one", "two", "three", "one", "four"):
             locations.set(sid, HERE)
         await wait_all_tasks_blocked()
-        assert [set(told) for told in store.told] == [{"three", "one", "four"}]
+        assert [set(written) for written in store.written] == [{"three", "one", "four"}]
 
 
 async def test_an_unexpected_failure_of_a_write_is_logged_and_the_write_repeated(
