@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.auth import (
+    AuthError,
     Authorizer,
-    AuthRefused,
     Credentials,
     TokenSource,
     Verifier,
@@ -21,10 +21,10 @@ from gbs_actor.auth import (
 )
 from gbs_actor.concurrency import Service, ServiceStatistics, background
 from gbs_actor.gateway.client import Client, Peer
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.expiry import ExpiryWatch
 from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import Handshake
 
 FoundToken = tuple[str, TokenSource]
@@ -64,14 +64,14 @@ class Clients:
         rooms: RoomSupervisor,
         verifier: Verifier,
         authorizer: Authorizer,
-        config: GatewayConfig,
+        settings: Settings,
         *,
         connection_limit: UserConnectionLimit,
     ) -> None:
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer
-        self._config = config
+        self._settings = settings
         self._connection_limit = connection_limit
         self._clients: set[Client] = set()
         self._watch = ExpiryWatch(verifier.now)
@@ -99,13 +99,13 @@ class Clients:
 
         :param payload: what the page itself sends, not its browser: ``{"token": …}``.
         """
-        cookie_name = self._config.cookie_name
+        cookie_name = self._settings.auth.cookie_name
         return find_token(payload, handshake.headers, handshake.cookies, cookie_name)
 
     def authenticate(self, found: FoundToken | None) -> Credentials:
         """Return the credentials that a token gives.
 
-        :raises AuthRefused: there is no good token, or its role may not read.
+        :raises AuthError: there is no good token, or its role may not read.
         """
         try:
             if found is None:
@@ -113,11 +113,11 @@ class Clients:
             user = self._verifier.verify(*found)
             if not self._authorizer.policy.may_read(user.role):
                 raise forbidden()
-        except AuthRefused as refused:
+        except AuthError as refused:
             if refused.reason:
                 logger.info("refused a client: %s (%.200r)", refused.message, refused.reason)
             raise
-        return Credentials(user, self._config.cookie_grace)
+        return Credentials(user, self._settings.auth.cookie_grace)
 
     def connect(self, peer: Peer, credentials: Credentials) -> Client:
         """Let a client in.
@@ -127,8 +127,8 @@ class Clients:
         if not self._connection_limit.take(credentials.user.user_id):
             self._refused += 1
             raise TooManyConnections
-        config = self._config
-        bucket = TokenBucket(config.event_rate, config.event_burst, trio.current_time())
+        limits = self._settings.socketio
+        bucket = TokenBucket(limits.event_rate, limits.event_burst, trio.current_time())
         client = Client(peer, credentials, bucket)
         self._clients.add(client)
         self._watch.watch(client)

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from gbs_actor.auth import Authorizer, AuthRefused, Verifier
+from gbs_actor.auth import AuthError, Authorizer, Verifier
 from gbs_actor.contract.commands import COMMANDS, CommandSpec
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ClientEvent
@@ -31,7 +31,6 @@ from gbs_actor.contract.payloads import (
 )
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
 from gbs_actor.gateway.limits import UserRateLimit
@@ -40,6 +39,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Done, Snapshot
+from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import SessionLocation, StoreError
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Dispatch:
         clients: Clients,
         verifier: Verifier,
         authorizer: Authorizer,
-        config: GatewayConfig,
+        settings: Settings,
         *,
         rates: UserRateLimit,
     ) -> None:
@@ -98,9 +98,11 @@ class Dispatch:
         self._clients = clients
         self._verifier = verifier
         self._authorizer = authorizer
-        self._config = config
+        self._max_pending_commands = settings.socketio.max_unanswered_events
         self._rates = rates
-        self._editing_rates = UserRateLimit(config.user_editing_rate, config.user_editing_burst)
+        self._editing_rates = UserRateLimit(
+            settings.limits.user_editing_rate, settings.limits.user_editing_burst
+        )
         self._events = self._refused_by_rate = self._internal_errors = 0
         self._handlers: dict[str, Handler] = {
             ClientEvent.JOIN_RETREAT: self._join_retreat,
@@ -173,7 +175,7 @@ class Dispatch:
     def _command(self, spec: CommandSpec[Any], client: Client, invocation: Invocation) -> None:
         if not self._may_change(client, invocation):
             return
-        if client.subscriber.under_way >= self._config.commands_under_way:
+        if client.subscriber.under_way >= self._max_pending_commands:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_COMMANDS)
             return
@@ -277,7 +279,7 @@ class Dispatch:
         try:
             user = self._verifier.verify(request.token)
             credentials = client.credentials.renewed(user)
-        except AuthRefused as refused:
+        except AuthError as refused:
             invocation.reply(Failure(refused.code, refused.message))
             return
         slug = client.subscriber.room_slug

@@ -25,7 +25,7 @@ class Failure:
     """Why something was not done, with all that a client gets to know of it."""
 
     code: str
-    """One of :class:`~gbs_actor.lineup.codes.Code`, or of :class:`~gbs_actor.auth.RefusalCode`."""
+    """Of :class:`~gbs_actor.lineup.codes.Code`, or :class:`~gbs_actor.auth.AuthErrorCode`."""
     message: str
     retryable: bool = False
     row: Row | None = None

@@ -1,6 +1,5 @@
 """Rooms: a supervised actor for each retreat, which owns its subscribers and its changes."""
 
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -21,6 +20,7 @@ from gbs_actor.rooms.observation import Moment, Observer
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
+from gbs_actor.settings import RoomSettings
 
 __all__ = [
     "Accepted",
@@ -36,7 +36,7 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
-    "RoomConfig",
+    "RoomSettings",
     "RoomState",
     "RoomStatistics",
     "RoomSupervisor",

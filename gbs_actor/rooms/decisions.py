@@ -14,9 +14,9 @@ from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.commands import Command, CreateMemo, request_bytes
 from gbs_actor.lineup.draft import Draft
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.mailbox import Mark
 from gbs_actor.rooms.refusals import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Decisions:
     :param config: the size of the supply and of the memory.
     """
 
-    def __init__(self, store: Store, config: RoomConfig) -> None:
+    def __init__(self, store: Store, config: RoomSettings) -> None:
         self._store = store
         self._config = config
         self._memory: OrderedDict[UUID, _Remembered] = OrderedDict()

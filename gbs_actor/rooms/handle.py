@@ -8,7 +8,6 @@ import trio
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.batch import Batch
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import Done
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Mark, Resume, Work
 from gbs_actor.rooms.presence import EditingMarks, PresenceClock
@@ -16,6 +15,7 @@ from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.settings import RoomSettings
 
 
 class RoomHandle:
@@ -28,7 +28,7 @@ class RoomHandle:
     :param config: limits and times.
     """
 
-    def __init__(self, slug: str, config: RoomConfig) -> None:
+    def __init__(self, slug: str, config: RoomSettings) -> None:
         self.slug = slug
         self.config = config
         self.state = RoomState.STARTING

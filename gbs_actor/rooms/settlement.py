@@ -14,11 +14,11 @@ import trio
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.fence import fence
 from gbs_actor.rooms.batch import Batch, Phase
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.observation import Moment, Observe
 from gbs_actor.rooms.refusals import STORE_DOWN, UNKNOWN_OUTCOME
 from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import (
     OutcomeUnknown,
     RepeatedCommands,
@@ -39,9 +39,9 @@ class Settled:
     """The fence that made sure it did not take effect, where this was needed."""
 
 
-def pauses(config: RoomConfig) -> Iterator[float]:
+def pauses(config: RoomSettings) -> Iterator[float]:
     """Yield the seconds to wait between attempts to reach a store, without end."""
-    pause = config.store_backoff
+    pause = config.store_backoff_initial
     while True:
         yield pause
         pause = min(2 * pause, config.store_backoff_max)

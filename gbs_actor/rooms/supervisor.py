@@ -12,7 +12,6 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch, Phase
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Join, Leave, Mark, Resume, Submission
@@ -27,6 +26,7 @@ from gbs_actor.rooms.refusals import (
 from gbs_actor.rooms.room import Room, utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class RoomSupervisor:
     def __init__(
         self,
         store: Store,
-        config: RoomConfig | None = None,
+        config: RoomSettings | None = None,
         *,
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
-        self._config = config or RoomConfig()
+        self._config = config or RoomSettings()
         self._clock = clock
         self._observe = observe
         self._handles: dict[str, RoomHandle] = {}
@@ -296,13 +296,13 @@ class RoomSupervisor:
         recent = sum(now - at <= self._config.crash_window for at in handle.crash_times)
         if recent > self._config.max_crashes:
             handle.state = RoomState.FAILED
-            handle.failed_until = now + self._config.cool_down
+            handle.failed_until = now + self._config.crash_cool_down
             log.error(
                 "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
                 handle.slug,
                 recent,
                 self._config.crash_window,
-                self._config.cool_down,
+                self._config.crash_cool_down,
             )
         else:
             handle.state = RoomState.BACKOFF
@@ -320,10 +320,10 @@ class RoomSupervisor:
             return
         config = self._config
         if handle.state is RoomState.FAILED:
-            pause = config.cool_down
+            pause = config.crash_cool_down
         else:
             doublings = max(0, len(handle.crash_times) - 1)
-            pause = min(config.crash_backoff * 2**doublings, config.crash_backoff_max)
+            pause = min(config.crash_backoff_initial * 2**doublings, config.crash_backoff_max)
         with trio.move_on_after(pause):
             await handle.nudged.park()
 

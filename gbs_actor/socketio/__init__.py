@@ -12,7 +12,7 @@ to a :class:`FrontDoor`::
         chat.emit("message", text)
 
     async with server.serving():
-        door = FrontDoor({server.options.path: server.serve_websocket}, fallback)
+        door = FrontDoor({server.path: server.serve_websocket}, fallback)
         await door.serve(await trio.open_tcp_listeners(8080))
 """
 

@@ -101,8 +101,8 @@ class Membership:
         namespaces: Container[str],
         *,
         max_connect_bytes: int = 1_000_000,
-        max_attachments: int = 10,
-        max_attachment_bytes: int = 1_000_000,
+        max_attachments: int,
+        max_attachment_bytes: int,
     ) -> None:
         self._namespaces = namespaces
         self._max_connect_bytes = max_connect_bytes

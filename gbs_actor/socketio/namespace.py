@@ -85,7 +85,7 @@ class Namespace:
 
         The handler decodes the arguments and replies by itself, at once or later, from any
         task; what it returns is ignored. An event whose client waits for a reply counts
-        against ``max_unanswered`` until then: a handler that does not reply calls
+        against ``max_unanswered_events`` until then: a handler that does not reply calls
         :meth:`Event.release`. The arguments are dropped when the handler has ended, unless
         it calls :meth:`Event.keep`.
         """

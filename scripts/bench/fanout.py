@@ -170,7 +170,7 @@ class Bench:
         """Return all figures."""
         async with self.server.serving(), trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=4_096)
-            door = FrontDoor({self.server.options.path: self.server.serve_websocket}, _nothing)
+            door = FrontDoor({self.server.path: self.server.serve_websocket}, _nothing)
             await nursery.start(door.serve, listeners)
             port = listeners[0].socket.getsockname()[1]
             orders, theirs = multiprocessing.Pipe()

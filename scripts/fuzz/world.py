@@ -53,14 +53,14 @@ class Server(SocketServer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            PATH,
             **{
+                "socketio_path": PATH,
                 "ping_timeout": 20.0,
                 "upgrade_timeout": 100.0,  # longer than slow handlers can keep a client waiting
                 "max_payload": MAX_PAYLOAD,
                 "max_connections": 12,
                 "max_connections_per_address": 9,
-                "max_unanswered": 4,
+                "max_unanswered_events": 4,
                 "max_waiting_events": 4,
                 "max_held_bytes": 1_500,
                 "max_attachments": 4,
@@ -70,8 +70,8 @@ class Server(SocketServer):
                 "outbox": OutboxLimits(
                     pause_messages=4,
                     pause_bytes=600,
-                    max_messages=400,
-                    max_bytes=500_000,
+                    outbox_messages=400,
+                    outbox_bytes=500_000,
                     max_keys=50,
                 ),
                 **options,

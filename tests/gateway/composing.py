@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
@@ -24,7 +23,7 @@ from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.settings import AuthSettings
+from gbs_actor.settings import AuthSettings, Settings, declarations
 from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
@@ -142,7 +141,7 @@ class Parts:
     rooms: RoomSupervisor
     verifier: Verifier
     authorizer: Authorizer
-    config: GatewayConfig
+    settings: Settings
     clock: WallClock
     rates: UserRateLimit
     connection_limit: UserConnectionLimit
@@ -176,9 +175,19 @@ async def two_retreats() -> BreakableStore:
     return store
 
 
+def settings_with(**values: object) -> Settings:
+    """Return settings that differ from the defaults in these, each given by its name alone."""
+    tables: dict[str, dict[str, object]] = {}
+    for group, name, _ in declarations():
+        if name in values:
+            tables.setdefault(group, {})[name] = values.pop(name)
+    assert not values, f"no settings: {values}"
+    return Settings.model_validate(tables)
+
+
 @asynccontextmanager
 async def composed(
-    config: GatewayConfig | None = None,
+    settings: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     store: BreakableStore | None = None,
@@ -190,7 +199,9 @@ async def composed(
 
     :param store: one from :func:`two_retreats`.
     """
-    config = replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"}))
+    settings = settings or Settings()
+    http = settings.http.model_copy(update={"allowed_origins": ("https://page.example",)})
+    settings = settings.model_copy(update={"http": http})
     if store is None:
         store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
@@ -203,10 +214,10 @@ async def composed(
             rooms,
             Verifier(auth, now=clock),
             authorizer,
-            config,
+            settings,
             clock,
-            UserRateLimit(config.user_rate, config.user_burst),
-            UserConnectionLimit(config.max_connections_per_user),
+            UserRateLimit(settings.limits.user_rate, settings.limits.user_burst),
+            UserConnectionLimit(settings.limits.max_connections_per_user),
         )
 
 
@@ -226,11 +237,11 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
         parts.rooms,
         parts.verifier,
         parts.authorizer,
-        parts.config,
+        parts.settings,
         connection_limit=parts.connection_limit,
     )
     dispatch = Dispatch(
-        parts.rooms, clients, parts.verifier, parts.authorizer, parts.config, rates=parts.rates
+        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
     )
     locations = SessionLocations(parts.store, MAX_AGE)
     socket_clients = SocketClients(NAMESPACE, clients, locations)

@@ -7,12 +7,11 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
-from tests.gateway.composing import OTHER_SLUG, SLUG
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.world import Transport, world
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -410,7 +409,7 @@ async def test_who_sends_faster_than_the_rate_is_refused(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
     burst = 3 if transport == "socketio" else 2  # one for the join
-    config = GatewayConfig(event_rate=1.0, event_burst=burst)
+    config = settings_with(event_rate=1.0, event_burst=burst)
     async with world(config) as here, here.joined_by(transport) as peer:
         edits = [
             await peer.begin("update-gbs-number", {"lineupId": 2, "gbsNumber": number})
@@ -425,7 +424,7 @@ async def test_a_users_connections_and_requests_share_one_rate(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
     burst = 4 if transport == "socketio" else 2  # one for each join
-    config = GatewayConfig(user_rate=0.001, user_burst=burst)
+    config = settings_with(user_rate=0.001, user_burst=burst)
     async with (
         world(config) as here,
         here.joined_by(transport) as one,
@@ -443,7 +442,7 @@ async def test_a_users_connections_and_requests_share_one_rate(
 async def test_more_commands_without_an_answer_than_allowed_are_refused(
     transport: Transport,
 ) -> None:
-    config = GatewayConfig(commands_under_way=2)
+    config = settings_with(max_unanswered_events=2)
     async with world(config) as here, here.joined_by(transport) as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [
@@ -486,9 +485,9 @@ async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
 ) -> None:
     joins = 1 if transport == "socketio" else 0
     config = (
-        GatewayConfig(event_rate=0.001, event_burst=joins + 1)
+        settings_with(event_rate=0.001, event_burst=joins + 1)
         if limited == "events of the connection"
-        else GatewayConfig(user_editing_rate=0.001, user_editing_burst=1)
+        else settings_with(user_editing_rate=0.001, user_editing_burst=1)
     )
     async with (
         world(config) as here,
@@ -508,7 +507,7 @@ async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
 async def test_marks_beyond_the_users_rate_leave_other_events_and_other_users_alone(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
-    config = GatewayConfig(user_editing_rate=0.001, user_editing_burst=1)
+    config = settings_with(user_editing_rate=0.001, user_editing_burst=1)
     async with (
         world(config) as here,
         here.joined_by(transport, user_id=8) as other,

@@ -206,7 +206,7 @@ async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_o
             parts.rooms,
             Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock),
             parts.authorizer,
-            parts.config,
+            parts.settings,
             connection_limit=parts.connection_limit,
         )
         async with clients.running():

@@ -11,8 +11,7 @@ import trio.testing
 import trio_websocket
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
-from tests.gateway.composing import SLUG
+from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.peer import NAMESPACE, Peer, Refused
 from tests.gateway.world import world
 
@@ -114,7 +113,7 @@ async def test_a_payload_that_cannot_be_read_is_refused_and_the_connection_lives
 
 
 async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> None:
-    config = GatewayConfig(max_connections_per_user=2)
+    config = settings_with(max_connections_per_user=2)
     async with world(config) as here, here.connect_socketio(), here.connect_socketio() as second:
         with pytest.raises(BaseExceptionGroup) as caught:
             async with here.connect_socketio():
@@ -150,7 +149,7 @@ async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_ba
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with (
-        world(GatewayConfig(cookie_grace=3_600)) as here,
+        world(settings_with(cookie_grace=3_600)) as here,
         here.connect_socketio(cookie=here.parts.token(expires_in=60)) as peer,
     ):
         await trio.sleep(60 + 30 + 3_590)

@@ -15,11 +15,10 @@ import wsproto
 from wsproto import events
 from wsproto.extensions import PerMessageDeflate
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
 from gbs_actor.socketio.channel.frame import deflate
-from tests.gateway.composing import OTHER_SLUG, SLUG
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.world import World, world
 
 Wanted = TypeVar("Wanted", bound=events.Event)
@@ -104,7 +103,7 @@ async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
 
 
 async def test_a_user_with_too_many_connections_gets_the_reason() -> None:
-    config = GatewayConfig(max_connections_per_user=2)
+    config = settings_with(max_connections_per_user=2)
     async with world(config) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
             assert await third.end() == (4429, "too many connections of this user")
@@ -132,7 +131,7 @@ async def test_an_address_with_too_many_connections_gets_the_reason() -> None:
 async def test_frames_that_are_no_events_count_as_events(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=1)
+    config = settings_with(event_rate=1.0, event_burst=1)
     async with world(config) as here, here.joined() as peer:
         await peer.send("x")
         await peer.send("x")
@@ -162,7 +161,7 @@ async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
 
 
 async def test_only_so_many_requests_may_be_without_an_answer() -> None:
-    async with world(max_unanswered=2) as here, here.joined() as peer:
+    async with world(max_unanswered_events=2) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
@@ -203,7 +202,7 @@ async def test_events_that_wait_for_a_join_count_with_all_their_bytes() -> None:
 async def test_a_request_that_is_never_answered_counts_until_the_end_of_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with world(max_unanswered=2) as here:
+    async with world(max_unanswered_events=2) as here:
         async with here.joined() as peer:
             monkeypatch.setattr(here.parts.rooms, "submit", lambda *_: None)
             for _ in range(10):
@@ -222,7 +221,7 @@ async def test_a_log_that_keeps_its_records_pauses_no_connection(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    async with world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
+    async with world(max_unanswered_events=2, max_held_bytes=200) as here, here.joined() as peer:
         monkeypatch.setattr(here.parts.rooms, "submit", broken)
         for _ in range(10):
             await peer.emit("update-gbs-number", EDIT)
@@ -232,7 +231,7 @@ async def test_a_log_that_keeps_its_records_pauses_no_connection(
 
 
 async def test_who_reads_late_costs_the_others_nothing_() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
     async with world(outbox=limits) as here, here.joined() as fast:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token(user_id=99))
@@ -250,7 +249,7 @@ async def test_who_reads_late_costs_the_others_nothing_() -> None:
 
 
 async def test_answers_that_nobody_reads_are_bounded() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
     async with world(outbox=limits) as here:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token())

@@ -9,8 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from gbs_actor.gateway.config import GatewayConfig
-from tests.gateway.composing import SLUG
+from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.world import world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
@@ -209,7 +208,7 @@ async def test_a_token_among_the_subprotocols_expires_as_one_in_the_header_does(
 async def test_after_its_grace_a_connection_by_cookie_is_closed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with world(GatewayConfig(cookie_grace=3_600)) as here:
+    async with world(settings_with(cookie_grace=3_600)) as here:
         cookie = {"Cookie": f"accessToken={here.parts.token(expires_in=60)}"}
         async with here.connect_with(headers=cookie) as peer:
             await trio.sleep(60 + 30 + 3_590)

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.rooms import RoomState
 from gbs_actor.store.protocol import SessionLocation, StoreUnavailable
-from tests.gateway.composing import OTHER_SLUG, SLUG, two_retreats
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with, two_retreats
 from tests.gateway.returning import Client, World, world
 from tests.socketio.lines import Carrier
 
@@ -302,7 +301,7 @@ async def test_an_editing_mark_of_the_old_connection_ends(autojump_clock: MockCl
 async def test_a_user_with_as_many_connections_as_they_may_have_takes_over_their_own(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=GatewayConfig(max_connections_per_user=1)) as here:
+    async with world(config=settings_with(max_connections_per_user=1)) as here:
         client = await here.joined()
         await client.connect()
         assert client.recovered
@@ -527,7 +526,7 @@ async def test_whose_role_may_not_read_there_by_now_is_not_recovered(
             return "NOBODY"
 
         here.parts.store.role_in_retreat = role  # type: ignore[method-assign]
-        here.parts.authorizer.forget()
+        here.parts.authorizer.clear_cache()
         await client.come_back()
         assert client.refusal is None
         assert not client.recovered

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
 from tests.gateway.composing import SLUG, Parts, Realtime, composed, served_namespace
@@ -146,7 +146,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    config: GatewayConfig | None = None,
+    config: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     **options: Any,

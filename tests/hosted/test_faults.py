@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import trio
 
-from gbs_actor.cli.serving import MARGIN
+from gbs_actor.cli.signals import MARGIN
 from gbs_actor.store.embedded.postmaster import processes_of
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.editing import Editors, editing

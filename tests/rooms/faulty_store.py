@@ -15,6 +15,7 @@ from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
+    RetreatVersion,
     SessionLocation,
     StoreError,
     StoreStatistics,
@@ -58,6 +59,10 @@ class FaultyStore:
     async def load(self, slug: str) -> Retreat | None:
         await self._read()
         return await self.inner.load(slug)
+
+    async def version(self, slug: str) -> RetreatVersion | None:
+        await self._read()
+        return await self.inner.version(slug)
 
     async def commit(
         self,

@@ -258,7 +258,7 @@ class Client:
         answer = None
         if place is not None and since is not None:
             self.handed, self.stamped = since - 1, since - 1
-            subscriber.known_elsewhere = place.doubtful
+            subscriber.known_elsewhere = place.known_elsewhere
             answer = await self.supervisor.resume(
                 place.slug, subscriber, since=since, epoch=place.epoch
             )

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, Moment, RoomConfig, RoomState
+from gbs_actor.rooms import Accepted, Moment, RoomSettings, RoomState
 
 from .peers import Client
 from .world import code, world
@@ -45,7 +45,7 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
 async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wait(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(crash_backoff=2)) as w:
+    async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
         client = await w.client()
         w.bugs.at = [Moment.TAKEN]
         await client.ask(AssignNumber(7, 1))
@@ -59,7 +59,7 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
 async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passed(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(max_crashes=2, cool_down=30)) as w:
+    async with world(config=RoomSettings(max_crashes=2, crash_cool_down=30)) as w:
         client = await w.client()
         w.bugs.at = [Moment.TAKEN, Moment.LOADING, Moment.LOADING]
         await client.ask(AssignNumber(7, 1))
@@ -73,7 +73,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 
 
 async def test_an_operator_can_restart_a_failed_room_at_once(autojump_clock: MockClock) -> None:
-    async with world(config=RoomConfig(max_crashes=0, cool_down=1000)) as w:
+    async with world(config=RoomSettings(max_crashes=0, crash_cool_down=1000)) as w:
         client = await w.client()
         w.bugs.at = [Moment.TAKEN]
         await client.ask(AssignNumber(7, 1))

@@ -11,7 +11,7 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Moment, RoomConfig, RoomState, RoomSupervisor
+from gbs_actor.rooms import Moment, RoomSettings, RoomState, RoomSupervisor
 
 from .faulty_store import FaultyStore
 from .peers import Client, Pending
@@ -53,7 +53,7 @@ class Bugs:
 
 @asynccontextmanager
 async def world(
-    *slugs: str, config: RoomConfig | None = None, people: int = 8
+    *slugs: str, config: RoomSettings | None = None, people: int = 8
 ) -> AsyncIterator[World]:
     inner = await memory_store(*slugs, people=people)
     bugs = Bugs()

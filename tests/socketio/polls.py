@@ -313,7 +313,7 @@ class AsgiSocket:
 @asynccontextmanager
 async def site(server: EngineServer) -> AsyncIterator[Site]:
     """Serve within the block, by the app and by our own listener."""
-    path = server.options.path
+    path = server.path
     listener = Listener()
     door = FrontDoor({path: server.serve_websocket}, no_fallback)
     async with server.serving(), trio.open_nursery() as nursery:

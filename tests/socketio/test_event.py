@@ -102,7 +102,7 @@ def test_of_an_event_whose_handler_has_ended_only_the_name_is_left() -> None:
 
 
 def test_an_event_counts_as_unacknowledged_until_the_reply_which_may_come_late() -> None:
-    counted, socket = backlog(max_unanswered=1), Socket()
+    counted, socket = backlog(max_unanswered_events=1), Socket()
     events = [Event(socket, counted, "/", decode_event('["name"]'), ack_id=i) for i in range(2)]
     for event in events:
         counted.submit_event(event, lambda: None)
@@ -113,7 +113,7 @@ def test_an_event_counts_as_unacknowledged_until_the_reply_which_may_come_late()
 
 
 def test_a_released_event_counts_no_longer_and_may_still_be_answered() -> None:
-    counted, socket = backlog(max_unanswered=1), Socket()
+    counted, socket = backlog(max_unanswered_events=1), Socket()
     events = [Event(socket, counted, "/", decode_event('["name"]'), ack_id=i) for i in range(2)]
     for event in events:
         counted.submit_event(event, event.release)

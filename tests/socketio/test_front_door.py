@@ -106,6 +106,20 @@ async def test_an_upgrade_goes_to_the_handler_with_the_longest_matching_path(
         assert leftover == b"behind"
 
 
+async def test_the_preface_of_http_2_is_answered_with_505_and_goes_to_nobody(
+    clock: MockClock,
+) -> None:
+    rooms, listener = Rooms(), MemoryListener()
+    door = FrontDoor({"/": rooms.handler("x")}, rooms.fallback)
+    async with opened(door, [listener]):
+        client = listener.dial()
+        await client.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        await client.send_eof()
+        assert (await read_all(client)).startswith(b"HTTP/1.1 505 HTTP Version Not Supported")
+    assert (rooms.upgrades, rooms.fallbacks) == ([], [])
+    assert door.statistics().bad_heads == 1
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -113,7 +127,6 @@ async def test_an_upgrade_goes_to_the_handler_with_the_longest_matching_path(
         b"POST /socket.io/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
         b"GET /socket.io/ HTTP/1.0\r\nUpgrade: websocket\r\n\r\n",
         b"GET /socket.io/ HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00 something\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n\xff\xff",
         b"GET / HTTP/1.1\r\n folded: header\r\n\r\n",
@@ -231,7 +244,7 @@ async def test_a_failing_connection_is_logged_and_the_next_one_is_served(
 
 async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, max_connections=2)
+    door = FrontDoor({}, Rooms().fallback, connections=2)
     async with opened(door, [listener]):
         clients = [listener.dial() for _ in range(3)]
         await wait_all_tasks_blocked()
@@ -244,7 +257,7 @@ async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) ->
 
 async def test_connections_that_are_being_turned_away_are_bounded_too(clock: MockClock) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, max_connections=1)
+    door = FrontDoor({}, Rooms().fallback, connections=1)
     async with opened(door, [listener]):
         clients = [listener.dial() for _ in range(103)]
         await wait_all_tasks_blocked()
@@ -282,9 +295,7 @@ async def test_one_address_does_not_get_the_places_of_all(trusted: list[str]) ->
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
         await stream.receive_some()
 
-    door = FrontDoor(
-        {}, keep, max_connections_per_address=2, trusted_proxies=TrustedProxies(trusted)
-    )
+    door = FrontDoor({}, keep, connections_per_address=2, trusted_proxies=TrustedProxies(trusted))
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     served, refused = b"HTTP/1.1 200", b"HTTP/1.1 503"
@@ -305,7 +316,7 @@ async def test_a_page_can_read_what_is_answered_before_http(clock: MockClock, st
         {},
         Rooms().fallback,
         head_limit=100,
-        max_connections=1,
+        connections=1,
         cors=CorsPolicy.of([page], ["GET"]),
     )
     async with opened(door, [listener]):
@@ -332,7 +343,7 @@ async def test_what_is_answered_before_http_says_in_json_what_is_wrong(
     clock: MockClock, status: int
 ) -> None:
     listener = MemoryListener()
-    door = FrontDoor({}, Rooms().fallback, head_limit=100, max_connections=1)
+    door = FrontDoor({}, Rooms().fallback, head_limit=100, connections=1)
     async with opened(door, [listener]):
         if status == 503:
             listener.dial()

@@ -122,7 +122,7 @@ def keeping(server: SocketServer) -> list[Event]:
 
 
 async def test_a_client_with_too_many_unanswered_events_is_not_read_on(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+    server = SocketServer(max_unanswered_events=10)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -152,7 +152,7 @@ class KeepingLog(logging.Handler):
 async def test_a_log_that_keeps_its_records_pauses_no_connection(
     clock: MockClock, kind: str
 ) -> None:
-    server = SocketServer(max_unanswered=10, max_held_bytes=10_000)
+    server = SocketServer(max_unanswered_events=10, max_held_bytes=10_000)
     space = server.namespace("/")
     log = KeepingLog()
     logging.getLogger("gbs_actor.socketio").addHandler(log)
@@ -187,7 +187,7 @@ async def test_a_log_that_keeps_its_records_pauses_no_connection(
 
 
 async def test_events_that_their_handler_releases_do_not_count(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+    server = SocketServer(max_unanswered_events=10)
     handled = 0
 
     @server.namespace("/").on_any
@@ -204,7 +204,7 @@ async def test_events_that_their_handler_releases_do_not_count(clock: MockClock)
 
 
 async def test_events_without_a_handler_do_not_count(clock: MockClock) -> None:
-    async with serving(SocketServer(max_unanswered=10)) as service:
+    async with serving(SocketServer(max_unanswered_events=10)) as service:
         service.server.namespace("/")
         peer = await service.joined()
         await peer.send_many(*(f'42{i}["work"]' for i in range(50)))
@@ -254,7 +254,7 @@ async def test_only_so_much_waits_behind_a_slow_handler(
 async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service, trio.open_nursery() as nursery:
         peer = await service.joined()
@@ -280,7 +280,7 @@ async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
 async def test_a_client_that_was_kept_waiting_gets_its_time_to_answer_anew(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -342,7 +342,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
 async def test_a_client_that_does_not_keep_up_with_the_server_is_asked_to_come_back(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(outbox=OutboxLimits(max_messages=500))
+    server = SocketServer(outbox=OutboxLimits(outbox_messages=500))
     reasons: list[str] = []
     space = server.namespace("/")
     space.on_disconnect(lambda socket, reason: reasons.append(reason))

@@ -19,7 +19,7 @@ from gbs_actor.socketio.packet import EventData
 
 @pytest.fixture
 def session() -> Membership:
-    return Membership({"/", "/custom"}, max_attachments=2)
+    return Membership({"/", "/custom"}, max_attachments=2, max_attachment_bytes=1_000_000)
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_more_attachments_than_allowed_are_a_violation(joined: Membership) -> No
 
 @pytest.mark.parametrize("text", ["2{}", '2["x",', "2[]", '3["x"]', "1{}"])
 def test_of_what_comes_for_a_namespace_that_was_left_not_even_the_json_is_read(text: str) -> None:
-    session = Membership({"/"})
+    session = Membership({"/"}, max_attachments=2, max_attachment_bytes=1_000_000)
     session.receive_text("0")
     session.leave("/")
     assert session.receive_text(text) is None

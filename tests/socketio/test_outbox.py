@@ -342,8 +342,8 @@ async def test_bytes_congest_as_well_as_messages() -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        OutboxLimits(pause_messages=5, max_messages=20),
-        OutboxLimits(pause_bytes=50, max_bytes=200),
+        OutboxLimits(pause_messages=5, outbox_messages=20),
+        OutboxLimits(pause_bytes=50, outbox_bytes=200),
     ],
 )
 async def test_more_unkeyed_messages_than_allowed_overflow(limits: OutboxLimits) -> None:
@@ -355,7 +355,7 @@ async def test_more_unkeyed_messages_than_allowed_overflow(limits: OutboxLimits)
 
 
 async def test_one_message_alone_may_be_larger_than_the_limit() -> None:
-    outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=50, max_bytes=200))
+    outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=50, outbox_bytes=200))
     outbox.send(encode_event("/", "large", "x" * 1_001))
     assert owner.overflows == 0
     owner.run()

@@ -402,7 +402,7 @@ async def test_a_post_that_breaks_off_ends_the_session(clock: MockClock) -> None
 
 
 async def test_a_body_has_its_time(clock: MockClock) -> None:
-    server = echo_server(body_timeout=10)
+    server = echo_server(request_timeout=10)
     gone = recording(server)
     async with site(server) as clients:
         polls = await joined(clients)
@@ -670,7 +670,7 @@ async def test_of_states_that_wait_only_the_last_is_fetched(clock: MockClock) ->
 
 
 async def test_a_client_that_does_not_fetch_is_closed(clock: MockClock) -> None:
-    server = SocketServer(outbox=OutboxLimits(max_messages=100))
+    server = SocketServer(outbox=OutboxLimits(outbox_messages=100))
     gone = recording(server)
     async with site(server) as clients:
         polls, socket = await quiet(clients, server)

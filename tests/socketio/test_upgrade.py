@@ -557,7 +557,7 @@ async def test_a_post_and_the_websocket_may_wait_for_the_same_handler(
 async def test_a_post_from_before_the_upgrade_ends_nothing_when_it_fails(
     clock: MockClock, kind: Kind, ending: str
 ) -> None:
-    async with site(echo_server(body_timeout=30)) as clients:
+    async with site(echo_server(request_timeout=30)) as clients:
         polls = await clients.joined()
         unfinished = polls.tell()
         unfinished.body(b"42", more=True)

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from quart import Blueprint, Response, request
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.replies import Failure
@@ -16,7 +15,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 
 
-def admin(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> Blueprint:
+def admin(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     """Return the operators' routes; they only read ``statistics()``."""
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -35,7 +34,7 @@ def admin(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> B
         statistics = rooms.room_statistics(slug)
         if statistics is None:
             failure = Failure.because(Code.NOT_FOUND, "No room of this retreat is open.")
-            return failure_response(failure, retry_after=config.retry_after)
+            return failure_response(failure)
         return _statistics(_camel(statistics))
 
     return blueprint

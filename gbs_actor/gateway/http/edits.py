@@ -21,7 +21,6 @@ from gbs_actor.contract.commands import (
     Route,
 )
 from gbs_actor.gateway.client import author_of
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.preconditions import guarded
 from gbs_actor.gateway.http.responses import Edited, failure_response, json_response
@@ -38,7 +37,7 @@ ROLE_TIMEOUT: Final = 3.0
 _encoder: Final = msgspec.json.Encoder()
 
 
-def edits(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> Blueprint:
+def edits(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     """Return the routes of all commands.
 
     A write that has arrived in full is carried out, also where its client disconnects.
@@ -59,7 +58,7 @@ def edits(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> B
         outcome = await _carry_out(rooms, slug, wanted.command(author_of(user)))
         if isinstance(outcome, Rejection):
             failure = Failure.of(outcome, repeatable=wanted.command_id is not None)
-            return failure_response(failure, retry_after=config.retry_after)
+            return failure_response(failure)
         return _edited(outcome)
 
     def view(spec: CommandSpec[Any], route: Route) -> Callable[..., Awaitable[Response]]:

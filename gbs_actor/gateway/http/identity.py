@@ -17,8 +17,8 @@ from gbs_actor.auth import (
     forbidden,
 )
 from gbs_actor.contract.decoding import check_slug
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import OriginPolicy
 
 
@@ -41,22 +41,22 @@ class Identity:
         verifier: Verifier,
         authorizer: Authorizer,
         rates: UserRateLimit,
-        config: GatewayConfig,
+        settings: Settings,
     ) -> None:
         self.policy = authorizer.policy
         """What each role may do."""
         self._verifier = verifier
         self._authorizer = authorizer
         self._rates = rates
-        self._cookie_name = config.cookie_name
-        self._origins = OriginPolicy(config.allowed_origins, [config.cookie_name])
+        self._cookie_name = settings.auth.cookie_name
+        self._origins = OriginPolicy(settings.http.allowed_origins, [settings.auth.cookie_name])
 
     def authenticate(self, request: Request) -> User:
         """Return the user whose token the request carries, in the header or the cookie.
 
         It counts as one of the user's requests.
 
-        :raises AuthRefused: no token, or not a good one.
+        :raises AuthError: no token, or not a good one.
         :raises RateLimited: there were too many of late.
         """
         headers = {"Authorization": request.headers.get("Authorization", "")}
@@ -72,7 +72,7 @@ class Identity:
     async def role_in(self, user: User, slug: str) -> str:
         """Return the role the user has in a retreat.
 
-        :raises AuthRefused: FORBIDDEN, the token does not let them into this one.
+        :raises AuthError: FORBIDDEN, the token does not let them into this one.
         :raises InvalidPayload: the slug is none that a retreat can have.
         :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
         """
@@ -87,7 +87,7 @@ class Identity:
 
         :param permitted: one of the :attr:`policy`'s questions, asked for the role.
         :param slug: the retreat whose role counts; ``None``: that of the token.
-        :raises AuthRefused: it does not, or the user is not known.
+        :raises AuthError: it does not, or the user is not known.
         :raises RateLimited: see :meth:`authenticate`.
         :raises StoreUnavailable: the role in the retreat cannot be looked up.
         """
@@ -103,7 +103,7 @@ class Identity:
         A browser sends the cookie along wherever a form is sent to. It does not send a token
         that the page itself has to give, so there the origin does not matter.
 
-        :raises AuthRefused: FORBIDDEN, see :class:`~gbs_actor.socketio.OriginPolicy`.
+        :raises AuthError: FORBIDDEN, see :class:`~gbs_actor.socketio.OriginPolicy`.
         """
         given = request.headers.getlist("Origin")
         if user.source is not TokenSource.COOKIE or not given:

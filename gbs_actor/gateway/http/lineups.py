@@ -14,7 +14,6 @@ from werkzeug.http import parse_etags
 from gbs_actor.contract.commands import LINE_UP_PATH
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import UserLineups, failure_response, json_response
@@ -27,7 +26,7 @@ from gbs_actor.rooms.delivery import Snapshot
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
-def lineups(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) -> Blueprint:
+def lineups(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
     blueprint = Blueprint("lineups", __name__, url_prefix=LINE_UP_PATH.replace("{slug}", "<slug>"))
 
@@ -37,7 +36,7 @@ def lineups(rooms: RoomSupervisor, identity: Identity, config: GatewayConfig) ->
         since, epoch = _since(request.args), _epoch(request.args)
         result = await rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
-            return failure_response(Failure.of(result), retry_after=config.retry_after)
+            return failure_response(Failure.of(result))
         return _conditional(result)
 
     return blueprint

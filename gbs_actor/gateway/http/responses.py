@@ -12,7 +12,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 from quart import Response
 
-from gbs_actor.auth.refusal import RefusalCode
+from gbs_actor.auth.errors import AuthErrorCode
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
@@ -21,9 +21,9 @@ RowT = TypeVar("RowT")
 RowsT = TypeVar("RowsT")
 
 STATUS: Final[dict[str, int]] = {
-    RefusalCode.AUTH_REQUIRED: 401,
-    RefusalCode.INVALID_TOKEN: 401,
-    RefusalCode.TOKEN_EXPIRED: 401,
+    AuthErrorCode.AUTH_REQUIRED: 401,
+    AuthErrorCode.INVALID_TOKEN: 401,
+    AuthErrorCode.TOKEN_EXPIRED: 401,
     Code.VALIDATION_FAILED: 400,
     Code.FORBIDDEN: 403,
     Code.RETREAT_NOT_FOUND: 404,
@@ -40,6 +40,9 @@ STATUS: Final[dict[str, int]] = {
     Code.OUTCOME_UNKNOWN: 504,
 }
 """The HTTP status of each code."""
+
+RETRY_AFTER: Final = 2
+"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where no better value is known."""
 
 
 class UserLineups(msgspec.Struct, Generic[RowsT], frozen=True, rename="camel"):
@@ -82,10 +85,10 @@ def json_response(body: bytes, status: int = 200) -> Response:
     return Response(body, status=status, content_type="application/json")
 
 
-def failure_response(failure: Failure, *, retry_after: int) -> Response:
+def failure_response(failure: Failure, *, retry_after: int = RETRY_AFTER) -> Response:
     """Return an error as ``{code, message, …}``.
 
-    :param retry_after: seconds, sent with 429 and 503 (RFC 9110 §10.2.3).
+    :param retry_after: seconds, for 429 and 503.
     """
     status = STATUS.get(failure.code, 500)
     response = json_response(replies.http_error(failure), status)
@@ -95,7 +98,7 @@ def failure_response(failure: Failure, *, retry_after: int) -> Response:
         # RFC 9110 §15.5.2: a 401 names the scheme; RFC 6750 §3 for the rest.
         response.headers["WWW-Authenticate"] = (
             "Bearer"
-            if failure.code == RefusalCode.AUTH_REQUIRED
+            if failure.code == AuthErrorCode.AUTH_REQUIRED
             else 'Bearer error="invalid_token"'
         )
     response.headers["Cache-Control"] = "no-store"

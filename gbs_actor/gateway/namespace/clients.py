@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials
+from gbs_actor.auth import AuthError, Credentials
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.namespace.peer import (
@@ -50,7 +50,7 @@ class SocketClients:
         try:
             found = self._clients.find_token(socket.handshake.auth, socket.handshake)
             return self._clients.authenticate(found)
-        except AuthRefused as refused:
+        except AuthError as refused:
             raise ConnectError(refused.message, {"code": refused.code}) from None
 
     def connect(self, socket: Socket, credentials: Credentials, sid: str | None = None) -> Client:

@@ -91,7 +91,7 @@ class LineupRecovery:
         since = None if location is None else location.since(revision)
         if location is None or since is None or session is None:
             return False
-        client.subscriber.known_elsewhere = location.doubtful
+        client.subscriber.known_elsewhere = location.known_elsewhere
         if not await self._dispatch.resume(client, location, since):
             return False
         session.resumed(location)

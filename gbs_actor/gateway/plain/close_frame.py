@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gbs_actor.auth import AuthRefused, RefusalCode
+from gbs_actor.auth import AuthError, AuthErrorCode
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import CloseCode
@@ -26,16 +26,16 @@ AUTHENTICATION: Final = 4401
 FORBIDDEN: Final = 4403
 TOO_MANY: Final = 4429
 
-EXPIRED: Final = CloseFrame(AUTHENTICATION, RefusalCode.TOKEN_EXPIRED)
+EXPIRED: Final = CloseFrame(AUTHENTICATION, AuthErrorCode.TOKEN_EXPIRED)
 NO_SUCH_RETREAT: Final = CloseFrame(4404, Code.RETREAT_NOT_FOUND)
 TOO_MANY_OF_USER: Final = CloseFrame(TOO_MANY, "too many connections of this user")
 TOO_MANY_OF_ADDRESS: Final = CloseFrame(TOO_MANY, "too many connections from this address")
 FULL: Final = CloseFrame(CloseCode.TRY_AGAIN_LATER, "too many connections")
 
 
-def for_refusal(refused: AuthRefused) -> CloseFrame:
+def for_refusal(refused: AuthError) -> CloseFrame:
     """Return the close frame for a client that is not let in."""
-    forbidden = refused.code is RefusalCode.FORBIDDEN
+    forbidden = refused.code is AuthErrorCode.FORBIDDEN
     return CloseFrame(FORBIDDEN if forbidden else AUTHENTICATION, refused.code)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials, TokenSource
+from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
@@ -99,7 +99,7 @@ class PlainServer(ChannelServer[Admission]):
             raise RequestRefused(HTTPStatus.FORBIDDEN, error)
         try:
             return self._clients.authenticate(found)
-        except AuthRefused as refused:
+        except AuthError as refused:
             return close_frame.for_refusal(refused)
 
     def _count_in(self, address: str | None) -> CloseFrame | None:

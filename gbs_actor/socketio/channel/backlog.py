@@ -55,7 +55,7 @@ class Backlog:
     def full(self) -> bool:
         """Whether there is so much that nothing more should be read."""
         return (
-            self._unacknowledged > self._options.max_unanswered
+            self._unacknowledged > self._options.max_unanswered_events
             or len(self._dispatcher) >= self._options.max_waiting_events
             or self._kept_bytes > self._options.max_held_bytes
         )

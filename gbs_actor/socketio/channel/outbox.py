@@ -27,9 +27,9 @@ class OutboxLimits:
     """Unkeyed messages above which the connection is not read on."""
     pause_bytes: int = 1_000_000
     """Bytes of unkeyed messages above which the connection is not read on."""
-    max_messages: int = 4_096
+    outbox_messages: int = 20_000
     """Unkeyed messages above which the connection is closed."""
-    max_bytes: int = 16_000_000
+    outbox_bytes: int = 16_777_216
     """Bytes of unkeyed messages above which it is closed; one alone may be larger."""
     max_keys: int = 65_536
     """Keyed messages above which it is closed: a bound where keys are not bounded."""
@@ -360,8 +360,8 @@ class Outbox:
         limits = self._limits
         if self._unkeyed > limits.pause_messages or self._unkeyed_bytes > limits.pause_bytes:
             self._congested = True
-        if self._unkeyed > limits.max_messages or (
-            self._unkeyed_bytes > limits.max_bytes and self._unkeyed > 1
+        if self._unkeyed > limits.outbox_messages or (
+            self._unkeyed_bytes > limits.outbox_bytes and self._unkeyed > 1
         ):
             self._owner.outbox_overflowed()
             return

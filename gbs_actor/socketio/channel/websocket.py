@@ -79,7 +79,7 @@ def upgrade(
     request: Request,
     *,
     max_payload: int,
-    deflate: bool = False,
+    deflate: bool,
     subprotocols: Sequence[str] = (),
 ) -> Upgrade:
     """Answer a WebSocket handshake (RFC 6455 §4.2).

@@ -106,7 +106,7 @@ class EngineServer(ChannelServer[Admission]):
     @property
     def path(self) -> str:
         """See :class:`ChannelServer`."""
-        return self.options.path
+        return self.options.socketio_path
 
     # WebSocket
 
@@ -232,7 +232,7 @@ class EngineServer(ChannelServer[Admission]):
     ) -> HttpResponse:
         try:
             with transport.posting(session):
-                with trio.move_on_after(self.options.body_timeout) as patience:
+                with trio.move_on_after(self.options.request_timeout) as patience:
                     body = await read_body(self.options.max_payload)
                 if patience.cancelled_caught:
                     _lose(session, transport)

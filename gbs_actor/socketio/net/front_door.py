@@ -18,9 +18,18 @@ from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.peer import peer_address
-from gbs_actor.socketio.net.request import Request, head_length, origins_in, parse_request
+from gbs_actor.socketio.net.request import (
+    HTTP_2_PREFACE,
+    Request,
+    head_length,
+    origins_in,
+    parse_request,
+)
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds from the first byte of an HTTP request to its last, whoever reads it."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +57,9 @@ _TOO_LARGE = HttpResponse(
 )
 _TOO_SLOW = HttpResponse(
     408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
+)
+_NO_HTTP_2 = HttpResponse(
+    505, b'{"code":"HTTP_VERSION_NOT_SUPPORTED","message":"This server speaks HTTP/1.1."}'
 )
 _NO_TLS = HttpResponse(
     400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
@@ -78,7 +90,7 @@ class FrontDoorStatistics:
     """Closed for want of room."""
     accept_failures: int
     bad_heads: int
-    """Too large, too slow, or cut off."""
+    """Too large, too slow, cut off, or of HTTP/2."""
     failed_handshakes: int
     """Of TLS: too slow, cut off, or none at all."""
     failures: int
@@ -95,8 +107,8 @@ class FrontDoor:
     :param fallback: gets every other connection.
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
-    :param max_connections: open at one time; further ones get a 503.
-    :param max_connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param connections: open at one time; further ones get a 503.
+    :param connections_per_address: of these, from one IP address (of IPv6, a /64).
     :param trusted_proxies: whose connections are not counted by address.
     :param cors: which pages may read the door's own answers.
     :param http_idle_timeout: seconds without a request that an HTTP connection lives.
@@ -111,19 +123,19 @@ class FrontDoor:
         *,
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
-        max_connections: int = 20_000,
-        max_connections_per_address: int = 20_000,
+        connections: int = 20_000,
+        connections_per_address: int = 4_000,
         trusted_proxies: TrustedProxies | None = None,
         cors: CorsPolicy | None = None,
-        http_idle_timeout: float = 60.0,
-        request_timeout: float = 30.0,
+        http_idle_timeout: float = 75.0,
+        request_timeout: float = REQUEST_TIMEOUT,
         write_timeout: float = 30.0,
     ) -> None:
         self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._places = ConnectionLimit(max_connections, max_connections_per_address)
+        self._places = ConnectionLimit(connections, connections_per_address)
         self._trusted_proxies = trusted_proxies or TrustedProxies()
         self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout
@@ -246,6 +258,10 @@ class FrontDoor:
         data = await self._read_head(stream)
         if data is None:
             self._bad_heads += 1
+            return
+        if data.startswith(HTTP_2_PREFACE):
+            self._bad_heads += 1
+            await send_response(stream, _NO_HTTP_2)
             return
         length = head_length(data)
         request = None if length is None else parse_request(data[:length])
