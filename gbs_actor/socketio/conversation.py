@@ -298,6 +298,6 @@ class Conversation:
         return self._session.ever_joined
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
+    def backlogged(self) -> bool:
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         return self._backlog.full

@@ -142,7 +142,7 @@ class PlainConnection(LiveChannel):
     # Back-pressure, heartbeat, end.
 
     @property
-    def lagging(self) -> bool:
+    def backlogged(self) -> bool:
         """Whether so much is unanswered that nothing more should be read."""
         return self._backlog.full
 
