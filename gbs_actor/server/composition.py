@@ -77,7 +77,7 @@ class Composition:
                 draining=lambda: self.draining,
             )
         )
-        self.plain = PlainServer(self.events, self.sockets.options, self.sockets.places)
+        self.plain = PlainServer(self.events, self.sockets.options, self.sockets.connection_limit)
         http_app = with_callers(http, self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything that clients can ask for, as an ASGI application without a lifespan."""

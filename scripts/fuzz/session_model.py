@@ -100,7 +100,7 @@ class Model:
         self.session = Membership(
             frozenset(KNOWN), max_attachments=MAX_ATTACHMENTS, max_attachment_bytes=MAX_BYTES
         )
-        self.places = dict.fromkeys(KNOWN, Place.NEVER)
+        self.connection_limit = dict.fromkeys(KNOWN, Place.NEVER)
         self.announced: Announced | None = None
         self.over = False
 
@@ -113,9 +113,9 @@ class Model:
                 raise Violated
             if namespace not in KNOWN:
                 return UnknownNamespace(namespace)
-            if self.places[namespace] is Place.IN:
+            if self.connection_limit[namespace] is Place.IN:
                 raise Violated
-            self.places[namespace] = Place.IN
+            self.connection_limit[namespace] = Place.IN
             return Joining(namespace, expected)
 
         self._say(f"0{_prefix(namespace)}{text}", outcome)
@@ -128,7 +128,7 @@ class Model:
                 return None
             if payload:
                 raise Violated
-            self.places[namespace] = Place.OUT
+            self.connection_limit[namespace] = Place.OUT
             return Left(namespace)
 
         self._say(f"1{_prefix(namespace)}{payload}", outcome)
@@ -190,7 +190,7 @@ class Model:
     def put_out(self, namespace: str) -> None:
         """Have the server take the client out, or refuse it."""
         self.session.leave(namespace)
-        self.places[namespace] = Place.OUT
+        self.connection_limit[namespace] = Place.OUT
 
     def let_in(self) -> None:
         """Have the server let the client in."""
@@ -206,7 +206,10 @@ class Model:
         def outcome() -> Happening | None:
             if not count:
                 return self._complete(coming)
-            if count > MAX_ATTACHMENTS or self.places.get(coming.namespace) in {None, Place.NEVER}:
+            if count > MAX_ATTACHMENTS or self.connection_limit.get(coming.namespace) in {
+                None,
+                Place.NEVER,
+            }:
                 raise Violated
             self.announced = coming
             return None
@@ -227,7 +230,7 @@ class Model:
         return AckReceived(coming.namespace, coming.ack_id, coming.json, attachments)
 
     def _is_in(self, namespace: str) -> bool:
-        place = self.places.get(namespace, Place.NEVER)
+        place = self.connection_limit.get(namespace, Place.NEVER)
         if place is Place.NEVER:
             raise Violated
         return place is Place.IN

@@ -87,7 +87,7 @@ async def plain_world(
     async with composed(config, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
         async with served_namespace(parts, sockets) as events:
-            plain = PlainServer(events, sockets.options, sockets.places)
+            plain = PlainServer(events, sockets.options, sockets.connection_limit)
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
                 yield PlainWorld(parts, events, sockets, plain, nursery)
                 nursery.cancel_scope.cancel()

@@ -184,7 +184,7 @@ async def test_who_is_not_let_in_leaves_nothing_behind() -> None:
         await closing(here.connect_with(token="x"))
         assert here.events.statistics().connections == 0
         assert here.plain.statistics().connections == 0
-        assert len(here.sockets.places) == len(here.parts.user_connections) == 0
+        assert len(here.sockets.connection_limit) == len(here.parts.user_connections) == 0
 
 
 # Origins

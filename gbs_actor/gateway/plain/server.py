@@ -47,13 +47,13 @@ class PlainServer(ChannelServer[Entrance]):
     that is all a page's script ever sees; a page of a foreign origin learns nothing.
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
-    :param places: shared with that server.
+    :param connection_limit: shared with that server.
     """
 
     def __init__(
-        self, events: LineupEvents, options: ServerOptions, places: ConnectionLimit
+        self, events: LineupEvents, options: ServerOptions, connection_limit: ConnectionLimit
     ) -> None:
-        super().__init__(options, places)
+        super().__init__(options, connection_limit)
         self._events = events
         self._format = PlainFormat()
 
@@ -74,14 +74,14 @@ class PlainServer(ChannelServer[Entrance]):
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = closing.NO_SUCH_RETREAT
-        full = self._take_place(handshake.remote_address)
+        full = self._acquire_connection(handshake.remote_address)
         if full is not None and isinstance(who, Credentials):
             who = full
         try:
             yield Entrance(slug or "", who, selectable(token))
         finally:
             if full is None:
-                self.places.leave(handshake.remote_address)
+                self.connection_limit.release(handshake.remote_address)
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | Closing:
         payload = None if token is None else {"token": token}
@@ -96,10 +96,10 @@ class PlainServer(ChannelServer[Entrance]):
         except AuthError as refused:
             return closing.for_refusal(refused)
 
-    def _take_place(self, address: str | None) -> Closing | None:
-        """Take a place; where there is none, return how that is told."""
+    def _acquire_connection(self, address: str | None) -> Closing | None:
+        """Count a connection; where there are too many, return how it is closed."""
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
         return None

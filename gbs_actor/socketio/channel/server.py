@@ -67,14 +67,18 @@ class ChannelServer(ABC, Generic[Admission]):
     :meth:`serve_websocket`; for everything else there is
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
-    :param places: those that the connections take; without them, the server's own.
+    :param connection_limit: shared with other servers; without it, the server has its own.
     """
 
-    def __init__(self, options: ServerOptions, places: ConnectionLimit | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, connection_limit: ConnectionLimit | None = None
+    ) -> None:
         self.options = options
-        if places is None:
-            places = ConnectionLimit(options.max_connections, options.max_connections_per_address)
-        self.places = places
+        if connection_limit is None:
+            connection_limit = ConnectionLimit(
+                options.max_connections, options.max_connections_per_address
+            )
+        self.connection_limit = connection_limit
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
         """What has come in; transports count here."""
@@ -203,7 +207,7 @@ class ChannelServer(ABC, Generic[Admission]):
 
     @contextmanager
     def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
-        """Check a WebSocket's request, and keep a place for it within the block.
+        """Check a WebSocket's request, and count its connection within the block.
 
         :param peer: IP address of the other end; ``None`` where it has none.
         :param secure: whether it uses TLS.

@@ -95,9 +95,9 @@ class EngineServer(ChannelServer[Admission]):
         self,
         options: ServerOptions,
         make_application: Callable[[Session], Application],
-        places: ConnectionLimit | None = None,
+        connection_limit: ConnectionLimit | None = None,
     ) -> None:
-        super().__init__(options, places)
+        super().__init__(options, connection_limit)
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
@@ -118,11 +118,11 @@ class EngineServer(ChannelServer[Admission]):
             yield Admission(handshake, self._session(handshake.query, "websocket"))
             return
         address = handshake.remote_address
-        self._take_place(address)
+        self._acquire_connection(address)
         try:
             yield Admission(handshake, None)
         finally:
-            self.places.leave(address)
+            self.connection_limit.release(address)
 
     def subprotocols(self, admission: Admission) -> Sequence[str]:
         """Return the one that the client likes best, as the reference server does.
@@ -187,7 +187,7 @@ class EngineServer(ChannelServer[Admission]):
         raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
-        self._take_place(handshake.remote_address)
+        self._acquire_connection(handshake.remote_address)
         assert self._nursery is not None
         session: Session = await self._nursery.start(self._live, handshake)
         assert isinstance(session.transport, PollingTransport)
@@ -216,7 +216,7 @@ class EngineServer(ChannelServer[Admission]):
         except* Exception:
             logger.exception("a session failed")
         finally:
-            self.places.leave(handshake.remote_address)
+            self.connection_limit.release(handshake.remote_address)
             if connection is not None and connection.closed is not None:
                 connection.closed.set()
 
@@ -285,11 +285,11 @@ class EngineServer(ChannelServer[Admission]):
             raise refused(error)
         return session
 
-    def _take_place(self, address: str | None) -> None:
+    def _acquire_connection(self, address: str | None) -> None:
         if not self._serving:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, _OVERLOADED)
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             error = _TOO_MANY_FROM_ADDRESS if full.of_address else _OVERLOADED
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
