@@ -35,7 +35,7 @@ def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]
     peer = client[0] if client else None
     kind = scope["type"]
     secure = scope["scheme"] == _ENCRYPTED[kind]
-    caller = proxies.caller(peer, secure=secure, headers=headers)
+    caller = proxies.resolve(peer, secure=secure, headers=headers)
     told = {**scope, "scheme": (_ENCRYPTED if caller.secure else _PLAIN)[kind]}
     if caller.address != peer:
         told["client"] = None if caller.address is None else (caller.address, 0)

@@ -264,8 +264,8 @@ class ChannelServer(ABC, Generic[Admission]):
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
         headers = join_fields(request.fields)
-        caller = self.trusted_proxies.caller(peer, secure=secure, headers=headers)
-        return open_handshake(headers, query, caller)
+        sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
+        return open_handshake(headers, query, sender)
 
     async def _run(self, make: MakeChannel, transport: Transport) -> None:
         """Carry a channel until it has ended, within the reach of :meth:`shutdown`."""
