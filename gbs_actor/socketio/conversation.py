@@ -157,7 +157,7 @@ class Conversation:
         """Let ``on_connect`` decide about a client."""
         handler = self._namespace_of(socket).connect_handler
         if handler is None:
-            self._admit(socket)
+            self._accept(socket)
             return None
         try:
             result = handler(socket, auth)
@@ -166,7 +166,7 @@ class Conversation:
             return None
         if inspect.isawaitable(result):
             return self._connect_later(socket, result)
-        self._admit(socket)
+        self._accept(socket)
         return None
 
     async def _connect_later(self, socket: Socket, result: Awaitable[Any]) -> None:
@@ -175,9 +175,9 @@ class Conversation:
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._turn_away(socket, error)
         else:
-            self._admit(socket)
+            self._accept(socket)
 
-    def _admit(self, socket: Socket) -> None:
+    def _accept(self, socket: Socket) -> None:
         self._let_in[socket.id] = socket
         if socket.closed:  # ended meanwhile: it will be told so like any other
             return

@@ -63,7 +63,7 @@ class PlainServer(ChannelServer[Entrance]):
         return PATH
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
+    def _accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
@@ -104,11 +104,11 @@ class PlainServer(ChannelServer[Entrance]):
             return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
         return None
 
-    def subprotocols(self, admission: Entrance) -> Sequence[str]:
+    def subprotocols(self, accepted: Entrance) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        return admission.subprotocols
+        return accepted.subprotocols
 
-    async def carry(self, transport: UpgradeTransport, admission: Entrance) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: Entrance) -> None:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         self._handshakes += 1
 
@@ -116,7 +116,7 @@ class PlainServer(ChannelServer[Entrance]):
             return PlainConnection(
                 transport,
                 nursery,
-                entrance=admission,
+                entrance=accepted,
                 events=self._events,
                 wire_format=self._format,
                 options=self.options,

@@ -61,7 +61,7 @@ It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AcceptedWebSocket:
     """A WebSocket that may be opened: for a session of its own, or for an upgrade."""
 
     handshake: Handshake
@@ -81,7 +81,7 @@ class ServerStatistics(ChannelStatistics):
     """Of the handshakes, moved from long-polling to a WebSocket."""
 
 
-class EngineServer(ChannelServer[Admission]):
+class EngineServer(ChannelServer[AcceptedWebSocket]):
     """Serves Engine.IO sessions.
 
     Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
@@ -111,35 +111,37 @@ class EngineServer(ChannelServer[Admission]):
     # WebSocket
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+    def _accept(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> Iterator[AcceptedWebSocket]:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
         if "sid" in handshake.query:
-            yield Admission(handshake, self._session(handshake.query, "websocket"))
+            yield AcceptedWebSocket(handshake, self._session(handshake.query, "websocket"))
             return
         address = handshake.remote_address
         self._acquire_connection(address)
         try:
-            yield Admission(handshake, None)
+            yield AcceptedWebSocket(handshake, None)
         finally:
             self.connection_limit.release(address)
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
+    def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
         """Return the one that the client likes best, as the reference server does.
 
         A client that offers some takes the lack of one for a failure (RFC 6455 §4.1).
         """
-        return offered_subprotocols(admission.handshake.headers)[:1]
+        return offered_subprotocols(accepted.handshake.headers)[:1]
 
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: AcceptedWebSocket) -> None:
         """See :class:`ChannelServer`."""
-        session = admission.session
+        session = accepted.session
         if session is None:
             self._handshakes += 1
 
         def make(_: Transport, nursery: trio.Nursery) -> Channel:
             if session is None:
-                return self._connection(transport, nursery, admission.handshake)
+                return self._connection(transport, nursery, accepted.handshake)
             return Probe(
                 transport,
                 nursery,
