@@ -24,7 +24,7 @@ def refusing_bad_targets(app: ASGIFramework, policy: CorsPolicy) -> ASGIFramewor
         if scope["type"] != "http" or _is_target(scope["path"]):
             await app(scope, receive, send)
             return
-        fields = policy.answer_fields(origins_of(scope["headers"]))
+        fields = policy.response_fields(origins_of(scope["headers"]))
         await respond_over_asgi(cast(Any, send), HttpResponse(400, _BODY, headers=tuple(fields)))
 
     return refusing

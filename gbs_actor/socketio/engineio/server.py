@@ -175,7 +175,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
                 answer = await self._poll(request.method, handshake, read_body)
             except RequestRefused as refusal:
                 answer = self.refused_with(refusal)
-        return replace(answer, headers=(*answer.headers, *self._cors.answer_fields(origins)))
+        return replace(answer, headers=(*answer.headers, *self._cors.response_fields(origins)))
 
     async def _poll(self, method: str, handshake: Handshake, read_body: ReadBody) -> HttpResponse:
         if "sid" not in handshake.query:

@@ -284,7 +284,7 @@ class FrontDoor:
         self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse, head: bytearray
     ) -> None:
         """Answer a request whose head was read at least in part."""
-        fields = self._cors.answer_fields(origins_in(head))
+        fields = self._cors.response_fields(origins_in(head))
         await send_response(stream, replace(answer, headers=(*answer.headers, *fields)))
 
     async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:

@@ -166,7 +166,7 @@ def _is_plain_host(host: str) -> bool:
 
 def _check_cors(choices: Choices, origins: list[str], allowed: list[str]) -> None:
     policy = CorsPolicy.of(allowed, ("GET",), ("X",), ("Y",))
-    for fields in (policy.answer_fields(origins), policy.preflight_fields(origins)):
+    for fields in (policy.response_fields(origins), policy.preflight_fields(origins)):
         said = dict(fields)
         assert said["Vary"] == "Origin"
         let_in = said.get("Access-Control-Allow-Origin")
