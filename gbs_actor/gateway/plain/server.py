@@ -121,7 +121,7 @@ class PlainServer(ChannelServer[Entrance]):
                 wire_format=self._format,
                 options=self.options,
                 timers=self._timers,
-                on_end=self._note_end,
+                on_end=self._count_end,
             )
 
         await self._run(make, transport)

@@ -290,7 +290,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes
 
-    def _note_end(self, reason: str) -> None:
+    def _count_end(self, reason: str) -> None:
         self._closes[reason] += 1
 
     def statistics(self) -> ChannelStatistics:

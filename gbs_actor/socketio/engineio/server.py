@@ -148,7 +148,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
                 session=session,
                 timers=self._timers,
                 timeout=self.options.upgrade_timeout,
-                on_upgrade=self._note_upgrade,
+                on_upgrade=self._count_upgrade,
             )
 
         await self._run(make, transport)
@@ -311,7 +311,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
             handshake=handshake,
             options=self.options,
             timers=self._timers,
-            on_end=self._note_end,
+            on_end=self._count_end,
             make_application=self._make_application,
         )
         self._sessions[connection.sid] = connection
@@ -322,7 +322,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
 
-    def _note_upgrade(self) -> None:
+    def _count_upgrade(self) -> None:
         self._upgrades += 1
 
     def statistics(self) -> ServerStatistics:
