@@ -32,7 +32,7 @@ from gbs_actor.socketio.engineio.asgi import EngineApp
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
-    AlreadyAnswered,
+    AlreadyAcknowledged,
     ConnectError,
     InvalidArguments,
     SocketClosed,
@@ -63,7 +63,7 @@ from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
 
 __all__ = [
-    "AlreadyAnswered",
+    "AlreadyAcknowledged",
     "Application",
     "Backlog",
     "BacklogEvent",
