@@ -15,11 +15,11 @@ from msgspec import Raw
 from gbs_actor.socketio import ProtocolViolation
 from gbs_actor.socketio.membership import (
     AckReceived,
+    ConnectReceived,
+    DisconnectReceived,
     EventReceived,
-    Happening,
-    Joining,
-    Left,
     Membership,
+    Received,
     UnknownNamespace,
 )
 from gbs_actor.socketio.packet import EventData
@@ -108,7 +108,7 @@ class Model:
         """Send a CONNECT, with a payload that may be none."""
         text, expected = (auth, None) if isinstance(auth, str) else auth
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if isinstance(auth, str):
                 raise Violated
             if namespace not in KNOWN:
@@ -116,20 +116,20 @@ class Model:
             if self.connection_limit[namespace] is Place.IN:
                 raise Violated
             self.connection_limit[namespace] = Place.IN
-            return Joining(namespace, expected)
+            return ConnectReceived(namespace, expected)
 
         self._say(f"0{_prefix(namespace)}{text}", outcome)
 
     def leave(self, namespace: str, payload: str = "") -> None:
         """Send a DISCONNECT."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if not self._is_in(namespace):
                 return None
             if payload:
                 raise Violated
             self.connection_limit[namespace] = Place.OUT
-            return Left(namespace)
+            return DisconnectReceived(namespace)
 
         self._say(f"1{_prefix(namespace)}{payload}", outcome)
 
@@ -165,7 +165,7 @@ class Model:
     def attachment(self, payload: bytes) -> None:
         """Send a binary packet."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             coming = self.announced
             if coming is None:
                 raise Violated
@@ -182,7 +182,7 @@ class Model:
     def nonsense(self, text: str) -> None:
         """Send what is no packet at all."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             raise Violated
 
         self._say(text, outcome)
@@ -194,7 +194,7 @@ class Model:
 
     def let_in(self) -> None:
         """Have the server let the client in."""
-        self.session.accept()
+        self.session.accepted()
         assert self.session.ever_joined
 
     # What should come of it.
@@ -203,7 +203,7 @@ class Model:
         head = f"{kind}" if count is None else f"{kind + 3}{count}-"
         number = "" if coming.ack_id is None else str(coming.ack_id)
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if not count:
                 return self._complete(coming)
             if count > MAX_ATTACHMENTS or self.connection_limit.get(coming.namespace) in {
@@ -216,7 +216,7 @@ class Model:
 
         self._say(f"{head}{_prefix(coming.namespace)}{number}{coming.json}", outcome)
 
-    def _complete(self, coming: Announced) -> Happening | None:
+    def _complete(self, coming: Announced) -> Received | None:
         if not self._is_in(coming.namespace):
             return None
         if not coming.good:
@@ -235,8 +235,8 @@ class Model:
             raise Violated
         return place is Place.IN
 
-    def _say(self, text: str, outcome: Callable[[], Happening | None]) -> None:
-        def expected() -> Happening | None:
+    def _say(self, text: str, outcome: Callable[[], Received | None]) -> None:
+        def expected() -> Received | None:
             if self.announced is not None:
                 raise Violated
             return outcome()
@@ -245,7 +245,7 @@ class Model:
         self._compare(lambda: self.session.receive_text(padding + text, len(padding)), expected)
 
     def _compare(
-        self, act: Callable[[], Happening | None], outcome: Callable[[], Happening | None]
+        self, act: Callable[[], Received | None], outcome: Callable[[], Received | None]
     ) -> None:
         assert not self.over
         try:
