@@ -78,7 +78,9 @@ class Composition:
                 draining=lambda: self.draining,
             )
         )
-        self.plain = PlainServer(self.clients, dispatch, self.sockets.options, self.sockets.places)
+        self.plain = PlainServer(
+            self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
+        )
         http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything but the listener, as an ASGI application without a lifespan."""

@@ -184,7 +184,7 @@ async def test_who_is_not_let_in_leaves_nothing_behind() -> None:
         await closing(here.connect_with(token="x"))
         assert here.realtime.clients.statistics().clients == 0
         assert here.plain.statistics().connections == 0
-        assert len(here.sockets.places) == len(here.parts.connection_limit) == 0
+        assert len(here.sockets.connection_limit) == len(here.parts.connection_limit) == 0
 
 
 # Origins

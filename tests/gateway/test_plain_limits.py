@@ -90,7 +90,7 @@ async def test_socketio_and_plain_connections_take_the_same_places() -> None:
     async with world(max_connections=2) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
             assert await third.end() == (1013, "too many connections")
-        assert len(here.sockets.places) == 2
+        assert len(here.sockets.connection_limit) == 2
 
 
 async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
@@ -99,7 +99,7 @@ async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
             pass
         await trio.testing.wait_all_tasks_blocked()
         async with here.joined():
-            assert len(here.sockets.places) == 1
+            assert len(here.sockets.connection_limit) == 1
 
 
 async def test_a_user_with_too_many_connections_gets_the_reason() -> None:

@@ -49,7 +49,7 @@ def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]
     peer = client[0] if client else None
     kind = scope["type"]
     secure = scope["scheme"] == _ENCRYPTED[kind]
-    caller = proxies.caller(peer, secure=secure, headers=headers)
+    caller = proxies.resolve(peer, secure=secure, headers=headers)
     called = {**scope, "scheme": (_ENCRYPTED if caller.secure else _PLAIN)[kind]}
     if caller.address != peer:
         called["client"] = None if caller.address is None else (caller.address, 0)
@@ -71,7 +71,7 @@ def refusing_bad_targets(app: ASGIFramework, policy: CorsPolicy) -> ASGIFramewor
         if scope["type"] != "http" or _is_target(scope["path"]):
             await app(scope, receive, send)
             return
-        fields = tuple(policy.answer_fields(origins_of(scope["headers"])))
+        fields = tuple(policy.response_fields(origins_of(scope["headers"])))
         await respond_over_asgi(cast(Any, send), HttpResponse(400, _BAD_TARGET, headers=fields))
 
     return refusing

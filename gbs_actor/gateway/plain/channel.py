@@ -14,9 +14,9 @@ from gbs_actor.gateway.client import Client, sink_statistics
 from gbs_actor.gateway.clients import Clients, TooManyConnections
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
-from gbs_actor.gateway.plain.admission import Admission
 from gbs_actor.gateway.plain.close_frame import CloseFrame
 from gbs_actor.gateway.plain.frame import PlainFormat, parse_frame
+from gbs_actor.gateway.plain.handshake import PlainHandshake
 from gbs_actor.gateway.plain.invocation import ConnectInvocation, FrameEvent, PlainInvocation
 from gbs_actor.rooms import SinkStatistics, Snapshot
 from gbs_actor.socketio import (
@@ -37,20 +37,20 @@ _PING: Final = Message.ping()
 class PlainChannel(LiveChannel):
     """The channel of one client; also its :class:`gbs_actor.gateway.client.Peer`.
 
-    :param admission: what is known of it from its handshake.
+    :param handshake: what is known of it from its handshake.
     :param wire_format: shared by all plain WebSockets.
 
     The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
     """
 
-    __slots__ = ("_admission", "_backlog", "_client", "_clients", "_dispatch", "_format")
+    __slots__ = ("_backlog", "_client", "_clients", "_dispatch", "_format", "_handshake")
 
     def __init__(
         self,
         transport: Transport,
         nursery: trio.Nursery,
         *,
-        admission: Admission,
+        handshake: PlainHandshake,
         clients: Clients,
         dispatch: Dispatch,
         wire_format: PlainFormat,
@@ -59,7 +59,7 @@ class PlainChannel(LiveChannel):
         on_end: OnEnd,
     ) -> None:
         super().__init__(transport, nursery, options, on_end)
-        self._admission = admission
+        self._handshake = handshake
         self._clients = clients
         self._dispatch = dispatch
         self._format = wire_format
@@ -72,7 +72,7 @@ class PlainChannel(LiveChannel):
 
     def open(self) -> None:
         """Join the room, or close: pages can read a close frame, but no answer to a handshake."""
-        who = self._admission.who
+        who = self._handshake.who
         if isinstance(who, CloseFrame):
             self.close(who.code, who.reason)
             return
@@ -85,7 +85,7 @@ class PlainChannel(LiveChannel):
             self._backlog.submit(partial(self._join, self._client))
 
     def _join(self, client: Client) -> Awaitable[None]:
-        slug = self._admission.slug
+        slug = self._handshake.slug
         return self._dispatch.join(client, JoinRequest(slug), ConnectInvocation(self, slug))
 
     def receive_text(self, text: str) -> None:
@@ -147,7 +147,7 @@ class PlainChannel(LiveChannel):
     # Back-pressure, heartbeat, end.
 
     @property
-    def lagging(self) -> bool:
+    def backlogged(self) -> bool:
         """Whether so much is unanswered that nothing more should be read."""
         return self._backlog.full
 
@@ -164,4 +164,4 @@ class PlainChannel(LiveChannel):
             self._clients.disconnected(client)
 
     def __repr__(self) -> str:
-        return f"<PlainChannel to {self._admission.slug!r}>"
+        return f"<PlainChannel to {self._handshake.slug!r}>"

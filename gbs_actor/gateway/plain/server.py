@@ -14,10 +14,10 @@ from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
-from gbs_actor.gateway.plain.admission import Admission, selectable, slug_of, token_of
 from gbs_actor.gateway.plain.channel import PlainChannel
 from gbs_actor.gateway.plain.close_frame import CloseFrame
 from gbs_actor.gateway.plain.frame import PlainFormat
+from gbs_actor.gateway.plain.handshake import PlainHandshake, selectable, slug_of, token_of
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import (
     ChannelServer,
@@ -41,14 +41,14 @@ class _Error(msgspec.Struct, frozen=True):
     message: str
 
 
-class PlainServer(ChannelServer[Admission]):
+class PlainServer(ChannelServer[PlainHandshake]):
     """Serves ``/ws/retreats/{slug}``.
 
     A client that is refused gets the reason in the close code of a WebSocket that was opened,
     since that is all a page's script ever sees; a page of a foreign origin gets none.
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
-    :param places: shared with that server.
+    :param connection_limit: shared with that server.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class PlainServer(ChannelServer[Admission]):
         clients: Clients,
         dispatch: Dispatch,
         options: ServerOptions,
-        places: ConnectionLimit,
+        connection_limit: ConnectionLimit,
     ) -> None:
-        super().__init__(options, places)
+        super().__init__(options, connection_limit)
         self._clients = clients
         self._dispatch = dispatch
         self._format = PlainFormat()
@@ -69,7 +69,9 @@ class PlainServer(ChannelServer[Admission]):
         return PATH
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+    def _accept(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> Iterator[PlainHandshake]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
@@ -80,14 +82,14 @@ class PlainServer(ChannelServer[Admission]):
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
-        full = self._count_in(handshake.remote_address)
+        full = self._acquire_connection(handshake.remote_address)
         if full is not None and isinstance(who, Credentials):
             who = full
         try:
-            yield Admission(slug or "", who, selectable(token))
+            yield PlainHandshake(slug or "", who, selectable(token))
         finally:
             if full is None:
-                self.places.leave(handshake.remote_address)
+                self.connection_limit.release(handshake.remote_address)
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | CloseFrame:
         payload = None if token is None else {"token": token}
@@ -102,19 +104,19 @@ class PlainServer(ChannelServer[Admission]):
         except AuthError as refused:
             return close_frame.for_refusal(refused)
 
-    def _count_in(self, address: str | None) -> CloseFrame | None:
+    def _acquire_connection(self, address: str | None) -> CloseFrame | None:
         """Count the connection in; where there are too many, return the close frame."""
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             return close_frame.TOO_MANY_OF_ADDRESS if full.of_address else close_frame.FULL
         return None
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
+    def subprotocols(self, accepted: PlainHandshake) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        return admission.subprotocols
+        return accepted.subprotocols
 
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: PlainHandshake) -> None:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         self._handshakes += 1
 
@@ -122,13 +124,13 @@ class PlainServer(ChannelServer[Admission]):
             return PlainChannel(
                 transport,
                 nursery,
-                admission=admission,
+                handshake=accepted,
                 clients=self._clients,
                 dispatch=self._dispatch,
                 wire_format=self._format,
                 options=self.options,
                 timers=self._timers,
-                on_end=self._note_end,
+                on_end=self._count_end,
             )
 
         await self._run(make, transport)

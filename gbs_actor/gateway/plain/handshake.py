@@ -16,7 +16,7 @@ _BEARER: Final = "bearer."
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class PlainHandshake:
     """What is known of a client from its handshake."""
 
     slug: str
