@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from gbs_actor.lineup.changes import Change, Kind
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.commands import Kind
 
 FENCE_REQUEST: Final = b'{"action":"fence"}'
 """What the log has for a fence, which nobody asked for."""

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.commands import Command, CreateMemo
+from gbs_actor.lineup.commands import Command, CreateMemo, request_bytes
 from gbs_actor.lineup.draft import Draft
-from gbs_actor.lineup.request import request_bytes
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
 from gbs_actor.rooms.mailbox import Mark
 from gbs_actor.rooms.refusals import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND

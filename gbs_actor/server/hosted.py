@@ -101,7 +101,7 @@ def _unavailable(origins: Collection[str] = ()) -> App:
             await receive()
             await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER})
             return
-        headers = (("Retry-After", "2"), *policy.answer_fields(origins_of(scope["headers"])))
+        headers = (("Retry-After", "2"), *policy.response_fields(origins_of(scope["headers"])))
         await respond_over_asgi(send, HttpResponse(503, _NOT_RUNNING, headers=headers))
 
     return unavailable

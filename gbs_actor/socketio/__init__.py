@@ -32,7 +32,7 @@ from gbs_actor.socketio.engineio.asgi import EngineApp
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
-    AlreadyAnswered,
+    AlreadyAcknowledged,
     ConnectError,
     InvalidArguments,
     SocketClosed,
@@ -56,18 +56,17 @@ from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
-from gbs_actor.socketio.net.trusted_proxies import Caller, TrustedProxies
+from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint, TrustedProxies
 from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
 
 __all__ = [
-    "AlreadyAnswered",
+    "AlreadyAcknowledged",
     "Application",
     "Backlog",
     "BacklogEvent",
-    "Caller",
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
@@ -101,6 +100,7 @@ __all__ = [
     "ProtocolViolation",
     "Recovery",
     "RecoveryStatistics",
+    "RemoteEndpoint",
     "Request",
     "RequestRefused",
     "RestoredSession",

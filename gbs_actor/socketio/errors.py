@@ -28,7 +28,7 @@ class InvalidArguments(SocketIOError):
     """An event's arguments are no JSON that can be decoded: too deep, too large a number."""
 
 
-class AlreadyAnswered(SocketIOError):
+class AlreadyAcknowledged(SocketIOError):
     """An event was acknowledged a second time."""
 
 

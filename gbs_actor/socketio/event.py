@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.encoding import encode_ack, encode_raw_ack
-from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
+from gbs_actor.socketio.errors import AlreadyAcknowledged, InvalidArguments
 from gbs_actor.socketio.packet import EventData, decode_values
 
 _SHARED_ACKS: Final = 4
@@ -93,7 +93,7 @@ class Event(BacklogEvent):
         Does nothing where the client does not wait for an acknowledgement, or is gone.
 
         :param values: JSON values, or binary ones.
-        :raises AlreadyAnswered: at the second call.
+        :raises AlreadyAcknowledged: at the second call.
         :raises TypeError: a value has no JSON form; nothing is sent then.
         """
         message = None
@@ -104,7 +104,7 @@ class Event(BacklogEvent):
     def reply_raw(self, json: bytes) -> None:
         """Acknowledge the event with one value whose JSON is there already.
 
-        :raises AlreadyAnswered: at the second call.
+        :raises AlreadyAcknowledged: at the second call.
         """
         message = None
         if self._ack_id is not None:
@@ -118,7 +118,7 @@ class Event(BacklogEvent):
         the same message.
 
         :param acks: where the acknowledgements with this value are kept, some at most.
-        :raises AlreadyAnswered: at the second call.
+        :raises AlreadyAcknowledged: at the second call.
         """
         message = None
         if self._ack_id is not None:
@@ -132,7 +132,7 @@ class Event(BacklogEvent):
 
     def _reply(self, message: Message | None) -> None:
         if self._replied:
-            raise AlreadyAnswered(f"event {self.name!r} was answered before")
+            raise AlreadyAcknowledged(f"event {self.name!r} was acknowledged before")
         self._replied = True
         if message is not None:
             self._socket.send_ack(message)

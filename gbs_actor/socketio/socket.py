@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from gbs_actor.socketio.calls import PendingCalls
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.message import Message
@@ -34,11 +35,11 @@ class SocketOwner(Protocol):
         ...
 
     def leave(self, socket: Socket) -> None:
-        """Take the socket out of its namespace, on the server's behalf."""
+        """Remove the socket from its namespace, on the server's behalf."""
         ...
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what waits."""
+        """Close the transport behind what is queued."""
         ...
 
     def abort(self) -> None:
@@ -46,7 +47,7 @@ class SocketOwner(Protocol):
         ...
 
     def overflow(self) -> None:
-        """Close the transport, as too much waits."""
+        """Close the transport, as too much is queued."""
         ...
 
 
@@ -111,16 +112,6 @@ class SessionRecovery(Protocol):
         ...
 
 
-class _Call:
-    """A wait for a client's acknowledgement."""
-
-    __slots__ = ("answer", "answered")
-
-    def __init__(self) -> None:
-        self.answered = trio.Event()
-        self.answer: tuple[str, tuple[bytes, ...]] | None = None
-
-
 class Socket:
     """One client in one namespace.
 
@@ -134,15 +125,14 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_calls",
-        "_gone",
-        "_held",
-        "_is_gone",
+        "_disconnected",
+        "_is_disconnected",
         "_leave_wanted",
+        "_left",
         "_missed",
-        "_next_call",
         "_owner",
+        "_queued",
         "_recovery",
-        "_renounced",
         "_send",
         "closed",
         "connected",
@@ -165,24 +155,23 @@ class Socket:
         self.closed = False
         """Whether the socket has ended; what is sent then goes nowhere."""
         self.connected = False
-        """Whether the client was let in."""
+        """Whether the client was accepted."""
         self.reason = ""
-        """Why it ended, as ``on_disconnect`` is told."""
+        """Why it ended, as ``on_disconnect`` gets it."""
         self.recovered = False
-        """Whether the session of an earlier connection goes on: same id, maybe same data."""
+        """Whether it continues the session of an earlier connection: same id, maybe same data."""
         self.pid: str | None = None
         """The secret the client may come back with, once it has one."""
         self._owner = owner
         self._recovery: SessionRecovery | None = None
-        self._renounced = False
+        self._left = False
         self._missed: Sequence[Message] = ()
-        self._is_gone = False
-        self._gone: trio.Event | None = None
-        self._held: list[Message] = []
-        self._send: Callable[[Message], None] | None = self._hold
+        self._is_disconnected = False
+        self._disconnected: trio.Event | None = None
+        self._queued: list[Message] = []
+        self._send: Callable[[Message], None] | None = self._queue
         self._leave_wanted = False
-        self._calls: dict[int, _Call] | None = None
-        self._next_call = 0
+        self._calls: PendingCalls | None = None
 
     def emit(self, name: str, *args: Any) -> None:
         """Send an event. Never blocks; after the end, does nothing.
@@ -207,7 +196,7 @@ class Socket:
             self._send(message)
 
     def emit_volatile(self, name: str, *args: Any) -> None:
-        """Send an event now or never: where something waits already, it is dropped.
+        """Send an event now or never: where something is queued already, it is dropped.
 
         For what is of no use later, a position on a screen. Never blocks.
 
@@ -224,7 +213,7 @@ class Socket:
         self,
         name: str,
         *args: Any,
-        timeout: float,  # noqa: ASYNC109  (it bounds the client's answer, not our work)
+        timeout: float,  # noqa: ASYNC109  (it bounds the client, not our work)
     ) -> Any:
         """Send an event and wait for the client's acknowledgement.
 
@@ -232,46 +221,39 @@ class Socket:
 
         :param timeout: seconds.
         :returns: its value: ``None`` for none, a list for several.
-        :raises trio.TooSlowError: no answer in time.
-        :raises SocketClosed: the socket has ended, or ends before the answer.
-        :raises InvalidArguments: the answer cannot be decoded.
+        :raises trio.TooSlowError: no acknowledgement in time.
+        :raises SocketClosed: the socket has ended, or ends before it.
+        :raises InvalidArguments: its values cannot be decoded.
         :raises TypeError: an argument has no JSON form.
         """
         if self._send is None:
             raise SocketClosed("the socket has ended")
         if self._calls is None:
-            self._calls = {}
-        number = self._next_call
-        message = encode_event(self.namespace.name, name, *args, ack_id=number)
-        self._next_call += 1
-        call = self._calls[number] = _Call()
-        try:
-            self._send(message)
-            with trio.fail_after(timeout):
-                await call.answered.wait()
-        finally:
-            self._calls.pop(number, None)
-        if call.answer is None:
-            raise SocketClosed("the socket ended before it answered")
-        values = decode_values(*call.answer)
+            self._calls = PendingCalls()
+        message = encode_event(self.namespace.name, name, *args, ack_id=self._calls.next_id)
+        ack_id = self._calls.add()
+        self._send(message)
+        with trio.fail_after(timeout):
+            json, attachments = await self._calls.wait(ack_id)
+        values = decode_values(json, attachments)
         return values if len(values) > 1 else next(iter(values), None)
 
     def disconnect(self, close: bool = False) -> None:
-        """Take the client out of the namespace: it does not come back by itself.
+        """Remove the client from the namespace: it does not come back by itself.
 
-        :param close: end its whole connection too, behind what waits.
+        :param close: end its whole connection too, behind what is queued.
         """
         if self.closed:
             return
         if not self.connected:
-            self._leave_wanted = True  # decided once the CONNECT has been answered
+            self._leave_wanted = True  # done once the client is accepted
         else:
             self._owner.leave(self)
         if close:
             self._owner.close()
 
     def close_transport(self, code: int, reason: str = "") -> None:
-        """Close the connection behind what waits; the client comes back with backoff.
+        """Close the connection behind what is queued; the client comes back with backoff.
 
         :param code: WebSocket close code, e.g. 1012 (restart), 1013 (try again later).
         :raises ValueError: a code that must not be sent (RFC 6455 §7.4).
@@ -287,17 +269,17 @@ class Socket:
     def recoverable(self) -> bool:
         """Whether the client may come back to this session after a lost connection.
 
-        Then what it is sent without an ack ends with an offset. Known in ``on_connect``.
+        Every event that it gets without an ack ends with an offset then. Known in ``on_connect``.
         """
         return self._recovery is not None
 
     async def wait_disconnected(self) -> None:
         """Return once the socket has ended and its ``on_disconnect`` has run."""
-        if self._gone is None:
-            self._gone = trio.Event()
-            if self._is_gone:
-                self._gone.set()
-        await self._gone.wait()
+        if self._disconnected is None:
+            self._disconnected = trio.Event()
+            if self._is_disconnected:
+                self._disconnected.set()
+        await self._disconnected.wait()
 
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
@@ -308,7 +290,7 @@ class Socket:
         if self._send is not None:
             self._send(message)
 
-    def remember(self, recovery: SessionRecovery) -> None:
+    def use_recovery(self, recovery: SessionRecovery) -> None:
         """Let the client come back after a lost connection; used by the connection."""
         self._recovery = recovery
 
@@ -329,16 +311,16 @@ class Socket:
         else:
             self.namespace.add_restoring(self)
 
-    def renounce(self) -> None:
-        """Note that the client leaves for good; used by the connection."""
-        self._renounced = True
+    def client_left(self) -> None:
+        """End the session for good, as the client has left; used by the connection."""
+        self._left = True
         if self.pid is not None:
             self._end_session()
 
-    def let_in(self) -> bool:
-        """Answer the CONNECT, and send what was missed and held back; used by the connection.
+    def accept(self) -> bool:
+        """Send the CONNECT, what was missed and what is queued; used by the connection.
 
-        :returns: whether the application has wanted the client out again meanwhile.
+        :returns: whether the application has disconnected the socket meanwhile.
         """
         self.connected = True
         outbox = self._owner.outbox
@@ -350,8 +332,8 @@ class Socket:
         if self._missed:
             outbox.send(Message.bundle(self._missed))
             self._missed = ()
-        held, self._held = self._held, []
-        for message in held:
+        queued, self._queued = self._queued, []
+        for message in queued:
             outbox.send(message)
         return self._leave_wanted
 
@@ -362,39 +344,36 @@ class Socket:
         self.closed = True
         self.reason = reason
         self._send = None
-        self._held.clear()
+        self._queued.clear()
         self._missed = ()
         self.namespace.remove(self)
         if self.pid is not None:
             self._end_session()
         if self._calls is not None:
-            for call in self._calls.values():
-                call.answered.set()
+            self._calls.end()
 
-    def gone(self) -> None:
-        """Note that ``on_disconnect`` has run, or never will; used by the connection."""
-        self._is_gone = True
-        if self._gone is not None:
-            self._gone.set()
+    def disconnected(self) -> None:
+        """End :meth:`wait_disconnected`: ``on_disconnect`` has run; used by the connection."""
+        self._is_disconnected = True
+        if self._disconnected is not None:
+            self._disconnected.set()
 
-    def acknowledge(self, number: int, json: str, attachments: tuple[bytes, ...]) -> None:
-        """Hand an acknowledgement to whom it may concern; used by the connection."""
-        call = None if self._calls is None else self._calls.pop(number, None)
-        if call is not None:
-            call.answer = (json, attachments)
-            call.answered.set()
+    def receive_ack(self, ack_id: int, json: str, attachments: tuple[bytes, ...]) -> None:
+        """Hand an acknowledgement to the call that waits for it; used by the connection."""
+        if self._calls is not None:
+            self._calls.receive_ack(ack_id, json, attachments)
 
     def _end_session(self) -> None:
         assert self._recovery is not None
-        if self._renounced or self.reason not in RECOVERABLE:
+        if self._left or self.reason not in RECOVERABLE:
             self._recovery.end_session(self)
         else:
             self._recovery.connection_lost(self)
 
-    def _hold(self, message: Message) -> None:
-        """Keep back what an ``on_connect`` handler emits until the CONNECT is answered."""
-        self._held.append(message)
-        if len(self._held) > _MAX_QUEUED:
+    def _queue(self, message: Message) -> None:
+        """Queue what is sent before the client is accepted."""
+        self._queued.append(message)
+        if len(self._queued) > _MAX_QUEUED:
             self._owner.overflow()
 
     def __repr__(self) -> str:

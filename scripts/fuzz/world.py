@@ -282,9 +282,13 @@ class World:
         statistics = server.statistics()
         assert statistics.connections == connections, f"{statistics.connections} connections"
         assert len(server._channels) == connections, "channels"
-        assert len(server.places) == connections, f"{len(server.places)} places taken"
+        assert len(server.connection_limit) == connections, (
+            f"{len(server.connection_limit)} places taken"
+        )
         # Streams in memory have no address, so only some of them count.
-        assert sum(server.places._per_address.values()) <= connections, "places of addresses"
+        assert sum(server.connection_limit._per_address.values()) <= connections, (
+            "places of addresses"
+        )
         assert bool(server._open) == bool(connections), f"{server._open} at work"
         assert len(server._timers) == connections, f"{len(server._timers)} timers"
 

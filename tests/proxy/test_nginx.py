@@ -262,7 +262,7 @@ async def test_a_page_that_is_allowed_can_read_what_nginx_itself_answers(own: Ow
         response = await http.request(method, "/any", **request)
     assert response.status_code == status
     assert response.json()["code"]
-    assert cors_fields(response) == lower(cors_policy(frozenset({PAGE})).answer_fields([PAGE]))
+    assert cors_fields(response) == lower(cors_policy(frozenset({PAGE})).response_fields([PAGE]))
 
 
 @pytest.mark.parametrize("own", OWN_ANSWERS)

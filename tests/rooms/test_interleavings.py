@@ -15,9 +15,9 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gbs_actor.lineup.changes import Kind, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms import Accepted, Done, Moment, RoomSettings, RoomSupervisor, Subscriber
 from tests.lineup.replaying import replay

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import (
-    AlreadyAnswered,
+    AlreadyAcknowledged,
     ConnectError,
     Event,
     InvalidArguments,
@@ -265,7 +265,7 @@ async def test_an_event_may_be_answered_later_from_another_task(clock: MockClock
         await trio.sleep(10)
         event.reply_raw(b'{"done":true}')
         assert await peer.receive_text() == '437[{"done":true}]'
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyAcknowledged):
             event.reply()
 
 
@@ -302,7 +302,7 @@ async def test_answering_after_the_client_has_gone_does_nothing(clock: MockClock
         await peer.send('427["work"]')
         await peer.close()
         events[0].reply("too late")
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyAcknowledged):
             events[0].reply("again")
 
 

@@ -9,7 +9,7 @@ POLICY = CorsPolicy.of([PAGE], ["GET", "POST"], ["Content-Type"], ["ETag"])
 
 
 def test_the_allowed_origin_is_named_and_may_use_cookies() -> None:
-    fields = dict(POLICY.answer_fields([PAGE]))
+    fields = dict(POLICY.response_fields([PAGE]))
     assert fields == {
         "Vary": "Origin",
         "Access-Control-Allow-Origin": PAGE,
@@ -47,7 +47,7 @@ def test_a_preflight_is_also_told_methods_and_headers() -> None:
 )
 def test_any_other_origin_gets_nothing_but_that_answers_differ(origins: list[str]) -> None:
     policy = CorsPolicy.of([PAGE, "*", "null"], ["GET"])
-    assert policy.answer_fields(origins) == [("Vary", "Origin")]
+    assert policy.response_fields(origins) == [("Vary", "Origin")]
     assert policy.preflight_fields(origins) == [("Vary", "Origin")]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.socketio import Caller, TrustedProxies
+from gbs_actor.socketio import RemoteEndpoint, TrustedProxies
 
 PROXY = "10.0.0.1"
 STRANGER = "203.0.113.7"
@@ -19,11 +19,11 @@ def caller(
     trusted: tuple[str, ...] = ("10.0.0.0/8", "::1"),
     secure: bool = False,
     **headers: str,
-) -> Caller:
+) -> RemoteEndpoint:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     if forwarded_for:
         fields["x-forwarded-for"] = ", ".join(forwarded_for)
-    return TrustedProxies(trusted).caller(peer, secure=secure, headers=fields)
+    return TrustedProxies(trusted).resolve(peer, secure=secure, headers=fields)
 
 
 # Whose word counts
@@ -32,24 +32,24 @@ def caller(
 def test_by_default_nobody_is_trusted() -> None:
     told = {"x-forwarded-for": CLIENT, "x-forwarded-proto": "https", "x-forwarded-host": "other"}
     for peer in ("127.0.0.1", "::1", None):
-        got = TrustedProxies().caller(peer, secure=False, headers={"host": "here", **told})
-        assert got == Caller(peer, False, "here")
+        got = TrustedProxies().resolve(peer, secure=False, headers={"host": "here", **told})
+        assert got == RemoteEndpoint(peer, False, "here")
 
 
 def test_a_stranger_is_not_believed() -> None:
     got = caller(STRANGER, CLIENT, x_forwarded_proto="https", x_forwarded_host="other", host="here")
-    assert got == Caller(STRANGER, False, "here")
+    assert got == RemoteEndpoint(STRANGER, False, "here")
 
 
 def test_a_trusted_proxy_says_who_called_how_and_what() -> None:
     got = caller(
         PROXY, CLIENT, x_forwarded_proto="https", x_forwarded_host="gbs.example:8", host="here"
     )
-    assert got == Caller(CLIENT, True, "gbs.example:8")
+    assert got == RemoteEndpoint(CLIENT, True, "gbs.example:8")
 
 
 def test_a_proxy_that_says_nothing_is_the_caller() -> None:
-    assert caller(PROXY, secure=True, host="here") == Caller(PROXY, True, "here")
+    assert caller(PROXY, secure=True, host="here") == RemoteEndpoint(PROXY, True, "here")
 
 
 def test_a_proxy_behind_tls_may_have_been_called_without() -> None:

@@ -40,7 +40,7 @@ def allow_origins(app: Quart, policy: CorsPolicy) -> None:
 
     @app.after_request
     async def mark(response: Response) -> Response:
-        _add(response, policy.answer_fields(request.headers.getlist("Origin")))
+        _add(response, policy.response_fields(request.headers.getlist("Origin")))
         return response
 
 

@@ -65,9 +65,9 @@ class WebSocketApp:
         await receive()  # websocket.connect
         request, secure = request_of(scope), scope["scheme"] == "wss"
         try:
-            with server.admitted(request, peer_of(scope), secure=secure) as admission:
+            with server.accept(request, peer_of(scope), secure=secure) as accepted:
                 offered = offered_subprotocols(join_fields(request.fields))
-                subprotocol = select_subprotocol(offered, server.subprotocols(admission))
+                subprotocol = select_subprotocol(offered, server.subprotocols(accepted))
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
                 if not server.accepting:  # any longer
                     await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
@@ -79,7 +79,7 @@ class WebSocketApp:
                     server.read_rate(),
                     max_payload=server.options.max_payload,
                 )
-                await server.carry(transport, admission)
+                await server.carry(transport, accepted)
         except RequestRefused as refusal:
             answer = server.refused_with(refusal)
             if "websocket.http.response" in scope.get("extensions", {}):

@@ -169,14 +169,14 @@ class Channel(ABC):
     # Back-pressure.
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
+    def backlogged(self) -> bool:
+        """Whether the application has not caught up with what was received; reading pauses then."""
         return False
 
     @property
     def paused(self) -> bool:
         """Whether the channel must not be read on for now."""
-        return (self.outbox.congested or self.lagging) and self.reason is None
+        return (self.outbox.congested or self.backlogged) and self.reason is None
 
     async def wait_unpaused(self) -> None:
         """Return once the channel may be read on, or has ended.

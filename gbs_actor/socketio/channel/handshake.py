@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gbs_actor.socketio.net.trusted_proxies import Caller
+from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint
 
 _MAX_QUERY_FIELDS = 100
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -67,17 +67,17 @@ def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def open_handshake(
-    headers: Mapping[str, str], query: Mapping[str, str], caller: Caller
+    headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
 ) -> Handshake:
     """Describe a connection that is about to be made."""
     return Handshake(
         headers=MappingProxyType(dict(headers)),
         query=MappingProxyType(dict(query)),
         cookies=MappingProxyType(parse_cookies(headers.get("cookie", ""))),
-        remote_address=caller.address,
+        remote_address=sender.address,
         issued=datetime.now(UTC),
-        secure=caller.secure,
-        host=caller.host,
+        secure=sender.secure,
+        host=sender.host,
     )
 
 

@@ -214,7 +214,7 @@ class LiveChannel(Channel):
         """
         if self._gate is None:
             return trio.current_time() < self._resumed_at + self._options.ping_timeout
-        return self.lagging or self.outbox.sent_bytes != self._sent_at_ping
+        return self.backlogged or self.outbox.sent_bytes != self._sent_at_ping
 
     def ping(self) -> None:
         """Send a ping."""

@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 UNCACHED: Final = (("Cache-Control", "no-store"),)
 
-Admission = TypeVar("Admission")
-"""What a server has found out about a WebSocket that it lets in."""
+Accepted = TypeVar("Accepted")
+"""What a server knows about a WebSocket that it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +60,25 @@ class ChannelStatistics:
     """Connections that have ended, per reason."""
 
 
-class ChannelServer(ABC, Generic[Admission]):
+class ChannelServer(ABC, Generic[Accepted]):
     """Serves WebSockets, on streams of its own and for an ASGI application.
 
     Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
     :meth:`serve_websocket`; for everything else there is
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
-    :param places: those that the connections take; without them, the server's own.
+    :param connection_limit: shared with other servers; without it, the server has its own.
     """
 
-    def __init__(self, options: ServerOptions, places: ConnectionLimit | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, connection_limit: ConnectionLimit | None = None
+    ) -> None:
         self.options = options
-        if places is None:
-            places = ConnectionLimit(options.max_connections, options.max_connections_per_address)
-        self.places = places
+        if connection_limit is None:
+            connection_limit = ConnectionLimit(
+                options.max_connections, options.max_connections_per_address
+            )
+        self.connection_limit = connection_limit
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
         """What has come in; transports count here."""
@@ -180,13 +184,13 @@ class ChannelServer(ABC, Generic[Admission]):
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
     ) -> None:
         peer, secure = peer_address(stream), is_secure(stream)
-        with self.admitted(request, peer, secure=secure) as admission:
+        with self.accept(request, peer, secure=secure) as accepted:
             options = self.options
             upgraded = upgrade(
                 request,
                 max_payload=options.max_payload,
                 deflate=options.deflate,
-                subprotocols=self.subprotocols(admission),
+                subprotocols=self.subprotocols(accepted),
             )
             if not upgraded.accepted:
                 refusal = self.bad_request(upgraded.response.status_code)
@@ -198,32 +202,32 @@ class ChannelServer(ABC, Generic[Admission]):
                 return  # the stream is closed by our caller, and the client comes back
             await self.carry(
                 WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
-                admission,
+                accepted,
             )
 
     @contextmanager
-    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
-        """Check a WebSocket's request, and keep a place for it within the block.
+    def accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Accepted]:
+        """Check a WebSocket's request, and count its connection within the block.
 
         :param peer: IP address of the other end; ``None`` where it has none.
         :param secure: whether it uses TLS.
         :raises Refusal: it must not be opened.
         """
-        with self._at_work(), self._admit(request, peer, secure=secure) as admission:
-            yield admission
+        with self._at_work(), self._accept(request, peer, secure=secure) as accepted:
+            yield accepted
 
     @abstractmethod
-    def _admit(
+    def _accept(
         self, request: Request, peer: str | None, *, secure: bool
-    ) -> AbstractContextManager[Admission]:
-        """See :meth:`admitted`."""
+    ) -> AbstractContextManager[Accepted]:
+        """See :meth:`accept`."""
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
+    def subprotocols(self, accepted: Accepted) -> Sequence[str]:
         """Return those that may be selected for a WebSocket, the best one first."""
         return ()
 
     @abstractmethod
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: Accepted) -> None:
         """Carry a WebSocket until it has ended.
 
         Cancelled, stop writing; handlers of the end run nevertheless.
@@ -260,8 +264,8 @@ class ChannelServer(ABC, Generic[Admission]):
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
         headers = join_fields(request.fields)
-        caller = self.trusted_proxies.caller(peer, secure=secure, headers=headers)
-        return open_handshake(headers, query, caller)
+        sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
+        return open_handshake(headers, query, sender)
 
     async def _run(self, make: MakeChannel, transport: Transport) -> None:
         """Carry a channel until it has ended, within the reach of :meth:`shutdown`."""
@@ -286,7 +290,7 @@ class ChannelServer(ABC, Generic[Admission]):
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes
 
-    def _note_end(self, reason: str) -> None:
+    def _count_end(self, reason: str) -> None:
         self._closes[reason] += 1
 
     def statistics(self) -> ChannelStatistics:

@@ -61,7 +61,7 @@ It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AcceptedWebSocket:
     """A WebSocket that may be opened: for a session of its own, or for an upgrade."""
 
     handshake: Handshake
@@ -81,7 +81,7 @@ class ServerStatistics(ChannelStatistics):
     """Of the handshakes, moved from long-polling to a WebSocket."""
 
 
-class EngineServer(ChannelServer[Admission]):
+class EngineServer(ChannelServer[AcceptedWebSocket]):
     """Serves Engine.IO sessions.
 
     Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
@@ -95,9 +95,9 @@ class EngineServer(ChannelServer[Admission]):
         self,
         options: ServerOptions,
         make_application: Callable[[Session], Application],
-        places: ConnectionLimit | None = None,
+        connection_limit: ConnectionLimit | None = None,
     ) -> None:
-        super().__init__(options, places)
+        super().__init__(options, connection_limit)
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
@@ -111,42 +111,44 @@ class EngineServer(ChannelServer[Admission]):
     # WebSocket
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+    def _accept(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> Iterator[AcceptedWebSocket]:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
         if "sid" in handshake.query:
-            yield Admission(handshake, self._session(handshake.query, "websocket"))
+            yield AcceptedWebSocket(handshake, self._session(handshake.query, "websocket"))
             return
         address = handshake.remote_address
-        self._take_place(address)
+        self._acquire_connection(address)
         try:
-            yield Admission(handshake, None)
+            yield AcceptedWebSocket(handshake, None)
         finally:
-            self.places.leave(address)
+            self.connection_limit.release(address)
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
+    def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
         """Return the one that the client likes best, as the reference server does.
 
         A client that offers some takes the lack of one for a failure (RFC 6455 §4.1).
         """
-        return offered_subprotocols(admission.handshake.headers)[:1]
+        return offered_subprotocols(accepted.handshake.headers)[:1]
 
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: AcceptedWebSocket) -> None:
         """See :class:`ChannelServer`."""
-        session = admission.session
+        session = accepted.session
         if session is None:
             self._handshakes += 1
 
         def make(_: Transport, nursery: trio.Nursery) -> Channel:
             if session is None:
-                return self._connection(transport, nursery, admission.handshake)
+                return self._connection(transport, nursery, accepted.handshake)
             return Probe(
                 transport,
                 nursery,
                 session=session,
                 timers=self._timers,
                 timeout=self.options.upgrade_timeout,
-                on_upgrade=self._note_upgrade,
+                on_upgrade=self._count_upgrade,
             )
 
         await self._run(make, transport)
@@ -173,7 +175,7 @@ class EngineServer(ChannelServer[Admission]):
                 answer = await self._poll(request.method, handshake, read_body)
             except RequestRefused as refusal:
                 answer = self.refused_with(refusal)
-        return replace(answer, headers=(*answer.headers, *self._cors.answer_fields(origins)))
+        return replace(answer, headers=(*answer.headers, *self._cors.response_fields(origins)))
 
     async def _poll(self, method: str, handshake: Handshake, read_body: ReadBody) -> HttpResponse:
         if "sid" not in handshake.query:
@@ -187,7 +189,7 @@ class EngineServer(ChannelServer[Admission]):
         raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
-        self._take_place(handshake.remote_address)
+        self._acquire_connection(handshake.remote_address)
         assert self._nursery is not None
         session: Session = await self._nursery.start(self._live, handshake)
         assert isinstance(session.transport, PollingTransport)
@@ -216,7 +218,7 @@ class EngineServer(ChannelServer[Admission]):
         except* Exception:
             logger.exception("a session failed")
         finally:
-            self.places.leave(handshake.remote_address)
+            self.connection_limit.release(handshake.remote_address)
             if connection is not None and connection.closed is not None:
                 connection.closed.set()
 
@@ -285,11 +287,11 @@ class EngineServer(ChannelServer[Admission]):
             raise refused(error)
         return session
 
-    def _take_place(self, address: str | None) -> None:
+    def _acquire_connection(self, address: str | None) -> None:
         if not self._serving:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, _OVERLOADED)
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             error = _TOO_MANY_FROM_ADDRESS if full.of_address else _OVERLOADED
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
@@ -309,7 +311,7 @@ class EngineServer(ChannelServer[Admission]):
             handshake=handshake,
             options=self.options,
             timers=self._timers,
-            on_end=self._note_end,
+            on_end=self._count_end,
             make_application=self._make_application,
         )
         self._sessions[connection.sid] = connection
@@ -320,7 +322,7 @@ class EngineServer(ChannelServer[Admission]):
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
 
-    def _note_upgrade(self) -> None:
+    def _count_upgrade(self) -> None:
         self._upgrades += 1
 
     def statistics(self) -> ServerStatistics:

@@ -31,8 +31,8 @@ class Application(Protocol):
         ...
 
     @property
-    def lagging(self) -> bool:
-        """Whether no more should be read, as the application has not caught up."""
+    def backlogged(self) -> bool:
+        """Whether it has not caught up with what was received; reading pauses then."""
         ...
 
     def receive_text(self, text: str, start: int) -> None:
@@ -183,9 +183,9 @@ class Session(LiveChannel):
         return _PING
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
-        return self._application.lagging
+    def backlogged(self) -> bool:
+        """See :class:`Application`."""
+        return self._application.backlogged
 
     @property
     def paused(self) -> bool:
@@ -194,7 +194,7 @@ class Session(LiveChannel):
         What waits for the client does not count while it upgrades: then it polls no more,
         and moves only when its POST has been answered.
         """
-        return super().paused and (self.lagging or not self.upgrading)
+        return super().paused and (self.backlogged or not self.upgrading)
 
     @property
     def joined(self) -> bool:

@@ -102,8 +102,8 @@ class Probe(Channel):
         self.violated(ProtocolViolation("not what belongs into an upgrade"))
 
     @property
-    def lagging(self) -> bool:
-        """Whether what follows is for the session, which is not here yet."""
+    def backlogged(self) -> bool:
+        """Whether what follows is for the session, which has not moved here yet."""
         return self._moving
 
     async def _upgrade_later(self) -> None:

@@ -61,7 +61,7 @@ class CorsPolicy:
         """
         return len(origins) == 1 and origins[0] in self.allowed
 
-    def answer_fields(self, origins: Sequence[str]) -> Fields:
+    def response_fields(self, origins: Sequence[str]) -> Fields:
         """Return the fields that an answer to a request with these ``Origin`` fields gets."""
         if not self.allows(origins):
             return [_VARY]
@@ -79,7 +79,7 @@ class CorsPolicy:
         if not self.allows(origins):
             return [_VARY]
         fields = [
-            *self.answer_fields(origins),
+            *self.response_fields(origins),
             ("Access-Control-Allow-Methods", self.methods),
             ("Access-Control-Max-Age", str(PREFLIGHT_MAX_AGE)),
         ]

@@ -135,7 +135,7 @@ class FrontDoor:
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._places = ConnectionLimit(connections, connections_per_address)
+        self._connection_limit = ConnectionLimit(connections, connections_per_address)
         self._trusted_proxies = trusted_proxies or TrustedProxies()
         self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout
@@ -243,14 +243,14 @@ class FrontDoor:
         peer = peer_address(stream)
         address = None if self._trusted_proxies.trusts(peer) else peer
         try:
-            self._places.take(address)
+            self._connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             await self._turn_away(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
         try:
             await self._find_server(stream)
         finally:
-            self._places.leave(address)
+            self._connection_limit.release(address)
 
     async def _find_server(self, stream: trio.abc.HalfCloseableStream) -> None:
         if not await self._open(stream):
@@ -297,7 +297,7 @@ class FrontDoor:
         self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse, head: bytearray
     ) -> None:
         """Answer a request whose head was read at least in part."""
-        fields = self._cors.answer_fields(origins_in(head))
+        fields = self._cors.response_fields(origins_in(head))
         await send_response(stream, replace(answer, headers=(*answer.headers, *fields)))
 
     async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:

@@ -19,8 +19,8 @@ _Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """What is known of the client behind a request."""
+class RemoteEndpoint:
+    """The client behind a request, past the proxies in between."""
 
     address: str | None
     """Its IP address without a port; ``None`` where it has none."""
@@ -44,8 +44,10 @@ class TrustedProxies:
         self._unix = UNIX in proxies
         self._networks = tuple(_network(text) for text in proxies if text != UNIX)
 
-    def caller(self, peer: str | None, *, secure: bool, headers: Mapping[str, str]) -> Caller:
-        """Return who has sent a request.
+    def resolve(
+        self, peer: str | None, *, secure: bool, headers: Mapping[str, str]
+    ) -> RemoteEndpoint:
+        """Return the client that has sent a request.
 
         ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
         first address that is not trusted is the client's, as further left stands what that
@@ -59,7 +61,7 @@ class TrustedProxies:
         host = headers.get("host")
         address = None if peer is None else _address(peer)
         if not self.trusts(peer):
-            return Caller(peer if address is None else str(address), secure, host)
+            return RemoteEndpoint(peer if address is None else str(address), secure, host)
         for text in reversed(_items(headers.get("x-forwarded-for"))):
             via_unix = text == "unix:"  # what nginx calls a peer of that kind
             hop = None if via_unix else _address(text)
@@ -70,7 +72,7 @@ class TrustedProxies:
                 break
         scheme = _last(headers.get("x-forwarded-proto")).lower()
         forwarded_host = _last(headers.get("x-forwarded-host"))
-        return Caller(
+        return RemoteEndpoint(
             None if address is None else str(address),
             _SECURE.get(scheme, secure),
             forwarded_host if _HOST.fullmatch(forwarded_host) else host,

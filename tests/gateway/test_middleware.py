@@ -1,4 +1,4 @@
-"""What the HTTP app is told of its clients, behind a proxy and without one."""
+"""What the HTTP app sees of its clients, behind a proxy and without one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORWARDED = [
 ]
 
 
-async def told(scope: dict[str, Any]) -> dict[str, Any]:
+async def seen(scope: dict[str, Any]) -> dict[str, Any]:
     """Return the scope that the app is called with."""
     seen: list[Any] = []
 
@@ -51,31 +51,31 @@ def host_of(scope: dict[str, Any]) -> list[bytes]:
 
 
 async def test_behind_a_trusted_proxy_the_app_sees_the_client() -> None:
-    scope = await told(scope_of(PROXY, FORWARDED))
+    scope = await seen(scope_of(PROXY, FORWARDED))
     assert scope["client"] == (CLIENT, 0)
     assert scope["scheme"] == "https"
     assert host_of(scope) == [b"gbs.example:8443"]
 
 
 async def test_a_websockets_scheme_is_one_of_websockets() -> None:
-    assert (await told(scope_of(PROXY, FORWARDED, "websocket", "ws")))["scheme"] == "wss"
-    assert (await told(scope_of(PROXY, [], "websocket", "wss")))["scheme"] == "wss"
+    assert (await seen(scope_of(PROXY, FORWARDED, "websocket", "ws")))["scheme"] == "wss"
+    assert (await seen(scope_of(PROXY, [], "websocket", "wss")))["scheme"] == "wss"
     insecure = [(b"x-forwarded-proto", b"http")]
-    assert (await told(scope_of(PROXY, insecure, "websocket", "wss")))["scheme"] == "ws"
+    assert (await seen(scope_of(PROXY, insecure, "websocket", "wss")))["scheme"] == "ws"
 
 
 @pytest.mark.parametrize("peer", ["203.0.113.7", None])
 async def test_anybody_else_is_who_they_are(peer: str | None) -> None:
     given = scope_of(peer, FORWARDED)
-    assert await told(given) == given
+    assert await seen(given) == given
 
 
 async def test_what_the_server_gave_is_not_changed_in_place() -> None:
     given = scope_of(PROXY, FORWARDED)
-    await told(given)
+    await seen(given)
     assert given == scope_of(PROXY, FORWARDED)
 
 
 async def test_the_lifespan_is_passed_on() -> None:
     given = {"type": "lifespan", "asgi": {"version": "3.0"}}
-    assert await told(given) == given
+    assert await seen(given) == given

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.gateway import payloads
-from gbs_actor.gateway.payloads import InvalidPayload
+from gbs_actor.contract import payloads
+from gbs_actor.contract.commands import BY_EVENT, CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.commands import AssignNumber, Author, CreateMemo, DeleteMemo, UpdateMemo
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -30,12 +31,12 @@ def refused(event: str, payload: object) -> InvalidPayload:
 
 def refused_raw(event: str, raw: bytes) -> InvalidPayload:
     with pytest.raises(InvalidPayload) as caught:
-        payloads.COMMAND_DECODERS[event](raw)
+        BY_EVENT[event].decode(raw)
     return caught.value
 
 
-def decoded(event: str, payload: object) -> payloads.CommandRequest:
-    return payloads.COMMAND_DECODERS[event](json.dumps(payload).encode())
+def decoded(event: str, payload: object) -> CommandRequest:
+    return BY_EVENT[event].decode(json.dumps(payload).encode())
 
 
 # Ids
@@ -286,13 +287,13 @@ def test_no_json_whatever_raises_anything_but_invalid_payload(
     payload = {**COMPLETE[event], data.draw(st.sampled_from(keys)): data.draw(anything)}
     raw = json.dumps(payload).encode("utf-8", "surrogatepass")
     with suppress(InvalidPayload):
-        payloads.COMMAND_DECODERS[event](raw)
+        BY_EVENT[event].decode(raw)
 
 
 @given(raw=st.binary(max_size=200))
 def test_no_bytes_whatever_raise_anything_but_invalid_payload(raw: bytes) -> None:
     for decoder in (
-        *payloads.COMMAND_DECODERS.values(),
+        *(spec.decode for spec in BY_EVENT.values()),
         payloads.decode_join,
         payloads.decode_leave,
         payloads.decode_editing,

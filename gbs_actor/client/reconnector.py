@@ -1,4 +1,4 @@
-"""A connection that is kept up: each loss is followed by another attempt."""
+"""Stays connected: each loss of a connection is followed by another attempt."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ import trio
 
 from gbs_actor.client import packets
 from gbs_actor.client.dialing import ConnectStream, Endpoint
-from gbs_actor.client.errors import ConnectRefused, Disconnected
-from gbs_actor.client.link import Answer, Link, LinkLost
+from gbs_actor.client.errors import ConnectError, Disconnected
+from gbs_actor.client.link import Link, LinkLost
+from gbs_actor.client.replies import Reply
 from gbs_actor.concurrency import Backoff
-
-NAMESPACE = "/gbs-lineup"
+from gbs_actor.contract.events import NAMESPACE
 
 _CLOSE_TIMEOUT = 1.0
 """Seconds a closing client waits for the server's part of the WebSocket's closing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How hard a client tries.
+class ClientOptions:
+    """How long a client tries, and how much at a time.
 
     :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
     :param command_timeout: seconds for one call, all its attempts together.
-    :param max_requests: events without an acknowledgement at a time.
+    :param max_pending: events without an acknowledgement at a time.
     :param backoff: waiting times between attempts of either kind.
     :param chance: the source of jitter.
     """
 
     attempt_timeout: float
     command_timeout: float
-    max_requests: int
+    max_pending: int
     backoff: Backoff
     chance: random.Random
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A call's last answer, if there was one."""
+class CallResult:
+    """A call's last reply, if there was one."""
 
-    answer: Answer | None
-    """Final where it is OK or not retryable; else what was said when time was up."""
+    reply: Reply | None
+    """Final where it is OK or not retryable; else the last one before the timeout."""
     sent: int
-    """How often the event went out."""
+    """How often the event was sent."""
 
 
-class Connection:
+class Reconnector:
     """Links to one server, one after the other.
 
     :param auth: gives the Socket.IO ``CONNECT`` payload of the next attempt.
@@ -62,7 +62,7 @@ class Connection:
         connect_stream: ConnectStream,
         *,
         headers: Sequence[tuple[str, str]],
-        effort: Effort,
+        options: ClientOptions,
         auth: Callable[[], object],
         on_event: Callable[[packets.Event], None],
         prepare: Callable[[Link], Awaitable[None]],
@@ -70,7 +70,7 @@ class Connection:
         self._endpoint = endpoint
         self._connect_stream = connect_stream
         self._headers = headers
-        self._effort = effort
+        self._options = options
         self._auth = auth
         self._on_event = on_event
         self._prepare = prepare
@@ -92,13 +92,13 @@ class Connection:
         return self._closing
 
     @property
-    def unanswered(self) -> int:
+    def pending(self) -> int:
         """How many events wait for their acknowledgement."""
-        return self._link.unanswered if self._link else 0
+        return self._link.pending if self._link else 0
 
     async def run(self) -> None:
         """Connect, and again after each loss, until cancelled or refused for good."""
-        delays = self._effort.backoff.delays(self._effort.chance)
+        delays = self.delays()
         while self.failure is None:
             self.attempts += 1
             before = self.established
@@ -109,62 +109,62 @@ class Connection:
                 headers=self._headers,
                 auth=self._auth(),
                 on_event=self._on_event,
-                max_requests=self._effort.max_requests,
+                max_pending=self._options.max_pending,
             )
             try:
-                await link.serve(self._opened, open_timeout=self._effort.attempt_timeout)
+                await link.serve(self._opened, open_timeout=self._options.attempt_timeout)
             except LinkLost as loss:
                 self.last_loss = str(loss)
-            except ConnectRefused as refusal:
-                self.last_loss = str(refusal)
-                self.failure = refusal
+            except ConnectError as error:
+                self.last_loss = str(error)
+                self.failure = error
             finally:
                 self._link = None
                 self.ready = False
                 self._notify()
             if self.established > before:
-                delays = self._effort.backoff.delays(self._effort.chance)
+                delays = self.delays()
             if self.failure is None:
                 await trio.sleep(next(delays))
 
-    async def ask(
+    async def call(
         self,
         name: str,
         argument: Callable[[], object],
-        on_answer: Callable[[Answer], None],
+        on_reply: Callable[[Reply], None],
         *,
         needs_ready: bool = True,
-    ) -> Asked:
-        """Send an event until it has a final answer, or the time for it is up.
+    ) -> CallResult:
+        """Send an event until it has a final reply, or the timeout has passed.
 
         :param argument: gives the event's argument, anew for each attempt.
-        :param on_answer: called at each answer's place in the order of arrival.
+        :param on_reply: called at each reply's position in the order of arrival.
         :param needs_ready: wait for :attr:`ready`, not only for a link.
-        :raises ConnectRefused: there will be no connection any more.
-        :raises Disconnected: the connection was closed.
+        :raises ConnectError: there will be no connection any more.
+        :raises Disconnected: the client was closed.
 
         Cancelled, the event may have been sent.
         """
-        delays = self._effort.backoff.delays(self._effort.chance)
-        answer: Answer | None = None
+        delays = self.delays()
+        reply: Reply | None = None
         sent = 0
-        with trio.move_on_after(self._effort.command_timeout):
+        with trio.move_on_after(self._options.command_timeout):
             while True:
                 link = await self.wait_link(needs_ready=needs_ready)
                 self.resent += sent > 0
                 sent += 1
                 try:
-                    answer = await link.request(name, argument(), on_answer)
+                    reply = await link.call(name, argument(), on_reply)
                 except LinkLost:
-                    answer = None  # what was said before tells nothing of this attempt
+                    reply = None  # a reply to an earlier attempt proves nothing of this one
                     continue
-                if answer.status == "OK" or not answer.retryable:
+                if reply.final:
                     break
                 await trio.sleep(next(delays))
-        return Asked(answer, sent)
+        return CallResult(reply, sent)
 
     async def wait_link(self, *, needs_ready: bool) -> Link:
-        """Wait for a link that can be used; raises as :meth:`ask` does."""
+        """Wait for a link that can be used; raises as :meth:`call` does."""
         while True:
             if self.failure is not None:
                 raise self.failure
@@ -176,17 +176,17 @@ class Connection:
 
     def delays(self) -> Iterator[float]:
         """Return the waiting times between attempts, from the first on."""
-        return self._effort.backoff.delays(self._effort.chance)
+        return self._options.backoff.delays(self._options.chance)
 
     async def close(self) -> None:
-        """Say goodbye to the server, for at most a second."""
+        """Leave the namespace and close the WebSocket, for at most a second."""
         self.end()
         if self._link is not None:
             with trio.move_on_after(_CLOSE_TIMEOUT):
                 await self._link.close()
 
     def end(self, failure: Exception | None = None) -> None:
-        """Let nobody wait for a link any more."""
+        """End every wait for a link."""
         self._closing = True
         self.failure = self.failure or failure
         self._notify()
@@ -198,7 +198,7 @@ class Connection:
         try:
             await self._prepare(link)
         except LinkLost:
-            return  # the reading task knows why
+            return  # the reading task raises the reason
         self.ready = True
         self._notify()
 

@@ -1,4 +1,4 @@
-"""What a handshake says: which retreat, whose token, which subprotocol."""
+"""What a handshake asks for: which retreat, under whose token, with which subprotocol."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Final
 from urllib.parse import unquote
 
 from gbs_actor.auth import Credentials
-from gbs_actor.gateway.payloads import InvalidPayload, check_slug
-from gbs_actor.gateway.plain.closing import Closing
+from gbs_actor.contract.decoding import InvalidPayload, check_slug
+from gbs_actor.gateway.plain.close_frame import CloseFrame
 
 SUBPROTOCOL: Final = "gbs.v1"
 _BEARER: Final = "bearer."
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class PlainHandshake:
     """What is known of a client from its handshake."""
 
     slug: str
-    who: Credentials | Closing
+    who: Credentials | CloseFrame
     """Or why the WebSocket, once it is open, is closed again."""
     subprotocols: tuple[str, ...]
     """Those that may be selected, the best one first."""
 
 
 def token_of(offered: Sequence[str]) -> str | None:
-    """Return the token that stands in the subprotocols, if one does.
+    """Return the token among the subprotocols, if there is one.
 
     A browser's WebSocket can send no header but this one.
 
