@@ -201,7 +201,7 @@ class LineupEvents:
         answer = EventAnswer(connection.peer, event)
         if not self._may_speak(connection, answer):
             if event.name == _EDITING:
-                self._rooms.lose_mark(connection.subscriber)
+                self._rooms.reject_mark(connection.subscriber)
             return None
         try:
             return self._dispatch(connection, event, answer)
@@ -283,7 +283,7 @@ class LineupEvents:
     ) -> None:
         if not self._handlers.may_change(connection, answer):
             return
-        if connection.subscriber.under_way >= self._config.commands_under_way:
+        if connection.subscriber.in_flight >= self._config.commands_under_way:
             self._refused_by_rate += 1
             answer.failed(_TOO_MANY_COMMANDS)
             return
@@ -297,7 +297,7 @@ class LineupEvents:
             self._handlers.mark_editing(connection, request, answer)
         else:
             # No mark is shown rather than one at a place that the client has left.
-            self._rooms.lose_mark(connection.subscriber)
+            self._rooms.reject_mark(connection.subscriber)
             self._refused_by_rate += 1
             answer.failed(_TOO_MANY_MARKS)
 

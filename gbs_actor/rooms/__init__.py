@@ -6,8 +6,8 @@ from gbs_actor.rooms.delivery import (
     CommandReply,
     Done,
     DoneReply,
+    EditedField,
     Editing,
-    EditingPlace,
     EncodedRow,
     Format,
     JoinReply,
@@ -17,22 +17,21 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
-from gbs_actor.rooms.observation import Moment, Observer
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
+from gbs_actor.rooms.tracepoints import Observer, Tracepoint
 
 __all__ = [
     "Accepted",
     "CommandReply",
     "Done",
     "DoneReply",
+    "EditedField",
     "Editing",
-    "EditingPlace",
     "EncodedRow",
     "Format",
     "JoinReply",
-    "Moment",
     "Observer",
     "Presence",
     "PresentUser",
@@ -46,4 +45,5 @@ __all__ = [
     "Subscriber",
     "SubscriberStatistics",
     "SupervisorStatistics",
+    "Tracepoint",
 ]

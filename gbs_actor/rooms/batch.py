@@ -76,7 +76,7 @@ class Batch:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
 
-    def answer_rest(self, rejection: Rejection) -> None:
+    def reject_pending(self, rejection: Rejection) -> None:
         """Give everything that has no answer yet this one."""
         for step in self.steps:
-            step.work.answer(rejection)
+            step.work.reply(rejection)

@@ -9,7 +9,7 @@ import trio
 
 from gbs_actor.rooms.delivery import Format, Presence
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.presence import MarkNews
+from gbs_actor.rooms.presence import MarkChange
 from gbs_actor.rooms.row_sequence import deliver
 from gbs_actor.rooms.subscriber import Subscriber
 
@@ -30,7 +30,7 @@ async def broadcast_presence(handle: RoomHandle, presence: Presence, revision: i
     await _broadcast(handle, message)
 
 
-async def broadcast_marks(handle: RoomHandle, news: Sequence[MarkNews], revision: int) -> None:
+async def broadcast_marks(handle: RoomHandle, changes: Sequence[MarkChange], revision: int) -> None:
     """Tell everybody in a room of others' editing marks; see :func:`_broadcast`.
 
     Nobody is told of the own connection's. Everybody gets one message, however many marks.
@@ -39,7 +39,7 @@ async def broadcast_marks(handle: RoomHandle, news: Sequence[MarkNews], revision
     """
     parts: dict[Format, dict[Subscriber, list[Any]]] = {}
     wholes: dict[Format, Any] = {}
-    authors = {each.subscriber for each in news}
+    authors = {each.subscriber for each in changes}
 
     def message(subscriber: Subscriber) -> Any:
         form = subscriber.sink.format
@@ -49,7 +49,7 @@ async def broadcast_marks(handle: RoomHandle, news: Sequence[MarkNews], revision
                     form.editing(editing, each.subscriber.number, revision)
                     for editing in each.editings
                 ]
-                for each in news
+                for each in changes
             }
             wholes[form] = _joined(form, parts[form], None)
         if subscriber in authors:
@@ -60,7 +60,7 @@ async def broadcast_marks(handle: RoomHandle, news: Sequence[MarkNews], revision
 
 
 def _joined(form: Format, parts: dict[Subscriber, list[Any]], apart_from: Subscriber | None) -> Any:
-    messages = [m for author, told in parts.items() if author is not apart_from for m in told]
+    messages = [m for author, sent in parts.items() if author is not apart_from for m in sent]
     if len(messages) > 1:
         return form.bundle(messages)
     return messages[0] if messages else None

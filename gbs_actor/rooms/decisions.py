@@ -16,7 +16,7 @@ from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.request import request_bytes
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
 from gbs_actor.rooms.config import RoomConfig
-from gbs_actor.rooms.mailbox import Mark
+from gbs_actor.rooms.mailbox import MarkUpdate
 from gbs_actor.rooms.refusals import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
 from gbs_actor.store.protocol import Store
 
@@ -66,7 +66,7 @@ class Decisions:
         changes: list[Change] = []
         repeatable: set[UUID] = set()
         for step in batch.steps:
-            if isinstance(step.work, Mark):
+            if isinstance(step.work, MarkUpdate):
                 continue
             command = step.work.command
             former = accepted.get(command.id) or self._memory.get(command.id)

@@ -88,7 +88,7 @@ class Editing(msgspec.Struct, frozen=True, rename="camel"):
     editing: bool
 
 
-class EditingPlace(msgspec.Struct, frozen=True, rename="camel"):
+class EditedField(msgspec.Struct, frozen=True, rename="camel"):
     """Where a present user is editing."""
 
     lineup_id: int
@@ -101,7 +101,7 @@ class PresentUser(msgspec.Struct, frozen=True, rename="camel"):
     user_id: int
     user_name: str
     connections: int
-    editing: tuple[EditingPlace, ...]
+    editing: tuple[EditedField, ...]
 
 
 class Presence(msgspec.Struct, frozen=True, rename="camel"):

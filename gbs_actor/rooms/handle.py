@@ -10,8 +10,8 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import Done
-from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Mark, Resume, Work
-from gbs_actor.rooms.presence import EditingMarks, PresenceClock
+from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Work
+from gbs_actor.rooms.presence import EditingMarks, PresenceThrottle
 from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics
@@ -37,7 +37,7 @@ class RoomHandle:
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
         self.marks = EditingMarks(config)
-        self.presence = PresenceClock(config)
+        self.presence = PresenceThrottle(config)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
@@ -45,7 +45,7 @@ class RoomHandle:
         """So many of the next commands are committed alone: one of them is poisonous."""
         self.resolving = False
         self.store_down = False
-        self.nudged = trio.lowlevel.ParkingLot()
+        self.wake_paused = trio.lowlevel.ParkingLot()
         """Wakes a room that pauses after a crash: for an operator's restart, or to drain."""
         self.crash_times: deque[float] = deque(maxlen=config.max_crashes + 1)
         self.last_error: str | None = None
@@ -65,23 +65,23 @@ class RoomHandle:
 
     def submit(self, work: Work) -> None:
         """Queue a command or mark, or answer at once why not."""
-        refusal = self._refusal()
-        if refusal is None and not self.mailbox.put_work(work):
+        rejection = self._rejection()
+        if rejection is None and not self.mailbox.put_work(work):
             self.refused_busy += 1
-            refusal = BUSY
-        if refusal is None:
+            rejection = BUSY
+        if rejection is None:
             return
-        if isinstance(work, Mark):
-            self.lose_mark(work.subscriber)
-        work.answer(refusal)
+        if isinstance(work, MarkUpdate):
+            self.reject_mark(work.subscriber)
+        work.reply(rejection)
 
-    def lose_mark(self, subscriber: Subscriber) -> None:
+    def reject_mark(self, subscriber: Subscriber) -> None:
         """Note that an editing mark of a connection was refused.
 
         Where it edits is not known any more, so its mark ends, and what waits here of
         older ones sets none.
         """
-        subscriber.marks_lost = subscriber.marks_given
+        subscriber.marks_rejected = subscriber.marks_submitted
         if self.marks.end(subscriber):
             self.presence.change()
             self.mailbox.wake()
@@ -89,29 +89,29 @@ class RoomHandle:
     def join(self, join: Join | Resume) -> None:
         """Queue a join; it waits while the room starts or restarts."""
         if self.draining:
-            join.answer(SHUTTING_DOWN)
+            join.reply(SHUTTING_DOWN)
         elif self.state is RoomState.FAILED:
-            join.answer(UNAVAILABLE)
+            join.reply(UNAVAILABLE)
         else:
             self.mailbox.put(join)
 
     def leave(self, leave: Leave) -> None:
         """Queue a leave behind what the connection asked for before."""
         if self.state in (RoomState.BACKOFF, RoomState.FAILED, RoomState.STOPPED):
-            self.carry_out(leave)  # its earlier commands were answered when the room crashed
+            self.remove(leave)  # its earlier commands were answered when the room crashed
         else:
             self.mailbox.put(leave)
 
-    def carry_out(self, leave: Leave) -> None:
+    def remove(self, leave: Leave) -> None:
         """Take a subscriber out of the room; its mark is left for the caller to end."""
         subscriber = leave.subscriber
         if subscriber.handle is self:
             subscriber.enter(None)
         if self.subscribers.pop(subscriber, self) is None:
             self.presence.change()
-        leave.answer(Done(None))
+        leave.reply(Done(None))
 
-    def refuse_waiting(self, work: Rejection, joins: Rejection | None = None) -> None:
+    def reject_queued(self, work: Rejection, joins: Rejection | None = None) -> None:
         """Answer what waits: commands and marks, with ``joins`` also the joins.
 
         Leaves are carried out. Joins without an answer stay where they are.
@@ -122,14 +122,14 @@ class RoomHandle:
                 if joins is None:
                     kept.append(item)
                 else:
-                    item.answer(joins)
+                    item.reply(joins)
             elif isinstance(item, Leave):
-                self.carry_out(item)
+                self.remove(item)
             else:
-                item.answer(work)
+                item.reply(work)
         self.mailbox.put_back(kept)
 
-    def _refusal(self) -> Rejection | None:
+    def _rejection(self) -> Rejection | None:
         if self.draining:
             return SHUTTING_DOWN
         if self.state is RoomState.FAILED:
@@ -141,7 +141,7 @@ class RoomHandle:
     def drain(self) -> None:
         """Refuse what comes from now on; the room stops once it has answered the rest."""
         self.draining = True
-        self.nudged.unpark_all()
+        self.wake_paused.unpark_all()
         self.mailbox.wake()
 
     @property

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Request(Generic[T]):
+class MailboxItem(Generic[T]):
     """Something a room is asked for, and the one answer it owes.
 
     :param subscriber: the connection that asks; ``None``: somebody without one.
@@ -40,11 +40,11 @@ class Request(Generic[T]):
         self._reply = reply
 
     @property
-    def answered(self) -> bool:
+    def replied(self) -> bool:
         """Whether no answer is owed, or no longer."""
         return self._reply is None
 
-    def answer(self, outcome: T) -> None:
+    def reply(self, outcome: T) -> None:
         """Give the answer, unless one was given already; a reply that raises ends its
         connection and nothing else.
         """
@@ -59,7 +59,7 @@ class Request(Generic[T]):
                 self.subscriber.sink.abort()
 
 
-class Submission(Request[Accepted | Rejection]):
+class Submission(MailboxItem[Accepted | Rejection]):
     """A command."""
 
     __slots__ = ("command",)
@@ -70,16 +70,16 @@ class Submission(Request[Accepted | Rejection]):
         super().__init__(subscriber, reply)
         self.command = command
         if subscriber is not None:
-            subscriber.under_way += 1
+            subscriber.in_flight += 1
 
-    def answer(self, outcome: Accepted | Rejection) -> None:
+    def reply(self, outcome: Accepted | Rejection) -> None:
         """Give the answer, unless one was given already."""
-        if self.subscriber is not None and not self.answered:
+        if self.subscriber is not None and not self.replied:
             self.subscriber.command_answered()
-        super().answer(outcome)
+        super().reply(outcome)
 
 
-class Mark(Request[Done | Rejection]):
+class MarkUpdate(MailboxItem[Done | Rejection]):
     """A connection says which field it is editing, or that it no longer is."""
 
     __slots__ = ("_number", "editing", "field", "registration_id")
@@ -98,23 +98,23 @@ class Mark(Request[Done | Rejection]):
         self.registration_id = registration_id
         self.field = field
         self.editing = editing
-        subscriber.under_way += 1
-        subscriber.marks_given += 1
-        self._number = subscriber.marks_given
+        subscriber.in_flight += 1
+        subscriber.marks_submitted += 1
+        self._number = subscriber.marks_submitted
 
     @property
     def outdated(self) -> bool:
         """Whether the connection has given another one since, which was refused."""
-        return self._number <= self.subscriber.marks_lost
+        return self._number <= self.subscriber.marks_rejected
 
-    def answer(self, outcome: Done | Rejection) -> None:
+    def reply(self, outcome: Done | Rejection) -> None:
         """Give the answer, unless one was given already."""
-        if not self.answered:
+        if not self.replied:
             self.subscriber.command_answered()
-        super().answer(outcome)
+        super().reply(outcome)
 
 
-class Entry(Request[T | Rejection]):
+class JoinItem(MailboxItem[T | Rejection]):
     """Somebody wants to come in, and waits for that.
 
     :param epoch: of the revision from which on they want to be told.
@@ -133,18 +133,18 @@ class Entry(Request[T | Rejection]):
         self.done = trio.Event()
         """Set once it is answered or abandoned."""
 
-    def answer(self, outcome: T | Rejection) -> None:
+    def reply(self, outcome: T | Rejection) -> None:
         """Give the answer, unless one was given already or the joiner has gone."""
-        super().answer(outcome)
+        super().reply(outcome)
         self.done.set()
 
-    def abandon(self) -> None:
+    def withdraw(self) -> None:
         """Take it back: if it is not answered yet, it will not be carried out."""
         self._reply = None
         self.done.set()
 
 
-class Join(Entry[Snapshot]):
+class Join(JoinItem[Snapshot]):
     """A connection wants to be in the room, or without a subscriber: somebody reads it once."""
 
     __slots__ = ("since",)
@@ -160,7 +160,7 @@ class Join(Entry[Snapshot]):
         self.since = since
 
 
-class Resume(Entry[Done]):
+class Resume(JoinItem[Done]):
     """A connection that has come back wants the rows it missed, and to be in the room again."""
 
     __slots__ = ("since",)
@@ -172,7 +172,7 @@ class Resume(Entry[Done]):
         self.since = since
 
 
-class Leave(Request[Done | Rejection]):
+class Leave(MailboxItem[Done | Rejection]):
     """A connection leaves the room, or has ended; the latter wants no answer."""
 
     __slots__ = ()
@@ -183,7 +183,7 @@ class Leave(Request[Done | Rejection]):
         super().__init__(subscriber, reply)
 
 
-Work = Submission | Mark
+Work = Submission | MarkUpdate
 """What shares batches."""
 Control = Join | Resume | Leave
 """What does not wait for the store."""
@@ -211,7 +211,7 @@ class Mailbox:
 
     def put_work(self, item: Work) -> bool:
         """Queue a command or mark, or return False where there are too many of its kind."""
-        waiting = self._marks if isinstance(item, Mark) else self._commands
+        waiting = self._marks if isinstance(item, MarkUpdate) else self._commands
         if waiting >= self.size:
             return False
         self._count(item, 1)
@@ -272,7 +272,7 @@ class Mailbox:
         return items
 
     def _count(self, item: Item, change: int) -> None:
-        if isinstance(item, Mark):
+        if isinstance(item, MarkUpdate):
             self._marks += change
         elif isinstance(item, Submission):
             self._commands += change

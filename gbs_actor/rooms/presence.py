@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from gbs_actor.rooms.config import RoomConfig
-from gbs_actor.rooms.delivery import Editing, EditingPlace, Presence, PresentUser
+from gbs_actor.rooms.delivery import EditedField, Editing, Presence, PresentUser
 from gbs_actor.rooms.subscriber import Subscriber
 
 SHOWN_USERS = 100
@@ -25,7 +25,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkNews:
+class MarkChange:
     """What the others are to be told of one connection's mark."""
 
     subscriber: Subscriber
@@ -50,23 +50,23 @@ class EditingMarks:
         # In the order of expiry, since all last equally long: the first is due first.
         self._places: dict[Subscriber, _Place] = {}
         # Whose marks have changed since the others were told, and what those know.
-        self._untold: dict[Subscriber, _Place | None] = {}
+        self._unsent: dict[Subscriber, _Place | None] = {}
         self._throttle = Throttle(config, config.editing_interval, config.editing_interval_large)
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def place(self, subscriber: Subscriber) -> EditingPlace | None:
+    def place(self, subscriber: Subscriber) -> EditedField | None:
         """Return where a connection is editing."""
         place = self._places.get(subscriber)
-        return None if place is None else EditingPlace(place.registration_id, place.field)
+        return None if place is None else EditedField(place.registration_id, place.field)
 
     def begin(
         self, subscriber: Subscriber, registration_id: int, field: str | None, now: float
     ) -> None:
         """Set or renew a connection's mark."""
         former = self._places.pop(subscriber, None)
-        self._untold.setdefault(subscriber, former)
+        self._unsent.setdefault(subscriber, former)
         expires = now + self._config.editing_timeout
         self._places[subscriber] = _Place(registration_id, field, expires)
 
@@ -75,7 +75,7 @@ class EditingMarks:
         former = self._places.pop(subscriber, None)
         if former is None:
             return False
-        self._untold.setdefault(subscriber, former)
+        self._unsent.setdefault(subscriber, former)
         return True
 
     def subscribers(self) -> list[Subscriber]:
@@ -99,50 +99,50 @@ class EditingMarks:
 
     def due(self, subscribers: int) -> float:
         """Return the time at which the others are to be told (``inf``: there is no news)."""
-        return self._throttle.due(subscribers) if self._untold else inf
+        return self._throttle.due(subscribers) if self._unsent else inf
 
-    def news(self) -> list[MarkNews]:
-        """Return what the others are to be told now, for :meth:`told` once they are.
+    def changes(self) -> list[MarkChange]:
+        """Return what the others are to be told now, for :meth:`sent` once they are.
 
         Who has waited longest for that comes first; of many connections, or of many of one
         user, some wait for the next time.
         """
-        found: list[MarkNews] = []
+        found: list[MarkChange] = []
         of_user: dict[int, int] = {}
-        for subscriber, known in list(self._untold.items()):
+        for subscriber, known in list(self._unsent.items()):
             place = self._places.get(subscriber)
             if known is None and place is None:
-                del self._untold[subscriber]
+                del self._unsent[subscriber]
                 continue
             user = subscriber.author.user_id
             if of_user.get(user, 0) >= self._config.editing_news_per_user:
                 continue
             of_user[user] = of_user.get(user, 0) + 1
             editings = _between(subscriber, known, place)
-            found.append(MarkNews(subscriber, editings, place))
+            found.append(MarkChange(subscriber, editings, place))
             if len(found) >= self._config.editing_news:
                 break
         return found
 
-    def told(self, news: Iterable[MarkNews], now: float) -> None:
+    def sent(self, changes: Iterable[MarkChange], now: float) -> None:
         """Note that the others have been told."""
         self._throttle.sent(now)
-        for each in news:
+        for each in changes:
             subscriber = each.subscriber
-            del self._untold[subscriber]
+            del self._unsent[subscriber]
             if self._places.get(subscriber) is not each._place:  # it has changed meanwhile
-                self._untold[subscriber] = each._place
+                self._unsent[subscriber] = each._place
 
 
 def _between(
     subscriber: Subscriber, known: _Place | None, place: _Place | None
 ) -> tuple[Editing, ...]:
-    told = []
+    sent = []
     if known is not None and (place is None or not place.same_as(known)):
-        told.append(_editing(subscriber, known, editing=False))
+        sent.append(_editing(subscriber, known, editing=False))
     if place is not None:
-        told.append(_editing(subscriber, place, editing=True))
-    return tuple(told)
+        sent.append(_editing(subscriber, place, editing=True))
+    return tuple(sent)
 
 
 def _editing(subscriber: Subscriber, place: _Place, *, editing: bool) -> Editing:
@@ -181,7 +181,7 @@ class Throttle:
         self._last_sent = now
 
 
-class PresenceClock:
+class PresenceThrottle:
     """When the next presence message may go out: on change, and not too often.
 
     :param config: gives the intervals.
@@ -209,7 +209,7 @@ def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Pre
     """Return who is present, in the order in which they came, one entry a user."""
     names: dict[int, str] = {}
     connections: dict[int, int] = {}
-    places: dict[int, list[EditingPlace]] = {}
+    places: dict[int, list[EditedField]] = {}
     for subscriber in subscribers:
         user = subscriber.author.user_id
         names.setdefault(user, subscriber.author.name)

@@ -14,13 +14,12 @@ import trio
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.rooms.attendance import Attendance
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
+from gbs_actor.rooms.commits import Commits, pauses
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.hand_out import HandOut
+from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Leave, Mark
-from gbs_actor.rooms.observation import Moment, Observer, ignore
+from gbs_actor.rooms.mailbox import Leave, MarkUpdate
 from gbs_actor.rooms.refusals import (
     INTERNAL,
     NO_SUCH_RETREAT,
@@ -30,8 +29,9 @@ from gbs_actor.rooms.refusals import (
     UNKNOWN_OUTCOME,
 )
 from gbs_actor.rooms.rows import EncodedRows
-from gbs_actor.rooms.settlement import Settlement, pauses
 from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.tracepoints import Observer, Tracepoint, ignore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
@@ -50,7 +50,7 @@ T = TypeVar("T")
 MAX_ROUNDS = 8
 
 
-class _Over(Exception):
+class _RoomEnded(Exception):
     """The room cannot go on, and nobody needs it to."""
 
 
@@ -66,7 +66,7 @@ class Room:
     :param handle: mailbox, subscribers and the batch in hand; outlives this object.
     :param store: where the retreat is durable.
     :param clock: the wall clock, aware, UTC.
-    :param observe: see :data:`~gbs_actor.rooms.observation.Observer`.
+    :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Room:
         self._clock = clock
         self._observe = observe_here
         self._decisions = Decisions(store, handle.config)
-        self._settlement = Settlement(handle, store, clock, observe_here)
-        self._attendance = Attendance(handle, observe_here)
-        self._hand_out = HandOut(handle, self._attendance, observe_here)
+        self._commits = Commits(handle, store, clock, observe_here)
+        self._subscriptions = Subscriptions(handle, observe_here)
+        self._fan_out = FanOut(handle, self._subscriptions, observe_here)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained or found not to exist.
@@ -98,30 +98,30 @@ class Room:
             await self._start()
             self._handle.state = RoomState.RUNNING
             await self._serve()
-        except* _Over:
+        except* _RoomEnded:
             pass
 
     async def _serve(self) -> None:
-        handle, attendance = self._handle, self._attendance
+        handle, subscriptions = self._handle, self._subscriptions
         while True:
             await trio.lowlevel.checkpoint()
-            await attendance.carry_out_front()
+            await subscriptions.process_controls()
             work = handle.mailbox.take_work(1 if handle.one_by_one else self._config.batch_size)
             if work:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
-            await attendance.tick()  # behind the edits: it can wait, they cannot
+            await subscriptions.tick()  # behind the edits: it can wait, they cannot
             if not work and not len(handle.mailbox):
                 idle_at = self._idle_deadline()
                 if handle.draining or idle_at <= trio.current_time():
                     return
-                with trio.move_on_at(min(attendance.next_due(), idle_at)):
+                with trio.move_on_at(min(subscriptions.next_due(), idle_at)):
                     await handle.mailbox.wait()
 
     def _idle_deadline(self) -> float:
         if self._handle.subscribers:
             return inf
-        return self._attendance.alone_since + self._config.idle_timeout
+        return self._subscriptions.empty_since + self._config.idle_timeout
 
     # -- starting -----------------------------------------------------------------------
 
@@ -130,18 +130,18 @@ class Room:
         handle = self._handle
         batch = handle.batch
         if batch is not None and batch.phase is Phase.COMMITTING:
-            settled = await self._settlement.settle(batch)
+            settled = await self._commits.resolve(batch)
             if settled.committed:
                 batch.phase = Phase.COMMITTED
             else:
-                batch.answer_rest(RESTARTED)
+                batch.reject_pending(RESTARTED)
                 batch = handle.batch = None
         await self._load(batch)
-        self._observe(Moment.LOADED)
-        self._hand_out.catch_up(batch)
-        self._attendance.end_orphaned_marks()
+        self._observe(Tracepoint.LOADED)
+        self._fan_out.catch_up(batch)
+        self._subscriptions.end_orphaned_marks()
         handle.batch = None
-        self._observe(Moment.CAUGHT_UP)
+        self._observe(Tracepoint.CAUGHT_UP)
 
     async def _load(self, batch: Batch | None) -> None:
         """Load the retreat; wait for the store only if somebody is in the room.
@@ -151,24 +151,24 @@ class Room:
         handle = self._handle
         pause = pauses(self._config)
         while True:
-            self._observe(Moment.LOADING)
+            self._observe(Tracepoint.LOADING)
             try:
                 retreat = await self._store.load(handle.slug)
             except StoreUnavailable:
                 handle.store_down = True
-                handle.refuse_waiting(STORE_DOWN, joins=STORE_DOWN)
-                patience_ends = inf if batch is None else self._settlement.patience_ends(batch)
-                if batch is not None and trio.current_time() >= patience_ends:
-                    batch.answer_rest(UNKNOWN_OUTCOME)
+                handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
+                reply_deadline = inf if batch is None else self._commits.reply_deadline(batch)
+                if batch is not None and trio.current_time() >= reply_deadline:
+                    batch.reject_pending(UNKNOWN_OUTCOME)
                 if handle.draining or not handle.wanted:
-                    raise _Over from None
+                    raise _RoomEnded from None
                 await trio.sleep(next(pause))
                 continue
             handle.store_down = False
-            self._adopt(retreat)
+            self._replace_board(retreat)
             return
 
-    def _adopt(self, retreat: Retreat | None) -> None:
+    def _replace_board(self, retreat: Retreat | None) -> None:
         """Go on with the retreat as it was loaded.
 
         Connections that row updates cannot bring up to date (after a restored backup, or
@@ -179,10 +179,10 @@ class Room:
         """
         handle = self._handle
         if retreat is None:
-            handle.refuse_waiting(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
+            handle.reject_queued(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
             for subscriber in tuple(handle.subscribers):
-                handle.carry_out(Leave(subscriber))
-            raise _Over
+                handle.remove(Leave(subscriber))
+            raise _RoomEnded
         epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
         handle.rows = EncodedRows(Board(retreat))
         for subscriber in handle.subscribers:
@@ -203,16 +203,16 @@ class Room:
         handle.batches += 1
         handle.commands += len(batch.steps)
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
-        self._attendance.alone_since = trio.current_time()
-        self._observe(Moment.TAKEN)
+        self._subscriptions.empty_since = trio.current_time()
+        self._observe(Tracepoint.TAKEN)
         for submission in batch.submissions():
             if submission.subscriber is not None and submission.subscriber.handle is not handle:
-                submission.answer(NOT_IN_ROOM)  # given behind a leave
+                submission.reply(NOT_IN_ROOM)  # given behind a leave
         if await self._commit(batch):
             # No checkpoint lies between the commit's return and this shield: commit,
             # apply and hand-out are one section that cancellation does not divide.
             with trio.CancelScope(shield=True):
-                await self._hand_out.batch(batch)
+                await self._fan_out.batch(batch)
         handle.batch = None
 
     async def _commit(self, batch: Batch) -> bool:
@@ -223,13 +223,13 @@ class Room:
         """
         handle = self._handle
         for _ in range(MAX_ROUNDS):
-            batch.steps = [step for step in batch.steps if not step.work.answered]
+            batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
                 return False
             try:
                 await self._decisions.decide(batch, self._rows.board, self._clock())
-                self._observe(Moment.DECIDED)
-                await self._settlement.send(batch)
+                self._observe(Tracepoint.DECIDED)
+                await self._commits.send(batch)
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING
                 batch.found.update(repeated.entries)
@@ -240,15 +240,15 @@ class Room:
                 await self._reload(batch)
             except StoreUnavailable:
                 batch.phase = Phase.DECIDING
-                self._refuse(batch, STORE_DOWN)
-                await self._outlast_outage()
+                self._reject(batch, STORE_DOWN)
+                await self._wait_for_store()
                 return False
             except CommitRefused as refused:
                 batch.phase = Phase.DECIDING
-                self._commit_refused(batch, refused)
+                self._handle_refused_commit(batch, refused)
                 return False
             except OutcomeUnknown:
-                if await self._find_out(batch):
+                if await self._resolve_outcome(batch):
                     return self._committed(batch)
             else:
                 return self._committed(batch)
@@ -257,12 +257,12 @@ class Room:
     def _committed(self, batch: Batch) -> bool:
         batch.phase = Phase.COMMITTED
         self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
-        self._observe(Moment.COMMITTED)
+        self._observe(Tracepoint.COMMITTED)
         return True
 
     # -- when the store fails -------------------------------------------------------------
 
-    def _refuse(self, batch: Batch, rejection: Rejection) -> None:
+    def _reject(self, batch: Batch, rejection: Rejection) -> None:
         """Refuse a batch that did not take effect.
 
         Rejections too, since they may rest on a change of the same batch; only repeats
@@ -270,32 +270,32 @@ class Room:
         """
         for step in batch.steps:
             outcome = step.outcome
-            if isinstance(step.work, Mark):
-                self._attendance.mark(step.work)
+            if isinstance(step.work, MarkUpdate):
+                self._subscriptions.mark(step.work)
             elif isinstance(outcome, Repeat) and outcome.revision <= batch.expected_revision:
-                self._hand_out.answer_late(step)  # its row was decided on refused changes
-            elif not step.work.answered:
+                self._fan_out.reply_from_board(step)  # its row was decided on refused changes
+            elif not step.work.replied:
                 self._handle.rejected += 1
-                step.work.answer(rejection)
+                step.work.reply(rejection)
 
-    def _commit_refused(self, batch: Batch, refused: CommitRefused) -> None:
+    def _handle_refused_commit(self, batch: Batch, refused: CommitRefused) -> None:
         handle = self._handle
         log.error("room %s: the store refused a commit: %s", handle.slug, refused)
         if not refused.data_error:
-            self._refuse(batch, STORE_DOWN)
+            self._reject(batch, STORE_DOWN)
         elif len(batch.steps) > 1:
             handle.one_by_one = len(batch.steps)
             handle.mailbox.put_back(step.work for step in batch.steps)
         else:
-            self._refuse(batch, INTERNAL)
+            self._reject(batch, INTERNAL)
 
-    async def _find_out(self, batch: Batch) -> bool:
+    async def _resolve_outcome(self, batch: Batch) -> bool:
         """Settle an unknown outcome while joins and leaves go on; whether it took effect."""
         handle = self._handle
         handle.unknown_outcomes += 1
         handle.resolving = True
         log.warning("room %s: the outcome of a commit is unknown", handle.slug)
-        settled = await self._while_serving(lambda: self._settlement.settle(batch))
+        settled = await self._while_serving(lambda: self._commits.resolve(batch))
         handle.resolving = False
         if settled.committed:
             return True
@@ -306,7 +306,7 @@ class Room:
         else:
             await self._reload(batch)
         if batch.attempts > self._config.commit_retries:
-            self._refuse(batch, STORE_DOWN)
+            self._reject(batch, STORE_DOWN)
         return False
 
     async def _reload(self, batch: Batch) -> None:
@@ -320,30 +320,30 @@ class Room:
             try:
                 retreat = await self._store.load(self._handle.slug)
             except StoreUnavailable:
-                self._refuse(batch, STORE_DOWN)
-                await self._outlast_outage()
+                self._reject(batch, STORE_DOWN)
+                await self._wait_for_store()
             else:
-                self._adopt(retreat)
-                self._hand_out.catch_up(None)
+                self._replace_board(retreat)
+                self._fan_out.catch_up(None)
                 return
 
-    async def _outlast_outage(self) -> None:
+    async def _wait_for_store(self) -> None:
         """Refuse commands, and serve joins, until the store answers again.
 
         :raises _Over: the room is to stop and there is no store to wait for.
         """
         self._handle.store_down = True
-        await self._while_serving(self._store_is_back)
+        await self._while_serving(self._ping_until_up)
         self._handle.store_down = False
 
-    async def _store_is_back(self) -> None:
+    async def _ping_until_up(self) -> None:
         pause = pauses(self._config)
         while True:
             try:
                 await self._store.ping()
             except StoreUnavailable:
                 if self._handle.draining:
-                    raise _Over from None
+                    raise _RoomEnded from None
                 await trio.sleep(next(pause))
             else:
                 return
@@ -351,7 +351,7 @@ class Room:
     async def _while_serving(self, work: Callable[[], Awaitable[T]]) -> T:
         """Await ``work`` while what needs no store goes on."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._attendance.serve)
+            nursery.start_soon(self._subscriptions.serve)
             result = await work()
             nursery.cancel_scope.cancel()
         return result

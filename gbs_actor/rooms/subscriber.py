@@ -29,7 +29,7 @@ class SubscriberStatistics:
     """The revision up to which the room has handed everything to the connection."""
     lag: int
     """Revisions the room is ahead of that."""
-    under_way: int
+    in_flight: int
     """Commands and marks without an answer."""
     sink: SinkStatistics
 
@@ -51,13 +51,13 @@ class Subscriber:
         self.handle: RoomHandle | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
         self.sent_revision = 0
-        self.known_elsewhere = -1
+        self.foreign_offset = -1
         """The highest revision the client may know of from anywhere but its room; -1: none."""
         self.closed = False
-        self.under_way = 0
-        self.marks_given = 0
+        self.in_flight = 0
+        self.marks_submitted = 0
         """Editing marks it has given so far."""
-        self.marks_lost = 0
+        self.marks_rejected = 0
         """Of those, the first so many count no more: a newer one was refused."""
         self._settled = trio.lowlevel.ParkingLot()
 
@@ -69,21 +69,21 @@ class Subscriber:
     def enter(self, handle: RoomHandle | None) -> None:
         """Be in a room, or in none, from here on; rooms call it."""
         if self.handle is not None:
-            self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
+            self.foreign_offset = max(self.foreign_offset, self.sent_revision)
         self.handle = handle
 
     def command_answered(self) -> None:
         """Count one command or mark as answered; rooms call it."""
-        self.under_way -= 1
-        if self.under_way == 0:
+        self.in_flight -= 1
+        if self.in_flight == 0:
             self._settled.unpark_all()
 
-    async def settled(self) -> None:
+    async def wait_replied(self) -> None:
         """Wait until no command or mark of this connection is without an answer.
 
         Cancellation ends the wait and changes nothing.
         """
-        while self.under_way:
+        while self.in_flight:
             await self._settled.park()
 
     def statistics(self, room_revision: int) -> SubscriberStatistics:
@@ -94,6 +94,6 @@ class Subscriber:
             user_name=self.author.name,
             sent_revision=self.sent_revision,
             lag=max(0, room_revision - self.sent_revision),
-            under_way=self.under_way,
+            in_flight=self.in_flight,
             sink=self.sink.statistics(),
         )

@@ -15,8 +15,7 @@ from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Join, Leave, Mark, Resume, Submission
-from gbs_actor.rooms.observation import Observer, ignore
+from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.refusals import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -27,6 +26,7 @@ from gbs_actor.rooms.refusals import (
 from gbs_actor.rooms.room import Room, utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RoomSupervisor:
     :param config: limits and times of the rooms.
     :param clock: the wall clock, aware, UTC.
     :param observe: told of every step of every room; see
-        :data:`~gbs_actor.rooms.observation.Observer`.
+        :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class RoomSupervisor:
         :param epoch: the epoch that revision belongs to.
         """
         if subscriber.room_slug != slug:
-            await subscriber.settled()
-        await self._await_answer(slug, Join(subscriber, since, epoch, reply))
+            await subscriber.wait_replied()
+        await self._await_reply(slug, Join(subscriber, since, epoch, reply))
 
     async def resume(
         self, slug: str, subscriber: Subscriber, *, since: int, epoch: str
@@ -123,7 +123,7 @@ class RoomSupervisor:
         :param epoch: the epoch that revision belongs to.
         """
         answers: list[Done | Rejection] = []
-        await self._await_answer(slug, Resume(subscriber, since, epoch, answers.append))
+        await self._await_reply(slug, Resume(subscriber, since, epoch, answers.append))
         return answers[0] if answers else NOT_IN_ROOM  # it has been disconnected meanwhile
 
     async def read(
@@ -135,14 +135,14 @@ class RoomSupervisor:
             await trio.lowlevel.checkpoint()
             return handle.rows.snapshot(since, epoch)
         answers: list[Snapshot | Rejection] = []
-        await self._await_answer(slug, Join(None, since, epoch, answers.append))
+        await self._await_reply(slug, Join(None, since, epoch, answers.append))
         return answers[0]
 
     def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
         """Take a subscriber out of its room, behind the commands it gave before."""
         leave = Leave(subscriber, reply)
         if subscriber.handle is None:
-            leave.answer(Done(None))
+            leave.reply(Done(None))
         else:
             subscriber.handle.leave(leave)
 
@@ -155,7 +155,7 @@ class RoomSupervisor:
         """Give a command to the room the subscriber is in."""
         submission = Submission(command, reply, subscriber)
         if subscriber.handle is None:
-            submission.answer(self._nowhere())
+            submission.reply(self._not_in_room())
         else:
             subscriber.handle.submit(submission)
 
@@ -164,7 +164,7 @@ class RoomSupervisor:
         submission = Submission(command, reply)
         handle = self._open(slug)
         if handle is None:
-            submission.answer(SHUTTING_DOWN)
+            submission.reply(SHUTTING_DOWN)
         else:
             handle.submit(submission)
 
@@ -177,16 +177,16 @@ class RoomSupervisor:
         reply: DoneReply,
     ) -> None:
         """Show the others in the room what a subscriber is editing, or no longer is."""
-        mark = Mark(subscriber, registration_id, field, editing, reply)
+        mark = MarkUpdate(subscriber, registration_id, field, editing, reply)
         if subscriber.handle is None:
-            mark.answer(self._nowhere())
+            mark.reply(self._not_in_room())
         else:
             subscriber.handle.submit(mark)
 
-    def lose_mark(self, subscriber: Subscriber) -> None:
+    def reject_mark(self, subscriber: Subscriber) -> None:
         """End a subscriber's editing mark, as one that it gave after it was refused."""
         if subscriber.handle is not None:
-            subscriber.handle.lose_mark(subscriber)
+            subscriber.handle.reject_mark(subscriber)
 
     # -- for operators --------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class RoomSupervisor:
         if handle is None or handle.state not in (RoomState.FAILED, RoomState.BACKOFF):
             return False
         handle.crash_times.clear()
-        handle.nudged.unpark_all()
+        handle.wake_paused.unpark_all()
         return True
 
     def statistics(self) -> SupervisorStatistics:
@@ -229,7 +229,7 @@ class RoomSupervisor:
         while self._handles:
             await self._emptied.park()
 
-    def give_up(self) -> None:
+    def reject_pending(self) -> None:
         """Answer all that still waits; for the end of a :meth:`drain` that took too long.
 
         What is being committed gets OUTCOME_UNKNOWN. Rooms stay as they are.
@@ -237,23 +237,23 @@ class RoomSupervisor:
         for handle in self._handles.values():
             if handle.batch is not None:
                 _give_up(handle.batch)
-            handle.refuse_waiting(SHUTTING_DOWN, joins=SHUTTING_DOWN)
+            handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
 
     # -- supervision ----------------------------------------------------------------------
 
-    def _nowhere(self) -> Rejection:
+    def _not_in_room(self) -> Rejection:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
-    async def _await_answer(self, slug: str, join: Join | Resume) -> None:
+    async def _await_reply(self, slug: str, join: Join | Resume) -> None:
         handle = self._open(slug)
         if handle is None:
-            join.answer(SHUTTING_DOWN)
+            join.reply(SHUTTING_DOWN)
         else:
             handle.join(join)
         try:
             await join.done.wait()
         finally:
-            join.abandon()
+            join.withdraw()
 
     def _open(self, slug: str) -> RoomHandle | None:
         """Return the room's handle, starting the room if there is none."""
@@ -308,11 +308,11 @@ class RoomSupervisor:
             handle.state = RoomState.BACKOFF
         failed = handle.state is RoomState.FAILED
         if handle.batch is not None and handle.batch.phase is Phase.DECIDING:
-            handle.batch.answer_rest(RESTARTED)
+            handle.batch.reject_pending(RESTARTED)
             handle.batch = None
         elif handle.batch is not None and failed:
-            handle.batch.answer_rest(UNKNOWN_OUTCOME)
-        handle.refuse_waiting(RESTARTED, joins=UNAVAILABLE if failed else None)
+            handle.batch.reject_pending(UNKNOWN_OUTCOME)
+        handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
 
     async def _pause(self, handle: RoomHandle) -> None:
         """Wait out the backoff or the cool-down, an operator, or the drain."""
@@ -325,26 +325,26 @@ class RoomSupervisor:
             doublings = max(0, len(handle.crash_times) - 1)
             pause = min(config.crash_backoff * 2**doublings, config.crash_backoff_max)
         with trio.move_on_after(pause):
-            await handle.nudged.park()
+            await handle.wake_paused.park()
 
     def _close(self, handle: RoomHandle) -> None:
         """Forget a room that has ended, answering whatever waits for it still."""
         handle.state = RoomState.STOPPED
         if handle.batch is not None:
             _give_up(handle.batch)
-        handle.refuse_waiting(
+        handle.reject_queued(
             SHUTTING_DOWN if self._draining else RESTARTED,
             joins=SHUTTING_DOWN if self._draining else RESTARTED,
         )
         for subscriber in tuple(handle.subscribers):
-            handle.carry_out(Leave(subscriber))
+            handle.remove(Leave(subscriber))
         del self._handles[handle.slug]
         if not self._handles:
             self._emptied.unpark_all()
 
 
 def _give_up(batch: Batch) -> None:
-    batch.answer_rest(RESTARTED if batch.phase is Phase.DECIDING else UNKNOWN_OUTCOME)
+    batch.reject_pending(RESTARTED if batch.phase is Phase.DECIDING else UNKNOWN_OUTCOME)
 
 
 def _cause(error: BaseException) -> BaseException:

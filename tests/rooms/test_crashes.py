@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, Moment, RoomConfig, RoomState
+from gbs_actor.rooms import Accepted, RoomConfig, RoomState, Tracepoint
 
 from .peers import Client
 from .world import code, world
@@ -18,7 +18,7 @@ async def test_a_crash_takes_no_other_room_and_nobody_has_to_rejoin(
 ) -> None:
     async with world("winter", "summer") as w:
         client, elsewhere = await w.client(1), await w.client(2, "summer")
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         refused = await client.ask(AssignNumber(7, 1))
         assert code(refused) is Code.ROOM_RESTARTED
         assert isinstance(await elsewhere.ask(AssignNumber(15, 1)), Accepted)
@@ -35,7 +35,7 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
 ) -> None:
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
-        w.bugs.at = [Moment.COMMITTED]
+        w.bugs.at = [Tracepoint.COMMITTED]
         answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         assert other.rows == client.rows
@@ -47,7 +47,7 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
 ) -> None:
     async with world(config=RoomConfig(crash_backoff=2)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         assert w.state() is RoomState.BACKOFF
         assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_RESTARTED
@@ -61,7 +61,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 ) -> None:
     async with world(config=RoomConfig(max_crashes=2, cool_down=30)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN, Moment.LOADING, Moment.LOADING]
+        w.bugs.at = [Tracepoint.TAKEN, Tracepoint.LOADING, Tracepoint.LOADING]
         await client.ask(AssignNumber(7, 1))
         await trio.sleep(5)
         assert w.state() is RoomState.FAILED
@@ -75,7 +75,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 async def test_an_operator_can_restart_a_failed_room_at_once(autojump_clock: MockClock) -> None:
     async with world(config=RoomConfig(max_crashes=0, cool_down=1000)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         assert w.state() is RoomState.FAILED
         assert w.supervisor.restart("winter")

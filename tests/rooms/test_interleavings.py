@@ -20,7 +20,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.replay import replay
-from gbs_actor.rooms import Accepted, Done, Moment, RoomConfig, RoomSupervisor, Subscriber
+from gbs_actor.rooms import Accepted, Done, RoomConfig, RoomSupervisor, Subscriber, Tracepoint
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client
@@ -104,14 +104,14 @@ class Crashes:
     at: frozenset[int]
     count: int = 0
     raised: int = 0
-    moments: list[Moment] = field(default_factory=list)
+    tracepoints: list[Tracepoint] = field(default_factory=list)
 
-    def __call__(self, slug: str, moment: Moment) -> None:
+    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
         self.count += 1
-        self.moments.append(moment)
+        self.tracepoints.append(tracepoint)
         if self.count - 1 in self.at:
             self.raised += 1
-            raise Bug(f"at {moment}")
+            raise Bug(f"at {tracepoint}")
 
 
 @dataclass
@@ -313,7 +313,7 @@ def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: F
 
 
 def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:
-    assert set(run(RICH, commits=[Fault.LATE]).crashes.moments) == set(Moment)
+    assert set(run(RICH, commits=[Fault.LATE]).crashes.tracepoints) == set(Tracepoint)
 
 
 def test_a_client_that_comes_back_resumes_where_it_was() -> None:

@@ -11,7 +11,7 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Moment, RoomConfig, RoomState, RoomSupervisor
+from gbs_actor.rooms import RoomConfig, RoomState, RoomSupervisor, Tracepoint
 
 from .faulty_store import FaultyStore
 from .peers import Client, Pending
@@ -42,11 +42,11 @@ class Bugs:
     """Crashes a room at the given moments, one a time."""
 
     def __init__(self) -> None:
-        self.at: list[Moment] = []
+        self.at: list[Tracepoint] = []
         self.slug = "winter"
 
-    def __call__(self, slug: str, moment: Moment) -> None:
-        if slug == self.slug and self.at and moment is self.at[0]:
+    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
+        if slug == self.slug and self.at and tracepoint is self.at[0]:
             del self.at[0]
             raise ZeroDivisionError("a bug")
 

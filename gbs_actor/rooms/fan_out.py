@@ -8,16 +8,16 @@ from itertools import chain
 import trio
 
 from gbs_actor.lineup.changes import Change, Rejection
-from gbs_actor.rooms.attendance import Attendance
 from gbs_actor.rooms.batch import Batch, Repeat, Step
 from gbs_actor.rooms.delivery import Accepted, EncodedRow
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Mark, Submission
-from gbs_actor.rooms.observation import Moment, Observe
+from gbs_actor.rooms.mailbox import MarkUpdate, Submission
 from gbs_actor.rooms.refusals import NO_SUCH_ROW, RESTARTED
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows, encode
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.tracepoints import Observe, Tracepoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class _Reply:
     revision: int
 
 
-class HandOut:
+class FanOut:
     """Sends rows and answers so that each connection gets them in revision order.
 
     :param handle: the room; its rows must be loaded.
     :param attendance: carries out the editing marks of a batch.
     """
 
-    def __init__(self, handle: RoomHandle, attendance: Attendance, observe: Observe) -> None:
+    def __init__(self, handle: RoomHandle, subscriptions: Subscriptions, observe: Observe) -> None:
         self._handle = handle
-        self._attendance = attendance
+        self._subscriptions = subscriptions
         self._observe = observe
 
     async def batch(self, batch: Batch) -> None:
@@ -56,16 +56,16 @@ class HandOut:
                 rows = self._rows.apply(step.outcome)
                 changed.extend(rows)
             replies.append(_Reply(step, rows, len(changed), self._rows.board.revision))
-        self._observe(Moment.APPLIED)
+        self._observe(Tracepoint.APPLIED)
         if batch.changes:
             await self._fan_out(RowSequence(changed), replies)
         for reply in replies:
-            if isinstance(reply.step.work, Mark):
-                self._attendance.mark(reply.step.work)
+            if isinstance(reply.step.work, MarkUpdate):
+                self._subscriptions.mark(reply.step.work)
             else:
-                self._answer(reply)
+                self._reply(reply)
         handle.hand_out_times.add(trio.current_time() - started)
-        self._observe(Moment.HANDED_OUT)
+        self._observe(Tracepoint.FANNED_OUT)
 
     async def _fan_out(self, rows: RowSequence, replies: list[_Reply]) -> None:
         """Send every subscriber the rows, and the answers it is owed in between."""
@@ -78,36 +78,36 @@ class HandOut:
         for subscriber in tuple(handle.subscribers):
             if subscriber.handle is not handle:
                 continue  # it has moved on to another room
-            self._observe(Moment.DELIVERING)
+            self._observe(Tracepoint.DELIVERING)
             position = 0
             for reply in owed.get(subscriber, ()):
                 work += rows.deliver(subscriber, position, reply.end)
                 position = reply.end
                 subscriber.sent_revision = reply.revision
-                self._observe(Moment.REPLYING)
-                self._answer(reply)
+                self._observe(Tracepoint.REPLYING)
+                self._reply(reply)
             work += 1 + rows.deliver(subscriber, position, len(rows))
             subscriber.sent_revision = self._rows.board.revision
             if work >= handle.config.deliveries_per_yield:
                 work = 0
                 await trio.lowlevel.checkpoint()
 
-    def _answer(self, reply: _Reply) -> None:
+    def _reply(self, reply: _Reply) -> None:
         """Answer one command of a batch that is durable, unless it was answered before."""
         handle, work, outcome = self._handle, reply.step.work, reply.step.outcome
-        if work.answered or isinstance(work, Mark):
+        if work.replied or isinstance(work, MarkUpdate):
             return
         if isinstance(outcome, Change):
             handle.accepted += 1
-            work.answer(_accepted(outcome, reply.rows))
+            work.reply(_accepted(outcome, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = encode(outcome.row)
-            work.answer(Accepted(outcome.revision, row, (row,), repeated=True))
+            work.reply(Accepted(outcome.revision, row, (row,), repeated=True))
         else:
             handle.rejected += 1
             assert outcome is not None
-            work.answer(outcome)
+            work.reply(outcome)
 
     def catch_up(self, owed: Batch | None) -> None:
         """Give every subscriber what it missed, and the answers it is owed in between."""
@@ -126,26 +126,26 @@ class HandOut:
                     end = max(position, missed.first_above(step.outcome.revision))
                     missed.deliver(subscriber, position, end)
                     position = end
-                self.answer_late(step)
+                self.reply_from_board(step)
             missed.deliver(subscriber, position, len(missed))
             subscriber.sent_revision = rows.board.revision
         for step in chain.from_iterable(steps.values()):
-            self.answer_late(step)
+            self.reply_from_board(step)
 
-    def answer_late(self, step: Step) -> None:
+    def reply_from_board(self, step: Step) -> None:
         """Answer a step from the rows as they are: after a crash, or from a refused batch."""
         work, outcome = step.work, step.outcome
-        if isinstance(work, Mark) or outcome is None:
-            work.answer(RESTARTED)
+        if isinstance(work, MarkUpdate) or outcome is None:
+            work.reply(RESTARTED)
         elif isinstance(outcome, Rejection):
-            work.answer(outcome)
+            work.reply(outcome)
         else:
             assert outcome.registration_id is not None
             row = self._rows.row(outcome.registration_id)
             if row is None:
-                work.answer(NO_SUCH_ROW)
+                work.reply(NO_SUCH_ROW)
             else:
-                work.answer(Accepted(outcome.revision, row, (row,), isinstance(outcome, Repeat)))
+                work.reply(Accepted(outcome.revision, row, (row,), isinstance(outcome, Repeat)))
 
     @property
     def _rows(self) -> EncodedRows:

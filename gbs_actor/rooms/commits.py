@@ -16,9 +16,9 @@ from gbs_actor.lineup.fence import fence
 from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.observation import Moment, Observe
 from gbs_actor.rooms.refusals import STORE_DOWN, UNKNOWN_OUTCOME
 from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.rooms.tracepoints import Observe, Tracepoint
 from gbs_actor.store.protocol import (
     OutcomeUnknown,
     RepeatedCommands,
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Resolution:
     """How an unknown outcome turned out."""
 
     committed: bool
@@ -47,7 +47,7 @@ def pauses(config: RoomConfig) -> Iterator[float]:
         pause = min(2 * pause, config.store_backoff_max)
 
 
-class Settlement:
+class Commits:
     """Brings batches to the store and finds out what became of them.
 
     :param handle: the room; its rows tell the retreat's id.
@@ -76,33 +76,33 @@ class Settlement:
             started = trio.current_time()
             if batch.attempts == 0:
                 batch.committing_since = started
-            self._observe(Moment.COMMITTING)
+            self._observe(Tracepoint.COMMITTING)
             await self._commit(
                 batch.expected_revision,
                 batch.changes,
                 batch.repeatable,
-                until=self.patience_ends(batch),
+                until=self.reply_deadline(batch),
             )
             self._handle.commit_times.add(trio.current_time() - started)
-            self._observe(Moment.ANSWERED)
+            self._observe(Tracepoint.STORE_REPLIED)
         elif batch.repeatable:
             entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
             if entries:
                 raise RepeatedCommands(entries)
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def resolve(self, batch: Batch) -> Resolution:
         """Find out what became of a batch, however long it takes.
 
         Its commands are answered with OUTCOME_UNKNOWN when their patience ends.
         Cancellation leaves the outcome unknown.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_of_patience, batch)
-            settled = await self._fence_off(batch)
+            nursery.start_soon(self._reject_at_deadline, batch)
+            settled = await self._resolve_behind_fence(batch)
             nursery.cancel_scope.cancel()
         return settled
 
-    def patience_ends(self, batch: Batch) -> float:
+    def reply_deadline(self, batch: Batch) -> float:
         """Return the Trio time until which a batch's commands wait for their outcome."""
         return batch.committing_since + self._handle.config.commit_resolve_timeout
 
@@ -111,9 +111,9 @@ class Settlement:
         assert self._handle.rows is not None
         return self._handle.rows.board.retreat_id
 
-    async def _end_of_patience(self, batch: Batch) -> None:
-        await trio.sleep_until(self.patience_ends(batch))
-        batch.answer_rest(UNKNOWN_OUTCOME)
+    async def _reject_at_deadline(self, batch: Batch) -> None:
+        await trio.sleep_until(self.reply_deadline(batch))
+        batch.reject_pending(UNKNOWN_OUTCOME)
         self._handle.mailbox.wake()
 
     async def _commit(
@@ -130,7 +130,7 @@ class Settlement:
             return
         raise OutcomeUnknown("the store did not answer in time")
 
-    async def _fence_off(self, batch: Batch) -> Settled:
+    async def _resolve_behind_fence(self, batch: Batch) -> Resolution:
         """Commit a fence in the place of the batch, then look the batch up in the log.
 
         A commit that is late, too, expects the revision that the batch expected. Once
@@ -143,7 +143,7 @@ class Settlement:
         fenced: Change | None = None
         passed = False
         while True:
-            self._observe(Moment.SETTLING)
+            self._observe(Tracepoint.RESOLVING)
             try:
                 if not passed:
                     attempt = fence(batch.expected_revision + 1, uuid.uuid4(), self._clock())
@@ -160,11 +160,11 @@ class Settlement:
                 if handle.state is RoomState.RUNNING:
                     handle.mailbox.wake()  # so that those who serve meanwhile refuse commands
                 else:
-                    handle.refuse_waiting(STORE_DOWN, joins=STORE_DOWN)
+                    handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
                 await trio.sleep(next(pause))
             else:
                 handle.store_down = False
                 # An older entry is no sign of this batch: a repeat that the room had
                 # forgotten was accepted long before.
                 committed = any(e.revision > batch.expected_revision for e in found.values())
-                return Settled(committed, fenced)
+                return Resolution(committed, fenced)

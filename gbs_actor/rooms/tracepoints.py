@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 
-class Moment(StrEnum):
+class Tracepoint(StrEnum):
     """A step of a room's loop."""
 
     LOADING = "loading"
@@ -14,26 +14,26 @@ class Moment(StrEnum):
     CAUGHT_UP = "caught up"
     JOINING = "joining"
     LEAVING = "leaving"
-    TELLING = "telling of marks"
+    SENDING_MARKS = "telling of marks"
     TAKEN = "taken"
     DECIDED = "decided"
     COMMITTING = "committing"
-    ANSWERED = "answered by the store"
-    SETTLING = "settling"
+    STORE_REPLIED = "answered by the store"
+    RESOLVING = "settling"
     COMMITTED = "committed"
     APPLIED = "applied"
     DELIVERING = "delivering"
     REPLYING = "replying"
-    HANDED_OUT = "handed out"
+    FANNED_OUT = "handed out"
 
 
-Observer = Callable[[str, Moment], None]
+Observer = Callable[[str, Tracepoint], None]
 """Called with the slug at every step of a room's loop. What it raises crashes that room,
 as a bug would: so supervision can be put to the proof."""
 
-Observe = Callable[[Moment], None]
+Observe = Callable[[Tracepoint], None]
 """The same for one room."""
 
 
-def ignore(slug: str, moment: Moment) -> None:
+def ignore(slug: str, moment: Tracepoint) -> None:
     """Observe nothing."""

@@ -9,8 +9,7 @@ import trio
 from gbs_actor.rooms.broadcast import broadcast_marks, broadcast_presence
 from gbs_actor.rooms.delivery import Done
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Resume, Submission
-from gbs_actor.rooms.observation import Moment, Observe
+from gbs_actor.rooms.mailbox import Item, Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.presence import present_users
 from gbs_actor.rooms.refusals import (
     NO_SUCH_ROW,
@@ -22,13 +21,14 @@ from gbs_actor.rooms.refusals import (
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Observe, Tracepoint
 
 # Joins and leaves after which others may run: with an answer of half a megabyte for each,
 # a join is a matter of some tenths of a millisecond.
 _ENTRIES_PER_YIELD = 8
 
 
-class Attendance:
+class Subscriptions:
     """What a room does that needs no store.
 
     Nothing here waits for anything, apart from :meth:`serve`; what is many things to do
@@ -40,10 +40,10 @@ class Attendance:
     def __init__(self, handle: RoomHandle, observe: Observe) -> None:
         self._handle = handle
         self._observe = observe
-        self.alone_since = trio.current_time()
+        self.empty_since = trio.current_time()
         """Trio time since which nobody is in the room, where nobody is."""
 
-    async def carry_out_front(self) -> None:
+    async def process_controls(self) -> None:
         """Carry out the joins and leaves at the front of the mailbox.
 
         Cancelled, it has carried out some of them and leaves the others where they are.
@@ -51,7 +51,7 @@ class Attendance:
         mailbox = self._handle.mailbox
         done = 0
         while (item := mailbox.front_control()) is not None:
-            self._carry_out(item)
+            self._process(item)
             mailbox.drop_front()
             done += 1
             if done % _ENTRIES_PER_YIELD == 0:
@@ -61,21 +61,21 @@ class Attendance:
         """Do without the store what can be done, until cancelled."""
         while True:
             await self.tick()
-            if self._carry_out_waiting():
+            if self._process_queued():
                 await trio.lowlevel.checkpoint()
                 continue
             with trio.move_on_at(self.next_due()):
                 await self._handle.mailbox.wait()
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: MarkUpdate) -> None:
         """Set, renew or end a connection's mark, and answer; :meth:`tick` tells the others."""
         handle, subscriber = self._handle, mark.subscriber
         if subscriber.handle is not handle:
-            mark.answer(NOT_IN_ROOM)
+            mark.reply(NOT_IN_ROOM)
             return
         board = self._rows.board
         if board.registration(mark.registration_id) is None:
-            mark.answer(NO_SUCH_ROW)
+            mark.reply(NO_SUCH_ROW)
             return
         before = handle.marks.place(subscriber)
         if mark.editing and not mark.outdated:
@@ -84,7 +84,7 @@ class Attendance:
             handle.marks.end(subscriber)
         if handle.marks.place(subscriber) != before:
             handle.presence.change()
-        mark.answer(Done(board.revision))
+        mark.reply(Done(board.revision))
 
     def end_orphaned_marks(self) -> None:
         """End the marks of those who left while the room was not running."""
@@ -102,11 +102,11 @@ class Attendance:
             handle.marks.end(subscriber)
             handle.presence.change()
         if handle.marks.due(len(handle.subscribers)) <= now:
-            news = handle.marks.news()
-            if news:
-                self._observe(Moment.TELLING)
-                await broadcast_marks(handle, news, self._rows.board.revision)
-                handle.marks.told(news, now)
+            changes = handle.marks.changes()
+            if changes:
+                self._observe(Tracepoint.SENDING_MARKS)
+                await broadcast_marks(handle, changes, self._rows.board.revision)
+                handle.marks.sent(changes, now)
         if handle.presence.due(len(handle.subscribers)) <= now:
             presence = present_users(handle.subscribers, handle.marks)
             handle.presence.sent(now)  # first, as it may change while others run
@@ -123,10 +123,10 @@ class Attendance:
         )
 
     def _enter(self, item: Join | Resume) -> None:
-        if item.answered or (item.subscriber is not None and item.subscriber.closed):
-            item.abandon()
+        if item.replied or (item.subscriber is not None and item.subscriber.closed):
+            item.withdraw()
             return
-        self.alone_since = trio.current_time()
+        self.empty_since = trio.current_time()
         if isinstance(item, Join):
             self._join(item)
         else:
@@ -138,18 +138,18 @@ class Attendance:
         if subscriber is not None:
             self._take_in(subscriber)
             subscriber.sent_revision = snapshot.revision
-        join.answer(snapshot)
+        join.reply(snapshot)
 
     def _resume(self, resume: Resume) -> None:
         subscriber, board = resume.subscriber, self._rows.board
         if board.needs_full(resume.since, resume.epoch):
-            resume.answer(TOO_MUCH_MISSED)
+            resume.reply(TOO_MUCH_MISSED)
             return
         missed = RowSequence(self._rows.newer_than(resume.since - 1))
         self._take_in(subscriber)
         missed.deliver(subscriber, 0, len(missed))
         subscriber.sent_revision = board.revision
-        resume.answer(Done(board.revision))
+        resume.reply(Done(board.revision))
 
     def _take_in(self, subscriber: Subscriber) -> None:
         handle, former = self._handle, subscriber.handle
@@ -161,18 +161,18 @@ class Attendance:
         handle.subscribers[subscriber] = None
         handle.presence.change()
 
-    def _carry_out(self, item: Join | Resume | Leave) -> None:
+    def _process(self, item: Join | Resume | Leave) -> None:
         if not isinstance(item, Leave):
-            self._observe(Moment.JOINING)
+            self._observe(Tracepoint.JOINING)
             self._enter(item)
         else:
-            self._observe(Moment.LEAVING)
+            self._observe(Tracepoint.LEAVING)
             self._handle.marks.end(item.subscriber)
-            self._handle.carry_out(item)
+            self._handle.remove(item)
             if not self._handle.subscribers:
-                self.alone_since = trio.current_time()
+                self.empty_since = trio.current_time()
 
-    def _carry_out_waiting(self) -> bool:
+    def _process_queued(self) -> bool:
         """Carry out joins, leaves and marks; refuse commands if the store is down.
 
         Repeats of the commands in hand wait for the same outcome, as long as those wait
@@ -183,7 +183,7 @@ class Attendance:
         """
         handle = self._handle
         in_hand = [] if handle.batch is None else handle.batch.submissions()
-        waiting = [submission for submission in in_hand if not submission.answered]
+        waiting = [submission for submission in in_hand if not submission.replied]
         awaited = {submission.command.id for submission in waiting}
         given_up = {submission.command.id for submission in in_hand} - awaited
         held = {submission.subscriber for submission in waiting}
@@ -198,20 +198,20 @@ class Attendance:
                 if item.subscriber in held and not gone:
                     kept.append(item)
                 elif isinstance(item, Submission):
-                    refusal = STORE_DOWN if handle.store_down else None
+                    rejection = STORE_DOWN if handle.store_down else None
                     if item.command.id in given_up:
-                        refusal = UNKNOWN_OUTCOME
-                    if refusal is None or item.command.id in awaited:
+                        rejection = UNKNOWN_OUTCOME
+                    if rejection is None or item.command.id in awaited:
                         kept.append(item)
                         if item.subscriber is not None:
                             held.add(item.subscriber)
                     else:
                         handle.rejected += 1
-                        item.answer(refusal)
-                elif isinstance(item, Mark):
+                        item.reply(rejection)
+                elif isinstance(item, MarkUpdate):
                     self.mark(item)
                 else:
-                    self._carry_out(item)
+                    self._process(item)
                     entries += 1
                 items.popleft()
         finally:
