@@ -16,6 +16,7 @@ from gbs_actor.lineup.changes import (
     MemoValue,
     NumberValue,
     Rejection,
+    fence,
 )
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
@@ -26,14 +27,19 @@ from gbs_actor.lineup.commands import (
     DeleteMemo,
     UpdateMemo,
 )
-from gbs_actor.lineup.fence import fence
-from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
 from gbs_actor.lineup.request import request_bytes
-from gbs_actor.lineup.row import iso_utc, moved, noted, recounted
+from gbs_actor.lineup.row import (
+    NOBODY,
+    iso_utc,
+    moved,
+    noted,
+    recounted,
+    sort_key,
+    totals_of,
+)
 from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
 from gbs_actor.lineup.state import State
-from gbs_actor.lineup.totals import NOBODY, totals_of
 
 
 class MemoIdsExhausted(RuntimeError):
@@ -322,7 +328,7 @@ class Draft:
         totals = totals_of([*others, row])
         row = moved(row, iso_utc(at), revision, group, totals)
         joined = [recounted(each, group, totals) for each in others]
-        insort(joined, row, key=place)
+        insort(joined, row, key=sort_key)
         groups.append(group)
         if left is not None and left > wanted:
             return groups, joined + rows, row

@@ -17,7 +17,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
-from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms.statistics import RoomState, RoomStatistics, RoomSummary, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
 from gbs_actor.rooms.tracepoints import Observer, Tracepoint
@@ -38,6 +38,7 @@ __all__ = [
     "RoomConfig",
     "RoomState",
     "RoomStatistics",
+    "RoomSummary",
     "RoomSupervisor",
     "Sink",
     "SinkStatistics",

@@ -1,4 +1,4 @@
-"""What waits for a room: commands, editing marks, joins and leaves, in order of arrival."""
+"""What is queued for a room: commands, editing marks, joins and leaves, in order of arrival."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class MailboxItem(Generic[T]):
-    """Something a room is asked for, and the one answer it owes.
+    """Something that a room is to do and to reply to once.
 
-    :param subscriber: the connection that asks; ``None``: somebody without one.
-    :param reply: called with the answer, at most once.
+    :param subscriber: whose it is; ``None``: it comes from outside the room.
+    :param reply: called with the outcome, at most once.
     """
 
     __slots__ = ("_reply", "subscriber")
@@ -41,12 +41,13 @@ class MailboxItem(Generic[T]):
 
     @property
     def replied(self) -> bool:
-        """Whether no answer is owed, or no longer."""
+        """Whether no reply is pending: it was called, withdrawn or never wanted."""
         return self._reply is None
 
     def reply(self, outcome: T) -> None:
-        """Give the answer, unless one was given already; a reply that raises ends its
-        connection and nothing else.
+        """Call the reply, unless it was called before.
+
+        A reply that raises ends its connection and nothing else.
         """
         reply, self._reply = self._reply, None
         if reply is None:
@@ -54,7 +55,7 @@ class MailboxItem(Generic[T]):
         try:
             reply(outcome)
         except Exception:
-            log.exception("an answer could not be handed over; its connection is ended")
+            log.exception("a reply failed; its connection is ended")
             if self.subscriber is not None:
                 self.subscriber.sink.abort()
 
@@ -73,14 +74,14 @@ class Submission(MailboxItem[Accepted | Rejection]):
             subscriber.in_flight += 1
 
     def reply(self, outcome: Accepted | Rejection) -> None:
-        """Give the answer, unless one was given already."""
+        """Call the reply, unless it was called before."""
         if self.subscriber is not None and not self.replied:
-            self.subscriber.command_answered()
+            self.subscriber.count_reply()
         super().reply(outcome)
 
 
 class MarkUpdate(MailboxItem[Done | Rejection]):
-    """A connection says which field it is editing, or that it no longer is."""
+    """Sets, renews or ends a connection's editing mark."""
 
     __slots__ = ("_number", "editing", "field", "registration_id")
 
@@ -104,20 +105,20 @@ class MarkUpdate(MailboxItem[Done | Rejection]):
 
     @property
     def outdated(self) -> bool:
-        """Whether the connection has given another one since, which was refused."""
+        """Whether a later update of the same connection was rejected."""
         return self._number <= self.subscriber.marks_rejected
 
     def reply(self, outcome: Done | Rejection) -> None:
-        """Give the answer, unless one was given already."""
+        """Call the reply, unless it was called before."""
         if not self.replied:
-            self.subscriber.command_answered()
+            self.subscriber.count_reply()
         super().reply(outcome)
 
 
-class JoinItem(MailboxItem[T | Rejection]):
-    """Somebody wants to come in, and waits for that.
+class EntryItem(MailboxItem[T | Rejection]):
+    """Brings a subscriber into the room; whoever wants that waits for it.
 
-    :param epoch: of the revision from which on they want to be told.
+    :param epoch: of the revision from which on the rows are wanted.
     """
 
     __slots__ = ("done", "epoch")
@@ -131,21 +132,21 @@ class JoinItem(MailboxItem[T | Rejection]):
         super().__init__(subscriber, reply)
         self.epoch = epoch
         self.done = trio.Event()
-        """Set once it is answered or abandoned."""
+        """Set once the reply was called or withdrawn."""
 
     def reply(self, outcome: T | Rejection) -> None:
-        """Give the answer, unless one was given already or the joiner has gone."""
+        """Call the reply, unless it was called before or withdrawn."""
         super().reply(outcome)
         self.done.set()
 
     def withdraw(self) -> None:
-        """Take it back: if it is not answered yet, it will not be carried out."""
+        """Take it back: unless the reply was called, it will not be carried out."""
         self._reply = None
         self.done.set()
 
 
-class Join(JoinItem[Snapshot]):
-    """A connection wants to be in the room, or without a subscriber: somebody reads it once."""
+class Join(EntryItem[Snapshot]):
+    """A subscriber joins the room; without a subscriber: somebody reads it once."""
 
     __slots__ = ("since",)
 
@@ -160,8 +161,8 @@ class Join(JoinItem[Snapshot]):
         self.since = since
 
 
-class Resume(JoinItem[Done]):
-    """A connection that has come back wants the rows it missed, and to be in the room again."""
+class Resume(EntryItem[Done]):
+    """A subscriber whose client has come back gets the rows it missed, and joins again."""
 
     __slots__ = ("since",)
 
@@ -173,7 +174,7 @@ class Resume(JoinItem[Done]):
 
 
 class Leave(MailboxItem[Done | Rejection]):
-    """A connection leaves the room, or has ended; the latter wants no answer."""
+    """A subscriber leaves the room, or its connection has ended: then no reply is wanted."""
 
     __slots__ = ()
 
@@ -194,9 +195,9 @@ class Mailbox:
     """A queue bounded in commands and in marks, put to without waiting.
 
     They are counted apart, so that no number of marks keeps a command out. Joins and leaves
-    are not counted: a connection has at most one of each under way.
+    are not counted: a connection has at most one of each in flight.
 
-    :param size: commands that may wait, and likewise marks.
+    :param size: commands that may be queued, and likewise marks.
     """
 
     def __init__(self, size: int) -> None:
@@ -211,8 +212,8 @@ class Mailbox:
 
     def put_work(self, item: Work) -> bool:
         """Queue a command or mark, or return False where there are too many of its kind."""
-        waiting = self._marks if isinstance(item, MarkUpdate) else self._commands
-        if waiting >= self.size:
+        queued = self._marks if isinstance(item, MarkUpdate) else self._commands
+        if queued >= self.size:
             return False
         self._count(item, 1)
         self._items.append(item)
@@ -232,7 +233,7 @@ class Mailbox:
         self._items.extendleft(reversed(items))
 
     def wake(self) -> None:
-        """Let the waiting room look around although nothing was put."""
+        """Wake the room although nothing was put."""
         self._lot.unpark_all()
 
     async def wait(self) -> None:

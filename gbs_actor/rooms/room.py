@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import TypeVar
 
@@ -15,27 +16,28 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
-from gbs_actor.rooms.commits import Commits, pauses
+from gbs_actor.rooms.commits import Commits
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.fan_out import FanOut
-from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Leave, MarkUpdate
-from gbs_actor.rooms.refusals import (
+from gbs_actor.rooms.delivery import (
+    BUSY,
     INTERNAL,
     NO_SUCH_RETREAT,
     NOT_IN_ROOM,
     RESTARTED,
     STORE_DOWN,
-    UNKNOWN_OUTCOME,
 )
+from gbs_actor.rooms.fan_out import FanOut
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Leave, MarkUpdate
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.rooms.subscriptions import Subscriptions
-from gbs_actor.rooms.tracepoints import Observer, Tracepoint, ignore
+from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RepeatedCommands,
+    RetreatVersion,
     StaleRevision,
     Store,
     StoreUnavailable,
@@ -45,9 +47,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A batch that is stale or repeated again and again means that rows and store contradict
-# each other: better to load anew than to go round for ever.
 MAX_ROUNDS = 8
+"""How often a batch is decided and committed before its commands get ROOM_BUSY: each time
+another writer was faster, or commands turned out to be repeats."""
 
 
 class _RoomEnded(Exception):
@@ -66,33 +68,25 @@ class Room:
     :param handle: mailbox, subscribers and the batch in hand; outlives this object.
     :param store: where the retreat is durable.
     :param clock: the wall clock, aware, UTC.
-    :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
     def __init__(
-        self,
-        handle: RoomHandle,
-        store: Store,
-        *,
-        clock: Callable[[], datetime] = utc_now,
-        observe: Observer = ignore,
+        self, handle: RoomHandle, store: Store, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        observe_here = partial(observe, handle.slug)
         self._handle = handle
         self._config = handle.config
         self._store = store
         self._clock = clock
-        self._observe = observe_here
         self._decisions = Decisions(store, handle.config)
-        self._commits = Commits(handle, store, clock, observe_here)
-        self._subscriptions = Subscriptions(handle, observe_here)
-        self._fan_out = FanOut(handle, self._subscriptions, observe_here)
+        self._commits = Commits(handle, store, clock)
+        self._subscriptions = Subscriptions(handle)
+        self._fan_out = FanOut(handle, self._subscriptions, handle.observe)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained or found not to exist.
 
         Cancellation takes effect between commits. What it raises is a crash: the
-        supervisor answers for what is left in the handle.
+        supervisor replies to what is left in the handle.
         """
         try:
             await self._start()
@@ -101,17 +95,27 @@ class Room:
         except* _RoomEnded:
             pass
 
+    async def send_committed(self, batch: Batch) -> None:
+        """Send everybody the rows of a durable batch, and the replies, after a crash.
+
+        Nothing of it rests on the board, and no tracepoint is observed. Not to be
+        cancelled half-way: shield it.
+        """
+        await FanOut(self._handle, self._subscriptions, _ignore).send_without_board(batch)
+
     async def _serve(self) -> None:
         handle, subscriptions = self._handle, self._subscriptions
         while True:
             await trio.lowlevel.checkpoint()
+            if handle.outdated:
+                await self._compare_with_store()
             await subscriptions.process_controls()
             work = handle.mailbox.take_work(1 if handle.one_by_one else self._config.batch_size)
             if work:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
-            await subscriptions.tick()  # behind the edits: it can wait, they cannot
-            if not work and not len(handle.mailbox):
+            await subscriptions.send_due()  # behind the edits: it can wait, they cannot
+            if not work and not len(handle.mailbox) and not handle.outdated:
                 idle_at = self._idle_deadline()
                 if handle.draining or idle_at <= trio.current_time():
                     return
@@ -126,43 +130,41 @@ class Room:
     # -- starting -----------------------------------------------------------------------
 
     async def _start(self) -> None:
-        """Load, settle what a crash left, and catch the subscribers up."""
+        """Resolve the commit that a crash interrupted, load, and catch the subscribers up."""
         handle = self._handle
-        batch = handle.batch
-        if batch is not None and batch.phase is Phase.COMMITTING:
-            settled = await self._commits.resolve(batch)
-            if settled.committed:
-                batch.phase = Phase.COMMITTED
+        if handle.batch is not None:
+            resolution = await self._commits.resolve(handle.batch)
+            if resolution.committed:
+                handle.batch.phase = Phase.COMMITTED
+                with trio.CancelScope(shield=True):
+                    await self.send_committed(handle.batch)
             else:
-                batch.reject_pending(RESTARTED)
-                batch = handle.batch = None
-        await self._load(batch)
-        self._observe(Tracepoint.LOADED)
-        self._fan_out.catch_up(batch)
+                handle.batch.reject_pending(RESTARTED)
+            handle.batch = None
+        await self._load()
+        handle.observe(Tracepoint.LOADED)
+        await self._fan_out.catch_up()
         self._subscriptions.end_orphaned_marks()
-        handle.batch = None
-        self._observe(Tracepoint.CAUGHT_UP)
+        handle.observe(Tracepoint.CAUGHT_UP)
 
-    async def _load(self, batch: Batch | None) -> None:
+    async def _load(self) -> None:
         """Load the retreat; wait for the store only if somebody is in the room.
 
-        :raises _Over: there is no such retreat, or nobody who would wait for it.
+        :raises _RoomEnded: there is no such retreat, or nobody who would wait for it.
         """
         handle = self._handle
-        pause = pauses(self._config)
+        delays = handle.store_backoff.delays()
         while True:
-            self._observe(Tracepoint.LOADING)
+            handle.observe(Tracepoint.LOADING)
+            handle.outdated = False
             try:
                 retreat = await self._store.load(handle.slug)
             except StoreUnavailable:
                 handle.store_down = True
                 handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
-                reply_deadline = inf if batch is None else self._commits.reply_deadline(batch)
-                if batch is not None and trio.current_time() >= reply_deadline:
-                    batch.reject_pending(UNKNOWN_OUTCOME)
                 if handle.draining or not handle.wanted:
                     raise _RoomEnded from None
-                await trio.sleep(next(pause))
+                await trio.sleep(next(delays))
                 continue
             handle.store_down = False
             self._replace_board(retreat)
@@ -175,7 +177,7 @@ class Room:
         when a registration was removed) are ended: they come back, join, and get the
         full list.
 
-        :raises _Over: there is no such retreat.
+        :raises _RoomEnded: there is no such retreat.
         """
         handle = self._handle
         if retreat is None:
@@ -204,32 +206,35 @@ class Room:
         handle.commands += len(batch.steps)
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
         self._subscriptions.empty_since = trio.current_time()
-        self._observe(Tracepoint.TAKEN)
+        handle.observe(Tracepoint.TAKEN)
         for submission in batch.submissions():
-            if submission.subscriber is not None and submission.subscriber.handle is not handle:
-                submission.reply(NOT_IN_ROOM)  # given behind a leave
+            if submission.subscriber is not None and submission.subscriber.room is not handle:
+                submission.reply(NOT_IN_ROOM)  # submitted behind a leave
         if await self._commit(batch):
             # No checkpoint lies between the commit's return and this shield: commit,
-            # apply and hand-out are one section that cancellation does not divide.
+            # apply and fan-out are one section that cancellation does not divide.
             with trio.CancelScope(shield=True):
-                await self._fan_out.batch(batch)
+                await self._fan_out.apply_and_send(batch)
         handle.batch = None
 
     async def _commit(self, batch: Batch) -> bool:
         """Decide the batch and make it durable.
 
-        :returns: whether there is anything to hand out; otherwise all of it was answered
-            or put back.
+        Where another writer was faster it is decided again, first at once, then after
+        pauses that grow. In the end its commands get ROOM_BUSY.
+
+        :returns: whether it is durable; otherwise all of it has its reply or was put back.
         """
         handle = self._handle
+        delays = chain((0.0,), handle.store_backoff.delays())
         for _ in range(MAX_ROUNDS):
             batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
                 return False
             try:
                 await self._decisions.decide(batch, self._rows.board, self._clock())
-                self._observe(Tracepoint.DECIDED)
-                await self._commits.send(batch)
+                handle.observe(Tracepoint.DECIDED)
+                await self._commits.commit(batch)
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING
                 batch.found.update(repeated.entries)
@@ -238,6 +243,7 @@ class Room:
                 batch.phase = Phase.DECIDING
                 handle.stale_commits += 1
                 await self._reload(batch)
+                await self._while_serving(partial(trio.sleep, next(delays)))
             except StoreUnavailable:
                 batch.phase = Phase.DECIDING
                 self._reject(batch, STORE_DOWN)
@@ -252,28 +258,33 @@ class Room:
                     return self._committed(batch)
             else:
                 return self._committed(batch)
-        raise RuntimeError(f"room {handle.slug}: the store contradicts the rows held in memory")
+        log.warning(
+            "room %s: stale %d times in a row; a batch is rejected", handle.slug, MAX_ROUNDS
+        )
+        self._reject(batch, BUSY)
+        return False
 
     def _committed(self, batch: Batch) -> bool:
         batch.phase = Phase.COMMITTED
         self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
-        self._observe(Tracepoint.COMMITTED)
+        self._handle.observe(Tracepoint.COMMITTED)
         return True
 
     # -- when the store fails -------------------------------------------------------------
 
     def _reject(self, batch: Batch, rejection: Rejection) -> None:
-        """Refuse a batch that did not take effect.
+        """Reject a batch that did not take effect.
 
-        Rejections too, since they may rest on a change of the same batch; only repeats
-        of what was accepted before the batch are answered as such, and marks carried out.
+        Commands that were rejected get the same, since their rejection may rest on a change
+        of the batch. Repeats of what was accepted before it get their OK, and marks are
+        carried out.
         """
         for step in batch.steps:
             outcome = step.outcome
             if isinstance(step.work, MarkUpdate):
-                self._subscriptions.mark(step.work)
+                self._subscriptions.update_mark(step.work)
             elif isinstance(outcome, Repeat) and outcome.revision <= batch.expected_revision:
-                self._fan_out.reply_from_board(step)  # its row was decided on refused changes
+                self._fan_out.reply_to_repeat(step, outcome)
             elif not step.work.replied:
                 self._handle.rejected += 1
                 step.work.reply(rejection)
@@ -290,61 +301,87 @@ class Room:
             self._reject(batch, INTERNAL)
 
     async def _resolve_outcome(self, batch: Batch) -> bool:
-        """Settle an unknown outcome while joins and leaves go on; whether it took effect."""
+        """Resolve an unknown outcome while joins and leaves go on; whether it took effect."""
         handle = self._handle
         handle.unknown_outcomes += 1
         handle.resolving = True
         log.warning("room %s: the outcome of a commit is unknown", handle.slug)
-        settled = await self._while_serving(lambda: self._commits.resolve(batch))
+        resolution = await self._while_serving(partial(self._commits.resolve, batch))
         handle.resolving = False
-        if settled.committed:
+        if resolution.committed:
             return True
         batch.phase = Phase.DECIDING
         batch.attempts += 1
-        if settled.fence is not None:
-            self._rows.apply(settled.fence)
+        if resolution.fence is not None:
+            self._rows.apply(resolution.fence)
         else:
             await self._reload(batch)
         if batch.attempts > self._config.commit_retries:
             self._reject(batch, STORE_DOWN)
         return False
 
-    async def _reload(self, batch: Batch) -> None:
+    async def _compare_with_store(self) -> None:
+        """Reload the board if the store no longer has the state that it was loaded from.
+
+        So after every outage: another writer may have used it.
+        """
+        handle, board = self._handle, self._rows.board
+        handle.outdated = False
+        version = await self._while_serving(self._read_version)
+        if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
+            log.warning("room %s: another writer has changed it; loading it again", handle.slug)
+            await self._reload()
+
+    async def _read_version(self) -> RetreatVersion | None:
+        while True:
+            try:
+                return await self._store.version(self._handle.slug)
+            except StoreUnavailable:
+                self._handle.store_down = True
+                self._handle.mailbox.wake()  # so that those who serve meanwhile reject commands
+                await self._ping_until_up()
+                self._handle.store_down = False
+
+    async def _reload(self, batch: Batch | None = None) -> None:
         """Load the retreat anew and catch the subscribers up.
 
-        The batch in hand is refused where the store cannot be reached.
-
-        :raises _Over: the retreat is no more.
+        :param batch: what is in hand; rejected where the store cannot be reached.
+        :raises _RoomEnded: the retreat is no more.
         """
         while True:
             try:
                 retreat = await self._store.load(self._handle.slug)
             except StoreUnavailable:
-                self._reject(batch, STORE_DOWN)
+                if batch is not None:
+                    self._reject(batch, STORE_DOWN)
                 await self._wait_for_store()
             else:
                 self._replace_board(retreat)
-                self._fan_out.catch_up(None)
+                await self._fan_out.catch_up()
                 return
 
     async def _wait_for_store(self) -> None:
-        """Refuse commands, and serve joins, until the store answers again.
+        """Reject commands, and serve joins, until the store replies again.
 
-        :raises _Over: the room is to stop and there is no store to wait for.
+        Then the room is to compare its board with the store.
+
+        :raises _RoomEnded: the room is to stop and there is no store to wait for.
         """
-        self._handle.store_down = True
+        handle = self._handle
+        handle.store_down = True
         await self._while_serving(self._ping_until_up)
-        self._handle.store_down = False
+        handle.store_down = False
+        handle.outdated = True
 
     async def _ping_until_up(self) -> None:
-        pause = pauses(self._config)
+        delays = self._handle.store_backoff.delays()
         while True:
             try:
                 await self._store.ping()
             except StoreUnavailable:
                 if self._handle.draining:
                     raise _RoomEnded from None
-                await trio.sleep(next(pause))
+                await trio.sleep(next(delays))
             else:
                 return
 
@@ -355,3 +392,7 @@ class Room:
             result = await work()
             nursery.cancel_scope.cancel()
         return result
+
+
+def _ignore(tracepoint: Tracepoint) -> None:
+    """Observe nothing."""

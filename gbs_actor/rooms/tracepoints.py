@@ -1,4 +1,4 @@
-"""The steps of a room's loop, for those who watch it."""
+"""Named steps of a room's loop, where an observer is called."""
 
 from __future__ import annotations
 
@@ -14,26 +14,23 @@ class Tracepoint(StrEnum):
     CAUGHT_UP = "caught up"
     JOINING = "joining"
     LEAVING = "leaving"
-    SENDING_MARKS = "telling of marks"
+    SENDING_MARKS = "sending marks"
     TAKEN = "taken"
     DECIDED = "decided"
     COMMITTING = "committing"
-    STORE_REPLIED = "answered by the store"
-    RESOLVING = "settling"
+    STORE_REPLIED = "store replied"
+    RESOLVING = "resolving"
     COMMITTED = "committed"
     APPLIED = "applied"
     DELIVERING = "delivering"
     REPLYING = "replying"
-    FANNED_OUT = "handed out"
+    FANNED_OUT = "fanned out"
 
 
 Observer = Callable[[str, Tracepoint], None]
-"""Called with the slug at every step of a room's loop. What it raises crashes that room,
-as a bug would: so supervision can be put to the proof."""
-
-Observe = Callable[[Tracepoint], None]
-"""The same for one room."""
+"""Called with the slug at every tracepoint of a room. What it raises crashes that room,
+as a bug there would: tests of supervision use it so."""
 
 
-def ignore(slug: str, moment: Tracepoint) -> None:
+def ignore(slug: str, tracepoint: Tracepoint) -> None:
     """Observe nothing."""

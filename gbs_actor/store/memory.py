@@ -200,6 +200,10 @@ class MemoryStore:
         """Return at once: memory is always there."""
         await trio.lowlevel.checkpoint()
 
+    async def wait_interrupted(self, seen: int) -> int:
+        """Wait until cancelled: nobody else has this memory."""
+        await trio.sleep_forever()
+
     async def retreats(self) -> list[str]:
         """Return the slugs of all retreats, sorted."""
         await trio.lowlevel.checkpoint()

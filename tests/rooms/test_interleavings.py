@@ -150,7 +150,7 @@ async def play(
             store.commits.clear()
             store.reads.clear()
             crashes.at = frozenset()
-            await _join_all(peer for peer in peers if peer.subscriber.handle is None)
+            await _join_all(peer for peer in peers if peer.subscriber.room is None)
             await trio.sleep(200)
             for peer in peers:
                 peer.reading = True
@@ -168,7 +168,7 @@ async def _join_all(peers: Any) -> None:
     for peer in peers:
         for _ in range(50):
             await peer.join("winter")
-            if peer.subscriber.handle is not None:
+            if peer.subscriber.room is not None:
                 break
             await trio.sleep(10)
 
@@ -226,7 +226,7 @@ def check(result: Result) -> None:
     for client in result.clients:
         assert not client.aborted
         assert client.violations == []
-        assert client.subscriber.handle is None  # the drain has let it go
+        assert client.subscriber.room is None  # the drain has let it go
         assert client.rows == expected, "a client ended on other rows than the log's replay"
         for pending in client.pending:
             assert len(pending.answers) == 1, "not answered exactly once"

@@ -44,9 +44,14 @@ class Bugs:
     def __init__(self) -> None:
         self.at: list[Tracepoint] = []
         self.slug = "winter"
+        self.passes = 0
+        """How often the tracepoint is passed before the next crash."""
 
     def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
         if slug == self.slug and self.at and tracepoint is self.at[0]:
+            if self.passes:
+                self.passes -= 1
+                return
             del self.at[0]
             raise ZeroDivisionError("a bug")
 

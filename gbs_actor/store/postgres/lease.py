@@ -40,6 +40,8 @@ class Lease:
         self._timeout = timeout
         self._session: Session | None = None
         self._taken = trio.Event()
+        self._retaken = 0
+        self._retaken_changed = trio.lowlevel.ParkingLot()
 
     @property
     def held(self) -> bool:
@@ -58,6 +60,15 @@ class Lease:
             if scope.cancelled_caught:
                 raise StoreUnavailable("the database is not reachable, or another server has it")
             await trio.lowlevel.checkpoint()
+
+    async def wait_retaken(self, seen: int) -> int:
+        """Wait until the lock was lost and taken again more than ``seen`` times.
+
+        :returns: how often it was.
+        """
+        while self._retaken <= seen:
+            await self._retaken_changed.park()
+        return self._retaken
 
     async def take(self, patience: float) -> None:
         """Take the lock for the first time.
@@ -124,6 +135,8 @@ class Lease:
                 session = await self._connect(trio.current_time() + self._timeout)
                 if await self._try(session, trio.current_time() + self._timeout):
                     self._adopt(session)
+                    self._retaken += 1
+                    self._retaken_changed.unpark_all()
                     _log.info("the lock on the database is held again")
                     return
                 _log.error("another server is serving this database now")

@@ -253,6 +253,10 @@ class PostgresStore:
         await self._sessions.wait_for_lease(trio.current_time() + self._patience.connect)
         await self._sessions.fetch("SELECT 1")
 
+    async def wait_interrupted(self, seen: int) -> int:
+        """See :class:`~gbs_actor.store.protocol.Store`: the lock was lost and taken again."""
+        return await self._sessions.lease.wait_retaken(seen)
+
     async def retreats(self) -> list[str]:
         """Return the slugs of all retreats, sorted."""
         return [row["slug"] for row in await self._sessions.fetch(queries.SLUGS)]
