@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import structlog
 
-from gbs_actor.auth import with_keys
 from gbs_actor.cli.configuration import configured
 from gbs_actor.cli.failures import FAILED, complain, explain, leaves
+from gbs_actor.demo.secret import with_keys
 from gbs_actor.server.hosted import HostedServer
 from gbs_actor.server.hypercorn import prepare_worker
 from gbs_actor.settings import Settings

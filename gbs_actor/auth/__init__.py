@@ -12,7 +12,7 @@ from gbs_actor.auth.refusal import (
     token_expired,
 )
 from gbs_actor.auth.session_tokens import SessionClaim, SessionTokens
-from gbs_actor.auth.signing import demo_secret, mint, with_keys
+from gbs_actor.auth.signing import mint
 from gbs_actor.auth.token_place import find_token
 from gbs_actor.auth.user import LEEWAY, TokenSource, User
 from gbs_actor.auth.verifier import MAX_TOKEN, Verifier
@@ -38,11 +38,9 @@ __all__ = [
     "User",
     "Verifier",
     "auth_required",
-    "demo_secret",
     "find_token",
     "forbidden",
     "invalid_token",
     "mint",
     "token_expired",
-    "with_keys",
 ]

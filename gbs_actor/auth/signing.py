@@ -1,21 +1,13 @@
-"""Making tokens: for the command line, the demo and tests."""
+"""Signs tokens: for the command line, the demo and tests."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import time
 from collections.abc import Collection
-from pathlib import Path
 
 import jwt
-from pydantic import SecretStr
 
-from gbs_actor.settings import MINIMUM_SECRET, Role, Settings, SettingsError
-from gbs_actor.store.embedded.data_folder import DataFolder
-
-SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)
+from gbs_actor.settings import Role
 
 
 def mint(
@@ -52,66 +44,3 @@ def mint(
     }
     claims |= {claim: value for claim, value in optional.items() if value is not None}
     return jwt.encode(claims, secret, algorithm="HS256")
-
-
-def demo_secret(data_dir: Path) -> str:
-    """Return the demo's secret, made at the first call and kept in ``data_dir`` (0600).
-
-    So tokens survive a restart. Two first calls at the same time agree on one.
-
-    :raises SettingsError: the folder cannot be written, or the file is not ours alone.
-    :raises UnsuitableFolder: the folder is somebody else's, or open to others.
-    """
-    path = data_dir / SECRET_FILE
-    try:
-        if not path.exists():
-            # The embedded database lives there, too, and has its say on permissions.
-            DataFolder(data_dir.absolute()).create()
-            _create(path, secrets.token_urlsafe(48))
-        secret = path.read_text(encoding="ascii").strip()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The demo's secret {path} cannot be kept: {error}; set GBS_DATA_DIR to a folder "
-            "that can be written, or GBS_JWT_SECRET."
-        ) from None
-    if mode & 0o077:
-        raise SettingsError(f"{path} can be read by others; run: chmod 600 {path}")
-    if len(secret.encode()) < MINIMUM_SECRET:
-        raise SettingsError(f"{path} is damaged; delete it, and a new secret will be made.")
-    return secret
-
-
-def _create(path: Path, secret: str) -> None:
-    """Put the whole file there at once, or leave the one that another process put there."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secret + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def with_keys(settings: Settings, *, demo: bool) -> Settings:
-    """Return settings with something to verify tokens with.
-
-    In the demo a secret is made where none is set; elsewhere that is an error.
-
-    :raises SettingsError: no key is set and this is no demo, or the secret cannot be kept.
-    """
-    if settings.auth.has_key:
-        return settings
-    if not demo:
-        raise SettingsError(
-            "There is nothing to verify tokens with: set GBS_JWT_SECRET (at least "
-            f"{MINIMUM_SECRET} bytes), GBS_JWT_PUBLIC_KEY_FILE or GBS_JWKS_FILE, or try the "
-            "server with --demo."
-        )
-    secret = SecretStr(demo_secret(settings.store.data_dir))
-    auth = settings.auth.model_copy(update={"jwt_secret": secret})
-    return settings.model_copy(update={"auth": auth})

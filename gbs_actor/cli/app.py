@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gbs_actor import __version__
-from gbs_actor.cli.database import demo_data, migrate, new_epoch
+from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.showing import settings
 from gbs_actor.cli.tailing import tail
@@ -46,3 +46,5 @@ app.command()(settings)
 app.command()(migrate)
 app.command("demo-data")(demo_data)
 app.command("new-epoch")(new_epoch)
+app.command()(prune)
+app.command()(verify)

@@ -1,6 +1,6 @@
-"""The commands for the database: ``migrate``, ``demo-data``, ``new-epoch``.
+"""The commands for the database: ``migrate``, ``demo-data``, ``new-epoch``, ``prune``, ``verify``.
 
-Each opens the database as its only server: while one is running, they say so and end.
+Each opens the database as its only server: while one is running, they fail with a sentence.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import trio
 import typer
 
 from gbs_actor.cli.configuration import ConfigOption, configured
-from gbs_actor.cli.failures import CommandFailed, expected_failures
+from gbs_actor.cli.failures import FAILED, CommandFailed, expected_failures
 from gbs_actor.settings import Settings
+
+if TYPE_CHECKING:
+    from gbs_actor.store.verification import Verification
 
 Progress = Callable[[int, int], None]
 
@@ -44,6 +48,27 @@ async def _renew_epoch(settings: Settings, slug: str | None) -> int:
 
     async with open_store(settings, migrating=False) as store:
         return await store.new_epoch(slug)
+
+
+async def _prune(settings: Settings, days: int, progress: Progress) -> int:
+    """Remove log entries older than so many days and return how many."""
+    from gbs_actor.server.database import open_store
+
+    async with open_store(settings, migrating=False) as store:
+        return await store.prune_log(datetime.now(UTC) - timedelta(days=days), progress)
+
+
+async def _verify(
+    settings: Settings, slug: str | None, progress: Progress
+) -> dict[str, Verification]:
+    """Compare the rows of one or all retreats with their logs, by slug."""
+    from gbs_actor.server.database import open_store
+    from gbs_actor.store.verification import verify
+
+    async with open_store(settings, migrating=False) as store:
+        slugs = await store.retreats() if slug is None else [slug]
+        found = {each: await verify(store, each, progress) for each in slugs}
+    return {each: outcome for each, outcome in found.items() if outcome is not None}
 
 
 @contextmanager
@@ -103,13 +128,72 @@ def new_epoch(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell clients to forget what they have seen: the last step after restoring a backup.
+    """Make every client load the whole list anew: the last step after restoring a backup.
 
-    After a restore revisions come again, with other content; a new epoch makes every
-    client load the whole list anew.
+    After a restore revisions come again, with other content; with a new epoch nobody mixes the two.
     """
     with expected_failures():
         count = trio.run(_renew_epoch, configured(config), slug)
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
         typer.echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")
+
+
+def prune(
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=36_500,
+            help="Days that the log keeps. Default: history_days of the settings.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove old entries of the log of changes.
+
+    A running server does it by itself, once a day. Done in small steps; a command that is
+    sent again after its entry was removed is decided anew.
+    """
+    with expected_failures():
+        settings = configured(config)
+        kept = settings.store.history_days if days is None else days
+        with _progress_bar("Pruning the log") as progress:
+            count = trio.run(_prune, settings, kept, progress)
+        entries = "1 log entry" if count == 1 else f"{count:,} log entries"
+        typer.echo(f"{entries} older than {kept} days removed.")
+
+
+def verify(
+    slug: Annotated[
+        str | None, typer.Argument(metavar="[SLUG]", help="Only this retreat. Default: all.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Compare the line-up with the log of changes: the proof of a restored backup.
+
+    Replays what the log has and lists each value that differs; exit code 1 if any does.
+    """
+    with expected_failures():
+        with _progress_bar("Reading the log") as progress:
+            found = trio.run(_verify, configured(config), slug, progress)
+        if slug is not None and not found:
+            raise CommandFailed(f"There is no retreat {slug}.")
+        for name, outcome in found.items():
+            for line in (*outcome.faults, *outcome.differences):
+                typer.echo(f"{name}: {line}")
+            count = len(outcome.faults) + len(outcome.differences)
+            since = f" since revision {outcome.pruned_revision}" if outcome.pruned_revision else ""
+            typer.echo(
+                f"{name}: {outcome.registrations:,} people, {outcome.entries:,} log entries"
+                f"{since}: {_verdict(count)}"
+            )
+        if not all(outcome.clean for outcome in found.values()):
+            raise typer.Exit(FAILED)
+
+
+def _verdict(differences: int) -> str:
+    if not differences:
+        return "OK"
+    return "1 difference" if differences == 1 else f"{differences:,} differences"

@@ -127,8 +127,8 @@ def serve(
     with expected_failures():
         settings = configured(config, {"server": given} if given else None)
 
-        from gbs_actor.auth import with_keys
         from gbs_actor.cli.banner import announce
+        from gbs_actor.demo.secret import with_keys
 
         settings = with_keys(settings, demo=demo)
 

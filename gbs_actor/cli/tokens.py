@@ -20,7 +20,7 @@ def signing_secret(settings: Settings) -> str:
     :raises CommandFailed: there is none.
     :raises SettingsError: the demo's cannot be read.
     """
-    from gbs_actor.auth.signing import SECRET_FILE, demo_secret
+    from gbs_actor.demo.secret import SECRET_FILE, demo_secret
 
     if settings.auth.jwt_secret is not None:
         return settings.auth.jwt_secret.get_secret_value()

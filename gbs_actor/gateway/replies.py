@@ -7,7 +7,6 @@ Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
 LEGACY_CODES: Final[dict[str, str]] = {
@@ -191,7 +191,7 @@ def _conflict(conflict: Conflict) -> ConflictBody:
         field=conflict.field,
         theirs=_theirs(conflict),
         changed_by=conflict.changed_by,
-        changed_at=None if conflict.changed_at is None else iso_milliseconds(conflict.changed_at),
+        changed_at=None if conflict.changed_at is None else iso_utc(conflict.changed_at),
         revision=conflict.revision,
     )
 
@@ -203,9 +203,3 @@ def _theirs(conflict: Conflict) -> int | MemoTheirs | None:
     if theirs.memo_id is None:
         return None
     return MemoTheirs(theirs.memo_id, theirs.text, theirs.color)
-
-
-def iso_milliseconds(moment: datetime) -> str:
-    """Return an aware moment as rows write theirs: ISO 8601, UTC, milliseconds, ``Z``."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"

@@ -83,7 +83,7 @@ class Subscriber:
         self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
         self.sent_revision = 0
-        self.foreign_offset = -1
+        self.known_elsewhere = -1
         """The highest offset the client may know from outside its room; -1: none."""
         self.closed = False
         self.in_flight = 0
@@ -102,7 +102,7 @@ class Subscriber:
     def enter(self, room: JoinedRoom | None) -> None:
         """Be in a room, or in none, from here on; rooms call it."""
         if self.room is not None:
-            self.foreign_offset = max(self.foreign_offset, self.sent_revision)
+            self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
         self.room = room
 
     def deliver(self, message: Any) -> None:

@@ -9,10 +9,12 @@ from typing import Final
 
 import trio
 
+from gbs_actor.concurrency import background
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.hypercorn import limit_hypercorn
+from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpResponse, origins_of, respond_over_asgi
 from gbs_actor.socketio.channel.asgi_types import App, Receive, Scope, Send
@@ -65,7 +67,10 @@ class HostedServer:
         grace = settings.server.shutdown_grace
         self._ending = ending = trio.Event()
         with trio.CancelScope() as lifetime:
-            async with open_store(settings, migrating=False) as store:
+            async with (
+                open_store(settings, migrating=False) as store,
+                background(pruning(store, settings).run),
+            ):
                 composition = Composition(store, settings)
                 async with composition.running(), trio.open_nursery() as draining:
                     self._app = composition.app

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from gbs_actor.concurrency import background
+from gbs_actor.demo import add_demo_retreats
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
-from gbs_actor.server.demo_data import add_demo_retreats
 from gbs_actor.server.front import Front
 from gbs_actor.server.lifetime import graceful
 from gbs_actor.server.listening import BoundAddress
+from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import Store
 
@@ -41,6 +43,7 @@ async def serve(
     async with (
         graceful(settings.server.shutdown_grace) as lifetime,
         open_store(settings, migrating=demo) as store,
+        background(pruning(store, settings).run),
     ):
         if demo:
             await add_demo_retreats(store)

@@ -369,6 +369,11 @@ class StoreSettings(Group):
         default=3.0,
         description="Seconds to wait at the start for another server on the same database to go.",
     )
+    history_days: Annotated[int, Ge(1), Le(36_500)] = Field(
+        default=90,
+        description="Days that accepted changes are kept in the log. The server prunes older ones "
+        "once a day; a command sent again after that is decided anew.",
+    )
 
 
 class AuthSettings(Group):

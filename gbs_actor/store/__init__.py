@@ -1,1 +1,35 @@
-"""Durable retreats: the store's protocol, PostgreSQL behind it, and one in memory."""
+"""Durable retreats: their state, and the log of how it came about.
+
+Rooms know the :class:`~gbs_actor.store.protocol.Store` protocol only; operators' commands
+know :class:`~gbs_actor.store.protocol.AdminStore`. Both are implemented twice, and
+``tests/store/test_contract.py`` holds both implementations to the same behaviour::
+
+    protocol            Store, AdminStore and their errors
+      |-- memory        MemoryStore: for tests, and as the model of the contract
+      `-- postgres      PostgresStore
+            |-- commit    a batch in one round trip, and what its errors mean
+            |-- queries   reads, and how rows become records
+            |-- importing, migrate, safety
+            `-- database  connections, timeouts, reads and writes
+                  |-- lease   an advisory lock: one server per database
+                  |-- pool    connections, each checked out for one call
+                  `-- bridge  DbConnection: deadlines; the only module that knows asyncio
+                        `-- PostgreSQL: yours, or ``embedded``, a child process
+
+Both use ``writes`` (a batch as the fewest row writes), ``limits`` (values that no database
+could hold) and ``seed`` (a whole retreat to import).
+
+A batch on its way into the database, one transaction and one round trip::
+
+    Store.commit(retreat, expected revision, changes)
+      writes.collapse       last write to each registration, group and memo
+      limits.fault_in       values no database could hold -> CommitRefused, nothing is sent
+      commit.Commits.run    wait for the lease, check out a connection
+      lineup_commit($1..$7) one array of rows per table
+         revision differs or a row is missing   GB001 -> StaleRevision
+         a repeatable command is in the log     GB002 -> RepeatedCommands
+         connection lost, no answer in time           -> OutcomeUnknown; the room fences
+
+The schema is in ``postgres/migrations``: numbered, applied once, never edited. The log is
+pruned after ``history_days`` and compared with the rows by ``verification``.
+"""

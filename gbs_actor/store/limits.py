@@ -13,6 +13,11 @@ GBS_NUMBERS = range(1, 10_000)
 """What a group may be numbered."""
 
 
+def is_storable(text: str) -> bool:
+    """Return whether a database could hold this text: if not, it holds it nowhere."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def fault_in(changes: Sequence[Change], writes: Writes) -> str | None:
     """Return why no database could ever store these values, or ``None`` if it could."""
     for text in _texts(changes, writes):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from datetime import datetime
+from itertools import count, islice, takewhile
 from types import MappingProxyType
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.protocol import (
     CommitRefused,
+    Progress,
     RepeatedCommands,
     RetreatExists,
     RetreatVersion,
@@ -38,15 +40,16 @@ class _Stored:
     groups: dict[int, Group]
     roles: dict[int, str]
     revision: int = 0
+    pruned_revision: int = 0
     log: list[LogEntry] = field(default_factory=list)
     commands: dict[UUID, LogEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Noted:
-    """Where a session is, and since when that is known, in Trio's time."""
+class _StoredLocation:
+    """Where a session is, and when that was stored, in Trio's time."""
 
-    place: SessionLocation
+    location: SessionLocation
     at: float
 
 
@@ -69,7 +72,7 @@ class _Ids:
 
 
 class MemoryStore:
-    """Implements :class:`~gbs_actor.store.protocol.Store` without a database.
+    """Implements :class:`~gbs_actor.store.protocol.AdminStore` without a database.
 
     Deterministic: ids count from 1 in the order of the calls. Every async method is a
     checkpoint *before* it does anything, so a cancelled one had no effect at all, a
@@ -86,12 +89,12 @@ class MemoryStore:
         self._epochs = count(1)
         self._by_slug: dict[str, _Stored] = {}
         self._by_id: dict[int, _Stored] = {}
-        self._places: dict[str, _Noted] = {}
+        self._session_locations: dict[str, _StoredLocation] = {}
         self._commits = 0
         self._commit_failures = 0
 
     async def load(self, slug: str) -> Retreat | None:
-        """Return an immutable snapshot of the retreat, or ``None`` where there is none."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_slug.get(slug)
         if stored is None:
@@ -120,14 +123,7 @@ class MemoryStore:
         changes: Sequence[Change],
         repeatable: Collection[UUID] = (),
     ) -> None:
-        """Apply changes, all or none of them.
-
-        :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
-        :raises RepeatedCommands: one of ``repeatable`` is in the log.
-        :raises StaleRevision: the retreat is at another revision, or a row to be
-            changed is not there.
-        :raises CommitRefused: a value that no database could hold.
-        """
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         check_revisions(expected_revision, changes)
         await trio.lowlevel.checkpoint()
         try:
@@ -138,16 +134,13 @@ class MemoryStore:
         self._commits += 1
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
-        """Return what the log has of these command ids."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_id.get(retreat_id)
         return {} if stored is None else _select(stored, ids)
 
     async def reserve_memo_ids(self, count: int) -> range:
-        """Reserve ``count`` fresh memo ids.
-
-        :raises ValueError: ``count`` is not positive.
-        """
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         if count < 1:
             raise ValueError("at least one memo id must be reserved")
         await trio.lowlevel.checkpoint()
@@ -157,7 +150,7 @@ class MemoryStore:
     async def log(
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
-        """Return at most ``limit`` log entries after ``after_revision``, ascending."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_id.get(retreat_id)
         if stored is None:
@@ -166,38 +159,40 @@ class MemoryStore:
         return list(islice(later, limit))
 
     async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
-        """Return the role that a grant gives this user in this retreat, if there is one."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_slug.get(slug)
         return None if stored is None else stored.roles.get(user_id)
 
-    async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
-        """Note where sessions are; ``None``: forget it."""
+    async def update_session_locations(
+        self, locations: Mapping[str, SessionLocation | None]
+    ) -> None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         now = trio.current_time()
-        for sid, place in places.items():
-            if place is None:
-                self._places.pop(sid, None)
+        for sid, location in locations.items():
+            if location is None:
+                self._session_locations.pop(sid, None)
             else:
-                self._places[sid] = _Noted(place, now)
+                self._session_locations[sid] = _StoredLocation(location, now)
 
     async def find_session_location(self, sid: str) -> SessionLocation | None:
-        """Return where a session is, if that was noted and neither forgotten nor pruned."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
-        noted = self._places.get(sid)
-        return None if noted is None else noted.place
+        stored = self._session_locations.get(sid)
+        return None if stored is None else stored.location
 
     async def prune_session_locations(self, age: float) -> int:
-        """Forget the places noted longer ago than ``age`` seconds; return how many."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         limit = trio.current_time() - age
-        old = [sid for sid, noted in self._places.items() if noted.at < limit]
+        old = [sid for sid, stored in self._session_locations.items() if stored.at < limit]
         for sid in old:
-            del self._places[sid]
+            del self._session_locations[sid]
         return len(old)
 
     async def ping(self) -> None:
-        """Return at once: memory is always there."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
 
     async def wait_interrupted(self, seen: int) -> int:
@@ -205,19 +200,12 @@ class MemoryStore:
         await trio.sleep_forever()
 
     async def retreats(self) -> list[str]:
-        """Return the slugs of all retreats, sorted."""
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
         return sorted(self._by_slug)
 
-    async def import_retreat(
-        self, seed: RetreatSeed, progress: Callable[[int, int], None] | None = None
-    ) -> int:
-        """Add a retreat at revision 0 and return its id.
-
-        :param progress: called with the people done so far and in all.
-        :raises RetreatExists: there is one with this slug.
-        :raises ValueError: the parts of the seed do not fit together.
-        """
+    async def import_retreat(self, seed: RetreatSeed, progress: Progress | None = None) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
         if seed.slug in self._by_slug:
             raise RetreatExists(seed.slug)
@@ -235,7 +223,7 @@ class MemoryStore:
         return stored.id
 
     async def delete_retreat(self, slug: str) -> bool:
-        """Remove a retreat with its log, and say whether there was one."""
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_slug.pop(slug, None)
         if stored is None:
@@ -244,15 +232,36 @@ class MemoryStore:
         return True
 
     async def new_epoch(self, slug: str | None = None) -> int:
-        """Give one retreat, or all of them, a new epoch, and return how many got one."""
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
         chosen = [stored for key, stored in self._by_slug.items() if slug is None or key == slug]
         for stored in chosen:
             stored.epoch = self._fresh_epoch()
         return len(chosen)
 
+    async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        await trio.lowlevel.checkpoint()
+        pruned = 0
+        for stored in self._by_id.values():
+            old = list(takewhile(lambda entry: entry.at < before, stored.log))
+            for entry in old:
+                del stored.commands[entry.command_id]
+                stored.pruned_revision = entry.revision
+            del stored.log[: len(old)]
+            pruned += len(old)
+        if progress is not None and pruned:
+            progress(pruned, pruned)
+        return pruned
+
+    async def pruned_revision(self, retreat_id: int) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        return 0 if stored is None else stored.pruned_revision
+
     def statistics(self) -> StoreStatistics:
-        """Return counters; never blocks."""
+        """See :class:`~gbs_actor.store.protocol.Store`."""
         return StoreStatistics(
             kind="memory",
             available=True,

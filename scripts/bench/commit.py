@@ -3,17 +3,19 @@
     python scripts/bench/commit.py [--seconds 3] [--people 600] [--url postgresql://…]
 
 One committer at a time, as a room is. Each batch moves people between groups, so it
-touches the retreat, groups, registrations and the log, with fsync on.
+touches the retreat, groups, registrations and the log, with fsync on. CPU is that of this
+process, deciding left out, and that of all processes of the embedded PostgreSQL.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +54,8 @@ class Result:
     """Per commit."""
     cpu_per_commit: float
     """Of this process, deciding left out, in microseconds."""
+    server_cpu_per_commit: float | None
+    """Of the embedded PostgreSQL, in microseconds; ``None``: it is not ours."""
 
 
 def seed(people: int) -> RetreatSeed:
@@ -90,17 +94,31 @@ def public_folder() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def open_store(url: str | None) -> AsyncIterator[PostgresStore]:
+async def open_store(url: str | None) -> AsyncIterator[tuple[PostgresStore, int | None]]:
+    """Open a store; the second value is the process id of the embedded PostgreSQL."""
     if url is not None:
         async with PostgresStore.open(url, migrating=True) as store:
-            yield store
+            yield store, None
         return
     with public_folder() as folder:
         async with (
             EmbeddedPostgres(folder / "postgres").running() as dsn,
             PostgresStore.open(dsn, migrating=True) as store,
         ):
-            yield store
+            lock_file = next(folder.glob("**/postmaster.pid"))
+            yield store, int(lock_file.read_text().splitlines()[0])
+
+
+def server_cpu(postmaster: int) -> float:
+    """Return the seconds of CPU that a PostgreSQL and its child processes have used."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            # proc(5): behind the name in parentheses come state, ppid, …, utime, stime.
+            fields = path.read_text().rpartition(")")[2].split()
+            if postmaster in (int(fields[1]), int(path.parent.name)):
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def next_batch(board: Board, size: int) -> list[Change]:
@@ -116,9 +134,12 @@ def next_batch(board: Board, size: int) -> list[Change]:
     return changes
 
 
-async def measure(store: PostgresStore, board: Board, size: int, seconds: float) -> Result:
+async def measure(
+    store: PostgresStore, postmaster: int | None, board: Board, size: int, seconds: float
+) -> Result:
     milliseconds = []
     cpu = 0.0
+    server_began = None if postmaster is None else server_cpu(postmaster)
     while sum(milliseconds) < seconds * 1_000:
         changes = next_batch(board, size)
         began, cpu_began = perf_counter(), process_time()
@@ -127,8 +148,12 @@ async def measure(store: PostgresStore, board: Board, size: int, seconds: float)
         cpu += process_time() - cpu_began
         for change in changes:
             board.apply(change)
-    per_second = 1_000 * size * len(milliseconds) / sum(milliseconds)
-    return Result(size, per_second, milliseconds, 1e6 * cpu / len(milliseconds))
+    commits = len(milliseconds)
+    per_server = None
+    if postmaster is not None and server_began is not None:
+        per_server = 1e6 * (server_cpu(postmaster) - server_began) / commits
+    per_second = 1_000 * size * commits / sum(milliseconds)
+    return Result(size, per_second, milliseconds, 1e6 * cpu / commits, per_server)
 
 
 async def measure_load(store: PostgresStore, rounds: int) -> list[float]:
@@ -141,7 +166,7 @@ async def measure_load(store: PostgresStore, rounds: int) -> list[float]:
 
 
 async def main(options: argparse.Namespace) -> None:
-    async with open_store(options.url) as store:
+    async with open_store(options.url) as (store, postmaster):
         began = perf_counter()
         await store.delete_retreat(SLUG)
         await store.import_retreat(seed(options.people))
@@ -151,14 +176,16 @@ async def main(options: argparse.Namespace) -> None:
         retreat = await store.load(SLUG)
         assert retreat is not None
         board = Board(retreat)
-        print("batch  changes/s  median ms   p99 ms  CPU µs/commit")
+        print("batch  changes/s  median ms   p99 ms  CPU µs/commit  PostgreSQL's")
         for size in BATCH_SIZES:
-            await measure(store, board, size, 0.3)
-            result = await measure(store, board, size, options.seconds)
+            await measure(store, postmaster, board, size, 0.3)
+            result = await measure(store, postmaster, board, size, options.seconds)
             ordered = sorted(result.milliseconds)
+            server = result.server_cpu_per_commit
             print(
                 f"{size:5}  {result.changes_per_second:9,.0f}  {statistics.median(ordered):9.2f}"
                 f"  {ordered[int(0.99 * len(ordered))]:7.2f}  {result.cpu_per_commit:13,.0f}"
+                f"  {'-' if server is None else f'{server:,.0f}':>12}"
             )
         await store.delete_retreat(SLUG)
 

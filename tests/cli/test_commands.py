@@ -6,14 +6,31 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trio
 from pydantic import SecretStr
 
-from gbs_actor.auth import Role, Verifier, demo_secret
+from gbs_actor.auth import Role, Verifier
+from gbs_actor.demo.secret import demo_secret
+from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.settings import AuthSettings, Settings, example
+from gbs_actor.store.postgres.bridge import open_bridge
+from gbs_actor.store.postgres.store import PostgresStore
 from tests.cli.conftest import Command
+from tests.store.meddling import ask, soon
+from tests.store.worlds import Desk
 
 SECRET = "a secret of more than thirty-two bytes"
-COMMANDS = ("serve", "tail", "token", "settings", "migrate", "demo-data", "new-epoch")
+COMMANDS = (
+    "serve",
+    "tail",
+    "token",
+    "settings",
+    "migrate",
+    "demo-data",
+    "new-epoch",
+    "prune",
+    "verify",
+)
 
 
 def verifier(secret: str = SECRET, **settings: str) -> Verifier:
@@ -188,6 +205,83 @@ def test_a_new_epoch_is_given_to_all_or_to_one_or_to_nobody(
     to_nobody = command("new-epoch", "c", GBS_DATABASE_URL=database_url)
     assert (to_nobody.exit_code, to_nobody.stdout) == (1, "")
     assert "There is no retreat c." in to_nobody.stderr
+
+
+async def _edit(url: str, slug: str, changes: int) -> None:
+    """Move somebody about, as staff would."""
+    async with PostgresStore.open(url) as store:
+        desk = await Desk.of(store, slug)
+        person = next(row.id for row in desk.board.rows() if not row.is_leader)
+        await desk.do(*(AssignNumber(person, number) for number in range(1, changes + 1)))
+
+
+def test_old_log_entries_are_pruned_and_the_young_ones_kept(
+    command: Command, database_url: str
+) -> None:
+    trio.run(_edit, database_url, "winter", 3)
+    kept = command("prune", "--days", "36500", GBS_DATABASE_URL=database_url)
+    assert kept.stdout == "0 log entries older than 36500 days removed.\n", kept.output
+    trio.run(_set_age, database_url, 1, 89)
+    trio.run(_set_age, database_url, 2, 89)
+    default = command("prune", GBS_DATABASE_URL=database_url)
+    assert default.stdout == "0 log entries older than 90 days removed.\n", default.output
+    pruned = command("prune", GBS_DATABASE_URL=database_url, GBS_HISTORY_DAYS="88")
+    assert pruned.stdout == "2 log entries older than 88 days removed.\n", pruned.output
+
+
+def test_a_pruning_keeps_a_day_at_least(command: Command) -> None:
+    assert command("prune", "--days", "0").exit_code == 2
+
+
+async def _ask(url: str, sql: str, *arguments: object) -> None:
+    async with open_bridge() as bridge:
+        connection = await bridge.connect(url, deadline=soon())
+        await ask(connection, sql, *arguments)
+        await connection.close(deadline=soon())
+
+
+async def _set_age(url: str, revision: int, days: int) -> None:
+    later = "UPDATE lineup_change SET at = now() WHERE revision > $1"
+    await _ask(url, later, revision)
+    age = "UPDATE lineup_change SET at = now() - make_interval(days => $2) WHERE revision = $1"
+    await _ask(url, age, revision, days)
+
+
+def test_a_clean_database_is_verified_with_its_counts(command: Command, database_url: str) -> None:
+    trio.run(_edit, database_url, "winter", 3)
+    command("demo-data", "--retreat", "test", "--people", "12", GBS_DATABASE_URL=database_url)
+    both = command("verify", GBS_DATABASE_URL=database_url)
+    assert both.exit_code == 0, both.output
+    assert both.stdout == (
+        "test: 12 people, 0 log entries: OK\nwinter: 6 people, 3 log entries: OK\n"
+    )
+    one = command("verify", "winter", GBS_DATABASE_URL=database_url)
+    assert one.stdout == "winter: 6 people, 3 log entries: OK\n"
+
+
+def test_what_differs_from_the_log_is_listed_and_fails(command: Command, database_url: str) -> None:
+    trio.run(_edit, database_url, "winter", 3)
+    trio.run(_ask, database_url, "UPDATE user_retreat_registration SET gbs_id = NULL WHERE id = 2")
+    result = command("verify", GBS_DATABASE_URL=database_url)
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "winter: registration 2, gbsNumber: log 3, row none\n"
+        "winter: 6 people, 3 log entries: 1 difference\n"
+    )
+
+
+def test_a_pruned_log_is_verified_as_far_as_it_goes(command: Command, database_url: str) -> None:
+    trio.run(_edit, database_url, "winter", 3)
+    trio.run(_set_age, database_url, 1, 400)
+    command("prune", GBS_DATABASE_URL=database_url)
+    result = command("verify", GBS_DATABASE_URL=database_url)
+    assert "winter: 6 people, 2 log entries since revision 1: " in result.stdout, result.output
+
+
+def test_verifying_a_retreat_that_is_not_there_fails(command: Command, database_url: str) -> None:
+    result = command("verify", "nowhere", GBS_DATABASE_URL=database_url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "There is no retreat nowhere." in result.stderr
 
 
 def test_a_database_that_is_away_is_one_sentence_without_its_password(

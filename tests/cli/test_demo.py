@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 
-from gbs_actor.auth.signing import SECRET_FILE
+from gbs_actor.demo.secret import SECRET_FILE
 from tests.cli.demo_process import CLI, Demo, environment, read_until, running
 from tests.e2e.server_process import data_folder
 

@@ -17,8 +17,8 @@ from gbs_actor.gateway.namespace.session_locations import (
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, SessionLocation, StoreError
 
-HERE = SessionLocation("winter", "epoch", joined=3, doubtful=-1)
-THERE = SessionLocation("summer", "epoch", joined=0, doubtful=3)
+HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)
+THERE = SessionLocation("summer", "epoch", joined_revision=0, known_elsewhere=3)
 
 
 class FickleStore(MemoryStore):

@@ -174,14 +174,17 @@ def contents(of: Board, numbers: Iterable[int] = range(1, 7)) -> object:
     )
 
 
+def as_retreat(of: Board, start: Retreat, numbers: Iterable[int] = range(1, 7)) -> Retreat:
+    """The state that a board has come to, as a store would load it."""
+    groups = {number: of.group(number) for number in numbers}
+    return replace(
+        start,
+        revision=of.revision,
+        registrations=tuple(held(of, each.id) for each in start.registrations),
+        groups={number: group for number, group in groups.items() if group is not None},
+    )
+
+
 def reloaded(of: Board, start: Retreat, numbers: Iterable[int] = range(1, 7)) -> Board:
     """A board built anew from the state that another one has come to."""
-    groups = {number: of.group(number) for number in numbers}
-    return Board(
-        replace(
-            start,
-            revision=of.revision,
-            registrations=tuple(held(of, each.id) for each in start.registrations),
-            groups={number: group for number, group in groups.items() if group is not None},
-        )
-    )
+    return Board(as_retreat(of, start, numbers))

@@ -30,11 +30,12 @@ from gbs_actor.lineup.records import (
     Row,
     Stamp,
 )
-from gbs_actor.lineup.replay import replay
+from gbs_actor.lineup.replay import Replay
 from gbs_actor.lineup.row import sort_key
 from tests.lineup.making import (
     JIWON,
     MINSU,
+    as_retreat,
     at,
     contents,
     held,
@@ -43,6 +44,7 @@ from tests.lineup.making import (
     retreat,
 )
 from tests.lineup.model import Model, as_model_row
+from tests.lineup.replaying import replay
 
 FIRST_FRESH_MEMO_ID = 100
 NUMBERS = range(1, 5)
@@ -246,6 +248,22 @@ def test_replaying_the_log_gives_the_board(start: Retreat, steps: list[Step]) ->
     outcomes = _run(board, steps, FreshIds())
     log = [LogEntry.of(outcome) for outcome in outcomes if isinstance(outcome, Change)]
     assert contents(replay(start, log), NUMBERS) == contents(board, NUMBERS)
+
+
+@given(retreats(), _steps, st.data())
+@settings(deadline=None, max_examples=100)
+def test_what_was_decided_fits_any_end_of_its_log(
+    start: Retreat, steps: list[Step], data: st.DataObject
+) -> None:
+    board = Board(start)
+    outcomes = _run(board, steps, FreshIds())
+    log = [LogEntry.of(outcome) for outcome in outcomes if isinstance(outcome, Change)]
+    pruned = data.draw(st.integers(0, len(log)))
+    comparison = Replay(start.revision + pruned)
+    for entry in log[pruned:]:
+        comparison.add(entry)
+    assert comparison.faults == []
+    assert comparison.differences(as_retreat(board, start, NUMBERS)) == []
 
 
 @given(retreats(), _steps)

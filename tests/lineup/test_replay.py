@@ -1,82 +1,64 @@
+"""A log and the rows it leads to, compared; more of it in ``tests/store/test_verification.py``."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 from uuid import UUID
 
-import pytest
-
-from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import LogEntry, NumberValue
-from gbs_actor.lineup.commands import (
-    Action,
-    AssignNumber,
-    CreateMemo,
-    DeleteMemo,
-    UpdateMemo,
-)
-from gbs_actor.lineup.records import Group, Memo, Retreat
-from gbs_actor.lineup.replay import replay
-from tests.lineup.making import (
-    accepted,
-    at,
-    contents,
-    registration,
-    retreat,
-)
+from gbs_actor.lineup.changes import Kind, LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.replay import Replay
+from tests.lineup.making import at, registration, retreat
 
 
-def _start() -> Retreat:
-    return retreat(
-        registration(1, 1),
-        registration(2, 1, memo=Memo(50, "a", "")),
-        registration(3),
-        revision=7,
-        groups=[Group(2, "조장 미정", 5)],
+def entry(revision: int, before: int | None, after: int | None) -> LogEntry:
+    return LogEntry(
+        revision=revision,
+        command_id=UUID(int=revision),
+        author_id=901,
+        author_name="박지원",
+        kind=Kind.ASSIGN_NUMBER,
+        registration_id=1,
+        request=b"",
+        before=NumberValue(before),
+        after=NumberValue(after),
+        at=at(revision),
     )
 
 
-def _story() -> tuple[Board, list[LogEntry]]:
-    it = Board(_start())
-    actions: list[Action] = [
-        AssignNumber(1, 2),
-        AssignNumber(1, 2),
-        CreateMemo(1, "b", "#FECACA"),
-        UpdateMemo(50, "c", ""),
-        DeleteMemo(50),
-        AssignNumber(3, 4),
-        AssignNumber(2, None),
+def test_a_retreat_without_changes_fits_an_empty_log() -> None:
+    replay = Replay()
+    assert replay.differences(retreat(registration(1, 2))) == []
+    assert replay.faults == []
+
+
+def test_an_entry_that_rests_on_another_value_is_a_fault() -> None:
+    replay = Replay()
+    replay.add(entry(1, None, 2))
+    replay.add(entry(2, 3, None))
+    (fault,) = replay.faults
+    assert str(fault) == (
+        "log revision 2: rests on gbsNumber 3 of registration 1; revision 1 left it at 2"
+    )
+
+
+def test_the_first_entry_of_a_field_may_rest_on_anything() -> None:
+    replay = Replay(7)
+    replay.add(entry(8, 5, 2))
+    assert replay.faults == []
+
+
+def test_an_entry_whose_values_are_of_another_field_is_a_fault() -> None:
+    replay = Replay()
+    replay.add(replace(entry(1, None, 2), after=MemoValue()))
+    (fault,) = replay.faults
+    assert str(fault) == "log revision 1: is no whole entry of the kind assign-number"
+
+
+def test_a_registration_that_was_removed_after_its_last_entry_is_not_missed() -> None:
+    replay = Replay()
+    replay.add(entry(1, None, None))
+    gone = replace(retreat(), revision=1)
+    assert [str(each) for each in replay.differences(gone)] == [
+        "registration 1, registration: log revision 1, row not there"
     ]
-    log = [
-        LogEntry.of(accepted(it, action, seconds=second, memo_ids=iter([60])))
-        for second, action in enumerate(actions)
-    ]
-    fence = it.draft(iter(())).fence(UUID(int=9), at(99))
-    it.apply(fence)
-    return it, [*log, LogEntry.of(fence)]
-
-
-def test_replaying_the_log_gives_the_board() -> None:
-    it, log = _story()
-    assert contents(replay(_start(), log)) == contents(it)
-
-
-def test_replaying_nothing_gives_the_board_at_the_start() -> None:
-    assert contents(replay(_start(), [])) == contents(Board(_start()))
-
-
-def test_a_gap_in_the_log_is_refused() -> None:
-    _, log = _story()
-    with pytest.raises(ValueError, match="does not follow"):
-        replay(_start(), [*log[:2], *log[3:]])
-
-
-def test_a_log_of_another_line_up_is_refused() -> None:
-    _, log = _story()
-    with pytest.raises(ValueError, match="does not fit"):
-        replay(_start(), [replace(log[0], before=NumberValue(9))])
-
-
-def test_a_log_of_somebody_who_is_not_there_is_refused() -> None:
-    _, log = _story()
-    with pytest.raises(ValueError, match="does not fit"):
-        replay(_start(), [replace(log[0], registration_id=9)])
+    assert replay.differences(replace(gone, removal_revision=2)) == []

@@ -230,7 +230,7 @@ class Client:
                 self.handed = answer.revision
                 stay = self.place
                 if stay is None or (stay.slug, stay.epoch) != (slug, answer.epoch):
-                    known = subscriber.foreign_offset
+                    known = subscriber.known_elsewhere
                     self.place = SessionLocation(slug, answer.epoch, answer.revision, known)
                 self._queue(answer)
             else:
@@ -258,7 +258,7 @@ class Client:
         answer = None
         if place is not None and since is not None:
             self.handed, self.stamped = since - 1, since - 1
-            subscriber.foreign_offset = place.doubtful
+            subscriber.known_elsewhere = place.known_elsewhere
             answer = await self.supervisor.resume(
                 place.slug, subscriber, since=since, epoch=place.epoch
             )
@@ -269,7 +269,7 @@ class Client:
             self.place = None
             self.handed, self.stamped = 0, -1
             # What it shows on its next return may be from here.
-            self.subscriber.foreign_offset = -1 if offset is None else offset
+            self.subscriber.known_elsewhere = -1 if offset is None else offset
         self.came_back.append(answer)
         return answer
 

@@ -19,8 +19,8 @@ from gbs_actor.lineup.changes import Kind, LogEntry
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.lineup.replay import replay
 from gbs_actor.rooms import Accepted, Done, RoomConfig, RoomSupervisor, Subscriber, Tracepoint
+from tests.lineup.replaying import replay
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client

@@ -165,11 +165,11 @@ async def test_what_a_client_knows_of_former_rooms_is_remembered(
 ) -> None:
     async with world("winter", "summer") as w:
         client = await w.client()
-        assert client.subscriber.foreign_offset == -1
+        assert client.subscriber.known_elsewhere == -1
         await three_edits(w)
         await client.join("summer")
-        assert client.subscriber.foreign_offset == 3
+        assert client.subscriber.known_elsewhere == 3
         assert client.subscriber.sent_revision == 0
         w.supervisor.leave(client.subscriber)
         await trio.sleep(1)
-        assert client.subscriber.foreign_offset == 3
+        assert client.subscriber.known_elsewhere == 3

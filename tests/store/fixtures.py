@@ -21,7 +21,7 @@ from gbs_actor.store.postgres.migrate import migrate, shipped_migrations
 
 T = TypeVar("T")
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ENOUGH = 4 * 2**30
@@ -120,16 +120,16 @@ class PostgresCluster:
                 await self._stop.wait()
 
     async def _migrate(self, bridge: Bridge) -> None:
-        deadline = trio.current_time() + _PATIENCE
-        session = await bridge.connect(self.dsn(_TEMPLATE), deadline=deadline)
-        await migrate(session, shipped_migrations(), patience=_PATIENCE)
-        await session.close(deadline=deadline)
+        deadline = trio.current_time() + _TIMEOUT
+        connection = await bridge.connect(self.dsn(_TEMPLATE), deadline=deadline)
+        await migrate(connection, shipped_migrations(), step_timeout=_TIMEOUT)
+        await connection.close(deadline=deadline)
 
     async def _run_sql(self, sql: str, database: str) -> None:
-        deadline = trio.current_time() + _PATIENCE
-        session = await self._bridge.connect(self.dsn(database), deadline=deadline)
+        deadline = trio.current_time() + _TIMEOUT
+        connection = await self._bridge.connect(self.dsn(database), deadline=deadline)
         try:
-            await session.execute(sql, deadline=deadline)
+            await connection.execute(sql, deadline=deadline)
         finally:
             with trio.CancelScope(shield=True):
-                await session.close(deadline=deadline)
+                await connection.close(deadline=deadline)

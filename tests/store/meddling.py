@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gbs_actor.store.postgres.bridge import Row, Session
+from gbs_actor.store.postgres.bridge import DbConnection, Row
 
 _WAITING = """
 SELECT count(*) AS waiting FROM pg_stat_activity
@@ -24,43 +24,43 @@ def soon(seconds: float = 10.0) -> float:
     return trio.current_time() + seconds
 
 
-async def ask(session: Session, sql: str, *arguments: object) -> Sequence[Row]:
+async def ask(connection: DbConnection, sql: str, *arguments: object) -> Sequence[Row]:
     """Run a statement with plenty of time."""
-    return await session.fetch(sql, *arguments, deadline=soon())
+    return await connection.fetch(sql, *arguments, deadline=soon())
 
 
-async def terminate_others(session: Session) -> None:
-    """End all other sessions of the database, as an administrator may; return when they have."""
-    await ask(session, _TERMINATE_OTHERS)
+async def terminate_others(connection: DbConnection) -> None:
+    """End all other connections of the database, as an administrator may; return when they have."""
+    await ask(connection, _TERMINATE_OTHERS)
 
 
-async def until_waiting(session: Session, wanted: int) -> None:
-    """Return once this many sessions wait for a lock."""
+async def until_waiting(connection: DbConnection, wanted: int) -> None:
+    """Return once this many connections wait for a lock."""
     with trio.fail_after(10):
-        # The database tells nobody when a session starts to wait: it has to be asked.
-        while (await ask(session, _WAITING))[0]["waiting"] != wanted:  # noqa: ASYNC110
+        # The database tells nobody when a connection starts to wait: it has to be asked.
+        while (await ask(connection, _WAITING))[0]["waiting"] != wanted:  # noqa: ASYNC110
             await trio.sleep(0.005)
 
 
 @asynccontextmanager
-async def locked_groups(session: Session) -> AsyncIterator[None]:
+async def locked_groups(connection: DbConnection) -> AsyncIterator[None]:
     """Keep everybody from reading or writing groups."""
-    async with session.transaction(deadline=soon()):
-        await session.execute("LOCK TABLE gbs IN ACCESS EXCLUSIVE MODE", deadline=soon())
+    async with connection.transaction(deadline=soon()):
+        await connection.execute("LOCK TABLE gbs IN ACCESS EXCLUSIVE MODE", deadline=soon())
         yield
 
 
 @asynccontextmanager
-async def locked_retreats(session: Session) -> AsyncIterator[None]:
+async def locked_retreats(connection: DbConnection) -> AsyncIterator[None]:
     """Keep commits waiting."""
-    async with session.transaction(deadline=soon()):
-        await ask(session, "SELECT FROM retreat FOR UPDATE")
+    async with connection.transaction(deadline=soon()):
+        await ask(connection, "SELECT FROM retreat FOR UPDATE")
         yield
 
 
-async def fail_commits(session: Session, sqlstate: str, *, times: int) -> None:
+async def fail_commits(connection: DbConnection, sqlstate: str, *, times: int) -> None:
     """Make the next commits fail with an error of the server."""
-    await session.execute(
+    await connection.execute(
         f"""
         CREATE SEQUENCE failures;
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -89,9 +89,9 @@ async def _serve(base: Path | None) -> None:
     async with EmbeddedPostgres(base or default_data_dir()).running() as dsn:
         async with open_bridge() as bridge:
             deadline = trio.current_time() + 10
-            session = await bridge.connect(dsn, deadline=deadline)
-            await session.fetch("SELECT 1", deadline=deadline)
-            session.terminate()
+            connection = await bridge.connect(dsn, deadline=deadline)
+            await connection.fetch("SELECT 1", deadline=deadline)
+            connection.terminate()
         # Ends by itself with the test, should it be forgotten.
         with trio.move_on_after(120), trio.open_signal_receiver(signal.SIGTERM) as signals:
             sys.stdout.buffer.write(READY)

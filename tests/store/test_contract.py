@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from gbs_actor.store.protocol import (
     SessionLocation,
     StaleRevision,
 )
-from tests.store.worlds import AUTHOR, AnyStore, Desk, seed
+from tests.store.worlds import AUTHOR, MOMENT, AnyStore, Desk, seed
 
 # People of the seed; ids count from 1 in a fresh store of either kind.
 LEADER, WITH_MEMO, WITH_ADMIN_MEMO, PLAIN, OTHER = 1, 2, 3, 4, 5
@@ -132,10 +133,10 @@ class TestImporting:
         summer, winter = [{row.grade_id for row in desk.board.rows()} for desk in loaded]
         assert summer == winter
 
-    async def test_progress_is_told_up_to_the_last_person(self, store: AnyStore) -> None:
-        told: list[tuple[int, int]] = []
-        await store.import_retreat(seed(people=6), lambda done, total: told.append((done, total)))
-        assert told[-1] == (6, 6)
+    async def test_progress_is_reported_up_to_the_last_person(self, store: AnyStore) -> None:
+        calls: list[tuple[int, int]] = []
+        await store.import_retreat(seed(people=6), lambda done, total: calls.append((done, total)))
+        assert calls[-1] == (6, 6)
 
     async def test_a_seed_that_does_not_fit_together_leaves_no_trace(self, store: AnyStore) -> None:
         broken = replace(seed(), univ_groups=seed().univ_groups[:1])
@@ -527,40 +528,99 @@ class TestLog:
         assert entries == {change.command_id: change.revision for change in changes}
 
 
-HERE = SessionLocation("winter", "epoch", joined=3, doubtful=-1)
-THERE = SessionLocation("여름", "another", joined=2**62, doubtful=9)
+class TestPruning:
+    """Entry ``r`` of a desk is of ``MOMENT`` plus ``r`` seconds."""
+
+    async def test_entries_before_the_moment_are_removed_and_counted(self, desk: Desk) -> None:
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 6)))
+        assert await desk.store.pruned_revision(desk.retreat_id) == 0
+        assert await desk.store.prune_log(MOMENT + timedelta(seconds=4)) == 3
+        assert [entry.revision for entry in await desk.store.log(desk.retreat_id)] == [4, 5]
+        assert await desk.store.pruned_revision(desk.retreat_id) == 3
+
+    async def test_a_second_pruning_goes_on_where_the_first_ended(self, desk: Desk) -> None:
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 6)))
+        await desk.store.prune_log(MOMENT + timedelta(seconds=3))
+        assert await desk.store.prune_log(MOMENT + timedelta(seconds=3)) == 0
+        assert await desk.store.prune_log(MOMENT + timedelta(days=1)) == 3
+        assert await desk.store.log(desk.retreat_id) == []
+        assert await desk.store.pruned_revision(desk.retreat_id) == 5
+
+    async def test_an_old_entry_behind_a_young_one_is_kept(self, desk: Desk) -> None:
+        changes = await desk.decide(*(AssignNumber(PLAIN, number) for number in range(1, 4)))
+        changes[1] = replace(changes[1], at=MOMENT + timedelta(days=9))  # a clock was wrong
+        await desk.commit(changes)
+        assert await desk.store.prune_log(MOMENT + timedelta(days=1)) == 1
+        assert [entry.revision for entry in await desk.store.log(desk.retreat_id)] == [2, 3]
+
+    async def test_the_logs_of_all_retreats_are_pruned(self, store: AnyStore) -> None:
+        for slug in ("summer", "winter"):
+            await (await Desk.of(store, slug)).do(AssignNumber(4 if slug == "summer" else 10, 1))
+        calls: list[tuple[int, int]] = []
+        pruned = await store.prune_log(
+            MOMENT + timedelta(days=1), lambda done, total: calls.append((done, total))
+        )
+        assert (pruned, calls[-1]) == (2, (2, 2))
+
+    async def test_rows_version_and_epoch_stay(self, desk: Desk) -> None:
+        await desk.do(AssignNumber(PLAIN, 1), CreateMemo(PLAIN, "창가", ""))
+        before, version = await desk.loaded(), await desk.store.version("winter")
+        await desk.store.prune_log(MOMENT + timedelta(days=1))
+        assert await desk.loaded() == before
+        assert await desk.store.version("winter") == version
+
+    async def test_a_command_whose_entry_was_pruned_is_no_repeat(self, desk: Desk) -> None:
+        (first,) = await desk.do(AssignNumber(PLAIN, 1))
+        again = [replace(first, revision=2)]
+        with pytest.raises(RepeatedCommands):
+            await desk.store.commit(desk.retreat_id, 1, again, [first.command_id])
+        await desk.store.prune_log(MOMENT + timedelta(days=1))
+        assert await desk.store.find_commands(desk.retreat_id, [first.command_id]) == {}
+        await desk.store.commit(desk.retreat_id, 1, again, [first.command_id])
+        assert [entry.revision for entry in await desk.store.log(desk.retreat_id)] == [2]
+
+    async def test_a_fence_is_committed_on_a_log_that_is_all_pruned(self, desk: Desk) -> None:
+        (change,) = await desk.do(AssignNumber(PLAIN, 1))
+        await desk.store.prune_log(MOMENT + timedelta(days=1))
+        await desk.commit([desk.fence()])
+        with pytest.raises(StaleRevision):  # a late commit of what was pruned
+            await desk.store.commit(desk.retreat_id, 0, [change])
 
 
-class TestPlaces:
-    async def test_a_session_nobody_noted_is_nowhere(self, store: AnyStore) -> None:
+HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)
+THERE = SessionLocation("여름", "another", joined_revision=2**62, known_elsewhere=9)
+
+
+class TestSessionLocations:
+    async def test_an_unknown_session_has_none(self, store: AnyStore) -> None:
         assert await store.find_session_location("sid") is None
 
-    async def test_a_noted_place_is_recalled(self, store: AnyStore) -> None:
+    async def test_a_stored_location_is_found(self, store: AnyStore) -> None:
         await store.update_session_locations({"one": HERE, "two": THERE})
         assert await store.find_session_location("one") == HERE
         assert await store.find_session_location("two") == THERE
         assert await store.find_session_location("three") is None
 
-    async def test_a_place_replaces_the_one_before(self, store: AnyStore) -> None:
+    async def test_a_location_replaces_the_one_before(self, store: AnyStore) -> None:
         await store.update_session_locations({"one": HERE})
         await store.update_session_locations({"one": THERE})
         assert await store.find_session_location("one") == THERE
 
-    async def test_a_forgotten_place_is_not_recalled_and_the_others_are(
+    async def test_a_removed_location_is_not_found_and_the_others_are(
         self, store: AnyStore
     ) -> None:
         await store.update_session_locations({"one": HERE, "two": HERE})
         await store.update_session_locations(
-            {"one": None, "never noted": None, "two": THERE, "three": HERE}
+            {"one": None, "unknown": None, "two": THERE, "three": HERE}
         )
         assert await store.find_session_location("one") is None
         assert await store.find_session_location("two") == THERE
         assert await store.find_session_location("three") == HERE
 
-    async def test_nothing_to_note_is_fine(self, store: AnyStore) -> None:
+    async def test_an_update_of_none_is_fine(self, store: AnyStore) -> None:
         await store.update_session_locations({})
 
-    async def test_places_noted_long_ago_are_pruned(self, store: AnyStore) -> None:
+    async def test_old_locations_are_pruned(self, store: AnyStore) -> None:
         await store.update_session_locations({"one": HERE, "two": HERE})
         assert await store.prune_session_locations(3_600) == 0
         assert await store.find_session_location("one") == HERE
@@ -570,12 +630,12 @@ class TestPlaces:
 
 class TestOffsets:
     def test_an_offset_of_the_room_is_where_to_go_on(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(3) == 3
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(7) == 7
+        assert HERE.since(3) == 3
+        assert HERE.since(7) == 7
 
     def test_an_offset_from_before_the_join_shows_that_nothing_has_arrived(self) -> None:
-        assert SessionLocation("winter", "epoch", joined=3, doubtful=-1).since(2) is None
+        assert HERE.since(2) is None
 
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
-        place = SessionLocation("winter", "epoch", joined=3, doubtful=10)
-        assert [place.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]
+        location = replace(HERE, known_elsewhere=10)
+        assert [location.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]

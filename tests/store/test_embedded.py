@@ -17,6 +17,7 @@ import trio
 
 from gbs_actor.store.embedded import postmaster
 from gbs_actor.store.embedded.binaries import BinariesMissing, find_installation
+from gbs_actor.store.embedded.child import EmbeddedPostgresError
 from gbs_actor.store.embedded.data_folder import (
     SOCKET_NAME,
     DataFolder,
@@ -24,7 +25,7 @@ from gbs_actor.store.embedded.data_folder import (
     UnsuitableFolder,
 )
 from gbs_actor.store.embedded.postmaster import PID_FILE, processes_of
-from gbs_actor.store.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.bridge import NotConnected, open_bridge
 from tests.store.meddling import ask, soon
 from tests.store.server_process import server_process
@@ -74,11 +75,11 @@ def bystander(uid: int) -> Iterator[subprocess.Popen[bytes]]:
 async def query(dsn: str, sql: str) -> object:
     """Return the first value of the answer, from a connection of its own."""
     async with open_bridge() as bridge:
-        session = await bridge.connect(dsn, deadline=soon())
+        connection = await bridge.connect(dsn, deadline=soon())
         try:
-            rows = await ask(session, sql)
+            rows = await ask(connection, sql)
         finally:
-            session.terminate()
+            connection.terminate()
         return next(iter(rows[0].values())) if rows else None
 
 
@@ -342,8 +343,8 @@ class TestLeftovers:
             server.kill()
             await server.wait()
         assert running_in(base)
-        impatient = ((signal.SIGINT, 0.1), (signal.SIGQUIT, 0.1), (signal.SIGKILL, 10.0))
-        monkeypatch.setattr(postmaster, "_STOPPING", impatient)
+        short = ((signal.SIGINT, 0.1), (signal.SIGQUIT, 0.1), (signal.SIGKILL, 10.0))
+        monkeypatch.setattr(postmaster, "_STOPPING", short)
         async with EmbeddedPostgres(base).running() as dsn:
             assert await query(dsn, "SELECT 1") == 1
 

@@ -10,7 +10,7 @@ import trio.testing
 
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.postgres.lease import LOCK_KEY, DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
@@ -60,7 +60,7 @@ async def test_a_server_waits_for_the_session_of_one_that_is_going(database_url:
 
 
 async def test_servers_of_two_databases_do_not_meet(
-    database_url: str, postgres: PostgresStore, outside: Session
+    database_url: str, postgres: PostgresStore, outside: DbConnection
 ) -> None:
     template = database_url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
     await ask(outside, f"CREATE DATABASE {template}_other TEMPLATE migrated")
@@ -70,7 +70,7 @@ async def test_servers_of_two_databases_do_not_meet(
     await ask(outside, f"DROP DATABASE {template}_other WITH (FORCE)")
 
 
-async def test_a_lost_lock_is_taken_again(postgres: PostgresStore, outside: Session) -> None:
+async def test_a_lost_lock_is_taken_again(postgres: PostgresStore, outside: DbConnection) -> None:
     await terminate_others(outside)
     await until_held(postgres)
     rows = await ask(outside, "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory'")
@@ -79,7 +79,7 @@ async def test_a_lost_lock_is_taken_again(postgres: PostgresStore, outside: Sess
 
 
 async def test_nothing_is_committed_while_another_server_has_the_lock(
-    postgres_cluster: PostgresCluster, database_url: str, outside: Session
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
 ) -> None:
     async with PostgresStore.open(database_url, connect_timeout=0.5) as store:
         desk = await Desk.of(store)
@@ -97,7 +97,7 @@ async def test_nothing_is_committed_while_another_server_has_the_lock(
 
 
 async def test_a_lock_that_was_taken_again_is_an_interruption(
-    postgres: PostgresStore, outside: Session
+    postgres: PostgresStore, outside: DbConnection
 ) -> None:
     with trio.move_on_after(0.2) as waiting:
         await postgres.wait_interrupted(0)
@@ -123,7 +123,7 @@ class Watcher(Client):
 
 
 async def test_an_idle_room_sees_what_another_server_wrote_while_it_had_the_lock(
-    postgres_cluster: PostgresCluster, database_url: str, outside: Session
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
 ) -> None:
     async with PostgresStore.open(database_url) as store:
         await Desk.of(store)
@@ -151,8 +151,8 @@ SELECT pg_terminate_backend(pid) FROM pg_locks
 """
 
 
-async def steal_lock(outside: Session, cluster: PostgresCluster, database_url: str) -> None:
-    """Take the lock from a server by waiting for it while the server's session is ended."""
+async def steal_lock(outside: DbConnection, cluster: PostgresCluster, database_url: str) -> None:
+    """Take the lock from a server by waiting for it while the server's connection is ended."""
     database = urlsplit(database_url).path.removeprefix("/")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, outside, "SELECT pg_advisory_lock($1)", LOCK_KEY)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from gbs_actor.store.postgres.bridge import Bridge, ServerRefused, Session, open_bridge
+from gbs_actor.store.postgres.bridge import Bridge, DbConnection, ServerRefused, open_bridge
 from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
@@ -41,60 +41,60 @@ async def bridge() -> AsyncIterator[Bridge]:
 
 
 @pytest.fixture
-async def session(bridge: Bridge, empty_url: str) -> AsyncIterator[Session]:
-    """A session on an empty database."""
-    session = await bridge.connect(empty_url, deadline=soon())
-    yield session
-    session.terminate()
+async def connection(bridge: Bridge, empty_url: str) -> AsyncIterator[DbConnection]:
+    """A connection on an empty database."""
+    connection = await bridge.connect(empty_url, deadline=soon())
+    yield connection
+    connection.terminate()
 
 
-async def test_every_migration_is_applied_once_and_in_order(session: Session) -> None:
-    assert await migrate(session, STEPS, patience=10) == STEPS
-    assert await migrate(session, STEPS, patience=10) == []
-    rows = await ask(session, "SELECT version, name FROM schema_migration ORDER BY version")
+async def test_every_migration_is_applied_once_and_in_order(connection: DbConnection) -> None:
+    assert await migrate(connection, STEPS, step_timeout=10) == STEPS
+    assert await migrate(connection, STEPS, step_timeout=10) == []
+    rows = await ask(connection, "SELECT version, name FROM schema_migration ORDER BY version")
     assert [(row["version"], row["name"]) for row in rows] == [(1, "first"), (2, "second")]
 
 
-async def test_a_later_migration_is_pending(session: Session) -> None:
-    await migrate(session, STEPS[:1], patience=10)
-    assert await pending_migrations(session, STEPS, deadline=soon()) == STEPS[1:]
+async def test_a_later_migration_is_pending(connection: DbConnection) -> None:
+    await migrate(connection, STEPS[:1], step_timeout=10)
+    assert await pending_migrations(connection, STEPS, deadline=soon()) == STEPS[1:]
 
 
-async def test_an_edited_migration_is_refused(session: Session) -> None:
-    await migrate(session, STEPS, patience=10)
+async def test_an_edited_migration_is_refused(connection: DbConnection) -> None:
+    await migrate(connection, STEPS, step_timeout=10)
     edited = [STEPS[0], replace(STEPS[1], sql=STEPS[1].sql + " -- harmless")]
     with pytest.raises(SchemaMismatch, match=r"0002_second .* edited"):
-        await migrate(session, edited, patience=10)
+        await migrate(connection, edited, step_timeout=10)
 
 
-async def test_line_ends_are_no_edit(session: Session) -> None:
+async def test_line_ends_are_no_edit(connection: DbConnection) -> None:
     unix = replace(STEPS[0], sql="CREATE TABLE first\n(id int);")
-    await migrate(session, [unix], patience=10)
+    await migrate(connection, [unix], step_timeout=10)
     windows = replace(unix, sql=unix.sql.replace("\n", "\r\n"))
-    assert await migrate(session, [windows], patience=10) == []
+    assert await migrate(connection, [windows], step_timeout=10) == []
 
 
-async def test_a_schema_newer_than_the_program_is_refused(session: Session) -> None:
-    await migrate(session, STEPS, patience=10)
+async def test_a_schema_newer_than_the_program_is_refused(connection: DbConnection) -> None:
+    await migrate(connection, STEPS, step_timeout=10)
     with pytest.raises(SchemaMismatch, match="at version 2, this program knows 1"):
-        await migrate(session, STEPS[:1], patience=10)
+        await migrate(connection, STEPS[:1], step_timeout=10)
 
 
-async def test_a_migration_that_fails_leaves_no_trace(session: Session) -> None:
+async def test_a_migration_that_fails_leaves_no_trace(connection: DbConnection) -> None:
     broken = replace(STEPS[1], sql="CREATE TABLE second (id int); SELECT 1 / 0;")
     with pytest.raises(ServerRefused, match="division by zero"):
-        await migrate(session, [STEPS[0], broken], patience=10)
-    assert (await ask(session, "SELECT to_regclass('second') AS t"))[0]["t"] is None
-    assert await migrate(session, STEPS, patience=10) == STEPS[1:]
+        await migrate(connection, [STEPS[0], broken], step_timeout=10)
+    assert (await ask(connection, "SELECT to_regclass('second') AS t"))[0]["t"] is None
+    assert await migrate(connection, STEPS, step_timeout=10) == STEPS[1:]
 
 
 async def test_of_servers_that_start_at_once_one_migrates(bridge: Bridge, empty_url: str) -> None:
     applied: list[int] = []
 
     async def start() -> None:
-        session = await bridge.connect(empty_url, deadline=soon())
-        applied.append(len(await migrate(session, shipped_migrations(), patience=20)))
-        session.terminate()
+        connection = await bridge.connect(empty_url, deadline=soon())
+        applied.append(len(await migrate(connection, shipped_migrations(), step_timeout=20)))
+        connection.terminate()
 
     async with trio.open_nursery() as nursery:
         for _ in range(4):
@@ -116,12 +116,28 @@ async def test_a_store_may_migrate_while_it_opens(empty_url: str) -> None:
 
 async def test_a_store_refuses_a_schema_it_does_not_know(database_url: str) -> None:
     async with open_bridge() as bridge:
-        session = await bridge.connect(database_url, deadline=soon())
+        connection = await bridge.connect(database_url, deadline=soon())
         await ask(
-            session,
+            connection,
             "INSERT INTO schema_migration (version, name, checksum) VALUES (99, 'later', '')",
         )
-        session.terminate()
+        connection.terminate()
     with pytest.raises(SchemaMismatch, match="use a newer program"):
         async with PostgresStore.open(database_url, migrating=True):
             pass
+
+
+async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
+    connection: DbConnection,
+) -> None:
+    await migrate(connection, shipped_migrations(), step_timeout=20)
+    rows = await ask(
+        connection,
+        "SELECT pg_get_function_identity_arguments(oid) AS arguments FROM pg_proc"
+        " WHERE proname = 'lineup_commit'",
+    )
+    assert [row["arguments"] for row in rows] == [
+        "p_retreat_id bigint, p_expected bigint, p_repeatable uuid[], "
+        "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
+        "p_memos lineup_memo_write[], p_log lineup_log_write[]"
+    ]

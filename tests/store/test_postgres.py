@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,8 @@ from structlog.testing import capture_logs
 from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
 from gbs_actor.store.postgres import queries
-from gbs_actor.store.postgres.bridge import ConnectionLost, Session, open_bridge
+from gbs_actor.store.postgres import store as store_module
+from gbs_actor.store.postgres.bridge import ConnectionLost, DbConnection, open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
 from tests.store.meddling import (
@@ -25,14 +27,14 @@ from tests.store.meddling import (
     terminate_others,
     until_waiting,
 )
-from tests.store.worlds import Desk, seed
+from tests.store.worlds import MOMENT, Desk, seed
 
 WITH_MEMO, PLAIN, OTHER = 2, 4, 5
 
 
 class TestConnections:
     async def test_a_commit_on_connections_that_died_idle_succeeds(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         await terminate_others(outside)
@@ -41,14 +43,14 @@ class TestConnections:
         assert postgres.statistics().unknown_outcomes == 0
 
     async def test_a_read_on_connections_that_died_idle_succeeds(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         await terminate_others(outside)
         assert (await desk.loaded()).revision == 0
 
     async def test_a_read_cut_short_by_the_server_is_asked_again(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         async with trio.open_nursery() as nursery, locked_groups(outside):
@@ -70,7 +72,7 @@ class TestConnections:
             assert store.statistics().idle_connections == 2
 
     async def test_a_call_that_gets_no_connection_in_time_says_so(
-        self, database_url: str, outside: Session
+        self, database_url: str, outside: DbConnection
     ) -> None:
         async with (
             PostgresStore.open(database_url, pool_size=1, connect_timeout=0.3) as store,
@@ -84,7 +86,7 @@ class TestConnections:
                     await store.retreats()
 
     async def test_a_cancelled_read_gives_its_slot_back(
-        self, database_url: str, outside: Session
+        self, database_url: str, outside: DbConnection
     ) -> None:
         async with PostgresStore.open(database_url, pool_size=1) as store:
             await store.import_retreat(seed())
@@ -190,7 +192,7 @@ class TestCommitting:
         assert len(seen) > 5
 
     async def test_a_deleted_memo_stays_in_its_table(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         memo_id = desk.memo_id(WITH_MEMO)
@@ -213,7 +215,7 @@ class TestCommitting:
         assert refused.value.data_error
 
     async def test_a_commit_that_waits_too_long_for_a_lock_gets_a_definite_answer(
-        self, database_url: str, outside: Session
+        self, database_url: str, outside: DbConnection
     ) -> None:
         async with PostgresStore.open(database_url, commit_timeout=0.5) as store:
             desk = await Desk.of(store)
@@ -224,7 +226,7 @@ class TestCommitting:
             assert store.statistics().unknown_outcomes == 0
 
     async def test_a_commit_cancelled_under_way_ends_its_connection(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         changes = await desk.decide(AssignNumber(PLAIN, 1))
@@ -239,7 +241,7 @@ class TestCommitting:
             assert statistics.unknown_outcomes == 1
 
     async def test_a_fence_stops_a_cancelled_commit_that_is_still_waiting(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         changes = await desk.decide(AssignNumber(PLAIN, 1))
@@ -259,7 +261,7 @@ class TestCommitting:
 
     @pytest.mark.parametrize("state", ["40001", "40P01"])
     async def test_a_commit_that_lost_a_race_is_tried_again(
-        self, postgres: PostgresStore, outside: Session, state: str
+        self, postgres: PostgresStore, outside: DbConnection, state: str
     ) -> None:
         desk = await Desk.of(postgres)
         await fail_commits(outside, state, times=2)
@@ -267,7 +269,7 @@ class TestCommitting:
         assert (await desk.loaded()).revision == 1
 
     async def test_a_commit_that_loses_every_race_is_refused(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         await fail_commits(outside, "40001", times=1_000)
@@ -278,7 +280,7 @@ class TestCommitting:
         assert row["last_value"] == 4
 
     async def test_a_block_of_memo_ids_has_no_gap_that_others_made(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         mine: set[int] = set()
         others: set[int] = set()
@@ -302,7 +304,7 @@ class TestCommitting:
 
 
 class TestBridge:
-    async def test_a_failed_block_rolls_its_transaction_back(self, outside: Session) -> None:
+    async def test_a_failed_block_rolls_its_transaction_back(self, outside: DbConnection) -> None:
         async def fail() -> None:
             async with outside.transaction(deadline=soon()):
                 await outside.execute("CREATE TABLE gone (id int)", deadline=soon())
@@ -313,14 +315,14 @@ class TestBridge:
         assert outside.usable
         assert (await ask(outside, "SELECT to_regclass('gone') AS t"))[0]["t"] is None
 
-    async def test_a_late_answer_ends_the_connection(self, outside: Session) -> None:
+    async def test_a_late_answer_ends_the_connection(self, outside: DbConnection) -> None:
         started = trio.current_time()
         with pytest.raises(ConnectionLost, match="in time"):
             await outside.fetch("SELECT pg_sleep(30)", deadline=started + 0.2)
         assert trio.current_time() - started < 2
         assert not outside.usable
 
-    async def test_a_call_with_no_time_left_is_not_sent(self, outside: Session) -> None:
+    async def test_a_call_with_no_time_left_is_not_sent(self, outside: DbConnection) -> None:
         with pytest.raises(ConnectionLost, match="no time left") as lost:
             await outside.fetch("SELECT 1", deadline=trio.current_time() - 1)
         assert not lost.value.sent
@@ -330,31 +332,71 @@ class TestBridge:
         async with AsyncExitStack() as stack:
             bridges = [await stack.enter_async_context(open_bridge()) for _ in range(2)]
             for bridge in bridges:
-                session = await bridge.connect(database_url, deadline=soon())
-                assert len(await ask(session, "SELECT 1")) == 1
-                session.terminate()
+                connection = await bridge.connect(database_url, deadline=soon())
+                assert len(await ask(connection, "SELECT 1")) == 1
+                connection.terminate()
 
 
-class TestPlaces:
-    PLACE = SessionLocation("winter", "epoch", joined=1, doubtful=-1)
+class TestPruning:
+    async def test_each_chunk_is_a_transaction_of_its_own(
+        self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "PRUNE_CHUNK", 2)
+        desk = await Desk.of(postgres)
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 6)))
+        calls: list[tuple[int, int]] = []
+        with trio.CancelScope() as scope:
+
+            def cancel_after_two(done: int, total: int) -> None:
+                calls.append((done, total))
+                if len(calls) == 2:
+                    scope.cancel()
+
+            await postgres.prune_log(MOMENT + timedelta(days=1), cancel_after_two)
+        assert calls == [(2, 5), (4, 5)]
+        assert [entry.revision for entry in await postgres.log(desk.retreat_id)] == [5]
+        assert await postgres.pruned_revision(desk.retreat_id) == 4
+
+    async def test_commits_go_on_between_chunks(
+        self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "PRUNE_CHUNK", 1)
+        desk = await Desk.of(postgres)
+        await desk.do(*(AssignNumber(PLAIN, number) for number in range(1, 21)))
+        moments = MOMENT + timedelta(seconds=21)
+
+        async def edit() -> None:
+            for number in range(21, 31):
+                await desk.do(AssignNumber(PLAIN, number))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(edit)
+            assert await postgres.prune_log(moments) == 20
+        left = [entry.revision for entry in await postgres.log(desk.retreat_id)]
+        assert left == [*range(21, 31)]
+
+
+class TestSessionLocations:
+    LOCATION = SessionLocation("winter", "epoch", joined_revision=1, known_elsewhere=-1)
 
     async def test_the_table_does_not_give_session_ids_away(
-        self, postgres: PostgresStore, outside: Session
+        self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
-        await postgres.update_session_locations({"a secret id": self.PLACE})
+        await postgres.update_session_locations({"a secret id": self.LOCATION})
         (row,) = await ask(outside, "SELECT session_place::text AS text FROM session_place")
         assert "winter" in row["text"]
         for spelling in (b"a secret id".hex(), "a secret id"):
             assert spelling not in row["text"]
 
     @pytest.mark.parametrize(
-        ("place", "durability"), [(PLACE, "off"), (None, "on")], ids=["noted", "forgotten"]
+        ("location", "durability"), [(LOCATION, "off"), (None, "on")], ids=["stored", "removed"]
     )
-    async def test_what_is_forgotten_is_flushed_and_what_is_noted_need_not_be(
-        self, outside: Session, place: SessionLocation | None, durability: str
+    async def test_a_removal_is_flushed_and_a_location_need_not_be(
+        self, outside: DbConnection, location: SessionLocation | None, durability: str
     ) -> None:
+        arguments = queries.session_location_arguments({"sid": location})
         async with outside.transaction(deadline=soon()):
-            await ask(outside, queries.UPDATE_PLACES, *queries.place_arguments({"sid": place}))
+            await ask(outside, queries.UPDATE_SESSION_LOCATIONS, *arguments)
             (row,) = await ask(outside, "SELECT current_setting('synchronous_commit') AS held")
         assert row["held"] == durability
         (row,) = await ask(outside, "SELECT current_setting('synchronous_commit') AS held")

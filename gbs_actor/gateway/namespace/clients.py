@@ -60,7 +60,7 @@ class SocketConnections:
             connection = self._events.connect(peer, credentials)
             connection.session = RecoverableSession(sid, self._whereabouts)
             peer.subscriber = connection.subscriber
-            connection.subscriber.foreign_offset = _shown_offset(socket)
+            connection.subscriber.known_elsewhere = _shown_offset(socket)
         else:
             connection = self._events.connect(SocketPeer(socket, self._format), credentials)
         self._entries[sid] = _Entry(socket, connection)

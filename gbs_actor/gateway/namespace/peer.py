@@ -77,7 +77,7 @@ class RecoverablePeer(SocketPeer):
         revision, subscriber = OUTSIDE, self.subscriber
         if subscriber is not None:
             if subscriber.room_slug is None:
-                subscriber.foreign_offset = max(subscriber.foreign_offset, OUTSIDE)
+                subscriber.known_elsewhere = max(subscriber.known_elsewhere, OUTSIDE)
             else:
                 revision = subscriber.sent_revision
         self.deliver(self._stamped.stamped(event, payload, None, revision))

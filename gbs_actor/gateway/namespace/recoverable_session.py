@@ -35,7 +35,7 @@ class RecoverableSession:
         """
         stay = self.place
         if stay is None or (stay.slug, stay.epoch) != (slug, snapshot.epoch):
-            known = subscriber.foreign_offset
+            known = subscriber.known_elsewhere
             self._be_at(SessionLocation(slug, snapshot.epoch, snapshot.revision, known))
 
     async def leave(self, slug: str) -> None:

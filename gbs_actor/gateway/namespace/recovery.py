@@ -89,7 +89,7 @@ class LineupRecovery:
         since = None if place is None else place.since(revision)
         if place is None or since is None or connection.session is None:
             return False
-        connection.subscriber.foreign_offset = place.doubtful
+        connection.subscriber.known_elsewhere = place.known_elsewhere
         if not await self._events.resume(connection, place, since):
             return False
         connection.session.resumed(place)

@@ -75,7 +75,7 @@ class Account:
     def may(self, path: Path, wanted: int) -> bool:
         """Return whether this account may do ``wanted`` (``os.R_OK`` …) with a path.
 
-        Of another account that is what the mode bits say; of our own the kernel knows,
+        Of another account the mode bits decide; of our own the kernel knows,
         groups given to this process alone (by systemd, by Docker) and ACLs included.
         """
         if self.is_ours:

@@ -1,4 +1,4 @@
-"""PostgreSQL processes of one data directory, found by what ``/proc`` says of them.
+"""PostgreSQL processes of one data directory, found in ``/proc``.
 
 A process id alone proves nothing: after a crash it may name somebody else by now. So a
 process counts only if it is called ``postgres`` and stands in the data directory, and
@@ -20,11 +20,11 @@ import trio
 
 PID_FILE = "postmaster.pid"
 
-_KILL_PATIENCE = 10.0  # seconds until a killed process is gone; the disk may be slow
+_KILL_TIMEOUT = 10.0  # seconds until a killed process is gone; the disk may be slow
 _STOPPING: tuple[tuple[signal.Signals, float], ...] = (
     (signal.SIGINT, 15.0),
     (signal.SIGQUIT, 5.0),
-    (signal.SIGKILL, _KILL_PATIENCE),
+    (signal.SIGKILL, _KILL_TIMEOUT),
 )
 """Signals for a server that is to stop, each with the seconds it gets."""
 
@@ -57,7 +57,7 @@ def read_pid_file(data: Path) -> list[str]:
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    """Return whether the postmaster with this pid says that it accepts connections."""
+    """Return whether the postmaster with this pid accepts connections."""
     lines = read_pid_file(data)
     return len(lines) > 7 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
@@ -79,19 +79,19 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
             except OSError:
                 continue
             stack.callback(os.close, pidfd)
-            # Asked again behind the pidfd: now the answer cannot be of an earlier owner.
+            # Checked again with the pidfd open: now the pid cannot be an earlier owner's.
             if _stands_in(data, entry):
                 found.append(ServerProcess(int(entry), pidfd, _is_postmaster(entry)))
         yield found
 
 
-async def wait_ended(processes: list[ServerProcess], patience: float) -> bool:
+async def wait_ended(processes: list[ServerProcess], seconds: float) -> bool:
     """Wait until all of them have ended, zombies included.
 
-    :param patience: seconds.
+    :param seconds: the longest wait.
     :return: whether they have. Cancellable at any time, without effect.
     """
-    with trio.move_on_after(patience):
+    with trio.move_on_after(seconds):
         for process in processes:
             await trio.lowlevel.wait_readable(process.pidfd)
         return True
@@ -106,7 +106,7 @@ async def stop_leftovers(data: Path) -> int:
         with the signals sent so far.
     """
     count = 0
-    for number, patience in _STOPPING:
+    for number, seconds in _STOPPING:
         with processes_of(data) as found:
             if not found:
                 break
@@ -117,7 +117,7 @@ async def stop_leftovers(data: Path) -> int:
                 # Backends end with their postmaster; orphans notice within seconds.
                 if process.is_postmaster or number is signal.SIGKILL:
                     process.send(number)
-            await wait_ended(found, patience)
+            await wait_ended(found, seconds)
     return count
 
 
@@ -132,7 +132,7 @@ async def kill_all(data: Path) -> bool:
         # The postmaster first: it replaces processes that die.
         for process in sorted(found, key=lambda process: not process.is_postmaster):
             process.send(signal.SIGKILL)
-        return await wait_ended(found, _KILL_PATIENCE)
+        return await wait_ended(found, _KILL_TIMEOUT)
 
 
 def _stands_in(data: Path, pid: str) -> bool:
@@ -149,7 +149,7 @@ def _stands_in(data: Path, pid: str) -> bool:
 
 
 def _was_started_on(data: Path, pid: str) -> bool:
-    """Tell a postmaster of ``data`` where its folder is hidden from us.
+    """Recognise a postmaster of ``data`` where its folder is hidden from us.
 
     It is from a root without CAP_SYS_PTRACE, as in most containers.
     """
@@ -160,7 +160,7 @@ def _was_started_on(data: Path, pid: str) -> bool:
 
 
 def _is_postmaster(pid: str) -> bool:
-    """Tell a postmaster, started with arguments, from a backend, which renames itself."""
+    """Return whether it is a postmaster, with its arguments: a backend renames itself."""
     try:
         arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -38,7 +38,7 @@ class ServerRefused(Exception):
 class ConnectionLost(Exception):
     """The connection has ended, by itself or at the deadline.
 
-    ``sent`` tells whether the server may have received the statement.
+    ``sent``: whether the server may have received the statement.
     """
 
     def __init__(self, reason: str, *, sent: bool) -> None:
@@ -59,7 +59,7 @@ class BridgeCounters:
     """What has happened on a bridge so far."""
 
     terminated: int = 0
-    """Connections that ended otherwise than by a good-bye, from either side."""
+    """Connections that ended otherwise than by an orderly close, from either side."""
     background_errors: int = 0
     """Errors of the driver that belonged to no call."""
 
@@ -71,13 +71,13 @@ class Bridge:
         self._loop = loop
         self.counters = BridgeCounters()
         loop.set_exception_handler(self._note_background_error)
-        # The loop's own look-up cannot be cancelled, and would hold its caller far beyond
-        # the deadline; Trio's leaves its thread behind.
+        # The loop's own name look-up cannot be cancelled, and would hold its caller far
+        # beyond the deadline; Trio's abandons its thread.
         loop.getaddrinfo = trio_asyncio.trio_as_aio(trio.socket.getaddrinfo)
 
     async def connect(
         self, dsn: str, *, deadline: float, settings: Mapping[str, str] | None = None
-    ) -> Session:
+    ) -> DbConnection:
         """Open a connection.
 
         :param deadline: in Trio's time.
@@ -89,22 +89,22 @@ class Bridge:
             dsn, loop=self._loop, server_settings=dict(settings or {}), timeout=None
         )
         try:
-            connection = await self._settle(connecting, deadline, on_abort=lambda: None)
+            driver = await self._settle(connecting, deadline, on_abort=lambda: None)
         except _Late:
             raise NotConnected("the database does not answer") from None
         except asyncpg.PostgresError as error:
             # Wrong credentials (28), no such database (3D), unknown settings (42):
             # those stay so. Starting up, shutting down, too many clients do not.
             final = (error.sqlstate or "")[:2] in {"28", "3D", "42"}
-            raise NotConnected(_in_words(error), final=final) from None
+            raise NotConnected(_describe(error), final=final) from None
         except (OSError, EOFError, asyncio.CancelledError) as error:
-            raise NotConnected(_in_words(error)) from None
+            raise NotConnected(_describe(error)) from None
         except (asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
             # The address itself may be at fault, and the message then quote parts of it.
             raise NotConnected(
                 f"the database's address cannot be used ({type(error).__name__})", final=True
             ) from None
-        return Session(self, connection)
+        return DbConnection(self, driver)
 
     async def _settle(
         self, coroutine: Coroutine[Any, Any, T], deadline: float, on_abort: Callable[[], None]
@@ -144,56 +144,58 @@ class Bridge:
         _log.warning(
             "an error of the database driver",
             message=context.get("message"),
-            error=None if error is None else _in_words(error),
+            error=None if error is None else _describe(error),
         )
 
 
-class Session:
-    """One connection to PostgreSQL, with Trio's manners.
+class DbConnection:
+    """One connection to PostgreSQL, to be used from Trio.
 
     Every method takes the deadline in Trio's time, and raises :exc:`ServerRefused`, or
     :exc:`ConnectionLost` after which the connection is closed. A cancelled call closes
     the connection too, before the cancellation goes on.
     """
 
-    def __init__(self, bridge: Bridge, connection: Any) -> None:
+    def __init__(self, bridge: Bridge, driver: Any) -> None:
         self._bridge = bridge
-        self._connection = connection
+        self._driver = driver
         self._prepared: dict[str, Any] = {}
         self.lost = trio.Event()
         """Set when the connection has ended."""
         self._ending = False
-        connection.add_termination_listener(self._note_end)
+        driver.add_termination_listener(self._note_end)
 
     @property
     def usable(self) -> bool:
-        """Whether it is open, in no transaction, and has nothing unexpected to say.
+        """Whether it is open, in no transaction, and has nothing to read.
 
         An idle connection with something to read has been closed, or is about to be,
-        even if the event loop has not come to it yet.
+        even if the event loop has not noticed it yet.
         """
-        connection = self._connection
-        if connection.is_closed() or connection.is_in_transaction():
+        driver = self._driver
+        if driver.is_closed() or driver.is_in_transaction():
             return False
         poll = select.poll()
-        poll.register(connection._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        poll.register(driver._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
     async def prepare(self, sql: str, *, deadline: float) -> None:
-        """Prepare a statement, so that :meth:`fetch` runs it in one round trip."""
-        connection = self._connection
-        self._prepared[sql] = await self._call(lambda: connection.prepare(sql), deadline)
+        """Prepare a statement, so that :meth:`fetch` runs it in one round trip.
+
+        Includes reading the types of its parameters, which the driver keeps for as long
+        as the connection lives.
+        """
+        self._prepared[sql] = await self._call(lambda: self._driver.prepare(sql), deadline)
 
     async def fetch(self, sql: str, *arguments: object, deadline: float) -> Sequence[Row]:
         """Run one statement and return its rows."""
-        prepared, connection = self._prepared.get(sql), self._connection
-        if prepared is not None:
+        if (prepared := self._prepared.get(sql)) is not None:
             return await self._call(lambda: prepared.fetch(*arguments), deadline)
-        return await self._call(lambda: connection.fetch(sql, *arguments), deadline)
+        return await self._call(lambda: self._driver.fetch(sql, *arguments), deadline)
 
     async def execute(self, script: str, *, deadline: float) -> None:
         """Run statements that take no arguments."""
-        await self._call(lambda: self._connection.execute(script), deadline)
+        await self._call(lambda: self._driver.execute(script), deadline)
 
     async def copy(
         self,
@@ -205,49 +207,49 @@ class Session:
     ) -> None:
         """Add records to a table."""
         await self._call(
-            lambda: self._connection.copy_records_to_table(table, columns=columns, records=records),
+            lambda: self._driver.copy_records_to_table(table, columns=columns, records=records),
             deadline,
         )
 
     @asynccontextmanager
     async def transaction(
-        self, mode: str = "", *, deadline: float, commit_patience: float | None = None
+        self, mode: str = "", *, deadline: float, commit_timeout: float | None = None
     ) -> AsyncIterator[None]:
         """Run a block in a transaction; an exception of any kind rolls it back.
 
         :param mode: such as ``ISOLATION LEVEL REPEATABLE READ READ ONLY``.
-        :param commit_patience: seconds that the commit gets, for blocks that may outlast
+        :param commit_timeout: seconds that the commit gets, for blocks that may outlast
             ``deadline``; by default the commit has to keep ``deadline`` too.
         """
         await self.execute(f"BEGIN {mode}", deadline=deadline)
         try:
             yield
         except BaseException:
-            if not self._connection.is_closed():
+            if not self._driver.is_closed():
                 with trio.CancelScope(shield=True), suppress(ServerRefused, ConnectionLost):
                     # One second: this may run after the deadline, to tidy up.
                     await self.execute("ROLLBACK", deadline=trio.current_time() + 1.0)
             raise
-        if commit_patience is not None:
-            deadline = trio.current_time() + commit_patience
+        if commit_timeout is not None:
+            deadline = trio.current_time() + commit_timeout
         await self.execute("COMMIT", deadline=deadline)
 
     def terminate(self) -> None:
-        """End the connection at once, without a word to the server."""
+        """End the connection at once, without notice to the server."""
         if not self.lost.is_set():
-            self._connection.terminate()
+            self._driver.terminate()
             self._note_end()
 
     async def close(self, *, deadline: float) -> None:
-        """Say good-bye, and if that takes too long, terminate."""
-        if self._connection.is_closed():
+        """Close the connection in good order; if that takes too long, terminate it."""
+        if self._driver.is_closed():
             return
         self._ending = True
         with suppress(ServerRefused, ConnectionLost):
-            await self._call(self._connection.close, deadline)
+            await self._call(self._driver.close, deadline)
 
     def _note_end(self, _: object = None) -> None:
-        """Tell whoever waits for it, and count an end that was no good-bye."""
+        """Set :attr:`lost`, and count an end that was no orderly close."""
         if not self.lost.is_set():
             self.lost.set()
             self._bridge.counters.terminated += not self._ending
@@ -268,14 +270,14 @@ class Session:
         except (asyncpg.DataError, asyncpg.exceptions._base.DataError) as error:
             # Of the server, or of the driver while encoding arguments: nothing sent then.
             sqlstate = getattr(error, "sqlstate", None) or "22000"
-            raise ServerRefused(sqlstate, _in_words(error)) from None
+            raise ServerRefused(sqlstate, _describe(error)) from None
         except asyncpg.PostgresError as error:
             if error.sqlstate is not None and (error.severity_en or error.severity) == "ERROR":
                 raise ServerRefused(
-                    error.sqlstate, _in_words(error), error.constraint_name
+                    error.sqlstate, _describe(error), error.constraint_name
                 ) from None
             self.terminate()
-            raise ConnectionLost(_in_words(error), sent=True) from None
+            raise ConnectionLost(_describe(error), sent=True) from None
         except (
             asyncpg.InterfaceError,
             asyncpg.InternalClientError,
@@ -284,11 +286,11 @@ class Session:
             asyncio.CancelledError,
         ) as error:
             self.terminate()
-            raise ConnectionLost(_in_words(error), sent=True) from None
+            raise ConnectionLost(_describe(error), sent=True) from None
 
     async def _if_open(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Look right before sending: asyncpg does not yield between here and the send."""
-        if self._connection.is_closed():
+        """Check right before sending: asyncpg does not yield between here and the send."""
+        if self._driver.is_closed():
             raise _NotSent
         return await operation()
 
@@ -317,7 +319,7 @@ async def open_bridge() -> AsyncIterator[Bridge]:
         raise failure
 
 
-def _in_words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Return what went wrong, without a server's DETAIL: that may quote personal data."""
     if isinstance(error, asyncpg.PostgresError) and error.args:
         return str(error.args[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.lineup.records import Registration
-from gbs_actor.store.postgres.bridge import ServerRefused, Session
+from gbs_actor.store.postgres.bridge import DbConnection, ServerRefused
 from gbs_actor.store.protocol import RetreatExists
 from gbs_actor.store.seed.layout import check, lay_out, seeded_memos
 from gbs_actor.store.seed.seed import RetreatSeed
@@ -58,18 +58,18 @@ class _DrawnIds:
 
 
 class Import:
-    """One import, in a transaction of the given session.
+    """One import, in a transaction of the given connection.
 
-    :param patience: seconds that each statement may take.
+    :param timeout: seconds that each statement may take.
     """
 
-    def __init__(self, session: Session, seed: RetreatSeed, *, patience: float) -> None:
-        self._session = session
+    def __init__(self, connection: DbConnection, seed: RetreatSeed, *, timeout: float) -> None:
+        self._connection = connection
         self._seed = seed
-        self._patience = patience
+        self._timeout = timeout
 
     def _deadline(self) -> float:
-        return trio.current_time() + self._patience
+        return trio.current_time() + self._timeout
 
     async def run(self, progress: Callable[[int, int], None] | None) -> int:
         """Add the retreat at revision 0 and return its id.
@@ -84,11 +84,11 @@ class Import:
             was lost in the very commit.
         """
         check(self._seed)
-        async with self._session.transaction(
-            deadline=self._deadline(), commit_patience=self._patience
+        async with self._connection.transaction(
+            deadline=self._deadline(), commit_timeout=self._timeout
         ):
             # Not one of the many statements, but all of it may take longer than usual.
-            await self._session.execute(
+            await self._connection.execute(
                 "SET LOCAL statement_timeout = 0", deadline=self._deadline()
             )
             return await self._add(progress or (lambda done, total: None))
@@ -96,7 +96,7 @@ class Import:
     async def _add(self, progress: Callable[[int, int], None]) -> int:
         seed = self._seed
         try:
-            rows = await self._session.fetch(
+            rows = await self._connection.fetch(
                 _ADD_RETREAT, seed.slug, seed.title, deadline=self._deadline()
             )
         except ServerRefused as error:
@@ -123,7 +123,7 @@ class Import:
             ("retreat_id", "number", "memo"),
             [(retreat_id, number, memo) for number, memo in layout.group_memos],
         )
-        groups = await self._session.fetch(_GROUPS, retreat_id, deadline=self._deadline())
+        groups = await self._connection.fetch(_GROUPS, retreat_id, deadline=self._deadline())
         gbs_ids = {row["number"]: row["id"] for row in groups}
         total = len(layout.registrations)
         for start in range(0, total, _CHUNK):
@@ -143,7 +143,7 @@ class Import:
             ],
         )
         # Until the server comes to it by itself, it would plan loads for empty tables.
-        await self._session.execute(f"ANALYZE {', '.join(_FILLED)}", deadline=self._deadline())
+        await self._connection.execute(f"ANALYZE {', '.join(_FILLED)}", deadline=self._deadline())
         return retreat_id
 
     async def _add_people(
@@ -196,11 +196,11 @@ class Import:
         self, table: str, columns: tuple[str, ...], records: list[tuple[object, ...]]
     ) -> None:
         if records:
-            await self._session.copy(table, columns, records, deadline=self._deadline())
+            await self._connection.copy(table, columns, records, deadline=self._deadline())
 
     async def _draw_ids(self) -> _DrawnIds:
         """Make sure of departments and grades, and draw ids for everything else."""
-        seed, fetch = self._seed, self._session.fetch
+        seed, fetch = self._seed, self._connection.fetch
         numbers = [univ.number for univ in seed.univ_groups]
         names = [univ.name for univ in seed.univ_groups]
         await fetch(_ADD_UNIV_GROUPS, numbers, names, deadline=self._deadline())
@@ -226,5 +226,5 @@ class Import:
         )
 
     async def _draw(self, table: str, count: int) -> Iterator[int]:
-        rows = await self._session.fetch(_DRAW, table, count, deadline=self._deadline())
+        rows = await self._connection.fetch(_DRAW, table, count, deadline=self._deadline())
         return iter(sorted(row["id"] for row in rows))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 import trio
 
-from gbs_actor.store.postgres.bridge import ConnectionLost, NotConnected, ServerRefused, Session
-from gbs_actor.store.postgres.pool import connect_patiently
+from gbs_actor.concurrency import Backoff
+from gbs_actor.store.postgres.bridge import (
+    ConnectionLost,
+    DbConnection,
+    NotConnected,
+    ServerRefused,
+)
+from gbs_actor.store.postgres.pool import Connect, connect_with_retries
 from gbs_actor.store.protocol import StoreError, StoreUnavailable
 
 LOCK_KEY = 0x6762_735F_6163_746F
 """Of the advisory lock, which is per database; "gbs_acto" in ASCII."""
 
-_POLL = 0.1
-_HEARTBEAT = 10.0
-_TRY = "SELECT pg_try_advisory_lock($1) AS locked"
+_POLL: Final = 0.1
+_HEARTBEAT: Final = 10.0
+_RETAKE: Final = Backoff(initial=0.02, maximum=1.0)
+_TRY_LOCK = "SELECT pg_try_advisory_lock($1) AS locked"
 
 _log = structlog.get_logger(__name__)
 
@@ -26,19 +33,18 @@ class DatabaseInUse(StoreError):
 
 
 class Lease:
-    """An advisory lock on a session of its own.
+    """An advisory lock on a connection of its own.
 
-    The lock ends with its session, so that it never outlives the server. If the session
-    is lost while the server lives, :meth:`keep` takes the lock again.
+    The lock ends with its connection, so that it never outlives the server. If the
+    connection is lost while the server lives, :meth:`keep` takes the lock again.
 
-    :param connect: makes a session until a deadline, or raises :exc:`NotConnected`.
-    :param timeout: seconds that one question to the database may take.
+    :param timeout: seconds that one query may take.
     """
 
-    def __init__(self, connect: Callable[[float], Awaitable[Session]], *, timeout: float) -> None:
+    def __init__(self, connect: Connect, *, timeout: float) -> None:
         self._connect = connect
         self._timeout = timeout
-        self._session: Session | None = None
+        self._connection: DbConnection | None = None
         self._taken = trio.Event()
         self._retaken = 0
         self._retaken_changed = trio.lowlevel.ParkingLot()
@@ -46,13 +52,13 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether the lock is held, as far as is known."""
-        return self._session is not None and not self._session.lost.is_set()
+        return self._connection is not None and not self._connection.lost.is_set()
 
     async def wait_held(self, deadline: float) -> None:
         """Wait until the lock is held.
 
         :param deadline: in Trio's time.
-        :raises StoreUnavailable: until then it is not.
+        :raises StoreUnavailable: it is not held in time.
         """
         while not self.held:
             with trio.CancelScope(deadline=deadline) as scope:
@@ -70,89 +76,88 @@ class Lease:
             await self._retaken_changed.park()
         return self._retaken
 
-    async def take(self, patience: float) -> None:
+    async def take(self, longest_wait: float) -> None:
         """Take the lock for the first time.
 
-        :param patience: seconds to wait for another holder: a server that was just killed
-            may keep its session for a moment.
+        :param longest_wait: seconds to wait for another holder: the connection of a server that
+            was just killed may live a moment longer.
         :raises DatabaseInUse: somebody else keeps it.
         :raises StoreUnavailable: the database cannot be reached.
         """
         deadline = trio.current_time() + self._timeout
-        session = await connect_patiently(self._connect, deadline)
+        connection = await connect_with_retries(self._connect, deadline)
         try:
-            if not await self._try(session, trio.current_time() + patience):
+            if not await self._try_lock(connection, trio.current_time() + longest_wait):
                 raise DatabaseInUse(
                     "another server is already serving this database; stop it first"
                 )
-            self._adopt(session)
+            self._adopt(connection)
         except (ConnectionLost, ServerRefused) as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from None
         finally:
-            if self._session is not session:
-                session.terminate()
+            if self._connection is not connection:
+                connection.terminate()
 
     async def keep(self) -> None:
-        """Watch the lock's session, and take the lock again whenever it was lost.
+        """Watch the lock's connection, and take the lock again whenever it was lost.
 
         Runs until cancelled.
         """
         while True:
-            if (session := self._session) is not None:
-                await self._watch(session)
-                session.terminate()
-                self._session = None
+            if (connection := self._connection) is not None:
+                await self._watch(connection)
+                connection.terminate()
+                self._connection = None
                 self._taken = trio.Event()
                 _log.warning("the lock on the database is lost; taking it again")
             await self._retake()
 
     async def release(self, *, deadline: float) -> None:
-        """Close the session, which frees the lock for the next server."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close(deadline=deadline)
+        """Close the connection, which frees the lock for the next server."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close(deadline=deadline)
 
-    def _adopt(self, session: Session) -> None:
-        self._session = session
+    def _adopt(self, connection: DbConnection) -> None:
+        self._connection = connection
         self._taken.set()
 
-    async def _watch(self, session: Session) -> None:
-        """Return when the session has ended, or no longer answers."""
-        while not session.lost.is_set():
+    async def _watch(self, connection: DbConnection) -> None:
+        """Return when the connection has ended, or no longer answers."""
+        while not connection.lost.is_set():
             with trio.move_on_after(_HEARTBEAT):
-                await session.lost.wait()
+                await connection.lost.wait()
                 return
             try:
-                await session.fetch("SELECT 1", deadline=trio.current_time() + self._timeout)
+                await connection.fetch("SELECT 1", deadline=trio.current_time() + self._timeout)
             except (ConnectionLost, ServerRefused):
                 return
 
     async def _retake(self) -> None:
-        pause = 0.02
-        while True:
-            session = None
+        for pause in _RETAKE.delays():
+            connection = None
             try:
-                session = await self._connect(trio.current_time() + self._timeout)
-                if await self._try(session, trio.current_time() + self._timeout):
-                    self._adopt(session)
+                connection = await self._connect(trio.current_time() + self._timeout)
+                if await self._try_lock(connection, trio.current_time() + self._timeout):
+                    self._adopt(connection)
                     self._retaken += 1
                     self._retaken_changed.unpark_all()
                     _log.info("the lock on the database is held again")
                     return
                 _log.error("another server is serving this database now")
             except (NotConnected, ConnectionLost, ServerRefused):
-                pass  # told by the calls that fail meanwhile
+                pass  # reported by the calls that fail meanwhile
             finally:
-                if session is not None and self._session is not session:
-                    session.terminate()
+                if connection is not None and self._connection is not connection:
+                    connection.terminate()
             await trio.sleep(pause)
-            pause = min(2 * pause, 1.0)
 
-    async def _try(self, session: Session, deadline: float) -> bool:
-        """Ask for the lock until the deadline, at least once; return whether we got it."""
+    async def _try_lock(self, connection: DbConnection, deadline: float) -> bool:
+        """Try until the deadline, at least once; return whether the lock is ours."""
         while True:
-            answer_by = trio.current_time() + self._timeout
-            if (await session.fetch(_TRY, LOCK_KEY, deadline=answer_by))[0]["locked"]:
+            query_deadline = trio.current_time() + self._timeout
+            rows = await connection.fetch(_TRY_LOCK, LOCK_KEY, deadline=query_deadline)
+            if rows[0]["locked"]:
                 return True
             if trio.current_time() + _POLL > deadline:
                 return False

@@ -11,13 +11,15 @@ from importlib.resources import files
 import structlog
 import trio
 
-from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.protocol import StoreError
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _LOCK_KEY = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
+_LOCK = "SELECT pg_advisory_lock($1)"
+_UNLOCK = "SELECT pg_advisory_unlock($1)"
 _CREATE_HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     version    integer PRIMARY KEY,
@@ -61,16 +63,16 @@ def shipped_migrations() -> list[Migration]:
 
 
 async def pending_migrations(
-    session: Session, migrations: Sequence[Migration], *, deadline: float
+    connection: DbConnection, migrations: Sequence[Migration], *, deadline: float
 ) -> list[Migration]:
     """Return those that the database does not have yet.
 
     :raises SchemaMismatch: it has one that this program does not know, or has otherwise.
     """
-    known = await session.fetch("SELECT to_regclass('schema_migration') AS t", deadline=deadline)
+    known = await connection.fetch("SELECT to_regclass('schema_migration') AS t", deadline=deadline)
     if known[0]["t"] is None:
         return list(migrations)
-    rows = await session.fetch(
+    rows = await connection.fetch(
         "SELECT version, name, checksum FROM schema_migration ORDER BY version", deadline=deadline
     )
     if len(rows) > len(migrations):
@@ -88,30 +90,30 @@ async def pending_migrations(
 
 
 async def migrate(
-    session: Session, migrations: Sequence[Migration], *, patience: float
+    connection: DbConnection, migrations: Sequence[Migration], *, step_timeout: float
 ) -> list[Migration]:
     """Bring the schema up to date and return what was applied.
 
     Safe where several servers start at once: one does it, the others wait. Each
     migration is a transaction of its own, so an interruption leaves whole ones.
 
-    :param patience: seconds that waiting for another server, and each migration, may take.
+    :param step_timeout: seconds that waiting for another server, and each migration, may take.
     :raises SchemaMismatch: the database is ahead, or its history is another one.
     :raises ServerRefused: a migration failed, and has left no trace.
     :raises ConnectionLost: the database has gone.
     """
 
     def deadline() -> float:
-        return trio.current_time() + patience
+        return trio.current_time() + step_timeout
 
-    await session.fetch("SELECT pg_advisory_lock($1)", _LOCK_KEY, deadline=deadline())
+    await connection.fetch(_LOCK, _LOCK_KEY, deadline=deadline())
     try:
-        await session.execute(_CREATE_HISTORY, deadline=deadline())
-        pending = await pending_migrations(session, migrations, deadline=deadline())
+        await connection.execute(_CREATE_HISTORY, deadline=deadline())
+        pending = await pending_migrations(connection, migrations, deadline=deadline())
         for migration in pending:
-            async with session.transaction(deadline=deadline(), commit_patience=patience):
-                await session.execute(migration.sql, deadline=deadline())
-                await session.fetch(
+            async with connection.transaction(deadline=deadline(), commit_timeout=step_timeout):
+                await connection.execute(migration.sql, deadline=deadline())
+                await connection.fetch(
                     "INSERT INTO schema_migration (version, name, checksum) VALUES ($1, $2, $3)",
                     *(migration.version, migration.name, migration.checksum),
                     deadline=deadline(),
@@ -119,6 +121,8 @@ async def migrate(
             _log.info("schema migrated", version=migration.version, name=migration.name)
         return pending
     finally:
-        if not session.lost.is_set():
+        if not connection.lost.is_set():
             with trio.CancelScope(shield=True):
-                await session.fetch("SELECT pg_advisory_unlock($1)", _LOCK_KEY, deadline=deadline())
+                await connection.fetch(
+                    "SELECT pg_advisory_unlock($1)", _LOCK_KEY, deadline=deadline()
+                )

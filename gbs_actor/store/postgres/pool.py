@@ -1,18 +1,22 @@
-"""A bounded pool of database sessions that are replaced when they break."""
+"""A bounded pool of database connections that are replaced when they break."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
-from gbs_actor.store.postgres.bridge import NotConnected, Session
+from gbs_actor.concurrency import Backoff
+from gbs_actor.store.postgres.bridge import DbConnection, NotConnected
 from gbs_actor.store.protocol import StoreUnavailable
 
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.5
+Connect = Callable[[float], Awaitable[DbConnection]]
+"""Opens a connection until a deadline in Trio's time, or raises :exc:`NotConnected`."""
+
+_RECONNECT: Final = Backoff(initial=0.02, maximum=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,41 +24,40 @@ class PoolStatistics:
     """How a pool is used."""
 
     open: int
-    """Sessions that are connected."""
+    """Connections that are open."""
     idle: int
     """Those of them that nobody uses."""
 
 
 class Pool:
-    """At most ``size`` sessions, the one used last first, so that surplus ones stay idle.
+    """At most ``size`` connections, the one used last first, so that surplus ones stay idle.
 
-    :param connect: makes a session until a deadline, or raises :exc:`NotConnected`.
-    :param size: how many sessions there are at most.
+    :param size: how many connections there are at most.
     :param connect_timeout: seconds that a caller waits for a connection at most.
     """
 
-    def __init__(
-        self, connect: Callable[[float], Awaitable[Session]], *, size: int, connect_timeout: float
-    ) -> None:
+    def __init__(self, connect: Connect, *, size: int, connect_timeout: float) -> None:
         self._connect = connect
         self._connect_timeout = connect_timeout
         self._slots = trio.CapacityLimiter(size)
-        self._idle: list[Session] = []
+        self._idle: list[DbConnection] = []
 
     def statistics(self) -> PoolStatistics:
-        """Return how many sessions there are; never blocks."""
+        """Return how many connections there are; never blocks."""
         in_use = int(self._slots.borrowed_tokens)
         return PoolStatistics(open=in_use + len(self._idle), idle=len(self._idle))
 
     @asynccontextmanager
-    async def session(self, deadline: float, *, fresh: bool = False) -> AsyncIterator[Session]:
-        """Lend a session for the time of a block.
+    async def connection(
+        self, deadline: float, *, fresh: bool = False
+    ) -> AsyncIterator[DbConnection]:
+        """Check out a connection for the time of a block.
 
-        Afterwards it is kept, unless it has broken or stands in a transaction.
+        Afterwards it is kept, unless it has broken or is in a transaction.
 
         :param deadline: in Trio's time; connecting ends at ``connect_timeout`` if that is
             earlier.
-        :param fresh: take none that was used before, and drop those that are idle: one of
+        :param fresh: use none that was used before, and end those that are idle: one of
             them turned out to be dead.
         :raises StoreUnavailable: there is none in time. Nothing was sent.
         """
@@ -65,54 +68,51 @@ class Pool:
         if waiting.cancelled_caught:
             raise StoreUnavailable("all connections to the database are in use")
         try:
-            session = await self._take(deadline, fresh)
+            connection = await self._take(deadline, fresh)
         except BaseException:
             self._slots.release_on_behalf_of(borrower)
             raise
         try:
-            yield session
+            yield connection
         finally:
-            if session.usable:
-                self._idle.append(session)
+            if connection.usable:
+                self._idle.append(connection)
             else:
-                session.terminate()
+                connection.terminate()
             self._slots.release_on_behalf_of(borrower)
 
     async def aclose(self, *, deadline: float) -> None:
-        """Close the idle sessions; the others must have been given back."""
+        """Close the idle connections; the others must have been given back."""
         while self._idle:
             await self._idle.pop().close(deadline=deadline)
 
-    def drop_idle(self) -> None:
-        """End the sessions that nobody uses."""
+    def end_idle(self) -> None:
+        """End the connections that nobody uses."""
         while self._idle:
             self._idle.pop().terminate()
 
-    async def _take(self, deadline: float, fresh: bool) -> Session:
+    async def _take(self, deadline: float, fresh: bool) -> DbConnection:
         if fresh:
-            self.drop_idle()
+            self.end_idle()
         while self._idle:
-            session = self._idle.pop()
-            if session.usable:
-                return session
-            session.terminate()
-        return await connect_patiently(self._connect, deadline)
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.terminate()
+        return await connect_with_retries(self._connect, deadline)
 
 
-async def connect_patiently(
-    connect: Callable[[float], Awaitable[Session]], deadline: float
-) -> Session:
+async def connect_with_retries(connect: Connect, deadline: float) -> DbConnection:
     """Connect, trying again while the server is starting or restarting.
 
     :param deadline: in Trio's time.
-    :raises StoreUnavailable: until then there was no connection, or trying is of no use.
+    :raises StoreUnavailable: there was no connection in time, or retries are of no use.
     """
-    pause = _FIRST_PAUSE
-    while True:
+    for pause in _RECONNECT.delays():
         try:
             return await connect(deadline)
         except NotConnected as error:
             if error.final or trio.current_time() + pause >= deadline:
                 raise StoreUnavailable(f"the database cannot be reached: {error}") from None
         await trio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    raise AssertionError("delays end")  # pragma: no cover

@@ -1,15 +1,15 @@
-"""What the store asks PostgreSQL, and how the answers become records."""
+"""The store's queries, and how their rows become records."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 
-from gbs_actor.lineup.changes import Change, FieldValue, Kind, LogEntry
+from gbs_actor.lineup.changes import FieldValue, Kind, LogEntry
 from gbs_actor.lineup.records import (
     NEVER,
     Gender,
@@ -23,10 +23,6 @@ from gbs_actor.lineup.records import (
 )
 from gbs_actor.store.postgres.bridge import Row
 from gbs_actor.store.protocol import RetreatVersion, SessionLocation
-from gbs_actor.store.writes import Writes
-
-COMMIT = f"SELECT lineup_commit({', '.join(f'${n}' for n in range(1, 36))})"
-"""Arguments from :func:`commit_arguments`."""
 
 RETREAT = """
 SELECT id, revision, removal_revision, epoch,
@@ -100,14 +96,41 @@ UPDATE retreat SET epoch = gen_random_uuid()
 
 DELETE = "DELETE FROM retreat WHERE slug = $1 RETURNING id"
 
+PRUNABLE = """
+SELECT id, pruned_revision, last FROM retreat, LATERAL (
+        SELECT coalesce(
+            (SELECT entry.revision FROM lineup_change AS entry
+                WHERE entry.retreat_id = retreat.id AND entry.at >= $1
+                ORDER BY entry.revision LIMIT 1),
+            retreat.revision + 1
+        ) - 1 AS last
+    ) AS prefix
+    WHERE last > pruned_revision ORDER BY id
+"""
+"""Where the log of each retreat has entries before a moment, up to revision ``last``.
+
+A prefix always, even where times do not ascend: what is left has no gap.
+"""
+
+PRUNE_LOG = """
+WITH pruned AS (
+    DELETE FROM lineup_change WHERE retreat_id = $1 AND revision <= $2 RETURNING 1
+), kept AS (
+    UPDATE retreat SET pruned_revision = $2 WHERE id = $1 AND pruned_revision < $2
+)
+SELECT count(*) AS pruned FROM pruned
+"""
+
+PRUNED_REVISION = "SELECT pruned_revision FROM retreat WHERE id = $1"
+
 RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
 
-UPDATE_PLACES = "SELECT session_place_update($1, $2, $3, $4, $5)"
-"""Arguments from :func:`place_arguments`."""
+UPDATE_SESSION_LOCATIONS = "SELECT session_place_update($1, $2, $3, $4, $5)"
+"""Arguments from :func:`session_location_arguments`."""
 
-PLACE = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
+SESSION_LOCATION = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
 
-PRUNE_PLACES = """
+PRUNE_SESSION_LOCATIONS = """
 WITH pruned AS (
     DELETE FROM session_place WHERE noted_at < now() - make_interval(secs => $1) RETURNING 1
 )
@@ -151,76 +174,32 @@ def log_entry(row: Row) -> LogEntry:
     )
 
 
-def commit_arguments(
-    retreat_id: int,
-    expected_revision: int,
-    repeatable: Collection[UUID],
-    changes: Sequence[Change],
-    writes: Writes,
-) -> tuple[object, ...]:
-    """Return the arguments of :data:`COMMIT`: an array for each column of each table."""
-    groups, registrations, memos = writes.groups, writes.registrations, writes.memos
-    return (
-        retreat_id,
-        expected_revision,
-        list(repeatable),
-        [group.number for group in groups],
-        [group.memo for group in groups],
-        [group.revision for group in groups],
-        [row.id for row in registrations],
-        [row.gbs_number for row in registrations],
-        [row.number_stamp.revision for row in registrations],
-        [row.number_stamp.author_id for row in registrations],
-        [row.number_stamp.author_name for row in registrations],
-        [row.number_stamp.at for row in registrations],
-        [row.memo_stamp.revision for row in registrations],
-        [row.memo_stamp.author_id for row in registrations],
-        [row.memo_stamp.author_name for row in registrations],
-        [row.memo_stamp.at for row in registrations],
-        [row.row_revision for row in registrations],
-        [row.updated_at for row in registrations],
-        [memo.id for memo in memos],
-        [memo.registration_id for memo in memos],
-        [memo.text for memo in memos],
-        [memo.color for memo in memos],
-        [memo.created for memo in memos],
-        [memo.deleted for memo in memos],
-        [memo.author_id for memo in memos],
-        [memo.at for memo in memos],
-        [change.command_id for change in changes],
-        [None if change.author is None else change.author.user_id for change in changes],
-        ["" if change.author is None else change.author.name for change in changes],
-        [change.kind.value for change in changes],
-        [change.registration_id for change in changes],
-        [change.request for change in changes],
-        [_json(change.before) for change in changes],
-        [_json(change.after) for change in changes],
-        [change.at for change in changes],
-    )
-
-
 def session_key(sid: str) -> bytes:
     """Return what stands for a session's id in the database."""
     return hashlib.sha256(sid.encode()).digest()
 
 
-def place_arguments(places: Mapping[str, SessionLocation | None]) -> tuple[object, ...]:
-    """Return the arguments of :data:`UPDATE_PLACES`: an array for each column."""
+def session_location_arguments(
+    locations: Mapping[str, SessionLocation | None],
+) -> tuple[object, ...]:
+    """Return the arguments of :data:`UPDATE_SESSION_LOCATIONS`: an array for each column."""
     # In one order always: two that update the same rows must not wait for each other.
-    keyed = {session_key(sid): place for sid, place in places.items()}
-    keys = sorted(keyed)
-    found = [keyed[key] for key in keys]
+    keyed = sorted(
+        ((session_key(sid), location) for sid, location in locations.items()),
+        key=lambda pair: pair[0],
+    )
+    found = [location for _, location in keyed]
     return (
-        keys,
-        [None if place is None else place.slug for place in found],
-        [None if place is None else place.epoch for place in found],
-        [None if place is None else place.joined for place in found],
-        [None if place is None else place.doubtful for place in found],
+        [key for key, _ in keyed],
+        [None if location is None else location.slug for location in found],
+        [None if location is None else location.epoch for location in found],
+        [None if location is None else location.joined_revision for location in found],
+        [None if location is None else location.known_elsewhere for location in found],
     )
 
 
-def place(row: Row) -> SessionLocation:
-    """Build a place from a row of :data:`PLACE`."""
+def session_location(row: Row) -> SessionLocation:
+    """Build a location from a row of :data:`SESSION_LOCATION`."""
     return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
 
 
@@ -270,10 +249,6 @@ def _stamp(row: Row, field: str) -> Stamp:
         return NEVER
     author_id, name = row[f"{field}_author_id"], row[f"{field}_author_name"]
     return Stamp(revision, author_id, name, row[f"{field}_changed_at"])
-
-
-def _json(value: FieldValue | None) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def _field_value(text: str | None) -> FieldValue | None:

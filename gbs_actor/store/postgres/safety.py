@@ -1,8 +1,8 @@
-"""Whether a database keeps what it confirms, asked before it is trusted."""
+"""Whether a database keeps what it confirms: checked before it is used."""
 
 from __future__ import annotations
 
-from gbs_actor.store.postgres.bridge import Session
+from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.protocol import StoreError
 
 MINIMUM_VERSION = 14
@@ -22,13 +22,13 @@ class UnsafeDatabase(StoreError):
     """The database would lose what it has confirmed, or cannot be written to at all."""
 
 
-async def check_safety(session: Session, *, deadline: float) -> None:
+async def check_safety(connection: DbConnection, *, deadline: float) -> None:
     """Refuse a database that does not keep what it confirms.
 
     :param deadline: in Trio's time.
     :raises UnsafeDatabase: naming the setting that is at fault.
     """
-    row = (await session.fetch(_QUESTION, deadline=deadline))[0]
+    row = (await connection.fetch(_QUESTION, deadline=deadline))[0]
     if row["version"] < MINIMUM_VERSION:
         raise UnsafeDatabase(
             f"the database is PostgreSQL {row['version']}; at least {MINIMUM_VERSION} is needed"

@@ -24,7 +24,7 @@ class MemoKind(StrEnum):
 
 
 class SeedIds(Protocol):
-    """Fresh ids, as many as are asked for, each sequence on its own."""
+    """Fresh ids, as many as are drawn, each sequence on its own."""
 
     def univ_group(self, number: int) -> int:
         """Return the id of the department with this number."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from gbs_actor.auth import Role, Verifier, demo_secret, mint, with_keys
-from gbs_actor.auth.signing import SECRET_FILE
+from gbs_actor.auth import Role, Verifier, mint
+from gbs_actor.demo.secret import SECRET_FILE, demo_secret, with_keys
 from gbs_actor.settings import AuthSettings, Settings, SettingsError, StoreSettings
 from gbs_actor.store.protocol import StoreError
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from gbs_actor.demo import DEFAULT_RETREATS, demo_retreat
-from gbs_actor.server.demo_data import add_demo_retreats
+from gbs_actor.demo import DEFAULT_RETREATS, add_demo_retreats, demo_retreat
 from gbs_actor.store.memory import MemoryStore
 
 

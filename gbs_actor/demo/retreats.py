@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from random import Random
 from typing import Final, TypeVar
 
 from gbs_actor.lineup.records import Gender, UserType
+from gbs_actor.store.protocol import AdminStore, RetreatExists
 from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
@@ -19,6 +21,8 @@ from gbs_actor.store.seed.seed import (
 )
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RETREATS: Final = (("2024-winter", 80), ("2024-summer", 600))
 """Slug and number of people of the retreats that a fresh demonstration starts with."""
@@ -160,6 +164,22 @@ def demo_retreat(slug: str, people: int, seed: int = 0) -> RetreatSeed:
             if _one_in(random, 10)
         ),
     )
+
+
+async def add_demo_retreats(store: AdminStore) -> None:
+    """Put in the demo's retreats that are not there; touch none that is.
+
+    Cancellation leaves each of them either in the store or not, and none half.
+    """
+    present = set(await store.retreats())
+    for slug, people in DEFAULT_RETREATS:
+        if slug in present:
+            continue
+        try:
+            await store.import_retreat(demo_retreat(slug, people))
+        except RetreatExists:
+            continue  # another program was faster
+        logger.info("put in the demo retreat %s with %d people", slug, people)
 
 
 def _occasion(slug: str) -> _Occasion:

@@ -1,0 +1,205 @@
+"""A store's access to its database: connections, the lease, timeouts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import trio
+
+from gbs_actor.store.postgres.bridge import (
+    Bridge,
+    ConnectionLost,
+    DbConnection,
+    NotConnected,
+    Row,
+    ServerRefused,
+)
+from gbs_actor.store.postgres.lease import Lease
+from gbs_actor.store.postgres.pool import Pool
+from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, StoreUnavailable
+
+T = TypeVar("T")
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that an orderly close of connections may take."""
+
+_DATA_ERRORS = ("21", "22", "23", "44", "54")
+"""Classes of errors that the same values would meet again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a store waits for its database, in seconds."""
+
+    commit: float
+    read: float
+    connect: float
+
+
+class Database:
+    """The connections of one store, each checked out for one call at a time.
+
+    :param bridge: what they are made on.
+    :param dsn: the database's address; it appears in no message.
+    :param prepare: statements that each connection prepares when it is opened.
+    :param pool_size: connections at most, besides the one that holds the lease.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        dsn: str,
+        *,
+        timeouts: Timeouts,
+        pool_size: int,
+        prepare: Sequence[str] = (),
+    ) -> None:
+        self._bridge = bridge
+        self._dsn = dsn
+        self._timeouts = timeouts
+        self._prepare = prepare
+        self.pool = Pool(self._connect, size=pool_size, connect_timeout=timeouts.connect)
+        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect)
+        self.reachable = True
+        """Whether the last contact succeeded."""
+
+    async def connect_without_limits(self, deadline: float) -> DbConnection:
+        """Open a connection that no time limits of the server apply to.
+
+        But the server has to notice soon when we vanish (a network that was cut, a machine
+        that lost power): until then the connection holds its locks.
+        """
+        settings = {
+            "application_name": "gbs_actor",
+            "timezone": "UTC",
+            # A role or a database may have its own.
+            "statement_timeout": "0",
+            "lock_timeout": "0",
+            "idle_session_timeout": "0",
+            # Without effect on a Unix socket.
+            "tcp_keepalives_idle": "10",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+            "tcp_user_timeout": _milliseconds(20.0),
+        }
+        return await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
+
+    async def _connect(self, deadline: float) -> DbConnection:
+        """Open a connection of the pool."""
+        longest = max(self._timeouts.commit, self._timeouts.read)
+        settings = {
+            "application_name": "gbs_actor",
+            "timezone": "UTC",
+            "jit": "off",
+            # So that the server gives a definite answer before we stop waiting for one…
+            "lock_timeout": _milliseconds(0.8 * self._timeouts.commit),
+            # …and does not go on for long with what nobody waits for any more.
+            "statement_timeout": _milliseconds(longest),
+            "idle_in_transaction_session_timeout": _milliseconds(longest),
+            "client_connection_check_interval": _milliseconds(1.0),
+        }
+        connection = await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
+        try:
+            for sql in self._prepare:
+                await connection.prepare(sql, deadline=deadline)
+        except (ConnectionLost, ServerRefused) as error:
+            connection.terminate()
+            raise NotConnected(str(error)) from None
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
+        """Run one statement that may be run twice, and return its rows.
+
+        :raises StoreUnavailable: there is no answer in time.
+        """
+        return await self.read(
+            lambda connection, deadline: connection.fetch(sql, *arguments, deadline=deadline)
+        )
+
+    async def read(self, query: Callable[[DbConnection, float], Awaitable[T]]) -> T:
+        """Run a query, and if the connection was a dead one, again on a fresh one.
+
+        :param query: gets a connection and a deadline; it must do no harm twice.
+        :raises StoreUnavailable: there is no answer in time.
+        """
+        deadline = trio.current_time() + self._timeouts.read
+        for fresh in (False, True):
+            try:
+                async with self.connection(deadline, fresh=fresh) as connection:
+                    return await query(connection, deadline)
+            except ServerRefused as error:
+                raise StoreUnavailable(f"the database refuses to answer: {error}") from None
+            except ConnectionLost as error:
+                reason = str(error)
+        raise StoreUnavailable(f"the database does not answer: {reason}")
+
+    async def write(self, change: Callable[[DbConnection], Awaitable[T]]) -> T:
+        """Run a transaction that is no commit of a room.
+
+        :raises StoreUnavailable: nothing was sent, for want of a connection or the lease.
+        :raises CommitRefused: the database refused; nothing has changed.
+        :raises OutcomeUnknown: connection lost or time-out under way.
+        """
+        deadline = trio.current_time() + self._timeouts.connect
+        await self.wait_for_lease(deadline)
+        try:
+            async with self.connection(deadline) as connection:
+                return await change(connection)
+        except ServerRefused as error:
+            raise refused(error) from None
+        except ConnectionLost as error:
+            if error.sent:
+                raise OutcomeUnknown(f"the answer of the database was lost: {error}") from None
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from None
+
+    @asynccontextmanager
+    async def connection(
+        self, deadline: float, *, fresh: bool = False
+    ) -> AsyncIterator[DbConnection]:
+        """Check out a connection and note whether the database could be reached.
+
+        :raises StoreUnavailable: there is none in time. Nothing was sent.
+        """
+        try:
+            async with self.pool.connection(deadline, fresh=fresh) as connection:
+                yield connection
+        except (StoreUnavailable, ConnectionLost):
+            self.reachable = False
+            # What cut one connection off has probably cut off the idle ones, too.
+            self.pool.end_idle()
+            raise
+        except ServerRefused:
+            self.reachable = True
+            raise
+        self.reachable = True
+
+    async def wait_for_lease(self, deadline: float) -> None:
+        """Wait until we are the only server of the database.
+
+        :raises StoreUnavailable: until the deadline, or for too long, we are not.
+        """
+        if not self.lease.held:
+            limit = trio.current_time() + self._timeouts.connect
+            await self.lease.wait_held(min(deadline, limit))
+
+    async def aclose(self) -> None:
+        """Close every connection, in two seconds at most and not to be cancelled."""
+        deadline = trio.current_time() + CLOSE_TIMEOUT
+        with trio.CancelScope(shield=True):
+            await self.pool.aclose(deadline=deadline)
+            await self.lease.release(deadline=deadline)
+
+
+def refused(error: ServerRefused) -> CommitRefused:
+    """Return what a server's error means for the caller of a write."""
+    return CommitRefused(str(error), data_error=error.sqlstate.startswith(_DATA_ERRORS))
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(1_000 * seconds)))
