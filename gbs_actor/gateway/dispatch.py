@@ -123,7 +123,7 @@ class Dispatch:
         name = invocation.name
         if not self._within_rate(client, invocation):
             if name == ClientEvent.USER_EDITING:
-                self._rooms.lose_mark(client.subscriber)
+                self._rooms.reject_mark(client.subscriber)
             return None
         try:
             return self._handlers.get(name, _unknown)(client, invocation)
@@ -175,7 +175,7 @@ class Dispatch:
     def _command(self, spec: CommandSpec[Any], client: Client, invocation: Invocation) -> None:
         if not self._may_change(client, invocation):
             return
-        if client.subscriber.under_way >= self._max_pending_commands:
+        if client.subscriber.in_flight >= self._max_pending_commands:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_COMMANDS)
             return
@@ -198,7 +198,7 @@ class Dispatch:
             )
         else:
             # No mark is shown rather than one at a field that the client has left.
-            self._rooms.lose_mark(subscriber)
+            self._rooms.reject_mark(subscriber)
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_MARKS)
 

@@ -15,6 +15,7 @@ from gbs_actor.lineup.changes import (
     MemoValue,
     NumberValue,
     Rejection,
+    fence,
 )
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
@@ -27,13 +28,18 @@ from gbs_actor.lineup.commands import (
     kind_of,
     request_bytes,
 )
-from gbs_actor.lineup.fence import fence
-from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
-from gbs_actor.lineup.row import iso_utc, moved, noted, recounted
+from gbs_actor.lineup.row import (
+    NOBODY,
+    iso_utc,
+    moved,
+    noted,
+    recounted,
+    sort_key,
+    totals_of,
+)
 from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
 from gbs_actor.lineup.state import State
-from gbs_actor.lineup.totals import NOBODY, totals_of
 
 
 class MemoIdsExhausted(RuntimeError):
@@ -320,7 +326,7 @@ class Draft:
         totals = totals_of([*others, row])
         row = moved(row, iso_utc(at), revision, group, totals)
         joined = [recounted(each, group, totals) for each in others]
-        insort(joined, row, key=place)
+        insort(joined, row, key=sort_key)
         groups.append(group)
         if left is not None and left > wanted:
             return groups, joined + rows, row

@@ -108,7 +108,7 @@ class Composition:
             await self.rooms.drain()
         if draining.cancelled_caught:
             logger.warning("some rooms still wait for the database and are ended")
-            self.rooms.give_up()
+            self.rooms.reject_pending()
         async with trio.open_nursery() as ending:
             ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)
             ending.start_soon(self.plain.shutdown, CloseCode.GOING_AWAY)

@@ -22,11 +22,7 @@ def admin(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     @blueprint.get("/rooms")
     async def all_rooms() -> Response:
         await identity.require(request, identity.policy.is_operator)
-        body = _camel(rooms.statistics())
-        for room in body["rooms"]:
-            # A server has many connections: who they are stands in each room's own page.
-            room["subscriberCount"] = len(room.pop("subscribers"))
-        return _statistics(body)
+        return _statistics(_camel(rooms.statistics()))
 
     @blueprint.get("/rooms/<slug>")
     async def room(slug: str) -> Response:

@@ -121,19 +121,15 @@ def error_schema(codes: Collection[str]) -> Schema:
 
 
 def _add_statistics(components: dict[str, Schema]) -> None:
-    """Name the statistics as the admin pages do, and add the summary of a room."""
-    reached = {"Rooms", "Room", "SubscriberStatistics", "SinkStatistics", "Durations"}
+    """Write the statistics' names as the admin pages do."""
+    reached = {
+        *("Rooms", "RoomSummary", "Room"),
+        *("SubscriberStatistics", "SinkStatistics", "Durations"),
+    }
     for name in reached:
         schema = components[name]
         schema["properties"] = {camel(key): value for key, value in schema["properties"].items()}
         schema["required"] = [camel(key) for key in schema["required"]]
-    summary = components["RoomSummary"] = {**components["Room"], "title": "RoomSummary"}
-    summary["properties"] = {
-        **{key: value for key, value in summary["properties"].items() if key != "subscribers"},
-        "subscriberCount": {"type": "integer"},
-    }
-    summary["required"] = list(summary["properties"])
-    components["Rooms"]["properties"]["rooms"]["items"] = reference("RoomSummary")
 
 
 def _require(schema: Schema, field: str) -> None:

@@ -1,24 +1,22 @@
-"""Commits, and how an unknown outcome of one is settled."""
+"""Commits, and how an unknown outcome of one is resolved."""
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
 import trio
 
-from gbs_actor.lineup.changes import Change
-from gbs_actor.lineup.fence import fence
+from gbs_actor.lineup.changes import Change, fence
 from gbs_actor.rooms.batch import Batch, Phase
+from gbs_actor.rooms.delivery import STORE_DOWN, UNKNOWN_OUTCOME
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.observation import Moment, Observe
-from gbs_actor.rooms.refusals import STORE_DOWN, UNKNOWN_OUTCOME
 from gbs_actor.rooms.statistics import RoomState
-from gbs_actor.settings import RoomSettings
+from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
     OutcomeUnknown,
     RepeatedCommands,
@@ -31,42 +29,27 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """How an unknown outcome turned out."""
+class Resolution:
+    """What an unknown outcome turned out to be."""
 
     committed: bool
     fence: Change | None
     """The fence that made sure it did not take effect, where this was needed."""
 
 
-def pauses(config: RoomSettings) -> Iterator[float]:
-    """Yield the seconds to wait between attempts to reach a store, without end."""
-    pause = config.store_backoff_initial
-    while True:
-        yield pause
-        pause = min(2 * pause, config.store_backoff_max)
+class Commits:
+    """Commits batches, and resolves unknown outcomes.
 
-
-class Settlement:
-    """Brings batches to the store and finds out what became of them.
-
-    :param handle: the room; its rows tell the retreat's id.
+    :param handle: the room; its rows must be loaded.
     :param clock: the wall clock, for fences.
     """
 
-    def __init__(
-        self,
-        handle: RoomHandle,
-        store: Store,
-        clock: Callable[[], datetime],
-        observe: Observe,
-    ) -> None:
+    def __init__(self, handle: RoomHandle, store: Store, clock: Callable[[], datetime]) -> None:
         self._handle = handle
         self._store = store
         self._clock = clock
-        self._observe = observe
 
-    async def send(self, batch: Batch) -> None:
+    async def commit(self, batch: Batch) -> None:
         """Commit a batch's changes; without any, only look its ids up.
 
         :raises StoreError: each kind of it, as :meth:`Store.commit` says.
@@ -76,44 +59,44 @@ class Settlement:
             started = trio.current_time()
             if batch.attempts == 0:
                 batch.committing_since = started
-            self._observe(Moment.COMMITTING)
+            self._handle.observe(Tracepoint.COMMITTING)
             await self._commit(
                 batch.expected_revision,
                 batch.changes,
                 batch.repeatable,
-                until=self.patience_ends(batch),
+                until=self._reply_deadline(batch),
             )
             self._handle.commit_times.add(trio.current_time() - started)
-            self._observe(Moment.ANSWERED)
+            self._handle.observe(Tracepoint.STORE_REPLIED)
         elif batch.repeatable:
             entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
             if entries:
                 raise RepeatedCommands(entries)
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def resolve(self, batch: Batch) -> Resolution:
         """Find out what became of a batch, however long it takes.
 
-        Its commands are answered with OUTCOME_UNKNOWN when their patience ends.
-        Cancellation leaves the outcome unknown.
+        Its commands get OUTCOME_UNKNOWN after ``commit_resolve_timeout``. Cancellation
+        leaves the outcome unknown.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_of_patience, batch)
-            settled = await self._fence_off(batch)
+            nursery.start_soon(self._reject_at_deadline, batch)
+            resolution = await self._resolve_behind_fence(batch)
             nursery.cancel_scope.cancel()
-        return settled
-
-    def patience_ends(self, batch: Batch) -> float:
-        """Return the Trio time until which a batch's commands wait for their outcome."""
-        return batch.committing_since + self._handle.config.commit_resolve_timeout
+        return resolution
 
     @property
     def _retreat_id(self) -> int:
         assert self._handle.rows is not None
         return self._handle.rows.board.retreat_id
 
-    async def _end_of_patience(self, batch: Batch) -> None:
-        await trio.sleep_until(self.patience_ends(batch))
-        batch.answer_rest(UNKNOWN_OUTCOME)
+    def _reply_deadline(self, batch: Batch) -> float:
+        """Return the Trio time until which a batch's commands wait for their outcome."""
+        return batch.committing_since + self._handle.config.commit_resolve_timeout
+
+    async def _reject_at_deadline(self, batch: Batch) -> None:
+        await trio.sleep_until(self._reply_deadline(batch))
+        batch.reject_pending(UNKNOWN_OUTCOME)
         self._handle.mailbox.wake()
 
     async def _commit(
@@ -128,22 +111,22 @@ class Settlement:
         with trio.CancelScope(deadline=until, shield=True):
             await self._store.commit(self._retreat_id, expected_revision, changes, repeatable)
             return
-        raise OutcomeUnknown("the store did not answer in time")
+        raise OutcomeUnknown("the store did not reply in time")
 
-    async def _fence_off(self, batch: Batch) -> Settled:
+    async def _resolve_behind_fence(self, batch: Batch) -> Resolution:
         """Commit a fence in the place of the batch, then look the batch up in the log.
 
         A commit that is late, too, expects the revision that the batch expected. Once
         the retreat has another one, by the fence or because the batch took effect, what
-        the log says of the batch is final.
+        the log has of the batch is final.
         """
         handle = self._handle
         ids = frozenset(change.command_id for change in batch.changes)
-        pause = pauses(handle.config)
+        delays = handle.store_backoff.delays()
         fenced: Change | None = None
         passed = False
         while True:
-            self._observe(Moment.SETTLING)
+            handle.observe(Tracepoint.RESOLVING)
             try:
                 if not passed:
                     attempt = fence(batch.expected_revision + 1, uuid.uuid4(), self._clock())
@@ -156,15 +139,15 @@ class Settlement:
                 found = await self._store.find_commands(self._retreat_id, ids)
             except StoreError as error:
                 log.warning("room %s: the outcome is still unknown: %s", handle.slug, error)
-                handle.store_down = True
+                handle.store_down = handle.outdated = True
                 if handle.state is RoomState.RUNNING:
-                    handle.mailbox.wake()  # so that those who serve meanwhile refuse commands
+                    handle.mailbox.wake()  # so that those who serve meanwhile reject commands
                 else:
-                    handle.refuse_waiting(STORE_DOWN, joins=STORE_DOWN)
-                await trio.sleep(next(pause))
+                    handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
+                await trio.sleep(next(delays))
             else:
                 handle.store_down = False
-                # An older entry is no sign of this batch: a repeat that the room had
-                # forgotten was accepted long before.
+                # An older entry is no sign of this batch: a repeat that the room no longer
+                # remembers was accepted long before.
                 committed = any(e.revision > batch.expected_revision for e in found.values())
-                return Settled(committed, fenced)
+                return Resolution(committed, fenced)

@@ -1,4 +1,4 @@
-"""Who is in a room: joins, leaves, editing marks and presence."""
+"""Joins, leaves, editing marks and presence: what a room does without its store."""
 
 from __future__ import annotations
 
@@ -7,43 +7,41 @@ from collections import deque
 import trio
 
 from gbs_actor.rooms.broadcast import broadcast_marks, broadcast_presence
-from gbs_actor.rooms.delivery import Done
-from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Item, Join, Leave, Mark, Resume, Submission
-from gbs_actor.rooms.observation import Moment, Observe
-from gbs_actor.rooms.presence import present_users
-from gbs_actor.rooms.refusals import (
+from gbs_actor.rooms.delivery import (
     NO_SUCH_ROW,
     NOT_IN_ROOM,
     STORE_DOWN,
     TOO_MUCH_MISSED,
     UNKNOWN_OUTCOME,
+    Done,
 )
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Control, Item, Join, Leave, MarkUpdate, Resume, Submission
+from gbs_actor.rooms.presence import present_users
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Tracepoint
 
-# Joins and leaves after which others may run: with an answer of half a megabyte for each,
-# a join is a matter of some tenths of a millisecond.
 _ENTRIES_PER_YIELD = 8
+"""Joins and leaves after which other tasks run: each join may be sent half a megabyte."""
 
 
-class Attendance:
-    """What a room does that needs no store.
+class Subscriptions:
+    """Who is in a room, and what they are editing.
 
-    Nothing here waits for anything, apart from :meth:`serve`; what is many things to do
-    lets others run in between.
+    Nothing here waits for anything, apart from :meth:`serve`; long work lets other tasks
+    run in between.
 
     :param handle: the room; its rows must be loaded.
     """
 
-    def __init__(self, handle: RoomHandle, observe: Observe) -> None:
+    def __init__(self, handle: RoomHandle) -> None:
         self._handle = handle
-        self._observe = observe
-        self.alone_since = trio.current_time()
+        self.empty_since = trio.current_time()
         """Trio time since which nobody is in the room, where nobody is."""
 
-    async def carry_out_front(self) -> None:
+    async def process_controls(self) -> None:
         """Carry out the joins and leaves at the front of the mailbox.
 
         Cancelled, it has carried out some of them and leaves the others where they are.
@@ -51,40 +49,41 @@ class Attendance:
         mailbox = self._handle.mailbox
         done = 0
         while (item := mailbox.front_control()) is not None:
-            self._carry_out(item)
+            self._process(item)
             mailbox.drop_front()
             done += 1
             if done % _ENTRIES_PER_YIELD == 0:
                 await trio.lowlevel.checkpoint()
 
     async def serve(self) -> None:
-        """Do without the store what can be done, until cancelled."""
+        """Carry out what needs no store, until cancelled."""
         while True:
-            await self.tick()
-            if self._carry_out_waiting():
+            await self.send_due()
+            if self._process_queued():
                 await trio.lowlevel.checkpoint()
                 continue
             with trio.move_on_at(self.next_due()):
                 await self._handle.mailbox.wait()
 
-    def mark(self, mark: Mark) -> None:
-        """Set, renew or end a connection's mark, and answer; :meth:`tick` tells the others."""
-        handle, subscriber = self._handle, mark.subscriber
-        if subscriber.handle is not handle:
-            mark.answer(NOT_IN_ROOM)
+    def update_mark(self, update: MarkUpdate) -> None:
+        """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
+        handle, subscriber = self._handle, update.subscriber
+        if subscriber.room is not handle:
+            update.reply(NOT_IN_ROOM)
             return
         board = self._rows.board
-        if board.registration(mark.registration_id) is None:
-            mark.answer(NO_SUCH_ROW)
+        if board.registration(update.registration_id) is None:
+            update.reply(NO_SUCH_ROW)
             return
-        before = handle.marks.place(subscriber)
-        if mark.editing and not mark.outdated:
-            handle.marks.begin(subscriber, mark.registration_id, mark.field, trio.current_time())
+        before = handle.marks.edited_field(subscriber)
+        if update.editing and not update.outdated:
+            now = trio.current_time()
+            handle.marks.begin(subscriber, update.registration_id, update.field, now)
         else:
             handle.marks.end(subscriber)
-        if handle.marks.place(subscriber) != before:
+        if handle.marks.edited_field(subscriber) != before:
             handle.presence.change()
-        mark.answer(Done(board.revision))
+        update.reply(Done(board.revision))
 
     def end_orphaned_marks(self) -> None:
         """End the marks of those who left while the room was not running."""
@@ -92,28 +91,28 @@ class Attendance:
             if subscriber not in self._handle.subscribers:
                 self._handle.marks.end(subscriber)
 
-    async def tick(self) -> None:
-        """End the marks that have run out; tell of marks and presence what is due.
+    async def send_due(self) -> None:
+        """End the marks that have expired; send the marks and the presence that are due.
 
-        Cancellation takes effect once everybody has been told.
+        Cancellation takes effect once everybody was sent the same.
         """
         handle, now = self._handle, trio.current_time()
         for subscriber in handle.marks.expired(now):
             handle.marks.end(subscriber)
             handle.presence.change()
         if handle.marks.due(len(handle.subscribers)) <= now:
-            news = handle.marks.news()
-            if news:
-                self._observe(Moment.TELLING)
-                await broadcast_marks(handle, news, self._rows.board.revision)
-                handle.marks.told(news, now)
+            changes = handle.marks.changes()
+            if changes:
+                handle.observe(Tracepoint.SENDING_MARKS)
+                await broadcast_marks(handle, changes, self._rows.board.revision)
+                handle.marks.sent(changes, now)
         if handle.presence.due(len(handle.subscribers)) <= now:
             presence = present_users(handle.subscribers, handle.marks)
             handle.presence.sent(now)  # first, as it may change while others run
             await broadcast_presence(handle, presence, self._rows.board.revision)
 
     def next_due(self) -> float:
-        """Return the Trio time at which :meth:`tick` has something to do next."""
+        """Return the Trio time at which :meth:`send_due` has something to do next."""
         handle = self._handle
         subscribers = len(handle.subscribers)
         return min(
@@ -122,11 +121,23 @@ class Attendance:
             handle.presence.due(subscribers),
         )
 
+    def _process(self, item: Control) -> None:
+        """Carry out a join or a leave."""
+        if not isinstance(item, Leave):
+            self._handle.observe(Tracepoint.JOINING)
+            self._enter(item)
+        else:
+            self._handle.observe(Tracepoint.LEAVING)
+            self._handle.marks.end(item.subscriber)
+            self._handle.remove(item)
+            if not self._handle.subscribers:
+                self.empty_since = trio.current_time()
+
     def _enter(self, item: Join | Resume) -> None:
-        if item.answered or (item.subscriber is not None and item.subscriber.closed):
-            item.abandon()
+        if item.replied or (item.subscriber is not None and item.subscriber.closed):
+            item.withdraw()
             return
-        self.alone_since = trio.current_time()
+        self.empty_since = trio.current_time()
         if isinstance(item, Join):
             self._join(item)
         else:
@@ -138,52 +149,41 @@ class Attendance:
         if subscriber is not None:
             self._take_in(subscriber)
             subscriber.sent_revision = snapshot.revision
-        join.answer(snapshot)
+        join.reply(snapshot)
 
     def _resume(self, resume: Resume) -> None:
         subscriber, board = resume.subscriber, self._rows.board
         if board.needs_full(resume.since, resume.epoch):
-            resume.answer(TOO_MUCH_MISSED)
+            resume.reply(TOO_MUCH_MISSED)
             return
         missed = RowSequence(self._rows.newer_than(resume.since - 1))
         self._take_in(subscriber)
         missed.deliver(subscriber, 0, len(missed))
         subscriber.sent_revision = board.revision
-        resume.answer(Done(board.revision))
+        resume.reply(Done(board.revision))
 
     def _take_in(self, subscriber: Subscriber) -> None:
-        handle, former = self._handle, subscriber.handle
+        handle, former = self._handle, subscriber.room
         if former is handle:
             return
-        subscriber.enter(handle)  # the former room's deliveries pass it by from here
+        subscriber.enter(handle)  # from here on the former room delivers nothing to it
         if former is not None:
-            former.leave(Leave(subscriber))
+            former.leave(subscriber)
         handle.subscribers[subscriber] = None
         handle.presence.change()
 
-    def _carry_out(self, item: Join | Resume | Leave) -> None:
-        if not isinstance(item, Leave):
-            self._observe(Moment.JOINING)
-            self._enter(item)
-        else:
-            self._observe(Moment.LEAVING)
-            self._handle.marks.end(item.subscriber)
-            self._handle.carry_out(item)
-            if not self._handle.subscribers:
-                self.alone_since = trio.current_time()
-
-    def _carry_out_waiting(self) -> bool:
-        """Carry out joins, leaves and marks; refuse commands if the store is down.
+    def _process_queued(self) -> bool:
+        """Carry out joins, leaves and marks; reject commands if the store is down.
 
         Repeats of the commands in hand wait for the same outcome, as long as those wait
-        themselves. What waits holds back whatever the same connection asked for after it,
-        unless that connection has ended.
+        themselves. A command that waits holds back what the same connection submitted
+        after it, unless that connection has ended.
 
         :returns: whether there is more to do, for which others may have to run first.
         """
         handle = self._handle
         in_hand = [] if handle.batch is None else handle.batch.submissions()
-        waiting = [submission for submission in in_hand if not submission.answered]
+        waiting = [submission for submission in in_hand if not submission.replied]
         awaited = {submission.command.id for submission in waiting}
         given_up = {submission.command.id for submission in in_hand} - awaited
         held = {submission.subscriber for submission in waiting}
@@ -194,24 +194,24 @@ class Attendance:
         try:
             while items and entries < _ENTRIES_PER_YIELD:
                 item = items[0]
-                gone = isinstance(item, Leave) and item.subscriber.closed
-                if item.subscriber in held and not gone:
+                ended = isinstance(item, Leave) and item.subscriber.closed
+                if item.subscriber in held and not ended:
                     kept.append(item)
                 elif isinstance(item, Submission):
-                    refusal = STORE_DOWN if handle.store_down else None
+                    rejection = STORE_DOWN if handle.store_down else None
                     if item.command.id in given_up:
-                        refusal = UNKNOWN_OUTCOME
-                    if refusal is None or item.command.id in awaited:
+                        rejection = UNKNOWN_OUTCOME
+                    if rejection is None or item.command.id in awaited:
                         kept.append(item)
                         if item.subscriber is not None:
                             held.add(item.subscriber)
                     else:
                         handle.rejected += 1
-                        item.answer(refusal)
-                elif isinstance(item, Mark):
-                    self.mark(item)
+                        item.reply(rejection)
+                elif isinstance(item, MarkUpdate):
+                    self.update_mark(item)
                 else:
-                    self._carry_out(item)
+                    self._process(item)
                     entries += 1
                 items.popleft()
         finally:
