@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -34,16 +33,9 @@ def load_settings(
 
     :raises SettingsError: a setting is wrong.
     """
-    import structlog
+    from gbs_actor.startup import configure
 
-    from gbs_actor.observability import configure_logging
-    from gbs_actor.settings import Settings, unknown_variables
-
-    settings = Settings.load(config, overrides=overrides)
-    settings.build(configure_logging)
-    for name in unknown_variables(os.environ):
-        structlog.get_logger(__name__).warning("This variable sets nothing", variable=name)
-    return settings
+    return configure(config, overrides)
 
 
 def settings(

@@ -1,4 +1,4 @@
-"""All parts of one server over one store: made, connected, run, and ended inside out."""
+"""All parts of one server over one store: made, connected, run, and closed inside out."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.gateway.user_connections import UserConnections
 from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.server.hypercorn import awaiting_requests
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     CloseCode,
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Composition:
-    """The parts of one server behind whatever listens, and the application they make up.
+    """The parts of one server behind whatever listens, and the ASGI application of them.
 
     :param store: open; it outlives the server.
     :raises SettingsError: the settings' keys cannot be used.
@@ -42,7 +43,7 @@ class Composition:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.draining = False
-        """Whether the server is about to end, so that nobody should send it new clients."""
+        """Whether the server is shutting down; readyz reports it."""
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRates(settings.limits.user_rate, settings.limits.user_burst)
@@ -57,14 +58,14 @@ class Composition:
             rates=rates,
             user_connections=user_connections,
         )
-        self._whereabouts = SessionLocations(store, settings.recovery.recovery_max_age)
-        connections = SocketConnections(NAMESPACE, self.events, self._whereabouts)
+        self._session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
+        connections = SocketConnections(NAMESPACE, self.events, self._session_locations)
         tokens = SessionTokens.from_settings(settings, verifier.now)
         LineupNamespace(
             self.sockets.namespace(NAMESPACE),
             self.events,
             connections,
-            LineupRecovery(connections, self.events, tokens, self._whereabouts),
+            LineupRecovery(connections, self.events, tokens, self._session_locations),
         )
         http = create_app(
             Services(
@@ -78,9 +79,9 @@ class Composition:
             )
         )
         self.plain = PlainServer(self.events, self.sockets.options, self.sockets.connection_limit)
-        http_app = with_callers(http, self.sockets.trusted_proxies)
+        http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
-        """Everything that clients can ask for, as an ASGI application without a lifespan."""
+        """Everything but the listener, as an ASGI application without a lifespan."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -88,23 +89,23 @@ class Composition:
         async with (
             self.rooms.running(),
             self.events.running(),
-            self._whereabouts.running(),
+            self._session_locations.running(),
             self.sockets.serving(),
             self.plain.serving(),
         ):
             yield
 
     async def drain(self, grace: float) -> None:
-        """Finish the commands under way, then close what clients are connected by.
+        """Finish the commands under way, then close the transports of all clients.
 
-        :param grace: seconds that the whole end may take, of which this takes the most.
+        :param grace: seconds that the whole shutdown may take; this takes most of them.
         """
         self.draining = True
         # A room may have to wait for its store, and what comes after needs time, too.
-        with trio.move_on_after(grace / 2) as patience:
+        with trio.move_on_after(grace / 2) as draining:
             await self.rooms.drain()
-        if patience.cancelled_caught:
-            logger.warning("some rooms still wait for the database; they are given up")
+        if draining.cancelled_caught:
+            logger.warning("some rooms still wait for the database and are ended")
             self.rooms.give_up()
         async with trio.open_nursery() as ending:
             ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)

@@ -12,11 +12,11 @@ from gbs_actor.store.postgres.store import PostgresStore
 
 @asynccontextmanager
 async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
-    """Open the store for the time of a block, with an embedded PostgreSQL if need be.
+    """Open the store for the time of a block, with an embedded PostgreSQL if none is set.
 
     :param migrating: bring the schema of a database from the settings up to date. That of
-        an embedded one always is: nobody else has a say in it.
-    :raises StoreError: the database cannot be had, with one clear sentence.
+        an embedded one always is, as nobody else manages it.
+    :raises StoreError: the database cannot be used; the text is one sentence.
     """
     url = settings.store.database_url
     if url is not None:

@@ -32,7 +32,7 @@ async def serve(
         max_payload=server.options.max_payload,
         http_idle_timeout=60,
     )
-    async with server.serving(), http.running(), trio.open_nursery() as nursery:
+    async with server.serving(), trio.open_nursery() as nursery:
         door = FrontDoor({server.path: server.serve_websocket}, http.serve)
         await nursery.start(door.serve, listeners)
         task_status.started()

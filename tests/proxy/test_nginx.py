@@ -65,7 +65,7 @@ async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
     http = HttpServer(app, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=75)
     door = FrontDoor({"/socket.io/": sockets.serve_websocket}, http.serve)
     listeners = await trio.open_tcp_listeners(0, host=HOST)
-    async with sockets.serving(), http.running(), trio.open_nursery() as nursery:
+    async with sockets.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, listeners)
         yield Mirror(door, sockets, listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()

@@ -106,6 +106,20 @@ async def test_an_upgrade_goes_to_the_handler_with_the_longest_matching_path(
         assert leftover == b"behind"
 
 
+async def test_the_preface_of_http_2_is_answered_with_505_and_goes_to_nobody(
+    clock: MockClock,
+) -> None:
+    rooms, listener = Rooms(), MemoryListener()
+    door = FrontDoor({"/": rooms.handler("x")}, rooms.fallback)
+    async with opened(door, [listener]):
+        client = listener.dial()
+        await client.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        await client.send_eof()
+        assert (await read_all(client)).startswith(b"HTTP/1.1 505 HTTP Version Not Supported")
+    assert (rooms.upgrades, rooms.fallbacks) == ([], [])
+    assert door.statistics().bad_heads == 1
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -113,7 +127,6 @@ async def test_an_upgrade_goes_to_the_handler_with_the_longest_matching_path(
         b"POST /socket.io/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
         b"GET /socket.io/ HTTP/1.0\r\nUpgrade: websocket\r\n\r\n",
         b"GET /socket.io/ HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00 something\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n\xff\xff",
         b"GET / HTTP/1.1\r\n folded: header\r\n\r\n",
@@ -229,7 +242,7 @@ async def test_a_failing_connection_is_logged_and_the_next_one_is_served(
     assert "a fault of the HTTP server" in caplog.text
 
 
-async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) -> None:
+async def test_connections_beyond_the_limit_are_refused(clock: MockClock) -> None:
     listener = MemoryListener()
     door = FrontDoor({}, Rooms().fallback, connections=2)
     async with opened(door, [listener]):
@@ -242,7 +255,7 @@ async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) ->
         assert door.statistics().connections == 2
 
 
-async def test_connections_that_are_being_turned_away_are_bounded_too(clock: MockClock) -> None:
+async def test_connections_that_are_being_refused_are_bounded_too(clock: MockClock) -> None:
     listener = MemoryListener()
     door = FrontDoor({}, Rooms().fallback, connections=1)
     async with opened(door, [listener]):

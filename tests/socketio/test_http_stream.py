@@ -115,7 +115,7 @@ async def test_a_request_that_drips_is_given_up(clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-# What an HTTP server tells it of requests
+# What an HTTP server reports of requests
 
 
 async def refused(stream: HttpStream) -> str:
@@ -125,17 +125,16 @@ async def refused(stream: HttpStream) -> str:
     return str(caught.value)
 
 
-HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\n\r\n"
 
 
 def stream_to(near: trio.abc.HalfCloseableStream, replay: bytes = b"") -> HttpStream:
     return HttpStream(near, replay, idle_timeout=60, request_timeout=30, write_timeout=20)
 
 
-@pytest.mark.parametrize("replay", [b"GET / HTTP/1.1\r\n\r\n", HTTP_2])
-async def test_an_answer_may_wait_longer_than_any_limit(clock: MockClock, replay: bytes) -> None:
+async def test_an_answer_may_wait_longer_than_any_limit(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
-    stream = stream_to(near, replay)
+    stream = stream_to(near, GET)
     await stream.receive_some()
 
     async def answer() -> None:
@@ -150,16 +149,14 @@ async def test_an_answer_may_wait_longer_than_any_limit(clock: MockClock, replay
     assert trio.current_time() == 1_060
 
 
-@pytest.mark.parametrize("replay", [b"GET / HTTP/1.1\r\n\r\n", HTTP_2])
-async def test_an_answer_may_ask_for_signs_of_life(clock: MockClock, replay: bytes) -> None:
+async def test_an_answer_may_ask_for_signs_of_life(clock: MockClock) -> None:
     near, far = memory_stream_pair()
-    stream = stream_to(near, replay)
+    stream = stream_to(near, GET)
     await stream.receive_some()
 
     async def answer() -> None:
-        with stream.answering(silence=85) as arrived, stream.answering() as the_other_arrived:
+        with stream.answering(max_silence=85) as arrived:
             arrived()
-            the_other_arrived()
             await trio.sleep(50)
             await far.send_all(b"a pong")
             for _ in range(10):
@@ -176,47 +173,38 @@ async def test_an_answer_may_ask_for_signs_of_life(clock: MockClock, replay: byt
 
 async def test_bytes_that_come_while_an_answer_waits_are_no_slow_request(clock: MockClock) -> None:
     near, far = memory_stream_pair()
-    stream = stream_to(near, HTTP_2)
+    stream = stream_to(near, GET)
 
-    async def adjust_windows() -> None:
+    async def ask_for_more() -> None:
         for _ in range(10):
             await trio.sleep(10)
-            await far.send_all(b"a window")
+            await far.send_all(GET)
 
     async def answer() -> None:
-        with stream.answering(multiplexed=True) as arrived:
+        with stream.answering() as arrived:
             arrived()
             await trio.sleep(150)
             await far.aclose()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(adjust_windows)
+        nursery.start_soon(ask_for_more)
         nursery.start_soon(answer)
         await drain(stream)
     assert trio.current_time() == 150
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_over_http_2_what_belongs_to_no_request_begins_none(
-    clock: MockClock, told: bool
-) -> None:
-    near, far = memory_stream_pair()
-    stream = stream_to(near, b"" if told else HTTP_2)
-    if told:  # as after an upgrade from HTTP/1.1
-        with stream.answering(multiplexed=True):
-            await stream.send_all(b"200")
-
-    async def adjust_windows() -> None:
-        with suppress(trio.BrokenResourceError):
-            while True:
-                await trio.sleep(8)
-                await far.send_all(b"a window")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(adjust_windows)
-        assert await refused(stream) == "idle for too long"
-        assert trio.current_time() == 60  # nor does it prolong the life of an idle connection
-        nursery.cancel_scope.cancel()
+async def test_a_request_that_came_with_the_one_before_has_all_its_time(clock: MockClock) -> None:
+    near, _ = memory_stream_pair()
+    stream = stream_to(near, GET + b"POST / HTTP/1.1\r\n\r\n")
+    await stream.receive_some()
+    with stream.answering() as arrived:
+        arrived()
+        await trio.sleep(100)
+        await stream.send_all(b"200")
+        # The HTTP server goes on with it before the app has returned from the one before.
+        with stream.answering():
+            assert await refused(stream) == "the request takes too long to arrive"
+    assert trio.current_time() == 100 + 30 + 1
 
 
 async def test_a_request_that_stops_in_the_middle_of_its_head_is_given_up(clock: MockClock) -> None:
@@ -254,35 +242,13 @@ async def test_a_body_that_does_not_come_ends_it_soon_after_the_server_could_say
     assert trio.current_time() == 50 + 30 + 1
 
 
-async def test_one_slow_sender_over_http_2_does_not_end_the_others(clock: MockClock) -> None:
+async def test_the_idle_time_runs_from_the_end_of_the_answer(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
-    stream = stream_to(near, HTTP_2)
-    await stream.receive_some()
-
-    async def poll() -> None:
-        with stream.answering(multiplexed=True) as arrived:
-            arrived()
-            await trio.sleep(400)
-
-    async def post() -> None:
-        await trio.sleep(100)
-        with stream.answering(multiplexed=True):
-            await trio.sleep(200)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(poll)
-        nursery.start_soon(post)
-        assert await refused(stream) == "idle for too long"
-    assert trio.current_time() == 400 + 60
-
-
-async def test_a_request_that_has_arrived_leaves_the_others_their_time(clock: MockClock) -> None:
-    near, _ = memory_stream_pair()
-    stream = stream_to(near, HTTP_2)
+    stream = stream_to(near, GET)
     await stream.receive_some()
 
     async def post() -> None:
-        with stream.answering(multiplexed=True) as arrived:
+        with stream.answering() as arrived:
             await trio.sleep(29)
             arrived()
             await trio.sleep(29)
@@ -295,7 +261,7 @@ async def test_a_request_that_has_arrived_leaves_the_others_their_time(clock: Mo
 
 async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
-    stream = stream_to(near, HTTP_2)
+    stream = stream_to(near, GET)
     states = [stream.busy]
     with stream.answering() as arrived:
         arrived()
@@ -303,7 +269,7 @@ async def test_it_is_busy_while_an_answer_waits(clock: MockClock) -> None:
         await stream.send_all(b"part of it")
         states.append(stream.busy)
     states.append(stream.busy)
-    assert states == [False, True, True, False]
+    assert states == [True, True, True, False]
 
 
 # A request that is answered before it has arrived
@@ -355,22 +321,18 @@ async def test_an_endless_body_is_not_read_for_long(clock: MockClock) -> None:
     assert trio.current_time() == 0
 
 
-@pytest.mark.parametrize("multiplexed", [True, False])
-async def test_after_requests_that_have_arrived_nothing_is_waited_for(
-    clock: MockClock, multiplexed: bool
-) -> None:
+async def test_after_a_request_that_has_arrived_nothing_is_waited_for(clock: MockClock) -> None:
     near, _ = memory_stream_pair()
     stream = stream_to(near, b"GET / HTTP/1.1\r\n\r\n")
-    with stream.answering(multiplexed=multiplexed) as arrived:
-        if not multiplexed:
-            arrived()
+    with stream.answering() as arrived:
+        arrived()
     await stream.linger()
     assert trio.current_time() == 0
 
 
-@pytest.mark.parametrize(("gone", "patience"), [(False, 20.0), (True, 0.5)])
+@pytest.mark.parametrize(("gone", "seconds"), [(False, 20.0), (True, 0.5)])
 async def test_a_server_that_waits_for_itself_is_ended(
-    clock: MockClock, gone: bool, patience: float
+    clock: MockClock, gone: bool, seconds: float
 ) -> None:
     near, far = memory_stream_pair()
     stream = HttpStream(near, idle_timeout=60, request_timeout=30, write_timeout=20)
@@ -378,7 +340,7 @@ async def test_a_server_that_waits_for_itself_is_ended(
         await far.aclose()
     else:
         await far.send_all(b"x")
-    with trio.fail_after(100), stream.attended():
+    with trio.fail_after(100), stream.watchdog():
         await stream.receive_some()
         await trio.Event().wait()
-    assert trio.current_time() == patience
+    assert trio.current_time() == seconds

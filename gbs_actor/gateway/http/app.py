@@ -8,7 +8,6 @@ from quart_trio import QuartTrio
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
 from gbs_actor.gateway.http.docs import docs
-from gbs_actor.gateway.http.early_answers import holding_early_answers
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import answer_errors
 from gbs_actor.gateway.http.index import index
@@ -25,7 +24,7 @@ def create_app(services: Services) -> QuartTrio:
     """
     app = QuartTrio("gbs_actor", static_folder=None)
     policy = cors_policy(services.settings.http.allowed_origins)
-    handler = refusing_bad_targets(holding_early_answers(app.asgi_app), policy)
+    handler = refusing_bad_targets(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = services.settings.http.max_body
     # An address that is not exactly right is not found; the default would redirect.

@@ -18,7 +18,13 @@ from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.peer import peer_address
-from gbs_actor.socketio.net.request import Request, head_length, origins_in, parse_request
+from gbs_actor.socketio.net.request import (
+    HTTP_2_PREFACE,
+    Request,
+    head_length,
+    origins_in,
+    parse_request,
+)
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 
@@ -52,6 +58,9 @@ _TOO_LARGE = HttpResponse(
 _TOO_SLOW = HttpResponse(
     408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
 )
+_NO_HTTP_2 = HttpResponse(
+    505, b'{"code":"HTTP_VERSION_NOT_SUPPORTED","message":"This server speaks HTTP/1.1."}'
+)
 _NO_TLS = HttpResponse(
     400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
 )
@@ -81,7 +90,7 @@ class FrontDoorStatistics:
     """Beyond the limit of connections."""
     accept_failures: int
     bad_heads: int
-    """Too large, too slow, or cut off."""
+    """Too large, too slow, cut off, or of HTTP/2."""
     failed_handshakes: int
     """Of TLS: too slow, cut off, or none at all."""
     failures: int
@@ -249,6 +258,10 @@ class FrontDoor:
         data = await self._read_head(stream)
         if data is None:
             self._bad_heads += 1
+            return
+        if data.startswith(HTTP_2_PREFACE):
+            self._bad_heads += 1
+            await send_response(stream, _NO_HTTP_2)
             return
         length = head_length(data)
         request = None if length is None else parse_request(data[:length])

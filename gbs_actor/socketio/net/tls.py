@@ -25,12 +25,6 @@ class TlsStream(trio.abc.HalfCloseableStream):
             transport_stream, context, server_side=True, https_compatible=True
         )
 
-    @property
-    def alpn_protocol(self) -> str | None:
-        """The protocol negotiated for use inside (RFC 7301); ``None``: none was."""
-        protocol: str | None = self._tls.selected_alpn_protocol()
-        return protocol
-
     async def do_handshake(self) -> None:
         """Negotiate keys and protocol; nothing can be read or written before.
 

@@ -1,11 +1,10 @@
-"""Upgrades under stock Hypercorn whose polls and WebSocket go over different HTTP."""
+"""TLS under stock Hypercorn, configured as the README says: HTTP/1.1 whatever clients offer."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 import pytest
@@ -14,27 +13,18 @@ from trio_websocket import WebSocketConnection, connect_websocket_url
 
 from tests.certificates import Authority
 from tests.e2e.server_process import ServerProcess, running_server, token
-from tests.hosted.http2_websocket import Http2WebSocket, http2_websocket
 from tests.mixed.peers import PATIENCE
 from tests.mixed.socketio_peer import PATH, SocketIOPeer
 from tests.mixed.test_all_clients import Editor, check_log, check_views, upgrade_in_the_middle
 
 EDITS = 200
 """By each client."""
-
-Http = Literal["HTTP/1.1", "HTTP/2"]
-ORDERS: tuple[tuple[Http, Http], ...] = (
-    ("HTTP/2", "HTTP/1.1"),
-    ("HTTP/1.1", "HTTP/2"),
-    ("HTTP/2", "HTTP/2"),
-    ("HTTP/1.1", "HTTP/1.1"),
-)
-"""What carries the polls, and what the WebSocket after them."""
+CLIENTS = 2
 
 
 @dataclass
 class Secured:
-    """A server that speaks both, and who vouches for it."""
+    """A server, and who vouches for it."""
 
     server: ServerProcess
     authority: Authority
@@ -50,67 +40,51 @@ def secured(
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
     issued = authority.issue(folder)
     environment = {"GBS_EVENT_RATE": "100000", "GBS_USER_RATE": "100000"}
-    options = ("--certfile", str(issued.certificate), "--keyfile", str(issued.key))
+    config = folder / "hypercorn.toml"
+    config.write_text(
+        'alpn_protocols = ["http/1.1"]\n'
+        f'certfile = "{issued.certificate}"\nkeyfile = "{issued.key}"\n'
+    )
+    options = ("--config", str(config))
     with running_server(environment=environment, hosted=True, options=options) as server:
         yield Secured(server, authority)
 
 
 class Upgrading(SocketIOPeer):
-    """A client that says over which HTTP its WebSocket goes."""
+    """A client whose WebSocket goes over TLS, as its polls do."""
 
-    def __init__(
-        self,
-        tasks: trio.Nursery,
-        secured: Secured,
-        http: httpx.AsyncClient,
-        sockets: AsyncExitStack,
-        after: Http,
-    ) -> None:
+    def __init__(self, tasks: trio.Nursery, secured: Secured, http: httpx.AsyncClient) -> None:
         super().__init__(tasks, secured.server, http)
         self._secured = secured
-        self._sockets = sockets
-        self._after = after
 
-    async def _dial(self, query: str) -> WebSocketConnection | Http2WebSocket:
+    async def _dial(self, query: str) -> WebSocketConnection:
         server, authority = self._secured.server, self._secured.authority
-        target = f"{PATH}websocket{query}"
-        if self._after == "HTTP/2":
-            context = authority.client_context(["h2"])
-            return await self._sockets.enter_async_context(http2_websocket(server, target, context))
         return await connect_websocket_url(
             self._tasks,
-            f"wss://{server.host}:{server.port}{target}",
+            f"wss://{server.host}:{server.port}{PATH}websocket{query}",
             ssl_context=authority.client_context(),
         )
 
 
 @asynccontextmanager
-async def polling_over(secured: Secured, http: Http) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for polls over one version of HTTP, and no other."""
-    over2 = http == "HTTP/2"
+async def polling(secured: Secured) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for polls that offers HTTP/2."""
     async with httpx.AsyncClient(
         base_url=secured.server.url,
         verify=secured.authority.client_context(),
-        http1=not over2,
-        http2=over2,
+        http2=True,
         timeout=PATIENCE,
         limits=httpx.Limits(max_connections=None),
     ) as client:
-        assert (await client.get("/healthz")).http_version == http
+        assert (await client.get("/healthz")).http_version == "HTTP/1.1"
         yield client
 
 
-async def test_edits_in_the_middle_of_them_are_neither_lost_nor_doubled(secured: Secured) -> None:
-    async with (
-        AsyncExitStack() as sockets,
-        polling_over(secured, "HTTP/1.1") as http1,
-        polling_over(secured, "HTTP/2") as http2,
-        trio.open_nursery() as tasks,
-    ):
-        polls = {"HTTP/1.1": http1, "HTTP/2": http2}
-        peers = [
-            Upgrading(tasks, secured, polls[before], sockets, after) for before, after in ORDERS
-        ]
+async def test_edits_in_the_middle_of_upgrades_over_tls_are_neither_lost_nor_doubled(
+    secured: Secured,
+) -> None:
+    async with polling(secured) as http, trio.open_nursery() as tasks:
+        peers = [Upgrading(tasks, secured, http) for _ in range(CLIENTS)]
         for user, peer in enumerate(peers, 101):
             await peer.open(token(user), "polling")
         rows = peers[0].view.rows.values()
