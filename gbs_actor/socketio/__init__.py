@@ -1,8 +1,7 @@
-"""A Trio-native Engine.IO v4 / Socket.IO v5 server.
+"""A Trio-native Engine.IO v4 / Socket.IO v5 server, which knows nothing of any application.
 
-It stands alone: nothing here knows what the messages are about. Register handlers on the
-namespaces of a :class:`SocketServer`, and give its :meth:`~SocketServer.serve_websocket`
-to a :class:`FrontDoor`::
+Register handlers on the namespaces of a :class:`SocketServer`, and give its
+:meth:`~SocketServer.serve_websocket` to a :class:`FrontDoor`::
 
     server = SocketServer()
     chat = server.namespace("/chat")
@@ -12,8 +11,44 @@ to a :class:`FrontDoor`::
         chat.emit("message", text)
 
     async with server.serving():
-        door = FrontDoor({server.path: server.serve_websocket}, fallback)
+        door = FrontDoor({server.options.socketio_path: server.serve_websocket}, fallback)
         await door.serve(await trio.open_tcp_listeners(8080))
+
+Four layers; each imports only from those below it::
+
+    socketio    SocketServer  Namespace  Socket  Event  Conversation  Recovery
+    ---------------------------------------------------------------------------
+    engineio    EngineServer  Session  PollingTransport  Probe  EngineApp
+    ---------------------------------------------------------------------------
+    channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
+                WebSocketTransport  AsgiTransport  WebSocketApp
+    ---------------------------------------------------------------------------
+    net         FrontDoor  HttpStream  TlsStream  Request  TrustedProxies
+
+An event on its way in, one function call after the other in the task that reads::
+
+    FrontDoor           reads the request head; a WebSocket upgrade goes to
+    ChannelServer       checks it, runs a channel over a
+    WebSocketTransport  frames to messages, which go to a
+    Session             Engine.IO packets; MESSAGE goes to a
+    Conversation        Socket.IO packets, checked by its Membership; an EVENT goes to a
+    Backlog             in order, counted; pauses reading when it is full
+    Namespace           runs the handler: at once, or in the dispatcher's task if it awaits
+
+A message on its way out, never blocking whoever sends it::
+
+    encode_event        one Message, encoded once, shared by all sockets that get it
+    Socket.deliver
+    Outbox.send         writes to the wire at once, or queues; a keyed message replaces the
+                        queued one with its key
+    SocketWire          os.write, no task switch; PollWire: the response to a GET;
+    StreamWire          TLS and memory streams, from the outbox's writer task
+
+**What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
+and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
+request: :func:`send_response` (refusals, by the front door and the channel server) and the
+101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the HTTP
+server it is given to, and an ASGI server for itself.
 """
 
 from gbs_actor.socketio.channel.asgi import WebSocketApp

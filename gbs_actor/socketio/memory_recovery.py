@@ -35,7 +35,7 @@ class _Session:
 class _Kept:
     number: int
     sid: str | None
-    """Whom it was for; ``None``: everybody."""
+    """The session it was for; ``None``: all."""
     message: Message
     at: float
 
@@ -47,29 +47,29 @@ class RecoveryStatistics:
     connected: int
     """Sessions with a socket."""
     away: int
-    """Sessions that may be come back to."""
+    """Sessions without one, which may be restored."""
     messages: int
     """Events that are kept."""
     restored: int
-    """Sessions that were come back to, since the start."""
+    """Sessions that were restored, since the start."""
 
 
 class MemoryRecovery:
     """Implements :class:`~gbs_actor.socketio.recovery.Recovery` for one namespace.
 
     Events are numbered over the whole namespace. The last ones are kept, for a time and up
-    to a number: who has missed more than that is not recovered. While a client is away, what
-    is sent to all is kept for it, too; ``socket.data`` is handed over.
+    to a number: a client that has missed more is not recovered. While a client is away, what
+    is sent to all is kept for it, too; it gets back its ``socket.data``.
 
-    It is up to ``on_connect`` to check that who comes back is who it was: the handler finds
+    ``on_connect`` has to check that it is the same user that comes back: the handler finds
     ``socket.recovered`` and the former ``data``, and may refuse.
 
     :param on_request: for clients only whose CONNECT payload has ``"recovery": true``.
     :param max_disconnection: seconds a client may be away.
     :param max_messages: events that are kept; fewer than an outbox may hold, as all of them
         may go out at once.
-    :param max_sessions: clients that may be away at the same time; the one that went first
-        is forgotten first.
+    :param max_sessions: clients that may be away at the same time; the one that left first
+        is removed first.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class MemoryRecovery:
         )
 
     def enabled_for(self, socket: Socket) -> bool:
-        """Return whether the client asks for it, where it has to."""
+        """Return whether the client requests it, where it has to."""
         auth = socket.handshake.auth
         return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
 
@@ -113,9 +113,9 @@ class MemoryRecovery:
         return pid
 
     async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
-        """Let a session go on on a new socket; see the protocol.
+        """Continue a session on a new socket; see the protocol.
 
-        Cancelled, the session can be come back to still.
+        Cancelled, the session can still be restored.
         """
         await trio.lowlevel.checkpoint()
         self._prune()
@@ -127,7 +127,7 @@ class MemoryRecovery:
             former.close_transport(CloseCode.NORMAL, "taken over")
             await former.wait_disconnected()
             if self._sessions.get(pid) is not session or session.socket is not None:
-                return None  # it has ended for good, or somebody else was faster
+                return None  # it has ended for good, or another socket was faster
         del self._away[pid]
         missed = self._missed(session, offset)
         if missed is None:
@@ -153,11 +153,11 @@ class MemoryRecovery:
         return message
 
     def last_offset(self, socket: Socket) -> str:
-        """Return the number of the last event, whomever it was for."""
+        """Return the number of the last event, of any session."""
         return str(self._last)
 
     def connection_lost(self, socket: Socket) -> None:
-        """Note that a client is away."""
+        """Keep the session of a client that is away."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
         if pid is None or session is None or session.socket is not socket:
@@ -176,7 +176,7 @@ class MemoryRecovery:
             del self._sessions[pid]
 
     def _missed(self, session: _Session, offset: str) -> list[Message] | None:
-        """Return what came behind an offset; ``None``: that is not known any more."""
+        """Return what came after an offset; ``None``: that is not kept any more."""
         if _OFFSET.fullmatch(offset) is None:
             return None
         seen = int(offset)
@@ -194,7 +194,7 @@ class MemoryRecovery:
         ]
 
     def _prune(self) -> None:
-        """Forget what is too old or too much."""
+        """Remove what is too old or too much."""
         limit = trio.current_time() - self._max_disconnection
         kept, away = self._kept, self._away
         while kept and (kept[0].at < limit or len(kept) > self._max_messages):

@@ -1,4 +1,4 @@
-"""One channel of conversation, and the handlers an application gives it."""
+"""A namespace: its sockets, and the handlers of the application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Namespace:
 
     Handlers may be plain functions, which run where the packet was read and must not
     take long, or coroutine functions, for which the connection's next event waits. A
-    handler that raises is logged (or handed to :meth:`on_error`); the connection lives.
+    handler that raises is logged (or passed to :meth:`on_error`); the connection lives.
     All coroutine handlers are cancelled when their connection ends.
     """
 
@@ -45,7 +45,7 @@ class Namespace:
         return tuple(self._sockets.values())
 
     def on_connect(self, handler: Handler) -> Handler:
-        """Register ``handler(socket, auth)``: lets a client in by returning.
+        """Register ``handler(socket, auth)``: accepts a client by returning.
 
         ``auth`` is the client's CONNECT payload, an object or ``None``. To refuse, raise
         :exc:`ConnectError`; any other exception closes the transport (1011), so that
@@ -55,7 +55,7 @@ class Namespace:
         return handler
 
     def on_disconnect(self, handler: Handler) -> Handler:
-        """Register ``handler(socket, reason)``: runs once for each socket that was let in.
+        """Register ``handler(socket, reason)``: runs once for each socket that was accepted.
 
         That is, whose ``on_connect`` handler has returned.
 
@@ -179,7 +179,7 @@ class Namespace:
             logger.info("%s %.100r of %s: %s", self.name, event.name, socket.id, error)
         else:
             logger.error("handler of %s %.100r failed", self.name, event.name, exc_info=error)
-        event.release()  # whoever would have replied has failed
+        event.release()  # the handler that would have replied has failed
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} sockets={len(self._sockets)}>"

@@ -1,8 +1,7 @@
 """Socket.IO v5 packets as they come in, without I/O; going out, see :mod:`.encoding`.
 
 ``<type>[<n attachments>-][<namespace>,][<ack id>][<json>]``, see the Socket.IO protocol,
-revision 5. Decoding stops in front of the JSON: what is in it concerns the session, and
-an event's arguments concern nobody but the handler.
+revision 5. Decoding stops in front of the JSON: an event's arguments are decoded by its handler.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class Packet:
 
 
 def decode_packet(text: str, start: int = 0) -> Packet:
-    """Take a packet's head apart.
+    """Decode a packet's head.
 
     :param start: index of the type's digit in ``text``.
     :raises ProtocolViolation: unknown type, or a head that is malformed.
@@ -126,15 +125,15 @@ class EventData:
     json: str
     """The array of the name and the arguments, not decoded."""
     first: Raw | None = None
-    """The JSON of the first argument; ``None``: there is none, or it cannot be told apart."""
+    """The JSON of the first argument; ``None``: there is none, or it cannot be found."""
     args_error: str | None = None
-    """Why the arguments cannot be told apart."""
+    """Why the arguments cannot be decoded."""
 
 
 def decode_event(text: str) -> EventData:
     """Find an event's name and its first argument, and check the syntax of the rest.
 
-    Nothing is made for what a client sends more than that, as no rate counts it yet.
+    No objects are made of the rest, as no rate counts it yet.
 
     :raises ProtocolViolation: no JSON array, an empty one, one that does not begin with a
         name, or a reserved name.
@@ -167,7 +166,7 @@ def _event_name(raw: bytes) -> str:
 
 
 def _decode_odd_event(text: str) -> EventData:
-    """Tell JSON that only our decoder refuses (lone surrogates) from what is no JSON."""
+    """Decode JSON that only our decoder refuses, for its lone surrogates."""
     cured = without_surrogates(text)
     try:
         name = bytes(_HEAD.decode(cured).name).decode()

@@ -24,7 +24,7 @@ class SocketServer(EngineServer):
     """
 
     def __init__(self, options: ServerOptions | None = None, **changes: Any) -> None:
-        super().__init__(replace(options or ServerOptions(), **changes), self._converse)
+        super().__init__(replace(options or ServerOptions(), **changes), self._make_conversation)
         self._namespaces: dict[str, Namespace] = {}
 
     def namespace(self, name: str) -> Namespace:
@@ -44,5 +44,5 @@ class SocketServer(EngineServer):
         sockets = {name: len(space.sockets) for name, space in self._namespaces.items()}
         return replace(super().statistics(), sockets=sockets)
 
-    def _converse(self, connection: Session) -> Conversation:
-        return Conversation(connection, self._namespaces, self.options)
+    def _make_conversation(self, session: Session) -> Conversation:
+        return Conversation(session, self._namespaces, self.options)

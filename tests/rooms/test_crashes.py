@@ -62,7 +62,7 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
 async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passed(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomSettings(max_crashes=2, crash_crash_cool_down=30)) as w:
+    async with world(config=RoomSettings(max_crashes=2, crash_cool_down=30)) as w:
         client = await w.client()
         w.bugs.at = [Tracepoint.TAKEN, Tracepoint.LOADING, Tracepoint.LOADING]
         await client.ask(AssignNumber(7, 1))

@@ -1,7 +1,7 @@
 """Channels over the WebSockets of an ASGI server that runs on Trio.
 
-They carry what does not come to a stream of our own: WebSockets that arrive on a reused
-connection, and all of them under a stock ASGI server. The framing is the ASGI server's.
+For WebSockets that do not come to a stream of our own: those on a reused connection, and all
+under a stock ASGI server. The framing is the ASGI server's.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from gbs_actor.socketio.net.http_response import RequestRefused
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
-_FAREWELL: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
+_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
 
 
 class WebSocketApp:
     """An ASGI application that serves WebSockets at a server's path.
 
     :param server: has to be served meanwhile; see :meth:`ChannelServer.serving`.
-    :param other: gets everything else, the lifespan included. Without it that is a 404.
+    :param other: gets everything else, the lifespan included; by default responds with 404.
     """
 
     def __init__(self, server: ChannelServer[Any], other: App | None = None) -> None:
@@ -54,7 +54,7 @@ class WebSocketApp:
         self._other = not_found if other is None else other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket, or hand on whatever else it is."""
+        """Serve one WebSocket; pass everything else on."""
         if scope["type"] == "websocket" and scope["path"].startswith(self._sockets.path):
             await self._websocket(scope, receive, send)
         else:
@@ -81,9 +81,9 @@ class WebSocketApp:
                 )
                 await server.carry(transport, accepted)
         except RequestRefused as refusal:
-            answer = server.refused_with(refusal)
+            response = server.refusal_response(refusal)
             if "websocket.http.response" in scope.get("extensions", {}):
-                await respond_over_asgi(send, answer, "websocket.http.response")
+                await respond_over_asgi(send, response, "websocket.http.response")
             else:
                 await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
 
@@ -110,7 +110,7 @@ class AsgiTransport:
     ) -> None:
         self.wire = AsgiWire(send)
         self.channel: Channel | None = None
-        """Whoever gets what comes in; a probe puts the session in its own place."""
+        """Gets what comes in; a probe is replaced by its session."""
         self._receive = receive
         self._send = send
         self._received = received
@@ -127,13 +127,13 @@ class AsgiTransport:
             with self._reading:
                 channel.open()
                 while self._current.reason is None:
-                    await self._take(await self._receive())
+                    await self._receive_message(await self._receive())
         except trio.Cancelled:
-            # The ASGI server ends, and only now says so: after its own time of grace. Or it
-            # gives up the connection. Nothing may be sent behind the close from here on, and
-            # the session may live in another task, which is not cancelled.
+            # The ASGI server shuts down, and its own grace period has passed. Or it drops the
+            # connection. Nothing may be sent behind the close from here on, and the session
+            # may have another task, which is not cancelled.
             self._current.lose("server shutting down")
-            with trio.move_on_after(_FAREWELL, shield=True):
+            with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                 await self._send(
                     {"type": "websocket.close", "code": CloseCode.GOING_AWAY, "reason": ""}
                 )
@@ -141,7 +141,7 @@ class AsgiTransport:
         finally:
             self._read_to_end.set()
 
-    async def _take(self, message: Mapping[str, Any]) -> None:
+    async def _receive_message(self, message: Mapping[str, Any]) -> None:
         channel = self._current
         if message["type"] == "websocket.disconnect":
             channel.lose("transport close")
@@ -166,10 +166,10 @@ class AsgiTransport:
         return self.channel
 
     async def finish(self, channel: Channel) -> None:
-        """Let the rest go out, then wait for the client's end of the closing handshake.
+        """Write the rest, then wait for the client's side of the closing handshake.
 
-        The ASGI server drops the connection when we return, which could overtake what we
-        have sent.
+        The ASGI server drops the connection when this returns, which could overtake what was
+        sent.
         """
         if self._aborted:
             return
@@ -195,7 +195,7 @@ class AsgiTransport:
 
 
 class AsgiWire:
-    """Sends our frames as the messages that are in them; the server frames them anew."""
+    """Sends frames as the messages in them; the ASGI server frames these anew."""
 
     separator = b""
     batch = 65_536
@@ -208,7 +208,7 @@ class AsgiWire:
         self._send = send
 
     def send_nowait(self, data: Buffer) -> int:
-        """Refuse: an ASGI server may make its sender wait."""
+        """Raise: an ASGI server may block its sender."""
         raise BlockingIOError
 
     async def send_all(self, data: Buffer) -> None:

@@ -1,4 +1,4 @@
-"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry)."""
+"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry), and what a peer gets them for."""
 
 from __future__ import annotations
 

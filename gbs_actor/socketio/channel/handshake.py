@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a connection began with."""
+    """The request that a connection began with."""
 
     headers: Mapping[str, str]
     """Names in lower case; repeated ones joined by ", "."""

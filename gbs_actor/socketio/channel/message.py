@@ -1,4 +1,4 @@
-"""What goes out: encoded once, shared by every connection that gets it."""
+"""A message on its way out: encoded once, shared by every connection that gets it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Message:
 
     @classmethod
     def control(cls, frame: bytes) -> Message:
-        """Wrap a WebSocket control frame; of several that wait only the last is sent.
+        """Wrap a WebSocket control frame; of several in a queue only the last is sent.
 
         That is what RFC 6455 §5.5.3 allows for pongs, so that a client that sends pings
         and reads nothing cannot fill an outbox.
@@ -67,7 +67,7 @@ class Message:
 
     @classmethod
     def ping(cls) -> Message:
-        """Make a WebSocket ping (RFC 6455 §5.5.2); of several that wait one is sent."""
+        """Make a WebSocket ping (RFC 6455 §5.5.2); of several in a queue one is sent."""
         message = cls(b"", key=_PING)
         message._websocket = message._deflated = ws.frame(b"", ws.PING)
         return message
@@ -76,7 +76,7 @@ class Message:
     def bundle(cls, messages: Iterable[Message]) -> Message:
         """Join messages into one buffer, and so into one system call per connection.
 
-        Their order is kept. What cannot go out at once waits message by message, so
+        Their order is kept. What cannot be written at once is queued message by message, so
         that the keyed ones among them can still be replaced by newer ones.
 
         :raises ValueError: there are no messages.

@@ -1,4 +1,4 @@
-"""A server of channels: who may open one, how long they live, and what they carried."""
+"""A server of channels: accepts WebSockets, runs their channels, shuts them down, counts."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ Accepted = TypeVar("Accepted")
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """What a server can tell of its connections; counters since it was made."""
+    """State of a server's connections, and counters since it was made."""
 
     connections: int
     """Open now."""
     handshakes: int
     """Connections that were opened."""
     refused: int
-    """Requests that were answered with an HTTP error."""
+    """Requests that got an HTTP error."""
     received_messages: int
     received_bytes: int
     sent_messages: int
@@ -63,7 +63,7 @@ class ChannelStatistics:
 class ChannelServer(ABC, Generic[Accepted]):
     """Serves WebSockets, on streams of its own and for an ASGI application.
 
-    Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
+    Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
     :meth:`serve_websocket`; for everything else there is
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
@@ -81,13 +81,13 @@ class ChannelServer(ABC, Generic[Accepted]):
         self.connection_limit = connection_limit
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
-        """What has come in; transports count here."""
+        """Counted by the transports."""
         self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
         self._timers = Timers()
         self._nursery: trio.Nursery | None = None
         self._serving = False
         self._channels: dict[Channel, trio.CancelScope] = {}
-        self._open = 0  # tasks at work, those that refuse somebody included
+        self._open = 0  # requests being served, refused ones included
         self._all_closed = trio.Event()
         self._handshakes = self._refused = 0
         self._sent_messages = self._sent_bytes = 0  # by channels that have ended
@@ -123,7 +123,7 @@ class ChannelServer(ABC, Generic[Accepted]):
                 nursery.cancel_scope.cancel()
 
     async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
-        """Close every transport and wait until they are gone; accept no new ones.
+        """Close every transport and wait until they have ended; accept no new ones.
 
         What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.
         Cancelled, the connections go on closing. May be called more than once.
@@ -135,12 +135,12 @@ class ChannelServer(ABC, Generic[Accepted]):
         self._serving = False
         for channel in list(self._channels):
             channel.end("server shutting down", code, "server shutting down")
-        goodbyes = 2 * self.options.disconnect_timeout
-        with trio.move_on_after(self.options.close_timeout + goodbyes):
+        handlers = 2 * self.options.disconnect_timeout
+        with trio.move_on_after(self.options.close_timeout + handlers):
             await self._wait_closed()
         for scope in self._channels.values():
             scope.cancel()
-        with trio.move_on_after(goodbyes):
+        with trio.move_on_after(handlers):
             await self._wait_closed()
 
     async def _wait_closed(self) -> None:
@@ -150,8 +150,8 @@ class ChannelServer(ABC, Generic[Accepted]):
             await self._all_closed.wait()
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """Let :meth:`shutdown` wait for what runs in the block."""
+    def _counted_as_open(self) -> Iterator[None]:
+        """Make :meth:`shutdown` wait for the block."""
         self._open += 1
         try:
             yield
@@ -172,11 +172,11 @@ class ChannelServer(ABC, Generic[Accepted]):
         :param request: the head of the handshake, read from ``stream`` already.
         :param leftover: what was read behind it.
         """
-        with self._at_work():
+        with self._counted_as_open():
             try:
                 await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
-                await send_response(stream, self.refused_with(refusal))
+                await send_response(stream, self.refusal_response(refusal))
             finally:
                 await trio.aclose_forcefully(stream)
 
@@ -196,10 +196,10 @@ class ChannelServer(ABC, Generic[Accepted]):
                 refusal = self.bad_request(upgraded.response.status_code)
                 refusal.headers = upgraded.hints
                 raise refusal
-            with trio.move_on_after(options.close_timeout) as patience:
+            with trio.move_on_after(options.close_timeout) as in_time:
                 await stream.send_all(upgraded.response.serialize())
-            if patience.cancelled_caught or not self.accepting:
-                return  # the stream is closed by our caller, and the client comes back
+            if in_time.cancelled_caught or not self.accepting:
+                return  # our caller closes the stream, and the client comes back
             await self.carry(
                 WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
                 accepted,
@@ -211,9 +211,9 @@ class ChannelServer(ABC, Generic[Accepted]):
 
         :param peer: IP address of the other end; ``None`` where it has none.
         :param secure: whether it uses TLS.
-        :raises Refusal: it must not be opened.
+        :raises RequestRefused: it must not be opened.
         """
-        with self._at_work(), self._accept(request, peer, secure=secure) as accepted:
+        with self._counted_as_open(), self._accept(request, peer, secure=secure) as accepted:
             yield accepted
 
     @abstractmethod
@@ -239,8 +239,8 @@ class ChannelServer(ABC, Generic[Accepted]):
     def bad_request(self, status: int) -> RequestRefused:
         """Return the refusal of a request that is malformed."""
 
-    def refused_with(self, refusal: RequestRefused) -> HttpResponse:
-        """Return the answer to a request that goes no further, and count it."""
+    def refusal_response(self, refusal: RequestRefused) -> HttpResponse:
+        """Return the response to a refused request, and count it."""
         self._refused += 1
         body = msgspec.json.encode(refusal.error)
         logger.info("request refused: %d %s", refusal.status, body.decode())
@@ -248,16 +248,16 @@ class ChannelServer(ABC, Generic[Accepted]):
         again = (("Retry-After", "1"),) if overloaded else ()
         return HttpResponse(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
 
-    # For what a server adds
+    # For subclasses
 
     def read_rate(self) -> ReadRate:
         """Return how fast a new transport is read."""
         return ReadRate(self.options.packet_rate, self.options.packet_burst)
 
     def _handshake(self, request: Request, peer: str | None, *, secure: bool) -> Handshake:
-        """Describe a request, as it comes from whoever is behind trusted proxies.
+        """Describe a request, and the client behind trusted proxies.
 
-        :raises Refusal: it is malformed.
+        :raises RequestRefused: it is malformed.
         """
         try:
             query = parse_query(request.query)
@@ -268,7 +268,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         return open_handshake(headers, query, sender)
 
     async def _run(self, make: MakeChannel, transport: Transport) -> None:
-        """Carry a channel until it has ended, within the reach of :meth:`shutdown`."""
+        """Carry a channel until it has ended, or :meth:`shutdown` cancels it."""
         channel: Channel | None = None
 
         def made(transport: Transport, nursery: trio.Nursery) -> Channel:
@@ -282,10 +282,10 @@ class ChannelServer(ABC, Generic[Accepted]):
                 await run_channel(made, transport, self.options.close_timeout)
             finally:
                 if channel is not None:
-                    self._forget(channel)
+                    self._remove(channel)
 
-    def _forget(self, channel: Channel) -> None:
-        """Note that a channel has ended."""
+    def _remove(self, channel: Channel) -> None:
+        """Remove a channel that has ended; keep its counters."""
         del self._channels[channel]
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes

@@ -1,6 +1,6 @@
-"""A channel carried by one WebSocket: bytes to messages, messages to bytes.
+"""The transport over one WebSocket: bytes to messages, and the closing handshake.
 
-The protocol itself is the sans-I/O one of ``websockets``; here is the stream around it.
+The protocol is the sans-I/O one of ``websockets``; here is the stream around it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _PONG = bytes((ws.PONG,))
 _VERSION = "13"  # RFC 6455 §4.1
 _WINDOW = 15  # bits; a smaller one would need a compression of its own
 
-# What a connection sends is compressed message by message, so that all can share it; and
-# of what it receives nothing is remembered, which would be 32 KiB a connection.
+# What a connection sends is compressed message by message, so that all can share it; what
+# it receives as well, since a context would be 32 KiB a connection.
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
@@ -55,7 +55,7 @@ _DEFLATE = ServerPerMessageDeflateFactory(
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The answer to a WebSocket handshake, and what to go on with after a 101."""
+    """The response to a WebSocket handshake, and the protocol to continue with after a 101."""
 
     response: Response
     protocol: ServerProtocol
@@ -69,7 +69,7 @@ class Upgrade:
 
     @property
     def hints(self) -> tuple[tuple[str, str], ...]:
-        """Header fields of a refusal that say how to ask instead (RFC 6455 §4.2.2, §4.4)."""
+        """Header fields of a refusal: which handshakes are accepted (RFC 6455 §4.2.2, §4.4)."""
         names = ("Upgrade", "Sec-WebSocket-Version")
         headers = self.response.headers
         return tuple((name, headers[name]) for name in names if name in headers)
@@ -82,7 +82,7 @@ def upgrade(
     deflate: bool,
     subprotocols: Sequence[str] = (),
 ) -> Upgrade:
-    """Answer a WebSocket handshake (RFC 6455 §4.2).
+    """Respond to a WebSocket handshake (RFC 6455 §4.2).
 
     :param max_payload: bytes of a message, after decompression.
     :param deflate: whether to compress for clients that offer it (RFC 7692).
@@ -129,7 +129,7 @@ def _deflates(answer: tuple[ServerProtocol, Response]) -> list[PerMessageDeflate
 
 
 class WebSocketTransport:
-    """Carries one channel, or first a probe and then a session, over one stream.
+    """Carries one channel, or first an upgrade's probe and then its session, over one stream.
 
     :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
@@ -150,7 +150,7 @@ class WebSocketTransport:
     ) -> None:
         self.wire = wire_for(stream, deflated=upgraded.deflated)
         self.channel: Channel | None = None
-        """Whoever gets what comes in; a probe puts the session in its own place."""
+        """Gets what comes in; a probe is replaced by its session."""
         self._stream = stream
         self._protocol = upgraded.protocol
         self._leftover = leftover
@@ -227,12 +227,12 @@ class WebSocketTransport:
             if reply[:1] == _PONG:
                 self._current.outbox.send(Message.control(reply))
             elif reply:
-                self._final = reply  # a close frame; goes out behind what the frames cause
+                self._final = reply  # a close frame; goes out behind the replies to the frames
         self._received.bytes += len(data)
         for number, received in enumerate(frames, 1):
             # Only frames of type Frame are left once the handshake is over.
             if isinstance(received, Frame):
-                self._take(self._current, received)
+                self._receive(self._current, received)
             channel = self._current
             if channel.reason is not None:
                 return
@@ -245,7 +245,7 @@ class WebSocketTransport:
             failure = protocol.close_sent
             self._current.violated(ProtocolViolation(failure.reason, failure.code))
 
-    def _take(self, channel: Channel, received: Frame) -> None:
+    def _receive(self, channel: Channel, received: Frame) -> None:
         opcode = received.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
             if received.fin:
@@ -278,10 +278,10 @@ class WebSocketTransport:
         channel.receive_text(text)
 
     async def finish(self, channel: Channel) -> None:
-        """Let the rest go out, then wait for the client's end of the closing handshake.
+        """Write the rest, then wait for the client's side of the closing handshake.
 
-        Closing a socket with unread data resets it, and a reset can overtake our close
-        frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
+        Closing a socket with unread data resets it, and a reset can overtake the server's
+        close frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
         """
         if self._aborted:
             return

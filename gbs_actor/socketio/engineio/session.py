@@ -1,4 +1,4 @@
-"""One Engine.IO session: its heartbeat, its packets, its upgrade, whatever carries it."""
+"""One Engine.IO session: its packets, its heartbeat and its end, whatever carries it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
 
 class Application(Protocol):
-    """What speaks over a connection: Socket.IO, or anything else."""
+    """What handles the messages of a session: Socket.IO, or anything else."""
 
     @property
     def joined(self) -> bool:
-        """Whether the client has got to where it wanted; else it is closed after a time."""
+        """Whether the client was accepted; else its session ends after ``connect_timeout``."""
         ...
 
     @property
@@ -38,19 +38,19 @@ class Application(Protocol):
     def receive_text(self, text: str, start: int) -> None:
         """Take the message that is in ``text`` from ``start`` on.
 
-        :raises ProtocolViolation: the connection must be closed.
+        :raises ProtocolViolation: the session has to end.
         """
         ...
 
     def receive_binary(self, payload: bytes) -> None:
         """Take a binary message.
 
-        :raises ProtocolViolation: the connection must be closed.
+        :raises ProtocolViolation: the session has to end.
         """
         ...
 
     def ended(self, reason: str) -> None:
-        """Note that the connection has ended. Called once; must not block."""
+        """Called once, when the session has ended; must not block."""
         ...
 
     async def run_disconnect_handlers(self) -> None:
@@ -61,7 +61,7 @@ class Application(Protocol):
 class Session(LiveChannel):
     """One client's Engine.IO session, from the open packet to its end.
 
-    :param make_application: given the connection, returns what speaks over it.
+    :param make_application: given the session, returns what handles its messages.
 
     The other parameters are those of :class:`~gbs_actor.socketio.channel.channel.Channel`.
     """
@@ -95,9 +95,9 @@ class Session(LiveChannel):
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
         self.over: trio.Event | None = None
-        """Set at the end, for those who wait for it; made by them."""
+        """Set at the end; made by the task that waits for it."""
         self.closed: trio.Event | None = None
-        """Set when all is done, for those who wait for it; made by them."""
+        """Set when its disconnect handlers have run; made by the task that owns the session."""
         self._application = make_application(self)
         self.start_liveness(timers)
 
@@ -120,12 +120,12 @@ class Session(LiveChannel):
         else:
             self.outbox.send(Message.binary(data))
 
-    # What the client says.
+    # Receiving.
 
     def receive_text(self, text: str) -> None:
-        """Take a text packet; the connection may have ended after that."""
+        """Take a text packet; the session may have ended after that."""
         if self.reason is not None:
-            return  # it was read already when the connection ended
+            return  # it had been read when the session ended
         kind = text[:1]
         try:
             if kind == PacketType.MESSAGE:
@@ -145,7 +145,7 @@ class Session(LiveChannel):
             self.violated(violation)
 
     def receive_binary(self, payload: bytes) -> None:
-        """Take a binary packet; the connection may have ended after that."""
+        """Take a binary packet; the session may have ended after that."""
         if self.reason is not None:
             return
         try:
@@ -154,7 +154,7 @@ class Session(LiveChannel):
             self.violated(violation)
 
     def move(self, transport: Transport) -> None:
-        """Go on on another transport, with all that waits to be sent."""
+        """Continue on another transport, with all that is queued."""
         self.transport = transport
         self.probe = None
         self.upgrading = False
@@ -189,10 +189,10 @@ class Session(LiveChannel):
 
     @property
     def paused(self) -> bool:
-        """Whether the connection must not be read on for now.
+        """Whether the session must not be read on for now.
 
-        What waits for the client does not count while it upgrades: then it polls no more,
-        and moves only when its POST has been answered.
+        What is queued does not count while the client upgrades: then it polls no more, and
+        moves only after the response to its POST.
         """
         return super().paused and (self.backlogged or not self.upgrading)
 
@@ -202,4 +202,4 @@ class Session(LiveChannel):
         return self._application.joined
 
     def __repr__(self) -> str:
-        return f"<Connection {self.sid[:4]}…>"  # whoever knows all of it could take part
+        return f"<Session {self.sid[:4]}…>"  # the whole id would let a reader of logs take part

@@ -1,7 +1,7 @@
 """The head of an HTTP/1.1 request: just enough of it to know where it goes.
 
-This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte
-as it came, malformed or not.
+This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte as
+it came, malformed or not.
 """
 
 from __future__ import annotations

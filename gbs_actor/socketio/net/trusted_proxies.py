@@ -1,4 +1,4 @@
-"""Who a request really comes from, where a reverse proxy stands between."""
+"""Which client a request comes from, where reverse proxies stand between."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class RemoteEndpoint:
 class TrustedProxies:
     """The proxies whose ``X-Forwarded-*`` fields count.
 
-    These fields are whatever the peer says, so anybody else's are disregarded.
+    These fields are whatever the peer sends, so those of other peers are ignored.
 
     :param proxies: IP addresses, networks such as ``10.0.0.0/8``, or ``unix`` for peers
-        without an IP address. None of them: nobody is trusted.
+        without an IP address. Without any, no peer is trusted.
     :raises ValueError: one of them is none of these.
     """
 
@@ -51,8 +51,8 @@ class TrustedProxies:
 
         ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
         first address that is not trusted is the client's, as further left stands what that
-        one claims. What is no address ends the reading at the proxy that let it pass. Of
-        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's word counts, the rightmost.
+        one has sent. What is no address ends the reading at the proxy that passed it on. Of
+        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's counts, the rightmost.
 
         :param peer: IP address of the connection's other end; ``None`` where it has none.
         :param secure: whether that connection uses TLS.

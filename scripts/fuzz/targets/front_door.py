@@ -223,7 +223,7 @@ class _Street:
             try:
                 await inner.do_handshake()
             except _GONE:
-                assert self._door.statistics().turned_away, "no handshake"
+                assert self._door.statistics().refused, "no handshake"
                 return
         if how == 1:
             await _talk(stream, pieces, pause, way_out)

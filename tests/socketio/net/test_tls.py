@@ -23,8 +23,8 @@ from gbs_actor.socketio import (
 )
 from tests.apps.echo_socketio import echo_server
 from tests.certificates import Authority
+from tests.socketio.net.test_front_door import UPGRADE, Rooms, opened, read_all
 from tests.socketio.peer import Close, Duplex, MemoryListener, Peer
-from tests.socketio.test_front_door import UPGRADE, Rooms, opened, read_all
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

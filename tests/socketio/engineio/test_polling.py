@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -41,9 +43,22 @@ async def joined(clients: Site) -> Polls:
     return polls
 
 
-async def quiet(clients: Site, server: SocketServer) -> tuple[Polls, Socket]:
-    """Return a client of a server without an ``auth`` event, and its socket."""
-    return await joined(clients), await only_socket(server)
+@asynccontextmanager
+async def echoing(**options: Any) -> AsyncIterator[tuple[Polls, list[tuple[str, float]]]]:
+    """Serve one client that has joined; yield it, and how and when sockets have ended."""
+    server = echo_server(**options)
+    gone = recording(server)
+    async with site(server) as clients:
+        yield await joined(clients), gone
+
+
+@asynccontextmanager
+async def quiet(**options: Any) -> AsyncIterator[tuple[Polls, Socket]]:
+    """Serve one client that has joined, and gets no events by itself; yield it, and its socket."""
+    server = SocketServer(**options)
+    server.namespace("/")
+    async with site(server) as clients:
+        yield await joined(clients), await only_socket(server)
 
 
 # The handshake
@@ -220,10 +235,7 @@ async def test_a_payload_comes_back_as_it_was_sent(clock: MockClock, payload: st
 
 
 async def test_a_get_waits_until_there_is_something_to_fetch(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await trio.sleep(7)
         socket.emit("news", 1)
@@ -232,10 +244,7 @@ async def test_a_get_waits_until_there_is_something_to_fetch(clock: MockClock) -
 
 
 async def test_what_is_sent_in_one_go_is_fetched_in_one_go(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         for number in range(3):
@@ -266,55 +275,32 @@ async def test_attachments_may_come_one_request_each(clock: MockClock) -> None:
         ]
 
 
-async def test_packets_are_joined_up_to_max_payload(clock: MockClock) -> None:
-    server = SocketServer(max_payload=100)
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
-        packet = '42["n","' + "x" * 31 + '"]'  # three of them are 123 bytes, two 83
-        for _ in range(5):
-            socket.emit("n", "x" * 31)
-        sizes = []
-        for _ in range(3):
+@pytest.mark.parametrize(
+    ("max_payload", "lengths", "fetched"),
+    [
+        (100, [41] * 5, [[41, 41], [41, 41], [41]]),  # three and their separators are 125 bytes
+        (2 * 41 + 1, [41] * 2, [[41, 41]]),
+        (2 * 41, [41] * 2, [[41], [41]]),
+        (100, [20, 1_000, 20], [[20], [1_000], [20]]),
+    ],
+    ids=["as many as fit", "exactly", "one byte too many", "a larger one alone"],
+)
+async def test_packets_are_joined_up_to_max_payload(
+    clock: MockClock, max_payload: int, lengths: list[int], fetched: list[list[int]]
+) -> None:
+    async with quiet(max_payload=max_payload) as (polls, socket):
+        for length in lengths:
+            socket.emit("n", "x" * (length - 10))
+        for expected in fetched:
             answer = await polls.get()
-            assert set(answer.packets) == {packet}
-            sizes.append(len(answer.packets))
-        assert sizes == [2, 2, 1]
-
-
-async def test_packets_that_fill_max_payload_exactly_go_together(clock: MockClock) -> None:
-    server = SocketServer(max_payload=2 * 41 + 1)
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
-        for _ in range(2):
-            socket.emit("n", "x" * 31)
-        answer = await polls.get()
-        assert len(answer.packets) == 2
-        assert len(answer.body) == 83
-
-
-async def test_a_larger_packet_goes_alone(clock: MockClock) -> None:
-    server = SocketServer(max_payload=100)
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
-        socket.emit("small", 1)
-        socket.emit("large", "x" * 1_000)
-        socket.emit("small", 2)
-        assert (await polls.get()).packets == ['42["small",1]']
-        (large,) = (await polls.get()).packets
-        assert len(large) > 1_000
-        assert (await polls.get()).packets == ['42["small",2]']
+            assert [len(packet) for packet in answer.packets] == expected
+            assert len(answer.body) == sum(expected) + len(expected) - 1
 
 
 async def test_attachments_that_do_not_fit_are_fetched_one_after_the_other(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_payload=100)
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet(max_payload=100) as (polls, socket):
         parts = [b"a" * 60, b"b" * 60, b"c" * 300, b"d"]
         socket.emit("files", *parts)
         socket.emit("after")
@@ -337,10 +323,7 @@ async def test_events_of_one_payload_are_handled_in_their_order(clock: MockClock
 
 
 async def test_a_second_get_ends_the_session(clock: MockClock) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         first = polls.ask()
         await wait_all_tasks_blocked()
         second = await polls.get()
@@ -352,10 +335,7 @@ async def test_a_second_get_ends_the_session(clock: MockClock) -> None:
 
 
 async def test_a_second_post_ends_the_session(clock: MockClock) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         waiting = polls.ask()
         first = polls.tell()
         first.body(b'42["mess', more=True)
@@ -371,10 +351,7 @@ async def test_a_second_post_ends_the_session(clock: MockClock) -> None:
 
 
 async def test_a_get_that_the_client_cancels_ends_the_session(clock: MockClock) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         waiting = polls.ask()
         await trio.sleep(3)
         waiting.leave()
@@ -385,10 +362,7 @@ async def test_a_get_that_the_client_cancels_ends_the_session(clock: MockClock) 
 
 
 async def test_a_post_that_breaks_off_ends_the_session(clock: MockClock) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         waiting = polls.ask()
         post = polls.tell()
         post.body(b'42["mess', more=True)
@@ -402,10 +376,7 @@ async def test_a_post_that_breaks_off_ends_the_session(clock: MockClock) -> None
 
 
 async def test_a_body_has_its_time(clock: MockClock) -> None:
-    server = echo_server(request_timeout=10)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(request_timeout=10) as (polls, gone):
         post = polls.tell()
         post.body(b'42["mess', more=True)
         await trio.sleep(9)
@@ -422,13 +393,10 @@ async def test_a_body_has_its_time(clock: MockClock) -> None:
     [b"abc", b"", b"7", b"4abc", b"42{}", b"bAQ", b"4\xff", b"2", b"5", b"0{}", b"\x1e", b"2probe"],
 )
 async def test_a_body_that_cannot_be_read_ends_the_session(clock: MockClock, body: bytes) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
-        answer = await clients.request("POST", polls.query, body)
+        answer = await polls.site.request("POST", polls.query, body)
         assert (answer.status, answer.json()) == (400, BAD_REQUEST)
         assert (await waiting.answered()).text == "1"
         assert await polls.gone()
@@ -476,10 +444,7 @@ async def test_pings_come_at_every_interval_from_the_handshake(clock: MockClock)
 async def test_without_a_poll_a_session_is_gone_after_interval_and_timeout(
     clock: MockClock,
 ) -> None:
-    server = echo_server(ping_interval=25, ping_timeout=60)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(ping_interval=25, ping_timeout=60) as (polls, gone):
         await trio.sleep_until(85)
         await wait_all_tasks_blocked()
         assert gone == [("ping timeout", 85.0)]
@@ -487,10 +452,7 @@ async def test_without_a_poll_a_session_is_gone_after_interval_and_timeout(
 
 
 async def test_the_time_for_a_pong_runs_from_when_the_ping_was_due(clock: MockClock) -> None:
-    server = echo_server(ping_interval=25, ping_timeout=60)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(ping_interval=25, ping_timeout=60) as (polls, gone):
         await trio.sleep_until(84)
         assert await polls.receive() == "2"
         waiting = polls.ask()
@@ -512,10 +474,7 @@ async def test_a_ping_that_was_fetched_late_may_still_be_answered(clock: MockClo
 
 
 async def test_polls_alone_do_not_stand_for_a_pong(clock: MockClock) -> None:
-    server = echo_server(ping_interval=25, ping_timeout=60)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(ping_interval=25, ping_timeout=60) as (polls, gone):
         while not gone:
             await trio.sleep(5)
             await polls.post('42["message"]')
@@ -529,10 +488,7 @@ async def test_polls_alone_do_not_stand_for_a_pong(clock: MockClock) -> None:
 async def test_a_close_packet_is_answered_and_ends_the_waiting_get_with_a_noop(
     clock: MockClock,
 ) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         answer = await polls.post("1")
@@ -562,10 +518,7 @@ async def test_what_comes_behind_a_close_packet_is_not_looked_at(clock: MockCloc
 
 
 async def test_a_server_that_closes_answers_the_waiting_get(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         socket.emit("last words")
@@ -575,10 +528,7 @@ async def test_a_server_that_closes_answers_the_waiting_get(clock: MockClock) ->
 
 
 async def test_a_server_that_closes_lets_the_last_words_be_fetched(clock: MockClock) -> None:
-    server = SocketServer(max_payload=100)
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet(max_payload=100) as (polls, socket):
         socket.emit("last words", "x" * 100)
         socket.close_transport(1012)
         await wait_all_tasks_blocked()
@@ -591,7 +541,7 @@ async def test_last_words_are_kept_as_long_as_a_close_may_take(clock: MockClock)
     server = SocketServer(close_timeout=5)
     server.namespace("/")
     async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+        polls, socket = await joined(clients), await only_socket(server)
         socket.close_transport(1012)
         await trio.sleep(5)
         assert await polls.gone()
@@ -606,7 +556,7 @@ async def test_nothing_is_taken_from_a_client_after_the_server_has_closed(
     joined_late: list[Socket] = []
     server.namespace("/late").on_connect(lambda socket, auth: joined_late.append(socket))
     async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+        polls, socket = await joined(clients), await only_socket(server)
         socket.close_transport(1012)
         answer = await polls.post("40/late,")
         assert (answer.status, answer.json()) == (400, UNKNOWN_SESSION)
@@ -615,10 +565,7 @@ async def test_nothing_is_taken_from_a_client_after_the_server_has_closed(
 
 
 async def test_a_dropped_session_ends_the_waiting_get(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         socket.abort()
@@ -653,10 +600,7 @@ async def test_a_shutdown_does_not_wait_for_ever_for_polls(clock: MockClock) -> 
 
 
 async def test_of_states_that_wait_only_the_last_is_fetched(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         for number in range(1_000):
             socket.deliver(encode_event("/", "state", "a", number, key="a"))
             socket.deliver(encode_event("/", "state", "b", number, key="b"))
@@ -673,7 +617,7 @@ async def test_a_client_that_does_not_fetch_is_closed(clock: MockClock) -> None:
     server = SocketServer(outbox=OutboxLimits(outbox_messages=100))
     gone = recording(server)
     async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+        polls, socket = await joined(clients), await only_socket(server)
         for number in range(100):
             socket.emit("news", number)
         assert gone == []
@@ -713,10 +657,9 @@ async def test_a_post_is_answered_that_leaves_more_than_may_wait(clock: MockCloc
 async def test_a_client_that_only_asks_and_never_fetches_is_gone_in_time(
     clock: MockClock,
 ) -> None:
-    server = echo_server(outbox=OutboxLimits(pause_messages=10), ping_interval=25, ping_timeout=60)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(
+        outbox=OutboxLimits(pause_messages=10), ping_interval=25, ping_timeout=60
+    ) as (polls, gone):
         post = polls.tell()
         post.body(b"\x1e".join(b'42["message"]' for _ in range(30)))
         answer = await post.answered()
@@ -725,10 +668,7 @@ async def test_a_client_that_only_asks_and_never_fetches_is_gone_in_time(
 
 
 async def test_a_volatile_event_reaches_a_get_that_waits(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         socket.emit_volatile("mouse", 1)
@@ -736,10 +676,7 @@ async def test_a_volatile_event_reaches_a_get_that_waits(clock: MockClock) -> No
 
 
 async def test_a_volatile_event_is_dropped_where_no_get_waits(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         socket.emit_volatile("mouse", 1)
         socket.emit("news")
         socket.emit_volatile("mouse", 2)
@@ -749,10 +686,7 @@ async def test_a_volatile_event_is_dropped_where_no_get_waits(clock: MockClock) 
 async def test_a_volatile_event_is_dropped_behind_one_that_is_about_to_go_out(
     clock: MockClock,
 ) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         waiting = polls.ask()
         await wait_all_tasks_blocked()
         socket.emit("news")
@@ -780,10 +714,7 @@ async def test_a_session_may_stay_when_it_has_left_its_last_namespace(clock: Moc
 
 
 async def test_a_client_leaves_one_of_its_namespaces(clock: MockClock) -> None:
-    server = echo_server()
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing() as (polls, gone):
         await polls.connect("/custom")
         assert await polls.receive() == '42/custom,["auth",{}]'
         await polls.send("41", '42["message","late"]', '42/custom,["message","here"]')
@@ -806,7 +737,7 @@ async def test_the_server_ends_the_whole_connection(clock: MockClock) -> None:
     server = SocketServer()
     gone = recording(server)
     async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+        polls, socket = await joined(clients), await only_socket(server)
         socket.disconnect(close=True)
         assert (await polls.get()).packets == ["41", "1"]
         assert await polls.gone()
@@ -814,10 +745,7 @@ async def test_the_server_ends_the_whole_connection(clock: MockClock) -> None:
 
 
 async def test_a_call_gets_the_acknowledgement_of_a_client(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         results: list[Any] = []
 
         async def call() -> None:
@@ -832,10 +760,7 @@ async def test_a_call_gets_the_acknowledgement_of_a_client(clock: MockClock) -> 
 
 
 async def test_a_call_does_not_wait_longer_than_it_says(clock: MockClock) -> None:
-    server = SocketServer()
-    server.namespace("/")
-    async with site(server) as clients:
-        polls, socket = await quiet(clients, server)
+    async with quiet() as (polls, socket):
         with pytest.raises(trio.TooSlowError):
             await socket.call("ask", timeout=10)
         assert trio.current_time() == 10.0
@@ -856,10 +781,7 @@ async def test_a_call_does_not_wait_longer_than_it_says(clock: MockClock) -> Non
 async def test_attachments_are_limited_in_number_and_size(
     clock: MockClock, event: str, attachments: int
 ) -> None:
-    server = echo_server(max_attachments=2, max_attachment_bytes=100)
-    gone = recording(server)
-    async with site(server) as clients:
-        polls = await joined(clients)
+    async with echoing(max_attachments=2, max_attachment_bytes=100) as (polls, gone):
         answer = await polls.post(event, *[binary(b"x" * 51)] * attachments)
         assert answer.status == 400
         assert await polls.gone()

@@ -242,7 +242,7 @@ async def test_a_failing_connection_is_logged_and_the_next_one_is_served(
     assert "a fault of the HTTP server" in caplog.text
 
 
-async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) -> None:
+async def test_connections_beyond_the_limit_are_refused(clock: MockClock) -> None:
     listener = MemoryListener()
     door = FrontDoor({}, Rooms().fallback, connections=2)
     async with opened(door, [listener]):
@@ -251,11 +251,11 @@ async def test_connections_beyond_the_limit_are_turned_away(clock: MockClock) ->
         assert (await clients[2].receive_some(100)).startswith(b"HTTP/1.1 503 ")
         await clients[2].aclose()
         await wait_all_tasks_blocked()
-        assert door.statistics().turned_away == 1
+        assert door.statistics().refused == 1
         assert door.statistics().connections == 2
 
 
-async def test_connections_that_are_being_turned_away_are_bounded_too(clock: MockClock) -> None:
+async def test_connections_that_are_being_refused_are_bounded_too(clock: MockClock) -> None:
     listener = MemoryListener()
     door = FrontDoor({}, Rooms().fallback, connections=1)
     async with opened(door, [listener]):
@@ -273,7 +273,7 @@ async def test_connections_that_are_being_turned_away_are_bounded_too(clock: Moc
         await late.send_all(b"GET / HTTP/1.1\r\n\r\n")
         assert (await late.receive_some(100)).startswith(b"HTTP/1.1 200 ")
         assert trio.current_time() == 1  # how long a request is waited for that says who asks
-        assert door.statistics().turned_away == 102
+        assert door.statistics().refused == 102
 
 
 async def answers_to(port: int, sources: Sequence[str]) -> list[bytes]:

@@ -1,3 +1,5 @@
+"""What a handshake offers."""
+
 from __future__ import annotations
 
 import pytest
