@@ -24,6 +24,7 @@ from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import EngineApp, FrontDoor, SocketServer, TrustedProxies
 from tests.certificates import Authority, IssuedCertificate
+from tests.e2e.drivers import Driver
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.e2e.stock_client import stock_client
@@ -444,7 +445,7 @@ def process() -> Iterator[ServerProcess]:
 
 
 async def test_a_stock_client_joins_and_edits_through_it(
-    process: ServerProcess, driver: list[str]
+    process: ServerProcess, driver: Driver
 ) -> None:
     async with proxy(process.port) as nginx, stock_client(driver) as client:
         await client.connect(nginx.url, process_token())

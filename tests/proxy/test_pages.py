@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.drivers import Drivers
 from tests.e2e.server_process import token
 from tests.e2e.stock_client import Unanswered
-from tests.e2e.test_other_origin import LINEUPS, Drivers, opened
+from tests.e2e.test_other_origin import LINEUPS, opened
 from tests.proxy.nginx import NginxProcess, free_port, running_nginx
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
