@@ -14,6 +14,14 @@ const browser = await chromium.launch({
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // Else most loads of a page start processes that are never used.
+    "--disable-features=" +
+      [
+        "BackForwardCache",
+        "PreloadTopChromeWebUI",
+        "ProactivelySwapBrowsingInstance",
+        "SpareRendererForSitePerProcess",
+      ].join(","),
   ],
 });
 
@@ -23,24 +31,33 @@ const free = [];
 async function makeTab() {
   const context = await browser.newContext();
   const page = await context.newPage();
-  const tab = { context, page, say: () => {}, cache: await context.newCDPSession(page) };
+  const cache = await context.newCDPSession(page);
+  const tab = { context, page, cache, say: () => {} };
   page.on("pageerror", (error) => console.error(error));
   await page.exposeFunction("say", (line) => tab.say(JSON.parse(line)));
   return tab;
 }
 
-// Ends what runs in the page; leaves nothing behind that the next client could notice.
+// Ends what runs in the page, by loading it again, and leaves nothing behind for the next client.
 async function clear({ context, page, cache }) {
-  await page.goto("about:blank");
+  await page.reload();
   await context.clearCookies();
-  await cache.send("Network.clearBrowserCache"); // what was allowed to pages, too
+  await cache.send("Network.clearBrowserCache"); // and what preflights have allowed
+}
+
+async function takeTab(address) {
+  const at = free.findIndex((tab) => tab.address === address);
+  if (at >= 0) return free.splice(at, 1)[0];
+  const tab = await makeTab();
+  tab.address = address;
+  await tab.page.goto(address);
+  return tab;
 }
 
 const start = async ({ transports, page: address }, say) => {
-  const tab = free.pop() ?? (await makeTab());
+  const tab = await takeTab(address);
   const { context, page } = tab;
   tab.say = say;
-  await page.goto(address);
 
   const setCookie = (value) =>
     // For the host: the pages and servers on all of its ports.

@@ -4,7 +4,8 @@ import { createInterface } from "node:readline";
 
 // start(command, say): makes a client and returns how it performs a command and how it ends.
 export async function serveClients(start, stop = () => {}) {
-  const server = createServer({ noDelay: true }, async (connection) => {
+  // Half open, since the end of a connection is answered when its client is gone.
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, async (connection) => {
     connection.on("error", () => {}); // nobody is left to read what is said
     const say = (what) => connection.write(JSON.stringify(what) + "\n");
     let client;
@@ -18,13 +19,11 @@ export async function serveClients(start, stop = () => {}) {
           say({ id: command.id });
         }
       }
-    } catch (error) {
-      // A page that is closed in the middle of a command is the end of a test, too.
-      if (!connection.readableEnded) console.error(error);
-    } finally {
       await client?.end();
-      connection.end();
+    } catch (error) {
+      console.error(error);
     }
+    connection.end();
   });
   server.listen(0, "127.0.0.1", () => process.stdout.write(server.address().port + "\n"));
   process.stdin.on("end", async () => {
