@@ -8,11 +8,9 @@ from itertools import groupby
 
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.draft import Draft
-from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import Group, Registration, Retreat, Row
-from gbs_actor.lineup.row import build_row
+from gbs_actor.lineup.row import NOBODY, build_row, sort_key, totals_of
 from gbs_actor.lineup.state import State
-from gbs_actor.lineup.totals import NOBODY, totals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class Board:
     def ordered_ids(self) -> tuple[int, ...]:
         """Return all registration ids in list order."""
         if self._order is None:
-            self._order = tuple(row.id for row in sorted(self._rows.values(), key=place))
+            self._order = tuple(row.id for row in sorted(self._rows.values(), key=sort_key))
         return self._order
 
     def rows(self) -> list[Row]:

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Author
+from gbs_actor.lineup.commands import Author, Kind
 from gbs_actor.lineup.records import Group, Registration, Row
-
-
-class Kind(StrEnum):
-    """What a log entry records."""
-
-    ASSIGN_NUMBER = "assign-number"
-    CREATE_MEMO = "create-memo"
-    UPDATE_MEMO = "update-memo"
-    DELETE_MEMO = "delete-memo"
-    FENCE = "fence"
 
 
 class NumberValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="gbsNumber"):
@@ -68,6 +58,22 @@ class Change:
     """Every row that reads differently now, the addressed one included."""
     row: Row | None = None
     """The addressed row as it is after the change, also of a no-op."""
+
+
+FENCE_REQUEST: Final = b'{"action":"fence"}'
+"""What the log has as the request of a fence."""
+
+
+def fence(revision: int, command_id: UUID, at: datetime) -> Change:
+    """Return a change that only takes ``revision``, so that a late commit finds it taken."""
+    return Change(
+        revision=revision,
+        command_id=command_id,
+        author=None,
+        kind=Kind.FENCE,
+        at=at,
+        request=FENCE_REQUEST,
+    )
 
 
 @dataclass(frozen=True, slots=True)

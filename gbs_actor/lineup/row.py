@@ -1,13 +1,84 @@
-"""How a line-up row is put together."""
+"""A line-up row: its group's totals, its place in the list, and how it is built."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from gbs_actor.lineup.records import Group, Memo, Registration, Row
-from gbs_actor.lineup.totals import NOBODY, Totals
+from gbs_actor.lineup.records import Gender, Group, Memo, Registration, Row
+
+# -- totals
+
+
+class Counted(Protocol):
+    """What a count reads of a member: a person and a row both have it."""
+
+    @property
+    def gender(self) -> Gender:
+        """The member's gender."""
+        ...
+
+    @property
+    def is_full_attendance(self) -> bool:
+        """Whether the member comes for the whole retreat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many members a group has, and of which kind."""
+
+    members: int = 0
+    male: int = 0
+    female: int = 0
+    full_attendance: int = 0
+    partial_attendance: int = 0
+
+
+NOBODY = Totals()
+"""What stands on the row of a person who is in no group."""
+
+
+def totals_of(members: Iterable[Counted]) -> Totals:
+    """Count the members of one group."""
+    count = male = full = 0
+    for member in members:
+        count += 1
+        if member.gender is Gender.MALE:
+            male += 1
+        if member.is_full_attendance:
+            full += 1
+    return Totals(count, male, count - male, full, count - full)
+
+
+# -- order
+
+SortKey = tuple[bool, int, bool, int, str, int]
+"""Orders the rows of a retreat; no two of them share one."""
+
+
+def sort_key(row: Row) -> SortKey:
+    """Return the key that sorts rows as clients see them.
+
+    Group number ascending, unassigned people last; in a group the leader first; then
+    grade descending; then name, by code point; then id.
+    """
+    unassigned = row.gbs_number is None
+    return (
+        unassigned,
+        row.gbs_number or 0,
+        unassigned or not row.is_leader,
+        -row.grade_number,
+        row.name,
+        row.id,
+    )
+
+
+# -- rows
 
 
 def iso_utc(at: datetime) -> str:

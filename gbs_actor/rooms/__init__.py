@@ -5,8 +5,8 @@ from gbs_actor.rooms.delivery import (
     CommandReply,
     Done,
     DoneReply,
+    EditedField,
     Editing,
-    EditingPlace,
     EncodedRow,
     Format,
     JoinReply,
@@ -16,10 +16,10 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
-from gbs_actor.rooms.observation import Moment, Observer
-from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms.statistics import RoomState, RoomStatistics, RoomSummary, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
+from gbs_actor.rooms.tracepoints import Observer, Tracepoint
 from gbs_actor.settings import RoomSettings
 
 __all__ = [
@@ -27,18 +27,18 @@ __all__ = [
     "CommandReply",
     "Done",
     "DoneReply",
+    "EditedField",
     "Editing",
-    "EditingPlace",
     "EncodedRow",
     "Format",
     "JoinReply",
-    "Moment",
     "Observer",
     "Presence",
     "PresentUser",
     "RoomSettings",
     "RoomState",
     "RoomStatistics",
+    "RoomSummary",
     "RoomSupervisor",
     "Sink",
     "SinkStatistics",
@@ -46,4 +46,5 @@ __all__ = [
     "Subscriber",
     "SubscriberStatistics",
     "SupervisorStatistics",
+    "Tracepoint",
 ]

@@ -1,4 +1,4 @@
-"""The commands a room has in hand, and how far it has got with them."""
+"""The commands that a room has in hand, and what became of each so far."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Phase(StrEnum):
     DECIDING = "deciding"
     """Nothing was sent to the store: after a crash ROOM_RESTARTED."""
     COMMITTING = "committing"
-    """Sent, not answered: after a crash the outcome has to be found out."""
+    """Sent, no reply yet: after a crash the outcome is unknown and has to be resolved."""
     COMMITTED = "committed"
-    """Durable: after a crash the answers are given once the room is loaded again."""
+    """Durable: after a crash OK, with the rows as the batch left them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Repeat:
     """What the first one got."""
     registration_id: int
     row: Row
-    """The row at the repeat's place in the batch."""
+    """The row as it is after the commands before the repeat."""
 
 
 Outcome = Change | Rejection | Repeat
@@ -39,18 +39,19 @@ Outcome = Change | Rejection | Repeat
 
 @dataclass(slots=True)
 class Step:
-    """One item of a batch and what was decided on it (``None``: a mark, or undecided)."""
+    """One command or mark of a batch, and what was decided on it."""
 
     work: Work
     outcome: Outcome | None = None
+    """``None``: a mark, or not decided yet."""
 
 
 @dataclass(slots=True)
 class Batch:
     """Commands and marks that share one commit.
 
-    It belongs to the room's handle and not to the room's task, so that after a crash it
-    is known whom an answer is owed, and which.
+    It belongs to the room's handle and not to the room's task: after a crash its phase
+    decides what the pending replies are.
     """
 
     steps: list[Step]
@@ -61,11 +62,11 @@ class Batch:
     repeatable: frozenset[UUID] = frozenset()
     """Ids of commands that may be in the log although the room does not remember them."""
     found: dict[UUID, LogEntry] = field(default_factory=dict)
-    """What the log was found to have of its commands."""
+    """Entries of the log that were found for its commands."""
     committing_since: float = 0.0
-    """Trio time at which the commit began."""
+    """Trio time at which the first commit began."""
     attempts: int = 0
-    """Commits of this batch that provably came to nothing."""
+    """Commits of this batch that provably had no effect."""
 
     @classmethod
     def of(cls, work: Sequence[Work]) -> Batch:
@@ -76,7 +77,7 @@ class Batch:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
 
-    def answer_rest(self, rejection: Rejection) -> None:
-        """Give everything that has no answer yet this one."""
+    def reject_pending(self, rejection: Rejection) -> None:
+        """Reject everything that has no reply yet."""
         for step in self.steps:
-            step.work.answer(rejection)
+            step.work.reply(rejection)

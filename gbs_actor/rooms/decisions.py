@@ -11,21 +11,24 @@ from uuid import UUID
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.commands import Command, CreateMemo
+from gbs_actor.lineup.commands import Command, CreateMemo, request_bytes
 from gbs_actor.lineup.draft import Draft
-from gbs_actor.lineup.request import request_bytes
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
-from gbs_actor.rooms.mailbox import Mark
-from gbs_actor.rooms.refusals import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
+from gbs_actor.rooms.delivery import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
+from gbs_actor.rooms.mailbox import MarkUpdate
+from gbs_actor.rooms.work_budget import WorkBudget
 from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
 
+_DECISION = 8
+"""Units of work of a decision, apart from the rows that it changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """What is known of an accepted command id."""
+    """An accepted command id."""
 
     revision: int
     registration_id: int | None
@@ -39,8 +42,8 @@ class _Remembered:
 class Decisions:
     """Decides batches, with a supply of memo ids and a memory for command ids.
 
-    The memory spares a look into the log. What it has forgotten, or never knew, a commit
-    looks up on its way: see :attr:`~gbs_actor.rooms.batch.Batch.repeatable`.
+    The memory spares a look into the log. A commit looks up the ids that are not in it:
+    see :attr:`~gbs_actor.rooms.batch.Batch.repeatable`.
 
     :param store: gives memo ids.
     :param config: the size of the supply and of the memory.
@@ -56,17 +59,20 @@ class Decisions:
     async def decide(self, batch: Batch, board: Board, at: datetime) -> None:
         """Decide every command of a batch on top of the outcomes of those before it.
 
-        Only where memo ids have run out does this wait for the store.
+        Other tasks run in between, as a command's work is in the size of its groups. It
+        waits for the store only where memo ids have run out.
 
+        :param board: must not change meanwhile.
         :raises StoreUnavailable: for the memo ids; nothing was decided.
         """
         await self._reserve_memo_ids(batch)
+        budget = WorkBudget(self._config.deliveries_per_yield)
         draft = board.draft(self._memo_ids)
         accepted: dict[UUID, _Remembered] = {}
         changes: list[Change] = []
         repeatable: set[UUID] = set()
         for step in batch.steps:
-            if isinstance(step.work, Mark):
+            if isinstance(step.work, MarkUpdate):
                 continue
             command = step.work.command
             former = accepted.get(command.id) or self._memory.get(command.id)
@@ -78,9 +84,12 @@ class Decisions:
             if command.client_made_id:
                 repeatable.add(command.id)
             step.outcome = _decide_one(draft, command, at)
+            rows = 0
             if isinstance(step.outcome, Change):
                 changes.append(step.outcome)
                 accepted[command.id] = _Remembered.of(step.outcome)
+                rows = len(step.outcome.rows)
+            await budget.spend(_DECISION + rows)
         batch.expected_revision = board.revision
         batch.changes = tuple(changes)
         batch.repeatable = frozenset(repeatable)

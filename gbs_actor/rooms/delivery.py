@@ -1,4 +1,4 @@
-"""What a room hands to a connection, and what it asks of one.
+"""What a room sends to a client, what it replies, and what it needs of a connection.
 
 A room knows nothing of Socket.IO or WebSocket: each connection brings a :class:`Sink`,
 and sinks that speak the same wire format share one :class:`Format`, so that a message is
@@ -9,28 +9,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.records import Row
+
+_encoder = msgspec.json.Encoder()
+
+# -- rows
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedRow:
-    """A line-up row as of one revision, encoded once."""
+class EncodedRow(msgspec.Struct, gc=False):
+    """A line-up row as of one revision; encoded once, when its JSON is first read."""
 
     id: int
     revision: int
-    json: bytes
+    _source: Row | bytes
+    """The row until then, its JSON from then on."""
+
+    @classmethod
+    def of(cls, row: Row) -> EncodedRow:
+        """Return a row that is not encoded yet."""
+        return cls(row.id, row.revision, row)
+
+    @property
+    def json(self) -> bytes:
+        """The row as a JSON object."""
+        source = self._source
+        if not isinstance(source, bytes):
+            source = self._source = _encoder.encode(source)
+        return source
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EncodedRow):
+            return NotImplemented
+        return (self.id, self.revision, self.json) == (other.id, other.revision, other.json)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.revision))
+
+    def __repr__(self) -> str:
+        return f"<EncodedRow {self.id} at revision {self.revision}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a join or a read is answered with.
+    """The rows of a retreat, as a join or a read gets them.
 
-    There is one for each revision, and for all who ask for the same: what is made of it is
-    kept with it.
+    All who ask for the same rows at the same revision get the same object; what is encoded
+    from it is kept with it.
     """
 
     revision: int
@@ -42,9 +72,9 @@ class Snapshot:
     _written: dict[object, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def written(self, key: object, write: Callable[[Snapshot], Any]) -> Any:
-        """Return what ``write`` makes of it; of a full list once for all who ask alike.
+        """Return ``write(self)``; for a full list it is called once per key.
 
-        A part is for those who have missed just that, and its kinds may be many.
+        A partial list is not kept: there may be many, each for one client.
 
         :param key: stands for ``write``.
         """
@@ -53,6 +83,9 @@ class Snapshot:
         if key not in self._written:
             self._written[key] = write(self)
         return self._written[key]
+
+
+# -- replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +109,40 @@ class Done:
     """The room's revision; ``None`` outside a room."""
 
 
+CommandReply = Callable[[Accepted | Rejection], None]
+"""Called exactly once, from the room's task, behind the rows of the command's revision."""
+
+JoinReply = Callable[[Snapshot | Rejection], None]
+"""Called exactly once, at the join's place in what goes out on the connection."""
+
+DoneReply = Callable[[Done | Rejection], None]
+"""Called exactly once, for leaving and editing marks."""
+
+NOT_IN_ROOM: Final = Rejection(Code.NOT_IN_ROOM, "Join a retreat first")
+NO_SUCH_RETREAT: Final = Rejection(Code.RETREAT_NOT_FOUND, "There is no such retreat")
+NO_SUCH_ROW: Final = Rejection(Code.NOT_FOUND, "There is no such registration in this retreat")
+OTHER_COMMAND: Final = Rejection(
+    Code.VALIDATION_FAILED, "commandId: it was used for another command already"
+)
+TOO_MUCH_MISSED: Final = Rejection(
+    Code.VALIDATION_FAILED, "since: the rows from there on are not all that was missed"
+)
+BUSY: Final = Rejection(Code.ROOM_BUSY, "The room has too much to do; try again")
+RESTARTED: Final = Rejection(Code.ROOM_RESTARTED, "The room is being restarted; try again")
+UNAVAILABLE: Final = Rejection(
+    Code.ROOM_UNAVAILABLE, "The room has failed too often and is closed for now; try again later"
+)
+SHUTTING_DOWN: Final = Rejection(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again")
+STORE_DOWN: Final = Rejection(Code.STORE_UNAVAILABLE, "The database cannot be reached; try again")
+UNKNOWN_OUTCOME: Final = Rejection(
+    Code.OUTCOME_UNKNOWN,
+    "It is not known whether the change was saved; try again with the same commandId",
+)
+INTERNAL: Final = Rejection(Code.INTERNAL, "The command could not be carried out")
+
+# -- presence and editing marks
+
+
 class Editing(msgspec.Struct, frozen=True, rename="camel"):
     """Somebody starts or ends editing a field: the payload of ``user-editing``."""
 
@@ -88,8 +155,8 @@ class Editing(msgspec.Struct, frozen=True, rename="camel"):
     editing: bool
 
 
-class EditingPlace(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a present user is editing."""
+class EditedField(msgspec.Struct, frozen=True, rename="camel"):
+    """What a present user is editing."""
 
     lineup_id: int
     field: str | None
@@ -101,7 +168,7 @@ class PresentUser(msgspec.Struct, frozen=True, rename="camel"):
     user_id: int
     user_name: str
     connections: int
-    editing: tuple[EditingPlace, ...]
+    editing: tuple[EditedField, ...]
 
 
 class Presence(msgspec.Struct, frozen=True, rename="camel"):
@@ -113,8 +180,11 @@ class Presence(msgspec.Struct, frozen=True, rename="camel"):
     """Users, not connections."""
 
 
+# -- connections
+
+
 class Format(Protocol):
-    """One way of writing a room's messages. What it returns only its own sinks read.
+    """One wire format of a room's messages; only its own sinks read what it returns.
 
     Sinks of the same wire format share the very same object; rooms compare by identity.
     """
@@ -140,7 +210,8 @@ class Format(Protocol):
     def editing(self, editing: Editing, mark: int, revision: int) -> Any:
         """Encode an editing mark.
 
-        :param mark: tells whose connection's slot it is.
+        :param mark: number of the connection that edits: a newer state of its mark
+            replaces this one.
         :param revision: as for :meth:`presence`.
         """
         ...
@@ -181,13 +252,3 @@ class Sink(Protocol):
     def statistics(self) -> SinkStatistics:
         """Return how far behind the connection is."""
         ...
-
-
-CommandReply = Callable[[Accepted | Rejection], None]
-"""Called exactly once, from the room's task, behind the rows of the command's revision."""
-
-JoinReply = Callable[[Snapshot | Rejection], None]
-"""Called exactly once, at the join's place in what goes out on the connection."""
-
-DoneReply = Callable[[Done | Rejection], None]
-"""Called exactly once, for leaving and editing marks."""

@@ -1,43 +1,60 @@
-"""A room's address: what of it survives the crash of its task."""
+"""What of a room outlives the crash of its task: its address, and all that is pending."""
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
+from typing import Any
 
 import trio
 
+from gbs_actor.concurrency import Backoff
 from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch
-from gbs_actor.rooms.delivery import Done
-from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, Mark, Resume, Work
-from gbs_actor.rooms.presence import EditingMarks, PresenceClock
-from gbs_actor.rooms.refusals import BUSY, RESTARTED, SHUTTING_DOWN, UNAVAILABLE
+from gbs_actor.rooms.delivery import (
+    BUSY,
+    RESTARTED,
+    SHUTTING_DOWN,
+    UNAVAILABLE,
+    CommandReply,
+    Done,
+    DoneReply,
+)
+from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
+from gbs_actor.rooms.presence import EditingMarks, PresenceThrottle
 from gbs_actor.rooms.rows import EncodedRows
-from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics
+from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics, RoomSummary
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
 
 
 class RoomHandle:
     """The mailbox, the subscribers and the batch in hand of one room.
 
-    Its supervisor owns it, the room's task works on it. What connections call is
-    synchronous and answers at once where the room cannot take it.
+    Its supervisor owns it, the room's task works on it. It implements
+    :class:`~gbs_actor.rooms.subscriber.JoinedRoom`: what connections call is synchronous,
+    and replies at once where the room cannot take it.
 
     :param slug: the retreat.
     :param config: limits and times.
+    :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
-    def __init__(self, slug: str, config: RoomSettings) -> None:
+    def __init__(self, slug: str, config: RoomSettings, observe: Observer = ignore) -> None:
         self.slug = slug
         self.config = config
+        self.observe = partial(observe, slug)
+        self.store_backoff = _backoff(config.store_backoff_initial, config.store_backoff_max)
+        self.crash_backoff = _backoff(config.crash_backoff_initial, config.crash_backoff_max)
         self.state = RoomState.STARTING
         self.draining = False
         self.mailbox = Mailbox(config.mailbox_size)
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
         self.marks = EditingMarks(config)
-        self.presence = PresenceClock(config)
+        self.presence = PresenceThrottle(config)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
@@ -45,9 +62,13 @@ class RoomHandle:
         """So many of the next commands are committed alone: one of them is poisonous."""
         self.resolving = False
         self.store_down = False
-        self.nudged = trio.lowlevel.ParkingLot()
-        """Wakes a room that pauses after a crash: for an operator's restart, or to drain."""
-        self.crash_times: deque[float] = deque(maxlen=config.max_crashes + 1)
+        self.outdated = False
+        """Whether the store may have changes that the board lacks."""
+        self.pause_over = trio.lowlevel.ParkingLot()
+        """Ends the pause after a crash early: for an operator's restart, or to drain."""
+        self.crash_times: deque[float] = deque()
+        """Trio times of the crashes within the last ``crash_window``."""
+        self.crash_delays = self.crash_backoff.delays()
         self.last_error: str | None = None
         self.failed_until: float | None = None
         self.restarts = 0
@@ -61,27 +82,35 @@ class RoomHandle:
         self.unknown_outcomes = 0
         self.stale_commits = 0
         self.commit_times = DurationWindow()
-        self.hand_out_times = DurationWindow()
+        self.fan_out_times = DurationWindow()
 
-    def submit(self, work: Work) -> None:
-        """Queue a command or mark, or answer at once why not."""
-        refusal = self._refusal()
-        if refusal is None and not self.mailbox.put_work(work):
-            self.refused_busy += 1
-            refusal = BUSY
-        if refusal is None:
-            return
-        if isinstance(work, Mark):
-            self.lose_mark(work.subscriber)
-        work.answer(refusal)
+    # -- for connections
 
-    def lose_mark(self, subscriber: Subscriber) -> None:
-        """Note that an editing mark of a connection was refused.
+    def submit(
+        self, command: Command, reply: CommandReply, subscriber: Subscriber | None = None
+    ) -> None:
+        """Queue a command, or reply at once why not."""
+        self._put(Submission(command, reply, subscriber))
 
-        Where it edits is not known any more, so its mark ends, and what waits here of
-        older ones sets none.
+    def mark_editing(
+        self,
+        subscriber: Subscriber,
+        registration_id: int,
+        field: str | None,
+        editing: bool,
+        reply: DoneReply,
+    ) -> None:
+        """Queue an update of a subscriber's editing mark, or reply at once why not."""
+        update = MarkUpdate(subscriber, registration_id, field, editing, reply)
+        if not self._put(update):
+            self.reject_mark(subscriber)
+
+    def reject_mark(self, subscriber: Subscriber) -> None:
+        """End a subscriber's editing mark, since a later update of it was rejected.
+
+        Where it edits is no longer known, so updates that are queued set none either.
         """
-        subscriber.marks_lost = subscriber.marks_given
+        subscriber.marks_rejected = subscriber.marks_submitted
         if self.marks.end(subscriber):
             self.presence.change()
             self.mailbox.wake()
@@ -89,32 +118,35 @@ class RoomHandle:
     def join(self, join: Join | Resume) -> None:
         """Queue a join; it waits while the room starts or restarts."""
         if self.draining:
-            join.answer(SHUTTING_DOWN)
+            join.reply(SHUTTING_DOWN)
         elif self.state is RoomState.FAILED:
-            join.answer(UNAVAILABLE)
+            join.reply(UNAVAILABLE)
         else:
             self.mailbox.put(join)
 
-    def leave(self, leave: Leave) -> None:
-        """Queue a leave behind what the connection asked for before."""
+    def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
+        """Queue a leave behind what the subscriber submitted before."""
+        leave = Leave(subscriber, reply)
         if self.state in (RoomState.BACKOFF, RoomState.FAILED, RoomState.STOPPED):
-            self.carry_out(leave)  # its earlier commands were answered when the room crashed
+            self.remove(leave)  # its earlier commands got their replies when the room crashed
         else:
             self.mailbox.put(leave)
 
-    def carry_out(self, leave: Leave) -> None:
+    # -- for the room and its supervisor
+
+    def remove(self, leave: Leave) -> None:
         """Take a subscriber out of the room; its mark is left for the caller to end."""
         subscriber = leave.subscriber
-        if subscriber.handle is self:
+        if subscriber.room is self:
             subscriber.enter(None)
         if self.subscribers.pop(subscriber, self) is None:
             self.presence.change()
-        leave.answer(Done(None))
+        leave.reply(Done(None))
 
-    def refuse_waiting(self, work: Rejection, joins: Rejection | None = None) -> None:
-        """Answer what waits: commands and marks, with ``joins`` also the joins.
+    def reject_queued(self, work: Rejection, joins: Rejection | None = None) -> None:
+        """Reject the queued commands and marks, with ``joins`` also the joins.
 
-        Leaves are carried out. Joins without an answer stay where they are.
+        Leaves are carried out. Joins that are not rejected stay queued.
         """
         kept: list[Join | Resume] = []
         for item in self.mailbox.take_all():
@@ -122,14 +154,40 @@ class RoomHandle:
                 if joins is None:
                     kept.append(item)
                 else:
-                    item.answer(joins)
+                    item.reply(joins)
             elif isinstance(item, Leave):
-                self.carry_out(item)
+                self.remove(item)
             else:
-                item.answer(work)
+                item.reply(work)
         self.mailbox.put_back(kept)
 
-    def _refusal(self) -> Rejection | None:
+    def compare_with_store(self) -> None:
+        """Let the room compare its board with the store as soon as it can."""
+        self.outdated = True
+        self.mailbox.wake()
+
+    def drain(self) -> None:
+        """Reject what comes from now on; the room stops once all else has its reply."""
+        self.draining = True
+        self.pause_over.unpark_all()
+        self.mailbox.wake()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is in the room or waits for it."""
+        return bool(self.subscribers or len(self.mailbox) or self.batch is not None)
+
+    def _put(self, work: Work) -> bool:
+        """Queue a command or mark; return whether it was not rejected."""
+        rejection = self._rejection()
+        if rejection is None and not self.mailbox.put_work(work):
+            self.refused_busy += 1
+            rejection = BUSY
+        if rejection is not None:
+            work.reply(rejection)
+        return rejection is None
+
+    def _rejection(self) -> Rejection | None:
         if self.draining:
             return SHUTTING_DOWN
         if self.state is RoomState.FAILED:
@@ -138,46 +196,49 @@ class RoomHandle:
             return RESTARTED
         return None
 
-    def drain(self) -> None:
-        """Refuse what comes from now on; the room stops once it has answered the rest."""
-        self.draining = True
-        self.nudged.unpark_all()
-        self.mailbox.wake()
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody is in the room or waits for it."""
-        return bool(self.subscribers or len(self.mailbox) or self.batch is not None)
+    # -- for operators
 
     def statistics(self) -> RoomStatistics:
-        """Return the room as it is now; never blocks."""
+        """Return the room as it is now, with each of its subscribers; never blocks."""
+        revision = 0 if self.rows is None else self.rows.board.revision
+        subscribers = tuple(each.statistics(revision) for each in self.subscribers)
+        return RoomStatistics(subscribers=subscribers, **self._counters())
+
+    def summary(self) -> RoomSummary:
+        """Return the room as it is now, without its subscribers; never blocks."""
+        return RoomSummary(subscriber_count=len(self.subscribers), **self._counters())
+
+    def _counters(self) -> dict[str, Any]:
         board = None if self.rows is None else self.rows.board
-        revision = 0 if board is None else board.revision
-        return RoomStatistics(
-            slug=self.slug,
-            state=self.state,
-            revision=None if board is None else revision,
-            epoch=None if board is None else board.epoch,
-            rows=0 if board is None else len(board),
-            subscribers=tuple(s.statistics(revision) for s in self.subscribers),
-            editing_marks=len(self.marks),
-            mailbox_depth=len(self.mailbox),
-            mailbox_size=self.mailbox.size,
-            in_hand=0 if self.batch is None else len(self.batch.steps),
-            phase=None if self.batch is None else self.batch.phase.value,
-            resolving=self.resolving,
-            batches=self.batches,
-            batch_mean=self.commands / self.batches if self.batches else 0.0,
-            batch_largest=self.batch_largest,
-            commit=self.commit_times.summary(),
-            hand_out=self.hand_out_times.summary(),
-            accepted=self.accepted,
-            rejected=self.rejected,
-            repeated=self.repeated,
-            refused_busy=self.refused_busy,
-            unknown_outcomes=self.unknown_outcomes,
-            stale_commits=self.stale_commits,
-            restarts=self.restarts,
-            last_error=self.last_error,
-            failed_until=self.failed_until,
-        )
+        return {
+            "slug": self.slug,
+            "state": self.state,
+            "revision": None if board is None else board.revision,
+            "epoch": None if board is None else board.epoch,
+            "rows": 0 if board is None else len(board),
+            "editing_marks": len(self.marks),
+            "mailbox_depth": len(self.mailbox),
+            "mailbox_size": self.mailbox.size,
+            "in_hand": 0 if self.batch is None else len(self.batch.steps),
+            "phase": None if self.batch is None else self.batch.phase.value,
+            "resolving": self.resolving,
+            "batches": self.batches,
+            "batch_mean": self.commands / self.batches if self.batches else 0.0,
+            "batch_largest": self.batch_largest,
+            "commit": self.commit_times.summary(),
+            "hand_out": self.fan_out_times.summary(),
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "repeated": self.repeated,
+            "refused_busy": self.refused_busy,
+            "unknown_outcomes": self.unknown_outcomes,
+            "stale_commits": self.stale_commits,
+            "restarts": self.restarts,
+            "last_error": self.last_error,
+            "failed_until": self.failed_until,
+        }
+
+
+def _backoff(initial: float, maximum: float) -> Backoff:
+    # Without jitter: the attempts of one process on its own store need none.
+    return Backoff(initial, max(initial, maximum), jitter=0)

@@ -1,4 +1,4 @@
-"""What waits for a room: commands, editing marks, joins and leaves, in order of arrival."""
+"""What is queued for a room: commands, editing marks, joins and leaves, in order of arrival."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Request(Generic[T]):
-    """Something a room is asked for, and the one answer it owes.
+class MailboxItem(Generic[T]):
+    """Something that a room is to do and to reply to once.
 
-    :param subscriber: the connection that asks; ``None``: somebody without one.
-    :param reply: called with the answer, at most once.
+    :param subscriber: whose it is; ``None``: it comes from outside the room.
+    :param reply: called with the outcome, at most once.
     """
 
     __slots__ = ("_reply", "subscriber")
@@ -40,13 +40,14 @@ class Request(Generic[T]):
         self._reply = reply
 
     @property
-    def answered(self) -> bool:
-        """Whether no answer is owed, or no longer."""
+    def replied(self) -> bool:
+        """Whether no reply is pending: it was called, withdrawn or never wanted."""
         return self._reply is None
 
-    def answer(self, outcome: T) -> None:
-        """Give the answer, unless one was given already; a reply that raises ends its
-        connection and nothing else.
+    def reply(self, outcome: T) -> None:
+        """Call the reply, unless it was called before.
+
+        A reply that raises ends its connection and nothing else.
         """
         reply, self._reply = self._reply, None
         if reply is None:
@@ -54,12 +55,12 @@ class Request(Generic[T]):
         try:
             reply(outcome)
         except Exception:
-            log.exception("an answer could not be handed over; its connection is ended")
+            log.exception("a reply failed; its connection is ended")
             if self.subscriber is not None:
                 self.subscriber.sink.abort()
 
 
-class Submission(Request[Accepted | Rejection]):
+class Submission(MailboxItem[Accepted | Rejection]):
     """A command."""
 
     __slots__ = ("command",)
@@ -70,17 +71,17 @@ class Submission(Request[Accepted | Rejection]):
         super().__init__(subscriber, reply)
         self.command = command
         if subscriber is not None:
-            subscriber.under_way += 1
+            subscriber.in_flight += 1
 
-    def answer(self, outcome: Accepted | Rejection) -> None:
-        """Give the answer, unless one was given already."""
-        if self.subscriber is not None and not self.answered:
-            self.subscriber.command_answered()
-        super().answer(outcome)
+    def reply(self, outcome: Accepted | Rejection) -> None:
+        """Call the reply, unless it was called before."""
+        if self.subscriber is not None and not self.replied:
+            self.subscriber.count_reply()
+        super().reply(outcome)
 
 
-class Mark(Request[Done | Rejection]):
-    """A connection says which field it is editing, or that it no longer is."""
+class MarkUpdate(MailboxItem[Done | Rejection]):
+    """Sets, renews or ends a connection's editing mark."""
 
     __slots__ = ("_number", "editing", "field", "registration_id")
 
@@ -98,26 +99,26 @@ class Mark(Request[Done | Rejection]):
         self.registration_id = registration_id
         self.field = field
         self.editing = editing
-        subscriber.under_way += 1
-        subscriber.marks_given += 1
-        self._number = subscriber.marks_given
+        subscriber.in_flight += 1
+        subscriber.marks_submitted += 1
+        self._number = subscriber.marks_submitted
 
     @property
     def outdated(self) -> bool:
-        """Whether the connection has given another one since, which was refused."""
-        return self._number <= self.subscriber.marks_lost
+        """Whether a later update of the same connection was rejected."""
+        return self._number <= self.subscriber.marks_rejected
 
-    def answer(self, outcome: Done | Rejection) -> None:
-        """Give the answer, unless one was given already."""
-        if not self.answered:
-            self.subscriber.command_answered()
-        super().answer(outcome)
+    def reply(self, outcome: Done | Rejection) -> None:
+        """Call the reply, unless it was called before."""
+        if not self.replied:
+            self.subscriber.count_reply()
+        super().reply(outcome)
 
 
-class Entry(Request[T | Rejection]):
-    """Somebody wants to come in, and waits for that.
+class EntryItem(MailboxItem[T | Rejection]):
+    """Brings a subscriber into the room; whoever wants that waits for it.
 
-    :param epoch: of the revision from which on they want to be told.
+    :param epoch: of the revision from which on the rows are wanted.
     """
 
     __slots__ = ("done", "epoch")
@@ -131,21 +132,21 @@ class Entry(Request[T | Rejection]):
         super().__init__(subscriber, reply)
         self.epoch = epoch
         self.done = trio.Event()
-        """Set once it is answered or abandoned."""
+        """Set once the reply was called or withdrawn."""
 
-    def answer(self, outcome: T | Rejection) -> None:
-        """Give the answer, unless one was given already or the joiner has gone."""
-        super().answer(outcome)
+    def reply(self, outcome: T | Rejection) -> None:
+        """Call the reply, unless it was called before or withdrawn."""
+        super().reply(outcome)
         self.done.set()
 
-    def abandon(self) -> None:
-        """Take it back: if it is not answered yet, it will not be carried out."""
+    def withdraw(self) -> None:
+        """Take it back: unless the reply was called, it will not be carried out."""
         self._reply = None
         self.done.set()
 
 
-class Join(Entry[Snapshot]):
-    """A connection wants to be in the room, or without a subscriber: somebody reads it once."""
+class Join(EntryItem[Snapshot]):
+    """A subscriber joins the room; without a subscriber: somebody reads it once."""
 
     __slots__ = ("since",)
 
@@ -160,8 +161,8 @@ class Join(Entry[Snapshot]):
         self.since = since
 
 
-class Resume(Entry[Done]):
-    """A connection that has come back wants the rows it missed, and to be in the room again."""
+class Resume(EntryItem[Done]):
+    """A subscriber whose client has come back gets the rows it missed, and joins again."""
 
     __slots__ = ("since",)
 
@@ -172,8 +173,8 @@ class Resume(Entry[Done]):
         self.since = since
 
 
-class Leave(Request[Done | Rejection]):
-    """A connection leaves the room, or has ended; the latter wants no answer."""
+class Leave(MailboxItem[Done | Rejection]):
+    """A subscriber leaves the room, or its connection has ended: then no reply is wanted."""
 
     __slots__ = ()
 
@@ -183,7 +184,7 @@ class Leave(Request[Done | Rejection]):
         super().__init__(subscriber, reply)
 
 
-Work = Submission | Mark
+Work = Submission | MarkUpdate
 """What shares batches."""
 Control = Join | Resume | Leave
 """What does not wait for the store."""
@@ -194,9 +195,9 @@ class Mailbox:
     """A queue bounded in commands and in marks, put to without waiting.
 
     They are counted apart, so that no number of marks keeps a command out. Joins and leaves
-    are not counted: a connection has at most one of each under way.
+    are not counted: a connection has at most one of each in flight.
 
-    :param size: commands that may wait, and likewise marks.
+    :param size: commands that may be queued, and likewise marks.
     """
 
     def __init__(self, size: int) -> None:
@@ -211,8 +212,8 @@ class Mailbox:
 
     def put_work(self, item: Work) -> bool:
         """Queue a command or mark, or return False where there are too many of its kind."""
-        waiting = self._marks if isinstance(item, Mark) else self._commands
-        if waiting >= self.size:
+        queued = self._marks if isinstance(item, MarkUpdate) else self._commands
+        if queued >= self.size:
             return False
         self._count(item, 1)
         self._items.append(item)
@@ -232,7 +233,7 @@ class Mailbox:
         self._items.extendleft(reversed(items))
 
     def wake(self) -> None:
-        """Let the waiting room look around although nothing was put."""
+        """Wake the room although nothing was put."""
         self._lot.unpark_all()
 
     async def wait(self) -> None:
@@ -272,7 +273,7 @@ class Mailbox:
         return items
 
     def _count(self, item: Item, change: int) -> None:
-        if isinstance(item, Mark):
+        if isinstance(item, MarkUpdate):
             self._marks += change
         elif isinstance(item, Submission):
             self._commands += change

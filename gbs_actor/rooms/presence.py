@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from gbs_actor.rooms.delivery import Editing, EditingPlace, Presence, PresentUser
+from gbs_actor.rooms.delivery import EditedField, Editing, Presence, PresentUser
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.settings import RoomSettings
 
@@ -14,154 +14,154 @@ SHOWN_USERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Mark:
     registration_id: int
     field: str | None
     expires: float
 
-    def same_as(self, other: _Place) -> bool:
+    def same_field(self, other: _Mark) -> bool:
         """Return whether this is the same field of the same person."""
         return (self.registration_id, self.field) == (other.registration_id, other.field)
 
 
 @dataclass(frozen=True, slots=True)
-class MarkNews:
-    """What the others are to be told of one connection's mark."""
+class MarkChange:
+    """What the others are to be sent about one connection's mark."""
 
     subscriber: Subscriber
     editings: tuple[Editing, ...]
-    _place: _Place | None
-    """The mark that they know once they are told."""
+    _mark: _Mark | None
+    """The mark that the others know once they are sent this."""
 
 
 class EditingMarks:
     """The editing marks of a room: one a connection, each for a limited time.
 
-    Marks may change far more often than anybody can look. The others are told now and
-    then how things have come to stand: a mark that began and ended in between is nothing
-    to them. The last state of every mark is told in any case.
+    Marks may change far more often than anybody can look. The others are sent the present
+    state now and then: of a mark that began and ended in between they get nothing. The
+    last state of every mark is sent in any case.
 
-    :param config: gives how long a mark lasts, and how often, and of how many at once, the
-        others are told.
+    :param config: how long a mark lasts, and how often, and of how many connections at
+        once, changes are sent.
     """
 
     def __init__(self, config: RoomSettings) -> None:
         self._config = config
-        # In the order of expiry, since all last equally long: the first is due first.
-        self._places: dict[Subscriber, _Place] = {}
-        # Whose marks have changed since the others were told, and what those know.
-        self._untold: dict[Subscriber, _Place | None] = {}
+        # In the order of expiry, since all last equally long: the first expires first.
+        self._marks: dict[Subscriber, _Mark] = {}
+        # Whose marks have changed since the others were sent them, and what those know.
+        self._unsent: dict[Subscriber, _Mark | None] = {}
         self._throttle = Throttle(config, config.editing_interval, config.editing_interval_large)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._marks)
 
-    def place(self, subscriber: Subscriber) -> EditingPlace | None:
-        """Return where a connection is editing."""
-        place = self._places.get(subscriber)
-        return None if place is None else EditingPlace(place.registration_id, place.field)
+    def edited_field(self, subscriber: Subscriber) -> EditedField | None:
+        """Return what a connection is editing."""
+        mark = self._marks.get(subscriber)
+        return None if mark is None else EditedField(mark.registration_id, mark.field)
 
     def begin(
         self, subscriber: Subscriber, registration_id: int, field: str | None, now: float
     ) -> None:
         """Set or renew a connection's mark."""
-        former = self._places.pop(subscriber, None)
-        self._untold.setdefault(subscriber, former)
+        former = self._marks.pop(subscriber, None)
+        self._unsent.setdefault(subscriber, former)
         expires = now + self._config.editing_timeout
-        self._places[subscriber] = _Place(registration_id, field, expires)
+        self._marks[subscriber] = _Mark(registration_id, field, expires)
 
     def end(self, subscriber: Subscriber) -> bool:
         """Remove a connection's mark; return whether it had one."""
-        former = self._places.pop(subscriber, None)
+        former = self._marks.pop(subscriber, None)
         if former is None:
             return False
-        self._untold.setdefault(subscriber, former)
+        self._unsent.setdefault(subscriber, former)
         return True
 
     def subscribers(self) -> list[Subscriber]:
         """Return the connections that have a mark."""
-        return list(self._places)
+        return list(self._marks)
 
     def expired(self, now: float) -> list[Subscriber]:
-        """Return the connections whose marks have run out, for :meth:`end`."""
+        """Return the connections whose marks have expired, for :meth:`end`."""
         due = []
-        for subscriber, place in self._places.items():
-            if place.expires > now:
+        for subscriber, mark in self._marks.items():
+            if mark.expires > now:
                 break
             due.append(subscriber)
         return due
 
     def next_expiry(self) -> float:
-        """Return the time at which the next mark runs out (``inf``: none)."""
-        for place in self._places.values():
-            return place.expires
+        """Return the time at which the next mark expires (``inf``: none)."""
+        for mark in self._marks.values():
+            return mark.expires
         return inf
 
     def due(self, subscribers: int) -> float:
-        """Return the time at which the others are to be told (``inf``: there is no news)."""
-        return self._throttle.due(subscribers) if self._untold else inf
+        """Return the time at which changes are to be sent (``inf``: there are none)."""
+        return self._throttle.due(subscribers) if self._unsent else inf
 
-    def news(self) -> list[MarkNews]:
-        """Return what the others are to be told now, for :meth:`told` once they are.
+    def changes(self) -> list[MarkChange]:
+        """Return what the others are to be sent now, for :meth:`sent` once they were.
 
-        Who has waited longest for that comes first; of many connections, or of many of one
-        user, some wait for the next time.
+        The longest unsent come first; of many connections, or of many of one user, some
+        are left for the next time.
         """
-        found: list[MarkNews] = []
+        found: list[MarkChange] = []
         of_user: dict[int, int] = {}
-        for subscriber, known in list(self._untold.items()):
-            place = self._places.get(subscriber)
-            if known is None and place is None:
-                del self._untold[subscriber]
+        for subscriber, known in list(self._unsent.items()):
+            mark = self._marks.get(subscriber)
+            if known is None and mark is None:
+                del self._unsent[subscriber]
                 continue
             user = subscriber.author.user_id
             if of_user.get(user, 0) >= self._config.editing_batch_per_user:
                 continue
             of_user[user] = of_user.get(user, 0) + 1
-            editings = _between(subscriber, known, place)
-            found.append(MarkNews(subscriber, editings, place))
+            editings = _between(subscriber, known, mark)
+            found.append(MarkChange(subscriber, editings, mark))
             if len(found) >= self._config.editing_batch_size:
                 break
         return found
 
-    def told(self, news: Iterable[MarkNews], now: float) -> None:
-        """Note that the others have been told."""
+    def sent(self, changes: Iterable[MarkChange], now: float) -> None:
+        """Note that the others were sent these changes."""
         self._throttle.sent(now)
-        for each in news:
-            subscriber = each.subscriber
-            del self._untold[subscriber]
-            if self._places.get(subscriber) is not each._place:  # it has changed meanwhile
-                self._untold[subscriber] = each._place
+        for change in changes:
+            subscriber = change.subscriber
+            del self._unsent[subscriber]
+            if self._marks.get(subscriber) is not change._mark:  # it has changed meanwhile
+                self._unsent[subscriber] = change._mark
 
 
 def _between(
-    subscriber: Subscriber, known: _Place | None, place: _Place | None
+    subscriber: Subscriber, known: _Mark | None, mark: _Mark | None
 ) -> tuple[Editing, ...]:
-    told = []
-    if known is not None and (place is None or not place.same_as(known)):
-        told.append(_editing(subscriber, known, editing=False))
-    if place is not None:
-        told.append(_editing(subscriber, place, editing=True))
-    return tuple(told)
+    editings = []
+    if known is not None and (mark is None or not mark.same_field(known)):
+        editings.append(_editing(subscriber, known, editing=False))
+    if mark is not None:
+        editings.append(_editing(subscriber, mark, editing=True))
+    return tuple(editings)
 
 
-def _editing(subscriber: Subscriber, place: _Place, *, editing: bool) -> Editing:
+def _editing(subscriber: Subscriber, mark: _Mark, *, editing: bool) -> Editing:
     author = subscriber.author
     return Editing(
-        lineup_id=place.registration_id,
-        user_retreat_registration_id=place.registration_id,
+        lineup_id=mark.registration_id,
+        user_retreat_registration_id=mark.registration_id,
         user_id=author.user_id,
         admin_user_id=author.admin_user_id,
         user_name=author.name,
-        field=place.field,
+        field=mark.field,
         editing=editing,
     )
 
 
 class Throttle:
-    """How often a room may say something to everybody.
+    """How often a room sends one kind of message to everybody.
 
-    :param interval: seconds between two times at least.
+    :param interval: least seconds between two of them.
     :param interval_large: the same in large rooms.
     """
 
@@ -172,17 +172,17 @@ class Throttle:
         self._last_sent = -inf
 
     def due(self, subscribers: int) -> float:
-        """Return the time from which on it may be said again."""
+        """Return the time from which on the next one may be sent."""
         large = subscribers > self._large_room
         return self._last_sent + (self._interval_large if large else self._interval)
 
     def sent(self, now: float) -> None:
-        """Note that it was said."""
+        """Note that one was sent."""
         self._last_sent = now
 
 
-class PresenceClock:
-    """When the next presence message may go out: on change, and not too often.
+class PresenceThrottle:
+    """When the next presence message is due: on change, and not too often.
 
     :param config: gives the intervals.
     """
@@ -200,7 +200,7 @@ class PresenceClock:
         return self._throttle.due(subscribers) if self._changed else inf
 
     def sent(self, now: float) -> None:
-        """Note that a message has gone out."""
+        """Note that a message was sent."""
         self._changed = False
         self._throttle.sent(now)
 
@@ -209,16 +209,16 @@ def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Pre
     """Return who is present, in the order in which they came, one entry a user."""
     names: dict[int, str] = {}
     connections: dict[int, int] = {}
-    places: dict[int, list[EditingPlace]] = {}
+    edited: dict[int, list[EditedField]] = {}
     for subscriber in subscribers:
         user = subscriber.author.user_id
         names.setdefault(user, subscriber.author.name)
         connections[user] = connections.get(user, 0) + 1
-        place = marks.place(subscriber)
-        if place is not None:
-            places.setdefault(user, []).append(place)
+        field = marks.edited_field(subscriber)
+        if field is not None:
+            edited.setdefault(user, []).append(field)
     shown = tuple(
-        PresentUser(user, name, connections[user], tuple(places.get(user, ())))
+        PresentUser(user, name, connections[user], tuple(edited.get(user, ())))
         for user, name in list(names.items())[:SHOWN_USERS]
     )
     return Presence(users=shown, total=len(names))

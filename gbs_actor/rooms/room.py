@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import TypeVar
 
@@ -14,28 +15,29 @@ import trio
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.rooms.attendance import Attendance
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
+from gbs_actor.rooms.commits import Commits
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.hand_out import HandOut
-from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Leave, Mark
-from gbs_actor.rooms.observation import Moment, Observer, ignore
-from gbs_actor.rooms.refusals import (
+from gbs_actor.rooms.delivery import (
+    BUSY,
     INTERNAL,
     NO_SUCH_RETREAT,
     NOT_IN_ROOM,
     RESTARTED,
     STORE_DOWN,
-    UNKNOWN_OUTCOME,
 )
+from gbs_actor.rooms.fan_out import FanOut
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Leave, MarkUpdate
 from gbs_actor.rooms.rows import EncodedRows
-from gbs_actor.rooms.settlement import Settlement, pauses
 from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RepeatedCommands,
+    RetreatVersion,
     StaleRevision,
     Store,
     StoreUnavailable,
@@ -45,12 +47,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A batch that is stale or repeated again and again means that rows and store contradict
-# each other: better to load anew than to go round for ever.
 MAX_ROUNDS = 8
+"""How often a batch is decided and committed before its commands get ROOM_BUSY: each time
+another writer was faster, or commands turned out to be repeats."""
 
 
-class _Over(Exception):
+class _RoomEnded(Exception):
     """The room cannot go on, and nobody needs it to."""
 
 
@@ -66,123 +68,123 @@ class Room:
     :param handle: mailbox, subscribers and the batch in hand; outlives this object.
     :param store: where the retreat is durable.
     :param clock: the wall clock, aware, UTC.
-    :param observe: see :data:`~gbs_actor.rooms.observation.Observer`.
     """
 
     def __init__(
-        self,
-        handle: RoomHandle,
-        store: Store,
-        *,
-        clock: Callable[[], datetime] = utc_now,
-        observe: Observer = ignore,
+        self, handle: RoomHandle, store: Store, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        observe_here = partial(observe, handle.slug)
         self._handle = handle
         self._config = handle.config
         self._store = store
         self._clock = clock
-        self._observe = observe_here
         self._decisions = Decisions(store, handle.config)
-        self._settlement = Settlement(handle, store, clock, observe_here)
-        self._attendance = Attendance(handle, observe_here)
-        self._hand_out = HandOut(handle, self._attendance, observe_here)
+        self._commits = Commits(handle, store, clock)
+        self._subscriptions = Subscriptions(handle)
+        self._fan_out = FanOut(handle, self._subscriptions, handle.observe)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained or found not to exist.
 
         Cancellation takes effect between commits. What it raises is a crash: the
-        supervisor answers for what is left in the handle.
+        supervisor replies to what is left in the handle.
         """
         try:
             await self._start()
             self._handle.state = RoomState.RUNNING
             await self._serve()
-        except* _Over:
+        except* _RoomEnded:
             pass
 
+    async def send_committed(self, batch: Batch) -> None:
+        """Send everybody the rows of a durable batch, and the replies, after a crash.
+
+        Nothing of it rests on the board, and no tracepoint is observed. Not to be
+        cancelled half-way: shield it.
+        """
+        await FanOut(self._handle, self._subscriptions, _ignore).send_without_board(batch)
+
     async def _serve(self) -> None:
-        handle, attendance = self._handle, self._attendance
+        handle, subscriptions = self._handle, self._subscriptions
         while True:
             await trio.lowlevel.checkpoint()
-            await attendance.carry_out_front()
+            if handle.outdated:
+                await self._compare_with_store()
+            await subscriptions.process_controls()
             work = handle.mailbox.take_work(1 if handle.one_by_one else self._config.batch_size)
             if work:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
-            await attendance.tick()  # behind the edits: it can wait, they cannot
-            if not work and not len(handle.mailbox):
+            await subscriptions.send_due()  # behind the edits: it can wait, they cannot
+            if not work and not len(handle.mailbox) and not handle.outdated:
                 idle_at = self._idle_deadline()
                 if handle.draining or idle_at <= trio.current_time():
                     return
-                with trio.move_on_at(min(attendance.next_due(), idle_at)):
+                with trio.move_on_at(min(subscriptions.next_due(), idle_at)):
                     await handle.mailbox.wait()
 
     def _idle_deadline(self) -> float:
         if self._handle.subscribers:
             return inf
-        return self._attendance.alone_since + self._config.idle_timeout
+        return self._subscriptions.empty_since + self._config.idle_timeout
 
     # -- starting -----------------------------------------------------------------------
 
     async def _start(self) -> None:
-        """Load, settle what a crash left, and catch the subscribers up."""
+        """Resolve the commit that a crash interrupted, load, and catch the subscribers up."""
         handle = self._handle
-        batch = handle.batch
-        if batch is not None and batch.phase is Phase.COMMITTING:
-            settled = await self._settlement.settle(batch)
-            if settled.committed:
-                batch.phase = Phase.COMMITTED
+        if handle.batch is not None:
+            resolution = await self._commits.resolve(handle.batch)
+            if resolution.committed:
+                handle.batch.phase = Phase.COMMITTED
+                with trio.CancelScope(shield=True):
+                    await self.send_committed(handle.batch)
             else:
-                batch.answer_rest(RESTARTED)
-                batch = handle.batch = None
-        await self._load(batch)
-        self._observe(Moment.LOADED)
-        self._hand_out.catch_up(batch)
-        self._attendance.end_orphaned_marks()
-        handle.batch = None
-        self._observe(Moment.CAUGHT_UP)
+                handle.batch.reject_pending(RESTARTED)
+            handle.batch = None
+        await self._load()
+        handle.observe(Tracepoint.LOADED)
+        await self._fan_out.catch_up()
+        self._subscriptions.end_orphaned_marks()
+        handle.observe(Tracepoint.CAUGHT_UP)
 
-    async def _load(self, batch: Batch | None) -> None:
+    async def _load(self) -> None:
         """Load the retreat; wait for the store only if somebody is in the room.
 
-        :raises _Over: there is no such retreat, or nobody who would wait for it.
+        :raises _RoomEnded: there is no such retreat, or nobody who would wait for it.
         """
         handle = self._handle
-        pause = pauses(self._config)
+        delays = handle.store_backoff.delays()
         while True:
-            self._observe(Moment.LOADING)
+            handle.observe(Tracepoint.LOADING)
+            handle.outdated = False
             try:
                 retreat = await self._store.load(handle.slug)
             except StoreUnavailable:
                 handle.store_down = True
-                handle.refuse_waiting(STORE_DOWN, joins=STORE_DOWN)
-                patience_ends = inf if batch is None else self._settlement.patience_ends(batch)
-                if batch is not None and trio.current_time() >= patience_ends:
-                    batch.answer_rest(UNKNOWN_OUTCOME)
+                handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
                 if handle.draining or not handle.wanted:
-                    raise _Over from None
-                await trio.sleep(next(pause))
+                    raise _RoomEnded from None
+                await trio.sleep(next(delays))
                 continue
             handle.store_down = False
-            self._adopt(retreat)
+            self._replace_board(retreat)
             return
 
-    def _adopt(self, retreat: Retreat | None) -> None:
+    def _replace_board(self, retreat: Retreat | None) -> None:
         """Go on with the retreat as it was loaded.
 
         Connections that row updates cannot bring up to date (after a restored backup, or
         when a registration was removed) are ended: they come back, join, and get the
         full list.
 
-        :raises _Over: there is no such retreat.
+        :raises _RoomEnded: there is no such retreat.
         """
         handle = self._handle
         if retreat is None:
-            handle.refuse_waiting(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
+            handle.reject_queued(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
             for subscriber in tuple(handle.subscribers):
-                handle.carry_out(Leave(subscriber))
-            raise _Over
+                handle.remove(Leave(subscriber))
+            raise _RoomEnded
         epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
         handle.rows = EncodedRows(Board(retreat))
         for subscriber in handle.subscribers:
@@ -203,33 +205,36 @@ class Room:
         handle.batches += 1
         handle.commands += len(batch.steps)
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
-        self._attendance.alone_since = trio.current_time()
-        self._observe(Moment.TAKEN)
+        self._subscriptions.empty_since = trio.current_time()
+        handle.observe(Tracepoint.TAKEN)
         for submission in batch.submissions():
-            if submission.subscriber is not None and submission.subscriber.handle is not handle:
-                submission.answer(NOT_IN_ROOM)  # given behind a leave
+            if submission.subscriber is not None and submission.subscriber.room is not handle:
+                submission.reply(NOT_IN_ROOM)  # submitted behind a leave
         if await self._commit(batch):
             # No checkpoint lies between the commit's return and this shield: commit,
-            # apply and hand-out are one section that cancellation does not divide.
+            # apply and fan-out are one section that cancellation does not divide.
             with trio.CancelScope(shield=True):
-                await self._hand_out.batch(batch)
+                await self._fan_out.apply_and_send(batch)
         handle.batch = None
 
     async def _commit(self, batch: Batch) -> bool:
         """Decide the batch and make it durable.
 
-        :returns: whether there is anything to hand out; otherwise all of it was answered
-            or put back.
+        Where another writer was faster it is decided again, first at once, then after
+        pauses that grow. In the end its commands get ROOM_BUSY.
+
+        :returns: whether it is durable; otherwise all of it has its reply or was put back.
         """
         handle = self._handle
+        delays = chain((0.0,), handle.store_backoff.delays())
         for _ in range(MAX_ROUNDS):
-            batch.steps = [step for step in batch.steps if not step.work.answered]
+            batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
                 return False
             try:
                 await self._decisions.decide(batch, self._rows.board, self._clock())
-                self._observe(Moment.DECIDED)
-                await self._settlement.send(batch)
+                handle.observe(Tracepoint.DECIDED)
+                await self._commits.commit(batch)
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING
                 batch.found.update(repeated.entries)
@@ -238,120 +243,156 @@ class Room:
                 batch.phase = Phase.DECIDING
                 handle.stale_commits += 1
                 await self._reload(batch)
+                await self._while_serving(partial(trio.sleep, next(delays)))
             except StoreUnavailable:
                 batch.phase = Phase.DECIDING
-                self._refuse(batch, STORE_DOWN)
-                await self._outlast_outage()
+                self._reject(batch, STORE_DOWN)
+                await self._wait_for_store()
                 return False
             except CommitRefused as refused:
                 batch.phase = Phase.DECIDING
-                self._commit_refused(batch, refused)
+                self._handle_refused_commit(batch, refused)
                 return False
             except OutcomeUnknown:
-                if await self._find_out(batch):
+                if await self._resolve_outcome(batch):
                     return self._committed(batch)
             else:
                 return self._committed(batch)
-        raise RuntimeError(f"room {handle.slug}: the store contradicts the rows held in memory")
+        log.warning(
+            "room %s: stale %d times in a row; a batch is rejected", handle.slug, MAX_ROUNDS
+        )
+        self._reject(batch, BUSY)
+        return False
 
     def _committed(self, batch: Batch) -> bool:
         batch.phase = Phase.COMMITTED
         self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
-        self._observe(Moment.COMMITTED)
+        self._handle.observe(Tracepoint.COMMITTED)
         return True
 
     # -- when the store fails -------------------------------------------------------------
 
-    def _refuse(self, batch: Batch, rejection: Rejection) -> None:
-        """Refuse a batch that did not take effect.
+    def _reject(self, batch: Batch, rejection: Rejection) -> None:
+        """Reject a batch that did not take effect.
 
-        Rejections too, since they may rest on a change of the same batch; only repeats
-        of what was accepted before the batch are answered as such, and marks carried out.
+        Commands that were rejected get the same, since their rejection may rest on a change
+        of the batch. Repeats of what was accepted before it get their OK, and marks are
+        carried out.
         """
         for step in batch.steps:
             outcome = step.outcome
-            if isinstance(step.work, Mark):
-                self._attendance.mark(step.work)
+            if isinstance(step.work, MarkUpdate):
+                self._subscriptions.update_mark(step.work)
             elif isinstance(outcome, Repeat) and outcome.revision <= batch.expected_revision:
-                self._hand_out.answer_late(step)  # its row was decided on refused changes
-            elif not step.work.answered:
+                self._fan_out.reply_to_repeat(step, outcome)
+            elif not step.work.replied:
                 self._handle.rejected += 1
-                step.work.answer(rejection)
+                step.work.reply(rejection)
 
-    def _commit_refused(self, batch: Batch, refused: CommitRefused) -> None:
+    def _handle_refused_commit(self, batch: Batch, refused: CommitRefused) -> None:
         handle = self._handle
         log.error("room %s: the store refused a commit: %s", handle.slug, refused)
         if not refused.data_error:
-            self._refuse(batch, STORE_DOWN)
+            self._reject(batch, STORE_DOWN)
         elif len(batch.steps) > 1:
             handle.one_by_one = len(batch.steps)
             handle.mailbox.put_back(step.work for step in batch.steps)
         else:
-            self._refuse(batch, INTERNAL)
+            self._reject(batch, INTERNAL)
 
-    async def _find_out(self, batch: Batch) -> bool:
-        """Settle an unknown outcome while joins and leaves go on; whether it took effect."""
+    async def _resolve_outcome(self, batch: Batch) -> bool:
+        """Resolve an unknown outcome while joins and leaves go on; whether it took effect."""
         handle = self._handle
         handle.unknown_outcomes += 1
         handle.resolving = True
         log.warning("room %s: the outcome of a commit is unknown", handle.slug)
-        settled = await self._while_serving(lambda: self._settlement.settle(batch))
+        resolution = await self._while_serving(partial(self._commits.resolve, batch))
         handle.resolving = False
-        if settled.committed:
+        if resolution.committed:
             return True
         batch.phase = Phase.DECIDING
         batch.attempts += 1
-        if settled.fence is not None:
-            self._rows.apply(settled.fence)
+        if resolution.fence is not None:
+            self._rows.apply(resolution.fence)
         else:
             await self._reload(batch)
         if batch.attempts > self._config.commit_retries:
-            self._refuse(batch, STORE_DOWN)
+            self._reject(batch, STORE_DOWN)
         return False
 
-    async def _reload(self, batch: Batch) -> None:
+    async def _compare_with_store(self) -> None:
+        """Reload the board if the store no longer has the state that it was loaded from.
+
+        So after every outage: another writer may have used it.
+        """
+        handle, board = self._handle, self._rows.board
+        handle.outdated = False
+        version = await self._while_serving(self._read_version)
+        if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
+            log.warning("room %s: another writer has changed it; loading it again", handle.slug)
+            await self._reload()
+
+    async def _read_version(self) -> RetreatVersion | None:
+        while True:
+            try:
+                return await self._store.version(self._handle.slug)
+            except StoreUnavailable:
+                self._handle.store_down = True
+                self._handle.mailbox.wake()  # so that those who serve meanwhile reject commands
+                await self._ping_until_up()
+                self._handle.store_down = False
+
+    async def _reload(self, batch: Batch | None = None) -> None:
         """Load the retreat anew and catch the subscribers up.
 
-        The batch in hand is refused where the store cannot be reached.
-
-        :raises _Over: the retreat is no more.
+        :param batch: what is in hand; rejected where the store cannot be reached.
+        :raises _RoomEnded: the retreat is no more.
         """
         while True:
             try:
                 retreat = await self._store.load(self._handle.slug)
             except StoreUnavailable:
-                self._refuse(batch, STORE_DOWN)
-                await self._outlast_outage()
+                if batch is not None:
+                    self._reject(batch, STORE_DOWN)
+                await self._wait_for_store()
             else:
-                self._adopt(retreat)
-                self._hand_out.catch_up(None)
+                self._replace_board(retreat)
+                await self._fan_out.catch_up()
                 return
 
-    async def _outlast_outage(self) -> None:
-        """Refuse commands, and serve joins, until the store answers again.
+    async def _wait_for_store(self) -> None:
+        """Reject commands, and serve joins, until the store replies again.
 
-        :raises _Over: the room is to stop and there is no store to wait for.
+        Then the room is to compare its board with the store.
+
+        :raises _RoomEnded: the room is to stop and there is no store to wait for.
         """
-        self._handle.store_down = True
-        await self._while_serving(self._store_is_back)
-        self._handle.store_down = False
+        handle = self._handle
+        handle.store_down = True
+        await self._while_serving(self._ping_until_up)
+        handle.store_down = False
+        handle.outdated = True
 
-    async def _store_is_back(self) -> None:
-        pause = pauses(self._config)
+    async def _ping_until_up(self) -> None:
+        delays = self._handle.store_backoff.delays()
         while True:
             try:
                 await self._store.ping()
             except StoreUnavailable:
                 if self._handle.draining:
-                    raise _Over from None
-                await trio.sleep(next(pause))
+                    raise _RoomEnded from None
+                await trio.sleep(next(delays))
             else:
                 return
 
     async def _while_serving(self, work: Callable[[], Awaitable[T]]) -> T:
         """Await ``work`` while what needs no store goes on."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._attendance.serve)
+            nursery.start_soon(self._subscriptions.serve)
             result = await work()
             nursery.cancel_scope.cancel()
         return result
+
+
+def _ignore(tracepoint: Tracepoint) -> None:
+    """Observe nothing."""

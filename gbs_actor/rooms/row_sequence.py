@@ -1,77 +1,90 @@
-"""Changed rows, encoded once a format and handed to many subscribers."""
+"""Changed rows, encoded once per format and shared by many subscribers."""
 
 from __future__ import annotations
 
 import bisect
-import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gbs_actor.rooms.delivery import EncodedRow, Format
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.work_budget import WorkBudget
 
-log = logging.getLogger(__name__)
+_LOOKED_UP_PER_UNIT = 8
+"""Rows looked at for the price of one encoded."""
+
+
+@dataclass(slots=True)
+class _Encoded:
+    """What was encoded in one format."""
+
+    updates: dict[int, Any] = field(default_factory=dict)
+    """By position."""
+    pieces: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """By start and end."""
 
 
 class RowSequence:
-    """Changed rows in ascending revision, of which every subscriber gets its parts.
+    """Changed rows in ascending revision, of which each subscriber gets one or more pieces.
 
-    Somebody who is owed answers gets the rows in pieces, with each answer behind the rows
-    of its revision; everybody else gets one piece. A piece holds only the last state of
-    a row. Each row is encoded once a format, and so is each piece.
+    Whoever has replies pending gets the rows in pieces, each reply behind the rows of its
+    revision; everybody else gets one piece. A piece holds only the last state of a row. It
+    is built when the first subscriber of a format needs it, and shared by all of that
+    format; so is each row in it.
 
     :param rows: ascending by revision; a row may occur several times.
     """
 
     def __init__(self, rows: Sequence[EncodedRow]) -> None:
         self._rows = rows
-        self._updates: dict[tuple[Format, int], Any] = {}
-        self._pieces: dict[tuple[Format, int, int], Any] = {}
+        self._formats: defaultdict[Format, _Encoded] = defaultdict(_Encoded)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def deliver(self, subscriber: Subscriber, start: int, end: int) -> int:
-        """Hand the rows from ``start`` up to, not including, ``end`` to one subscriber.
+    async def prepare(
+        self, subscriber: Subscriber, start: int, end: int, budget: WorkBudget
+    ) -> None:
+        """Build a piece for :meth:`deliver`; other tasks run in between, if it is large.
 
-        :returns: how many rows had to be put together for it: a measure of the work.
+        Checkpoints are the budget's: there is none where the piece was built before.
         """
-        if start >= end:
-            return 0
+        for work in self._build(subscriber.sink.format, start, end):
+            await budget.spend(work)
+
+    def deliver(self, subscriber: Subscriber, start: int, end: int) -> None:
+        """Deliver the rows from ``start`` up to, not including, ``end`` to one subscriber."""
         form = subscriber.sink.format
-        key = (form, start, end)
-        built = 0
-        if key not in self._pieces:
-            updates = [self._update(form, position) for position in self._last(start, end)]
-            self._pieces[key] = updates[0] if len(updates) == 1 else form.bundle(updates)
-            built = len(updates)
-        deliver(subscriber, self._pieces[key])
-        return built
+        for _ in self._build(form, start, end):
+            pass
+        if start < end:
+            subscriber.deliver(self._formats[form].pieces[start, end])
 
-    def _update(self, form: Format, position: int) -> Any:
-        update = self._updates.get((form, position))
-        if update is None:
-            update = self._updates[form, position] = form.update(self._rows[position])
-        return update
+    def first_above(self, revision: int) -> int:
+        """Return the position of the first row with a higher revision."""
+        if not self._rows or self._rows[0].revision > revision:
+            return 0
+        return bisect.bisect_right(self._rows, revision, key=lambda row: row.revision)
 
-    def _last(self, start: int, end: int) -> list[int]:
-        """Return the positions of each row's last state within a piece, ascending."""
+    def _build(self, form: Format, start: int, end: int) -> Iterator[int]:
+        """Build a piece unless it is there; yield the units of work done in between."""
+        encoded = self._formats[form]
+        if start >= end or (start, end) in encoded.pieces:
+            return
         last: dict[int, int] = {}
         for position in range(start, end):
             row_id = self._rows[position].id
             last.pop(row_id, None)
             last[row_id] = position
-        return list(last.values())
-
-    def first_above(self, revision: int) -> int:
-        """Return the position of the first row with a higher revision."""
-        return bisect.bisect_right(self._rows, revision, key=lambda row: row.revision)
-
-
-def deliver(subscriber: Subscriber, message: Any) -> None:
-    """Hand one message to one subscriber; a sink that raises loses its connection."""
-    try:
-        subscriber.sink.deliver(message)
-    except Exception:
-        log.exception("a delivery failed; its connection is ended")
-        subscriber.sink.abort()
+            if position % _LOOKED_UP_PER_UNIT == 0:
+                yield 1
+        updates = []
+        for position in last.values():
+            update = encoded.updates.get(position)
+            if update is None:
+                update = encoded.updates[position] = form.update(self._rows[position])
+                yield 1
+            updates.append(update)
+        encoded.pieces[start, end] = updates[0] if len(updates) == 1 else form.bundle(updates)

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
-from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.delivery import EncodedRow, Snapshot
 
-_encoder = msgspec.json.Encoder()
-
-# Snapshots of what has changed that are kept for the next to ask; a network that comes back
-# brings many who were sent the same last.
 _KEPT_PARTS = 8
-
-
-def encode(row: Row) -> EncodedRow:
-    """Return a row with its JSON."""
-    return EncodedRow(row.id, row.revision, _encoder.encode(row))
+"""Partial snapshots kept for the next to ask: after a network failure many clients come
+back that were sent the same last."""
 
 
 class EncodedRows:
     """A board together with the JSON of its rows.
 
-    Joins and reads in between two changes cost one encoding in all.
+    Rows are encoded when they are sent. Joins and reads between two changes cost one
+    encoding in all.
 
     :param board: the committed state; :meth:`apply` moves it on.
     """
@@ -42,7 +33,7 @@ class EncodedRows:
             row = self.board.row(registration_id)
             if row is None:
                 return None
-            encoded = self._encoded[registration_id] = encode(row)
+            encoded = self._encoded[registration_id] = EncodedRow.of(row)
         return encoded
 
     def apply(self, change: Change) -> tuple[EncodedRow, ...]:
@@ -50,7 +41,7 @@ class EncodedRows:
         self.board.apply(change)
         self._full = None
         self._parts.clear()
-        changed = tuple(encode(row) for row in change.rows)
+        changed = tuple(EncodedRow.of(row) for row in change.rows)
         for encoded in changed:
             self._encoded[encoded.id] = encoded
         return changed

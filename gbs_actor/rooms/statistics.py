@@ -1,4 +1,4 @@
-"""What a room and its supervisor tell about themselves."""
+"""What a room and its supervisor report about themselves."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class DurationWindow:
         return Durations(self._count, kept[last // 2], kept[round(last * 0.99)], kept[last])
 
 
-@dataclass(frozen=True, slots=True)
-class RoomStatistics:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomCounters:
     """A room at one moment. Counters run since the room's first start in this process."""
 
     slug: str
@@ -62,25 +62,24 @@ class RoomStatistics:
     """``None`` while nothing is loaded."""
     epoch: str | None
     rows: int
-    subscribers: tuple[SubscriberStatistics, ...]
     editing_marks: int
     mailbox_depth: int
-    """Items that wait, joins and leaves included."""
+    """Items that are queued, joins and leaves included."""
     mailbox_size: int
     in_hand: int
     """Commands and marks of the batch under way."""
     phase: str | None
     """The phase of that batch."""
     resolving: bool
-    """Whether the outcome of a commit is being found out."""
+    """Whether the unknown outcome of a commit is being resolved."""
     batches: int
     batch_mean: float
     """Commands per batch."""
     batch_largest: int
     commit: Durations
-    """From sending a commit to its answer."""
+    """From sending a commit to the store's reply."""
     hand_out: Durations
-    """From the commit's answer to the last delivery."""
+    """From the store's reply to the last delivery."""
     accepted: int
     rejected: int
     repeated: int
@@ -95,11 +94,25 @@ class RoomStatistics:
     """Trio time at which a FAILED room starts again by itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSummary(RoomCounters):
+    """A room without its subscribers: the work does not grow with their number."""
+
+    subscriber_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStatistics(RoomCounters):
+    """A room with each of its subscribers."""
+
+    subscribers: tuple[SubscriberStatistics, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SupervisorStatistics:
     """All rooms at one moment."""
 
-    rooms: tuple[RoomStatistics, ...]
+    rooms: tuple[RoomSummary, ...]
     started: int
     """Rooms started since the supervisor was."""
     stopped_idle: int

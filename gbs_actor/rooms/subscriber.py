@@ -1,20 +1,52 @@
-"""One connection's membership in rooms."""
+"""A client's place in a room."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import trio
 
-from gbs_actor.lineup.commands import Author
-from gbs_actor.rooms.delivery import Sink, SinkStatistics
+from gbs_actor.lineup.commands import Author, Command
+from gbs_actor.rooms.delivery import CommandReply, DoneReply, Sink, SinkStatistics
 
-if TYPE_CHECKING:
-    from gbs_actor.rooms.handle import RoomHandle
+log = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
+
+
+class JoinedRoom(Protocol):
+    """The room a subscriber is in, as its connection reaches it. No method blocks."""
+
+    @property
+    def slug(self) -> str:
+        """The retreat."""
+        ...
+
+    def submit(self, command: Command, reply: CommandReply, subscriber: Subscriber) -> None:
+        """Queue a command, or reply at once why not."""
+        ...
+
+    def mark_editing(
+        self,
+        subscriber: Subscriber,
+        registration_id: int,
+        field: str | None,
+        editing: bool,
+        reply: DoneReply,
+    ) -> None:
+        """Queue an update of the subscriber's editing mark, or reply at once why not."""
+        ...
+
+    def reject_mark(self, subscriber: Subscriber) -> None:
+        """End the subscriber's editing mark, since a later update of it was rejected."""
+        ...
+
+    def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
+        """Queue a leave behind what the subscriber submitted before."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +54,7 @@ class SubscriberStatistics:
     """One subscriber as its room sees it."""
 
     number: int
-    """Tells the connections of this process apart."""
+    """Unique among the subscribers of this process."""
     user_id: int
     user_name: str
     sent_revision: int
@@ -30,7 +62,7 @@ class SubscriberStatistics:
     lag: int
     """Revisions the room is ahead of that."""
     under_way: int
-    """Commands and marks without an answer."""
+    """Commands and marks without a reply."""
     sink: SinkStatistics
 
 
@@ -48,43 +80,52 @@ class Subscriber:
         self.sink = sink
         self.author = author
         self.number = next(_numbers)
-        self.handle: RoomHandle | None = None
+        self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
         self.sent_revision = 0
         self.known_elsewhere = -1
-        """The highest revision the client may know of from anywhere but its room; -1: none."""
+        """The highest offset the client may know from outside its room; -1: none."""
         self.closed = False
-        self.under_way = 0
-        self.marks_given = 0
-        """Editing marks it has given so far."""
-        self.marks_lost = 0
-        """Of those, the first so many count no more: a newer one was refused."""
-        self._settled = trio.lowlevel.ParkingLot()
+        self.in_flight = 0
+        """Commands and mark updates without a reply."""
+        self.marks_submitted = 0
+        self.marks_rejected = 0
+        """Of the mark updates submitted, the first so many no longer count: a later one
+        was rejected."""
+        self._all_replied = trio.lowlevel.ParkingLot()
 
     @property
     def room_slug(self) -> str | None:
         """The retreat of the room this connection is in, if any."""
-        return None if self.handle is None else self.handle.slug
+        return None if self.room is None else self.room.slug
 
-    def enter(self, handle: RoomHandle | None) -> None:
+    def enter(self, room: JoinedRoom | None) -> None:
         """Be in a room, or in none, from here on; rooms call it."""
-        if self.handle is not None:
+        if self.room is not None:
             self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
-        self.handle = handle
+        self.room = room
 
-    def command_answered(self) -> None:
-        """Count one command or mark as answered; rooms call it."""
-        self.under_way -= 1
-        if self.under_way == 0:
-            self._settled.unpark_all()
+    def deliver(self, message: Any) -> None:
+        """Pass a message to the sink; a sink that raises loses its connection."""
+        try:
+            self.sink.deliver(message)
+        except Exception:
+            log.exception("a delivery failed; its connection is ended")
+            self.sink.abort()
 
-    async def settled(self) -> None:
-        """Wait until no command or mark of this connection is without an answer.
+    def count_reply(self) -> None:
+        """Count one command or mark update as replied to; rooms call it."""
+        self.in_flight -= 1
+        if self.in_flight == 0:
+            self._all_replied.unpark_all()
+
+    async def wait_replied(self) -> None:
+        """Wait until every command and mark update of this connection has its reply.
 
         Cancellation ends the wait and changes nothing.
         """
-        while self.under_way:
-            await self._settled.park()
+        while self.in_flight:
+            await self._all_replied.park()
 
     def statistics(self, room_revision: int) -> SubscriberStatistics:
         """Return how far the connection has followed a room at ``room_revision``."""
@@ -94,6 +135,6 @@ class Subscriber:
             user_name=self.author.name,
             sent_revision=self.sent_revision,
             lag=max(0, room_revision - self.sent_revision),
-            under_way=self.under_way,
+            under_way=self.in_flight,
             sink=self.sink.statistics(),
         )

@@ -9,23 +9,28 @@ from datetime import datetime
 
 import trio
 
+from gbs_actor.concurrency import Service, first_exception
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch, Phase
-from gbs_actor.rooms.delivery import CommandReply, Done, DoneReply, JoinReply, Snapshot
-from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Join, Leave, Mark, Resume, Submission
-from gbs_actor.rooms.observation import Observer, ignore
-from gbs_actor.rooms.refusals import (
+from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
     SHUTTING_DOWN,
     UNAVAILABLE,
     UNKNOWN_OUTCOME,
+    CommandReply,
+    Done,
+    DoneReply,
+    JoinReply,
+    Snapshot,
 )
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.room import Room, utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
@@ -37,7 +42,7 @@ class RoomSupervisor:
 
     A crash takes no other room and no connection with it: the room starts again after a
     pause, and its subscribers get what they missed. A room that crashes too often is
-    FAILED and refuses everything until :meth:`restart` or until a cool-down has passed.
+    FAILED and rejects everything until :meth:`restart` or until a cool-down has passed.
 
     What connections call is synchronous, apart from :meth:`join` and :meth:`read`, and
     every reply is called exactly once.
@@ -45,8 +50,8 @@ class RoomSupervisor:
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
     :param clock: the wall clock, aware, UTC.
-    :param observe: told of every step of every room; see
-        :data:`~gbs_actor.rooms.observation.Observer`.
+    :param observe: called at every tracepoint of every room; see
+        :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
     def __init__(
@@ -68,16 +73,18 @@ class RoomSupervisor:
         self._started = 0
         self._stopped_idle = 0
         self._crashes = 0
+        self._interruptions = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RoomSupervisor]:
         """Run rooms for the length of an ``async with`` block.
 
         At its end rooms are cancelled between two commits; what was not carried out is
-        answered so. Call :meth:`drain` first to let them finish.
+        rejected. Call :meth:`drain` first to let them finish.
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(Service("store interruptions", self._watch_store).run)
             try:
                 yield self
             finally:
@@ -99,15 +106,15 @@ class RoomSupervisor:
         """Put a subscriber into a retreat's room, and take it out of its former one.
 
         Returns once ``reply`` was called. A join that fails leaves the subscriber where
-        it was. Commands under way in the former room are answered first. Cancellation
+        it was. Commands in flight in the former room get their replies first. Cancellation
         takes the join back, unless it was carried out already.
 
         :param since: the revision of the last row the client has; inclusive.
         :param epoch: the epoch that revision belongs to.
         """
         if subscriber.room_slug != slug:
-            await subscriber.settled()
-        await self._await_answer(slug, Join(subscriber, since, epoch, reply))
+            await subscriber.wait_replied()
+        await self._await_reply(slug, Join(subscriber, since, epoch, reply))
 
     async def resume(
         self, slug: str, subscriber: Subscriber, *, since: int, epoch: str
@@ -122,51 +129,48 @@ class RoomSupervisor:
         :param since: the revision of the last row the client has; inclusive.
         :param epoch: the epoch that revision belongs to.
         """
-        answers: list[Done | Rejection] = []
-        await self._await_answer(slug, Resume(subscriber, since, epoch, answers.append))
-        return answers[0] if answers else NOT_IN_ROOM  # it has been disconnected meanwhile
+        replies: list[Done | Rejection] = []
+        await self._await_reply(slug, Resume(subscriber, since, epoch, replies.append))
+        return replies[0] if replies else NOT_IN_ROOM  # it has been disconnected meanwhile
 
     async def read(
         self, slug: str, *, since: int | None = None, epoch: str | None = None
     ) -> Snapshot | Rejection:
-        """Return a retreat's rows without subscribing; a loaded room answers from memory."""
+        """Return a retreat's rows without subscribing; of a loaded room from memory."""
         handle = self._handles.get(slug)
         if handle is not None and handle.state is RoomState.RUNNING and handle.rows is not None:
             await trio.lowlevel.checkpoint()
             return handle.rows.snapshot(since, epoch)
-        answers: list[Snapshot | Rejection] = []
-        await self._await_answer(slug, Join(None, since, epoch, answers.append))
-        return answers[0]
+        replies: list[Snapshot | Rejection] = []
+        await self._await_reply(slug, Join(None, since, epoch, replies.append))
+        return replies[0]
 
     def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
-        """Take a subscriber out of its room, behind the commands it gave before."""
-        leave = Leave(subscriber, reply)
-        if subscriber.handle is None:
-            leave.answer(Done(None))
+        """Take a subscriber out of its room, behind the commands it submitted before."""
+        if subscriber.room is None:
+            Leave(subscriber, reply).reply(Done(None))
         else:
-            subscriber.handle.leave(leave)
+            subscriber.room.leave(subscriber, reply)
 
     def disconnect(self, subscriber: Subscriber) -> None:
-        """Note that a connection has ended; its commands under way are still carried out."""
+        """Note that a connection has ended; its commands in flight are still carried out."""
         subscriber.closed = True
         self.leave(subscriber)
 
     def submit(self, subscriber: Subscriber, command: Command, reply: CommandReply) -> None:
-        """Give a command to the room the subscriber is in."""
-        submission = Submission(command, reply, subscriber)
-        if subscriber.handle is None:
-            submission.answer(self._nowhere())
+        """Submit a command to the room the subscriber is in."""
+        if subscriber.room is None:
+            Submission(command, reply, subscriber).reply(self._not_in_room())
         else:
-            subscriber.handle.submit(submission)
+            subscriber.room.submit(command, reply, subscriber)
 
     def submit_to(self, slug: str, command: Command, reply: CommandReply) -> None:
-        """Give a command to a retreat's room from outside; starts the room if need be."""
-        submission = Submission(command, reply)
+        """Submit a command to a retreat's room from outside; starts the room if need be."""
         handle = self._open(slug)
         if handle is None:
-            submission.answer(SHUTTING_DOWN)
+            Submission(command, reply).reply(SHUTTING_DOWN)
         else:
-            handle.submit(submission)
+            handle.submit(command, reply)
 
     def mark_editing(
         self,
@@ -177,16 +181,16 @@ class RoomSupervisor:
         reply: DoneReply,
     ) -> None:
         """Show the others in the room what a subscriber is editing, or no longer is."""
-        mark = Mark(subscriber, registration_id, field, editing, reply)
-        if subscriber.handle is None:
-            mark.answer(self._nowhere())
+        if subscriber.room is None:
+            update = MarkUpdate(subscriber, registration_id, field, editing, reply)
+            update.reply(self._not_in_room())
         else:
-            subscriber.handle.submit(mark)
+            subscriber.room.mark_editing(subscriber, registration_id, field, editing, reply)
 
-    def lose_mark(self, subscriber: Subscriber) -> None:
-        """End a subscriber's editing mark, as one that it gave after it was refused."""
-        if subscriber.handle is not None:
-            subscriber.handle.lose_mark(subscriber)
+    def reject_mark(self, subscriber: Subscriber) -> None:
+        """End a subscriber's editing mark, since a later update of it was rejected."""
+        if subscriber.room is not None:
+            subscriber.room.reject_mark(subscriber)
 
     # -- for operators --------------------------------------------------------------------
 
@@ -199,13 +203,13 @@ class RoomSupervisor:
         if handle is None or handle.state not in (RoomState.FAILED, RoomState.BACKOFF):
             return False
         handle.crash_times.clear()
-        handle.nudged.unpark_all()
+        handle.pause_over.unpark_all()
         return True
 
     def statistics(self) -> SupervisorStatistics:
-        """Return all rooms as they are now; never blocks."""
+        """Return all rooms as they are now, without their subscribers; never blocks."""
         return SupervisorStatistics(
-            rooms=tuple(handle.statistics() for handle in self._handles.values()),
+            rooms=tuple(handle.summary() for handle in self._handles.values()),
             started=self._started,
             stopped_idle=self._stopped_idle,
             crashes=self._crashes,
@@ -213,12 +217,12 @@ class RoomSupervisor:
         )
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
-        """Return one room as it is now, if it is loaded."""
+        """Return one room as it is now, with its subscribers, if it is loaded."""
         handle = self._handles.get(slug)
         return None if handle is None else handle.statistics()
 
     async def drain(self) -> None:
-        """Refuse what comes from now on, and return once every room has answered the rest.
+        """Reject what comes from now on, and return once all else has its reply.
 
         Bound it by a cancel scope: a room waits for its store. Cancellation ends the
         wait; rooms go on draining.
@@ -229,126 +233,158 @@ class RoomSupervisor:
         while self._handles:
             await self._emptied.park()
 
-    def give_up(self) -> None:
-        """Answer all that still waits; for the end of a :meth:`drain` that took too long.
+    def reject_pending(self) -> None:
+        """Reject all that has no reply yet; for the end of a :meth:`drain` that took too long.
 
-        What is being committed gets OUTCOME_UNKNOWN. Rooms stay as they are.
+        What is being committed gets OUTCOME_UNKNOWN; what is committed gets its OK from the
+        room. Rooms stay as they are.
         """
         for handle in self._handles.values():
-            if handle.batch is not None:
-                _give_up(handle.batch)
-            handle.refuse_waiting(SHUTTING_DOWN, joins=SHUTTING_DOWN)
+            if handle.batch is not None and handle.batch.phase is not Phase.COMMITTED:
+                _reject_pending(handle.batch)
+            handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
 
     # -- supervision ----------------------------------------------------------------------
 
-    def _nowhere(self) -> Rejection:
+    def _not_in_room(self) -> Rejection:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
-    async def _await_answer(self, slug: str, join: Join | Resume) -> None:
+    async def _await_reply(self, slug: str, join: Join | Resume) -> None:
         handle = self._open(slug)
         if handle is None:
-            join.answer(SHUTTING_DOWN)
+            join.reply(SHUTTING_DOWN)
         else:
             handle.join(join)
         try:
             await join.done.wait()
         finally:
-            join.abandon()
+            join.withdraw()
 
     def _open(self, slug: str) -> RoomHandle | None:
         """Return the room's handle, starting the room if there is none."""
         handle = self._handles.get(slug)
         if handle is None and self._nursery is not None and not self._draining:
-            handle = self._handles[slug] = RoomHandle(slug, self._config)
+            handle = self._handles[slug] = RoomHandle(slug, self._config, self._observe)
             self._started += 1
             self._nursery.start_soon(self._supervise, handle, name=f"room {slug}")
         return handle
 
+    async def _watch_store(self) -> None:
+        """Let every room compare itself with the store after each interruption."""
+        while True:
+            self._interruptions = await self._store.wait_interrupted(self._interruptions)
+            for handle in self._handles.values():
+                handle.compare_with_store()
+
     async def _supervise(self, handle: RoomHandle) -> None:
         """Run one room after another under the same handle until it may stop."""
         try:
-            while True:
-                room = Room(handle, self._store, clock=self._clock, observe=self._observe)
-                try:
-                    await room.run()
-                except Exception as error:  # noqa: BLE001  (whatever it is, it is a crash)
-                    self._crashed(handle, error)
-                else:
-                    self._stopped_idle += not handle.draining
-                    return
+            while await self._run_once(handle):
                 await self._pause(handle)
                 if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
                     return
                 handle.state = RoomState.RESTARTING
                 handle.failed_until = None
                 handle.restarts += 1
+            self._stopped_idle += not handle.draining
         finally:
             self._close(handle)
 
-    def _crashed(self, handle: RoomHandle, error: Exception) -> None:
-        """Answer what the crash decides, and say how the room goes on."""
-        now = trio.current_time()
+    async def _run_once(self, handle: RoomHandle) -> bool:
+        """Run a room until it stops or crashes; return whether it crashed.
+
+        A crash that coincides with cancellation is handled before that goes on.
+        """
+        room = Room(handle, self._store, clock=self._clock)
+        crashed = False
+        try:
+            await room.run()
+        except* Exception as errors:  # noqa: BLE001  (whatever it is, it is a crash)
+            crashed = True
+            with trio.CancelScope(shield=True):
+                await self._handle_crash(room, handle, errors)
+        return crashed
+
+    async def _handle_crash(
+        self, room: Room, handle: RoomHandle, error: BaseExceptionGroup[Exception]
+    ) -> None:
+        """Reply what the crash decides, and set how the room goes on."""
+        cause = first_exception(error)
         self._crashes += 1
-        handle.crash_times.append(now)
-        handle.last_error = f"{type(_cause(error)).__name__}: {_cause(error)}"
+        handle.last_error = f"{type(cause).__name__}: {cause}"
         handle.resolving = False
         log.error("room %s crashed", handle.slug, exc_info=error)
-        recent = sum(now - at <= self._config.crash_window for at in handle.crash_times)
-        if recent > self._config.max_crashes:
-            handle.state = RoomState.FAILED
-            handle.failed_until = now + self._config.crash_cool_down
-            log.error(
-                "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
-                handle.slug,
-                recent,
-                self._config.crash_window,
-                self._config.crash_cool_down,
-            )
-        else:
-            handle.state = RoomState.BACKOFF
-        failed = handle.state is RoomState.FAILED
-        if handle.batch is not None and handle.batch.phase is Phase.DECIDING:
-            handle.batch.answer_rest(RESTARTED)
-            handle.batch = None
-        elif handle.batch is not None and failed:
-            handle.batch.answer_rest(UNKNOWN_OUTCOME)
-        handle.refuse_waiting(RESTARTED, joins=UNAVAILABLE if failed else None)
+        state = self._state_after_crash(handle)
+        if handle.batch is not None:
+            await self._reply_after_crash(room, handle, failed=state is RoomState.FAILED)
+        handle.state = state
+        joins = UNAVAILABLE if state is RoomState.FAILED else None
+        handle.reject_queued(RESTARTED, joins=joins)
+
+    def _state_after_crash(self, handle: RoomHandle) -> RoomState:
+        """Count a crash; too many within ``crash_window`` make the room FAILED."""
+        config, now = self._config, trio.current_time()
+        handle.crash_times.append(now)
+        while now - handle.crash_times[0] > config.crash_window:
+            handle.crash_times.popleft()
+        recent = len(handle.crash_times)
+        if recent == 1:
+            handle.crash_delays = handle.crash_backoff.delays()
+        if recent <= config.max_crashes:
+            return RoomState.BACKOFF
+        handle.failed_until = now + config.crash_cool_down
+        log.error(
+            "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
+            handle.slug,
+            recent,
+            config.crash_window,
+            config.crash_cool_down,
+        )
+        return RoomState.FAILED
+
+    async def _reply_after_crash(self, room: Room, handle: RoomHandle, *, failed: bool) -> None:
+        """Reply to the batch in hand as its phase allows.
+
+        One of unknown outcome is left for the next start to resolve, if that is soon.
+        """
+        batch = handle.batch
+        assert batch is not None
+        if batch.phase is Phase.COMMITTING:
+            if failed:
+                batch.reject_pending(UNKNOWN_OUTCOME)
+            return
+        if batch.phase is Phase.COMMITTED:
+            try:
+                await room.send_committed(batch)
+            except Exception:
+                log.exception("room %s: replies to a durable batch failed", handle.slug)
+        _reject_pending(batch)
+        handle.batch = None
 
     async def _pause(self, handle: RoomHandle) -> None:
-        """Wait out the backoff or the cool-down, an operator, or the drain."""
+        """Wait for the end of the back-off or the cool-down, an operator, or the drain."""
         if handle.draining:
             return
-        config = self._config
-        if handle.state is RoomState.FAILED:
-            pause = config.crash_cool_down
-        else:
-            doublings = max(0, len(handle.crash_times) - 1)
-            pause = min(config.crash_backoff_initial * 2**doublings, config.crash_backoff_max)
-        with trio.move_on_after(pause):
-            await handle.nudged.park()
+        failed = handle.state is RoomState.FAILED
+        with trio.move_on_after(
+            self._config.crash_cool_down if failed else next(handle.crash_delays)
+        ):
+            await handle.pause_over.park()
 
     def _close(self, handle: RoomHandle) -> None:
-        """Forget a room that has ended, answering whatever waits for it still."""
+        """Remove a room that has ended, rejecting whatever is still queued for it."""
         handle.state = RoomState.STOPPED
         if handle.batch is not None:
-            _give_up(handle.batch)
-        handle.refuse_waiting(
-            SHUTTING_DOWN if self._draining else RESTARTED,
-            joins=SHUTTING_DOWN if self._draining else RESTARTED,
-        )
+            _reject_pending(handle.batch)
+        rejection = SHUTTING_DOWN if self._draining else RESTARTED
+        handle.reject_queued(rejection, joins=rejection)
         for subscriber in tuple(handle.subscribers):
-            handle.carry_out(Leave(subscriber))
+            handle.remove(Leave(subscriber))
         del self._handles[handle.slug]
         if not self._handles:
             self._emptied.unpark_all()
 
 
-def _give_up(batch: Batch) -> None:
-    batch.answer_rest(RESTARTED if batch.phase is Phase.DECIDING else UNKNOWN_OUTCOME)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return the one error at the bottom of groups with a single member."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _reject_pending(batch: Batch) -> None:
+    deciding = batch.phase is Phase.DECIDING
+    batch.reject_pending(RESTARTED if deciding else UNKNOWN_OUTCOME)

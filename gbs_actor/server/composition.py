@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager
 import trio
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
-from gbs_actor.gateway.events import LineupEvents
+from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services, create_app, with_callers
-from gbs_actor.gateway.namespace.clients import SocketConnections
-from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
-from gbs_actor.gateway.user_connections import UserConnections
-from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import awaiting_requests
 from gbs_actor.settings import Settings
@@ -46,26 +47,25 @@ class Composition:
         """Whether the server is shutting down; readyz reports it."""
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
-        rates = UserRates(settings.limits.user_rate, settings.limits.user_burst)
-        user_connections = UserConnections(settings.limits.max_connections_per_user)
+        rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
         self.rooms = RoomSupervisor(store, settings.rooms)
         self.sockets = _socket_server(settings)
-        self.events = LineupEvents(
+        self.clients = Clients(
             self.rooms,
             verifier,
             authorizer,
             settings,
-            rates=rates,
-            user_connections=user_connections,
+            connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
         )
-        self._session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
-        connections = SocketConnections(NAMESPACE, self.events, self._session_locations)
+        dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
+        self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
+        socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         tokens = SessionTokens.from_settings(settings, verifier.now)
         LineupNamespace(
             self.sockets.namespace(NAMESPACE),
-            self.events,
-            connections,
-            LineupRecovery(connections, self.events, tokens, self._session_locations),
+            dispatch,
+            socket_clients,
+            LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
         http = create_app(
             Services(
@@ -78,7 +78,9 @@ class Composition:
                 draining=lambda: self.draining,
             )
         )
-        self.plain = PlainServer(self.events, self.sockets.options, self.sockets.connection_limit)
+        self.plain = PlainServer(
+            self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
+        )
         http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything but the listener, as an ASGI application without a lifespan."""
@@ -88,8 +90,8 @@ class Composition:
         """Run the parts for the time of a block; call :meth:`drain` at its end."""
         async with (
             self.rooms.running(),
-            self.events.running(),
-            self._session_locations.running(),
+            self.clients.running(),
+            self.session_locations.running(),
             self.sockets.serving(),
             self.plain.serving(),
         ):
@@ -106,7 +108,7 @@ class Composition:
             await self.rooms.drain()
         if draining.cancelled_caught:
             logger.warning("some rooms still wait for the database and are ended")
-            self.rooms.give_up()
+            self.rooms.reject_pending()
         async with trio.open_nursery() as ending:
             ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)
             ending.start_soon(self.plain.shutdown, CloseCode.GOING_AWAY)

@@ -195,6 +195,10 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
 
+    async def wait_interrupted(self, seen: int) -> int:
+        """Wait until cancelled: nobody else has this memory."""
+        await trio.sleep_forever()
+
     async def retreats(self) -> list[str]:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()

@@ -212,6 +212,14 @@ class Store(Protocol):
         """Return once the store has answered; a readiness check."""
         ...
 
+    async def wait_interrupted(self, seen: int) -> int:
+        """Wait until the store was interrupted more than ``seen`` times; return how often.
+
+        In an interruption another server may have had the retreats, and changed them. It
+        counts once it is over: what is read from then on is not changed by others.
+        """
+        ...
+
     def statistics(self) -> StoreStatistics:
         """Return counters; never blocks."""
         ...

@@ -27,7 +27,7 @@ SOON = 5.0
 
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
-    with running_server() as running:
+    with running_server(on_disk=True) as running:
         yield running
 
 

@@ -12,13 +12,14 @@ import trio
 from pydantic import SecretStr
 
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
-from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.namespace.clients import SocketConnections
-from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.gateway.user_connections import UserConnections
-from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
@@ -142,8 +143,8 @@ class Parts:
     authorizer: Authorizer
     settings: Settings
     clock: WallClock
-    rates: UserRates
-    user_connections: UserConnections
+    rates: UserRateLimit
+    connection_limit: UserConnectionLimit
 
     def token(
         self,
@@ -215,26 +216,37 @@ async def composed(
             authorizer,
             settings,
             clock,
-            UserRates(settings.limits.user_rate, settings.limits.user_burst),
-            UserConnections(settings.limits.max_connections_per_user),
+            UserRateLimit(settings.limits.user_rate, settings.limits.user_burst),
+            UserConnectionLimit(settings.limits.max_connections_per_user),
         )
 
 
+@dataclass
+class Realtime:
+    """What serves the realtime clients, whatever protocol they speak."""
+
+    clients: Clients
+    dispatch: Dispatch
+    locations: SessionLocations
+
+
 @asynccontextmanager
-async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[LineupEvents]:
+async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[Realtime]:
     """Put the line-up's namespace on a server, and run what is behind it."""
-    events = LineupEvents(
+    clients = Clients(
         parts.rooms,
         parts.verifier,
         parts.authorizer,
         parts.settings,
-        rates=parts.rates,
-        user_connections=parts.user_connections,
+        connection_limit=parts.connection_limit,
     )
-    whereabouts = SessionLocations(parts.store, MAX_AGE)
-    connections = SocketConnections(NAMESPACE, events, whereabouts)
+    dispatch = Dispatch(
+        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
+    )
+    locations = SessionLocations(parts.store, MAX_AGE)
+    socket_clients = SocketClients(NAMESPACE, clients, locations)
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
-    recovery = LineupRecovery(connections, events, tokens, whereabouts)
-    LineupNamespace(sockets.namespace(NAMESPACE), events, connections, recovery)
-    async with events.running(), whereabouts.running():
-        yield events
+    recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
+    LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
+    async with clients.running(), locations.running():
+        yield Realtime(clients, dispatch, locations)

@@ -306,7 +306,7 @@ async def test_a_header_given_twice_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "content"), WRITES)
-async def test_who_may_not_edit_is_told_so_before_anything_is_read(
+async def test_who_may_not_edit_is_refused_before_anything_is_read(
     method: str, path: str, content: object
 ) -> None:
     async with site() as here:
@@ -621,7 +621,7 @@ async def test_half_a_write_is_not_carried_out() -> None:
 # How often
 
 
-async def test_a_user_who_asks_too_often_is_told_when_to_come_back() -> None:
+async def test_a_user_who_asks_too_often_learns_when_to_come_back() -> None:
     async with site(settings_with(user_rate=0.5, user_burst=2)) as here:
         await here.rows()
         await ok(await here.send("PUT", f"/user-lineups/{PERSON}", {"gbsNumber": 3}))

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gbs_actor.gateway.format import EventFormat, PlainFormat, RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.format import EventFormat
+from gbs_actor.gateway.namespace.peer import RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.plain.frame import PlainFormat
 from gbs_actor.rooms.delivery import (
+    EditedField,
     Editing,
-    EditingPlace,
     EncodedRow,
     Presence,
     PresentUser,
@@ -62,7 +64,7 @@ def test_two_states_of_a_row_share_a_slot_and_two_rows_do_not() -> None:
 
 
 def test_presence_has_one_slot() -> None:
-    user = PresentUser(1, "김하늘", 2, (EditingPlace(7, "lineupMemo"),))
+    user = PresentUser(1, "김하늘", 2, (EditedField(7, "lineupMemo"),))
     first, second = FORMAT.presence(Presence((user,), 1), 3), FORMAT.presence(Presence((), 0), 4)
     assert first.key == second.key
     assert event(first) == [

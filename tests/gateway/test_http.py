@@ -405,7 +405,7 @@ async def test_a_preflight_is_answered_before_authentication() -> None:
         ]
 
 
-async def test_a_preflight_of_another_origin_is_told_nothing() -> None:
+async def test_a_preflight_of_another_origin_gets_nothing() -> None:
     async with site() as here:
         headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
         response = await here.client.options(LINEUPS, headers=headers)

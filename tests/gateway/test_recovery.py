@@ -33,7 +33,7 @@ async def is_outside(client: Client) -> bool:
 
 
 @both
-async def test_who_asks_is_told_a_secret_that_is_not_the_id(
+async def test_who_asks_is_given_a_secret_that_is_not_the_id(
     autojump_clock: MockClock, carrier: Carrier
 ) -> None:
     async with world() as here:
@@ -45,7 +45,7 @@ async def test_who_asks_is_told_a_secret_that_is_not_the_id(
 
 @both
 @pytest.mark.parametrize("asked", [None, False, "true", 1, {}])
-async def test_who_does_not_ask_is_told_no_secret_and_sees_no_offset(
+async def test_who_does_not_ask_is_given_no_secret_and_sees_no_offset(
     autojump_clock: MockClock, carrier: Carrier, asked: Any
 ) -> None:
     async with world() as here:
@@ -105,7 +105,7 @@ async def test_offsets_never_go_back_within_a_room(autojump_clock: MockClock) ->
         assert {event.name for event in client.events} >= {"error", "user-editing"}
 
 
-async def test_a_token_that_expires_is_told_with_an_offset(autojump_clock: MockClock) -> None:
+async def test_a_token_that_expires_is_notified_with_an_offset(autojump_clock: MockClock) -> None:
     async with world() as here:
         client = await here.joined(expires_in=60)
         await trio.sleep(91)

@@ -35,7 +35,7 @@ def server() -> Iterator[ServerProcess]:
         "GBS_COMMIT_TIMEOUT": str(COMMIT_TIMEOUT),
         "GBS_SHUTDOWN_GRACE": str(GRACE),
     }
-    with running_server(environment=environment, hosted=True) as running:
+    with running_server(environment=environment, hosted=True, on_disk=True) as running:
         yield running
 
 

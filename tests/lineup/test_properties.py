@@ -21,7 +21,6 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.lineup.draft import Draft
-from gbs_actor.lineup.order import place
 from gbs_actor.lineup.records import (
     Gender,
     Group,
@@ -32,6 +31,7 @@ from gbs_actor.lineup.records import (
     Stamp,
 )
 from gbs_actor.lineup.replay import Replay
+from gbs_actor.lineup.row import sort_key
 from tests.lineup.making import (
     JIWON,
     MINSU,
@@ -142,7 +142,9 @@ def _run(board: Board, steps: list[Step], memo_ids: Iterator[int]) -> list[Chang
 
 def _merged(old: list[Row], new: list[Row]) -> list[Row]:
     """What a client has that merges rows by id."""
-    return sorted(({row.id: row for row in old} | {row.id: row for row in new}).values(), key=place)
+    return sorted(
+        ({row.id: row for row in old} | {row.id: row for row in new}).values(), key=sort_key
+    )
 
 
 @given(retreats(), _steps)

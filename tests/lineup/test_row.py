@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbs_actor.lineup.records import Gender, Group, Memo, Stamp
-from gbs_actor.lineup.row import build_row, iso_utc
-from gbs_actor.lineup.totals import Totals, totals_of
+from gbs_actor.lineup.row import Totals, build_row, iso_utc, totals_of
 from tests.lineup.making import person, registration
 
 

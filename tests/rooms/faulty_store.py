@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import trio
 
-from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
@@ -33,6 +34,7 @@ class Fault(Enum):
     LOST_BEFORE = "connection lost, not committed"
     LOST_AFTER = "connection lost, committed"
     LATE = "connection lost, committed seconds later"
+    CONTENDED = "another writer is faster"
     HANGS = "never answers, not committed"
     HANGS_COMMITTED = "never answers, committed"
 
@@ -54,10 +56,14 @@ class FaultyStore:
         self.commits = deque(commits)
         self.reads = deque(reads)
         self.late_by = 4.0
+        self.loads = 0
+        self._interruptions = 0
+        self._interrupted = trio.lowlevel.ParkingLot()
         self._nursery = nursery
 
     async def load(self, slug: str) -> Retreat | None:
         await self._read()
+        self.loads += 1
         return await self.inner.load(slug)
 
     async def version(self, slug: str) -> RetreatVersion | None:
@@ -83,7 +89,10 @@ class FaultyStore:
             raise CommitRefused("disk full")
         if fault is Fault.LATE:
             self._nursery.start_soon(self._commit_late, call)
-        if fault in (Fault.NONE, Fault.SLOW):
+        if fault is Fault.CONTENDED:
+            other = fence(expected_revision + 1, uuid4(), datetime.now(UTC))
+            await self._commit_quietly((retreat_id, expected_revision, (other,), frozenset()))
+        if fault in (Fault.NONE, Fault.SLOW, Fault.CONTENDED):
             await self.inner.commit(*call)
             return
         if fault in (Fault.LOST_AFTER, Fault.HANGS_COMMITTED):
@@ -123,6 +132,16 @@ class FaultyStore:
 
     async def ping(self) -> None:
         await self._read()
+
+    async def wait_interrupted(self, seen: int) -> int:
+        while self._interruptions <= seen:
+            await self._interrupted.park()
+        return self._interruptions
+
+    def interrupt(self) -> None:
+        """Let it be known that another server had the retreats for a while."""
+        self._interruptions += 1
+        self._interrupted.unpark_all()
 
     def statistics(self) -> StoreStatistics:
         return self.inner.statistics()

@@ -307,7 +307,7 @@ class Client:
     ) -> Accepted | Rejection:
         """Give a command and wait for its answer, in virtual time."""
         pending = self.give(self.command(action, command_id=command_id, base=base))
-        await self.subscriber.settled()
+        await self.subscriber.wait_replied()
         return pending.answers[0]
 
     def mark(

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, Moment, RoomSettings
+from gbs_actor.rooms import Done, RoomSettings, Tracepoint
 
 from .faulty_store import Fault
 from .world import code, world
@@ -62,7 +62,7 @@ async def test_a_mark_ends_when_its_connection_does_while_the_room_is_down(
         author, other = await w.client(1), await w.client(2)
         author.mark(7)
         await trio.sleep(0.1)
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await other.ask(AssignNumber(8, 1))
         w.supervisor.disconnect(author.subscriber)
         await trio.sleep(3)

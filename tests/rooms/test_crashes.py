@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, Moment, RoomSettings, RoomState
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo
+from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor, Tracepoint
 
+from .faulty_store import Fault, FaultyStore
 from .peers import Client
-from .world import code, world
+from .retreats import memory_store
+from .world import COMMAND_ID, code, world
 
 
 async def test_a_crash_takes_no_other_room_and_nobody_has_to_rejoin(
@@ -18,7 +21,7 @@ async def test_a_crash_takes_no_other_room_and_nobody_has_to_rejoin(
 ) -> None:
     async with world("winter", "summer") as w:
         client, elsewhere = await w.client(1), await w.client(2, "summer")
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         refused = await client.ask(AssignNumber(7, 1))
         assert code(refused) is Code.ROOM_RESTARTED
         assert isinstance(await elsewhere.ask(AssignNumber(15, 1)), Accepted)
@@ -35,7 +38,7 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
 ) -> None:
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
-        w.bugs.at = [Moment.COMMITTED]
+        w.bugs.at = [Tracepoint.COMMITTED]
         answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         assert other.rows == client.rows
@@ -47,7 +50,7 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
 ) -> None:
     async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         assert w.state() is RoomState.BACKOFF
         assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_RESTARTED
@@ -61,7 +64,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 ) -> None:
     async with world(config=RoomSettings(max_crashes=2, crash_cool_down=30)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN, Moment.LOADING, Moment.LOADING]
+        w.bugs.at = [Tracepoint.TAKEN, Tracepoint.LOADING, Tracepoint.LOADING]
         await client.ask(AssignNumber(7, 1))
         await trio.sleep(5)
         assert w.state() is RoomState.FAILED
@@ -75,7 +78,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 async def test_an_operator_can_restart_a_failed_room_at_once(autojump_clock: MockClock) -> None:
     async with world(config=RoomSettings(max_crashes=0, crash_cool_down=1000)) as w:
         client = await w.client()
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         assert w.state() is RoomState.FAILED
         assert w.supervisor.restart("winter")
@@ -98,3 +101,86 @@ async def test_a_sink_that_raises_loses_its_connection_and_nothing_else(
         assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
         assert broken.aborted
         assert w.supervisor.statistics().crashes == 0
+
+
+async def test_a_room_that_fails_behind_a_commit_answers_ok_with_the_rows_as_committed(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomSettings(max_crashes=0, crash_cool_down=30)) as w:
+        author, second, other = [await w.client(n) for n in (1, 2, 3)]
+        w.bugs.at = [Tracepoint.COMMITTED]
+        first = author.give(author.command(AssignNumber(7, 1)))
+        refused = author.give(author.command(AssignNumber(1, 2)))
+        middle = second.give(second.command(CreateMemo(8, "메모", "")))
+        last = author.give(author.command(AssignNumber(7, 2), command_id=COMMAND_ID))
+        repeat = author.give(author.command(AssignNumber(7, 2), command_id=COMMAND_ID))
+        await author.subscriber.wait_replied()
+        await second.subscriber.wait_replied()
+        assert w.state() is RoomState.FAILED
+        answers = [pending.answers[0] for pending in (first, middle, last, repeat)]
+        assert [a.revision for a in answers if isinstance(a, Accepted)] == [1, 2, 3, 3]
+        assert code(refused.answers[0]) is Code.LEADER_LOCKED
+        assert author.rows[7]["gbsNumber"] == 2
+        assert {row.id for row in author.updates} >= {1, 2, 7, 8}
+        assert author.rows == second.rows == other.rows
+        await trio.sleep(31)
+        assert author.rows == second.rows == other.rows
+        assert [c.violations for c in (author, second, other)] == [[], [], []]
+        assert code(await author.ask(AssignNumber(7, 1))) is None
+
+
+async def test_what_was_committed_before_a_crash_is_answered_although_the_store_goes_away(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.bugs.at = [Tracepoint.COMMITTED]
+        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
+
+
+async def test_a_crash_in_the_middle_of_a_fan_out_repeats_no_reply(
+    autojump_clock: MockClock,
+) -> None:
+    for crash in (Tracepoint.DELIVERING, Tracepoint.REPLYING):
+        async with world(config=RoomSettings(max_crashes=0, crash_cool_down=30)) as w:
+            clients = [await w.client(n) for n in range(1, 4)]
+            w.bugs.at, w.bugs.passes = [crash], 1
+            pendings = [c.give(c.command(AssignNumber(7, c.author.user_id))) for c in clients]
+            await trio.sleep(1)
+            assert w.state() is RoomState.FAILED
+            answers = [pending.answers[0] for pending in pendings]
+            assert [a.revision for a in answers if isinstance(a, Accepted)] == [1, 2, 3]
+            await trio.sleep(31)
+            assert clients[0].rows == clients[1].rows == clients[2].rows
+            assert [c.violations for c in clients] == [[], [], []]
+
+
+async def test_a_crash_that_coincides_with_cancellation_is_logged_and_stays_inside(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shutdown:
+        """Cancels the rooms in the very step in which one of them crashes."""
+
+        scope = trio.CancelScope()
+
+        def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
+            if tracepoint is Tracepoint.JOINING and store.commits:
+                self.scope.cancel()
+                raise ZeroDivisionError("a bug")
+
+    shutdown = Shutdown()
+    async with trio.open_nursery() as nursery:
+        store = FaultyStore(await memory_store(), nursery)
+        supervisor = RoomSupervisor(store, observe=shutdown)
+        with shutdown.scope:
+            async with supervisor.running():
+                client, late = Client(supervisor, 1), Client(supervisor, 2)
+                await client.join("winter")
+                store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
+                pending = client.give(client.command(AssignNumber(7, 1)))
+                await trio.sleep(1)
+                await late.join("winter")
+    assert supervisor.statistics().crashes == 1
+    assert "room winter crashed" in caplog.text
+    assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, EncodedRow, Moment, RoomSettings, RoomSupervisor, Snapshot
+from gbs_actor.rooms import Done, EncodedRow, RoomSettings, RoomSupervisor, Snapshot, Tracepoint
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client, Stamped
@@ -85,7 +85,7 @@ class Crashes:
     at: frozenset[int]
     count: int = 0
 
-    def __call__(self, slug: str, moment: Moment) -> None:
+    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
         self.count += 1
         if self.count in self.at:
             raise ZeroDivisionError("a bug")
@@ -161,7 +161,7 @@ async def _play_steps(script: Sequence[Step], peers: list[Client]) -> None:
             case Wait(seconds):
                 await trio.sleep(seconds)
             case Lose(client):
-                peers[client].supervisor.lose_mark(peers[client].subscriber)
+                peers[client].supervisor.reject_mark(peers[client].subscriber)
             case Read(client, reading):
                 peers[client].reading = reading
                 if reading:

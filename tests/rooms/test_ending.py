@@ -53,7 +53,7 @@ async def test_giving_up_answers_what_a_drain_still_waits_for(autojump_clock: Mo
         with trio.move_on_after(1):
             await w.supervisor.drain()
         assert pending.answers == []
-        w.supervisor.give_up()
+        w.supervisor.reject_pending()
         assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
 
 

@@ -15,11 +15,11 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gbs_actor.lineup.changes import Kind, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.rooms import Accepted, Done, Moment, RoomSettings, RoomSupervisor, Subscriber
+from gbs_actor.rooms import Accepted, Done, RoomSettings, RoomSupervisor, Subscriber, Tracepoint
 from tests.lineup.replaying import replay
 
 from .faulty_store import Fault, FaultyStore
@@ -104,14 +104,14 @@ class Crashes:
     at: frozenset[int]
     count: int = 0
     raised: int = 0
-    moments: list[Moment] = field(default_factory=list)
+    tracepoints: list[Tracepoint] = field(default_factory=list)
 
-    def __call__(self, slug: str, moment: Moment) -> None:
+    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
         self.count += 1
-        self.moments.append(moment)
+        self.tracepoints.append(tracepoint)
         if self.count - 1 in self.at:
             self.raised += 1
-            raise Bug(f"at {moment}")
+            raise Bug(f"at {tracepoint}")
 
 
 @dataclass
@@ -150,7 +150,7 @@ async def play(
             store.commits.clear()
             store.reads.clear()
             crashes.at = frozenset()
-            await _join_all(peer for peer in peers if peer.subscriber.handle is None)
+            await _join_all(peer for peer in peers if peer.subscriber.room is None)
             await trio.sleep(200)
             for peer in peers:
                 peer.reading = True
@@ -168,7 +168,7 @@ async def _join_all(peers: Any) -> None:
     for peer in peers:
         for _ in range(50):
             await peer.join("winter")
-            if peer.subscriber.handle is not None:
+            if peer.subscriber.room is not None:
                 break
             await trio.sleep(10)
 
@@ -226,7 +226,7 @@ def check(result: Result) -> None:
     for client in result.clients:
         assert not client.aborted
         assert client.violations == []
-        assert client.subscriber.handle is None  # the drain has let it go
+        assert client.subscriber.room is None  # the drain has let it go
         assert client.rows == expected, "a client ended on other rows than the log's replay"
         for pending in client.pending:
             assert len(pending.answers) == 1, "not answered exactly once"
@@ -314,7 +314,7 @@ def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: F
 
 
 def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:
-    assert set(run(RICH, commits=[Fault.LATE]).crashes.moments) == set(Moment)
+    assert set(run(RICH, commits=[Fault.LATE]).crashes.tracepoints) == set(Tracepoint)
 
 
 def test_a_client_that_comes_back_resumes_where_it_was() -> None:

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, Moment, RoomSettings
+from gbs_actor.rooms import Accepted, RoomSettings, Tracepoint
 
 from .faulty_store import Fault
 from .world import COMMAND_ID, code, world
@@ -99,7 +99,7 @@ async def test_a_forgotten_repeat_does_not_pass_for_the_batch_it_is_in(
         w.store.commits.append(Fault.LOST_BEFORE)
         repeat = client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
         other = client.give(client.command(AssignNumber(8, 1)))
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         retreat = await w.store.load("winter")
         assert retreat is not None
         numbers = {each.id: each.gbs_number for each in retreat.registrations}
@@ -120,7 +120,7 @@ async def test_a_repeat_in_a_refused_batch_gets_the_row_without_the_batch(
         w.store.commits.append(Fault.UNAVAILABLE)
         refused = other.give(other.command(AssignNumber(7, 3)))
         client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         assert code(refused.answers[0]) is Code.STORE_UNAVAILABLE
         assert client.rows[7]["gbsNumber"] == 1
 
@@ -197,7 +197,7 @@ async def test_a_read_after_a_crash_in_a_commit_is_refused_while_the_store_is_do
         client = await w.client()
         w.store.commits.extend([Fault.NONE, *[Fault.UNAVAILABLE] * 1_000])
         w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
-        w.bugs.at = [Moment.ANSWERED]
+        w.bugs.at = [Tracepoint.STORE_REPLIED]
         client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(5)
         with trio.fail_after(10):

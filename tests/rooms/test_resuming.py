@@ -99,7 +99,7 @@ async def test_a_revision_that_is_yet_to_come_is_refused(autojump_clock: MockClo
         await trio.sleep(1)
         answer = await resumed(client, 1)
         assert code(answer) is Code.VALIDATION_FAILED
-        assert client.subscriber.handle is None
+        assert client.subscriber.room is None
 
 
 async def test_another_epoch_is_refused(autojump_clock: MockClock) -> None:
@@ -108,7 +108,7 @@ async def test_another_epoch_is_refused(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         answer = await resumed(client, 0, epoch="another")
         assert code(answer) is Code.VALIDATION_FAILED
-        assert client.subscriber.handle is None
+        assert client.subscriber.room is None
         room = w.supervisor.room_statistics("winter")
         assert room is not None
         assert room.subscribers == ()
@@ -147,7 +147,7 @@ async def test_given_up_it_is_not_carried_out(autojump_clock: MockClock) -> None
             await client.come_back()
         assert patience.cancelled_caught
         await trio.sleep(5)
-        assert client.subscriber.handle is None
+        assert client.subscriber.room is None
 
 
 async def test_who_is_gone_again_is_not_taken_in(autojump_clock: MockClock) -> None:
@@ -157,7 +157,7 @@ async def test_who_is_gone_again_is_not_taken_in(autojump_clock: MockClock) -> N
         client.hang_up()
         w.supervisor.disconnect(client.subscriber)
         assert isinstance(await client.come_back(), Rejection)
-        assert client.subscriber.handle is None
+        assert client.subscriber.room is None
 
 
 async def test_what_a_client_knows_of_former_rooms_is_remembered(

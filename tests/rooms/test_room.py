@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, Moment, RoomSettings, RoomState, RoomSupervisor
+from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor, Tracepoint
 from gbs_actor.store.protocol import CommitRefused
 
 from .faulty_store import Fault, FaultyStore
@@ -36,7 +36,7 @@ async def test_commands_that_wait_share_one_commit(autojump_clock: MockClock) ->
         client = await w.client()
         w.store.commits.append(Fault.SLOW)
         give_all(client, 1, 2, 3, 4)
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         room = w.supervisor.room_statistics("winter")
         assert room is not None
         assert (room.batches, room.batch_largest) == (1, 4)
@@ -52,7 +52,7 @@ async def test_rows_of_a_batch_are_encoded_once_for_all_who_share_a_format(
             await viewer.join("winter")
         author = await w.client(1)
         give_all(author, 1, 2, 3)
-        await author.subscriber.settled()
+        await author.subscriber.wait_replied()
         assert form.encodings == len(viewers[0].updates)
         assert all(viewer.rows == author.rows for viewer in viewers)
 
@@ -63,7 +63,7 @@ async def test_each_answer_comes_behind_the_rows_of_its_revision_and_before_newe
     async with world() as w:
         author = await w.client()
         give_all(author, 1, 2, 3)
-        await author.subscriber.settled()
+        await author.subscriber.wait_replied()
         revisions = [
             (type(message).__name__, message.revision)
             for _, message in author.transcript
@@ -79,7 +79,7 @@ async def test_a_full_mailbox_answers_room_busy_at_once(autojump_clock: MockCloc
         client = await w.client()
         pendings = give_all(client, 1, 2, 3)
         assert [code(a) for a in pendings[2].answers] == [Code.ROOM_BUSY]
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         assert all(isinstance(p.answers[0], Accepted) for p in pendings[:2])
 
 
@@ -223,7 +223,7 @@ async def test_a_repeat_is_recognised_after_the_room_has_been_started_anew(
     async with world() as w:
         client = await w.client()
         first = await client.ask(CreateMemo(7, "메모", ""), command_id=COMMAND_ID)
-        w.bugs.at = [Moment.TAKEN]
+        w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         await trio.sleep(1)
         second = await client.ask(CreateMemo(7, "메모", ""), command_id=COMMAND_ID)
@@ -262,7 +262,7 @@ async def test_a_poisonous_command_takes_no_other_of_its_batch_with_it(
         client = await w.client()
         good = client.give(client.command(AssignNumber(7, 1)))
         bad = client.give(client.command(object()))  # type: ignore[arg-type]  # a bug elsewhere
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         assert isinstance(good.answers[0], Accepted)
         assert code(bad.answers[0]) is Code.INTERNAL
         assert w.state() is RoomState.RUNNING
@@ -288,7 +288,7 @@ async def test_a_data_error_of_a_batch_is_the_culprits_alone(autojump_clock: Moc
             before = client.give(client.command(AssignNumber(7, 1)))
             culprit = client.give(client.command(CreateMemo(7, "?", "")))
             after = client.give(client.command(CreateMemo(8, "!", "")))
-            await client.subscriber.settled()
+            await client.subscriber.wait_replied()
         nursery.cancel_scope.cancel()
     assert isinstance(before.answers[0], Accepted)
     assert code(culprit.answers[0]) is Code.INTERNAL
@@ -317,7 +317,7 @@ async def test_a_command_behind_a_leave_is_not_in_room(autojump_clock: MockClock
         client = await w.client()
         w.supervisor.leave(client.subscriber)
         pending = client.give(client.command(AssignNumber(7, 1)))
-        await client.subscriber.settled()
+        await client.subscriber.wait_replied()
         assert code(pending.answers[0]) is Code.NOT_IN_ROOM
         assert await w.store.log(1) == []
 

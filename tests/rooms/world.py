@@ -11,7 +11,7 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Moment, RoomSettings, RoomState, RoomSupervisor
+from gbs_actor.rooms import RoomSettings, RoomState, RoomSupervisor, Tracepoint
 
 from .faulty_store import FaultyStore
 from .peers import Client, Pending
@@ -42,11 +42,16 @@ class Bugs:
     """Crashes a room at the given moments, one a time."""
 
     def __init__(self) -> None:
-        self.at: list[Moment] = []
+        self.at: list[Tracepoint] = []
         self.slug = "winter"
+        self.passes = 0
+        """How often the tracepoint is passed before the next crash."""
 
-    def __call__(self, slug: str, moment: Moment) -> None:
-        if slug == self.slug and self.at and moment is self.at[0]:
+    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
+        if slug == self.slug and self.at and tracepoint is self.at[0]:
+            if self.passes:
+                self.passes -= 1
+                return
             del self.at[0]
             raise ZeroDivisionError("a bug")
 

@@ -161,7 +161,7 @@ async def test_a_command_under_way_is_answered_before_the_socket_is_closed() -> 
         # The server gets as far as it can while the command is under way.
         await trio.testing.wait_all_tasks_blocked(0.05)
         store.commits_may_go_on.set()
-        assert (await peer.ack(edit))["status"] == "OK"
+        assert (await peer.reply(edit))["status"] == "OK"
         with trio.fail_after(5):
             await peer.closed.wait()
             await server.ended.wait()

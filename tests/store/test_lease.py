@@ -9,10 +9,12 @@ import trio
 import trio.testing
 
 from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.postgres.lease import LOCK_KEY, DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
+from tests.rooms.peers import Client
 from tests.store.fixtures import PostgresCluster
 from tests.store.meddling import ask, terminate_others
 from tests.store.worlds import Desk, seed
@@ -94,6 +96,54 @@ async def test_nothing_is_committed_while_another_server_has_the_lock(
         await desk.do(AssignNumber(4, 1))
 
 
+async def test_a_lock_that_was_taken_again_is_an_interruption(
+    postgres: PostgresStore, outside: DbConnection
+) -> None:
+    with trio.move_on_after(0.2) as waiting:
+        await postgres.wait_interrupted(0)
+    assert waiting.cancelled_caught
+    await terminate_others(outside)
+    with trio.fail_after(10):
+        assert await postgres.wait_interrupted(0) == 1
+        assert postgres.statistics().available
+        assert await postgres.wait_interrupted(0) == 1
+
+
+class Watcher(Client):
+    """Notices when its rows change."""
+
+    def __init__(self, supervisor: RoomSupervisor) -> None:
+        super().__init__(supervisor)
+        self.updated = trio.Event()
+
+    def deliver(self, message: object) -> None:
+        super().deliver(message)
+        if self.updates:
+            self.updated.set()
+
+
+async def test_an_idle_room_sees_what_another_server_wrote_while_it_had_the_lock(
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
+) -> None:
+    async with PostgresStore.open(database_url) as store:
+        await Desk.of(store)
+        async with RoomSupervisor(store).running() as supervisor:
+            client = Watcher(supervisor)
+            await client.join("winter")
+            await steal_lock(outside, postgres_cluster, database_url)
+            await ask(outside, _FOREIGN_EDIT)
+            await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
+            with trio.fail_after(10):
+                await client.updated.wait()
+            assert [(row.id, row.revision) for row in client.updates] == [(4, 1)]
+            assert client.rows[4]["currentLeader"] == "somebody else"
+
+
+_FOREIGN_EDIT = """
+WITH moved AS (UPDATE retreat SET revision = 1 WHERE slug = 'winter' RETURNING id)
+UPDATE user_retreat_registration SET current_leader = 'somebody else', row_revision = 1
+    WHERE id = 4
+"""
 _END_HOLDER = """
 SELECT pg_terminate_backend(pid) FROM pg_locks
     WHERE locktype = 'advisory' AND granted

@@ -125,3 +125,19 @@ async def test_a_store_refuses_a_schema_it_does_not_know(database_url: str) -> N
     with pytest.raises(SchemaMismatch, match="use a newer program"):
         async with PostgresStore.open(database_url, migrating=True):
             pass
+
+
+async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
+    connection: DbConnection,
+) -> None:
+    await migrate(connection, shipped_migrations(), step_timeout=20)
+    rows = await ask(
+        connection,
+        "SELECT pg_get_function_identity_arguments(oid) AS arguments FROM pg_proc"
+        " WHERE proname = 'lineup_commit'",
+    )
+    assert [row["arguments"] for row in rows] == [
+        "p_retreat_id bigint, p_expected bigint, p_repeatable uuid[], "
+        "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
+        "p_memos lineup_memo_write[], p_log lineup_log_write[]"
+    ]

@@ -9,9 +9,9 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from gbs_actor.auth import AuthError
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.identity import RateLimited
 from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.replies import Failure, http_error
 from gbs_actor.lineup.codes import Code
 from gbs_actor.store.protocol import StoreError

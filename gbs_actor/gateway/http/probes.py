@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import trio
 from quart import Blueprint, Response
 
 from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
-from gbs_actor.store.protocol import StoreError
+from gbs_actor.store.protocol import Store, StoreError
 
 READY_TIMEOUT: Final = 2.0
 """Seconds that ``/readyz`` waits for the store."""
@@ -20,8 +20,11 @@ READY_TIMEOUT: Final = 2.0
 logger = logging.getLogger(__name__)
 
 
-def probes(services: Services) -> Blueprint:
-    """Return the two probes; neither asks for a token."""
+def probes(store: Store, draining: Callable[[], bool]) -> Blueprint:
+    """Return the two probes; neither asks for a token.
+
+    :param draining: whether the server is about to stop.
+    """
     blueprint = Blueprint("probes", __name__)
 
     @blueprint.get("/healthz")
@@ -30,9 +33,9 @@ def probes(services: Services) -> Blueprint:
 
     @blueprint.get("/readyz")
     async def readyz() -> Response:
-        if services.draining():
+        if draining():
             return not_ready(Code.ROOM_UNAVAILABLE, "The server is shutting down.")
-        if not await _answers(services):
+        if not await _answers(store):
             return not_ready(Code.STORE_UNAVAILABLE, "The database does not answer.")
         return json_response(b'{"status":"ready"}')
 
@@ -43,13 +46,13 @@ def probes(services: Services) -> Blueprint:
     return blueprint
 
 
-async def _answers(services: Services) -> bool:
+async def _answers(store: Store) -> bool:
     with trio.move_on_after(READY_TIMEOUT):
         try:
-            await services.store.ping()
+            await store.ping()
         except StoreError as error:
             logger.warning("not ready: %s", error)
             return False
         return True
-    logger.warning("not ready: no answer of the store in %s s", READY_TIMEOUT)
+    logger.warning("not ready: the store did not answer within %s s", READY_TIMEOUT)
     return False

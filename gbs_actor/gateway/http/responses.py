@@ -1,15 +1,24 @@
-"""HTTP answers: JSON bodies, and the status that goes with each code."""
+"""HTTP answers: their bodies, and the status that goes with each code.
+
+Each body is defined once for writing and for describing it. Rows arrive encoded: an answer
+is written with :class:`msgspec.Raw` in their positions, and described with
+:class:`~gbs_actor.lineup.records.Row`.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Generic, Literal, TypeVar
 
+import msgspec
 from quart import Response
 
 from gbs_actor.auth.errors import AuthErrorCode
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
+
+RowT = TypeVar("RowT")
+RowsT = TypeVar("RowsT")
 
 STATUS: Final[dict[str, int]] = {
     AuthErrorCode.AUTH_REQUIRED: 401,
@@ -33,7 +42,42 @@ STATUS: Final[dict[str, int]] = {
 """The HTTP status of each code."""
 
 RETRY_AFTER: Final = 2
-"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where nothing tells a better value."""
+"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where no better value is known."""
+
+
+class UserLineups(msgspec.Struct, Generic[RowsT], frozen=True, rename="camel"):
+    """The line-up list, or what of it has changed."""
+
+    user_retreat_gbs_lineups: RowsT
+    revision: int
+    """The room's."""
+    epoch: str
+    """Opaque; another one when revisions start anew."""
+    full: bool
+    """Whether the rows replace the reader's list, or are merged into it by ``id``."""
+
+
+class Edited(msgspec.Struct, Generic[RowT], frozen=True, rename="camel"):
+    """A change that is durable."""
+
+    updated_lineups: tuple[RowT, ...]
+    """Every row that reads differently now; of a repeat the addressed one."""
+    user_retreat_gbs_lineup: RowT
+    """The addressed row, as it is now."""
+    revision: int
+    """The room's revision that the change made; of a repeat the original one."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The database answers too, and the server is not stopping."""
+
+    status: Literal["ready"] = "ready"
 
 
 def json_response(body: bytes, status: int = 200) -> Response:

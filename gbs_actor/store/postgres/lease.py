@@ -46,6 +46,8 @@ class Lease:
         self._timeout = timeout
         self._connection: DbConnection | None = None
         self._taken = trio.Event()
+        self._retaken = 0
+        self._retaken_changed = trio.lowlevel.ParkingLot()
 
     @property
     def held(self) -> bool:
@@ -64,6 +66,15 @@ class Lease:
             if scope.cancelled_caught:
                 raise StoreUnavailable("the database is not reachable, or another server has it")
             await trio.lowlevel.checkpoint()
+
+    async def wait_retaken(self, seen: int) -> int:
+        """Wait until the lock was lost and taken again more than ``seen`` times.
+
+        :returns: how often it was.
+        """
+        while self._retaken <= seen:
+            await self._retaken_changed.park()
+        return self._retaken
 
     async def take(self, longest_wait: float) -> None:
         """Take the lock for the first time.
@@ -129,6 +140,8 @@ class Lease:
                 connection = await self._connect(trio.current_time() + self._timeout)
                 if await self._try_lock(connection, trio.current_time() + self._timeout):
                     self._adopt(connection)
+                    self._retaken += 1
+                    self._retaken_changed.unpark_all()
                     _log.info("the lock on the database is held again")
                     return
                 _log.error("another server is serving this database now")

@@ -214,6 +214,10 @@ class PostgresStore:
         await self._database.wait_for_lease(trio.current_time() + self._timeouts.connect)
         await self._database.fetch("SELECT 1")
 
+    async def wait_interrupted(self, seen: int) -> int:
+        """See :class:`~gbs_actor.store.protocol.Store`: the lock was lost and taken again."""
+        return await self._database.lease.wait_retaken(seen)
+
     def statistics(self) -> StoreStatistics:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         pool = self._database.pool.statistics()

@@ -1,0 +1,209 @@
+"""How the rows and replies of a batch reach each subscriber, and rows that one has missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import trio
+
+from gbs_actor.lineup.changes import Change
+from gbs_actor.rooms.batch import Batch, Repeat, Step
+from gbs_actor.rooms.delivery import NO_SUCH_ROW, RESTARTED, Accepted, EncodedRow
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import MarkUpdate, Submission
+from gbs_actor.rooms.row_sequence import RowSequence
+from gbs_actor.rooms.rows import EncodedRows
+from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.tracepoints import Tracepoint
+from gbs_actor.rooms.work_budget import WorkBudget
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What a step of a durable batch gets, and where among the rows of the batch."""
+
+    step: Step
+    rows: tuple[EncodedRow, ...]
+    """Those its own change made."""
+    row: EncodedRow | None
+    """The one that its command addressed, as it is then."""
+    end: int
+    """How many rows of the batch go before it."""
+    revision: int
+
+
+class FanOut:
+    """Sends rows and replies so that each connection gets them in revision order.
+
+    Work is in the size of the groups touched, and of the room: other tasks run in between.
+
+    :param handle: the room.
+    :param subscriptions: carries out the editing marks of a batch.
+    :param observe: called at the tracepoints.
+    """
+
+    def __init__(
+        self,
+        handle: RoomHandle,
+        subscriptions: Subscriptions,
+        observe: Callable[[Tracepoint], None],
+    ) -> None:
+        self._handle = handle
+        self._subscriptions = subscriptions
+        self._observe = observe
+
+    async def apply_and_send(self, batch: Batch) -> None:
+        """Apply a durable batch to the board; send everybody the rows, and the replies.
+
+        Then the editing marks of the batch. Not to be cancelled half-way: shield it.
+        """
+        started = trio.current_time()
+        budget = self._budget()
+        changed: list[EncodedRow] = []
+        replies: list[_Reply] = []
+        for step in batch.steps:
+            rows: tuple[EncodedRow, ...] = ()
+            row = None
+            if isinstance(step.outcome, Change) and step.outcome.row is not None:
+                rows = self._rows.apply(step.outcome)
+                row = self._rows.row(step.outcome.row.id)
+                changed.extend(rows)
+                await budget.spend(1 + len(rows))
+            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
+        self._observe(Tracepoint.APPLIED)
+        if batch.changes:
+            await self._send_all(RowSequence(changed), replies, self._rows.board.revision, budget)
+        for reply in replies:
+            if isinstance(reply.step.work, MarkUpdate):
+                self._subscriptions.update_mark(reply.step.work)
+            else:
+                self._reply(reply)
+            await budget.spend()
+        self._handle.fan_out_times.add(trio.current_time() - started)
+        self._observe(Tracepoint.FANNED_OUT)
+
+    async def send_without_board(self, batch: Batch) -> None:
+        """Send everybody the rows of a durable batch, and the replies, from the batch alone.
+
+        For a room that has crashed behind its commit: the state of its board is unknown.
+        Marks get ROOM_RESTARTED. Not to be cancelled half-way: shield it.
+        """
+        budget = self._budget()
+        changed: list[EncodedRow] = []
+        replies: list[_Reply] = []
+        revision = batch.expected_revision
+        for step in batch.steps:
+            rows: tuple[EncodedRow, ...] = ()
+            row = None
+            if isinstance(step.outcome, Change) and step.outcome.row is not None:
+                addressed = step.outcome.row
+                rows = tuple(EncodedRow.of(each) for each in step.outcome.rows)
+                row = next((each for each in rows if each.id == addressed.id), None)
+                row = row or EncodedRow.of(addressed)
+                changed.extend(rows)
+                revision = step.outcome.revision
+                await budget.spend(1 + len(rows))
+            replies.append(_Reply(step, rows, row, len(changed), revision))
+        await self._send_all(RowSequence(changed), replies, revision, budget)
+        for reply in replies:
+            if isinstance(reply.step.work, MarkUpdate):
+                reply.step.work.reply(RESTARTED)
+            else:
+                self._reply(reply)
+            await budget.spend()
+
+    async def catch_up(self) -> None:
+        """Send every subscriber the rows that it missed.
+
+        Cancelled, it has sent some of them all, and others none.
+        """
+        handle, rows = self._handle, self._rows
+        budget = self._budget()
+        oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
+        missed = RowSequence(rows.newer_than(oldest))
+        for subscriber in tuple(handle.subscribers):
+            if subscriber.room is handle:
+                await self._send_rest(subscriber, missed, rows.board.revision, budget)
+
+    def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
+        """Reply to a repeat in a batch that came to nothing: with the row as it is."""
+        row = self._rows.row(repeat.registration_id)
+        if row is None:
+            step.work.reply(NO_SUCH_ROW)
+        elif isinstance(step.work, Submission):
+            step.work.reply(Accepted(repeat.revision, row, (row,), repeated=True))
+
+    async def _send_all(
+        self, rows: RowSequence, replies: list[_Reply], revision: int, budget: WorkBudget
+    ) -> None:
+        """Send every subscriber the rows up to ``revision``, and its replies in between."""
+        pending: dict[Subscriber | None, list[_Reply]] = {}
+        for reply in replies:
+            if isinstance(reply.step.work, Submission) and not reply.step.work.replied:
+                pending.setdefault(reply.step.work.subscriber, []).append(reply)
+        for subscriber in tuple(self._handle.subscribers):
+            if subscriber.room is self._handle:  # it may have joined another room meanwhile
+                self._observe(Tracepoint.DELIVERING)
+                if subscriber in pending:
+                    await self._send_replies(subscriber, rows, pending[subscriber], budget)
+                await self._send_rest(subscriber, rows, revision, budget)
+
+    async def _send_replies(
+        self,
+        subscriber: Subscriber,
+        rows: RowSequence,
+        replies: Iterable[_Reply],
+        budget: WorkBudget,
+    ) -> None:
+        """Send a subscriber its replies, each behind the rows of its revision."""
+        position = rows.first_above(subscriber.sent_revision)
+        for reply in replies:
+            end = max(position, reply.end)
+            await rows.prepare(subscriber, position, end, budget)
+            if subscriber.room is not self._handle:
+                return
+            rows.deliver(subscriber, position, end)
+            position = end
+            subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
+            self._observe(Tracepoint.REPLYING)
+            self._reply(reply)
+            await budget.spend()
+
+    async def _send_rest(
+        self, subscriber: Subscriber, rows: RowSequence, revision: int, budget: WorkBudget
+    ) -> None:
+        """Send a subscriber the rows behind those it was sent, up to ``revision``."""
+        start = rows.first_above(subscriber.sent_revision)
+        await rows.prepare(subscriber, start, len(rows), budget)
+        if subscriber.room is self._handle:
+            rows.deliver(subscriber, start, len(rows))
+            subscriber.sent_revision = max(subscriber.sent_revision, revision)
+            await budget.spend()
+
+    def _reply(self, reply: _Reply) -> None:
+        """Reply to one command of a durable batch, unless that was done before."""
+        handle, work, outcome = self._handle, reply.step.work, reply.step.outcome
+        if work.replied or isinstance(work, MarkUpdate):
+            return
+        if isinstance(outcome, Change):
+            assert reply.row is not None
+            handle.accepted += 1
+            work.reply(Accepted(outcome.revision, reply.row, reply.rows))
+        elif isinstance(outcome, Repeat):
+            handle.repeated += 1
+            row = EncodedRow.of(outcome.row)
+            work.reply(Accepted(outcome.revision, row, (row,), repeated=True))
+        else:
+            handle.rejected += 1
+            assert outcome is not None
+            work.reply(outcome)
+
+    def _budget(self) -> WorkBudget:
+        return WorkBudget(self._handle.config.deliveries_per_yield)
+
+    @property
+    def _rows(self) -> EncodedRows:
+        assert self._handle.rows is not None
+        return self._handle.rows

@@ -1,0 +1,224 @@
+"""Joins, leaves, editing marks and presence: what a room does without its store."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from gbs_actor.rooms.broadcast import broadcast_marks, broadcast_presence
+from gbs_actor.rooms.delivery import (
+    NO_SUCH_ROW,
+    NOT_IN_ROOM,
+    STORE_DOWN,
+    TOO_MUCH_MISSED,
+    UNKNOWN_OUTCOME,
+    Done,
+)
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Control, Item, Join, Leave, MarkUpdate, Resume, Submission
+from gbs_actor.rooms.presence import present_users
+from gbs_actor.rooms.row_sequence import RowSequence
+from gbs_actor.rooms.rows import EncodedRows
+from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.tracepoints import Tracepoint
+
+_ENTRIES_PER_YIELD = 8
+"""Joins and leaves after which other tasks run: each join may be sent half a megabyte."""
+
+
+class Subscriptions:
+    """Who is in a room, and what they are editing.
+
+    Nothing here waits for anything, apart from :meth:`serve`; long work lets other tasks
+    run in between.
+
+    :param handle: the room; its rows must be loaded.
+    """
+
+    def __init__(self, handle: RoomHandle) -> None:
+        self._handle = handle
+        self.empty_since = trio.current_time()
+        """Trio time since which nobody is in the room, where nobody is."""
+
+    async def process_controls(self) -> None:
+        """Carry out the joins and leaves at the front of the mailbox.
+
+        Cancelled, it has carried out some of them and leaves the others where they are.
+        """
+        mailbox = self._handle.mailbox
+        done = 0
+        while (item := mailbox.front_control()) is not None:
+            self._process(item)
+            mailbox.drop_front()
+            done += 1
+            if done % _ENTRIES_PER_YIELD == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def serve(self) -> None:
+        """Carry out what needs no store, until cancelled."""
+        while True:
+            await self.send_due()
+            if self._process_queued():
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_at(self.next_due()):
+                await self._handle.mailbox.wait()
+
+    def update_mark(self, update: MarkUpdate) -> None:
+        """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
+        handle, subscriber = self._handle, update.subscriber
+        if subscriber.room is not handle:
+            update.reply(NOT_IN_ROOM)
+            return
+        board = self._rows.board
+        if board.registration(update.registration_id) is None:
+            update.reply(NO_SUCH_ROW)
+            return
+        before = handle.marks.edited_field(subscriber)
+        if update.editing and not update.outdated:
+            now = trio.current_time()
+            handle.marks.begin(subscriber, update.registration_id, update.field, now)
+        else:
+            handle.marks.end(subscriber)
+        if handle.marks.edited_field(subscriber) != before:
+            handle.presence.change()
+        update.reply(Done(board.revision))
+
+    def end_orphaned_marks(self) -> None:
+        """End the marks of those who left while the room was not running."""
+        for subscriber in self._handle.marks.subscribers():
+            if subscriber not in self._handle.subscribers:
+                self._handle.marks.end(subscriber)
+
+    async def send_due(self) -> None:
+        """End the marks that have expired; send the marks and the presence that are due.
+
+        Cancellation takes effect once everybody was sent the same.
+        """
+        handle, now = self._handle, trio.current_time()
+        for subscriber in handle.marks.expired(now):
+            handle.marks.end(subscriber)
+            handle.presence.change()
+        if handle.marks.due(len(handle.subscribers)) <= now:
+            changes = handle.marks.changes()
+            if changes:
+                handle.observe(Tracepoint.SENDING_MARKS)
+                await broadcast_marks(handle, changes, self._rows.board.revision)
+                handle.marks.sent(changes, now)
+        if handle.presence.due(len(handle.subscribers)) <= now:
+            presence = present_users(handle.subscribers, handle.marks)
+            handle.presence.sent(now)  # first, as it may change while others run
+            await broadcast_presence(handle, presence, self._rows.board.revision)
+
+    def next_due(self) -> float:
+        """Return the Trio time at which :meth:`send_due` has something to do next."""
+        handle = self._handle
+        subscribers = len(handle.subscribers)
+        return min(
+            handle.marks.next_expiry(),
+            handle.marks.due(subscribers),
+            handle.presence.due(subscribers),
+        )
+
+    def _process(self, item: Control) -> None:
+        """Carry out a join or a leave."""
+        if not isinstance(item, Leave):
+            self._handle.observe(Tracepoint.JOINING)
+            self._enter(item)
+        else:
+            self._handle.observe(Tracepoint.LEAVING)
+            self._handle.marks.end(item.subscriber)
+            self._handle.remove(item)
+            if not self._handle.subscribers:
+                self.empty_since = trio.current_time()
+
+    def _enter(self, item: Join | Resume) -> None:
+        if item.replied or (item.subscriber is not None and item.subscriber.closed):
+            item.withdraw()
+            return
+        self.empty_since = trio.current_time()
+        if isinstance(item, Join):
+            self._join(item)
+        else:
+            self._resume(item)
+
+    def _join(self, join: Join) -> None:
+        subscriber = join.subscriber
+        snapshot = self._rows.snapshot(join.since, join.epoch)
+        if subscriber is not None:
+            self._take_in(subscriber)
+            subscriber.sent_revision = snapshot.revision
+        join.reply(snapshot)
+
+    def _resume(self, resume: Resume) -> None:
+        subscriber, board = resume.subscriber, self._rows.board
+        if board.needs_full(resume.since, resume.epoch):
+            resume.reply(TOO_MUCH_MISSED)
+            return
+        missed = RowSequence(self._rows.newer_than(resume.since - 1))
+        self._take_in(subscriber)
+        missed.deliver(subscriber, 0, len(missed))
+        subscriber.sent_revision = board.revision
+        resume.reply(Done(board.revision))
+
+    def _take_in(self, subscriber: Subscriber) -> None:
+        handle, former = self._handle, subscriber.room
+        if former is handle:
+            return
+        subscriber.enter(handle)  # from here on the former room delivers nothing to it
+        if former is not None:
+            former.leave(subscriber)
+        handle.subscribers[subscriber] = None
+        handle.presence.change()
+
+    def _process_queued(self) -> bool:
+        """Carry out joins, leaves and marks; reject commands if the store is down.
+
+        Repeats of the commands in hand wait for the same outcome, as long as those wait
+        themselves. A command that waits holds back what the same connection submitted
+        after it, unless that connection has ended.
+
+        :returns: whether there is more to do, for which others may have to run first.
+        """
+        handle = self._handle
+        in_hand = [] if handle.batch is None else handle.batch.submissions()
+        waiting = [submission for submission in in_hand if not submission.replied]
+        awaited = {submission.command.id for submission in waiting}
+        given_up = {submission.command.id for submission in in_hand} - awaited
+        held = {submission.subscriber for submission in waiting}
+        held.discard(None)
+        items = deque(handle.mailbox.take_all())
+        kept: list[Item] = []
+        entries = 0
+        try:
+            while items and entries < _ENTRIES_PER_YIELD:
+                item = items[0]
+                ended = isinstance(item, Leave) and item.subscriber.closed
+                if item.subscriber in held and not ended:
+                    kept.append(item)
+                elif isinstance(item, Submission):
+                    rejection = STORE_DOWN if handle.store_down else None
+                    if item.command.id in given_up:
+                        rejection = UNKNOWN_OUTCOME
+                    if rejection is None or item.command.id in awaited:
+                        kept.append(item)
+                        if item.subscriber is not None:
+                            held.add(item.subscriber)
+                    else:
+                        handle.rejected += 1
+                        item.reply(rejection)
+                elif isinstance(item, MarkUpdate):
+                    self.update_mark(item)
+                else:
+                    self._process(item)
+                    entries += 1
+                items.popleft()
+        finally:
+            handle.mailbox.put_back([*kept, *items])
+        return bool(items)
+
+    @property
+    def _rows(self) -> EncodedRows:
+        assert self._handle.rows is not None
+        return self._handle.rows

@@ -1,0 +1,157 @@
+"""Other servers that write the same retreat: what a room does when it learns of them."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo
+from gbs_actor.rooms import Accepted, RoomState, RoomSupervisor
+
+from .faulty_store import Fault
+from .peers import Client
+from .world import World, code, world
+
+
+async def edit_elsewhere(w: World) -> None:
+    """Let another server write a memo on person 8."""
+    async with RoomSupervisor(w.store.inner).running() as elsewhere:
+        foreign = Client(elsewhere, 3)
+        await foreign.join("winter")
+        assert isinstance(await foreign.ask(CreateMemo(8, "다른 곳에서", "")), Accepted)
+
+
+async def test_what_others_wrote_in_an_outage_is_seen_when_the_store_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.append(Fault.UNAVAILABLE)
+        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
+        await edit_elsewhere(w)
+        await trio.sleep(10)
+        assert client.rows[8]["lineupMemo"] == "다른 곳에서"
+        assert client.rows[7]["gbsNumber"] is None
+
+
+async def test_an_idle_room_sees_what_others_wrote_while_the_store_was_theirs(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        await edit_elsewhere(w)
+        await trio.sleep(10)
+        w.store.interrupt()
+        await trio.sleep(1)
+        assert client.rows[8]["lineupMemo"] == "다른 곳에서"
+        answer = await w.supervisor.read("winter", since=1)
+        assert not isinstance(answer, Rejection)
+        assert answer.revision == 1
+
+
+async def test_every_room_compares_itself_with_the_store_after_an_interruption(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("summer", "winter") as w:
+        await w.client(1, "summer")
+        client = await w.client(2, "winter")
+        for text in ("하나", "둘"):
+            async with RoomSupervisor(w.store.inner).running() as elsewhere:
+                foreign = Client(elsewhere, 3)
+                await foreign.join("winter")
+                await foreign.ask(AssignNumber(15, 1 if text == "하나" else 2))
+            w.store.interrupt()
+            await trio.sleep(1)
+        assert client.rows[15]["gbsNumber"] == 2
+
+
+async def test_a_room_that_the_store_agrees_with_is_not_loaded_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.ask(AssignNumber(7, 1))
+        updates = len(client.updates)
+        w.store.interrupt()
+        await trio.sleep(10)
+        assert (w.store.loads, len(client.updates)) == (1, updates)
+
+
+async def test_a_comparison_that_fails_is_made_when_the_store_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        await edit_elsewhere(w)
+        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        w.store.interrupt()
+        await trio.sleep(0.01)
+        assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
+        await trio.sleep(10)
+        assert client.rows[8]["lineupMemo"] == "다른 곳에서"
+
+
+async def test_what_others_wrote_behind_a_commit_of_unknown_outcome_is_seen(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.LOST_AFTER, Fault.UNAVAILABLE, Fault.UNAVAILABLE])
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        await trio.sleep(0.05)
+        await edit_elsewhere(w)
+        await trio.sleep(10)
+        assert isinstance(pending.answers[0], Accepted)
+        assert client.rows[8]["lineupMemo"] == "다른 곳에서"
+
+
+async def test_a_new_epoch_ends_the_connections_that_updates_cannot_bring_up_to_date(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        await w.store.inner.new_epoch("winter")
+        w.store.interrupt()
+        await trio.sleep(1)
+        assert client.aborted
+
+
+async def test_a_room_whose_retreat_is_no_more_ends(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        await w.store.inner.delete_retreat("winter")
+        w.store.interrupt()
+        await trio.sleep(1)
+        assert (client.subscriber.room_slug, w.state()) == (None, None)
+
+
+async def test_a_command_that_others_were_faster_than_is_decided_on_what_they_wrote(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.commits.extend([Fault.CONTENDED] * 3)
+        answer = await client.ask(AssignNumber(7, 1))
+        assert isinstance(answer, Accepted)
+        assert answer.revision == 4
+
+
+async def test_a_room_that_others_are_always_faster_than_is_busy_and_does_not_crash(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        for _ in range(10):
+            w.store.commits.extend([Fault.CONTENDED] * 1_000)
+            started = trio.current_time()
+            assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_BUSY
+            assert trio.current_time() - started > 1, "no pause between the attempts"
+            late = await w.client(2)
+            assert len(late.rows) == 8
+            w.store.commits.clear()
+            assert isinstance(await client.ask(AssignNumber(7, None)), Accepted)
+        assert w.state() is RoomState.RUNNING
+        assert w.supervisor.statistics().crashes == 0
