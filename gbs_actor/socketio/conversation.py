@@ -241,7 +241,7 @@ class Conversation:
                 result = handler(socket, socket.reason)
         finally:
             if not inspect.isawaitable(result):
-                socket.disconnected()
+                socket.finish_disconnect()
         if inspect.isawaitable(result):
             return self._await_disconnect_handler(socket, result)
         return None
@@ -251,7 +251,7 @@ class Conversation:
         try:
             await result
         finally:
-            socket.disconnected()
+            socket.finish_disconnect()
 
     # Ending.
 
@@ -284,7 +284,7 @@ class Conversation:
                 for socket in list(self._accepted.values()):
                     nursery.start_soon(self._run_last_disconnect_handler, socket)
         for socket in (*self._sockets.values(), *self._accepted.values()):
-            socket.disconnected()
+            socket.finish_disconnect()
 
     async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:

@@ -352,7 +352,7 @@ class Socket:
         if self._calls is not None:
             self._calls.end()
 
-    def disconnected(self) -> None:
+    def finish_disconnect(self) -> None:
         """End :meth:`wait_disconnected`: ``on_disconnect`` has run; used by the connection."""
         self._is_disconnected = True
         if self._disconnected is not None:

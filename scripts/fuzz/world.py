@@ -79,8 +79,8 @@ class Server(SocketServer):
         )
         self.conversations: WeakSet[Conversation] = WeakSet()
 
-    def _converse(self, connection: Session) -> Conversation:
-        conversation = _Conversation(connection, self._namespaces, self.options)
+    def _make_conversation(self, session: Session) -> Conversation:
+        conversation = _Conversation(session, self._namespaces, self.options)
         self.conversations.add(conversation)
         return conversation
 
@@ -108,7 +108,7 @@ class World:
         @space.on_connect
         def connect(socket: Socket, auth: Any) -> Any:
             owner: Any = socket._owner
-            ended = owner._connection.reason is not None
+            ended = owner._session.reason is not None
             assert socket.closed or not ended, "a client joins that has gone"
             how = auth.get("how") if isinstance(auth, dict) else None
             if how == "slow" or (how == "refuse" and auth.get("slow")):
