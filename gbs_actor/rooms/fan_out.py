@@ -162,8 +162,7 @@ class FanOut:
         for reply in replies:
             end = max(position, reply.end)
             await rows.prepare(subscriber, position, end, budget)
-            if subscriber.room is not self._handle:
-                return
+            # It is still here: a join elsewhere would wait for this reply.
             rows.deliver(subscriber, position, end)
             position = end
             subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
