@@ -1,1 +1,18 @@
-"""The domain of the line-up: records, commands and the board; pure, synchronous, no I/O."""
+"""The domain of the line-up: people, groups and memos; pure, synchronous, without I/O.
+
+The moving parts::
+
+    store ── Retreat ──> Board ── draft() ──> Draft
+                           ^                    | decide(Command)
+                           |                    v
+                         apply(Change) <── Change or Rejection
+                                (once it is committed)
+
+- ``commands``, ``rules``: what staff may ask for, and which values are accepted.
+- ``board``: the line-up as of its last committed change, and a ``Row`` per person.
+- ``draft``: decides commands one on top of the other; the board stays as it is.
+- ``changes``, ``codes``: an accepted command with every row that reads differently, or why
+  it was rejected; the log's entries.
+- ``state``, ``row``, ``records``: the indexes both work on, how a row is built, what is
+  stored.
+"""

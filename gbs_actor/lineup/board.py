@@ -157,7 +157,7 @@ class Board:
         return self._members.get(number, ())
 
     def memo_owner(self, memo_id: int) -> int | None:
-        """Return the id of the registration that a memo stands on, if the memo exists."""
+        """Return the id of the registration that has this memo, if the memo exists."""
         return self._memo_owners.get(memo_id)
 
     # -- how it changes

@@ -78,7 +78,7 @@ def fence(revision: int, command_id: UUID, at: datetime) -> Change:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The newer value that stands against a command's base revision."""
+    """The newer value that a command with an older base revision conflicts with."""
 
     field: str
     """``gbsNumber`` or ``lineupMemo``."""

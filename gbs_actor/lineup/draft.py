@@ -69,7 +69,7 @@ class Draft:
         return self._state.rows.get(registration_id)
 
     def memo_owner(self, memo_id: int) -> int | None:
-        """Return the id of the registration that a memo stands on, if the memo exists."""
+        """Return the id of the registration that has this memo, if the memo exists."""
         return self._state.memo_owners.get(memo_id)
 
     def decide(self, command: Command, at: datetime) -> Change | Rejection:

@@ -40,7 +40,7 @@ class Totals:
 
 
 NOBODY = Totals()
-"""What stands on the row of a person who is in no group."""
+"""The totals on the row of a person who is in no group."""
 
 
 def totals_of(members: Iterable[Counted]) -> Totals:

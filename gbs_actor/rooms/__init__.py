@@ -1,4 +1,52 @@
-"""Rooms: a supervised actor for each retreat, which owns its subscribers and its changes."""
+"""Rooms: a supervised actor for each retreat, which owns its subscribers and its changes.
+
+The moving parts, from a connection inward:
+
+- :class:`RoomSupervisor` starts, restarts and stops rooms, and is where connections reach
+  them. Each room is one task in its nursery.
+- :class:`Subscriber` is a client's place in a room, and passes messages to its :class:`Sink`.
+- ``RoomHandle`` outlives the room's task: mailbox, subscribers, marks, the batch in hand.
+- ``Room`` is one incarnation of that task. It runs the loop below, with ``Loading``,
+  ``Decisions``, ``Commits``, ``FanOut`` and ``Subscriptions``, one file each.
+
+The life of a batch::
+
+      submit()      join() leave()
+         |              |
+    +----v--------------v----+
+    |  mailbox, in order     |    full: ROOM_BUSY
+    +-----------+------------+
+                | all commands at the front, at most 256
+    +-----------v------------+
+    |  decide                |    Decisions: on a draft of the board, one after the
+    |   Phase.DECIDING       |    other; Change, Rejection or Repeat for each
+    +-----------+------------+
+                |                 StaleRevision: another writer was faster; load, decide
+    +-----------v------------+      again, in the end ROOM_BUSY
+    |  commit                |    StoreUnavailable: STORE_UNAVAILABLE, wait for the store
+    |   Phase.COMMITTING     |    OutcomeUnknown: commit a fence, then look into the log
+    +-----------+------------+
+                | durable. From here on it is shielded from cancellation.
+    +-----------v------------+
+    |  apply                 |    FanOut: to the board, then to each subscriber its rows,
+    |   Phase.COMMITTED      |    each reply right behind the rows of its own revision;
+    |  fan-out and replies   |    encoded once per format, other tasks run in between
+    +------------------------+
+
+Joins, leaves, editing marks and presence (``Subscriptions``) need no store: they go on
+while one is waited for.
+
+When a room crashes, the supervisor counts it and replies by the phase of the batch in hand:
+DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch itself;
+COMMITTING waits for the next start, which resolves the outcome. What is queued gets
+ROOM_RESTARTED, joins wait. After a back-off the room loads again and sends each subscriber
+what it missed: nobody has to rejoin. More than ``max_crashes`` within ``crash_window`` make
+the room FAILED: all get ROOM_UNAVAILABLE until an operator restarts it or ``cool_down`` has
+passed.
+
+After an outage, and whenever another server may have had the retreats, a room compares its
+revision, epoch and removal revision with the store, and loads again if they differ.
+"""
 
 from gbs_actor.rooms.delivery import (
     Accepted,

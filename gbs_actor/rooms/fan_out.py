@@ -158,14 +158,16 @@ class FanOut:
         budget: WorkBudget,
     ) -> None:
         """Send a subscriber its replies, each behind the rows of its revision."""
+        form = subscriber.sink.format
         position = rows.first_above(subscriber.sent_revision)
         for reply in replies:
-            end = max(position, reply.end)
-            await rows.prepare(subscriber, position, end, budget)
-            if subscriber.room is not self._handle:
-                return
-            rows.deliver(subscriber, position, end)
-            position = end
+            if reply.end > position:
+                piece = rows.piece(form, position, reply.end)
+                if piece is None:
+                    piece = await rows.build(form, position, reply.end, budget)
+                # It is still here: a join elsewhere would wait for this reply.
+                subscriber.deliver(piece)
+                position = reply.end
             subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
             self._observe(Tracepoint.REPLYING)
             self._reply(reply)
@@ -175,12 +177,17 @@ class FanOut:
         self, subscriber: Subscriber, rows: RowSequence, revision: int, budget: WorkBudget
     ) -> None:
         """Send a subscriber the rows behind those it was sent, up to ``revision``."""
-        start = rows.first_above(subscriber.sent_revision)
-        await rows.prepare(subscriber, start, len(rows), budget)
-        if subscriber.room is self._handle:
-            rows.deliver(subscriber, start, len(rows))
-            subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            await budget.spend()
+        start, end = rows.first_above(subscriber.sent_revision), len(rows)
+        if start < end:
+            form = subscriber.sink.format
+            piece = rows.piece(form, start, end)
+            if piece is None:
+                piece = await rows.build(form, start, end, budget)
+                if subscriber.room is not self._handle:
+                    return
+            subscriber.deliver(piece)
+        subscriber.sent_revision = max(subscriber.sent_revision, revision)
+        await budget.spend()
 
     def _reply(self, reply: _Reply) -> None:
         """Reply to one command of a durable batch, unless that was done before."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import Any
 
 import trio
 
-from gbs_actor.concurrency import Backoff
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch
+from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
     BUSY,
     RESTARTED,
@@ -46,8 +45,7 @@ class RoomHandle:
         self.slug = slug
         self.config = config
         self.observe = partial(observe, slug)
-        self.store_backoff = _backoff(config.store_backoff_initial, config.store_backoff_max)
-        self.crash_backoff = _backoff(config.crash_backoff_initial, config.crash_backoff_max)
+        self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
         self.state = RoomState.STARTING
         self.draining = False
         self.mailbox = Mailbox(config.mailbox_size)
@@ -66,10 +64,7 @@ class RoomHandle:
         """Whether the store may have changes that the board lacks."""
         self.pause_over = trio.lowlevel.ParkingLot()
         """Ends the pause after a crash early: for an operator's restart, or to drain."""
-        self.crash_times: deque[float] = deque()
-        """Trio times of the crashes within the last ``crash_window``."""
-        self.crash_delays = self.crash_backoff.delays()
-        self.last_error: str | None = None
+        self.crashes = CrashHistory(config)
         self.failed_until: float | None = None
         self.restarts = 0
         self.batches = 0
@@ -234,11 +229,6 @@ class RoomHandle:
             "unknown_outcomes": self.unknown_outcomes,
             "stale_commits": self.stale_commits,
             "restarts": self.restarts,
-            "last_error": self.last_error,
+            "last_error": self.crashes.last_error,
             "failed_until": self.failed_until,
         }
-
-
-def _backoff(initial: float, maximum: float) -> Backoff:
-    # Without jitter: the attempts of one process on its own store need none.
-    return Backoff(initial, max(initial, maximum), jitter=0)

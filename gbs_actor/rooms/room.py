@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from math import inf
-from typing import TypeVar
 
 import trio
 
-from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
 from gbs_actor.rooms.commits import Commits
 from gbs_actor.rooms.decisions import Decisions
 from gbs_actor.rooms.delivery import (
     BUSY,
     INTERNAL,
-    NO_SUCH_RETREAT,
     NOT_IN_ROOM,
     RESTARTED,
     STORE_DOWN,
 )
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.mailbox import Leave, MarkUpdate
+from gbs_actor.rooms.loading import Loading, RoomEnded
+from gbs_actor.rooms.mailbox import MarkUpdate
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.rooms.subscriptions import Subscriptions
@@ -37,7 +34,6 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RepeatedCommands,
-    RetreatVersion,
     StaleRevision,
     Store,
     StoreUnavailable,
@@ -45,15 +41,9 @@ from gbs_actor.store.protocol import (
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 MAX_ROUNDS = 8
 """How often a batch is decided and committed before its commands get ROOM_BUSY: each time
 another writer was faster, or commands turned out to be repeats."""
-
-
-class _RoomEnded(Exception):
-    """The room cannot go on, and nobody needs it to."""
 
 
 def utc_now() -> datetime:
@@ -81,6 +71,7 @@ class Room:
         self._commits = Commits(handle, store, clock)
         self._subscriptions = Subscriptions(handle)
         self._fan_out = FanOut(handle, self._subscriptions, handle.observe)
+        self._loading = Loading(handle, store, self._subscriptions, self._fan_out)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained or found not to exist.
@@ -92,7 +83,7 @@ class Room:
             await self._start()
             self._handle.state = RoomState.RUNNING
             await self._serve()
-        except* _RoomEnded:
+        except* RoomEnded:
             pass
 
     async def send_committed(self, batch: Batch) -> None:
@@ -108,7 +99,7 @@ class Room:
         while True:
             await trio.lowlevel.checkpoint()
             if handle.outdated:
-                await self._compare_with_store()
+                await self._loading.compare_with_store()
             await subscriptions.process_controls()
             work = handle.mailbox.take_work(1 if handle.one_by_one else self._config.batch_size)
             if work:
@@ -141,56 +132,11 @@ class Room:
             else:
                 handle.batch.reject_pending(RESTARTED)
             handle.batch = None
-        await self._load()
+        await self._loading.load()
         handle.observe(Tracepoint.LOADED)
         await self._fan_out.catch_up()
         self._subscriptions.end_orphaned_marks()
         handle.observe(Tracepoint.CAUGHT_UP)
-
-    async def _load(self) -> None:
-        """Load the retreat; wait for the store only if somebody is in the room.
-
-        :raises _RoomEnded: there is no such retreat, or nobody who would wait for it.
-        """
-        handle = self._handle
-        delays = handle.store_backoff.delays()
-        while True:
-            handle.observe(Tracepoint.LOADING)
-            handle.outdated = False
-            try:
-                retreat = await self._store.load(handle.slug)
-            except StoreUnavailable:
-                handle.store_down = True
-                handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
-                if handle.draining or not handle.wanted:
-                    raise _RoomEnded from None
-                await trio.sleep(next(delays))
-                continue
-            handle.store_down = False
-            self._replace_board(retreat)
-            return
-
-    def _replace_board(self, retreat: Retreat | None) -> None:
-        """Go on with the retreat as it was loaded.
-
-        Connections that row updates cannot bring up to date (after a restored backup, or
-        when a registration was removed) are ended: they come back, join, and get the
-        full list.
-
-        :raises _RoomEnded: there is no such retreat.
-        """
-        handle = self._handle
-        if retreat is None:
-            handle.reject_queued(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
-            for subscriber in tuple(handle.subscribers):
-                handle.remove(Leave(subscriber))
-            raise _RoomEnded
-        epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
-        handle.rows = EncodedRows(Board(retreat))
-        for subscriber in handle.subscribers:
-            sent = subscriber.sent_revision
-            if retreat.epoch != epoch or not retreat.removal_revision <= sent <= retreat.revision:
-                subscriber.sink.abort()
 
     @property
     def _rows(self) -> EncodedRows:
@@ -242,12 +188,12 @@ class Room:
             except StaleRevision:
                 batch.phase = Phase.DECIDING
                 handle.stale_commits += 1
-                await self._reload(batch)
-                await self._while_serving(partial(trio.sleep, next(delays)))
+                await self._loading.reload(partial(self._reject, batch, STORE_DOWN))
+                await self._loading.while_serving(partial(trio.sleep, next(delays)))
             except StoreUnavailable:
                 batch.phase = Phase.DECIDING
                 self._reject(batch, STORE_DOWN)
-                await self._wait_for_store()
+                await self._loading.wait_for_store()
                 return False
             except CommitRefused as refused:
                 batch.phase = Phase.DECIDING
@@ -306,7 +252,7 @@ class Room:
         handle.unknown_outcomes += 1
         handle.resolving = True
         log.warning("room %s: the outcome of a commit is unknown", handle.slug)
-        resolution = await self._while_serving(partial(self._commits.resolve, batch))
+        resolution = await self._loading.while_serving(partial(self._commits.resolve, batch))
         handle.resolving = False
         if resolution.committed:
             return True
@@ -315,83 +261,10 @@ class Room:
         if resolution.fence is not None:
             self._rows.apply(resolution.fence)
         else:
-            await self._reload(batch)
+            await self._loading.reload(partial(self._reject, batch, STORE_DOWN))
         if batch.attempts > self._config.commit_retries:
             self._reject(batch, STORE_DOWN)
         return False
-
-    async def _compare_with_store(self) -> None:
-        """Reload the board if the store no longer has the state that it was loaded from.
-
-        So after every outage: another writer may have used it.
-        """
-        handle, board = self._handle, self._rows.board
-        handle.outdated = False
-        version = await self._while_serving(self._read_version)
-        if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
-            log.warning("room %s: another writer has changed it; loading it again", handle.slug)
-            await self._reload()
-
-    async def _read_version(self) -> RetreatVersion | None:
-        while True:
-            try:
-                return await self._store.version(self._handle.slug)
-            except StoreUnavailable:
-                self._handle.store_down = True
-                self._handle.mailbox.wake()  # so that those who serve meanwhile reject commands
-                await self._ping_until_up()
-                self._handle.store_down = False
-
-    async def _reload(self, batch: Batch | None = None) -> None:
-        """Load the retreat anew and catch the subscribers up.
-
-        :param batch: what is in hand; rejected where the store cannot be reached.
-        :raises _RoomEnded: the retreat is no more.
-        """
-        while True:
-            try:
-                retreat = await self._store.load(self._handle.slug)
-            except StoreUnavailable:
-                if batch is not None:
-                    self._reject(batch, STORE_DOWN)
-                await self._wait_for_store()
-            else:
-                self._replace_board(retreat)
-                await self._fan_out.catch_up()
-                return
-
-    async def _wait_for_store(self) -> None:
-        """Reject commands, and serve joins, until the store replies again.
-
-        Then the room is to compare its board with the store.
-
-        :raises _RoomEnded: the room is to stop and there is no store to wait for.
-        """
-        handle = self._handle
-        handle.store_down = True
-        await self._while_serving(self._ping_until_up)
-        handle.store_down = False
-        handle.outdated = True
-
-    async def _ping_until_up(self) -> None:
-        delays = self._handle.store_backoff.delays()
-        while True:
-            try:
-                await self._store.ping()
-            except StoreUnavailable:
-                if self._handle.draining:
-                    raise _RoomEnded from None
-                await trio.sleep(next(delays))
-            else:
-                return
-
-    async def _while_serving(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Await ``work`` while what needs no store goes on."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._subscriptions.serve)
-            result = await work()
-            nursery.cancel_scope.cancel()
-        return result
 
 
 def _ignore(tracepoint: Tracepoint) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gbs_actor.rooms.delivery import EncodedRow, Format
-from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.work_budget import WorkBudget
 
 _LOOKED_UP_PER_UNIT = 8
@@ -44,23 +43,24 @@ class RowSequence:
     def __len__(self) -> int:
         return len(self._rows)
 
-    async def prepare(
-        self, subscriber: Subscriber, start: int, end: int, budget: WorkBudget
-    ) -> None:
-        """Build a piece for :meth:`deliver`; other tasks run in between, if it is large.
+    def piece(self, form: Format, start: int, end: int) -> Any:
+        """Return the message with the rows from ``start`` up to, not including, ``end``.
 
-        Checkpoints are the budget's: there is none where the piece was built before.
+        ``None`` until it was built, by :meth:`build` or :meth:`build_at_once`.
         """
-        for work in self._build(subscriber.sink.format, start, end):
-            await budget.spend(work)
+        return self._formats[form].pieces.get((start, end))
 
-    def deliver(self, subscriber: Subscriber, start: int, end: int) -> None:
-        """Deliver the rows from ``start`` up to, not including, ``end`` to one subscriber."""
-        form = subscriber.sink.format
+    async def build(self, form: Format, start: int, end: int, budget: WorkBudget) -> Any:
+        """Build a piece of one or more rows; other tasks run in between."""
+        for work in self._build(form, start, end):
+            await budget.spend(work)
+        return self.piece(form, start, end)
+
+    def build_at_once(self, form: Format, start: int, end: int) -> Any:
+        """Build a piece of one or more rows, without a checkpoint."""
         for _ in self._build(form, start, end):
             pass
-        if start < end:
-            subscriber.deliver(self._formats[form].pieces[start, end])
+        return self.piece(form, start, end)
 
     def first_above(self, revision: int) -> int:
         """Return the position of the first row with a higher revision."""
@@ -69,10 +69,8 @@ class RowSequence:
         return bisect.bisect_right(self._rows, revision, key=lambda row: row.revision)
 
     def _build(self, form: Format, start: int, end: int) -> Iterator[int]:
-        """Build a piece unless it is there; yield the units of work done in between."""
+        """Build a piece; yield the units of work done in between."""
         encoded = self._formats[form]
-        if start >= end or (start, end) in encoded.pieces:
-            return
         last: dict[int, int] = {}
         for position in range(start, end):
             row_id = self._rows[position].id

@@ -158,7 +158,8 @@ class Subscriptions:
             return
         missed = RowSequence(self._rows.newer_than(resume.since - 1))
         self._take_in(subscriber)
-        missed.deliver(subscriber, 0, len(missed))
+        if len(missed):
+            subscriber.deliver(missed.build_at_once(subscriber.sink.format, 0, len(missed)))
         subscriber.sent_revision = board.revision
         resume.reply(Done(board.revision))
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import trio
 
-from gbs_actor.concurrency import Service, first_exception
+from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch, Phase
@@ -202,7 +202,7 @@ class RoomSupervisor:
         handle = self._handles.get(slug)
         if handle is None or handle.state not in (RoomState.FAILED, RoomState.BACKOFF):
             return False
-        handle.crash_times.clear()
+        handle.crashes.clear()
         handle.pause_over.unpark_all()
         return True
 
@@ -309,38 +309,24 @@ class RoomSupervisor:
         self, room: Room, handle: RoomHandle, error: BaseExceptionGroup[Exception]
     ) -> None:
         """Reply what the crash decides, and set how the room goes on."""
-        cause = first_exception(error)
         self._crashes += 1
-        handle.last_error = f"{type(cause).__name__}: {cause}"
         handle.resolving = False
         log.error("room %s crashed", handle.slug, exc_info=error)
-        state = self._state_after_crash(handle)
+        failed = handle.crashes.add(error, trio.current_time())
         if handle.batch is not None:
-            await self._reply_after_crash(room, handle, failed=state is RoomState.FAILED)
-        handle.state = state
-        joins = UNAVAILABLE if state is RoomState.FAILED else None
-        handle.reject_queued(RESTARTED, joins=joins)
-
-    def _state_after_crash(self, handle: RoomHandle) -> RoomState:
-        """Count a crash; too many within ``crash_window`` make the room FAILED."""
-        config, now = self._config, trio.current_time()
-        handle.crash_times.append(now)
-        while now - handle.crash_times[0] > config.crash_window:
-            handle.crash_times.popleft()
-        recent = len(handle.crash_times)
-        if recent == 1:
-            handle.crash_delays = handle.crash_backoff.delays()
-        if recent <= config.max_crashes:
-            return RoomState.BACKOFF
-        handle.failed_until = now + config.crash_cool_down
-        log.error(
-            "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
-            handle.slug,
-            recent,
-            config.crash_window,
-            config.crash_cool_down,
-        )
-        return RoomState.FAILED
+            await self._reply_after_crash(room, handle, failed=failed)
+        handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
+        handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
+        if failed:
+            config = self._config
+            handle.failed_until = trio.current_time() + config.crash_cool_down
+            log.error(
+                "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
+                handle.slug,
+                len(handle.crashes),
+                config.crash_window,
+                config.crash_cool_down,
+            )
 
     async def _reply_after_crash(self, room: Room, handle: RoomHandle, *, failed: bool) -> None:
         """Reply to the batch in hand as its phase allows.
@@ -367,7 +353,7 @@ class RoomSupervisor:
             return
         failed = handle.state is RoomState.FAILED
         with trio.move_on_after(
-            self._config.crash_cool_down if failed else next(handle.crash_delays)
+            self._config.crash_cool_down if failed else handle.crashes.next_delay()
         ):
             await handle.pause_over.park()
 

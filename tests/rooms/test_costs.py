@@ -14,10 +14,10 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, RoomSettings, delivery
+from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, delivery
 
 from .faulty_store import Fault
-from .peers import Client, TestFormat
+from .peers import Client, TestFormat, Updates
 from .world import World, world
 
 PEOPLE = 200
@@ -98,6 +98,43 @@ async def test_a_large_batch_in_large_groups_lets_others_run_in_between(
             clients.append(Quiet(w.supervisor, n + 1, forms[n % 3]))
             await clients[-1].join("winter")
         assert await longest_step(w, 256, clients[:authors]) < LONGEST_STEP
+
+
+async def test_a_fan_out_to_many_lets_others_run_in_between(autojump_clock: MockClock) -> None:
+    async with world(config=RoomSettings(deliveries_per_yield=100)) as w:
+        clients = [Quiet(w.supervisor, n + 1) for n in range(1_500)]
+        for client in clients:
+            await client.join("winter")
+        await trio.sleep(5)
+        with counted_steps() as steps:
+            await clients[0].ask(AssignNumber(7, 1))
+        assert steps.longest < 5_000
+
+
+async def test_a_room_that_somebody_leaves_during_its_fan_out_sends_nothing_more_to_them(
+    autojump_clock: MockClock,
+) -> None:
+    class Leaving(TestFormat):
+        """Its client joins another room while its rows are being written."""
+
+        def update(self, row: EncodedRow) -> Updates:
+            if not self.encodings:
+                nursery.start_soon(leaver.join, "summer")
+            return super().update(row)
+
+    config = RoomSettings(deliveries_per_yield=1)
+    async with world("winter", "summer", people=60, config=config) as w:
+        author = await w.client(1)
+        for person in range(7, 60):
+            author.give(author.command(AssignNumber(person, 9)))
+        await author.subscriber.wait_replied()
+        leaver = Client(w.supervisor, 2, Leaving())
+        await leaver.join("winter")
+        async with trio.open_nursery() as nursery:
+            await author.ask(AssignNumber(60, 9))
+            await trio.sleep(1)
+        assert leaver.subscriber.room_slug == "summer"
+        assert leaver.updates == []
 
 
 async def test_a_summary_asks_no_subscriber_for_its_statistics(autojump_clock: MockClock) -> None:

@@ -8,10 +8,17 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import (
+    Accepted,
+    EncodedRow,
+    RoomSettings,
+    RoomState,
+    RoomSupervisor,
+    Tracepoint,
+)
 
 from .faulty_store import Fault, FaultyStore
-from .peers import Client
+from .peers import Client, TestFormat, Updates
 from .retreats import memory_store
 from .world import COMMAND_ID, code, world
 
@@ -184,3 +191,59 @@ async def test_a_crash_that_coincides_with_cancellation_is_logged_and_stays_insi
     assert supervisor.statistics().crashes == 1
     assert "room winter crashed" in caplog.text
     assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
+
+
+async def test_a_crash_behind_a_commit_that_coincides_with_cancellation_answers_ok(
+    autojump_clock: MockClock,
+) -> None:
+    scope = trio.CancelScope()
+
+    def crash(slug: str, tracepoint: Tracepoint) -> None:
+        if tracepoint is Tracepoint.COMMITTED:
+            scope.cancel()
+            raise ZeroDivisionError("a bug")
+
+    async with trio.open_nursery() as nursery:
+        store = FaultyStore(await memory_store(), nursery)
+        supervisor = RoomSupervisor(store, RoomSettings(deliveries_per_yield=1), observe=crash)
+        with scope:
+            async with supervisor.running():
+                client = Client(supervisor)
+                await client.join("winter")
+                await client.ask(AssignNumber(7, 1))
+    (pending,) = client.pending
+    assert isinstance(pending.answers[0], Accepted)
+    assert client.rows[7]["gbsNumber"] == 1
+
+
+async def test_what_cannot_be_sent_after_a_crash_takes_nothing_else_with_it(
+    autojump_clock: MockClock,
+) -> None:
+    class Broken(TestFormat):
+        def update(self, row: EncodedRow) -> Updates:
+            raise ValueError("cannot be written")
+
+    async with world("winter", "summer", config=RoomSettings(max_crashes=0)) as w:
+        elsewhere = await w.client(2, "summer")
+        client = Client(w.supervisor, 1, Broken())
+        await client.join("winter")
+        answer = await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID)
+        assert code(answer) is Code.OUTCOME_UNKNOWN
+        assert w.state() is RoomState.FAILED
+        assert isinstance(await elsewhere.ask(AssignNumber(15, 1)), Accepted)
+
+
+async def test_the_pauses_between_crashes_grow_and_crashes_of_long_ago_do_not_count(
+    autojump_clock: MockClock,
+) -> None:
+    config = RoomSettings(crash_backoff_initial=1, crash_backoff_max=3, max_crashes=4, crash_window=60)
+    async with world(config=config) as w:
+        client = await w.client()
+        for _ in range(3):
+            started = trio.current_time()
+            w.bugs.times.clear()
+            w.bugs.at = [Tracepoint.TAKEN, *[Tracepoint.LOADING] * 3]
+            await client.ask(AssignNumber(7, 1))
+            await trio.sleep(100)
+            assert [round(at - started, 3) for at in w.bugs.times] == [0, 1, 3, 6]
+            assert w.state() is RoomState.RUNNING

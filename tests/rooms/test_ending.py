@@ -7,9 +7,11 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted
+from gbs_actor.rooms import Accepted, RoomSupervisor, Tracepoint
 
-from .faulty_store import Fault
+from .faulty_store import Fault, FaultyStore
+from .peers import Client
+from .retreats import memory_store
 from .world import code, give_all, world
 
 
@@ -67,3 +69,19 @@ async def test_cancelling_the_rooms_answers_everything_that_waits(
         await trio.sleep(0.1)
         pendings += give_all(client, 2)
     assert [code(p.answers[0]) for p in pendings] == [Code.OUTCOME_UNKNOWN, Code.ROOM_UNAVAILABLE]
+
+
+async def test_giving_up_in_the_middle_of_a_fan_out_takes_no_reply_away(
+    autojump_clock: MockClock,
+) -> None:
+    def give_up(slug: str, tracepoint: Tracepoint) -> None:
+        if tracepoint is Tracepoint.DELIVERING:
+            supervisor.reject_pending()
+
+    async with trio.open_nursery() as nursery:
+        store = FaultyStore(await memory_store(), nursery)
+        supervisor = RoomSupervisor(store, observe=give_up)
+        async with supervisor.running():
+            client = Client(supervisor)
+            await client.join("winter")
+            assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)

@@ -54,7 +54,15 @@ class Wait:
     seconds: float
 
 
-Step = Give | Do | Wait
+@dataclass(frozen=True)
+class WriteElsewhere:
+    """Another server has the store for a moment, and moves a person."""
+
+    registration_id: int
+    number: int | None
+
+
+Step = Give | Do | Wait | WriteElsewhere
 
 registration_ids = st.integers(1, PEOPLE + 1)
 memo_ids = st.integers(1, 6)
@@ -79,6 +87,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
         Do, clients, st.sampled_from(["leave", "join", "mark", "stop reading", "read", "hang up"])
     ),
     st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
+    st.builds(WriteElsewhere, st.integers(1, PEOPLE), st.none() | st.integers(1, 4)),
 )
 CONFIG = RoomSettings(memo_id_block=2)
 configs = st.builds(
@@ -144,7 +153,7 @@ async def play(
         async with supervisor.running():
             peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
             await _join_all(peers)
-            await _play_steps(script, peers, nursery)
+            await _play_steps(script, peers, store, nursery)
             # Longer than any fault, backoff and the cool-down of a failed room take.
             await trio.sleep(200)
             store.commits.clear()
@@ -173,7 +182,9 @@ async def _join_all(peers: Any) -> None:
             await trio.sleep(10)
 
 
-async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio.Nursery) -> None:
+async def _play_steps(
+    script: Sequence[Step], peers: list[Client], store: FaultyStore, nursery: trio.Nursery
+) -> None:
     for step in script:
         match step:
             case Give(client, action, id_number, behind):
@@ -192,9 +203,19 @@ async def _play_steps(script: Sequence[Step], peers: list[Client], nursery: trio
                 peers[client].mark(1)
             case Do(client, what):
                 peers[client].reading = what == "read"
+            case WriteElsewhere(registration_id, number):
+                nursery.start_soon(_write_elsewhere, store, AssignNumber(registration_id, number))
             case Wait(seconds):
                 await trio.sleep(seconds)
                 await trio.testing.wait_all_tasks_blocked()
+
+
+async def _write_elsewhere(store: FaultyStore, action: Action) -> None:
+    async with RoomSupervisor(store.inner).running() as elsewhere:
+        writer = Client(elsewhere, 99)
+        await writer.join("winter")
+        await writer.ask(action)
+    store.interrupt()
 
 
 async def _come_back(peer: Client, subscriber: Subscriber) -> None:
@@ -299,6 +320,8 @@ RICH: tuple[Step, ...] = (
     Give(0, AssignNumber(8, None)),
     Wait(1),
     Give(1, AssignNumber(8, 2)),
+    Wait(7),
+    WriteElsewhere(6, 3),
 )
 
 

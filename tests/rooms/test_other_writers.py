@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, RoomState, RoomSupervisor
+from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor
 
 from .faulty_store import Fault
 from .peers import Client
@@ -91,6 +91,40 @@ async def test_a_comparison_that_fails_is_made_when_the_store_is_back(
         await trio.sleep(0.01)
         assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
         await trio.sleep(10)
+        assert client.rows[8]["lineupMemo"] == "다른 곳에서"
+
+
+async def test_a_comparison_that_fails_is_no_reason_to_load(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        await w.client()
+        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        w.store.interrupt()
+        await trio.sleep(10)
+        assert (w.store.loads, list(w.store.reads)) == (1, [])
+
+
+async def test_an_interruption_in_the_middle_of_a_broadcast_is_not_missed(
+    autojump_clock: MockClock,
+) -> None:
+    class Interrupting(Client):
+        armed = False
+
+        def deliver(self, message: object) -> None:
+            super().deliver(message)
+            if self.armed:
+                self.armed = False
+                w.store.interrupt()
+
+    async with world(config=RoomSettings(deliveries_per_yield=1)) as w:
+        client = Interrupting(w.supervisor, 1)
+        await client.join("winter")
+        others = [await w.client(n) for n in (2, 3)]
+        await trio.sleep(5)
+        await edit_elsewhere(w)
+        client.armed = True
+        w.supervisor.leave(others[0].subscriber)  # so that presence is sent
+        await trio.sleep(5)
+        assert not client.armed
         assert client.rows[8]["lineupMemo"] == "다른 곳에서"
 
 

@@ -44,6 +44,8 @@ class Bugs:
     def __init__(self) -> None:
         self.at: list[Tracepoint] = []
         self.slug = "winter"
+        self.times: list[float] = []
+        """When it crashed, in Trio's time."""
         self.passes = 0
         """How often the tracepoint is passed before the next crash."""
 
@@ -53,6 +55,7 @@ class Bugs:
                 self.passes -= 1
                 return
             del self.at[0]
+            self.times.append(trio.current_time())
             raise ZeroDivisionError("a bug")
 
 

@@ -1,0 +1,168 @@
+"""Loads a room's board, and loads it again where the store has changed meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from gbs_actor.lineup.board import Board
+from gbs_actor.lineup.records import Retreat
+from gbs_actor.rooms.delivery import NO_SUCH_RETREAT, STORE_DOWN
+from gbs_actor.rooms.fan_out import FanOut
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Leave
+from gbs_actor.rooms.rows import EncodedRows
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.tracepoints import Tracepoint
+from gbs_actor.store.protocol import RetreatVersion, Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class RoomEnded(Exception):
+    """The room cannot go on, and nobody needs it to."""
+
+
+class Loading:
+    """Keeps the board of a room the one that the store has.
+
+    :param handle: the room.
+    :param store: where the retreat is durable.
+    :param subscriptions: what goes on while the store is waited for.
+    :param fan_out: sends what a new board has and the subscribers lack.
+    """
+
+    def __init__(
+        self, handle: RoomHandle, store: Store, subscriptions: Subscriptions, fan_out: FanOut
+    ) -> None:
+        self._handle = handle
+        self._store = store
+        self._subscriptions = subscriptions
+        self._fan_out = fan_out
+
+    async def load(self) -> None:
+        """Load the retreat for the first time; wait for the store only for somebody there.
+
+        :raises RoomEnded: there is no such retreat, or nobody who would wait for it.
+        """
+        handle = self._handle
+        delays = handle.store_backoff.delays()
+        while True:
+            handle.observe(Tracepoint.LOADING)
+            handle.outdated = False
+            try:
+                retreat = await self._store.load(handle.slug)
+            except StoreUnavailable:
+                handle.store_down = True
+                handle.reject_queued(STORE_DOWN, joins=STORE_DOWN)
+                if handle.draining or not handle.wanted:
+                    raise RoomEnded from None
+                await trio.sleep(next(delays))
+            else:
+                handle.store_down = False
+                self._replace_board(retreat)
+                return
+
+    async def reload(self, on_outage: Callable[[], None] | None = None) -> None:
+        """Load the retreat anew and catch the subscribers up.
+
+        :param on_outage: called each time that the store cannot be reached.
+        :raises RoomEnded: the retreat is no more.
+        """
+        while True:
+            try:
+                retreat = await self._store.load(self._handle.slug)
+            except StoreUnavailable:
+                if on_outage is not None:
+                    on_outage()
+                await self.wait_for_store()
+            else:
+                self._replace_board(retreat)
+                await self._fan_out.catch_up()
+                return
+
+    async def compare_with_store(self) -> None:
+        """Load the retreat anew if the store no longer has the state of the board.
+
+        To be done after every outage: another writer may have used it.
+
+        :raises RoomEnded: the retreat is no more, or there is no store to wait for.
+        """
+        handle = self._handle
+        assert handle.rows is not None
+        board = handle.rows.board
+        handle.outdated = False
+        version = await self.while_serving(self._read_version)
+        if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
+            log.warning("room %s: another writer has changed it; loading it again", handle.slug)
+            await self.reload()
+
+    async def wait_for_store(self) -> None:
+        """Reject commands, and serve joins, until the store replies again.
+
+        Then the board is to be compared with the store.
+
+        :raises RoomEnded: the room is to stop and there is no store to wait for.
+        """
+        handle = self._handle
+        handle.store_down = True
+        await self.while_serving(self._ping_until_up)
+        handle.store_down = False
+        handle.outdated = True
+
+    async def while_serving(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Await ``work`` while what needs no store goes on."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._subscriptions.serve)
+            result = await work()
+            nursery.cancel_scope.cancel()
+        return result
+
+    def _replace_board(self, retreat: Retreat | None) -> None:
+        """Go on with the retreat as it was loaded.
+
+        Connections that row updates cannot bring up to date (after a restored backup, or
+        when a registration was removed) are ended: they come back, join, and get the
+        full list.
+
+        :raises RoomEnded: there is no such retreat.
+        """
+        handle = self._handle
+        if retreat is None:
+            handle.reject_queued(NO_SUCH_RETREAT, joins=NO_SUCH_RETREAT)
+            for subscriber in tuple(handle.subscribers):
+                handle.remove(Leave(subscriber))
+            raise RoomEnded
+        epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
+        handle.rows = EncodedRows(Board(retreat))
+        for subscriber in handle.subscribers:
+            sent = subscriber.sent_revision
+            if retreat.epoch != epoch or not retreat.removal_revision <= sent <= retreat.revision:
+                subscriber.sink.abort()
+
+    async def _read_version(self) -> RetreatVersion | None:
+        while True:
+            try:
+                return await self._store.version(self._handle.slug)
+            except StoreUnavailable:
+                self._handle.store_down = True
+                self._handle.mailbox.wake()  # so that those who serve meanwhile reject commands
+                await self._ping_until_up()
+                self._handle.store_down = False
+
+    async def _ping_until_up(self) -> None:
+        delays = self._handle.store_backoff.delays()
+        while True:
+            try:
+                await self._store.ping()
+            except StoreUnavailable:
+                if self._handle.draining:
+                    raise RoomEnded from None
+                await trio.sleep(next(delays))
+            else:
+                return
