@@ -13,7 +13,7 @@ from tests.e2e.drivers import Driver
 from tests.e2e.relay import Relay
 from tests.e2e.screen import Row, shown
 from tests.e2e.server_process import RETREAT, ServerProcess, token
-from tests.e2e.stock_client import PATIENCE, StockClient, stock_clients
+from tests.e2e.stock_client import TIMEOUT, StockClient, stock_clients
 
 COMES_BACK: Mapping[str, object] = {
     "reconnection": True,
@@ -23,7 +23,7 @@ COMES_BACK: Mapping[str, object] = {
 """Options of a client that reconnects by itself, sooner than it would by default."""
 
 BETWEEN_LOOKS = 0.05
-"""Seconds between two looks at what nobody tells of."""
+"""Seconds between two looks at what nobody is notified of."""
 
 _numbers = itertools.count(1000, 5)
 
@@ -71,9 +71,9 @@ async def listed(server: ServerProcess) -> dict[int, Row]:
 
 
 async def until_carried_out(server: ServerProcess, *commands: Command) -> None:
-    """Wait until assignments show in the list, whoever was told of them."""
+    """Wait until assignments show in the list, whoever was notified."""
     wanted = {(command["lineupId"], command["gbsNumber"]) for _, command in commands}
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(TIMEOUT):
         while True:
             rows = await listed(server)
             if wanted <= {(row["id"], row["gbsNumber"]) for row in rows.values()}:
@@ -93,7 +93,7 @@ async def lose_network(relay: Relay, clients: Iterable[StockClient]) -> None:
 async def until_settled(drivers: Iterable[Driver], clients: Iterable[StockClient]) -> None:
     """Wait until every client is on the last of its transports, where an upgrade ends."""
     for driver, client in zip(drivers, clients, strict=True):
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             while True:
                 if (await client.facts()).transport == driver.last_transport:
                     break
@@ -101,5 +101,5 @@ async def until_settled(drivers: Iterable[Driver], clients: Iterable[StockClient
 
 
 async def until_shown(client: StockClient, rows: dict[int, Row]) -> None:
-    """Wait until a client has been told of these rows, and of no others."""
+    """Wait until a client has received these rows, and no others."""
     await client.until(lambda: shown(client) == rows)

@@ -31,17 +31,17 @@ class Driver:
         self.client.on("connect_error", self.connect_error, namespace=NAMESPACE)
         self.client.on("disconnect", self.disconnected, namespace=NAMESPACE)
 
-    def say(self, **what: Any) -> None:
+    def send(self, **what: Any) -> None:
         self.writer.write(json.dumps(what).encode() + b"\n")
 
     async def event(self, name: str, *arguments: Any) -> None:
-        self.say(event=name, args=arguments)
+        self.send(event=name, args=arguments)
 
     async def connect_error(self, data: Any) -> None:
         self.refused = data
 
     async def disconnected(self, reason: Any = None) -> None:
-        self.say(event="disconnect", args=[reason])
+        self.send(event="disconnect", args=[reason])
 
     async def connect(
         self, url: str, auth: dict[str, Any] | None, headers: dict[str, str]
@@ -65,13 +65,13 @@ class Driver:
 
     async def emit(self, name: str, args: list[Any], ack: bool, command_id: int) -> None:
         def acknowledged(*values: Any) -> None:
-            self.say(id=command_id, ack=values)
+            self.send(id=command_id, ack=values)
 
         await self.client.emit(
             name, tuple(args), namespace=NAMESPACE, callback=acknowledged if ack else None
         )
         if not ack:
-            self.say(id=command_id)
+            self.send(id=command_id)
 
     async def run(self) -> None:
         try:
@@ -85,15 +85,15 @@ class Driver:
         match command["op"]:
             case "start":
                 self.transports = command["transports"]
-                self.say(id=command["id"])
+                self.send(id=command["id"])
             case "connect":
                 answer = await self.connect(command["url"], command["auth"], command["headers"])
-                self.say(id=command["id"], **answer)
+                self.send(id=command["id"], **answer)
             case "emit":
                 await self.emit(command["event"], command["args"], command["ack"], command["id"])
             case "disconnect":
                 await self.client.disconnect()
-                self.say(id=command["id"])
+                self.send(id=command["id"])
 
 
 async def main() -> None:

@@ -18,7 +18,7 @@ import trio
 from tests.e2e.drivers import Driver
 
 NAMESPACE = "/gbs-lineup"
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds after which something that should have come is missing."""
 ENDED = 5.0
 """Seconds that a driver may take to dispose of clients."""
@@ -26,7 +26,7 @@ ENDED = 5.0
 
 @dataclass(frozen=True)
 class Happened:
-    """Something a client's library told its user."""
+    """An event that a client's library handed out."""
 
     name: str
     """An event's name; ``ack`` for an acknowledgement; ``connect``, ``connect_error``,
@@ -102,18 +102,18 @@ class StockClient:
         async for chunk in self.stream:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                said = json.loads(line)
-                if "id" in said:
-                    self._answers[said["id"]] = said
-                    if "ack" in said:
-                        self.happened.append(Happened("ack", said["ack"]))
+                received = json.loads(line)
+                if "id" in received:
+                    self._answers[received["id"]] = received
+                    if "ack" in received:
+                        self.happened.append(Happened("ack", received["ack"]))
                 else:
-                    self.happened.append(Happened(said["event"], said["args"]))
+                    self.happened.append(Happened(received["event"], received["args"]))
             self._news.set()
             self._news = trio.Event()
         self.ended.set()
 
-    async def _tell(self, operation: str, **arguments: object) -> dict[str, Any]:
+    async def _perform(self, operation: str, **arguments: object) -> dict[str, Any]:
         return await self._answer(await self._send(operation, **arguments))
 
     async def _send(self, operation: str, **arguments: object) -> int:
@@ -125,14 +125,14 @@ class StockClient:
         return command_id
 
     async def _answer(self, command_id: int) -> dict[str, Any]:
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             while command_id not in self._answers:
                 await self._news.wait()
         return self._answers.pop(command_id)
 
     async def start(self, driver: Driver) -> None:
         """Let the driver make the client."""
-        await self._tell("start", transports=driver.transports, page=driver.page)
+        await self._perform("start", transports=driver.transports, page=driver.page)
         self.started.set()
 
     async def connect(
@@ -154,7 +154,7 @@ class StockClient:
         :param options: of the JavaScript client, beside those of its driver.
         :raises Refused: the client had a ``connect_error``.
         """
-        answer = await self._tell(
+        answer = await self._perform(
             "connect",
             url=url,
             namespace=namespace,
@@ -191,43 +191,43 @@ class StockClient:
 
     async def emit(self, event: str, *arguments: object, volatile: bool = False) -> None:
         """Emit without a callback."""
-        await self._tell("emit", event=event, args=arguments, ack=False, volatile=volatile)
+        await self._perform("emit", event=event, args=arguments, ack=False, volatile=volatile)
 
     async def facts(self) -> Facts:
         """What the client's objects show now."""
-        return Facts(**(await self._tell("facts"))["facts"])
+        return Facts(**(await self._perform("facts"))["facts"])
 
     async def authenticate_with(
         self, token: str | None, auth: Mapping[str, object] | None = None
     ) -> None:
         """Let the client's ``auth`` function give something else from now on."""
-        await self._tell("auth", auth=_payload(token, auth))
+        await self._perform("auth", auth=_payload(token, auth))
 
     async def set_cookie(self, token: str | None) -> None:
         """Put a token into the browser's cookie, or remove it."""
-        await self._tell("cookie", cookie=token)
+        await self._perform("cookie", cookie=token)
 
     async def fetch(self, url: str, **init: object) -> HttpResponse:
         """Let a page make an HTTP request, with its cookies.
 
         :raises Unanswered: the browser keeps the answer from the page, or there is none.
         """
-        answer = await self._tell("fetch", url=url, init=init)
+        answer = await self._perform("fetch", url=url, init=init)
         if "failed" in answer:
             raise Unanswered(answer["failed"])
         return HttpResponse(**answer["answer"])
 
     async def drop(self) -> None:
         """Close the connection below the namespace."""
-        await self._tell("drop")
+        await self._perform("drop")
 
     async def disconnect(self) -> None:
         """Leave the namespace for good."""
-        await self._tell("disconnect")
+        await self._perform("disconnect")
 
     async def reconnect(self) -> None:
         """Come back after :meth:`disconnect`."""
-        await self._tell("reconnect")
+        await self._perform("reconnect")
 
     async def event(
         self, name: str, where: Callable[[Any], bool] = lambda _: True, *, since: int = 0
@@ -236,7 +236,7 @@ class StockClient:
 
         :param since: how many of :attr:`happened` do not count.
         """
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             while True:
                 for it in self.happened[since:]:
                     if it.name == name and where(it.value):
@@ -245,7 +245,7 @@ class StockClient:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition on :attr:`happened` is true."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             while not condition():
                 await self._news.wait()
 

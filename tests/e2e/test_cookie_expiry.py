@@ -22,7 +22,7 @@ from tests.e2e.in_room import (
 )
 from tests.e2e.screen import Row
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
-from tests.e2e.stock_client import PATIENCE, StockClient, stock_clients
+from tests.e2e.stock_client import TIMEOUT, StockClient, stock_clients
 
 LIFE = 2.0
 """Seconds a cookie still counts when a client connects with it."""
@@ -51,7 +51,7 @@ async def soon_expired(drivers: Drivers, server: ServerProcess) -> AsyncIterator
 
 async def until_expired(client: StockClient) -> None:
     """Wait until a client may change nothing any more."""
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(TIMEOUT):
         while True:
             answer = await client.ask("delete-lineup-memo", {"memoId": 999_999})
             if answer["code"] == "TOKEN_EXPIRED":

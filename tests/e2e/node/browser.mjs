@@ -32,9 +32,9 @@ async function makeTab() {
   const context = await browser.newContext();
   const page = await context.newPage();
   const cache = await context.newCDPSession(page);
-  const tab = { context, page, cache, say: () => {} };
+  const tab = { context, page, cache, send: () => {} };
   page.on("pageerror", (error) => console.error(error));
-  await page.exposeFunction("say", (line) => tab.say(JSON.parse(line)));
+  await page.exposeFunction("send", (line) => tab.send(JSON.parse(line)));
   return tab;
 }
 
@@ -54,10 +54,10 @@ async function takeTab(address) {
   return tab;
 }
 
-const start = async ({ transports, page: address }, say) => {
+const start = async ({ transports, page: address }, send) => {
   const tab = await takeTab(address);
   const { context, page } = tab;
-  tab.say = say;
+  tab.send = send;
 
   const setCookie = (value) =>
     // For the host: the pages and servers on all of its ports.
@@ -67,7 +67,7 @@ const start = async ({ transports, page: address }, say) => {
 
   return {
     async end() {
-      tab.say = () => {};
+      tab.send = () => {};
       await clear(tab);
       free.push(tab);
     },
@@ -75,7 +75,7 @@ const start = async ({ transports, page: address }, say) => {
       if (cookie) await setCookie(cookie);
       if (command.op === "cookie") {
         if (!cookie) await context.clearCookies();
-        say({ id: command.id });
+        send({ id: command.id });
         return;
       }
       if (command.op === "connect") command.options = { transports, ...command.options };

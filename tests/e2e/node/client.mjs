@@ -1,8 +1,8 @@
-// The stock socket.io-client, told what to do; the same in Node and in a page. See
-// stock_client.py for who tells it.
+// The stock socket.io-client, driven by commands of stock_client.py; the same in Node and
+// in a page.
 
-// io: the client's entry point. say: takes what it tells its user, in order.
-export function stockClient(io, say) {
+// io: the client's entry point. send: takes answers and events, in order.
+export function stockClient(io, send) {
   let socket;
   let auth;
   let sent = 0;
@@ -30,32 +30,32 @@ export function stockClient(io, say) {
       });
       let answered = false;
       const answer = (what) => {
-        if (!answered) say({ id, ...what });
+        if (!answered) send({ id, ...what });
         answered = true;
       };
       const refusal = (error) => ({ message: error.message, data: error.data ?? null });
       socket.onAny((event, ...args) => {
         const acknowledge = typeof args.at(-1) === "function" ? args.pop() : undefined;
-        say({ event, args });
+        send({ event, args });
         acknowledge?.(...args);
       });
       socket.on("connect", () => {
-        say({ event: "connect", args: [facts()] });
+        send({ event: "connect", args: [facts()] });
         answer({});
       });
       socket.on("connect_error", (error) => {
-        say({ event: "connect_error", args: [refusal(error)] });
+        send({ event: "connect_error", args: [refusal(error)] });
         answer({ refused: refusal(error) });
       });
-      socket.on("disconnect", (reason) => say({ event: "disconnect", args: [reason] }));
+      socket.on("disconnect", (reason) => send({ event: "disconnect", args: [reason] }));
       socket.io.on("open", () => {
         const engine = socket.io.engine;
         sent = 0;
         engine.on("packetCreate", ({ type }) => {
           if (type === "message") sent += 1;
         });
-        engine.on("upgrade", ({ name }) => say({ event: "upgrade", args: [name] }));
-        engine.on("upgradeError", ({ message }) => say({ event: "upgradeError", args: [message] }));
+        engine.on("upgrade", ({ name }) => send({ event: "upgrade", args: [name] }));
+        engine.on("upgradeError", ({ message }) => send({ event: "upgradeError", args: [message] }));
       });
     },
 
@@ -63,38 +63,38 @@ export function stockClient(io, say) {
       const emitter = volatile ? socket.volatile : socket;
       if (!ack) {
         emitter.emit(event, ...args);
-        say({ id });
+        send({ id });
         return;
       }
       emitter.emit(event, ...args, (...values) => {
         const error = failsFirst ? values.shift() : null;
-        say(error ? { id, failed: error.message } : { id, ack: values });
+        send(error ? { id, failed: error.message } : { id, ack: values });
       });
     },
 
     facts({ id }) {
-      say({ id, facts: facts() });
+      send({ id, facts: facts() });
     },
 
     // What the auth function gives from now on.
     auth({ id, auth: given }) {
       auth = given;
-      say({ id });
+      send({ id });
     },
 
     // Close the connection below the socket, which may come back.
     drop({ id }) {
       socket.io.engine.close();
-      say({ id });
+      send({ id });
     },
 
     disconnect({ id }) {
       socket.disconnect();
-      say({ id });
+      send({ id });
     },
 
     reconnect({ id }) {
-      socket.once("connect", () => say({ id }));
+      socket.once("connect", () => send({ id }));
       socket.connect();
     },
 
@@ -102,9 +102,9 @@ export function stockClient(io, say) {
       try {
         const response = await fetch(url, { credentials: "include", ...init });
         const headers = Object.fromEntries(response.headers);
-        say({ id, answer: { status: response.status, headers, body: await response.text() } });
+        send({ id, answer: { status: response.status, headers, body: await response.text() } });
       } catch (error) {
-        say({ id, failed: String(error) });
+        send({ id, failed: String(error) });
       }
     },
   };

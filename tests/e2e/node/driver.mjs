@@ -3,13 +3,13 @@ import { io } from "socket.io-client";
 import { stockClient } from "./client.mjs";
 import { serveClients } from "./program.mjs";
 
-await serveClients(({ transports }, say) => {
-  const { perform, end } = stockClient(io, say);
+await serveClients(({ transports }, send) => {
+  const { perform, end } = stockClient(io, send);
   return {
     end,
     perform(command) {
       if (command.op === "cookie") {
-        say({ id: command.id }); // Node keeps none
+        send({ id: command.id }); // Node keeps none
         return;
       }
       if (command.op === "connect") {

@@ -2,12 +2,12 @@
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 
-// start(command, say): makes a client and returns how it performs a command and how it ends.
+// start(command, send): makes a client; returns the functions that perform a command and end it.
 export async function serveClients(start, stop = () => {}) {
   // Half open, since the end of a connection is answered when its client is gone.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, async (connection) => {
-    connection.on("error", () => {}); // nobody is left to read what is said
-    const say = (what) => connection.write(JSON.stringify(what) + "\n");
+    connection.on("error", () => {}); // nobody is left to read
+    const send = (what) => connection.write(JSON.stringify(what) + "\n");
     let client;
     try {
       for await (const line of createInterface({ input: connection })) {
@@ -15,8 +15,8 @@ export async function serveClients(start, stop = () => {}) {
         if (client) {
           await client.perform(command);
         } else {
-          client = await start(command, say);
-          say({ id: command.id });
+          client = await start(command, send);
+          send({ id: command.id });
         }
       }
       await client?.end();
