@@ -236,7 +236,9 @@ async def test_what_cannot_be_sent_after_a_crash_takes_nothing_else_with_it(
 async def test_the_pauses_between_crashes_grow_and_crashes_of_long_ago_do_not_count(
     autojump_clock: MockClock,
 ) -> None:
-    config = RoomSettings(crash_backoff_initial=1, crash_backoff_max=3, max_crashes=4, crash_window=60)
+    config = RoomSettings(
+        crash_backoff_initial=1, crash_backoff_max=3, max_crashes=4, crash_window=60
+    )
     async with world(config=config) as w:
         client = await w.client()
         for _ in range(3):
