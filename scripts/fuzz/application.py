@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any, Final
+from weakref import WeakSet
 
 import trio
 import trio.lowlevel
@@ -66,6 +67,7 @@ class Application:
         """How often ``on_disconnect`` was called, per socket."""
         self.unanswered: list[Event] = []
         """Events that are answered later, or never."""
+        self._seen: WeakSet[Socket] = WeakSet()
         self._ticks: Counter[str] = Counter()
         for name in NAMESPACES[:2]:
             self._register(self.server.namespace(name))
@@ -81,6 +83,8 @@ class Application:
     def _register(self, space: Namespace) -> None:
         @space.on_connect
         def connect(socket: Socket, auth: Any) -> Any:
+            assert socket.closed or not self._has_ended(socket), "a client joins that has gone"
+            self._seen.add(socket)
             how = auth.get("how") if isinstance(auth, dict) else None
             if how == "slow" or (how == "refuse" and auth.get("slow")):
                 return self._connect_slowly(socket, how)
@@ -172,6 +176,12 @@ class Application:
             assert isinstance(error, (InvalidArguments, ValueError, TypeError)), error
             if event.wants_ack and event.name == "fail":
                 event.reply("failed")
+
+    def _has_ended(self, socket: Socket) -> bool:
+        """Return whether another socket of the same session knows that it has ended."""
+        query = socket.handshake.query
+        ends = {each.reason for each in self._seen if each.handshake.query is query}
+        return any(not end.endswith("namespace disconnect") for end in ends if end)
 
     def _connect(self, socket: Socket, how: Any) -> None:
         match how:

@@ -11,9 +11,9 @@ import trio
 from socketio.packet import Packet
 from wsproto.utilities import LocalProtocolError
 
-from gbs_actor.socketio import EngineApp, FrontDoor
+from gbs_actor.socketio import EngineApp
 from scripts.fuzz.application import ANSWERS, MAX_PAYLOAD, PATH, Application
-from tests.socketio.peer import Close, MemoryListener, Peer, Refused, no_fallback
+from tests.socketio.peer import Close, Peer, Refused
 from tests.socketio.polls import Answer, AsgiSocket, Exchange, Listener, Site, binary
 
 WAYS: Final = ("memory", "sockets", "lockstep", "asgi")
@@ -57,26 +57,35 @@ class NarrowListener(Listener):
 
 
 class Network:
-    """The ways to an application: ASGI, and a front door for WebSockets on streams."""
+    """The ways to an application: ASGI, and for WebSockets on streams a listener."""
 
     def __init__(
         self, application: Application, listener: NarrowListener, nursery: trio.Nursery
     ) -> None:
         self._listener = listener
-        self.door = FrontDoor({PATH: application.server.serve_websocket}, no_fallback)
+        self._websockets: list[WebSocket] = []
         self.site = Site(EngineApp(application.server), nursery, self._listener, PATH)
 
     async def dial(self, query: str, way: str) -> WebSocket:
         """Ask for a WebSocket; whether it is refused, :meth:`WebSocket.receive` tells."""
         if way == "asgi":
-            return await self.site.websocket(query)
-        if way == "sockets":
-            peer = Peer(self._listener.dial_socket())
-        else:
-            peer = Peer(MemoryListener.dial(self._listener, lockstep=way == "lockstep"))
+            websocket = await self.site.websocket(query)
+            self._websockets.append(websocket)
+            return websocket
+        lockstep = way == "lockstep"
+        listener = self._listener
+        stream = listener.dial_socket() if way == "sockets" else listener.dial(lockstep=lockstep)
+        peer = Peer(stream)
+        self._websockets.append(peer)
         with suppress(*GONE):
             await peer.upgrade(f"{PATH}?{query}")
         return peer
+
+    async def drop_all(self) -> None:
+        """End all WebSockets without a closing handshake."""
+        for websocket in self._websockets:
+            await drop(websocket)
+        self._websockets.clear()
 
     async def ask(self, exchange: Exchange) -> Answer | None:
         """Return the answer of a request; ``None``: there is none, as the client has left."""
@@ -105,7 +114,7 @@ class Client:
         self, network: Network, nursery: trio.Nursery, *, good: bool, way: str = "memory"
     ) -> None:
         self.good = good
-        self.way = way
+        self._way = way
         self.sid: str | None = None
         self.end: str | None = None
         """Why the session has ended, as far as the client knows."""
@@ -114,8 +123,6 @@ class Client:
         """Whether it has ever tried to move to a WebSocket."""
         self.websocket: WebSocket | None = None
         """What carries the session, if it is no polling."""
-        self.websockets: list[WebSocket] = []
-        """All it has ever opened."""
         self.polls = 0
         """Polls that were answered."""
         self.in_flight = 0
@@ -199,17 +206,13 @@ class Client:
 
     async def open_websocket(self) -> None:
         """Open a session over WebSocket, and read what comes."""
-        self.websocket = await self.dial()
+        self.websocket = await self._dial()
         self._nursery.start_soon(self._read, self.websocket)
         while self.sid is None and self.end is None:
             await trio.sleep(_EMPTY_POLL_PAUSE)
 
-    async def dial(self, query: str | None = None) -> WebSocket:
-        """Open a WebSocket, for the session if there is one."""
-        query = self.query("websocket") if query is None else query
-        websocket = await self._network.dial(query, self.way)
-        self.websockets.append(websocket)
-        return websocket
+    async def _dial(self) -> WebSocket:
+        return await self._network.dial(self.query("websocket"), self._way)
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:
@@ -242,7 +245,7 @@ class Client:
         if self.sid is None or self.end is not None or self.websocket is not None:
             return
         self.upgrading = True
-        probe = await self.dial()
+        probe = await self._dial()
         if abandon_at != 1:
             await send_to(probe, "2probe")
         received = None if abandon_at in {1, 2} else await self._receive(probe)

@@ -16,7 +16,8 @@ from typing import Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from scripts.fuzz.application import SLOW, Application, is_good
+from gbs_actor.socketio import FrontDoor
+from scripts.fuzz.application import PATH, SLOW, Application, is_good
 from scripts.fuzz.choices import JSON, Choices
 from scripts.fuzz.client import (
     GONE,
@@ -32,7 +33,7 @@ from scripts.fuzz.client import (
 from scripts.fuzz.running import Target
 from scripts.fuzz.simulation import living_tasks, simulate
 from scripts.fuzz.targets.frames import frame
-from tests.socketio.peer import Peer
+from tests.socketio.peer import Peer, no_fallback
 from tests.socketio.polls import Exchange
 
 _PAUSES: Final = (0.0, 0.0, 0.01, 0.4, 3.1, 7.9, 10.3, 20.7, 25.9, 46.3)
@@ -87,8 +88,6 @@ class _Scenario:
         self._ending = choices.pick(_ENDINGS)
         self._application = Application(deflate=choices.chance())
         self._clients: list[Client] = []
-        self._strangers: list[Client] = []
-        """Clients of WebSockets that nobody reads."""
         self._exchanges: list[Exchange] = []
         self.listener = NarrowListener()
         self._network: Network
@@ -98,10 +97,11 @@ class _Scenario:
         application = self._application
         async with application.server.serving():
             async with trio.open_nursery() as around:
+                door = FrontDoor({PATH: application.server.serve_websocket}, no_fallback)
+                await around.start(door.serve, [self.listener])
                 self._network = Network(application, self.listener, around)
-                await around.start(self._network.door.serve, [self.listener])
                 witness = Client(
-                    self._network,
+                    Network(application, self.listener, around),
                     around,
                     good=True,
                     way=self._choices.pick(("memory", "sockets", "asgi")),
@@ -120,7 +120,7 @@ class _Scenario:
                     await self._serve_another(around)
                     await witness.send("1")
                     await trio.sleep(1)
-                assert self._network.door.statistics().failures == 0
+                assert door.statistics().failures == 0
                 around.cancel_scope.cancel()
             await trio.sleep(1)
             del witness
@@ -140,11 +140,8 @@ class _Scenario:
         assert not scope.cancelled_caught, "something of the clients' does not end"
         for exchange in self._exchanges:
             exchange.leave()
-        for client in (*self._clients, *self._strangers):
-            for websocket in client.websockets:
-                await drop(websocket)
+        await self._network.drop_all()
         self._clients.clear()
-        self._strangers.clear()
         self._exchanges.clear()
 
     async def _step(self) -> None:
@@ -312,19 +309,9 @@ class _Scenario:
     async def _probe(self, query: str) -> None:
         """Open a WebSocket that sends this or that, and is left alone."""
         choices = self._choices
-        stranger = Client(
-            self._network,
-            self._nursery,
-            good=False,
-            way=choices.pick(("memory", "sockets", "asgi")),
-        )
-        self._strangers.append(stranger)
-        websocket = await stranger.dial(query)
+        websocket = await self._network.dial(query, choices.pick(("memory", "sockets", "asgi")))
         for _ in choices.times(4):
-            packet = choices.pick(_PROBE_PACKETS)
-            if isinstance(websocket, Peer) and not websocket.upgraded:
-                break
-            self._nursery.start_soon(send_to, websocket, packet)
+            self._nursery.start_soon(send_to, websocket, choices.pick(_PROBE_PACKETS))
             await trio.sleep(choices.pick(_PAUSES) if choices.chance(4) else 0)
         if choices.chance():
             await drop(websocket)
@@ -393,15 +380,14 @@ class _Scenario:
     async def _leave(self) -> None:
         if self._ending == "shutdown":
             await self._shut_down()
-        for exchange in self._exchanges:
-            if self._ending != "goodbye":
+        if self._ending != "goodbye":
+            for exchange in self._exchanges:
                 exchange.leave()
         for client in self._clients:
             await client.leave(self._ending)
-        if self._ending != "silence":
-            for stranger in self._strangers:
-                await drop(stranger.websockets[0])
-        if self._ending == "cancel":
+        if self._ending == "drop":
+            await self._network.drop_all()
+        elif self._ending == "cancel":
             self._nursery.cancel_scope.cancel()
 
     async def _shut_down(self) -> None:
