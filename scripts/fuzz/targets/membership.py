@@ -73,6 +73,9 @@ class _Packet:
     attachments: list[bytes] = field(default_factory=list)
 
 
+_idle: Final = precondition(lambda self: self._unfinished is None)
+
+
 class MembershipMachine(RuleBasedStateMachine):
     """Sends anything until that closes the connection, then begins anew."""
 
@@ -88,6 +91,7 @@ class MembershipMachine(RuleBasedStateMachine):
         """Namespaces that the client has ever been in; whether it is there now."""
         self._unfinished: _Packet | None = None
 
+    @_idle
     @rule(namespace=_NAMESPACES, auth=_mostly_good(_AUTHS))
     def connect(self, namespace: str, auth: Payload) -> None:
         json, meaning = auth
@@ -100,12 +104,14 @@ class MembershipMachine(RuleBasedStateMachine):
         if self._send(f"0{_prefix(namespace)}{json}", expected) and namespace in _KNOWN:
             self._joined[namespace] = True
 
+    @_idle
     @rule(namespace=_NAMESPACES, payload=st.sampled_from(("",) * 9 + ('"x"', "{}")))
     def disconnect(self, namespace: str, payload: str) -> None:
         expected = self._if_joined(namespace, _BAD if payload else Left(namespace))
         if self._send(f"1{_prefix(namespace)}{payload}", expected):
             self._joined[namespace] = False
 
+    @_idle
     @rule(namespace=_NAMESPACES, ack_id=_ACK_IDS, payload=_mostly_good(_EVENTS), count=_COUNTS)
     def event(
         self, namespace: str, ack_id: int | None, payload: Payload, count: int | None
@@ -120,6 +126,7 @@ class MembershipMachine(RuleBasedStateMachine):
 
         self._send_packet(2, ack_id, json, count, _Packet(namespace, make, count or 0))
 
+    @_idle
     @rule(namespace=_NAMESPACES, ack_id=_ACK_IDS, payload=_mostly_good(_ACKS), count=_COUNTS)
     def ack(self, namespace: str, ack_id: int | None, payload: Payload, count: int | None) -> None:
         json, meaning = payload
@@ -146,8 +153,9 @@ class MembershipMachine(RuleBasedStateMachine):
             self._unfinished = packet
 
     @precondition(lambda self: self._unfinished is not None)
-    @rule(payload=st.binary(max_size=_MAX_BYTES // 2))
-    def attachment(self, payload: bytes) -> None:
+    @rule(size=st.sampled_from((0, 1, 16, 17, 25, 50)))
+    def attachment(self, size: int) -> None:
+        payload = b"x" * size
         packet = self._unfinished
         assert packet is not None
         packet.attachments.append(payload)
@@ -161,11 +169,13 @@ class MembershipMachine(RuleBasedStateMachine):
         self._compare(lambda: self._membership.receive_binary(payload), expected)
 
     @rule(text=st.sampled_from(_MALFORMED), seldom=st.integers(0, 9))
-    def malformed(self, text: str, seldom: int) -> None:
+    def violate(self, text: str, seldom: int) -> None:
         if seldom == 9:
             self._send(text, _BAD)
         elif seldom == 8 and self._unfinished is None:
             self._compare(lambda: self._membership.receive_binary(b""), _BAD)
+        elif seldom == 8:
+            self._send("0/other,", _BAD)  # good, were no attachments due
 
     @rule(namespace=st.sampled_from(_KNOWN))
     def server_leaves(self, namespace: str) -> None:
@@ -184,13 +194,10 @@ class MembershipMachine(RuleBasedStateMachine):
         return meaning if self._joined[namespace] else None
 
     def _send(self, text: str, expected: Any) -> bool:
-        """Send text; return whether that is as good as it would be without attachments due."""
-        if self._unfinished is not None:
-            expected = _BAD
+        """Send text; return whether the connection lives on."""
         return self._compare(lambda: self._membership.receive_text(f"4{text}", 1), expected)
 
     def _compare(self, act: Callable[[], Any], expected: Any) -> bool:
-        """Return whether the connection lives on."""
         try:
             happened = act()
         except ProtocolViolation as violation:
