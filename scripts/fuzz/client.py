@@ -66,11 +66,15 @@ class Network:
         self._websockets: list[WebSocket] = []
         self.site = Site(EngineApp(application.server), nursery, self._listener, PATH)
 
-    async def dial(self, query: str, way: str) -> WebSocket:
-        """Ask for a WebSocket; whether it is refused, :meth:`WebSocket.receive` tells."""
+    async def dial(self, query: str, way: str, *, polite: bool = True) -> WebSocket:
+        """Ask for a WebSocket; whether it is refused, :meth:`WebSocket.receive` tells.
+
+        :param polite: whether an ASGI server gets to know that a closed one has ended.
+        """
         if way == "asgi":
             websocket = await self.site.websocket(query)
             self._websockets.append(websocket)
+            websocket.polite = polite
             return websocket
         lockstep = way == "lockstep"
         listener = self._listener
@@ -212,7 +216,7 @@ class Client:
             await trio.sleep(_EMPTY_POLL_PAUSE)
 
     async def _dial(self) -> WebSocket:
-        return await self._network.dial(self.query("websocket"), self._way)
+        return await self._network.dial(self.query("websocket"), self._way, polite=self.good)
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:

@@ -138,6 +138,10 @@ class _Scenario:
                 await self._check_good_clients()
                 await self._leave()
         assert not scope.cancelled_caught, "something of the clients' does not end"
+        if self._ending == "silence":
+            await trio.sleep(_LONG)
+            sessions = self._application.server.statistics().connections
+            assert sessions == 1, "sessions of clients that send nothing are left"
         for exchange in self._exchanges:
             exchange.leave()
         await self._network.drop_all()
@@ -275,6 +279,7 @@ class _Scenario:
             case 0:
                 client.answers_pings = False
             case 1 if client.websocket is not None:
+                await send_to(client.websocket, choices.pick(("40/custom,", "40/bare,", "3")))
                 await drop(client.websocket)
             case 2:
                 await self._ask("GET", client.query("polling"), [b""])
