@@ -1,6 +1,6 @@
-"""Feeds the server's decoders, its sessions and its front door with what nobody means to send.
+"""Looks for inputs that the server mishandles: ``python -m scripts.fuzz --help``.
 
-``python -m scripts.fuzz --help``. A case is a few bytes; what they stand for is each target's
-own business (see :mod:`scripts.fuzz.choices`). So every case can be written to a file, run
-again, made smaller, and varied by a fuzzer that watches which code it reaches.
+A *target* is one part of the server, generators of good and nearly good input for it, and an
+*oracle*: what must hold whatever the input is. Hypothesis makes the cases, shrinks those that
+fail, and keeps them for replay.
 """

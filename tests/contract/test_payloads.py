@@ -310,6 +310,11 @@ def test_a_join_takes_a_bare_slug() -> None:
     assert payloads.decode_join(b'"2024-winter"') == payloads.JoinRequest("2024-winter")
 
 
+def test_a_slug_of_200_characters_is_taken() -> None:
+    slug = "한" * 200
+    assert payloads.decode_join(f'"{slug}"'.encode()) == payloads.JoinRequest(slug)
+
+
 def test_a_join_takes_an_object_with_what_the_client_has() -> None:
     raw = b'{"retreatSlug":"2024-winter","since":5,"epoch":"e"}'
     assert payloads.decode_join(raw) == payloads.JoinRequest("2024-winter", 5, "e")

@@ -124,11 +124,15 @@ class Timers:
     async def run(self) -> None:
         """Fire timers until cancelled."""
         while True:
-            for callback in self._queue.pop_due(trio.current_time()):
-                try:
-                    callback()
-                except Exception:
-                    logger.exception("a timer's callback failed")
+            self._fire()
             with trio.CancelScope(deadline=self._queue.earliest) as self._sleep:
                 await trio.sleep_forever()
             self._sleep = None
+
+    def _fire(self) -> None:
+        # Not in run: its frame would keep the last callback, and its connection, in memory.
+        for callback in self._queue.pop_due(trio.current_time()):
+            try:
+                callback()
+            except Exception:
+                logger.exception("a timer's callback failed")

@@ -1,1 +1,1 @@
-"""One module per target, named like it."""
+"""The targets; each module has a ``TARGET``."""

@@ -1,6 +1,6 @@
 """Heads of HTTP requests, and the WebSocket handshakes among them.
 
-Judges: h11 for what a head says, and RFC 6455 §4.2.1, spelled out, for who gets a 101.
+Oracles: h11 for what a head says, and RFC 6455 §4.2.1, spelled out, for who gets a 101.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from typing import Final
 
 import h11
 
+from gbs_actor.socketio import Request
 from gbs_actor.socketio.channel.websocket import upgrade
-from gbs_actor.socketio.net.request import Request, head_length, parse_request
+from gbs_actor.socketio.net.request import head_length, parse_request
 from scripts.fuzz.choices import Choices
-from scripts.fuzz.target import Target
+from scripts.fuzz.running import Target
 
-LINES: Final = (
+_GOOD_LINES: Final = (
     b"Host: a", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Connection: keep-alive, Upgrade",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)  # fmt: skip
+_LINES: Final = (
+    *_GOOD_LINES, b"Connection: keep-alive, Upgrade",
     b"Sec-WebSocket-Extensions: permessage-deflate", b"Content-Length: 3", b"Origin: http://a",
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
     b"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9",
@@ -31,68 +35,69 @@ LINES: Final = (
     b"Transfer-Encoding: chunked", b"X: \xff\xfe", b"X:", b" folded", b"X : y", b"X\tY: z", b": no",
     b"X-Forwarded-For: 1.2.3.4", b"X: \x00", b"X: a\rb", b"connection:\tUPGRADE\t",
     b"Sec-WebSocket-Protocol: ", b"Sec-WebSocket-Extensions: ;", b"Upgrade: ,websocket,",
-    b"X: \x0b", b"X: \x85y",
+    b"X: \x0b", b"X: \x85y", b"X: \xa0y\xa0", b"X: " + b" \t" * 20_000 + b"\x01",
 )  # fmt: skip
-"""Header fields, the good ones first."""
-
-REQUEST_LINES: Final = (
+_REQUEST_LINES: Final = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1", b"GET / HTTP/1.1", b"POST / HTTP/1.1",
     b"GET / HTTP/1.0", b"GET  / HTTP/1.1", b"GET / HTTP/2.0", b"GET /", b"OPTIONS * HTTP/1.1",
     b"GET http://a/b HTTP/1.1", b"GET /\xff HTTP/1.1", b"get / http/1.1", b"PRI * HTTP/2.0",
     b"CONNECT a:1 HTTP/1.1", b"", b" GET / HTTP/1.1", b"GET /a#b HTTP/1.1", b"GET / HTTP/1.1 ",
 )  # fmt: skip
-
-_GOOD_FIELDS: Final = 5
 _ENDS: Final = (b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r\r\n", b"\r", b"\n\r", b"")
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def check(data: bytes) -> None:
-    choices = Choices(data)
+def check(choices: Choices) -> None:
     head = make_head(choices)
     length = head_length(head)
-    for end in {choices.below(len(head) + 1), len(head) - 1}:
-        assert head_length(head[: max(end, 0)]) in {None, length}
+    assert _length_piecewise(choices.split(head, 4)) == length, "another end, piece by piece"
     if length is None:
-        assert b"\n\n" not in head
-        assert b"\n\r\n" not in head
+        assert b"\n\n" not in head and b"\n\r\n" not in head
         return
-    assert re.search(rb"\n\r?\n\Z", head[:length])
-    request = parse_request(head[:length])
-    expected = _parse(head[:length])
+    head = head[:length]
+    assert re.search(rb"\n\r?\n\Z", head)
+    request = parse_request(head)
+    expected = _parse(head)
     if request is None:
-        assert expected is None or not _is_ours(head[:length]), "a good head is not understood"
+        assert expected is None or not _is_expected_to_parse(head), "a good head is refused"
         return
     if expected is not None:
         assert request.method.encode() == expected.method
         assert request.target.encode() == expected.target
         assert request.version.encode() == expected.http_version
-        said = [(name.encode(), value.encode("latin-1")) for name, value in request.fields]
-        read = [(bytes(name), bytes(value)) for name, value in expected.headers]
-        assert _without_framing(said) == _without_framing(read)
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in request.fields]
+        assert _without_framing(fields) == _without_framing(list(expected.headers))
     assert request.path + ("?" if "?" in request.target else "") + request.query == request.target
-    _check_upgrade(request, deflate=choices.flip())
+    _check_upgrade(request, deflate=choices.chance())
 
 
 def make_head(choices: Choices) -> bytes:
-    """Return a request's head, good or nearly so."""
-    if choices.flip(8):
-        return choices.rest
-    good = not choices.flip(4)
-    lines = [REQUEST_LINES[0] if good else choices.pick(REQUEST_LINES)]
-    if good:
-        lines.extend(LINES[:_GOOD_FIELDS])
-    while choices.more():
-        line = choices.pick(LINES)
-        if choices.flip(4):
-            at = choices.below(len(line) + 1)
-            line = line[:at] + choices.take(3) + line[at + choices.below(3) :]
+    """Return a request's head, good or nearly so, and what comes behind it."""
+    if choices.chance(8):
+        return choices.bytes(60)
+    good = not choices.chance(4)
+    lines = [_REQUEST_LINES[0], *_GOOD_LINES] if good else [choices.pick(_REQUEST_LINES)]
+    for _ in choices.times(6):
+        line = choices.pick(_LINES)
+        if choices.chance(4):
+            line = choices.spoil_bytes(line)
         lines.insert(choices.below(len(lines)) + 1, line)
-    if choices.flip(4):
+    if choices.chance(4):
         del lines[choices.below(len(lines))]
-    lines.append(b"")
     end = choices.pick(_ENDS)
-    return end.join(lines) + end + choices.take(20)
+    return end.join([*lines, b""]) + end + choices.bytes(20)
+
+
+def _length_piecewise(pieces: list[bytes]) -> int | None:
+    """Look for the end as the pieces come, each searched once."""
+    received = bytearray()
+    for piece in pieces:
+        searched = len(received)
+        received += piece
+        length = head_length(received, searched)
+        if length is not None:
+            return length
+    return None
 
 
 def _parse(head: bytes) -> h11.Request | None:
@@ -110,8 +115,8 @@ def _without_framing(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     return [pair for pair in fields if pair[0] not in {b"content-length", b"transfer-encoding"}]
 
 
-def _is_ours(head: bytes) -> bool:
-    """Return whether a head that h11 takes is one to understand here, too.
+def _is_expected_to_parse(head: bytes) -> bool:
+    """Return whether a head that h11 takes has to be taken here, too.
 
     Not so, on purpose: other versions, lines that are folded, and control characters.
     """
@@ -137,19 +142,17 @@ def _check_upgrade(request: Request, *, deflate: bool) -> None:
     assert request.header("sec-websocket-version") == "13"
     assert (request.header("upgrade") or "").lower().strip(" \t,") == "websocket"
     assert "upgrade" in re.split(r"[ \t,]+", (request.header("connection") or "").lower())
-    assert key is not None
-    assert len(key) >= 24
+    assert key is not None and len(key) >= 24
     digest = hashlib.sha1(key.encode() + _MAGIC, usedforsecurity=False).digest()
     assert headers["Sec-WebSocket-Accept"] == b64encode(digest).decode()
-    offers = request.header("sec-websocket-extensions") or ""
     agreed = headers.get("Sec-WebSocket-Extensions")
     assert upgraded.deflated == (agreed is not None)
     if agreed is not None:
         assert deflate
-        assert "permessage-deflate" in offers
+        assert "permessage-deflate" in (request.header("sec-websocket-extensions") or "")
         assert "server_no_context_takeover" in agreed
         assert "client_no_context_takeover" in agreed
         assert "server_max_window_bits" not in agreed, "compressed for one client alone"
 
 
-TARGET = Target("request-head", check, max_size=128, slice=3_000)
+TARGET = Target("request-head", check, slice=200)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import weakref
 
 import pytest
 import trio
@@ -108,3 +109,20 @@ def test_a_cancelled_deadline_keeps_nothing_alive() -> None:
     deadline.cancel()
     assert sys.getrefcount(item) == count
     assert len(queue) == 0
+
+
+async def test_timers_keep_no_callback_alive_that_they_have_called(clock: MockClock) -> None:
+    class Connection:
+        def close(self) -> None:
+            pass
+
+    timers = Timers()
+    connection = Connection()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        timers.call_at(trio.current_time() + 1, connection.close)
+        await trio.sleep(2)
+        ended = weakref.ref(connection)
+        del connection
+        assert ended() is None
+        nursery.cancel_scope.cancel()

@@ -150,7 +150,7 @@ async def test_handlers_see_the_request_and_the_auth(clock: MockClock) -> None:
             "/socket.io/?EIO=4&transport=websocket&room=a%20b&EIO=3&room=second",
             [
                 ("Authorization", "Bearer t"),
-                ("Cookie", 'accessToken="t"; theme=dark'),
+                ("Cookie", 'accessToken="t"; theme=dark; theme=light'),
                 ("X-Many", "1"),
                 ("X-Many", "2"),
             ],
