@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import structlog
 
-from gbs_actor.cli.configuration import configured
-from gbs_actor.cli.failures import FAILED, complain, explain, leaves
+from gbs_actor.concurrency import exceptions_in
 from gbs_actor.demo.secret import with_keys
 from gbs_actor.server.hosted import HostedServer
 from gbs_actor.server.hypercorn import prepare_worker
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import with_lifespan
+from gbs_actor.startup import configure, explain, print_error
 
 _log = structlog.get_logger(__name__)
 
 
 def _load() -> Settings:
-    return with_keys(configured(None), demo=False)
+    return with_keys(configure(), demo=False)
 
 
 def _explain(error: BaseException) -> str:
-    explained = [explain(leaf) for leaf in leaves(error)]
-    if None in explained:
+    sentences = [explain(each) for each in exceptions_in(error)]
+    if None in sentences:
         _log.error("The server does not start", exc_info=error)  # a bug: where is it?
         return repr(error)
-    return " ".join(said[0] for said in explained if said is not None)
+    return " ".join(sentence for sentence in sentences if sentence is not None)
 
 
 def _failed(sentence: str) -> int:
-    complain(sentence)
-    return FAILED
+    print_error(sentence)
+    return 1
 
 
 _server = HostedServer(_load)

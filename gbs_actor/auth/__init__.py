@@ -1,28 +1,39 @@
-"""JWT in, user out; and who may do what in which retreat."""
+"""Authentication: JWT in, user out; authorization: who may do what in which retreat.
+
+The moving parts::
+
+    request ─ find_token ─ token ─ Verifier ─ User ─ Credentials   what is left after expiry
+                                       │        └─── Authorizer    the role in one retreat
+                                    KeyRing                        secret, PEM file, JWKS file
+
+``signing`` makes tokens, for the command line, the demo and tests; ``SessionTokens`` signs
+the recovery ids of Socket.IO sessions. Whoever is not let in gets an :exc:`AuthError`.
+"""
 
 from gbs_actor.auth.authorizer import Authorizer, AuthorizerStatistics, Policy
 from gbs_actor.auth.credentials import RENEWAL_TIME, Credentials
-from gbs_actor.auth.keys import Key, KeyRing, KeySetFile
-from gbs_actor.auth.refusal import (
-    AuthRefused,
-    RefusalCode,
+from gbs_actor.auth.errors import (
+    AuthError,
+    AuthErrorCode,
     auth_required,
     forbidden,
     invalid_token,
     token_expired,
 )
+from gbs_actor.auth.keys import Key, KeyRing, KeySetFile
 from gbs_actor.auth.session_tokens import SessionClaim, SessionTokens
 from gbs_actor.auth.signing import mint
-from gbs_actor.auth.token_place import find_token
-from gbs_actor.auth.user import LEEWAY, TokenSource, User
+from gbs_actor.auth.token_source import TokenSource, find_token
+from gbs_actor.auth.user import LEEWAY, User
 from gbs_actor.auth.verifier import MAX_TOKEN, Verifier
-from gbs_actor.settings import Role
+from gbs_actor.roles import Role
 
 __all__ = [
     "LEEWAY",
     "MAX_TOKEN",
     "RENEWAL_TIME",
-    "AuthRefused",
+    "AuthError",
+    "AuthErrorCode",
     "Authorizer",
     "AuthorizerStatistics",
     "Credentials",
@@ -30,7 +41,6 @@ __all__ = [
     "KeyRing",
     "KeySetFile",
     "Policy",
-    "RefusalCode",
     "Role",
     "SessionClaim",
     "SessionTokens",

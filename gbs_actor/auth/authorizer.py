@@ -1,4 +1,4 @@
-"""Who may do what: roles, and the grants that single retreats add."""
+"""Who may do what: roles, and the grants of single retreats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from gbs_actor.auth.user import User
 from gbs_actor.settings import AuthSettings
 from gbs_actor.store.protocol import Store, StoreUnavailable
 
+_AUTH = AuthSettings()
+
 MAX_GRANTS = 10_000
-"""Answers remembered, at most; the one asked for longest ago is forgotten first."""
+"""Roles in the cache, at most; the one looked up longest ago is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What each role may do. An unknown role, from a grant say, may do nothing."""
+    """What each role may do. An unknown role, as a grant may hold, may do nothing."""
 
     readers: frozenset[str]
     editors: frozenset[str]
@@ -25,7 +27,7 @@ class Policy:
 
     @classmethod
     def from_settings(cls, settings: AuthSettings) -> Policy:
-        """Take the roles of the settings; who may edit may read."""
+        """Return the policy of the settings; who may edit may read."""
         return cls(
             readers=frozenset(settings.reader_roles) | frozenset(settings.editor_roles),
             editors=frozenset(settings.editor_roles),
@@ -47,74 +49,73 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizerStatistics:
-    """How the memory of grants does."""
+    """Counters of the cache of roles."""
 
-    remembered: int
-    """Answers in memory."""
+    cached: int
+    """Roles in the cache."""
     hits: int
-    """Questions answered from memory."""
+    """Roles returned from the cache."""
     lookups: int
-    """Questions the store answered."""
-    stale_answers: int
-    """Questions answered from memory past its time, because the store was unreachable."""
+    """Roles read from the store."""
+    stale_hits: int
+    """Roles returned from the cache past their time, as the store was unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Grant:
     role: str | None
-    asked_at: float
+    """``None``: there is no grant."""
+    looked_up_at: float
 
 
 class Authorizer:
-    """A user's role in one retreat: the token's, unless a grant there says otherwise.
+    """A user's role in one retreat: the token's, unless a grant there overrides it.
 
-    :param ttl: seconds an answer of the store is taken as true.
+    :param grant_ttl: seconds for which a grant that was looked up counts.
     """
 
-    def __init__(self, store: Store, policy: Policy, *, ttl: float = 30.0) -> None:
+    def __init__(self, store: Store, policy: Policy, *, grant_ttl: float = _AUTH.grant_ttl) -> None:
         self.policy = policy
         self._store = store
-        self._ttl = ttl
-        self._answers: OrderedDict[tuple[str, int], _Answer] = OrderedDict()
-        self._hits = self._lookups = self._stale_answers = 0
+        self._ttl = grant_ttl
+        self._grants: OrderedDict[tuple[str, int], _Grant] = OrderedDict()
+        self._hits = self._lookups = self._stale_hits = 0
 
     async def role_for(self, user: User, slug: str) -> str:
         """Return the role the user has in this retreat.
 
-        While the store is unreachable the last answer counts, however old. Without one
+        While the store is unreachable the last grant counts, however old. Without one
         nothing is assumed: a grant may take rights away as well as give them.
 
-        :raises StoreUnavailable: the store is unreachable and was never asked before.
+        :raises StoreUnavailable: the store is unreachable, and the grant is not in the cache.
 
-        Cancellation: nothing is remembered of a question that was cut short.
+        Cancelled, it leaves the cache as it was.
         """
         key = (slug, user.user_id)
-        known = self._answers.get(key)
-        if known is not None and trio.current_time() - known.asked_at < self._ttl:
+        known = self._grants.get(key)
+        if known is not None and trio.current_time() - known.looked_up_at < self._ttl:
             self._hits += 1
             await trio.lowlevel.checkpoint()
             return known.role or user.role
-        asked_at = trio.current_time()
+        looked_up_at = trio.current_time()
         try:
             role = await self._store.role_in_retreat(slug, user.user_id)
         except StoreUnavailable:
             if known is None:
                 raise
-            self._stale_answers += 1
+            self._stale_hits += 1
             return known.role or user.role
         self._lookups += 1
-        self._answers[key] = _Answer(role, asked_at)
-        self._answers.move_to_end(key)
-        while len(self._answers) > MAX_GRANTS:
-            self._answers.popitem(last=False)
+        self._grants[key] = _Grant(role, looked_up_at)
+        self._grants.move_to_end(key)
+        while len(self._grants) > MAX_GRANTS:
+            self._grants.popitem(last=False)
         return role or user.role
 
-    def forget(self) -> None:
-        """Ask the store anew for everyone, after grants were changed."""
-        self._answers.clear()
+    def clear_cache(self) -> None:
+        """Look up every grant anew, after grants were changed."""
+        self._grants.clear()
 
     def statistics(self) -> AuthorizerStatistics:
         """Return counters; never blocks."""
-        return AuthorizerStatistics(
-            len(self._answers), self._hits, self._lookups, self._stale_answers
-        )
+        return AuthorizerStatistics(len(self._grants), self._hits, self._lookups, self._stale_hits)

@@ -1,24 +1,25 @@
-"""What a connection may still do once its token's time is over."""
+"""What a connection may still do when its token has expired."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gbs_actor.auth.refusal import invalid_token
-from gbs_actor.auth.user import LEEWAY, TokenSource, User
+from gbs_actor.auth.errors import invalid_token
+from gbs_actor.auth.token_source import TokenSource
+from gbs_actor.auth.user import LEEWAY, User
 
 RENEWAL_TIME = 60.0
-"""Seconds to ``authenticate`` after a token that is no cookie has expired."""
+"""Seconds within which to ``authenticate`` after a token that is no cookie has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The user of one connection; a new token makes new credentials.
 
-    A token from the CONNECT payload or a header: after its expiry the client is told, has
+    Token from the CONNECT payload or a header: when it expires the client is notified, has
     :data:`RENEWAL_TIME` to authenticate anew, and is then disconnected from the namespace.
-    A cookie: the page cannot renew it, and would stay dead after a namespace disconnect;
-    so it reads on for ``cookie_grace`` and may not change anything.
+    Cookie: the page cannot renew it, and could not come back after a namespace disconnect,
+    so it may read for another ``cookie_grace``, and change nothing.
     """
 
     user: User
@@ -26,17 +27,17 @@ class Credentials:
     """Seconds."""
 
     def expired(self, now: float) -> bool:
-        """Whether the token's time is over, leeway included: mutations get TOKEN_EXPIRED."""
+        """Whether the token has expired, leeway included: commands get TOKEN_EXPIRED."""
         return (expiry := self.expires_at) is not None and now >= expiry
 
     @property
     def expires_at(self) -> float | None:
-        """Unix time at which the token stops counting, leeway included."""
+        """Unix time at which the token expires, leeway included; ``None``: never."""
         return None if self.user.expires_at is None else self.user.expires_at + LEEWAY
 
     @property
     def reads_until(self) -> float | None:
-        """Unix time at which the connection must end, unless it authenticates anew."""
+        """Unix time at which the connection must end, unless it authenticates; ``None``: never."""
         if (expiry := self.expires_at) is None:
             return None
         by_cookie = self.user.source is TokenSource.COOKIE
@@ -45,7 +46,7 @@ class Credentials:
     def renewed(self, user: User) -> Credentials:
         """Return the credentials after ``authenticate`` with a new, verified token.
 
-        :raises AuthRefused: INVALID_TOKEN, it is somebody else's.
+        :raises AuthError: INVALID_TOKEN, the token is another user's.
         """
         if not self.user.is_same_person(user):
             raise invalid_token("another user's token")

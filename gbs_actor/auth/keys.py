@@ -1,4 +1,4 @@
-"""The keys that tokens are verified with: each fit for one algorithm only."""
+"""The keys that tokens are verified with: each for one algorithm only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Something a signature is verified with.
+    """A key that signatures are verified with.
 
-    The algorithm belongs to the key, not to the token: so a public key, which is known to
-    all, can never serve as an HMAC secret (RFC 8725 §2.1, §3.1).
+    The algorithm belongs to the key, not to the token: so a public key, which everybody
+    knows, can never serve as an HMAC secret (RFC 8725 §2.1, §3.1).
     """
 
     algorithm: Algorithm
@@ -111,9 +111,9 @@ def _from_jwk(entry: Any) -> Key | None:
 
 
 class KeySetFile:
-    """A JWKS file that is read again when it has changed.
+    """A JWKS file, read again when it has changed.
 
-    A change that cannot be used is logged and leaves the former keys in place: a file that
+    If the new content cannot be used, this is logged and the former keys stay: a file that
     is being written must not lock everybody out.
     """
 
@@ -124,7 +124,7 @@ class KeySetFile:
         """
         self.path = path
         try:
-            self._seen = self._fingerprint()
+            self._last_fingerprint = self._fingerprint()
             self._keys = parse_key_set(_read(path))
         except OSError as error:
             raise SettingsError(f"jwks_file {path}: {error.strerror}.") from None
@@ -139,8 +139,10 @@ class KeySetFile:
         """Return the keys as the file has them now; costs one ``stat`` if it is unchanged."""
         try:
             fingerprint = self._fingerprint()
-            if fingerprint != self._seen:
-                self._seen = fingerprint  # before reading: a bad file is tried once, not always
+            if fingerprint != self._last_fingerprint:
+                self._last_fingerprint = (
+                    fingerprint  # before reading: a bad file is tried once, not always
+                )
                 self._keys = parse_key_set(_read(self.path))
                 log.info("Token keys read again", file=str(self.path), keys=len(self._keys))
         except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
-"""The secret a client comes back to its session with: signed, so that nothing is kept of it.
+"""The secret that a client recovers its session with: signed, so that the server stores none.
 
-It says whose session it is and since when; where the session is, is known elsewhere.
+It holds the session's id, its user and the time of issue; the session's location is stored
+elsewhere.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ _HEAD: Final = struct.Struct(">BqQ")  # version, user id, Unix time of issue in 
 _SIGNATURE: Final = 32
 _MAX_SID: Final = 64
 _MAX_TOKEN: Final = 200
-"""Characters that are looked at at all."""
+"""Characters; a longer one is not read."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _PURPOSE: Final = b"gbs-actor: session tokens, version 1"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClaim:
-    """What a genuine token says."""
+    """The content of a genuine token."""
 
     sid: str
     user_id: int
 
 
 class SessionTokens:
-    """Issues and opens session tokens: HMAC-SHA256 (RFC 2104), base64url without padding.
+    """Issues and reads session tokens: HMAC-SHA256 (RFC 2104), base64url without padding.
 
     :param secret: what the key is derived from (HKDF, RFC 5869); at least 32 bytes.
     :param max_age: seconds a token is good for.
@@ -57,10 +58,10 @@ class SessionTokens:
 
     @classmethod
     def from_settings(cls, settings: Settings, now: Callable[[], float]) -> SessionTokens:
-        """Take the secret of the settings, or that of the users' tokens.
+        """Use ``recovery_secret``, or else ``jwt_secret``.
 
         With neither, as where users' tokens are signed elsewhere, sessions end with the
-        process, which is logged.
+        process, and a warning is logged.
         """
         chosen = settings.recovery.recovery_secret or settings.auth.jwt_secret
         if chosen is None:
@@ -82,7 +83,7 @@ class SessionTokens:
         return _encode(claim + self._sign(claim))
 
     def open(self, token: str) -> SessionClaim | None:
-        """Return what a token says; ``None``: it is not ours, or too old."""
+        """Return the content of a token; ``None``: it is not ours, or too old."""
         if len(token) > _MAX_TOKEN or _TOKEN.fullmatch(token) is None:
             return None
         try:
@@ -93,7 +94,7 @@ class SessionTokens:
         if not hmac.compare_digest(self._sign(claim), signature):
             return None
         if _encode(content) != token:
-            return None  # spelt in another way: the client would be told another one
+            return None  # another base64 spelling of ours: each token has one only
         version, user_id, issued = _HEAD.unpack_from(claim)
         if version != _VERSION or not -LEEWAY <= self._now() - issued <= self._max_age:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import jwt
 
-from gbs_actor.settings import Role
+from gbs_actor.roles import Role
 
 
 def mint(

@@ -1,24 +1,14 @@
-"""Who is at the other end, as a verified token tells."""
+"""The user of a verified token."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from gbs_actor.settings import Role
+from gbs_actor.auth.token_source import TokenSource
+from gbs_actor.roles import Role
 
 LEEWAY = 30
-"""Seconds by which clocks may differ: ``exp`` and ``nbf`` count that much later, earlier."""
-
-
-class TokenSource(StrEnum):
-    """Where a token was found; it decides what happens when it expires."""
-
-    PAYLOAD = "payload"
-    """Given by the page: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
-    HEADER = "header"
-    """``Authorization: Bearer``."""
-    COOKIE = "cookie"
+"""Seconds by which clocks may differ: ``exp`` counts that much later, ``nbf`` earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +29,9 @@ class User:
     source: TokenSource
 
     def may_enter(self, slug: str) -> bool:
-        """Whether the token's claim ``retreats`` lets them into this one."""
+        """Whether the token's claim ``retreats`` allows this one."""
         return self.retreats is None or slug in self.retreats
 
     def is_same_person(self, other: User) -> bool:
-        """Whether a new token continues this one: ``authenticate`` takes no other's."""
+        """Whether ``authenticate`` may replace this user's token by the other's."""
         return self.user_id == other.user_id

@@ -1,4 +1,4 @@
-"""A token in, a user out: signature, algorithm, issuer, audience, time, claims."""
+"""Verifies tokens: signature, algorithm, issuer, audience, time, claims."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 import jwt
 import msgspec
 
+from gbs_actor.auth.errors import invalid_token, token_expired
 from gbs_actor.auth.keys import KeyRing
-from gbs_actor.auth.refusal import invalid_token, token_expired
-from gbs_actor.auth.user import LEEWAY, TokenSource, User
-from gbs_actor.settings import AuthSettings, Role
+from gbs_actor.auth.token_source import TokenSource
+from gbs_actor.auth.user import LEEWAY, User
+from gbs_actor.roles import Role
+from gbs_actor.settings import AuthSettings
 
 MAX_TOKEN = 8192
 """Characters of a token, at most."""
@@ -54,16 +56,16 @@ class Verifier:
         self._now = now
 
     def now(self) -> float:
-        """Return the Unix time in seconds by which tokens are judged."""
+        """Return the Unix time in seconds that tokens are checked against."""
         return self._now()
 
     def verify(self, token: str, source: TokenSource = TokenSource.PAYLOAD) -> User:
-        """Return whose token this is.
+        """Return the user of a token.
 
-        Only a genuine token is called expired; whatever else is wrong comes first.
+        Only a genuine token is reported as expired: every other fault goes first.
 
-        :param source: where the token was found; the user carries it on.
-        :raises AuthRefused: INVALID_TOKEN or TOKEN_EXPIRED.
+        :param source: where the token was read from; the user carries it.
+        :raises AuthError: INVALID_TOKEN or TOKEN_EXPIRED.
         """
         claims = self._claims(self._payload(token))
         now = self._now()
@@ -112,8 +114,8 @@ class Verifier:
                     issuer=self._issuer,
                     audience=self._audience,
                     options={
-                        # Types and times are judged below: PyJWT takes NaN for a time, and
-                        # only strings for a sub, where ours is a number.
+                        # Types and times are checked below: PyJWT accepts NaN as a time, and
+                        # only strings as a sub, where ours is a number.
                         "verify_exp": False,
                         "verify_nbf": False,
                         "verify_iat": False,
@@ -145,9 +147,9 @@ def _identifier(claim: str, value: int | str | None) -> int:
 
 
 def _text(value: str | None) -> str:
-    """Return a name as JSON and the database can hold it.
+    """Return a name that JSON and the database can hold: no lone surrogates, no U+0000.
 
-    A lone surrogate comes from a name that was cut in the middle of an emoji.
+    A lone surrogate is left of an emoji that was cut in two.
     """
     text = (value or "").encode("utf-8", "replace").decode()
     return text.replace("\0", "")

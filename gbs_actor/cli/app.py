@@ -1,4 +1,4 @@
-"""The command line: one command per module beside this one."""
+"""The command line: its commands are in the modules beside this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from gbs_actor import __version__
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
 from gbs_actor.cli.serving import serve
-from gbs_actor.cli.showing import settings
+from gbs_actor.cli.settings import settings
 from gbs_actor.cli.tailing import tail
 from gbs_actor.cli.tokens import token
 

@@ -1,4 +1,4 @@
-"""What ``serve`` says when it is up; in the demo with lines ready to try."""
+"""What ``serve`` reports when clients can connect; in the demo with lines ready to try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 import typer
 
-from gbs_actor.settings import Role, Settings
+from gbs_actor.roles import Role
+from gbs_actor.settings import Settings
 
 if TYPE_CHECKING:
     from gbs_actor.server.listening import BoundAddress
@@ -28,13 +29,13 @@ def base_url(host: str, port: int, *, tls: bool) -> str:
     :param tls: whether it is served over TLS.
     """
     scheme = "https" if tls else "http"
-    if host in {"0.0.0.0", "::"}:  # noqa: S104  (what is listened on is not decided here)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  (nothing listens here)
         host = "localhost"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def own_command() -> str:
-    """Return what to type to run this program again: it may stand outside the PATH."""
+    """Return the command that runs this program again: it may be outside the PATH."""
     program = Path(sys.argv[0])
     return str(program) if program.name == "gbs-actor" else "python -m gbs_actor.cli"
 
@@ -72,11 +73,7 @@ From Node or a page (npm install socket.io-client):
 
 
 def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: bool) -> None:
-    """Say where the server can be reached.
-
-    The demo's banner goes to standard output, tokens included; outside the demo there is
-    a log entry only.
-    """
+    """Log the server's addresses; in the demo also print the banner, tokens included."""
     tls = settings.server.tls
     urls = [base_url(address.host, address.port, tls=tls) for address in addresses]
     log.info("Serving", urls=urls, demo=demo)

@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
 from gbs_actor.cli.failures import FAILED, CommandFailed, expected_failures
-from gbs_actor.settings import Settings
+from gbs_actor.cli.settings import ConfigOption, load_settings
 
 if TYPE_CHECKING:
+    from gbs_actor.settings import Settings
     from gbs_actor.store.verification import Verification
 
 Progress = Callable[[int, int], None]
@@ -94,8 +93,10 @@ def migrate(config: ConfigOption = None) -> None:
     Needed before a new version serves a database of GBS_DATABASE_URL; the embedded one is
     brought up to date at every start.
     """
+    import trio
+
     with expected_failures():
-        applied = trio.run(_migrate, configured(config))
+        applied = trio.run(_migrate, load_settings(config))
         for name in applied:
             typer.echo(f"Applied {name}.")
         if not applied:
@@ -110,10 +111,12 @@ def demo_data(
     config: ConfigOption = None,
 ) -> None:
     """Put a made-up retreat into the database: the same people on every machine."""
+    import trio
+
     from gbs_actor.store.protocol import RetreatExists
 
     with expected_failures():
-        settings = configured(config)
+        settings = load_settings(config)
         with _progress_bar(f"Registering people for {retreat}") as progress:
             try:
                 trio.run(partial(_add_retreat, settings, retreat, people, progress))
@@ -132,8 +135,10 @@ def new_epoch(
 
     After a restore revisions come again, with other content; with a new epoch nobody mixes the two.
     """
+    import trio
+
     with expected_failures():
-        count = trio.run(_renew_epoch, configured(config), slug)
+        count = trio.run(_renew_epoch, load_settings(config), slug)
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
         typer.echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")
@@ -156,8 +161,10 @@ def prune(
     A running server does it by itself, once a day. Done in small steps; a command that is
     sent again after its entry was removed is decided anew.
     """
+    import trio
+
     with expected_failures():
-        settings = configured(config)
+        settings = load_settings(config)
         kept = settings.store.history_days if days is None else days
         with _progress_bar("Pruning the log") as progress:
             count = trio.run(_prune, settings, kept, progress)
@@ -175,9 +182,11 @@ def verify(
 
     Replays what the log has and lists each value that differs; exit code 1 if any does.
     """
+    import trio
+
     with expected_failures():
         with _progress_bar("Reading the log") as progress:
-            found = trio.run(_verify, configured(config), slug, progress)
+            found = trio.run(_verify, load_settings(config), slug, progress)
         if slug is not None and not found:
             raise CommandFailed(f"There is no retreat {slug}.")
         for name, outcome in found.items():

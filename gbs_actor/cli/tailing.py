@@ -1,4 +1,4 @@
-"""The command ``tail``: a room's updates, live, one line each."""
+"""The command ``tail``: prints a room's updates live, one a line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import msgspec
-import trio
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
+from gbs_actor.cli.settings import ConfigOption, load_settings
 from gbs_actor.cli.tokens import make_token
-from gbs_actor.settings import Role, Settings
+from gbs_actor.roles import Role
 
 if TYPE_CHECKING:
     from gbs_actor.client import Update
     from gbs_actor.lineup.records import Row
+    from gbs_actor.settings import Settings
 
 TAIL_TOKEN_TIME = 86_400
 """Seconds a token that ``tail`` makes for itself is valid."""
@@ -54,7 +53,7 @@ def describe(update: Update, former: Mapping[int, Row]) -> str:
 
 
 def _difference(row: Row, former: Row | None) -> str:
-    """Say what became different of a row that people look at."""
+    """Return what has changed of a row, for people."""
     parts = []
     if former is None or former.gbs_number != row.gbs_number:
         before = f"{_group(former.gbs_number)} -> " if former else ""
@@ -84,6 +83,8 @@ async def follow(
     :param write: called with each line.
     :raises ClientError: the server refuses, or cannot be reached.
     """
+    import msgspec
+
     from gbs_actor.client import ListReplaced, RowUpdated, connect
 
     former: dict[int, Row] = {}
@@ -148,9 +149,11 @@ def tail(
     It reconnects by itself, and misses no change.
     """
     with expected_failures():
+        import trio
+
         from gbs_actor.cli.banner import base_url
 
-        settings = configured(config)
+        settings = load_settings(config)
         if url is not None and urlsplit(url).scheme not in {"http", "https", "ws", "wss"}:
             raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
         trio.run(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gbs_actor.cli.configuration import ConfigOption, configured
-from gbs_actor.cli.durations import seconds
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
-from gbs_actor.settings import Role, Settings
+from gbs_actor.cli.settings import ConfigOption, load_settings
+from gbs_actor.roles import Role
+
+if TYPE_CHECKING:
+    from gbs_actor.settings import Settings
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def signing_secret(settings: Settings) -> str:
@@ -66,6 +72,17 @@ def make_token(
     )
 
 
+def _seconds(duration: str) -> int:
+    """Return the seconds in ``8h`` and the like.
+
+    :raises typer.BadParameter: it is written otherwise, or is 0.
+    """
+    match = _DURATION.fullmatch(duration.strip())
+    if match is None or int(match[1]) == 0:
+        raise typer.BadParameter("a number and a unit, like 90s, 30m, 8h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def token(
     user_id: Annotated[int, typer.Option(min=1, help="Id of the user.")],
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.LINEUP_STAFF,
@@ -87,11 +104,11 @@ def token(
 
     For scripts and for trying things out: TOKEN=$(gbs-actor token --user-id 7)
     """
-    expires_in = seconds(expires)
+    expires_in = _seconds(expires)
     with expected_failures():
         typer.echo(
             make_token(
-                configured(config),
+                load_settings(config),
                 user_id=user_id,
                 name=name,
                 role=role,

@@ -1,13 +1,28 @@
 """A Python client of the line-up: Socket.IO over WebSocket, on Trio.
 
-It shares no protocol code with the server, so that a test that drives the one with the
-other has two independent peers.
-
     async with connect("http://127.0.0.1:8080", token=token) as client:
         await client.join("2024-winter")
         row = await client.assign(registration_id=7, number=3)
         async for update in client.updates():
             ...
+
+A call, there and back::
+
+    Client.assign ── contract.commands ── Reconnector.call ── Link.call ── WebSocket
+      row ◀─────────────── Reply ◀─── again, under the same command id, ◀──── ack
+                                      after a loss or a retryable reply
+    updates() ◀── UpdateFeed ◀── LineupView ◀────────────── Link ◀───────── event
+    rows      ◀── Replica ◀─────────┘
+
+``client``       the calls, and what they mean
+``view``         the rows (``replica``) and who follows them (``updates``)
+``reconnector``  stays connected: one link after the other
+``link``         one connection: a WebSocket, the session on it, the namespace in that
+``packets``      the client's half of Engine.IO and Socket.IO
+
+Names and arguments come from :mod:`gbs_actor.contract`, as the server's do. Of the protocol
+below them it shares no code with the server, so that a test that drives the one with the
+other has two independent peers.
 """
 
 from gbs_actor.client.client import Client, ClientStatistics, connect
@@ -15,8 +30,8 @@ from gbs_actor.client.dialing import ConnectStream
 from gbs_actor.client.errors import (
     ClientError,
     CommandFailed,
-    Conflict,
-    ConnectRefused,
+    ConflictDetails,
+    ConnectError,
     Disconnected,
 )
 from gbs_actor.client.updates import (
@@ -36,8 +51,8 @@ __all__ = [
     "ClientError",
     "ClientStatistics",
     "CommandFailed",
-    "Conflict",
-    "ConnectRefused",
+    "ConflictDetails",
+    "ConnectError",
     "ConnectStream",
     "Disconnected",
     "EditingMarked",

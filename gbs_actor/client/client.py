@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
-from weakref import WeakSet
 
-import msgspec
 import trio
 
-from gbs_actor.client import packets
-from gbs_actor.client.connection import Connection, Effort
 from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
-from gbs_actor.client.errors import CommandFailed, Conflict, Disconnected
-from gbs_actor.client.link import NULL, Answer, Link
-from gbs_actor.client.replica import Replica
-from gbs_actor.client.updates import (
-    EditingMarked,
-    ListReplaced,
-    PresenceChanged,
-    RowUpdated,
-    ServerError,
-    Update,
-    UpdateFeed,
-)
+from gbs_actor.client.errors import Disconnected
+from gbs_actor.client.link import Link
+from gbs_actor.client.reconnector import ClientOptions, Reconnector
+from gbs_actor.client.replies import Reply
+from gbs_actor.client.updates import UpdateFeed
+from gbs_actor.client.view import LineupView
 from gbs_actor.concurrency import Backoff
+from gbs_actor.contract.commands import BY_ACTION
+from gbs_actor.contract.events import ClientEvent
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Row
-
-_rows = msgspec.json.Decoder(list[Row])
-_row = msgspec.json.Decoder(Row)
-_editing = msgspec.json.Decoder(EditingMarked)
-_presence = msgspec.json.Decoder(PresenceChanged)
-_error = msgspec.json.Decoder(ServerError)
-
-
-class _ConflictOnWire(msgspec.Struct, frozen=True, rename="camel"):
-    field: str
-    theirs: object = None
-    changed_by: str = ""
-    changed_at: datetime | None = None
-    revision: int = 0
-
-
-_conflict = msgspec.json.Decoder(_ConflictOnWire)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStatistics:
-    """What a client can tell of itself; counted since it was made."""
+    """A client at one moment. Counters run since it was made."""
 
     connected: bool
     """Whether commands go out at once."""
@@ -68,7 +43,7 @@ class ClientStatistics:
     attempts: int
     """Connections tried."""
     resent: int
-    """Commands sent again, after a disconnect or a retryable answer."""
+    """Commands sent again, after a disconnect or a retryable reply."""
     backward_merges: int
     """Rows that came in an older revision than the one already here: 0, or a server's bug."""
     last_loss: str
@@ -79,8 +54,8 @@ class Client:
     """A line-up client that stays connected; made by :func:`connect`.
 
     Every method may be called from several tasks at once. A call that changes something
-    gives its command an id and sends it until an answer comes: over a new connection
-    after a disconnect, and again after a retryable answer, always with the same id, so
+    gives its command an id and sends it until a reply comes: over a new connection
+    after a disconnect, and again after a retryable reply, always with the same id, so
     that it takes effect once. The client's ``command_timeout`` bounds all of that
     together; for a shorter time use a cancel scope.
     """
@@ -92,39 +67,37 @@ class Client:
         *,
         token: str | None,
         headers: Sequence[tuple[str, str]],
-        effort: Effort,
+        options: ClientOptions,
     ) -> None:
-        self._connection = Connection(
+        self._view = LineupView()
+        self._connection = Reconnector(
             endpoint,
             connect_stream,
             headers=headers,
-            effort=effort,
+            options=options,
             auth=self._auth,
-            on_event=self._take_event,
+            on_event=self._view.receive,
             prepare=self._rejoin,
         )
         self._token = token
-        self._replica = Replica()
-        self._feeds: WeakSet[UpdateFeed] = WeakSet()
         self._slug: str | None = None
         self._joining = trio.Lock()
-        self._arrived = trio.Event()
-        self._command_timeout = effort.command_timeout
+        self._command_timeout = options.command_timeout
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The retreat's rows as last seen, in list order; empty before a join."""
-        return self._replica.rows
+        return self._view.replica.rows
 
     @property
     def revision(self) -> int:
         """The room revision up to which everything has arrived; 0 before a join."""
-        return self._replica.revision
+        return self._view.replica.revision
 
     @property
     def epoch(self) -> str | None:
         """The opaque epoch that :attr:`revision` belongs to."""
-        return self._replica.epoch
+        return self._view.replica.epoch
 
     @property
     def retreat(self) -> str | None:
@@ -143,20 +116,20 @@ class Client:
 
     def row(self, registration_id: int) -> Row | None:
         """Return one row as last seen."""
-        return self._replica.get(registration_id)
+        return self._view.replica.get(registration_id)
 
     def statistics(self) -> ClientStatistics:
         """Return counters; never blocks."""
         return ClientStatistics(
             connected=self._connection.ready,
             retreat=self._slug,
-            rows=len(self._replica.rows),
-            revision=self._replica.revision,
-            unanswered=self._connection.unanswered,
+            rows=len(self._view.replica.rows),
+            revision=self._view.replica.revision,
+            unanswered=self._connection.pending,
             connections=self._connection.established,
             attempts=self._connection.attempts,
             resent=self._connection.resent,
-            backward_merges=self._replica.backward_merges,
+            backward_merges=self._view.replica.backward_merges,
             last_loss=self._connection.last_loss,
         )
 
@@ -166,19 +139,18 @@ class Client:
         Any number of them may be read, each by one task. It holds at most one update a
         row while its reader is slow.
         """
-        feed = UpdateFeed()
+        feed = self._view.add_feed()
         if self._connection.closing:
             feed.end(self._connection.failure)
-        self._feeds.add(feed)
         return feed
 
     async def until(self, condition: Callable[[Client], bool]) -> None:
         """Wait until a condition holds, asked anew whenever something has arrived.
 
         :param condition: gets the client; e.g. ``lambda client: client.revision >= 7``.
-            Revisions that change no row are told to their author only, and the rows of
+            Of a revision that changes no row only its author is notified, and the rows of
             one revision arrive one after the other.
-        :raises ConnectRefused: nothing will come any more; so for any :attr:`failure`.
+        :raises ConnectError: nothing will come any more; so for any :attr:`failure`.
         :raises Disconnected: the client is closed.
         """
         while not condition(self):
@@ -186,7 +158,7 @@ class Client:
                 raise self._connection.failure
             if self._connection.closing:
                 raise Disconnected("the client is closed")
-            await self._arrived.wait()
+            await self._view.wait_arrival()
         await trio.lowlevel.checkpoint()
 
     async def join(self, slug: str) -> tuple[Row, ...]:
@@ -198,10 +170,10 @@ class Client:
         :raises Disconnected: no connection lived long enough.
         """
         async with self._joining:
-            await self._ask(
-                "join-retreat",
+            await self._call(
+                ClientEvent.JOIN_RETREAT,
                 lambda: self._join_argument(slug),
-                lambda answer: self._take_join(slug, answer),
+                partial(self._joined, slug),
                 needs_ready=False,
             )
         return self.rows
@@ -213,8 +185,8 @@ class Client:
             if slug is None:
                 await trio.lowlevel.checkpoint()
                 return
-            await self._ask("leave-retreat", lambda: slug, _ignore, needs_ready=False)
-            self._replica.clear()
+            await self._call(ClientEvent.LEAVE_RETREAT, lambda: slug, _ignore, needs_ready=False)
+            self._view.replica.clear()
 
     async def assign(
         self,
@@ -230,14 +202,14 @@ class Client:
         :param base_revision: the room revision the decision rests on: if somebody set
             another value since, the call fails with ``CONFLICT``. ``None``: the later wins.
         :param command_id: to repeat an earlier call; ``None``: a fresh one.
-        :raises CommandFailed: the server said no, or kept giving retryable answers.
-        :raises Disconnected: no answer; the outcome is unknown, and its ``command_id``
+        :raises CommandFailed: the server refused it, or kept sending retryable replies.
+        :raises Disconnected: no reply; the outcome is unknown, and its ``command_id``
             can be given again.
 
         Cancelled, the outcome is unknown too.
         """
-        argument = {"userRetreatRegistrationId": registration_id, "gbsNumber": number}
-        return await self._command("update-gbs-number", argument, base_revision, command_id)
+        action = AssignNumber(registration_id, number)
+        return await self._command(action, base_revision, command_id)
 
     async def create_memo(
         self,
@@ -255,8 +227,8 @@ class Client:
 
         The rest, and what is raised, as for :meth:`assign`.
         """
-        argument = {"userRetreatRegistrationId": registration_id, "memo": memo, "color": color}
-        return await self._command("create-lineup-memo", argument, base_revision, command_id)
+        action = CreateMemo(registration_id, memo, color or "")
+        return await self._command(action, base_revision, command_id)
 
     async def update_memo(
         self,
@@ -273,8 +245,8 @@ class Client:
 
         The rest, and what is raised, as for :meth:`create_memo`.
         """
-        argument = {"userRetreatRegistrationMemoId": memo_id, "memo": memo, "color": color}
-        return await self._command("update-lineup-memo", argument, base_revision, command_id)
+        action = UpdateMemo(memo_id, memo, color or "")
+        return await self._command(action, base_revision, command_id)
 
     async def delete_memo(
         self,
@@ -284,8 +256,7 @@ class Client:
         command_id: UUID | None = None,
     ) -> Row:
         """Remove a memo; return the person's row. Arguments and errors as above."""
-        argument = {"userRetreatRegistrationMemoId": memo_id}
-        return await self._command("delete-lineup-memo", argument, base_revision, command_id)
+        return await self._command(DeleteMemo(memo_id), base_revision, command_id)
 
     async def mark_editing(
         self,
@@ -302,7 +273,7 @@ class Client:
         Raises as :meth:`join` does.
         """
         argument = {"lineupId": registration_id, "field": field, "editing": editing}
-        await self._ask("user-editing", lambda: argument, _ignore)
+        await self._call(ClientEvent.USER_EDITING, lambda: argument, _ignore)
 
     async def authenticate(self, token: str) -> None:
         """Go on with a new token of the same user, now and after reconnections.
@@ -310,50 +281,51 @@ class Client:
         Raises as :meth:`join` does; a token that was refused is not kept.
         """
 
-        def keep(answer: Answer) -> None:
-            if answer.status == "OK":
+        def keep(reply: Reply) -> None:
+            if reply.ok:
                 self._token = token
 
-        await self._ask(
-            "authenticate",
-            lambda: {"token": token},
-            keep,
-            needs_ready=False,
+        await self._call(
+            ClientEvent.AUTHENTICATE, lambda: {"token": token}, keep, needs_ready=False
         )
 
     async def _command(
         self,
-        name: str,
-        argument: Mapping[str, object],
+        action: Action,
         base_revision: int | None,
         command_id: UUID | None,
     ) -> Row:
         command_id = command_id or uuid4()
-        whole = {**argument, "commandId": str(command_id)}
+        spec = BY_ACTION[type(action)]
+        argument = {**spec.argument(action), "commandId": str(command_id)}
         if base_revision is not None:
-            whole["baseRevision"] = base_revision
-        answer = await self._ask(name, lambda: whole, self._take_row, command_id=command_id)
-        return _row.decode(answer.data)
+            argument["baseRevision"] = base_revision
+        reply = await self._call(
+            spec.event, lambda: argument, self._merge_reply, command_id=command_id
+        )
+        row = reply.row()
+        assert row is not None
+        return row
 
-    async def _ask(
+    async def _call(
         self,
         name: str,
         argument: Callable[[], object],
-        on_answer: Callable[[Answer], None],
+        on_reply: Callable[[Reply], None],
         *,
         needs_ready: bool = True,
         command_id: UUID | None = None,
-    ) -> Answer:
-        asked = await self._connection.ask(name, argument, on_answer, needs_ready=needs_ready)
-        if asked.answer is None:
+    ) -> Reply:
+        result = await self._connection.call(name, argument, on_reply, needs_ready=needs_ready)
+        if result.reply is None:
             raise Disconnected(
                 f"no answer to {name} within {self._command_timeout:g} s"
                 f" ({self._connection.last_loss or 'the connection stands'})",
-                command_id if asked.sent else None,
+                command_id if result.sent else None,
             )
-        if asked.answer.status != "OK":
-            raise _failure_of(asked.answer, command_id)
-        return asked.answer
+        if not result.reply.ok:
+            raise result.reply.failure(command_id)
+        return result.reply
 
     async def _rejoin(self, link: Link) -> None:
         """Be back in the room before commands go out on a new connection."""
@@ -364,16 +336,16 @@ class Client:
                 slug = self._slug
                 if slug is None:
                     return
-                answer = await link.request(
-                    "join-retreat",
+                reply = await link.call(
+                    ClientEvent.JOIN_RETREAT,
                     self._join_argument(slug),
-                    partial(self._take_join, slug),
+                    partial(self._joined, slug),
                 )
-            if answer.status == "OK" or not answer.retryable:
+            if reply.final:
                 break
             await trio.sleep(next(delays))
-        if answer.status != "OK":
-            self._end(_failure_of(answer, None))
+        if not reply.ok:
+            self._end(reply.failure(None))
 
     def _auth(self) -> object:
         return None if self._token is None else {"token": self._token}
@@ -383,56 +355,20 @@ class Client:
             return {"retreatSlug": slug}
         return {"retreatSlug": slug, "since": self.revision, "epoch": self.epoch}
 
-    def _take_join(self, slug: str, answer: Answer) -> None:
-        if answer.status != "OK":
+    def _joined(self, slug: str, reply: Reply) -> None:
+        if not reply.ok:
             return
-        rows = _rows.decode(answer.data)
+        rows = reply.rows()
         self._slug = slug
-        if answer.full:
-            self._replica.replace(rows, answer.revision or 0, answer.epoch)
-            self._tell(ListReplaced(self._replica.rows, self._replica.revision))
-            return
-        self._replica.merge(rows, answer.revision or 0)
-        for row in rows:
-            self._tell(RowUpdated(row))
-        self._wake()
-
-    def _take_row(self, answer: Answer) -> None:
-        if answer.status == "OK":
-            self._merge(_row.decode(answer.data), answer.revision or 0)
-        elif answer.code == "CONFLICT" and answer.data != NULL:
-            self._merge(_row.decode(answer.data))
-
-    def _merge(self, row: Row, revision: int = 0) -> None:
-        known = self._replica.get(row.id)
-        self._replica.merge([row], revision)
-        if known != row:
-            self._tell(RowUpdated(row))
+        if reply.full:
+            self._view.replace(rows, reply.revision or 0, reply.epoch)
         else:
-            self._wake()  # the revision may be a later one, of a change without rows
+            self._view.merge(rows, reply.revision or 0)
 
-    def _take_event(self, event: packets.Event) -> None:
-        if not event.arguments:
-            return
-        payload = event.arguments[0]
-        match event.name:
-            case "lineup-updated":
-                self._merge(_row.decode(payload))
-            case "user-editing":
-                self._tell(_editing.decode(payload))
-            case "room-presence":
-                self._tell(_presence.decode(payload))
-            case "error":
-                self._tell(_error.decode(payload))
-
-    def _tell(self, update: Update) -> None:
-        for feed in list(self._feeds):
-            feed.put(update)
-        self._wake()
-
-    def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = trio.Event()
+    def _merge_reply(self, reply: Reply) -> None:
+        row = reply.row()
+        if row is not None:
+            self._view.merge_row(row, (reply.revision or 0) if reply.ok else 0)
 
     async def _run(self) -> None:
         await self._connection.run()
@@ -451,27 +387,11 @@ class Client:
 
     def _end(self, failure: Exception | None = None) -> None:
         self._connection.end(failure)
-        self._wake()
-        for feed in list(self._feeds):
-            feed.end(failure)
+        self._view.end(failure)
 
 
-def _ignore(answer: Answer) -> None:
-    """Take nothing from an answer."""
-
-
-def _failure_of(answer: Answer, command_id: UUID | None) -> CommandFailed:
-    row = conflict = None
-    if answer.code == "CONFLICT" and answer.data != NULL:
-        row = _row.decode(answer.data)
-    if answer.conflict != NULL:
-        wire = _conflict.decode(answer.conflict)
-        conflict = Conflict(
-            wire.field, wire.theirs, wire.changed_by, wire.changed_at, wire.revision
-        )
-    return CommandFailed(
-        answer.code, answer.message, row=row, conflict=conflict, command_id=command_id
-    )
+def _ignore(reply: Reply) -> None:
+    """Use nothing of a reply."""
 
 
 @asynccontextmanager
@@ -484,7 +404,7 @@ async def connect(
     connect_timeout: float = 10.0,
     attempt_timeout: float = 10.0,
     command_timeout: float = 30.0,
-    max_requests: int = 64,
+    max_pending: int = 64,
     backoff: Backoff | None = None,
     tls_context: ssl.SSLContext | None = None,
     connect_stream: ConnectStream | None = None,
@@ -497,16 +417,16 @@ async def connect(
         takes a header or cookie.
     :param path: the server's Engine.IO path.
     :param headers: of the WebSocket handshake, e.g. ``("Cookie", "accessToken=…")``.
-    :param connect_timeout: seconds until the first connection must stand, all attempts
+    :param connect_timeout: seconds until the first connection must be there, all attempts
         together.
     :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
-    :param command_timeout: seconds that a call waits for its answer, resending included.
-    :param max_requests: events without an acknowledgement at a time; further calls wait.
+    :param command_timeout: seconds that a call waits for its reply, resending included.
+    :param max_pending: events without an acknowledgement at a time; further calls wait.
     :param backoff: waiting times between attempts.
     :param tls_context: ``None``: the system's certificates.
     :param connect_stream: opens the byte stream in place of TCP, e.g. a memory stream.
     :param chance: the source of jitter.
-    :raises ConnectRefused: the server refused the token or the handshake.
+    :raises ConnectError: the server refused the token or the handshake.
     :raises Disconnected: no connection within ``connect_timeout``.
     :raises ValueError: ``url`` is not a server's.
 
@@ -519,10 +439,10 @@ async def connect(
         connect_stream or tcp(endpoint, tls_context),
         token=token,
         headers=tuple(headers),
-        effort=Effort(
+        options=ClientOptions(
             attempt_timeout=attempt_timeout,
             command_timeout=command_timeout,
-            max_requests=max_requests,
+            max_pending=max_pending,
             backoff=backoff or Backoff(),
             chance=chance or random.Random(),  # noqa: S311  (jitter, no secret)
         ),

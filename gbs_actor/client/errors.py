@@ -10,13 +10,13 @@ from gbs_actor.lineup.records import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class ConflictDetails:
     """The newer value that stood against a command's base revision."""
 
     field: str
     """``gbsNumber`` or ``lineupMemo``."""
     theirs: object
-    """The other's value: a number or ``None``; for a memo what the server tells of it."""
+    """The other's value: a number or ``None``; for a memo the object that the server sends."""
     changed_by: str
     changed_at: datetime | None
     """Aware, UTC."""
@@ -27,8 +27,8 @@ class ClientError(Exception):
     """Base of what the client raises on purpose."""
 
 
-class ConnectRefused(ClientError):
-    """The server does not want this client; trying again with the same token is useless.
+class ConnectError(ClientError):
+    """The server refused this client; trying again with the same token is useless.
 
     :param message: the server's sentence, e.g. ``Invalid token``.
     :param code: the server's code, e.g. ``INVALID_TOKEN``; for a refused WebSocket
@@ -42,7 +42,7 @@ class ConnectRefused(ClientError):
 
 
 class Disconnected(ClientError):
-    """There was no answer: no connection, or none that lived long enough.
+    """There was no reply: no connection, or none that lived long enough.
 
     :param message: what happened last.
     :param command_id: id of the command whose outcome is unknown: giving the same
@@ -55,12 +55,12 @@ class Disconnected(ClientError):
 
 
 class CommandFailed(ClientError):
-    """The server answered, and the answer is no.
+    """The server replied with an error.
 
     :param code: see the wire contract, e.g. ``CONFLICT``.
     :param row: the row as it is, for ``CONFLICT``.
     :param conflict: what stands against the command, for ``CONFLICT``.
-    :param command_id: the command's id, needed to ask again after ``OUTCOME_UNKNOWN``.
+    :param command_id: the command's id, needed to repeat it after ``OUTCOME_UNKNOWN``.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class CommandFailed(ClientError):
         message: str,
         *,
         row: Row | None = None,
-        conflict: Conflict | None = None,
+        conflict: ConflictDetails | None = None,
         command_id: UUID | None = None,
     ) -> None:
         super().__init__(f"{message} ({code})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
@@ -13,7 +13,9 @@ import trio_websocket
 
 from gbs_actor.client import packets
 from gbs_actor.client.dialing import ConnectStream, Endpoint
-from gbs_actor.client.errors import ClientError, ConnectRefused
+from gbs_actor.client.errors import ClientError, ConnectError
+from gbs_actor.client.replies import Reply
+from gbs_actor.concurrency import exceptions_in
 
 MAX_MESSAGE_SIZE = 32 * 1024 * 1024
 """The largest message taken from a server, in bytes; a list of 1,000 rows has 0.6 MB."""
@@ -21,10 +23,10 @@ MAX_MESSAGE_SIZE = 32 * 1024 * 1024
 _RECEIVE_SIZE = 64 * 1024
 
 _PONGS = 4
-"""How many pongs may wait for a server that does not read."""
+"""How many pongs may be queued for a server that does not read."""
 
-_SERVER_TROUBLE = 500
-"""HTTP statuses from here on say that a later attempt may succeed (RFC 9110 §15.6)."""
+_SERVER_ERROR = 500
+"""With HTTP statuses from here on a later attempt may succeed (RFC 9110 §15.6)."""
 
 
 class LinkLost(ClientError):
@@ -37,7 +39,7 @@ class _CutHandshake(Exception):
 
 _ENDS = (
     LinkLost,
-    ConnectRefused,
+    ConnectError,
     _CutHandshake,
     OSError,
     trio.TooSlowError,
@@ -50,7 +52,7 @@ class _Opening(trio.abc.Stream):
     """A stream whose end is an error until the WebSocket handshake is done.
 
     trio-websocket leaves the opener waiting for ever where a server accepts a connection
-    and ends it without a word, as a dying one does.
+    and ends it without an answer, as one that is killed does.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -83,37 +85,20 @@ class _Opening(trio.abc.Stream):
         await self._stream.aclose()
 
 
-NULL = msgspec.Raw(b"null")
-
-
-class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """The argument of an acknowledgement, with its data still in JSON."""
-
-    status: str
-    data: msgspec.Raw = NULL
-    revision: int | None = None
-    epoch: str | None = None
-    full: bool = True
-    code: str = ""
-    message: str = ""
-    retryable: bool = False
-    conflict: msgspec.Raw = NULL
-
-
 @dataclass(slots=True, eq=False)
-class Request:
-    """An event under way.
+class PendingCall:
+    """An event that waits for its acknowledgement.
 
-    ``on_answer`` runs in the reading task, at the answer's place in what the server sent;
-    the one who asked may have given up meanwhile.
+    ``on_reply`` runs in the reading task, at the reply's position in what the server sent;
+    the caller may have given up meanwhile.
     """
 
-    on_answer: Callable[[Answer], None]
-    answer: Answer | None = None
+    on_reply: Callable[[Reply], None]
+    reply: Reply | None = None
     done: trio.Event = field(default_factory=trio.Event)
 
 
-_answer_decoder = msgspec.json.Decoder(Answer)
+_reply_decoder = msgspec.json.Decoder(Reply)
 
 
 class Link:
@@ -124,7 +109,7 @@ class Link:
     :param headers: of the WebSocket handshake.
     :param auth: payload of the Socket.IO ``CONNECT``; ``None``: none.
     :param on_event: called for each event, in order of arrival; must not block.
-    :param max_requests: how many events may be without an acknowledgement at a time.
+    :param max_pending: how many events may wait for their acknowledgements at a time.
     """
 
     def __init__(
@@ -136,7 +121,7 @@ class Link:
         headers: Sequence[tuple[str, str]],
         auth: object,
         on_event: Callable[[packets.Event], None],
-        max_requests: int,
+        max_pending: int,
     ) -> None:
         self._endpoint = endpoint
         self._connect_stream = connect_stream
@@ -144,11 +129,11 @@ class Link:
         self._headers = headers
         self._auth = auth
         self._on_event = on_event
-        self._requests: dict[int, Request] = {}
+        self._pending: dict[int, PendingCall] = {}
         self._next_id = 0
-        self._slots = trio.Semaphore(max_requests)
-        # Requests fit in always, since each holds a slot; the rest is for pongs.
-        self._to_send, self._sending = trio.open_memory_channel[str](max_requests + _PONGS)
+        self._slots = trio.Semaphore(max_pending)
+        # Calls fit in always, since each holds a slot; the rest is for pongs.
+        self._to_send, self._sending = trio.open_memory_channel[str](max_pending + _PONGS)
         self._lost: str | None = None
         self._stream: _Opening | None = None
         self._websocket: trio_websocket.WebSocketConnection | None = None
@@ -156,9 +141,9 @@ class Link:
         self._ping_wait = math.inf
 
     @property
-    def unanswered(self) -> int:
+    def pending(self) -> int:
         """How many events wait for their acknowledgement."""
-        return len(self._requests)
+        return len(self._pending)
 
     async def serve(
         self, opened: Callable[[Link], Awaitable[None]], *, open_timeout: float
@@ -167,13 +152,13 @@ class Link:
 
         :param opened: run beside the reading once the namespace is connected.
         :param open_timeout: seconds for everything up to then.
-        :raises LinkLost: the connection could not be had, or ended. Every request
-            without an answer raises the same.
-        :raises ConnectRefused: the server refused this client.
+        :raises LinkLost: there was no connection, or it has ended. Every call
+            without a reply raises the same.
+        :raises ConnectError: the server refused this client.
 
         Cancelled, it closes the stream at once.
         """
-        end: LinkLost | ConnectRefused = LinkLost("the connection was abandoned")
+        end: LinkLost | ConnectError = LinkLost("the connection was abandoned")
         try:
             async with trio.open_nursery() as nursery:
                 try:
@@ -189,23 +174,21 @@ class Link:
                         await trio.aclose_forcefully(self._stream)
                     nursery.cancel_scope.cancel()
         except* _ENDS as group:
-            end = _end_of(group)
+            end = _reason(group)
         finally:
             self._end(end)
         raise end
 
-    async def request(
-        self, name: str, argument: object, on_answer: Callable[[Answer], None]
-    ) -> Answer:
+    async def call(self, name: str, argument: object, on_reply: Callable[[Reply], None]) -> Reply:
         """Send an event and wait for its acknowledgement.
 
         :param name: the event's name.
         :param argument: its only argument; anything msgspec can encode.
-        :param on_answer: called in the reading task, at the answer's place in the order of
+        :param on_reply: called in the reading task, at the reply's position in the order of
             arrival, also if the caller was cancelled by then.
-        :raises LinkLost: the connection ended before the answer came.
+        :raises LinkLost: the connection ended before the reply arrived.
 
-        Cancelled while it waits for its turn, nothing is sent; cancelled later, only the
+        Cancelled while it waits for a slot, nothing is sent; cancelled later, only the
         waiting ends.
         """
         await self._slots.acquire()
@@ -214,12 +197,12 @@ class Link:
             raise LinkLost(self._lost)
         ack_id = self._next_id
         self._next_id += 1
-        request = self._requests[ack_id] = Request(on_answer)
+        call = self._pending[ack_id] = PendingCall(on_reply)
         self._to_send.send_nowait(packets.event(self._namespace, ack_id, name, argument))
-        await request.done.wait()
-        if request.answer is None:
+        await call.done.wait()
+        if call.reply is None:
             raise LinkLost(self._lost or "no answer")
-        return request.answer
+        return call.reply
 
     async def close(self) -> None:
         """Leave the namespace and close the WebSocket (RFC 6455 §7.1.2).
@@ -259,8 +242,8 @@ class Link:
             match await self._receive(websocket):
                 case packets.Connected():
                     return websocket
-                case packets.Refused(message=message, data=data):
-                    raise ConnectRefused(message, data.code)
+                case packets.ConnectError(message=message, data=data):
+                    raise ConnectError(message, data.code)
                 case packets.Ping() as ping:
                     await websocket.send_message(packets.pong(ping))
                 case packets.Close():
@@ -268,9 +251,9 @@ class Link:
 
     async def _read(self, websocket: trio_websocket.WebSocketConnection) -> NoReturn:
         while True:
-            with trio.move_on_at(self._ping_deadline) as patience:
+            with trio.move_on_at(self._ping_deadline) as timeout:
                 packet = await self._receive(websocket)
-            if patience.cancelled_caught:
+            if timeout.cancelled_caught:
                 raise LinkLost(f"no ping from the server for {self._ping_wait:g} s")
             match packet:
                 case packets.Ping() as ping:
@@ -285,27 +268,27 @@ class Link:
                     except (msgspec.MsgspecError, RecursionError) as error:
                         raise LinkLost(f"not a {event.name}: {error}") from error
                 case packets.Ack() as ack:
-                    self._take(ack)
-                case packets.Left():
-                    raise ConnectRefused("The server ended the namespace", "DISCONNECTED")
+                    self._receive_ack(ack)
+                case packets.Disconnect():
+                    raise ConnectError("The server ended the namespace", "DISCONNECTED")
                 case packets.Close():
                     raise LinkLost("the server closed the session")
 
-    def _take(self, ack: packets.Ack) -> None:
-        request = self._requests.pop(ack.id, None)
-        if request is None:
-            raise LinkLost(f"the server acknowledged {ack.id}, which is not under way")
+    def _receive_ack(self, ack: packets.Ack) -> None:
+        call = self._pending.pop(ack.id, None)
+        if call is None:
+            raise LinkLost(f"the server acknowledged {ack.id}, which is not pending")
         if len(ack.arguments) != 1:
             raise LinkLost(f"an acknowledgement with {len(ack.arguments)} arguments")
         try:
-            answer = _answer_decoder.decode(ack.arguments[0])
-            request.on_answer(answer)
+            reply = _reply_decoder.decode(ack.arguments[0])
+            call.on_reply(reply)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise LinkLost(f"not an acknowledgement: {error}") from error
         else:
-            request.answer = answer
+            call.reply = reply
         finally:
-            request.done.set()
+            call.done.set()
             self._slots.release()
 
     async def _receive(self, websocket: trio_websocket.WebSocketConnection) -> packets.Packet:
@@ -328,34 +311,26 @@ class Link:
             except trio_websocket.ConnectionClosed:
                 return  # the reading task sees it too, and knows why
 
-    def _end(self, reason: LinkLost | ConnectRefused) -> None:
+    def _end(self, reason: LinkLost | ConnectError) -> None:
         self._lost = str(reason)
-        for request in self._requests.values():
-            request.done.set()
+        for call in self._pending.values():
+            call.done.set()
             self._slots.release()
-        self._requests.clear()
+        self._pending.clear()
 
 
-def _end_of(group: BaseExceptionGroup) -> LinkLost | ConnectRefused:
-    """Say what ended a link; where several things happened, the first that explains it."""
-    ends = list(_leaves(group))
-    for error in ends:
-        if isinstance(error, LinkLost | ConnectRefused):
+def _reason(group: BaseExceptionGroup) -> LinkLost | ConnectError:
+    """Return what ended a link; where several things happened, the first that explains it."""
+    errors = exceptions_in(group)
+    for error in errors:
+        if isinstance(error, LinkLost | ConnectError):
             return error
-    match ends[0]:
-        case trio_websocket.ConnectionRejected(status_code=status) if status < _SERVER_TROUBLE:
-            return ConnectRefused("The WebSocket handshake was refused", f"HTTP_{status}")
+    match errors[0]:
+        case trio_websocket.ConnectionRejected(status_code=status) if status < _SERVER_ERROR:
+            return ConnectError("The WebSocket handshake was refused", f"HTTP_{status}")
         case trio_websocket.ConnectionRejected(status_code=status):
             return LinkLost(f"the server answered the handshake with {status}")
         case trio.TooSlowError():
             return LinkLost("the server took too long to open the session")
         case error:
             return LinkLost(f"{type(error).__name__}: {error}")
-
-
-def _leaves(group: BaseExceptionGroup) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -26,7 +26,7 @@ class Open(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Engine.IO ``ping``; to be answered with the same data."""
+    """Engine.IO ``ping``; the pong carries the same data."""
 
     data: str
 
@@ -47,21 +47,21 @@ class Connected(msgspec.Struct, frozen=True):
     sid: str
 
 
-class RefusalData(msgspec.Struct, frozen=True):
+class ConnectErrorData(msgspec.Struct, frozen=True):
     """What a ``CONNECT_ERROR`` carries beside its message."""
 
     code: str = ""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class ConnectError(msgspec.Struct, frozen=True):
     """Socket.IO ``CONNECT_ERROR``."""
 
     message: str = ""
-    data: RefusalData = RefusalData()
+    data: ConnectErrorData = ConnectErrorData()
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Disconnect:
     """Socket.IO ``DISCONNECT``: the server ended the namespace."""
 
 
@@ -81,7 +81,7 @@ class Ack:
     arguments: tuple[msgspec.Raw, ...]
 
 
-Packet = Open | Ping | Close | Noop | Connected | Refused | Left | Event | Ack
+Packet = Open | Ping | Close | Noop | Connected | ConnectError | Disconnect | Event | Ack
 
 _arguments = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -125,7 +125,7 @@ def _parse_message(data: str, namespace: str) -> Packet:
         case "0":
             return msgspec.json.decode(payload, type=Connected)
         case "1":
-            return Left()
+            return Disconnect()
         case "2":
             arguments = _arguments.decode(payload)
             if not arguments:
@@ -135,7 +135,7 @@ def _parse_message(data: str, namespace: str) -> Packet:
         case "3" if ack_id:
             return Ack(int(ack_id), tuple(_arguments.decode(payload)))
         case "4":
-            return msgspec.json.decode(payload, type=Refused)
+            return msgspec.json.decode(payload, type=ConnectError)
     raise BadPacket(f"unexpected Socket.IO packet {data[:80]!r}")
 
 

@@ -16,9 +16,9 @@ def _place(row: Row) -> tuple[bool, int, bool, int, str, int]:
 class Replica:
     """Rows merged by id, as a line-up page keeps them.
 
-    Whatever comes is taken as the newer state, unconditionally and in the order of its
-    arrival, as the page does it: the order is the server's promise. Where the server
-    breaks it, :attr:`backward_merges` counts.
+    Whatever arrives counts as the newer state, unconditionally and in the order of its
+    arrival, as the page does it: the server guarantees the order. Where it does not,
+    :attr:`backward_merges` counts.
     """
 
     def __init__(self) -> None:
@@ -55,21 +55,21 @@ class Replica:
         return self._rows.get(row_id)
 
     def clear(self) -> None:
-        """Forget everything: another retreat is about to come."""
+        """Remove everything: the retreat was left."""
         self._rows.clear()
         self._sorted = ()
         self._revision = 0
         self._epoch = None
 
     def replace(self, rows: Sequence[Row], revision: int, epoch: str | None) -> None:
-        """Take a full list in place of everything."""
+        """Replace everything by a full list."""
         self._rows = {row.id: row for row in rows}
         self._sorted = None
         self._revision = revision
         self._epoch = epoch
 
     def merge(self, rows: Sequence[Row], revision: int = 0) -> None:
-        """Take the newer state of some rows, and that everything up to ``revision`` came."""
+        """Merge the newer state of some rows; everything up to ``revision`` has arrived."""
         for row in rows:
             former = self._rows.get(row.id)
             if former is not None and former.revision > row.revision:

@@ -66,7 +66,7 @@ Update = RowUpdated | ListReplaced | EditingMarked | PresenceChanged | ServerErr
 
 
 def _slot(update: Update) -> Hashable:
-    """Return what an update replaces the waiting one of."""
+    """Return the slot of an update: a newer one in the same slot replaces it."""
     match update:
         case RowUpdated(row=row):
             return ("row", row.id)
@@ -85,7 +85,7 @@ class UpdateFeed:
     meaningless. So it never holds more than the retreat has rows, and a few.
 
     One task reads it. A cancelled wait loses nothing. It ends when the client is closed;
-    if the client gave up, it raises what :attr:`Client.failure` says.
+    if the client gave up, it raises :attr:`Client.failure`.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class UpdateFeed:
         return len(self._waiting)
 
     def put(self, update: Update) -> None:
-        """Let an update wait; called by the client."""
+        """Queue an update; called by the client."""
         if self._ended:
             return
         if isinstance(update, ListReplaced):
@@ -120,7 +120,7 @@ class UpdateFeed:
         self._arrived.set()
 
     def end(self, failure: Exception | None) -> None:
-        """Let the reader have what waits, and then end; called by the client."""
+        """End once the reader has read what is queued; called by the client."""
         self._ended = True
         self._failure = failure
         self._arrived.set()

@@ -1,1 +1,27 @@
-"""What clients say, turned into commands; what rooms answer, turned into what they know."""
+"""The gateway: events and HTTP requests of clients to commands, replies of rooms to clients.
+
+A client's event, there and back::
+
+    socket ── namespace/ ─┐                          ┌─ rooms.submit(subscriber, command, reply)
+    (Socket.IO)           │                          │
+                          ├─ Invocation ── Dispatch ─┤        the room's loop: decide, commit
+    socket ── plain/ ─────┘  name, argument          │
+    (text frames)            reply, once ◀───────────┘  Accepted | Done | Snapshot | Rejection
+                               └─ ack, answer under its id, or event ``error``
+
+    request ── http/ ── Identity, contract.commands ─── rooms.submit_to(slug, command, reply)
+
+The parts that all transports share:
+
+``client``      :class:`~gbs_actor.gateway.client.Client`, an authenticated peer, and the
+                protocol of its transport, :class:`~gbs_actor.gateway.client.Peer`
+``clients``     lets clients in, and watches their tokens (``expiry``) until they leave
+``invocation``  one event of a client, with its one reply; a subclass for each transport
+``dispatch``    one table, from the name of an event to its handler
+``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors
+``format``      a room's messages, encoded once for all clients of the same protocol
+``limits``      rate limits and connection limits of one user
+
+Names and arguments of the events stand in :mod:`gbs_actor.contract`. Of two transports none
+knows the other.
+"""

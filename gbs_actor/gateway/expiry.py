@@ -1,113 +1,99 @@
-"""What happens to a connection when its token's time is over."""
+"""What happens to a client when its token expires."""
 
 from __future__ import annotations
 
-import heapq
+import logging
 from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from gbs_actor.auth import TokenSource
+from gbs_actor.contract.events import ServerEvent
 from gbs_actor.gateway import replies
-from gbs_actor.gateway.connection import Connection
+from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
+from gbs_actor.socketio import Deadline, DeadlineQueue
 
-LONGEST_PAUSE: Final = 60.0
-"""Seconds after which the wall clock is asked again: it may have been set."""
+logger = logging.getLogger(__name__)
+
+MAX_SLEEP: Final = 60.0
+"""Seconds after which the wall clock is read again: it may have been set."""
 
 EXPIRED: Final = Failure.because(Code.TOKEN_EXPIRED, "Token expired")
 
 
-class _Due:
-    """When a connection's token is next of interest; sorts by that."""
-
-    __slots__ = ("connection", "when")
-
-    def __init__(self, when: float, connection: Connection) -> None:
-        self.when = when
-        self.connection: Connection | None = connection
-        """``None``: this is void, and must not keep a connection alive that has ended."""
-
-    def __lt__(self, other: _Due) -> bool:
-        return self.when < other.when
-
-
 class ExpiryWatch:
-    """One task that looks after the tokens of every connection.
+    """One task that watches the tokens of all clients.
 
-    Tells clients that did not come with a cookie when their token has expired, and ends
+    Notifies clients that did not come with a cookie when their token has expired, and closes
     connections whose time to renew it, or to read on, is over.
 
-    :param now: Unix time in seconds, the clock tokens are read with.
+    :param now: Unix time in seconds, the clock that tokens are checked with.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._due: dict[Connection, _Due] = {}
-        self._queue: list[_Due] = []
-        """A heap of the same, and of what is void."""
-        self._pause = trio.CancelScope()
+        self._deadlines: dict[Client, Deadline[Client]] = {}
+        self._queue: DeadlineQueue[Client] = DeadlineQueue()
+        self._sleep = trio.CancelScope()
+        self.failures = 0
+        """Clients that could neither be notified nor closed; each is in the log."""
 
-    def watch(self, connection: Connection) -> None:
-        """Begin to watch a connection, or take note of its new token."""
-        credentials = connection.credentials
-        told = connection.told_expired or connection.user.source is TokenSource.COOKIE
-        due = credentials.reads_until if told else credentials.expires_at
-        if due is None:
-            self.forget(connection)
+    def watch(self, client: Client) -> None:
+        """Begin to watch a client, or take note of its new token."""
+        credentials = client.credentials
+        notified = client.expiry_notified or client.user.source is TokenSource.COOKIE
+        when = credentials.reads_until if notified else credentials.expires_at
+        former = self._deadlines.get(client)
+        if former is not None and former.when == when:
             return
-        former = self._due.get(connection)
-        if former is not None and former.when == due:
-            return
-        self.forget(connection)
-        entry = self._due[connection] = _Due(due, connection)
-        if len(self._queue) > 2 * len(self._due) + 64:
-            self._queue = list(self._due.values())
-            heapq.heapify(self._queue)
-        else:
-            heapq.heappush(self._queue, entry)
-        self._pause.deadline = min(self._pause.deadline, self._wake_at())
+        self.remove(client)
+        if when is not None:
+            self._deadlines[client] = self._queue.add(when, client)
+            self._sleep.deadline = min(self._sleep.deadline, self._wake_at())
 
-    def forget(self, connection: Connection) -> None:
-        """Stop watching a connection that has ended."""
-        entry = self._due.pop(connection, None)
-        if entry is not None:
-            entry.connection = None
+    def remove(self, client: Client) -> None:
+        """Stop watching a client."""
+        deadline = self._deadlines.pop(client, None)
+        if deadline is not None:
+            deadline.cancel()
 
     def __len__(self) -> int:
-        """Return how many connections have a token that will expire."""
-        return len(self._due)
+        """Return how many clients have a token that will expire."""
+        return len(self._deadlines)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Watch until cancelled."""
-        task_status.started()
         while True:
             self._act_on_due()
-            with trio.CancelScope(deadline=self._wake_at()) as self._pause:
+            with trio.CancelScope(deadline=self._wake_at()) as self._sleep:
                 await trio.sleep_forever()
 
     def _wake_at(self) -> float:
-        """Return the Trio time at which the first entry of the queue is due."""
-        pause = LONGEST_PAUSE
-        if self._queue:
-            pause = min(max(self._queue[0].when - self._now(), 0.0), LONGEST_PAUSE)
+        """Return the Trio time of the earliest deadline, or of the next look at the clock."""
+        pause = min(max(self._queue.earliest - self._now(), 0.0), MAX_SLEEP)
         return trio.current_time() + pause
 
     def _act_on_due(self) -> None:
         now = self._now()
-        while self._queue and self._queue[0].when <= now:
-            connection = heapq.heappop(self._queue).connection
-            if connection is not None:
-                self.forget(connection)
-                self._act(connection, now)
+        for client in self._queue.pop_due(now):
+            del self._deadlines[client]
+            try:
+                self._act(client, now)
+            except Exception:
+                # It must not read on after its token's time; the other clients are not to wait.
+                self.failures += 1
+                logger.exception("a client whose token has expired is aborted")
+                self.remove(client)
+                client.peer.abort()
 
-    def _act(self, connection: Connection, now: float) -> None:
-        reads_until = connection.credentials.reads_until
+    def _act(self, client: Client, now: float) -> None:
+        reads_until = client.credentials.reads_until
         if reads_until is not None and now >= reads_until:
-            connection.peer.end_expired(connection.user.source)
+            client.peer.close_expired(client.user.source)
             return
-        connection.told_expired = True
-        self.watch(connection)
-        connection.peer.tell("error", replies.error_event(None, EXPIRED))
+        client.expiry_notified = True
+        self.watch(client)
+        client.peer.send_event(ServerEvent.ERROR, replies.error_event(None, EXPIRED))

@@ -1,14 +1,13 @@
-"""How a room's messages are written, once for all clients that speak the same protocol."""
+"""How a room's messages are encoded, once for all clients that speak the same protocol."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import Literal
 
 import msgspec
-from msgspec import Raw
 
+from gbs_actor.contract.events import ServerEvent
 from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence, Snapshot
 from gbs_actor.socketio import Message
 
@@ -16,10 +15,10 @@ from gbs_actor.socketio import Message
 class EventFormat(ABC):
     """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
 
-    A room's rows are written once for all who join it in between two changes.
+    A room's rows are encoded once for all who join it in between two changes.
 
     A message's key is the slot it occupies while it waits in an outbox: of a row, of the
-    room's presence, and of an author's editing mark at one place, only the latest state waits.
+    room's presence, and of an author's editing mark at one field, only the latest state waits.
     """
 
     __slots__ = ()
@@ -33,7 +32,7 @@ class EventFormat(ABC):
         """
 
     def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
-        """Encode an event of a room; most clients are not told of what revision it is."""
+        """Encode an event of a room; most formats leave its revision out."""
         return self.event(name, payload, key)
 
     def initial_data(self, snapshot: Snapshot) -> Message:
@@ -42,11 +41,12 @@ class EventFormat(ABC):
         return message
 
     def _initial_data(self, snapshot: Snapshot) -> Message:
-        return self.stamped("initial-data", snapshot.rows, None, snapshot.revision)
+        return self.stamped(ServerEvent.INITIAL_DATA, snapshot.rows, None, snapshot.revision)
 
     def update(self, row: EncodedRow) -> Message:
         """Encode a changed row as ``lineup-updated``."""
-        return self.stamped("lineup-updated", row.json, ("row", row.id), row.revision)
+        key = ("row", row.id)
+        return self.stamped(ServerEvent.LINEUP_UPDATED, row.json, key, row.revision)
 
     def bundle(self, updates: Sequence[Message]) -> Message:
         """Join messages into one buffer."""
@@ -55,62 +55,11 @@ class EventFormat(ABC):
     def presence(self, presence: Presence, revision: int) -> Message:
         """Encode who is in the room as ``room-presence``."""
         payload = msgspec.json.encode(presence)
-        return self.stamped("room-presence", payload, ("presence",), revision)
+        return self.stamped(ServerEvent.ROOM_PRESENCE, payload, ("presence",), revision)
 
     def editing(self, editing: Editing, mark: int, revision: int) -> Message:
         """Encode an editing mark as ``user-editing``."""
         payload = msgspec.json.encode(editing)
-        # A mark that moves ends at its former place: that word must not be lost to the next.
-        slot = ("editing", mark, editing.lineup_id, editing.field)
-        return self.stamped("user-editing", payload, slot, revision)
-
-
-class _InitialData(msgspec.Struct, frozen=True):
-    event: Literal["initial-data"]
-    data: Raw
-    revision: int
-    epoch: str
-    full: bool
-
-
-class PlainFormat(EventFormat):
-    """Writes for plain WebSockets: ``{"event": name, "data": …}`` in a text frame."""
-
-    __slots__ = ()
-
-    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
-        """Encode an event; see :class:`EventFormat`."""
-        return Message.bare(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key)
-
-    def _initial_data(self, snapshot: Snapshot) -> Message:
-        # Beside the rows what a client needs to ask for less later.
-        rows, revision = Raw(snapshot.rows), snapshot.revision
-        frame = _InitialData("initial-data", rows, revision, snapshot.epoch, snapshot.full)
-        return Message.bare(msgspec.json.encode(frame))
-
-
-class SocketIOFormat(EventFormat):
-    """Writes for the sockets of one Socket.IO namespace."""
-
-    __slots__ = ("_namespace",)
-
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-
-    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
-        """Encode an event as an EVENT packet; see :class:`EventFormat`."""
-        return Message.raw_event(self._namespace, name, payload, key)
-
-
-class RecoverableFormat(SocketIOFormat):
-    """Writes for those of the namespace's sockets whose sessions can be come back to.
-
-    Their every event ends with an offset, which the client shows when it comes back: the
-    revision up to which it has been sent everything.
-    """
-
-    __slots__ = ()
-
-    def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
-        """Encode an event with its offset."""
-        return Message.raw_event(self._namespace, name, payload, key, offset=str(revision))
+        # A mark that moves ends at its former field: that must not be lost to the next.
+        key = ("editing", mark, editing.lineup_id, editing.field)
+        return self.stamped(ServerEvent.USER_EDITING, payload, key, revision)

@@ -1,4 +1,4 @@
-"""Replies as clients know them: acknowledgements, and the ``error`` event in their place.
+"""Replies in JSON: acknowledgements, and the ``error`` event in their place.
 
 Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 :class:`~gbs_actor.rooms.delivery.Snapshot`) and are embedded as they are.
@@ -12,28 +12,20 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from gbs_actor.contract.commands import LEGACY_CODES
 from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
-LEGACY_CODES: Final[dict[str, str]] = {
-    "join-retreat": "JOIN_FAILED",
-    "update-gbs-number": "UPDATE_FAILED",
-    "create-lineup-memo": "CREATE_MEMO_FAILED",
-    "update-lineup-memo": "UPDATE_MEMO_FAILED",
-    "delete-lineup-memo": "DELETE_MEMO_FAILED",
-}
-"""What clients older than the codes of :class:`~gbs_actor.lineup.codes.Code` look for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something was not done, with everything a client may be told about it."""
+    """Why something was not done, with all that a client gets to know of it."""
 
     code: str
-    """One of :class:`~gbs_actor.lineup.codes.Code`, or a refusal of authentication."""
+    """Of :class:`~gbs_actor.lineup.codes.Code`, or :class:`~gbs_actor.auth.AuthErrorCode`."""
     message: str
     retryable: bool = False
     row: Row | None = None
@@ -41,7 +33,7 @@ class Failure:
 
     @classmethod
     def of(cls, rejection: Rejection, *, repeatable: bool = True) -> Failure:
-        """Return what a rejection means to the client.
+        """Return a rejection as clients get it.
 
         :param repeatable: whether the client can repeat with the same ``commandId``;
             after OUTCOME_UNKNOWN nothing else is safe to retry.
@@ -53,12 +45,12 @@ class Failure:
 
     @classmethod
     def because(cls, code: Code, message: str) -> Failure:
-        """Return a failure found before any room was asked."""
+        """Return a failure found before any room was involved."""
         return cls(code, message, code in RETRYABLE)
 
 
 class MemoTheirs(msgspec.Struct, frozen=True, rename="camel"):
-    """The memo that stands against a command, in the words of the mutation events."""
+    """The memo that stands against a command, with the names of the mutation events."""
 
     memo_id: int
     memo: str

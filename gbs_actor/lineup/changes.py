@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Author
+from gbs_actor.lineup.commands import Author, Kind
 from gbs_actor.lineup.records import Group, Registration, Row
-
-
-class Kind(StrEnum):
-    """What a log entry records."""
-
-    ASSIGN_NUMBER = "assign-number"
-    CREATE_MEMO = "create-memo"
-    UPDATE_MEMO = "update-memo"
-    DELETE_MEMO = "delete-memo"
-    FENCE = "fence"
 
 
 class NumberValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="gbsNumber"):

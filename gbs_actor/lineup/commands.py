@@ -1,9 +1,18 @@
-"""What staff can ask of a line-up: typed, already well-formed commands."""
+"""What staff can ask of a line-up: typed, already well-formed commands.
+
+An action is declared here and nowhere else in the domain: its tag is the kind of its log
+entry, its members in alphabetical order are the request that the log stores. What it does
+stands in :mod:`gbs_actor.lineup.draft`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,40 +24,69 @@ class Author:
     admin_user_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class AssignNumber:
+class Kind(StrEnum):
+    """What a log entry records."""
+
+    ASSIGN_NUMBER = "assign-number"
+    CREATE_MEMO = "create-memo"
+    UPDATE_MEMO = "update-memo"
+    DELETE_MEMO = "delete-memo"
+    FENCE = "fence"
+
+
+class _Action(msgspec.Struct, frozen=True, tag_field="action", rename="camel"):
+    """What the actions share: how they are written."""
+
+
+class AssignNumber(_Action, frozen=True, tag=Kind.ASSIGN_NUMBER.value):
     """Put a person into a group, or with ``None`` into none."""
 
     registration_id: int
     gbs_number: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CreateMemo:
+class CreateMemo(_Action, frozen=True, tag=Kind.CREATE_MEMO.value):
     """Give a person the line-up memo they do not have yet."""
 
     registration_id: int
-    text: str
+    text: str = msgspec.field(name="memo")
     color: str
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateMemo:
+class UpdateMemo(_Action, frozen=True, tag=Kind.UPDATE_MEMO.value):
     """Replace a memo's text and colour."""
 
     memo_id: int
-    text: str
+    text: str = msgspec.field(name="memo")
     color: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteMemo:
+class DeleteMemo(_Action, frozen=True, tag=Kind.DELETE_MEMO.value):
     """Remove a memo."""
 
     memo_id: int
 
 
 Action = AssignNumber | CreateMemo | UpdateMemo | DeleteMemo
+
+_encoder: Final = msgspec.json.Encoder(order="sorted")
+
+
+def request_bytes(action: Action) -> bytes:
+    """Return the canonical JSON of an action, to tell a repeat from another request.
+
+    Equal actions give equal bytes, different ones different bytes. What a command rests
+    on (``baseRevision``) and its id are no part of it. Logs store these bytes.
+
+    :raises UnicodeEncodeError: a text with lone surrogates, which no command has that
+        went through :func:`~gbs_actor.lineup.rules.clean_memo`.
+    """
+    return _encoder.encode(action)
+
+
+def kind_of(action: Action) -> Kind:
+    """Return the kind of the log entry that records an action."""
+    return Kind(str(action.__struct_config__.tag))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from gbs_actor.lineup.changes import (
     Change,
     Conflict,
     FieldValue,
-    Kind,
     MemoValue,
     NumberValue,
     Rejection,
@@ -26,9 +25,10 @@ from gbs_actor.lineup.commands import (
     CreateMemo,
     DeleteMemo,
     UpdateMemo,
+    kind_of,
+    request_bytes,
 )
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
-from gbs_actor.lineup.request import request_bytes
 from gbs_actor.lineup.row import (
     NOBODY,
     iso_utc,
@@ -125,7 +125,7 @@ class Draft:
             )
         before = NumberValue(registration.gbs_number)
         if registration.gbs_number == wanted:
-            return self._unchanged(command, Kind.ASSIGN_NUMBER, registration, before, at)
+            return self._unchanged(command, registration, before, at)
         if _is_newer(registration.number_stamp, command):
             return self._conflict(registration, before, registration.number_stamp)
 
@@ -144,7 +144,7 @@ class Draft:
             revision=self._state.revision + 1,
             command_id=command.id,
             author=command.author,
-            kind=Kind.ASSIGN_NUMBER,
+            kind=kind_of(action),
             at=at,
             request=request_bytes(action),
             registration_id=registration.id,
@@ -170,14 +170,14 @@ class Draft:
             # whatever revision they were looking at.
             if (memo.text, memo.color) != (text, color):
                 return self._conflict(registration, _memo_value(memo), stamp)
-            return self._unchanged(command, Kind.CREATE_MEMO, registration, _memo_value(memo), at)
+            return self._unchanged(command, registration, _memo_value(memo), at)
         if _is_newer(stamp, command):
             return self._conflict(registration, MemoValue(), stamp)
         memo_id = next(self._memo_ids, None)
         if memo_id is None:
             raise MemoIdsExhausted("no reserved memo id is left")
         created = Memo(memo_id, text, color)
-        return self._memo_change(command, Kind.CREATE_MEMO, registration, created, at)
+        return self._memo_change(command, registration, created, at)
 
     def _update_memo(
         self, command: Command, action: UpdateMemo, at: datetime
@@ -189,11 +189,11 @@ class Draft:
         self._check_base(command)
         text, color = clean_memo(action.text, action.color)
         if (memo.text, memo.color) == (text, color):
-            return self._unchanged(command, Kind.UPDATE_MEMO, registration, _memo_value(memo), at)
+            return self._unchanged(command, registration, _memo_value(memo), at)
         if _is_newer(registration.memo_stamp, command):
             return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
         updated = Memo(memo.id, text, color)
-        return self._memo_change(command, Kind.UPDATE_MEMO, registration, updated, at)
+        return self._memo_change(command, registration, updated, at)
 
     def _delete_memo(
         self, command: Command, action: DeleteMemo, at: datetime
@@ -205,7 +205,7 @@ class Draft:
         self._check_base(command)
         if _is_newer(registration.memo_stamp, command):
             return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
-        return self._memo_change(command, Kind.DELETE_MEMO, registration, None, at)
+        return self._memo_change(command, registration, None, at)
 
     # -- what they share
 
@@ -247,7 +247,6 @@ class Draft:
     def _unchanged(
         self,
         command: Command,
-        kind: Kind,
         registration: Registration,
         value: FieldValue,
         at: datetime,
@@ -256,7 +255,7 @@ class Draft:
             revision=self._state.revision + 1,
             command_id=command.id,
             author=command.author,
-            kind=kind,
+            kind=kind_of(command.action),
             at=at,
             request=request_bytes(command.action),
             registration_id=registration.id,
@@ -268,7 +267,6 @@ class Draft:
     def _memo_change(
         self,
         command: Command,
-        kind: Kind,
         registration: Registration,
         memo: Memo | None,
         at: datetime,
@@ -289,7 +287,7 @@ class Draft:
             revision=self._state.revision + 1,
             command_id=command.id,
             author=command.author,
-            kind=kind,
+            kind=kind_of(command.action),
             at=at,
             request=request_bytes(command.action),
             registration_id=registration.id,

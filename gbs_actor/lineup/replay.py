@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gbs_actor.lineup.changes import FieldValue, Kind, LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.changes import FieldValue, LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.records import NEVER, Registration, Retreat, Stamp
 
 NUMBER: Final = "gbsNumber"

@@ -1,4 +1,4 @@
-"""What the server says of itself: logging."""
+"""Logging: one handler for our code and for libraries, secrets masked."""
 
 from gbs_actor.observability.logs import configure_logging
 from gbs_actor.observability.masking import mask, masked

@@ -1,7 +1,7 @@
-"""Logging: structlog in front, the standard library behind, so that libraries join in.
+"""Sets up logging: structlog in front, the standard library behind, for libraries too.
 
-Our code asks ``structlog.get_logger(__name__)``; Hypercorn, Quart, asyncpg and
-:mod:`gbs_actor.socketio` use :mod:`logging`. Both end in the same handler and look alike.
+Our code uses ``structlog.get_logger(__name__)``; Hypercorn, Quart, asyncpg and
+:mod:`gbs_actor.socketio` use :mod:`logging`. Both go through the same handler and look alike.
 Context bound with :func:`structlog.contextvars.bind_contextvars` belongs to the Trio task
 that bound it and the tasks it starts.
 
@@ -21,17 +21,17 @@ from structlog.typing import Processor
 
 from gbs_actor.observability.masking import masked
 
-LIBRARIES = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.app", "quart.serving")
-"""Loggers that would bring handlers of their own."""
+LIBRARY_LOGGERS = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.app", "quart.serving")
+"""Loggers that would have handlers of their own."""
 
-TALKATIVE = {"hypercorn.access": logging.WARNING, "asyncio": logging.WARNING}
-"""Libraries whose ordinary messages are of no use to an operator."""
+MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "asyncio": logging.WARNING}
+"""For libraries whose ordinary messages are of no use to an operator."""
 
 
 def mask_secrets(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Take secrets out of every value of an event; a structlog processor."""
+    """Mask the secrets in every value of an event; a structlog processor."""
     for name in list(event):
         if name not in {"_record", "_from_structlog", "exc_info"}:
             event[name] = masked(event[name], name)
@@ -40,13 +40,14 @@ def mask_secrets(
 
 def configure_logging(
     *,
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO",
-    form: Literal["console", "json"] = "console",
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    log_format: Literal["console", "json"],
     stream: TextIO | None = None,
 ) -> None:
     """Set up logging for the whole process; a second call replaces the first.
 
-    :param form: ``console`` for people, ``json`` for one object per line.
+    :param log_level: the lowest level that is logged.
+    :param log_format: ``console`` for people, ``json`` for one object per line.
     :param stream: default: standard error.
     """
     stream = stream or sys.stderr
@@ -57,11 +58,11 @@ def configure_logging(
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor]
-    if form == "json":
-        last = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+    renderer: list[Processor]
+    if log_format == "json":
+        renderer = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)]
+        renderer = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -71,20 +72,20 @@ def configure_logging(
                 # Before masking: an exception's text can hold a secret as well.
                 structlog.processors.format_exc_info,
                 mask_secrets,
-                *last,
+                *renderer,
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(log_level)
     logging.captureWarnings(True)
-    for name in LIBRARIES:
+    for name in LIBRARY_LOGGERS:
         library = logging.getLogger(name)
         library.handlers[:] = []
         library.propagate = True
-    for name, least in TALKATIVE.items():
-        logging.getLogger(name).setLevel(max(least, root.level))
+    for name, level in MINIMUM_LEVELS.items():
+        logging.getLogger(name).setLevel(max(level, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

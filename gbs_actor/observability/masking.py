@@ -24,7 +24,7 @@ SECRET_NAMES = frozenset(
         "pgpassword",
     }
 )
-"""Keys whose value is never logged, whatever it is."""
+"""Keys whose value is never logged."""
 
 _PATTERNS = (
     # A compact JWS: its header is always the base64 of '{"'.
@@ -51,8 +51,8 @@ def mask(text: str) -> str:
 def masked(value: Any, name: str = "") -> Any:
     """Return a log value without secrets, whatever it is made of.
 
-    Numbers and the like are left alone; what is no text is turned into text only if that
-    text holds a secret.
+    Numbers stay as they are; another object is replaced by its text only if that text holds
+    a secret.
     """
     if name.lower() in SECRET_NAMES:
         return MASK if value else value

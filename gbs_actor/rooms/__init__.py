@@ -48,7 +48,6 @@ After an outage, and whenever another server may have had the retreats, a room c
 revision, epoch and removal revision with the store, and loads again if they differ.
 """
 
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -69,6 +68,7 @@ from gbs_actor.rooms.statistics import RoomState, RoomStatistics, RoomSummary, S
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
 from gbs_actor.rooms.tracepoints import Observer, Tracepoint
+from gbs_actor.settings import RoomSettings
 
 __all__ = [
     "Accepted",
@@ -83,7 +83,7 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
-    "RoomConfig",
+    "RoomSettings",
     "RoomState",
     "RoomStatistics",
     "RoomSummary",

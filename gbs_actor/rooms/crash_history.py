@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from gbs_actor.concurrency import Backoff, first_exception
-from gbs_actor.rooms.config import RoomConfig
+from gbs_actor.settings import RoomSettings
 
 
 class CrashHistory:
@@ -15,7 +15,7 @@ class CrashHistory:
     :param config: gives that window, how many are too many, and the back-off.
     """
 
-    def __init__(self, config: RoomConfig) -> None:
+    def __init__(self, config: RoomSettings) -> None:
         self._config = config
         self._times: deque[float] = deque()
         self._delays: Iterator[float] = iter(())
@@ -38,7 +38,7 @@ class CrashHistory:
             self._times.popleft()
         if len(self._times) == 1:
             self._delays = backoff(
-                self._config.crash_backoff, self._config.crash_backoff_max
+                self._config.crash_backoff_initial, self._config.crash_backoff_max
             ).delays()
         return len(self._times) > self._config.max_crashes
 
@@ -53,4 +53,4 @@ class CrashHistory:
 
 def backoff(initial: float, maximum: float) -> Backoff:
     """Return a back-off without jitter: the attempts of one process on its own need none."""
-    return Backoff(initial, max(initial, maximum), jitter=0)
+    return Backoff(initial, maximum, jitter=0)

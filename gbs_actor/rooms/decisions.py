@@ -11,14 +11,13 @@ from uuid import UUID
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.commands import Command, CreateMemo
+from gbs_actor.lineup.commands import Command, CreateMemo, request_bytes
 from gbs_actor.lineup.draft import Draft
-from gbs_actor.lineup.request import request_bytes
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
 from gbs_actor.rooms.mailbox import MarkUpdate
 from gbs_actor.rooms.work_budget import WorkBudget
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Decisions:
     :param config: the size of the supply and of the memory.
     """
 
-    def __init__(self, store: Store, config: RoomConfig) -> None:
+    def __init__(self, store: Store, config: RoomSettings) -> None:
         self._store = store
         self._config = config
         self._memory: OrderedDict[UUID, _Remembered] = OrderedDict()

@@ -10,7 +10,6 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
     BUSY,
@@ -27,6 +26,7 @@ from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics, RoomSummary
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
+from gbs_actor.settings import RoomSettings
 
 
 class RoomHandle:
@@ -41,11 +41,11 @@ class RoomHandle:
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
-    def __init__(self, slug: str, config: RoomConfig, observe: Observer = ignore) -> None:
+    def __init__(self, slug: str, config: RoomSettings, observe: Observer = ignore) -> None:
         self.slug = slug
         self.config = config
         self.observe = partial(observe, slug)
-        self.store_backoff = backoff(config.store_backoff, config.store_backoff_max)
+        self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
         self.state = RoomState.STARTING
         self.draining = False
         self.mailbox = Mailbox(config.mailbox_size)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import EditedField, Editing, Presence, PresentUser
 from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.settings import RoomSettings
 
 SHOWN_USERS = 100
 
@@ -45,7 +45,7 @@ class EditingMarks:
         once, changes are sent.
     """
 
-    def __init__(self, config: RoomConfig) -> None:
+    def __init__(self, config: RoomSettings) -> None:
         self._config = config
         # In the order of expiry, since all last equally long: the first expires first.
         self._marks: dict[Subscriber, _Mark] = {}
@@ -115,12 +115,12 @@ class EditingMarks:
                 del self._unsent[subscriber]
                 continue
             user = subscriber.author.user_id
-            if of_user.get(user, 0) >= self._config.editing_news_per_user:
+            if of_user.get(user, 0) >= self._config.editing_batch_per_user:
                 continue
             of_user[user] = of_user.get(user, 0) + 1
             editings = _between(subscriber, known, mark)
             found.append(MarkChange(subscriber, editings, mark))
-            if len(found) >= self._config.editing_news:
+            if len(found) >= self._config.editing_batch_size:
                 break
         return found
 
@@ -165,8 +165,8 @@ class Throttle:
     :param interval_large: the same in large rooms.
     """
 
-    def __init__(self, config: RoomConfig, interval: float, interval_large: float) -> None:
-        self._large_room = config.large_room
+    def __init__(self, config: RoomSettings, interval: float, interval_large: float) -> None:
+        self._large_room = config.presence_large_room
         self._interval = interval
         self._interval_large = interval_large
         self._last_sent = -inf
@@ -187,7 +187,7 @@ class PresenceThrottle:
     :param config: gives the intervals.
     """
 
-    def __init__(self, config: RoomConfig) -> None:
+    def __init__(self, config: RoomSettings) -> None:
         self._changed = False
         self._throttle = Throttle(config, config.presence_interval, config.presence_interval_large)
 

@@ -13,7 +13,6 @@ from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms.batch import Batch, Phase
-from gbs_actor.rooms.config import RoomConfig
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -32,6 +31,7 @@ from gbs_actor.rooms.room import Room, utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -57,13 +57,13 @@ class RoomSupervisor:
     def __init__(
         self,
         store: Store,
-        config: RoomConfig | None = None,
+        config: RoomSettings | None = None,
         *,
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
-        self._config = config or RoomConfig()
+        self._config = config or RoomSettings()
         self._clock = clock
         self._observe = observe
         self._handles: dict[str, RoomHandle] = {}
@@ -319,13 +319,13 @@ class RoomSupervisor:
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
         if failed:
             config = self._config
-            handle.failed_until = trio.current_time() + config.cool_down
+            handle.failed_until = trio.current_time() + config.crash_cool_down
             log.error(
                 "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
                 handle.slug,
                 len(handle.crashes),
                 config.crash_window,
-                config.cool_down,
+                config.crash_cool_down,
             )
 
     async def _reply_after_crash(self, room: Room, handle: RoomHandle, *, failed: bool) -> None:
@@ -352,7 +352,9 @@ class RoomSupervisor:
         if handle.draining:
             return
         failed = handle.state is RoomState.FAILED
-        with trio.move_on_after(self._config.cool_down if failed else handle.crashes.next_delay()):
+        with trio.move_on_after(
+            self._config.crash_cool_down if failed else handle.crashes.next_delay()
+        ):
             await handle.pause_over.park()
 
     def _close(self, handle: RoomHandle) -> None:

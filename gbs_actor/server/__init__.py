@@ -1,4 +1,39 @@
-"""Composition and lifetime of a whole server."""
+"""Composition and lifetime of a whole server.
+
+::
+
+    serve(settings)            serving      until cancelled; then graceful shutdown (lifetime)
+      open_store               database     PostgreSQL of the settings, or an embedded one
+        Composition            composition  rooms, Socket.IO, plain WebSocket, HTTP: one ASGI app
+          Front                front        listens (listening), with TLS (certificate)
+            FrontDoor          socketio     reads each connection's first request head
+              ├─ WebSocket upgrades ──> SocketServer, PlainServer, on the stream itself
+              └─ everything else ─────> HttpServer (hypercorn), which calls the ASGI app
+
+    HostedServer               hosted       the same Composition under another ASGI server
+
+Further in is opened later and closed first: store, rooms, connections, listeners. Shutdown
+stops listening, lets the rooms finish their commands (``Composition.drain``), closes the
+transports and then the HTTP connections, all within ``shutdown_grace``.
+
+Tasks are of three kinds. An exception of a *critical* one ends the server:
+
+- the front door's accept loops, one a listener (an accept that fails is tried again);
+- the timers of Socket.IO and of plain WebSockets: pings, timeouts;
+- the supervision of rooms, as opposed to what it supervises;
+- the lease of the database, and the watch over the embedded PostgreSQL and its output;
+- shutdown itself.
+
+A *service* (:class:`gbs_actor.concurrency.Service`) is logged and started again:
+
+- reading the certificate again (``front``);
+- closing connections whose tokens expire (``gateway.expiry``);
+- writing and pruning session locations (``gateway.namespace.session_locations``).
+
+All others serve one connection, one session or one room, and their exceptions end that and
+nothing else: ``FrontDoor``, ``HttpServer`` and the Socket.IO server contain what they serve,
+``RoomSupervisor`` restarts rooms.
+"""
 
 from gbs_actor.server.listening import BoundAddress
 from gbs_actor.server.serving import serve, serve_on

@@ -1,4 +1,4 @@
-"""The server's certificate: from PEM files to what TLS connections are made with."""
+"""The server's certificate: from PEM files to the context of TLS connections."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from pydantic import SecretStr
 
 from gbs_actor.settings import ServerSettings, SettingsError
 
-_PROTOCOLS: Final = ("h2", "http/1.1")
+_PROTOCOLS: Final = ("http/1.1",)
+"""What is agreed on inside TLS (ALPN, RFC 7301)."""
+
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: with forward secrecy, and none that HTTP/2 forbids (RFC 9113 §9.2.2)."""
+"""Of TLS 1.2: with forward secrecy and authenticated encryption."""
 
 _OTHER_KEY: Final = frozenset(
     {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 )
-"""What OpenSSL says of a key that belongs to another certificate; the last: of another kind."""
+"""OpenSSL's reasons for a key of another certificate; the last: of another kind."""
 
 logger = logging.getLogger(__name__)
 
 
 class Certificate:
-    """A certificate and its key, which can be read anew while the server runs.
+    """A certificate and its key, which can be read again while the server runs.
 
     :param certificate: PEM file, the server's own certificate first.
     :param key: PEM file.
@@ -40,7 +42,7 @@ class Certificate:
 
     @classmethod
     def from_settings(cls, settings: ServerSettings) -> Certificate | None:
-        """Return what the settings name; ``None``: no TLS.
+        """Return the one the settings name; ``None``: no TLS.
 
         :raises SettingsError: it cannot be used.
         """
@@ -49,18 +51,18 @@ class Certificate:
         return cls(settings.tls_certificate, settings.tls_key, settings.tls_key_password)
 
     def context(self) -> ssl.SSLContext:
-        """Return what the next connection is to be made with."""
+        """Return the context for the next connection."""
         return self._context
 
     def read_again(self) -> None:
-        """Take what the files hold now for further connections; if that fails, change nothing.
+        """Load the files again, for new connections; if that fails, keep what is in use.
 
-        Which of both it was is logged.
+        Logs the outcome.
         """
         try:
             self._context = self._load()
         except SettingsError as error:
-            logger.error(  # noqa: TRY400  (the sentence says it all)
+            logger.error(  # noqa: TRY400  (the sentence is enough)
                 "the certificate in use stays, as the new one is refused: %s", error
             )
         else:
@@ -75,22 +77,22 @@ class Certificate:
         context.set_ciphers(_CIPHERS)
         context.set_alpn_protocols(_PROTOCOLS)
         try:
-            context.load_cert_chain(self._certificate, self._key, self._ask_for_password)
+            context.load_cert_chain(self._certificate, self._key, self._password_for_key)
         except ssl.SSLError as error:
-            raise SettingsError(self._what_is_wrong(error)) from None
+            raise SettingsError(self._reason(error)) from None
         except OSError as error:
             raise SettingsError(f"tls_certificate, tls_key: {error.strerror}.") from None
         except ValueError as error:
             raise SettingsError(f"tls_key_password: {error}.") from None
         return context
 
-    def _ask_for_password(self) -> str:
+    def _password_for_key(self) -> str:
         # Without this, OpenSSL asks on the terminal and the server waits.
         if self._password is None:
             raise SettingsError(f"tls_key: {self._key} is encrypted; set tls_key_password.")
         return self._password.get_secret_value()
 
-    def _what_is_wrong(self, error: ssl.SSLError) -> str:
+    def _reason(self, error: ssl.SSLError) -> str:
         if error.reason in _OTHER_KEY:
             return f"tls_key: {self._key} is not the key of the certificate {self._certificate}."
         if not _has_certificate(self._certificate):
@@ -104,7 +106,7 @@ class Certificate:
 
 
 def _check_readable(setting: str, path: Path) -> None:
-    """Say which file it is that cannot be read: OpenSSL does not."""
+    """Raise an error that names the file, as OpenSSL does not."""
     try:
         with path.open("rb"):
             return
@@ -117,6 +119,6 @@ def _check_readable(setting: str, path: Path) -> None:
 def _has_certificate(path: Path) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
-    except OSError:  # which OpenSSL's errors are, too; or the file has gone meanwhile
+    except OSError:  # ssl.SSLError is one; or the file is gone meanwhile
         return False
     return True

@@ -12,11 +12,11 @@ from gbs_actor.store.postgres.store import PostgresStore
 
 @asynccontextmanager
 async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
-    """Open the store for the time of a block, with an embedded PostgreSQL if need be.
+    """Open the store for the time of a block, with an embedded PostgreSQL if none is set.
 
     :param migrating: bring the schema of a database from the settings up to date. That of
-        an embedded one always is: nobody else has a say in it.
-    :raises StoreError: the database cannot be had, with one clear sentence.
+        an embedded one always is, as nobody else manages it.
+    :raises StoreError: the database cannot be used; the text is one sentence.
     """
     url = settings.store.database_url
     if url is not None:
@@ -33,13 +33,5 @@ async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[Po
 
 @asynccontextmanager
 async def _opened(dsn: str, settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
-    async with PostgresStore.open(
-        dsn,
-        commit_timeout=settings.rooms.commit_timeout,
-        read_timeout=settings.store.read_timeout,
-        connect_timeout=settings.store.database_connect_timeout,
-        lock_timeout=settings.store.lock_timeout,
-        pool_size=settings.store.pool_size,
-        migrating=migrating,
-    ) as store:
+    async with settings.build(PostgresStore.open, dsn, migrating=migrating) as store:
         yield store

@@ -1,13 +1,15 @@
-"""What a server listens with: the front door, TLS, and HTTP behind it."""
+"""What a server listens with: the front door, TLS, and the HTTP server behind it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import trio
 
+from gbs_actor.concurrency import Service
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
@@ -35,32 +37,19 @@ class Front:
         self._composition = composition
         self._server = settings.server
         self._certificate = Certificate.from_settings(settings.server)
-        limits = settings.http
-        self._http = HttpServer(
-            composition.app,
-            head_limit=limits.head_limit,
-            max_message=settings.socketio.max_payload,
-            keep_alive=limits.http_idle_timeout,
-            ping_interval=settings.socketio.ping_interval,
-            ping_timeout=settings.socketio.ping_timeout,
-        )
+        self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain
-        self._door = FrontDoor(
+        self._door = settings.build(
+            FrontDoor,
             {
                 sockets.path: sockets.serve_websocket,
                 plain.path: plain.serve_websocket,
                 "/": _no_websocket,
             },
             self._http.serve,
-            head_limit=limits.head_limit,
-            head_timeout=limits.head_timeout,
-            max_connections=settings.socketio.max_connections + limits.http_connections,
-            max_connections_per_address=limits.connections_per_address,
+            connections=settings.socketio.max_connections + settings.http.http_connections,
             trusted_proxies=sockets.trusted_proxies,
-            cors=cors_policy(frozenset(limits.allowed_origins)),
-            request_timeout=limits.request_timeout,
-            http_idle_timeout=limits.http_idle_timeout,
-            write_timeout=limits.write_timeout,
+            cors=cors_policy(settings.http.allowed_origins),
         )
 
     async def run(
@@ -70,17 +59,16 @@ class Front:
         *,
         reloads: AsyncIterator[object] | None = None,
     ) -> None:
-        """Serve until the end is wished for, then end within the grace period.
+        """Serve until shutdown is requested, then end within the grace period.
 
-        :param lifetime: when the server should end.
+        :param lifetime: reports the request for shutdown, and has the grace period.
         :param reloads: for each item of it, the certificate is read again.
-        :param task_status: told the bound addresses once clients can connect.
+        :param task_status: gets the bound addresses once clients can connect.
         :raises OSError: the address cannot be listened on.
         """
         server = self._server
         async with (
             self._composition.running(),
-            self._http.running(),
             trio.open_nursery() as nursery,
         ):
             listeners = await open_listeners(server.host, server.port, server.backlog)
@@ -90,10 +78,11 @@ class Front:
                 encrypted = with_tls(listeners, self._certificate.context)
                 await nursery.start(self._door.serve, encrypted)
             if reloads is not None:
-                nursery.start_soon(self._reload, reloads)
+                reloading = Service("certificate reload", partial(self._reload, reloads))
+                nursery.start_soon(reloading.run)
             lifetime.started()
             task_status.started(bound_addresses(listeners))
-            await lifetime.wait_for_wish()
+            await lifetime.wait_for_shutdown()
             logger.info("ending: no new connections, commands under way are finished")
             self._door.stop_accepting()
             await self._composition.drain(lifetime.grace)

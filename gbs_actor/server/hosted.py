@@ -1,4 +1,4 @@
-"""A whole server inside somebody else's: an ASGI application with a lifespan."""
+"""A whole server for an ASGI server that hosts it: an ASGI application and its lifespan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, HttpResponse, origins_of, respond_over_asgi
-from gbs_actor.socketio.channel.asgi_types import App, Receive, Scope, Send
+from gbs_actor.socketio.net.asgi import App, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ _NOT_RUNNING: Final = (
 class HostedServer:
     """Everything but the listener, for any ASGI server that runs on Trio.
 
-    The host has to run it: :meth:`running` goes with its lifespan. Before and after,
-    requests get a 503.
+    The host runs it: :meth:`running` is its lifespan. Before and after, requests get a 503.
 
     :param load: returns the settings; called at the start.
     """
@@ -46,18 +45,18 @@ class HostedServer:
         await self._app(scope, receive, send)
 
     def end(self) -> None:
-        """Begin to end: finish what clients have asked for, and close their connections.
+        """Request shutdown: finish the commands under way, and close the transports.
 
-        For a host that says before the lifespan's end that it will come.
+        For a host that knows of its end before the lifespan does.
         """
         if self._ending is not None:
             self._ending.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve for the time of a block, or until :meth:`end`; then end in good order.
+        """Serve for the time of a block, or until :meth:`end`; then shut down.
 
-        Behind the block it takes at most ``shutdown_grace``; what is not done by then is
+        Behind the block that takes at most ``shutdown_grace``; what is not done by then is
         cancelled.
 
         :raises SettingsError: a setting is wrong, or keys cannot be used.
@@ -91,18 +90,18 @@ class HostedServer:
 
 
 def _unavailable(origins: Collection[str] = ()) -> App:
-    """Return what answers while there is no server yet, or no longer.
+    """Return the app that answers while there is no server yet, or no longer.
 
     :param origins: those whose pages may read the answers.
     """
-    policy = cors_policy(frozenset(origins))
+    policy = cors_policy(origins)
 
     async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER})
             return
-        headers = (("Retry-After", "2"), *policy.answer_fields(origins_of(scope["headers"])))
+        headers = (("Retry-After", "2"), *policy.response_fields(origins_of(scope["headers"])))
         await respond_over_asgi(send, HttpResponse(503, _NOT_RUNNING, headers=headers))
 
     return unavailable

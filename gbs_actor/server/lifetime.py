@@ -1,4 +1,4 @@
-"""How a server ends: cancellation is first a wish, and only after the grace period an order."""
+"""Graceful shutdown: a cancellation requests it, and takes effect after the grace period."""
 
 from __future__ import annotations
 
@@ -12,54 +12,48 @@ logger = logging.getLogger(__name__)
 
 
 class Lifetime:
-    """A running server's view of its own end; see :func:`graceful`."""
+    """What a running server knows of its own shutdown; see :func:`graceful`."""
 
-    def __init__(self, scope: trio.CancelScope, wished: trio.Event, grace: float) -> None:
+    def __init__(self, scope: trio.CancelScope, requested: trio.Event, grace: float) -> None:
         self._scope = scope
-        self._wished = wished
+        self._requested = requested
         self.grace = grace
-        """Seconds between the wish and the end."""
-
-    @property
-    def ending(self) -> bool:
-        """Whether the end was wished for."""
-        return self._wished.is_set()
+        """Seconds between the request and the cancellation."""
 
     def started(self) -> None:
-        """Take cancellation as a wish from now on. Before this it acts at once."""
+        """Take a cancellation as a request from now on. Before this it takes effect at once."""
         self._scope.shield = True
 
-    async def wait_for_wish(self) -> None:
-        """Return when the server should end; the grace period runs from then on."""
-        await self._wished.wait()
+    async def wait_for_shutdown(self) -> None:
+        """Return when shutdown is requested; the grace period runs from then on."""
+        await self._requested.wait()
         self._scope.deadline = trio.current_time() + self.grace
 
 
 @asynccontextmanager
 async def graceful(grace: float) -> AsyncIterator[Lifetime]:
-    """Give what runs in the block the time to end by itself when it is cancelled.
+    """Let what runs in the block end by itself when it is cancelled.
 
-    Once the block has called :meth:`Lifetime.started`, a cancellation from outside only
-    fulfils :meth:`Lifetime.wait_for_wish`. What is not done ``grace`` seconds later is
-    cancelled.
+    Once the block has called :meth:`Lifetime.started`, a cancellation from outside only ends
+    :meth:`Lifetime.wait_for_shutdown`. What is not done ``grace`` seconds later is cancelled.
 
     :param grace: seconds.
     """
-    wished = trio.Event()
+    requested = trio.Event()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_notice_cancellation, wished)
+        await nursery.start(_notice_cancellation, requested)
         with trio.CancelScope() as scope:
-            yield Lifetime(scope, wished, grace)
+            yield Lifetime(scope, requested, grace)
         if scope.cancelled_caught:
             logger.warning("not everything ended within %g s", grace)
         nursery.cancel_scope.cancel()
 
 
 async def _notice_cancellation(
-    wished: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    requested: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     task_status.started()
     try:
         await trio.sleep_forever()
     finally:
-        wished.set()
+        requested.set()

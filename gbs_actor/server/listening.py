@@ -1,4 +1,4 @@
-"""Where the server listens."""
+"""Opens the server's listeners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BoundAddress:
 
 
 async def open_listeners(host: str, port: int, backlog: int) -> list[trio.SocketListener]:
-    """Listen on every address that the host name stands for.
+    """Listen on every address of the host name.
 
     :param port: 0 takes any free one, for each address its own.
     :param backlog: connections the kernel holds until they are accepted.
@@ -30,7 +30,7 @@ async def open_listeners(host: str, port: int, backlog: int) -> list[trio.Socket
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     except OSError as error:
-        # Trio's groups several; an operator needs one sentence that says where.
+        # Trio groups several; an operator needs one sentence with the address.
         raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from error
 
 
@@ -42,8 +42,8 @@ def bound_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[BoundAddr
 def with_tls(
     listeners: Sequence[trio.SocketListener], context: Callable[[], ssl.SSLContext]
 ) -> list[TlsListener]:
-    """Return listeners that accept the same connections for TLS.
+    """Return listeners that expect TLS on the same connections.
 
-    :param context: asked anew for each connection.
+    :param context: called for each connection.
     """
     return [TlsListener(listener, context) for listener in listeners]

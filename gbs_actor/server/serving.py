@@ -31,9 +31,9 @@ async def serve(
     clients have asked for, closes their connections and then the database, within
     ``shutdown_grace``; only what is not done by then is cancelled.
 
-    :param demo: migrate the database and put in the demo's retreats where they are missing.
+    :param demo: migrate the database and add the demo's retreats where they are missing.
     :param reloads: for each item of it, the TLS certificate is read again.
-    :param task_status: told the bound addresses once clients can connect.
+    :param task_status: gets the bound addresses once clients can connect.
     :raises SettingsError: the keys or the certificate of the settings cannot be used.
     :raises StoreError: the database cannot be used.
     :raises OSError: the address cannot be listened on.

@@ -1,9 +1,20 @@
-"""Settings of the server: what there is, where it comes from, what is wrong with it."""
+"""Settings of the server: what there is, where it comes from, what is wrong with it.
+
+The moving parts::
+
+    groups     every setting: name, type, default, and the docstring that documents it
+    values     the types of settings
+    sources    command line, environment and TOML file, as tables by group and name
+    settings   Settings: the groups, loaded from the sources and validated
+    errors     sentences for the operator about what the validation refused
+    example    config/gbs_actor.toml, written from the groups
+
+A part of the server takes a group (``RoomSupervisor(store, settings.rooms)``), or is made
+by :meth:`Settings.build`, which gives it each setting that it has a parameter for.
+"""
 
 from gbs_actor.settings.example import example
 from gbs_actor.settings.groups import (
-    MINIMUM_SECRET,
-    Algorithm,
     AuthSettings,
     HttpSettings,
     LimitSettings,
@@ -15,30 +26,37 @@ from gbs_actor.settings.groups import (
     StoreSettings,
     default_data_dir,
 )
-from gbs_actor.settings.loading import SettingOrigin, Settings, shown, unknown_variables
-from gbs_actor.settings.origins import SettingsError, group_fields, variable
-from gbs_actor.settings.roles import Role
+from gbs_actor.settings.settings import (
+    EffectiveSetting,
+    Settings,
+    declarations,
+    toml_value,
+    unknown_variables,
+)
+from gbs_actor.settings.sources import SettingsError, variable
+from gbs_actor.settings.values import MINIMUM_SECRET, Algorithm, LogFormat, LogLevel
 
 __all__ = [
     "MINIMUM_SECRET",
     "Algorithm",
     "AuthSettings",
+    "EffectiveSetting",
     "HttpSettings",
     "LimitSettings",
+    "LogFormat",
+    "LogLevel",
     "LoggingSettings",
     "RecoverySettings",
-    "Role",
     "RoomSettings",
     "ServerSettings",
-    "SettingOrigin",
     "Settings",
     "SettingsError",
     "SocketSettings",
     "StoreSettings",
+    "declarations",
     "default_data_dir",
     "example",
-    "group_fields",
-    "shown",
+    "toml_value",
     "unknown_variables",
     "variable",
 ]

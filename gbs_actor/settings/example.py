@@ -1,4 +1,4 @@
-"""The settings file as documentation: every setting, its meaning, its default."""
+"""The example settings file: every setting with its documentation and default."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import textwrap
 
 from pydantic import BaseModel
 
-from gbs_actor.settings.loading import Settings, shown
-from gbs_actor.settings.origins import group_fields
+from gbs_actor.settings.settings import Settings, declarations, toml_value
 
 WIDTH = 88
 
@@ -16,13 +15,13 @@ _HEAD = """\
 #
 # Precedence: command line, environment, this file, default. The environment variable of
 # a setting is GBS_ and its name in capitals: GBS_PORT for port. Lists are separated by
-# commas there. `gbs-actor settings` shows what holds, and where it comes from.
+# commas there. `gbs-actor settings` prints the values in effect and their sources.
 """
 
-_UNSET = {
+_EXAMPLES = {
     "tls_certificate": '"/etc/gbs-actor/fullchain.pem"',
     "tls_key": '"/etc/gbs-actor/privkey.pem"',
-    "tls_key_password": '"what the key file is encrypted with"',
+    "tls_key_password": '"password of the key file"',
     "database_url": '"postgresql://gbs:password@localhost/gbs"',
     "data_dir": '"/var/lib/gbs-actor"',
     "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
@@ -32,7 +31,7 @@ _UNSET = {
     "jwt_audience": '"gbs-lineup"',
     "recovery_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
 }
-"""Examples for what has no default, or one that depends on the user."""
+"""Examples of settings without a default, or with one that depends on the user."""
 
 
 def _comment(text: str) -> list[str]:
@@ -40,10 +39,10 @@ def _comment(text: str) -> list[str]:
 
 
 def _value(name: str, default: object) -> str:
-    text = f"{name} = {_UNSET.get(name) or shown(default)}"
+    text = f"{name} = {_EXAMPLES.get(name) or toml_value(default)}"
     if len(text) <= WIDTH - 1 or not isinstance(default, tuple):
         return f"#{text}"
-    items = "\n".join(f"#    {shown(item)}," for item in default)
+    items = "\n".join(f"#    {toml_value(item)}," for item in default)
     return f"#{name} = [\n{items}\n#]"
 
 
@@ -51,7 +50,7 @@ def example() -> str:
     """Return a TOML file in which every setting stands, documented and commented out."""
     lines = [_HEAD]
     former = ""
-    for group, name, info in group_fields(Settings):
+    for group, name, info in declarations():
         if group != former:
             model = Settings.model_fields[group].annotation
             assert isinstance(model, type)

@@ -1,8 +1,7 @@
-"""A Trio-native Engine.IO v4 / Socket.IO v5 server.
+"""A Trio-native Engine.IO v4 / Socket.IO v5 server, which knows nothing of any application.
 
-It stands alone: nothing here knows what the messages are about. Register handlers on the
-namespaces of a :class:`SocketServer`, and give its :meth:`~SocketServer.serve_websocket`
-to a :class:`FrontDoor`::
+Register handlers on the namespaces of a :class:`SocketServer`, and give its
+:meth:`~SocketServer.serve_websocket` to a :class:`FrontDoor`::
 
     server = SocketServer()
     chat = server.namespace("/chat")
@@ -12,37 +11,72 @@ to a :class:`FrontDoor`::
         chat.emit("message", text)
 
     async with server.serving():
-        door = FrontDoor({server.options.path: server.serve_websocket}, fallback)
+        door = FrontDoor({server.options.socketio_path: server.serve_websocket}, fallback)
         await door.serve(await trio.open_tcp_listeners(8080))
+
+Four layers; each imports only from those below it::
+
+    socketio    SocketServer  Namespace  Socket  Event  Conversation  Recovery
+    ---------------------------------------------------------------------------
+    engineio    EngineServer  Session  PollingTransport  Probe  EngineApp
+    ---------------------------------------------------------------------------
+    channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
+                WebSocketTransport  AsgiTransport  WebSocketApp
+    ---------------------------------------------------------------------------
+    net         FrontDoor  HttpStream  TlsStream  Request  TrustedProxies
+
+An event on its way in, one function call after the other in the task that reads::
+
+    FrontDoor           reads the request head; a WebSocket upgrade goes to
+    ChannelServer       checks it, runs a channel over a
+    WebSocketTransport  frames to messages, which go to a
+    Session             Engine.IO packets; MESSAGE goes to a
+    Conversation        Socket.IO packets, checked by its Membership; an EVENT goes to a
+    Backlog             in order, counted; pauses reading when it is full
+    Namespace           runs the handler: at once, or in the dispatcher's task if it awaits
+
+A message on its way out, never blocking whoever sends it::
+
+    encode_event        one Message, encoded once, shared by all sockets that get it
+    Socket.deliver
+    Outbox.send         writes to the wire at once, or queues; a keyed message replaces the
+                        queued one with its key
+    SocketWire          os.write, no task switch; PollWire: the response to a GET;
+    StreamWire          TLS and memory streams, from the outbox's writer task
+
+**What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
+and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
+request: :func:`send_response` (refusals, by the front door and the channel server) and the
+101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the HTTP
+server it is given to, and an ASGI server for itself.
 """
 
-from gbs_actor.socketio.channel.asgi import EngineApp, WebSocketApp, respond_over_asgi
-from gbs_actor.socketio.channel.backlog import Backlog
+from gbs_actor.socketio.channel.asgi import WebSocketApp
+from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent, KeptEvent
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.handshake import Handshake, join_fields
-from gbs_actor.socketio.channel.lifespan import with_lifespan
-from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
+from gbs_actor.socketio.channel.liveness import LiveChannel
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatistics
-from gbs_actor.socketio.channel.refusal import RequestRefused
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
-from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
-from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers
+from gbs_actor.socketio.encoding import encode_event, encode_raw_event
+from gbs_actor.socketio.engineio.asgi import EngineApp
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.errors import (
-    AlreadyAnswered,
+    AlreadyAcknowledged,
     ConnectError,
     InvalidArguments,
-    ProtocolViolation,
     SocketClosed,
     SocketIOError,
 )
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
 from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
 from gbs_actor.socketio.net.front_door import (
@@ -51,23 +85,23 @@ from gbs_actor.socketio.net.front_door import (
     FrontDoorStatistics,
     UpgradeHandler,
 )
-from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
-from gbs_actor.socketio.net.trusted_proxies import Caller, TrustedProxies
-from gbs_actor.socketio.recovery import Recovery, Restored
+from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint, TrustedProxies
+from gbs_actor.socketio.packet import without_surrogates
+from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
-from gbs_actor.socketio.surrogates import without_surrogates
 
 __all__ = [
-    "AlreadyAnswered",
+    "AlreadyAcknowledged",
     "Application",
     "Backlog",
-    "Caller",
+    "BacklogEvent",
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
@@ -76,6 +110,8 @@ __all__ = [
     "ConnectionLimit",
     "ConnectionLimitReached",
     "CorsPolicy",
+    "Deadline",
+    "DeadlineQueue",
     "EngineApp",
     "EngineServer",
     "Event",
@@ -86,6 +122,7 @@ __all__ = [
     "HttpResponse",
     "HttpStream",
     "InvalidArguments",
+    "KeptEvent",
     "LiveChannel",
     "MemoryRecovery",
     "Message",
@@ -98,9 +135,10 @@ __all__ = [
     "ProtocolViolation",
     "Recovery",
     "RecoveryStatistics",
+    "RemoteEndpoint",
     "Request",
     "RequestRefused",
-    "Restored",
+    "RestoredSession",
     "ServerOptions",
     "ServerStatistics",
     "Session",
@@ -116,6 +154,8 @@ __all__ = [
     "UpgradeHandler",
     "UpgradeTransport",
     "WebSocketApp",
+    "encode_event",
+    "encode_raw_event",
     "is_preflight",
     "is_secure",
     "join_fields",

@@ -1,4 +1,4 @@
-"""What one client says over its connection in Socket.IO: its sockets and their handlers."""
+"""One client's Socket.IO over its session: its sockets, and the handlers that run for them."""
 
 from __future__ import annotations
 
@@ -9,51 +9,42 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 
 from gbs_actor.socketio.channel.backlog import Backlog
 from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.encoding import encode_connect_error, encode_disconnect
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.membership import (
     AckReceived,
+    ConnectReceived,
+    DisconnectReceived,
     EventReceived,
-    Happening,
-    Joining,
-    Left,
     Membership,
+    Received,
     UnknownNamespace,
 )
 from gbs_actor.socketio.namespace import Namespace
-from gbs_actor.socketio.packet import PacketType, encode_head
-from gbs_actor.socketio.recovery import Claim, Recovery
+from gbs_actor.socketio.recovery import Recovery, RecoveryAttempt
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
 
 
-class _ConnectError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The payload of a CONNECT_ERROR packet."""
-
-    message: str
-    data: Any = None
-
-
 class Conversation:
-    """The Socket.IO side of one connection.
+    """The Socket.IO side of one session.
 
-    :param namespaces: those there are, by name.
+    :param namespaces: those that exist, by name.
     """
 
     __slots__ = (
+        "_accepted",
         "_backlog",
-        "_connection",
-        "_let_in",
+        "_membership",
         "_namespaces",
         "_options",
         "_session",
@@ -62,233 +53,243 @@ class Conversation:
 
     def __init__(
         self,
-        connection: Session,
+        session: Session,
         namespaces: Mapping[str, Namespace],
         options: ServerOptions,
     ) -> None:
-        self._connection = connection
+        self._session = session
         self._namespaces = namespaces
         self._options = options
-        self._session = Membership(
+        self._membership = Membership(
             namespaces,
             max_connect_bytes=options.max_held_bytes,
             max_attachments=options.max_attachments,
             max_attachment_bytes=options.max_attachment_bytes,
         )
-        self._backlog = Backlog(connection, options)
+        self._backlog = Backlog(session, options)
         self._sockets: dict[str, Socket] = {}
-        self._let_in: dict[str, Socket] = {}
+        """By namespace, from the CONNECT packet on."""
+        self._accepted: dict[str, Socket] = {}
+        """By id, from the acceptance until ``on_disconnect`` is run."""
 
     @property
     def outbox(self) -> Outbox:
         """Where everything for the client goes."""
-        return self._connection.outbox
+        return self._session.outbox
 
-    # What the client says.
+    # Receiving.
 
     def receive_text(self, text: str, start: int) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        self._act(self._session.receive_text(text, start))
+        self._handle(self._membership.receive_text(text, start))
 
     def receive_binary(self, payload: bytes) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        self._act(self._session.receive_binary(payload))
+        self._handle(self._membership.receive_binary(payload))
 
-    def _act(self, happening: Happening | None) -> None:
-        match happening:
+    def _handle(self, received: Received | None) -> None:
+        match received:
             case EventReceived():
-                self._on_event(happening)
+                self._on_event(received)
             case AckReceived(namespace, ack_id, json, attachments):
-                self._sockets[namespace].acknowledge(ack_id, json, attachments)
-            case Joining(namespace, auth):
-                self._on_joining(self._namespaces[namespace], auth)
-            case Left(namespace):
+                self._sockets[namespace].receive_ack(ack_id, json, attachments)
+            case ConnectReceived(namespace, auth):
+                self._on_connect(self._namespaces[namespace], auth)
+            case DisconnectReceived(namespace):
                 socket = self._sockets.pop(namespace)
-                socket.renounce()
-                self._backlog.submit(partial(self._part, socket, "client namespace disconnect"))
+                socket.client_left()
+                reason = "client namespace disconnect"
+                self._backlog.submit(partial(self._disconnect, socket, reason))
             case UnknownNamespace(namespace):
-                self._refuse(namespace, _ConnectError("Invalid namespace"))
+                self.outbox.send(encode_connect_error(namespace, "Invalid namespace"))
             case None:
                 pass
 
     def _on_event(self, received: EventReceived) -> None:
         socket = self._sockets[received.namespace]
-        if received.ack_id is not None:
-            self._backlog.expect_answer()
         event = Event(
-            socket, received.namespace, received.ack_id, received.data, received.attachments
+            socket,
+            self._backlog,
+            received.namespace,
+            received.data,
+            ack_id=received.ack_id,
+            attachments=received.attachments,
         )
-        self._backlog.hold(event.size)
-        self._backlog.submit(partial(socket.namespace.handle, socket, event))
+        handle = self._namespaces[received.namespace].handle
+        self._backlog.submit_event(event, partial(handle, socket, event))
 
-    # Joining and leaving.
+    # Connecting.
 
-    def _on_joining(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
-        socket = Socket(self, namespace, replace(self._connection.handshake, auth=auth))
+    def _on_connect(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
+        socket = Socket(self, namespace, replace(self._session.handshake, auth=auth))
         self._sockets[namespace.name] = socket
-        self._backlog.submit(partial(self._connect, socket, auth))
+        self._backlog.submit(partial(self._connect, namespace, socket, auth))
 
-    def _connect(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
-        recovery = socket.namespace.recovery
-        if recovery is not None and recovery.wants(socket):
-            socket.remember(recovery)
-            claim = Claim.of(auth)
-            if claim is not None:
-                return self._restore(socket, auth, recovery, claim)
-        return self._ask(socket, auth)
+    def _connect(self, namespace: Namespace, socket: Socket, auth: Any) -> Awaitable[None] | None:
+        recovery = namespace.recovery
+        if recovery is not None and recovery.enabled_for(socket):
+            socket.use_recovery(recovery)
+            attempt = RecoveryAttempt.of(auth)
+            if attempt is not None:
+                return self._restore(namespace, socket, recovery, attempt)
+        return self._run_connect_handler(namespace, socket)
 
-    async def _restore(self, socket: Socket, auth: Any, recovery: Recovery, claim: Claim) -> None:
-        """Let a client in that wants to come back, as who it was or as somebody new."""
+    async def _restore(
+        self, namespace: Namespace, socket: Socket, recovery: Recovery, attempt: RecoveryAttempt
+    ) -> None:
+        """Connect a client that wants to come back: as who it was, or as a new one."""
         restored = None
         try:
             with trio.move_on_after(self._options.restore_timeout):
-                restored = await recovery.restore(socket, claim.pid, claim.offset)
-        except ConnectError as refused:
-            self._turn_away(socket, refused)
+                restored = await recovery.restore(socket, attempt.pid, attempt.offset)
+        except ConnectError as error:
+            self._refuse(socket, error)
             return
         except Exception:
-            logger.exception("restoring a session of %s failed", socket.namespace.name)
+            logger.exception("restoring a session of %s failed", namespace.name)
         if restored is not None:
-            socket.restore(claim.pid, restored)
-        asking = self._ask(socket, auth)
-        if asking is not None:
-            await asking
+            socket.restore(attempt.pid, restored.sid, restored.missed, restored.data)
+        awaitable = self._run_connect_handler(namespace, socket)
+        if awaitable is not None:
+            await awaitable
 
-    def _ask(self, socket: Socket, auth: Any) -> Awaitable[None] | None:
-        """Let ``on_connect`` decide about a client."""
-        handler = socket.namespace.connect_handler
+    def _run_connect_handler(self, namespace: Namespace, socket: Socket) -> Awaitable[None] | None:
+        """Let ``on_connect`` decide about a client; return what is left to await."""
+        handler = namespace.connect_handler
         if handler is None:
-            self._admit(socket)
+            self._accept(socket)
             return None
         try:
-            result = handler(socket, auth)
+            result = handler(socket, socket.handshake.auth)
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
-            self._turn_away(socket, error)
+            self._refuse(socket, error)
             return None
         if inspect.isawaitable(result):
-            return self._connect_later(socket, result)
-        self._admit(socket)
+            return self._await_connect_handler(socket, result)
+        self._accept(socket)
         return None
 
-    async def _connect_later(self, socket: Socket, result: Awaitable[Any]) -> None:
+    async def _await_connect_handler(self, socket: Socket, result: Awaitable[Any]) -> None:
         try:
             await result
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
-            self._turn_away(socket, error)
+            self._refuse(socket, error)
         else:
-            self._admit(socket)
+            self._accept(socket)
 
-    def _admit(self, socket: Socket) -> None:
-        self._let_in[socket.id] = socket
-        if socket.closed:  # ended meanwhile: it will be told so like any other
+    def _accept(self, socket: Socket) -> None:
+        self._accepted[socket.id] = socket
+        if socket.closed:  # ended meanwhile: its on_disconnect runs as any other's
             return
-        self._session.accept()
-        if socket.let_in():
+        self._membership.accepted()
+        if socket.accept():
             self.leave(socket)
 
-    def _turn_away(self, socket: Socket, error: Exception) -> None:
+    def _refuse(self, socket: Socket, error: Exception) -> None:
         if socket.closed:
             return
+        name = socket.namespace.name
         if not isinstance(error, ConnectError):
-            logger.error("on_connect of %s failed", socket.namespace.name, exc_info=error)
-            self._connection.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
+            logger.error("on_connect of %s failed", name, exc_info=error)
+            self._session.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
             return
-        self._forget(socket)
+        self._remove(socket)
         socket.end("server namespace disconnect")
         try:
-            self._refuse(socket.namespace.name, _ConnectError(error.message, error.data))
+            message = encode_connect_error(name, error.message, error.data)
         except TypeError:
-            logger.exception("the data of a refusal has no JSON form")
-            self._refuse(socket.namespace.name, _ConnectError(error.message))
+            logger.exception("the data of a ConnectError have no JSON form")
+            message = encode_connect_error(name, error.message)
+        self.outbox.send(message)
 
-    def _refuse(self, namespace: str, refusal: _ConnectError) -> None:
-        head = encode_head(PacketType.CONNECT_ERROR, namespace)
-        self.outbox.send(Message(head + msgspec.json.encode(refusal)))
+    # Disconnecting.
 
     def leave(self, socket: Socket) -> None:
-        """Take a socket out of its namespace, on the server's behalf."""
+        """Remove a socket from its namespace, on the server's behalf."""
         if socket.closed:
             return
         if self._sockets.get(socket.namespace.name) is socket:
             # Else the client has left by itself, and may have come back since.
-            self._forget(socket)
-            self.outbox.send(Message(encode_head(PacketType.DISCONNECT, socket.namespace.name)))
+            self._remove(socket)
+            self.outbox.send(encode_disconnect(socket.namespace.name))
         reason = "server namespace disconnect"
         socket.end(reason)
-        self._backlog.submit(partial(self._part, socket, reason))
+        self._backlog.submit(partial(self._disconnect, socket, reason))
 
-    def _forget(self, socket: Socket) -> None:
+    def _remove(self, socket: Socket) -> None:
         name = socket.namespace.name
         if self._sockets.get(name) is socket:
             del self._sockets[name]
-            self._session.leave(name)
+            self._membership.leave(name)
 
-    def _part(self, socket: Socket, reason: str) -> Awaitable[None] | None:
-        """Let a socket go while its connection lives on."""
-        awaitable = self._say_goodbye(socket, reason)
-        return None if awaitable is None else self._shielded(awaitable)
+    def _disconnect(self, socket: Socket, reason: str) -> Awaitable[None] | None:
+        """Run ``on_disconnect`` of a socket whose session continues."""
+        awaitable = self._run_disconnect_handler(socket, reason)
+        return None if awaitable is None else self._await_shielded(awaitable)
 
-    async def _shielded(self, awaitable: Awaitable[Any]) -> None:
+    async def _await_shielded(self, awaitable: Awaitable[Any]) -> None:
         with trio.move_on_after(self._options.disconnect_timeout, shield=True):
             await awaitable
 
-    def _say_goodbye(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
+    def _run_disconnect_handler(self, socket: Socket, reason: str) -> Awaitable[Any] | None:
         """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
-        handler = socket.namespace.disconnect_handler
+        handler = self._namespaces[socket.namespace.name].disconnect_handler
         result = None
         try:
-            if self._let_in.pop(socket.id, None) is not None and handler is not None:
+            if self._accepted.pop(socket.id, None) is not None and handler is not None:
                 result = handler(socket, socket.reason)
         finally:
             if not inspect.isawaitable(result):
-                socket.gone()
-        return self._finish(socket, result) if inspect.isawaitable(result) else None
+                socket.disconnected()
+        if inspect.isawaitable(result):
+            return self._await_disconnect_handler(socket, result)
+        return None
 
     @staticmethod
-    async def _finish(socket: Socket, goodbye: Awaitable[Any]) -> None:
+    async def _await_disconnect_handler(socket: Socket, result: Awaitable[Any]) -> None:
         try:
-            await goodbye
+            await result
         finally:
-            socket.gone()
+            socket.disconnected()
 
     # Ending.
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what waits."""
-        self._connection.close(code, reason)
+        """Close the transport behind what is queued."""
+        self._session.close(code, reason)
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self._connection.abort()
+        self._session.abort()
 
     def overflow(self) -> None:
-        """Close the transport, as more waits than may: the client is too slow."""
-        self._connection.overflow()
+        """Close the transport, as too much is queued: the client is too slow."""
+        self._session.overflow()
 
     def ended(self, reason: str) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        for socket in (*self._sockets.values(), *self._let_in.values()):
+        for socket in (*self._sockets.values(), *self._accepted.values()):
             socket.end(reason)
 
     async def run_disconnect_handlers(self) -> None:
         """Cancel the handlers, then run every ``on_disconnect`` that has not run.
 
-        Shielded from cancellation; ends after ``disconnect_timeout`` for the handlers that
-        run, and as much for all that say goodbye.
+        Shielded from cancellation; returns after ``disconnect_timeout`` for the handlers that
+        were running, and as much for all of ``on_disconnect``.
         """
-        patience = self._options.disconnect_timeout
         await self._backlog.stop()
-        with trio.move_on_after(patience, shield=True):
+        with trio.move_on_after(self._options.disconnect_timeout, shield=True):
             async with trio.open_nursery() as nursery:
-                for socket in list(self._let_in.values()):
-                    nursery.start_soon(self._last_goodbye, socket)
-        for socket in (*self._sockets.values(), *self._let_in.values()):
-            socket.gone()
+                for socket in list(self._accepted.values()):
+                    nursery.start_soon(self._run_last_disconnect_handler, socket)
+        for socket in (*self._sockets.values(), *self._accepted.values()):
+            socket.disconnected()
 
-    async def _last_goodbye(self, socket: Socket) -> None:
+    async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:
-            awaitable = self._say_goodbye(socket, self._connection.reason or "transport close")
+            reason = self._session.reason or "transport close"
+            awaitable = self._run_disconnect_handler(socket, reason)
             if awaitable is not None:
                 await awaitable
         except Exception:
@@ -298,18 +299,10 @@ class Conversation:
 
     @property
     def joined(self) -> bool:
-        """Whether a namespace was joined."""
-        return self._session.ever_joined
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
+        return self._membership.ever_joined
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
-        return self._backlog.lagging
-
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        self._backlog.forget(size)
-
-    def release_event(self) -> None:
-        """Note that one event less is unanswered."""
-        self._backlog.release()
+    def backlogged(self) -> bool:
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
+        return self._backlog.full

@@ -1,10 +1,8 @@
-"""What the package raises, and how a peer's fault is told apart from the application's."""
+"""What the package raises to the applications that use it."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from gbs_actor.socketio.channel.close_code import CloseCode
 
 
 class SocketIOError(Exception):
@@ -30,22 +28,9 @@ class InvalidArguments(SocketIOError):
     """An event's arguments are no JSON that can be decoded: too deep, too large a number."""
 
 
-class AlreadyAnswered(SocketIOError):
+class AlreadyAcknowledged(SocketIOError):
     """An event was acknowledged a second time."""
 
 
 class SocketClosed(SocketIOError):
     """The socket has ended, so nobody can answer any more."""
-
-
-class ProtocolViolation(SocketIOError):
-    """The peer broke the protocol; its connection ends.
-
-    :param reason: one clear sentence, for the log and the close frame.
-    :param code: WebSocket close code (RFC 6455 §7.4.1).
-    """
-
-    def __init__(self, reason: str, code: int = CloseCode.PROTOCOL_ERROR) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code

@@ -1,80 +1,71 @@
-"""An event as a handler sees it: named, not yet decoded, to be answered at most once."""
+"""An event as a handler sees it: named, not yet decoded, acknowledged at most once."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any, Final, Protocol
 
+from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.errors import AlreadyAnswered, InvalidArguments
+from gbs_actor.socketio.encoding import encode_ack, encode_raw_ack
+from gbs_actor.socketio.errors import AlreadyAcknowledged, InvalidArguments
 from gbs_actor.socketio.packet import EventData, decode_values
 
 _SHARED_ACKS: Final = 4
 """Acknowledgements of one value that are kept; clients choose the ids, so there may be any."""
 
 
-class Answerer(Protocol):
-    """Where an event's acknowledgement goes."""
+_DROPPED: Final = EventData("", "", args_error="the event's handler has ended")
+
+
+class AckSender(Protocol):
+    """The socket that an event's acknowledgement goes to."""
 
     def send_ack(self, message: Message) -> None:
         """Send an acknowledgement; after the end, do nothing."""
         ...
 
-    def release_event(self) -> None:
-        """Note that an event needs no answer any more."""
-        ...
 
-    def forget_event(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        ...
-
-
-class Event:
+class Event(BacklogEvent):
     """One event of a client.
 
+    Its arguments are there until its handler has ended; see :meth:`keep`. A reply may come
+    later, from any task.
+
     Attributes:
+        name: the event's name.
         attachments: binary values, numbered by the placeholders in the arguments.
-        wants_ack: whether the client waits for an answer.
+        wants_ack: whether the client waits for an acknowledgement.
+        size: bytes of memory that it takes, and counts, attachments included.
     """
 
-    __slots__ = (
-        "_ack_id",
-        "_answered",
-        "_answerer",
-        "_data",
-        "_namespace",
-        "_size",
-        "attachments",
-        "wants_ack",
-    )
+    __slots__ = ("_ack_id", "_data", "_namespace", "_replied", "_socket", "attachments", "name")
 
     def __init__(
         self,
-        answerer: Answerer,
+        socket: AckSender,
+        backlog: Backlog,
         namespace: str,
-        ack_id: int | None,
         data: EventData,
+        *,
+        ack_id: int | None = None,
         attachments: tuple[bytes, ...] = (),
     ) -> None:
+        size = sys.getsizeof(data.json) + len(data.name) + sum(map(len, attachments))
+        super().__init__(backlog, size, wants_ack=ack_id is not None)
+        self.name = data.name
         self._data = data
         self.attachments = attachments
-        self.wants_ack = ack_id is not None
         self._namespace = namespace
         self._ack_id = ack_id
-        self._answerer = answerer
-        self._answered = False
-        self._size = sys.getsizeof(data.json) + len(data.name) + sum(map(len, attachments))
-
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return self._data.name
+        self._socket = socket
+        self._replied = False
 
     @property
     def args_error(self) -> str | None:
-        """Why the arguments cannot even be told apart, if they cannot.
+        """Why there are no arguments, not even undecoded ones, if there are none.
 
-        They are nested too deeply, or hold text that is no Unicode.
+        They are nested too deeply, hold text that is no Unicode, or are dropped by now.
         """
         return self._data.args_error
 
@@ -82,15 +73,10 @@ class Event:
     def first(self) -> bytes | None:
         """The JSON of the first argument as it came, not decoded; ``None`` without one.
 
-        So also where :attr:`args_error` is set.
+        ``None`` also where :attr:`args_error` is set.
         """
         first = self._data.first
         return None if first is None else bytes(first)
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory that the event takes, attachments included."""
-        return self._size
 
     def arguments(self) -> list[Any]:
         """Decode the arguments.
@@ -104,59 +90,58 @@ class Event:
     def reply(self, *values: Any) -> None:
         """Acknowledge the event; callable from any task, now or later.
 
-        Does nothing where the client does not wait for an answer, or is gone.
+        Does nothing where the client does not wait for an acknowledgement, or is gone.
 
         :param values: JSON values, or binary ones.
-        :raises AlreadyAnswered: at the second call.
-        :raises TypeError: a value has no JSON form; the event is not answered then.
+        :raises AlreadyAcknowledged: at the second call.
+        :raises TypeError: a value has no JSON form; nothing is sent then.
         """
         message = None
-        if self._ack_id is not None and not self._answered:
-            message = Message.ack(self._namespace, self._ack_id, values)
-        self._answer(message)
+        if self._ack_id is not None and not self._replied:
+            message = encode_ack(self._namespace, self._ack_id, values)
+        self._reply(message)
 
     def reply_raw(self, json: bytes) -> None:
         """Acknowledge the event with one value whose JSON is there already.
 
-        :raises AlreadyAnswered: at the second call.
+        :raises AlreadyAcknowledged: at the second call.
         """
         message = None
         if self._ack_id is not None:
-            message = Message.raw_ack(self._namespace, self._ack_id, json)
-        self._answer(message)
+            message = encode_raw_ack(self._namespace, self._ack_id, json)
+        self._reply(message)
 
     def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
-        """Acknowledge the event with a value that others are answered with, too.
+        """Acknowledge the event with a value that other clients get, too.
 
-        Who waits under the same ack id, as clients do that come back all at once, gets the
-        same message.
+        Those that wait under the same ack id, as clients do that come back all at once, get
+        the same message.
 
         :param acks: where the acknowledgements with this value are kept, some at most.
-        :raises AlreadyAnswered: at the second call.
+        :raises AlreadyAcknowledged: at the second call.
         """
         message = None
         if self._ack_id is not None:
             key = (self._namespace, self._ack_id)
             message = acks.get(key)
             if message is None:
-                message = Message.raw_ack(self._namespace, self._ack_id, json)
+                message = encode_raw_ack(self._namespace, self._ack_id, json)
                 if len(acks) < _SHARED_ACKS:
                     acks[key] = message
-        self._answer(message)
+        self._reply(message)
 
-    def _answer(self, message: Message | None) -> None:
-        if self._answered:
-            raise AlreadyAnswered(f"event {self.name!r} was answered before")
-        self._answered = True
+    def _reply(self, message: Message | None) -> None:
+        if self._replied:
+            raise AlreadyAcknowledged(f"event {self.name!r} was acknowledged before")
+        self._replied = True
         if message is not None:
-            self._answerer.send_ack(message)
-            self._answerer.release_event()
+            self._socket.send_ack(message)
+            self.release()
 
-    def __del__(self) -> None:
-        # Nobody holds it any more, nor can answer it: it must not count against its client.
-        if self.wants_ack and not self._answered:
-            self._answerer.release_event()
-        self._answerer.forget_event(self._size)
+    def _drop(self) -> int:
+        self._data = _DROPPED
+        self.attachments = ()
+        return len(self.name)
 
     def __repr__(self) -> str:
         return f"<Event {self.name!r}>"

@@ -1,7 +1,7 @@
-"""What one client has joined and may therefore send: Socket.IO packets in, happenings out.
+"""The namespaces one client has joined, and what it may therefore send.
 
-No I/O, no clock, no task. What a client may say depends on what it has said before; this
-is where that is known.
+Socket.IO packets go in, decoded ones come out; no I/O, no clock, no task. What a client may
+send depends on what it has sent before.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.packet import (
     EventData,
     Packet,
@@ -26,8 +25,8 @@ from gbs_actor.socketio.packet import (
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
-    """The client wants to join a namespace; answer by ``accept`` or ``refuse``."""
+class ConnectReceived:
+    """The client wants to join a namespace."""
 
     namespace: str
     auth: dict[str, Any] | None
@@ -35,13 +34,13 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class UnknownNamespace:
-    """The client wants to join a namespace that there is not."""
+    """The client wants to join a namespace that does not exist."""
 
     namespace: str
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class DisconnectReceived:
     """The client leaves a namespace."""
 
     namespace: str
@@ -68,7 +67,7 @@ class AckReceived:
     attachments: tuple[bytes, ...] = ()
 
 
-Happening = Joining | UnknownNamespace | Left | EventReceived | AckReceived
+Received = ConnectReceived | UnknownNamespace | DisconnectReceived | EventReceived | AckReceived
 
 
 class _State(Enum):
@@ -77,9 +76,9 @@ class _State(Enum):
 
 
 class Membership:
-    """What a client has joined, and what it may therefore send.
+    """Decodes what one client sends, and checks it against the namespaces it has joined.
 
-    :param namespaces: the names there are.
+    :param namespaces: the names that exist.
     :param max_connect_bytes: memory that the decoded payload of a CONNECT may take.
     :param max_attachments: binary values in one event.
     :param max_attachment_bytes: their size together.
@@ -102,8 +101,8 @@ class Membership:
         namespaces: Container[str],
         *,
         max_connect_bytes: int = 1_000_000,
-        max_attachments: int = 10,
-        max_attachment_bytes: int = 1_000_000,
+        max_attachments: int,
+        max_attachment_bytes: int,
     ) -> None:
         self._namespaces = namespaces
         self._max_connect_bytes = max_connect_bytes
@@ -116,19 +115,19 @@ class Membership:
         self.ever_joined = False
         """Whether a namespace was joined: if not in time, the connection is closed."""
 
-    def accept(self) -> None:
-        """Note that a client has been let into a namespace."""
+    def accepted(self) -> None:
+        """Note that the client was accepted in a namespace."""
         self.ever_joined = True
 
     def leave(self, namespace: str) -> None:
-        """Note that the server takes a client out of a namespace, or refuses it.
+        """Note that the server removes the client from a namespace, or refuses it.
 
-        What the client sends there from now on is ignored: it may be under way.
+        What the client sends there from now on is ignored: it may be in flight.
         """
         self._memberships[namespace] = _State.LEFT
 
-    def receive_text(self, text: str, start: int = 0) -> Happening | None:
-        """Take one text packet; ``None`` where nothing is to be done.
+    def receive_text(self, text: str, start: int = 0) -> Received | None:
+        """Decode one text packet; ``None`` where nothing follows from it.
 
         :param start: index of the packet's first character in ``text``.
         :raises ProtocolViolation: the connection must be closed.
@@ -137,8 +136,8 @@ class Membership:
             raise ProtocolViolation("text packet in the middle of attachments")
         return self._receive(decode_packet(text, start))
 
-    def receive_binary(self, payload: bytes) -> Happening | None:
-        """Take one attachment; ``None`` where more have to follow.
+    def receive_binary(self, payload: bytes) -> Received | None:
+        """Add one attachment; ``None`` where more have to follow.
 
         :raises ProtocolViolation: none was announced, or they are too large together.
         """
@@ -157,7 +156,7 @@ class Membership:
         self._attachment_bytes = 0
         return self._complete(packet, attachments)
 
-    def _receive(self, packet: Packet) -> Happening | None:
+    def _receive(self, packet: Packet) -> Received | None:
         kind = packet.type
         if kind is PacketType.CONNECT:
             return self._connect(packet)
@@ -172,9 +171,9 @@ class Membership:
             return None
         return self._complete(packet, ())
 
-    def _connect(self, packet: Packet) -> Happening:
+    def _connect(self, packet: Packet) -> Received:
         if decoded_size(packet.json) > self._max_connect_bytes:
-            # It is kept as long as the connection, and nobody knows yet whose it is.
+            # It is kept as long as the connection, whose client is not authenticated yet.
             raise ProtocolViolation("CONNECT payload is too large", CloseCode.TOO_LARGE)
         auth = decode_object(packet.json) if packet.json else None
         namespace = packet.namespace
@@ -183,16 +182,16 @@ class Membership:
         if self._memberships.get(namespace) is _State.JOINED:
             raise ProtocolViolation("second CONNECT to the same namespace")
         self._memberships[namespace] = _State.JOINED
-        return Joining(namespace, auth)
+        return ConnectReceived(namespace, auth)
 
-    def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Happening | None:
+    def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Received | None:
         namespace = packet.namespace
         kind = packet.type
         membership = self._memberships.get(namespace)
         if membership is None:
             raise ProtocolViolation("packet for a namespace that was never joined")
         if membership is _State.LEFT:
-            return None  # not even decoded: who was let in nowhere must not cause work
+            return None  # not even decoded: a client that was never accepted must not cause work
         if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
             data = decode_event(packet.json)
             return EventReceived(namespace, packet.ack_id, data, attachments)
@@ -200,7 +199,7 @@ class Membership:
             if packet.json:
                 raise ProtocolViolation("DISCONNECT with a payload")
             self._memberships[namespace] = _State.LEFT
-            return Left(namespace)
+            return DisconnectReceived(namespace)
         check_array(packet.json)
         if packet.ack_id is None:
             return None

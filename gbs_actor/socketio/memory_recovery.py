@@ -7,17 +7,15 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.recovery import Restored
-
-if TYPE_CHECKING:
-    from gbs_actor.socketio.namespace import Namespace
-    from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.encoding import encode_event
+from gbs_actor.socketio.recovery import RestoredSession
+from gbs_actor.socketio.socket import Socket
 
 _OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
@@ -37,7 +35,7 @@ class _Session:
 class _Kept:
     number: int
     sid: str | None
-    """Whom it was for; ``None``: everybody."""
+    """The session it was for; ``None``: all."""
     message: Message
     at: float
 
@@ -49,29 +47,29 @@ class RecoveryStatistics:
     connected: int
     """Sessions with a socket."""
     away: int
-    """Sessions that may be come back to."""
+    """Sessions without one, which may be restored."""
     messages: int
     """Events that are kept."""
     restored: int
-    """Sessions that were come back to, since the start."""
+    """Sessions that were restored, since the start."""
 
 
 class MemoryRecovery:
     """Implements :class:`~gbs_actor.socketio.recovery.Recovery` for one namespace.
 
     Events are numbered over the whole namespace. The last ones are kept, for a time and up
-    to a number: who has missed more than that is not recovered. While a client is away, what
-    is sent to all is kept for it, too; ``socket.data`` is handed over.
+    to a number: a client that has missed more is not recovered. While a client is away, what
+    is sent to all is kept for it, too; it gets back its ``socket.data``.
 
-    It is up to ``on_connect`` to check that who comes back is who it was: the handler finds
+    ``on_connect`` has to check that it is the same user that comes back: the handler finds
     ``socket.recovered`` and the former ``data``, and may refuse.
 
     :param on_request: for clients only whose CONNECT payload has ``"recovery": true``.
     :param max_disconnection: seconds a client may be away.
     :param max_messages: events that are kept; fewer than an outbox may hold, as all of them
         may go out at once.
-    :param max_sessions: clients that may be away at the same time; the one that went first
-        is forgotten first.
+    :param max_sessions: clients that may be away at the same time; the one that left first
+        is removed first.
     """
 
     def __init__(
@@ -103,21 +101,21 @@ class MemoryRecovery:
             restored=self._restored,
         )
 
-    def wants(self, socket: Socket) -> bool:
-        """Return whether the client asks for it, where it has to."""
+    def enabled_for(self, socket: Socket) -> bool:
+        """Return whether the client requests it, where it has to."""
         auth = socket.handshake.auth
         return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
 
-    def issue(self, socket: Socket) -> str:
+    def start_session(self, socket: Socket) -> str:
         """Begin a session; return its pid."""
         pid = secrets.token_urlsafe(24)
         self._sessions[pid] = _Session(socket.id, self._last, socket)
         return pid
 
-    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
-        """Let a session go on on a new socket; see the protocol.
+    async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
+        """Continue a session on a new socket; see the protocol.
 
-        Cancelled, the session can be come back to still.
+        Cancelled, the session can still be restored.
         """
         await trio.lowlevel.checkpoint()
         self._prune()
@@ -127,9 +125,9 @@ class MemoryRecovery:
         former = session.socket
         if former is not None:
             former.close_transport(CloseCode.NORMAL, "taken over")
-            await former.wait_gone()
+            await former.wait_disconnected()
             if self._sessions.get(pid) is not session or session.socket is not None:
-                return None  # it has ended for good, or somebody else was faster
+                return None  # it has ended for good, or another socket was faster
         del self._away[pid]
         missed = self._missed(session, offset)
         if missed is None:
@@ -137,29 +135,29 @@ class MemoryRecovery:
             return None
         session.socket = socket
         self._restored += 1
-        return Restored(session.sid, missed, session.data)
+        return RestoredSession(session.sid, missed, session.data)
 
-    def keep(
-        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
         """Encode an event with its number as offset, and keep it for a time.
 
         :raises TypeError: an argument has no JSON form.
         """
         number = self._last + 1
-        message = Message.event(namespace.name, name, *args, str(number))
+        message = encode_event(namespace, name, *args, str(number))
         self._last = number
         sid = None if to is None else to.id
         self._kept.append(_Kept(number, sid, message, trio.current_time()))
         self._prune()
         return message
 
-    def latest(self, socket: Socket) -> str:
-        """Return the number of the last event, whomever it was for."""
+    def last_offset(self, socket: Socket) -> str:
+        """Return the number of the last event, of any session."""
         return str(self._last)
 
-    def lost(self, socket: Socket) -> None:
-        """Note that a client is away."""
+    def connection_lost(self, socket: Socket) -> None:
+        """Keep the session of a client that is away."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
         if pid is None or session is None or session.socket is not socket:
@@ -170,7 +168,7 @@ class MemoryRecovery:
         self._away[pid] = session
         self._prune()
 
-    def forget(self, socket: Socket) -> None:
+    def end_session(self, socket: Socket) -> None:
         """End a session for good."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
@@ -178,7 +176,7 @@ class MemoryRecovery:
             del self._sessions[pid]
 
     def _missed(self, session: _Session, offset: str) -> list[Message] | None:
-        """Return what came behind an offset; ``None``: that is not known any more."""
+        """Return what came after an offset; ``None``: that is not kept any more."""
         if _OFFSET.fullmatch(offset) is None:
             return None
         seen = int(offset)
@@ -196,7 +194,7 @@ class MemoryRecovery:
         ]
 
     def _prune(self) -> None:
-        """Forget what is too old or too much."""
+        """Remove what is too old or too much."""
         limit = trio.current_time() - self._max_disconnection
         kept, away = self._kept, self._away
         while kept and (kept[0].at < limit or len(kept) > self._max_messages):

@@ -1,19 +1,17 @@
-"""One channel of conversation, and the handlers an application gives it."""
+"""A namespace: its sockets, and the handlers of the application."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
-
-if TYPE_CHECKING:
-    from gbs_actor.socketio.event import Event
-    from gbs_actor.socketio.recovery import Recovery
-    from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.recovery import Recovery
+from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ class Namespace:
 
     Handlers may be plain functions, which run where the packet was read and must not
     take long, or coroutine functions, for which the connection's next event waits. A
-    handler that raises is logged (or handed to :meth:`on_error`); the connection lives.
+    handler that raises is logged (or passed to :meth:`on_error`); the connection lives.
     All coroutine handlers are cancelled when their connection ends.
     """
 
@@ -37,7 +35,7 @@ class Namespace:
         self._any: Callable[[Socket, Event], Any] | None = None
         self._error: Callable[[Socket, Event, Exception], Any] | None = None
         self._sockets: dict[str, Socket] = {}
-        self._expected: set[Socket] = set()
+        self._restoring: set[Socket] = set()
         self.recovery: Recovery | None = None
         """How clients come back after a lost connection; ``None``: as new ones."""
 
@@ -47,7 +45,7 @@ class Namespace:
         return tuple(self._sockets.values())
 
     def on_connect(self, handler: Handler) -> Handler:
-        """Register ``handler(socket, auth)``: lets a client in by returning.
+        """Register ``handler(socket, auth)``: accepts a client by returning.
 
         ``auth`` is the client's CONNECT payload, an object or ``None``. To refuse, raise
         :exc:`ConnectError`; any other exception closes the transport (1011), so that
@@ -57,7 +55,7 @@ class Namespace:
         return handler
 
     def on_disconnect(self, handler: Handler) -> Handler:
-        """Register ``handler(socket, reason)``: runs once for each socket that was let in.
+        """Register ``handler(socket, reason)``: runs once for each socket that was accepted.
 
         That is, whose ``on_connect`` handler has returned.
 
@@ -85,8 +83,11 @@ class Namespace:
     def on_any(self, handler: Handler) -> Handler:
         """Register ``handler(socket, event)`` for events without a handler of their own.
 
-        The handler decodes the arguments and answers by itself, then or later; what it
-        returns is ignored.
+        The handler decodes the arguments and replies by itself, at once or later, from any
+        task; what it returns is ignored. An event whose client waits for a reply counts
+        against ``max_unanswered_events`` until then: a handler that does not reply calls
+        :meth:`Event.release`. The arguments are dropped when the handler has ended, unless
+        it calls :meth:`Event.keep`.
         """
         self._any = handler
         return handler
@@ -104,55 +105,61 @@ class Namespace:
 
         :raises TypeError: an argument has no JSON form.
         """
-        sockets = (*self._sockets.values(), *self._expected)
+        sockets = (*self._sockets.values(), *self._restoring)
         if self.recovery is not None:
-            kept = self.recovery.keep(self, name, args, None)
+            kept = self.recovery.record_event(self.name, name, args, None)
             for socket in sockets:
                 if socket.recoverable:
                     socket.deliver(kept)
             sockets = tuple(socket for socket in sockets if not socket.recoverable)
         if sockets:
-            message = Message.event(self.name, name, *args)
+            message = encode_event(self.name, name, *args)
             for socket in sockets:
                 socket.deliver(message)
 
-    def expect(self, socket: Socket) -> None:
-        """Hold back for a restored socket what is sent to all; called by its connection."""
-        self._expected.add(socket)
-
     def add(self, socket: Socket) -> None:
-        """Count a socket in; called by its connection."""
-        self._expected.discard(socket)
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
+        self._restoring.discard(socket)
         self._sockets[socket.id] = socket
 
-    def discard(self, socket: Socket) -> None:
-        """Count a socket out; called by its connection."""
-        self._expected.discard(socket)
+    def add_restoring(self, socket: Socket) -> None:
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`.
+
+        What is sent to all is queued for it, until its client is accepted.
+        """
+        self._restoring.add(socket)
+
+    def remove(self, socket: Socket) -> None:
+        """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
+        self._restoring.discard(socket)
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
 
     def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         """Run an event's handler; return what is left to await."""
         if socket.closed:
+            event.release()
             return None
         try:
             handler = self._handlers.get(event.name)
             if handler is not None:
                 result = handler(socket, *event.arguments())
                 if inspect.isawaitable(result):
-                    return self._await_answer(socket, event, result)
-                _answer(event, result)
+                    return self._await_result(socket, event, result)
+                _acknowledge(event, result)
             elif self._any is not None:
                 result = self._any(socket, event)
                 if result is not None and inspect.isawaitable(result):
                     return self._await(socket, event, result)
+            else:
+                event.release()
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._report(socket, event, error)
         return None
 
-    async def _await_answer(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
+    async def _await_result(self, socket: Socket, event: Event, result: Awaitable[Any]) -> None:
         try:
-            _answer(event, await result)
+            _acknowledge(event, await result)
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._report(socket, event, error)
 
@@ -172,12 +179,13 @@ class Namespace:
             logger.info("%s %.100r of %s: %s", self.name, event.name, socket.id, error)
         else:
             logger.error("handler of %s %.100r failed", self.name, event.name, exc_info=error)
+        event.release()  # the handler that would have replied has failed
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} sockets={len(self._sockets)}>"
 
 
-def _answer(event: Event, result: Any) -> None:
+def _acknowledge(event: Event, result: Any) -> None:
     if not event.wants_ack:
         return
     if result is None:

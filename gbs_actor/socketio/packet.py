@@ -1,8 +1,7 @@
-"""Socket.IO v5 packets: the upper of the two layers, without I/O.
+"""Socket.IO v5 packets as they come in, without I/O; going out, see :mod:`.encoding`.
 
 ``<type>[<n attachments>-][<namespace>,][<ack id>][<json>]``, see the Socket.IO protocol,
-revision 5. Decoding stops in front of the JSON: what is in it concerns the session, and
-an event's arguments concern nobody but the handler.
+revision 5. Decoding stops in front of the JSON: an event's arguments are decoded by its handler.
 """
 
 from __future__ import annotations
@@ -11,18 +10,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from gbs_actor.socketio.errors import InvalidArguments, ProtocolViolation
-from gbs_actor.socketio.surrogates import without_surrogates
+from gbs_actor.socketio.channel.close_code import ProtocolViolation
+from gbs_actor.socketio.errors import InvalidArguments
 
-_ROOT = "/"
+ROOT = "/"
 _VALUE_SIZE = 200
 _MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
 
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _DIGITS = re.compile(r"[0-9]*")
 _EVENT_NAME = re.compile(r'\s*\[\s*("(?:[^"\\\x00-\x1f]++|\\.)*+"|-?[0-9][0-9.eE+-]*)\s*[,\]]')
 
@@ -81,7 +81,7 @@ class Packet:
 
 
 def decode_packet(text: str, start: int = 0) -> Packet:
-    """Take a packet's head apart.
+    """Decode a packet's head.
 
     :param start: index of the type's digit in ``text``.
     :raises ProtocolViolation: unknown type, or a head that is malformed.
@@ -97,7 +97,7 @@ def decode_packet(text: str, start: int = 0) -> Packet:
             raise ProtocolViolation("binary packet without a number of attachments")
         attachments = int(text[at:end])
         at = end + 1
-    namespace = _ROOT
+    namespace = ROOT
     if text[at : at + 1] == "/":
         comma = text.find(",", at)
         if comma < 0:
@@ -125,15 +125,15 @@ class EventData:
     json: str
     """The array of the name and the arguments, not decoded."""
     first: Raw | None = None
-    """The JSON of the first argument; ``None``: there is none, or it cannot be told apart."""
+    """The JSON of the first argument; ``None``: there is none, or it cannot be found."""
     args_error: str | None = None
-    """Why the arguments cannot be told apart."""
+    """Why the arguments cannot be decoded."""
 
 
 def decode_event(text: str) -> EventData:
     """Find an event's name and its first argument, and check the syntax of the rest.
 
-    Nothing is made for what a client sends more than that, as no rate counts it yet.
+    No objects are made of the rest, as no rate counts it yet.
 
     :raises ProtocolViolation: no JSON array, an empty one, one that does not begin with a
         name, or a reserved name.
@@ -166,7 +166,7 @@ def _event_name(raw: bytes) -> str:
 
 
 def _decode_odd_event(text: str) -> EventData:
-    """Tell JSON that only our decoder refuses (lone surrogates) from what is no JSON."""
+    """Decode JSON that only our decoder refuses, for its lone surrogates."""
     cured = without_surrogates(text)
     try:
         name = bytes(_HEAD.decode(cured).name).decode()
@@ -241,47 +241,10 @@ def check_array(text: str) -> None:
         raise ProtocolViolation("acknowledgement is no JSON array") from None
 
 
-def encode_head(
-    kind: PacketType, namespace: str, ack_id: int | None = None, attachments: int | None = None
-) -> bytes:
-    """Return everything of an Engine.IO message that stands before the JSON."""
-    count = "" if attachments is None else f"{attachments}-"
-    place = "" if namespace == _ROOT else f"{namespace},"
-    number = "" if ack_id is None else str(ack_id)
-    return f"4{kind}{count}{place}{number}".encode()
+def without_surrogates(json: str) -> str:
+    """Replace surrogates, and escapes for them, by what is as long and stands for itself.
 
-
-def encode_values(values: Sequence[Any]) -> tuple[bytes, list[bytes]]:
-    """Encode values compactly as a JSON array; binary ones are taken out.
-
-    :returns: the JSON, and the attachments its placeholders number.
-    :raises TypeError: a value has no JSON form.
-    :raises RecursionError: nested too deeply.
+    JSON's grammar allows lone surrogates (RFC 8259 §8.2), and decoders to refuse them. What
+    can be decoded after this, and could not before, was JSON. Pairs are replaced as well.
     """
-    attachments: list[bytes] = []
-    if _has_binary(values):
-        values = [_deconstruct(value, attachments) for value in values]
-    return msgspec.json.encode(values), attachments
-
-
-def _has_binary(value: Any) -> bool:
-    if isinstance(value, (str, int, float)) or value is None:
-        return False
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return True
-    if isinstance(value, dict):
-        return any(map(_has_binary, value.values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_binary, value))
-    return False
-
-
-def _deconstruct(value: Any, attachments: list[bytes]) -> Any:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        attachments.append(bytes(value))
-        return {"_placeholder": True, "num": len(attachments) - 1}
-    if isinstance(value, dict):
-        return {key: _deconstruct(item, attachments) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_deconstruct(item, attachments) for item in value]
-    return value
+    return _SURROGATE_ESCAPE.sub(r"\\ufffd", json.encode(errors="replace").decode())

@@ -18,13 +18,13 @@ class SocketServer(EngineServer):
     Register namespaces and handlers, then run it: see
     :class:`~gbs_actor.socketio.engineio.server.EngineServer`.
 
-    :param path: where it is served.
-    :param options: any other field of :class:`ServerOptions`.
-    :raises ValueError: a setting that cannot work.
+    :param options: default: :class:`ServerOptions` with all of its defaults.
+    :param changes: fields of the options by name.
+    :raises ValueError: an option cannot work.
     """
 
-    def __init__(self, path: str = ServerOptions().path, **options: Any) -> None:
-        super().__init__(replace(ServerOptions(path), **options), self._converse)
+    def __init__(self, options: ServerOptions | None = None, **changes: Any) -> None:
+        super().__init__(replace(options or ServerOptions(), **changes), self._make_conversation)
         self._namespaces: dict[str, Namespace] = {}
 
     def namespace(self, name: str) -> Namespace:
@@ -44,5 +44,5 @@ class SocketServer(EngineServer):
         sockets = {name: len(space.sockets) for name, space in self._namespaces.items()}
         return replace(super().statistics(), sockets=sockets)
 
-    def _converse(self, connection: Session) -> Conversation:
-        return Conversation(connection, self._namespaces, self.options)
+    def _make_conversation(self, session: Session) -> Conversation:
+        return Conversation(session, self._namespaces, self.options)

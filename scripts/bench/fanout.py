@@ -24,7 +24,14 @@ from typing import Any
 
 import trio
 
-from gbs_actor.socketio import Event, FrontDoor, HttpStream, Message, Socket, SocketServer
+from gbs_actor.socketio import (
+    Event,
+    FrontDoor,
+    HttpStream,
+    Socket,
+    SocketServer,
+    encode_raw_event,
+)
 
 _REQUEST = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: bench\r\n"
@@ -163,7 +170,7 @@ class Bench:
         """Return all figures."""
         async with self.server.serving(), trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=4_096)
-            door = FrontDoor({self.server.options.path: self.server.serve_websocket}, _nothing)
+            door = FrontDoor({self.server.path: self.server.serve_websocket}, _nothing)
             await nursery.start(door.serve, listeners)
             port = listeners[0].socket.getsockname()[1]
             orders, theirs = multiprocessing.Pipe()
@@ -214,7 +221,7 @@ class Bench:
         payload = b'{"pad":"' + b"x" * (self._size - 40) + b'"}'
         total = Spent(0.0, 0.0)
         for revision in range(self._updates):
-            message = Message.raw_event("/", "lineup-updated", payload, key=revision % 80)
+            message = encode_raw_event("/", "lineup-updated", payload, key=revision % 80)
             orders.send(("drain", len(message.websocket) * self._number))
             sockets = self._space.sockets
             watch = Stopwatch()
@@ -231,7 +238,7 @@ class Bench:
             orders.send(("connect-bare", listener.getsockname()[1]))
             accepted = [listener.accept()[0] for _ in range(self._number)]
             await trio.to_thread.run_sync(orders.recv)
-        payload = Message.raw_event("/", "lineup-updated", b"x" * (self._size - 30)).websocket
+        payload = encode_raw_event("/", "lineup-updated", b"x" * (self._size - 30)).websocket
         total = Spent(0.0, 0.0)
         for connection in accepted:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -15,11 +15,11 @@ from msgspec import Raw
 from gbs_actor.socketio import ProtocolViolation
 from gbs_actor.socketio.membership import (
     AckReceived,
+    ConnectReceived,
+    DisconnectReceived,
     EventReceived,
-    Happening,
-    Joining,
-    Left,
     Membership,
+    Received,
     UnknownNamespace,
 )
 from gbs_actor.socketio.packet import EventData
@@ -100,7 +100,7 @@ class Model:
         self.session = Membership(
             frozenset(KNOWN), max_attachments=MAX_ATTACHMENTS, max_attachment_bytes=MAX_BYTES
         )
-        self.places = dict.fromkeys(KNOWN, Place.NEVER)
+        self.connection_limit = dict.fromkeys(KNOWN, Place.NEVER)
         self.announced: Announced | None = None
         self.over = False
 
@@ -108,28 +108,28 @@ class Model:
         """Send a CONNECT, with a payload that may be none."""
         text, expected = (auth, None) if isinstance(auth, str) else auth
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if isinstance(auth, str):
                 raise Violated
             if namespace not in KNOWN:
                 return UnknownNamespace(namespace)
-            if self.places[namespace] is Place.IN:
+            if self.connection_limit[namespace] is Place.IN:
                 raise Violated
-            self.places[namespace] = Place.IN
-            return Joining(namespace, expected)
+            self.connection_limit[namespace] = Place.IN
+            return ConnectReceived(namespace, expected)
 
         self._say(f"0{_prefix(namespace)}{text}", outcome)
 
     def leave(self, namespace: str, payload: str = "") -> None:
         """Send a DISCONNECT."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if not self._is_in(namespace):
                 return None
             if payload:
                 raise Violated
-            self.places[namespace] = Place.OUT
-            return Left(namespace)
+            self.connection_limit[namespace] = Place.OUT
+            return DisconnectReceived(namespace)
 
         self._say(f"1{_prefix(namespace)}{payload}", outcome)
 
@@ -165,7 +165,7 @@ class Model:
     def attachment(self, payload: bytes) -> None:
         """Send a binary packet."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             coming = self.announced
             if coming is None:
                 raise Violated
@@ -182,7 +182,7 @@ class Model:
     def nonsense(self, text: str) -> None:
         """Send what is no packet at all."""
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             raise Violated
 
         self._say(text, outcome)
@@ -190,11 +190,11 @@ class Model:
     def put_out(self, namespace: str) -> None:
         """Have the server take the client out, or refuse it."""
         self.session.leave(namespace)
-        self.places[namespace] = Place.OUT
+        self.connection_limit[namespace] = Place.OUT
 
     def let_in(self) -> None:
         """Have the server let the client in."""
-        self.session.accept()
+        self.session.accepted()
         assert self.session.ever_joined
 
     # What should come of it.
@@ -203,17 +203,20 @@ class Model:
         head = f"{kind}" if count is None else f"{kind + 3}{count}-"
         number = "" if coming.ack_id is None else str(coming.ack_id)
 
-        def outcome() -> Happening | None:
+        def outcome() -> Received | None:
             if not count:
                 return self._complete(coming)
-            if count > MAX_ATTACHMENTS or self.places.get(coming.namespace) in {None, Place.NEVER}:
+            if count > MAX_ATTACHMENTS or self.connection_limit.get(coming.namespace) in {
+                None,
+                Place.NEVER,
+            }:
                 raise Violated
             self.announced = coming
             return None
 
         self._say(f"{head}{_prefix(coming.namespace)}{number}{coming.json}", outcome)
 
-    def _complete(self, coming: Announced) -> Happening | None:
+    def _complete(self, coming: Announced) -> Received | None:
         if not self._is_in(coming.namespace):
             return None
         if not coming.good:
@@ -227,13 +230,13 @@ class Model:
         return AckReceived(coming.namespace, coming.ack_id, coming.json, attachments)
 
     def _is_in(self, namespace: str) -> bool:
-        place = self.places.get(namespace, Place.NEVER)
+        place = self.connection_limit.get(namespace, Place.NEVER)
         if place is Place.NEVER:
             raise Violated
         return place is Place.IN
 
-    def _say(self, text: str, outcome: Callable[[], Happening | None]) -> None:
-        def expected() -> Happening | None:
+    def _say(self, text: str, outcome: Callable[[], Received | None]) -> None:
+        def expected() -> Received | None:
             if self.announced is not None:
                 raise Violated
             return outcome()
@@ -242,7 +245,7 @@ class Model:
         self._compare(lambda: self.session.receive_text(padding + text, len(padding)), expected)
 
     def _compare(
-        self, act: Callable[[], Happening | None], outcome: Callable[[], Happening | None]
+        self, act: Callable[[], Received | None], outcome: Callable[[], Received | None]
     ) -> None:
         assert not self.over
         try:

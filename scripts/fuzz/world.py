@@ -26,6 +26,8 @@ from gbs_actor.socketio import (
     Socket,
     SocketClosed,
     SocketServer,
+    encode_event,
+    encode_raw_event,
 )
 from gbs_actor.socketio.conversation import Conversation
 
@@ -51,14 +53,14 @@ class Server(SocketServer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            PATH,
             **{
+                "socketio_path": PATH,
                 "ping_timeout": 20.0,
                 "upgrade_timeout": 100.0,  # longer than slow handlers can keep a client waiting
                 "max_payload": MAX_PAYLOAD,
                 "max_connections": 12,
                 "max_connections_per_address": 9,
-                "max_unanswered": 4,
+                "max_unanswered_events": 4,
                 "max_waiting_events": 4,
                 "max_held_bytes": 1_500,
                 "max_attachments": 4,
@@ -68,8 +70,8 @@ class Server(SocketServer):
                 "outbox": OutboxLimits(
                     pause_messages=4,
                     pause_bytes=600,
-                    max_messages=400,
-                    max_bytes=500_000,
+                    outbox_messages=400,
+                    outbox_bytes=500_000,
                     max_keys=50,
                 ),
                 **options,
@@ -191,6 +193,7 @@ class World:
         @space.on_any
         def anything(socket: Socket, event: Event) -> Any:
             if event.name == "forget":
+                event.release()
                 return None
             self.kept.append(event)
             return _dawdle(0) if event.name == "later" else None
@@ -229,13 +232,13 @@ class World:
         number = self._ticks[socket.id]
         self._ticks[socket.id] += 1
         args: tuple[Any, ...] = (filling,) if filling else ()
-        return Message.event(socket.namespace.name, "tick", socket.id, number, *args)
+        return encode_event(socket.namespace.name, "tick", socket.id, number, *args)
 
     def _state(self, space: Namespace, key: str) -> Message:
         """Return the next state under a key: it may replace an older one that waits."""
         self._ticks["state"] += 1
         json = str(self._ticks["state"]).encode()
-        return Message.raw_event(space.name, "state", json, key=key)
+        return encode_raw_event(space.name, "state", json, key=key)
 
     @property
     def sockets(self) -> list[Socket]:
@@ -279,9 +282,13 @@ class World:
         statistics = server.statistics()
         assert statistics.connections == connections, f"{statistics.connections} connections"
         assert len(server._channels) == connections, "channels"
-        assert len(server.places) == connections, f"{len(server.places)} places taken"
+        assert len(server.connection_limit) == connections, (
+            f"{len(server.connection_limit)} places taken"
+        )
         # Streams in memory have no address, so only some of them count.
-        assert sum(server.places._per_address.values()) <= connections, "places of addresses"
+        assert sum(server.connection_limit._per_address.values()) <= connections, (
+            "places of addresses"
+        )
         assert bool(server._open) == bool(connections), f"{server._open} at work"
         assert len(server._timers) == connections, f"{len(server._timers)} timers"
 

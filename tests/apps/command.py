@@ -29,11 +29,11 @@ async def serve(
     http = HttpServer(
         EngineApp(server),
         head_limit=16_384,
-        max_message=server.options.max_payload,
-        keep_alive=60,
+        max_payload=server.options.max_payload,
+        http_idle_timeout=60,
     )
-    async with server.serving(), http.running(), trio.open_nursery() as nursery:
-        door = FrontDoor({server.options.path: server.serve_websocket}, http.serve)
+    async with server.serving(), trio.open_nursery() as nursery:
+        door = FrontDoor({server.path: server.serve_websocket}, http.serve)
         await nursery.start(door.serve, listeners)
         task_status.started()
         if until is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gbs_actor.socketio import EngineApp, EngineServer, with_lifespan
-from gbs_actor.socketio.channel.asgi_types import App
+from gbs_actor.socketio.net.asgi import App
 from tests.apps.options import from_environment
 
 

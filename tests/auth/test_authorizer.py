@@ -87,11 +87,11 @@ async def test_a_grant_can_take_rights_away() -> None:
     assert not POLICY.may_read(role)
 
 
-async def test_an_answer_is_remembered_for_its_time_and_no_longer(
+async def test_a_grant_is_cached_for_its_time_and_no_longer(
     autojump_clock: MockClock,
 ) -> None:
     store = Grants(winter="LINEUP_STAFF")
-    authorizer = Authorizer(store, POLICY, ttl=30)
+    authorizer = Authorizer(store, POLICY, grant_ttl=30)
     await authorizer.role_for(user(), "winter")
     store.grants.clear()
     await trio.sleep(29.9)
@@ -101,7 +101,7 @@ async def test_an_answer_is_remembered_for_its_time_and_no_longer(
     assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
 
 
-async def test_that_there_is_no_grant_is_remembered_too() -> None:
+async def test_that_there_is_no_grant_is_cached_too() -> None:
     store = Grants()
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
@@ -109,7 +109,7 @@ async def test_that_there_is_no_grant_is_remembered_too() -> None:
     assert store.asked == [("winter", 7)]
 
 
-async def test_while_the_store_is_out_of_reach_the_last_answer_counts_however_old(
+async def test_while_the_store_is_unreachable_the_last_grant_counts_however_old(
     autojump_clock: MockClock,
 ) -> None:
     store = Grants(winter="LINEUP_STAFF")
@@ -118,10 +118,10 @@ async def test_while_the_store_is_out_of_reach_the_last_answer_counts_however_ol
     store.reachable = False
     await trio.sleep(3600)
     assert await authorizer.role_for(user(), "winter") == "LINEUP_STAFF"
-    assert authorizer.statistics().stale_answers == 1
+    assert authorizer.statistics().stale_hits == 1
 
 
-async def test_once_the_store_is_back_it_is_asked_again(autojump_clock: MockClock) -> None:
+async def test_when_the_store_is_back_grants_are_looked_up_again(autojump_clock: MockClock) -> None:
     store = Grants(winter="LINEUP_STAFF")
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
@@ -132,14 +132,14 @@ async def test_once_the_store_is_back_it_is_asked_again(autojump_clock: MockCloc
     assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
 
 
-async def test_nothing_is_assumed_of_a_retreat_that_was_never_asked_for() -> None:
+async def test_nothing_is_assumed_of_a_grant_that_was_never_looked_up() -> None:
     store = Grants()
     store.reachable = False
     with pytest.raises(StoreUnavailable):
         await Authorizer(store, POLICY).role_for(user(Role.ADMIN_MINISTER), "winter")
 
 
-async def test_memory_is_bounded_and_the_oldest_answer_goes_first(
+async def test_the_cache_is_bounded_and_drops_the_oldest_grant_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_GRANTS", 2)
@@ -147,7 +147,7 @@ async def test_memory_is_bounded_and_the_oldest_answer_goes_first(
     authorizer = Authorizer(store, POLICY)
     for slug in ("a", "b", "c"):
         await authorizer.role_for(user(), slug)
-    assert authorizer.statistics().remembered == 2
+    assert authorizer.statistics().cached == 2
     store.asked.clear()
     await authorizer.role_for(user(), "c")
     await authorizer.role_for(user(), "b")
@@ -156,16 +156,16 @@ async def test_memory_is_bounded_and_the_oldest_answer_goes_first(
     assert store.asked == [("a", 7)]
 
 
-async def test_after_forgetting_everybody_is_asked_for_anew() -> None:
+async def test_when_the_cache_is_cleared_every_grant_is_looked_up_anew() -> None:
     store = Grants(winter="LINEUP_STAFF")
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
     store.grants = {"winter": "ADMIN_MINISTER"}
-    authorizer.forget()
+    authorizer.clear_cache()
     assert await authorizer.role_for(user(), "winter") == "ADMIN_MINISTER"
 
 
-async def test_a_question_that_is_cancelled_leaves_nothing_behind() -> None:
+async def test_a_cancelled_lookup_leaves_nothing_in_the_cache() -> None:
     class Slow(Grants):
         async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
             await trio.sleep_forever()
@@ -176,4 +176,4 @@ async def test_a_question_that_is_cancelled_leaves_nothing_behind() -> None:
         nursery.start_soon(authorizer.role_for, user(), "winter")
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert authorizer.statistics().remembered == 0
+    assert authorizer.statistics().cached == 0

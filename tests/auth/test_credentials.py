@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gbs_actor.auth import AuthRefused, Credentials, Role, TokenSource, User
+from gbs_actor.auth import AuthError, Credentials, Role, TokenSource, User
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, 1000.0, TokenSource.PAYLOAD)
 GRACE = 43_200.0
@@ -16,7 +16,7 @@ def credentials(source: TokenSource = TokenSource.PAYLOAD) -> Credentials:
     return Credentials(replace(USER, source=source), GRACE)
 
 
-def test_a_token_is_over_30_seconds_after_exp() -> None:
+def test_a_token_expires_30_seconds_after_exp() -> None:
     assert not credentials().expired(1029.9)
     assert credentials().expired(1030.0)
 
@@ -43,5 +43,5 @@ def test_a_new_token_of_the_same_user_carries_on() -> None:
 
 
 def test_another_users_token_does_not() -> None:
-    with pytest.raises(AuthRefused, match="Invalid token"):
+    with pytest.raises(AuthError, match="Invalid token"):
         credentials().renewed(replace(USER, user_id=8))

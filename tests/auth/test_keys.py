@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from gbs_actor.auth import AuthRefused, KeyRing, KeySetFile, Verifier
+from gbs_actor.auth import AuthError, KeyRing, KeySetFile, Verifier
 from gbs_actor.auth.keys import MAX_KEY_FILE, MAX_KEYS, parse_key_set
 from gbs_actor.settings import AuthSettings, SettingsError
 from tests.auth.keypairs import NOW, SECRET, ec_key, jwk, key_set, pem, rsa_key
@@ -42,7 +42,7 @@ def token(key: Any, kid: str | None = None) -> str:
 def accepts(verifier: Verifier, text: str) -> bool:
     try:
         verifier.verify(text)
-    except AuthRefused:
+    except AuthError:
         return False
     return True
 
@@ -76,7 +76,7 @@ def test_a_new_key_is_taken_without_a_restart_and_the_old_one_is_not(jwks: Path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"keys":[]}', b"x" * (MAX_KEY_FILE + 1)])
-def test_a_change_for_the_worse_leaves_the_former_keys(jwks: Path, content: bytes) -> None:
+def test_a_change_that_cannot_be_used_leaves_the_former_keys(jwks: Path, content: bytes) -> None:
     verifier = with_set(jwks)
     replace(jwks, content)
     assert accepts(verifier, token(rsa_key("first"), "a"))

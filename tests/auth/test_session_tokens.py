@@ -125,7 +125,7 @@ def test_the_own_secret_goes_before_that_of_user_tokens() -> None:
     assert from_settings(None, "j" * 32).open(token) is None
 
 
-def test_without_any_secret_the_tokens_end_with_the_process_and_the_log_says_so() -> None:
+def test_without_any_secret_the_tokens_end_with_the_process_and_a_warning_is_logged() -> None:
     with capture_logs() as logged:
         token = from_settings(None, None).issue(SID, 7)
     assert [entry["log_level"] for entry in logged] == ["warning"]

@@ -32,6 +32,14 @@ def _logging_as_it_was() -> Iterator[None]:
     structlog.configure(**config)
 
 
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Where a shell has started this process in the background, its children ignore SIGINT."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command line in an empty folder, with no settings but those of the call."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,11 +52,24 @@ def test_every_command_explains_itself(command: Command, name: str) -> None:
     assert "--config" in result.output
 
 
-def test_the_version_is_said(command: Command) -> None:
+def test_help_imports_nothing_that_only_commands_need() -> None:
+    heavy = {"trio", "pydantic", "structlog", "gbs_actor.settings", "gbs_actor.socketio"}
+    code = f"import sys, gbs_actor.cli.app; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_serve_shows_the_defaults_of_the_settings(command: Command) -> None:
+    shown = command("serve", "--help").stdout
+    assert f"[default: ({Settings().server.host})]" in shown
+    assert f"[default: ({Settings().server.port})]" in shown
+
+
+def test_the_version_is_printed(command: Command) -> None:
     assert command("--version").output.startswith("gbs-actor 0.")
 
 
-def test_a_token_is_good_for_whom_it_was_made(command: Command) -> None:
+def test_a_token_is_for_the_user_it_was_made_for(command: Command) -> None:
     result = command(
         *("token", "--user-id", "7", "--name", "김하늘", "--role", "LEADER_STAFF"),
         *("--email", "a@example.org", "--admin-user-id", "70"),
@@ -133,7 +148,7 @@ def test_an_option_goes_before_a_variable_and_is_named_when_wrong(command: Comma
     assert result.stderr.startswith("Error: --host: ")
 
 
-def test_settings_are_shown_as_toml_with_their_origin(command: Command) -> None:
+def test_settings_are_shown_as_toml_with_their_source(command: Command) -> None:
     result = command("settings", GBS_PORT="99", GBS_DATABASE_URL="postgresql://me:geheim@db/x")
     assert tomllib.loads(result.stdout)["server"]["port"] == 99
     lines = {line.split(" = ")[0]: line for line in result.stdout.splitlines()}
@@ -154,7 +169,7 @@ def test_the_example_file_can_be_printed(command: Command) -> None:
     assert command("settings", "--example").stdout == example()
 
 
-def test_a_variable_that_sets_nothing_is_warned_of(command: Command) -> None:
+def test_a_variable_that_sets_nothing_gets_a_warning(command: Command) -> None:
     result = command("settings", GBS_COMIT_TIMEOUT="1")
     assert result.exit_code == 0
     assert "GBS_COMIT_TIMEOUT" in result.stderr
@@ -167,14 +182,14 @@ def test_tail_without_a_secret_asks_for_a_token(command: Command) -> None:
     assert "--token or GBS_TOKEN" in result.stderr
 
 
-def test_tail_says_what_a_wrong_url_is(command: Command) -> None:
+def test_tail_names_what_is_wrong_with_a_url(command: Command) -> None:
     result = command("tail", "2024-winter", "--url", "ftp://nowhere", "--token", "x")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert "ftp://nowhere" in result.stderr
 
 
-def test_migrating_says_what_it_did_and_then_that_nothing_is_left(
+def test_migrating_prints_what_was_applied_and_then_that_nothing_is_left(
     command: Command, empty_database_url: str
 ) -> None:
     first = command("migrate", GBS_DATABASE_URL=empty_database_url)

@@ -9,7 +9,7 @@ import trio
 import typer
 
 from gbs_actor.cli.failures import CommandFailed, expected_failures
-from gbs_actor.client import ConnectRefused
+from gbs_actor.client import ConnectError
 from gbs_actor.settings import SettingsError
 from gbs_actor.store.protocol import StoreUnavailable
 
@@ -30,7 +30,7 @@ def failing(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[i
         (CommandFailed("No such [red]retreat[/]."), 1, "No such [red]retreat[/]."),
         (CommandFailed("Wrong.", exit_code=2), 2, "Wrong."),
         (StoreUnavailable("The database is away."), 1, "The database is away."),
-        (ConnectRefused("Invalid token", "INVALID_TOKEN"), 1, "Invalid token (INVALID_TOKEN)"),
+        (ConnectError("Invalid token", "INVALID_TOKEN"), 1, "Invalid token (INVALID_TOKEN)"),
         (
             OSError(errno.EADDRINUSE, "Address already in use", "127.0.0.1:8080"),
             1,

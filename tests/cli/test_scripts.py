@@ -1,4 +1,4 @@
-"""The scripts find a Python that works, and install only what is out of date."""
+"""The scripts find a Python that works, install only what is out of date, and report failures."""
 
 from __future__ import annotations
 
@@ -140,3 +140,76 @@ def test_a_failed_installation_is_tried_again(tmp_path: Path, tools: Path) -> No
     python.write_text(working)
     prepare(root, tools)
     assert installed(root) == [str(root)]
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """A checkout whose checks and tests note what they are run with, and succeed."""
+    root = checkout(tmp_path)
+    shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("fuzz", "bench"))
+    for name in ("python", "ruff", "mypy", "lint-imports"):
+        program(root / ".venv" / "bin", name, f'printf "%s\\n" "{name} $*" >>"{root}/log"')
+    return root
+
+
+def run_suite(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``scripts/test``."""
+    return subprocess.run(
+        [root / "scripts" / "test", *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def noted(root: Path, program: str) -> list[str]:
+    lines = (root / "log").read_text().splitlines()
+    return [line.removeprefix(f"{program} ") for line in lines if line.startswith(f"{program} ")]
+
+
+def pytest_arguments(root: Path) -> str:
+    (line,) = [line for line in noted(root, "python") if line.startswith("-m pytest")]
+    return line
+
+
+def test_all_tests_run_side_by_side_without_coverage(suite: Path) -> None:
+    result = run_suite(suite)
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (0, "All checks passed.")
+    assert " -n " in pytest_arguments(suite)
+    assert "--cov" not in pytest_arguments(suite)
+    assert noted(suite, "mypy")
+    assert noted(suite, "lint-imports")
+
+
+def test_the_fast_run_leaves_the_faults_out(suite: Path) -> None:
+    assert run_suite(suite, "--fast").returncode == 0
+    assert "-m not faults -n " in pytest_arguments(suite)
+
+
+def test_arguments_go_to_one_pytest(suite: Path) -> None:
+    assert run_suite(suite, "tests/rooms", "-x").returncode == 0
+    assert pytest_arguments(suite).endswith(" tests/rooms -x")
+    assert " -n " not in pytest_arguments(suite)
+
+
+def test_coverage_is_measured_where_it_is_asked_for(suite: Path) -> None:
+    assert run_suite(suite, TEST_COVERAGE="1").returncode == 0
+    assert "--cov" in pytest_arguments(suite)
+    assert " -n " in pytest_arguments(suite)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("ruff", "ruff"), ("mypy", "mypy"), ("lint-imports", "imports"), ("python", "pytest")],
+)
+def test_one_failure_fails_the_run_and_hides_no_other(suite: Path, name: str, step: str) -> None:
+    fail = 'case "$*" in *pip*|"-c "*) ;; *) echo "it is wrong"; exit 1 ;; esac'
+    program(suite / ".venv" / "bin", name, fail)
+    result = run_suite(suite)
+    assert result.returncode == 1
+    assert step in result.stderr.splitlines()[-1]
+    assert "it is wrong" in result.stdout + result.stderr
+    others = {"ruff", "mypy", "lint-imports", "python"} - {name}
+    assert all(noted(suite, other) for other in others)

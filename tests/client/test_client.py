@@ -17,7 +17,7 @@ from gbs_actor.client import (
     Backoff,
     Client,
     CommandFailed,
-    ConnectRefused,
+    ConnectError,
     Disconnected,
     EditingMarked,
     ListReplaced,
@@ -94,7 +94,7 @@ async def test_a_refused_token_is_final(peer: Peer, autojump_clock: MockClock) -
         await conversation.send(f"44{NAMESPACE},{data}")
 
     peer.nursery.start_soon(refuse)
-    with pytest.raises(ConnectRefused) as refused:
+    with pytest.raises(ConnectError) as refused:
         async with connect(URL, "wrong", connect_stream=peer.connect_stream):
             pytest.fail("connected")
     assert refused.value.code == "INVALID_TOKEN"
@@ -234,7 +234,7 @@ async def test_memo_commands_say_which_memo(peer: Peer, autojump_clock: MockCloc
             {
                 "userRetreatRegistrationMemoId": 77,
                 "memo": "다른 메모",
-                "color": None,
+                "color": "",
                 "commandId": command_id,
             },
         ),
@@ -479,7 +479,7 @@ async def test_calls_beyond_the_bound_wait_for_an_answer(
     peer: Peer, autojump_clock: MockClock
 ) -> None:
     async with (
-        joined(peer, row(1), max_requests=2) as (client, conversation),
+        joined(peer, row(1), max_pending=2) as (client, conversation),
         trio.open_nursery() as nursery,
     ):
         for number in (1, 2, 3):
@@ -567,9 +567,9 @@ async def test_the_servers_disconnect_is_final(peer: Peer, autojump_clock: MockC
     async with joined(peer, row(1)) as (client, conversation):
         feed = client.updates()
         await conversation.send(f"41{NAMESPACE},")
-        with pytest.raises(ConnectRefused):
+        with pytest.raises(ConnectError):
             await anext(feed)
-        with pytest.raises(ConnectRefused):
+        with pytest.raises(ConnectError):
             await client.assign(1, 1)
         assert len(peer.attempts) == 1
 

@@ -26,14 +26,14 @@ def test_an_event_of_the_main_namespace_is_nothing_to_us() -> None:
 
 def test_a_refusal_carries_message_and_code() -> None:
     frame = '44/gbs-lineup,{"message":"Invalid token","data":{"code":"INVALID_TOKEN"}}'
-    assert packets.parse(frame, NAMESPACE) == packets.Refused(
-        "Invalid token", packets.RefusalData("INVALID_TOKEN")
+    assert packets.parse(frame, NAMESPACE) == packets.ConnectError(
+        "Invalid token", packets.ConnectErrorData("INVALID_TOKEN")
     )
 
 
 def test_a_refusal_without_data_has_no_code() -> None:
     frame = '44/gbs-lineup,{"message":"Invalid namespace"}'
-    assert packets.parse(frame, NAMESPACE) == packets.Refused("Invalid namespace")
+    assert packets.parse(frame, NAMESPACE) == packets.ConnectError("Invalid namespace")
 
 
 def test_a_ping_is_answered_with_its_own_data() -> None:
@@ -43,7 +43,7 @@ def test_a_ping_is_answered_with_its_own_data() -> None:
 
 
 def test_the_end_of_the_namespace_may_lack_its_comma() -> None:
-    assert packets.parse("41/gbs-lineup", NAMESPACE) == packets.Left()
+    assert packets.parse("41/gbs-lineup", NAMESPACE) == packets.Disconnect()
 
 
 @pytest.mark.parametrize(

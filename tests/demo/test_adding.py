@@ -4,7 +4,7 @@ from gbs_actor.demo import DEFAULT_RETREATS, add_demo_retreats, demo_retreat
 from gbs_actor.store.memory import MemoryStore
 
 
-async def test_every_demo_retreat_is_put_into_an_empty_store() -> None:
+async def test_every_demo_retreat_is_added_to_an_empty_store() -> None:
     store = MemoryStore()
     await add_demo_retreats(store)
     for slug, people in DEFAULT_RETREATS:

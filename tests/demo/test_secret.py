@@ -68,13 +68,13 @@ def test_a_damaged_secret_is_not_used(tmp_path: Path) -> None:
         demo_secret(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises((SettingsError, StoreError), match="file"):
         demo_secret(tmp_path / "file" / "data")
 
 
-def test_outside_the_demo_no_key_is_an_error_that_says_what_to_set(tmp_path: Path) -> None:
+def test_outside_the_demo_no_key_is_an_error_that_names_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="set GBS_JWT_SECRET"):
         with_keys(in_folder(tmp_path / "data"), demo=False)
     assert not (tmp_path / "data").exists()

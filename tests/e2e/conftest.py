@@ -1,27 +1,22 @@
 from __future__ import annotations
 
+import fcntl
 import itertools
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.chromium import running_chromium
+from tests.e2e.drivers import TRANSPORTS, Driver, Drivers, over_each_transport, running_program
 from tests.e2e.page import served_page
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 
 HERE = Path(__file__).parent
-
-TRANSPORTS = {
-    "polling": "polling",
-    "websocket": "websocket",
-    "upgrade": "polling,websocket",
-}
-"""The ways of a stock client through the network, by name."""
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +28,26 @@ def server(page: str) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="session")
 def drivers_folder(pytestconfig: pytest.Config) -> Path:
-    """Where the drivers are; with their packages only if :func:`node` is asked for."""
+    """Where the drivers are; with their packages only if :func:`node` is asked for.
+
+    Test runs side by side share it, so that the packages are installed once.
+    """
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("stock-clients")
-    for file in (HERE / "node").iterdir():
-        shutil.copy(file, folder)
+    with _locked(folder):
+        for file in (HERE / "node").iterdir():
+            copy = folder / file.name
+            if not copy.exists() or copy.read_bytes() != file.read_bytes():
+                shutil.copy(file, folder)
     return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let no other process into the block that locks the same folder."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -47,24 +56,35 @@ def node(drivers_folder: Path) -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node.js and npm are not installed")
-    manifest = (drivers_folder / "package.json").read_text()
-    installed = drivers_folder / "installed"
-    if not installed.exists() or installed.read_text() != manifest:
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-        result = subprocess.run(
-            command, cwd=drivers_folder, capture_output=True, text=True, check=False
-        )
-        if result.returncode != 0:
-            pytest.fail(f"npm could not install socket.io-client:\n{result.stderr}")
-        installed.write_text(manifest)
+    with _locked(drivers_folder):
+        _install(npm, drivers_folder)
     return node
 
 
+def _install(npm: str, folder: Path) -> None:
+    manifest = (folder / "package.json").read_text()
+    installed = folder / "installed"
+    if installed.exists() and installed.read_text() == manifest:
+        return
+    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        pytest.fail(f"npm could not install socket.io-client:\n{result.stderr}")
+    installed.write_text(manifest)
+
+
 @pytest.fixture(scope="session")
-def node_drivers(node: str, drivers_folder: Path) -> dict[str, list[str]]:
-    """The commands that run the stock JavaScript client in Node, by transports."""
-    driver = str(drivers_folder / "driver.mjs")
-    return {name: [node, driver, transports] for name, transports in TRANSPORTS.items()}
+def node_drivers(node: str, drivers_folder: Path) -> Iterator[Drivers]:
+    """The stock JavaScript client in Node, by transports."""
+    with running_program([node, str(drivers_folder / "driver.mjs")]) as port:
+        yield over_each_transport(port)
+
+
+@pytest.fixture(scope="session")
+def python_drivers() -> Iterator[Drivers]:
+    """python-socketio's client, by transports."""
+    with running_program([sys.executable, str(HERE / "python_driver.py")]) as port:
+        yield over_each_transport(port)
 
 
 @pytest.fixture(scope="session")
@@ -82,39 +102,25 @@ def foreign_page(drivers_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium(node: str, drivers_folder: Path) -> Iterator[str]:
-    """Where ``browser.mjs`` reaches a running Chromium."""
+def chromium(node: str, drivers_folder: Path) -> Iterator[int]:
+    """Where pages of one Chromium are to be had, each with a profile of its own."""
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("Chromium is not installed (Debian's package chromium)")
-    with running_chromium(node, executable, drivers_folder) as endpoint:
-        yield endpoint
+    with running_program([node, str(drivers_folder / "browser.mjs"), executable]) as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
-def chromium_drivers(
-    node_drivers: dict[str, list[str]], chromium: str, page: str, drivers_folder: Path
-) -> dict[str, list[str]]:
-    """The commands that run the stock client in a page of Chromium, by transports."""
-    return _in_pages(node_drivers, drivers_folder, chromium, page)
+def chromium_drivers(chromium: int, page: str) -> Drivers:
+    """The stock client in a page of Chromium, by transports."""
+    return over_each_transport(chromium, page)
 
 
 @pytest.fixture(scope="session")
-def foreign_drivers(
-    node_drivers: dict[str, list[str]], chromium: str, foreign_page: str, drivers_folder: Path
-) -> dict[str, list[str]]:
+def foreign_drivers(chromium: int, foreign_page: str) -> Drivers:
     """The same in the page that the servers do not know."""
-    return _in_pages(node_drivers, drivers_folder, chromium, foreign_page)
-
-
-def _in_pages(
-    node_drivers: dict[str, list[str]], folder: Path, chromium: str, page: str
-) -> dict[str, list[str]]:
-    driver = str(folder / "browser.mjs")
-    return {
-        name: [node, driver, transports, chromium, page]
-        for name, (node, _, transports) in node_drivers.items()
-    }
+    return over_each_transport(chromium, foreign_page)
 
 
 @pytest.fixture(
@@ -125,35 +131,33 @@ def _in_pages(
         ),
     ]
 )
-def drivers(request: pytest.FixtureRequest) -> dict[str, list[str]]:
-    """The commands for every transport; a test with it runs in Node and in Chromium."""
-    commands: dict[str, list[str]] = request.getfixturevalue(request.param)
-    return commands
+def drivers(request: pytest.FixtureRequest) -> Drivers:
+    """The drivers for every transport; a test with it runs in Node and in Chromium."""
+    drivers: Drivers = request.getfixturevalue(request.param)
+    return drivers
 
 
 @pytest.fixture(params=TRANSPORTS)
-def any_driver(request: pytest.FixtureRequest, drivers: dict[str, list[str]]) -> list[str]:
+def any_driver(request: pytest.FixtureRequest, drivers: Drivers) -> Driver:
     """One of :func:`drivers`; a test with it runs once with each."""
     return drivers[request.param]
 
 
 @pytest.fixture(
     params=[
-        pytest.param(("node", "websocket"), marks=pytest.mark.node, id="socket.io-client"),
+        pytest.param(("node_drivers", "websocket"), marks=pytest.mark.node, id="socket.io-client"),
         pytest.param(
-            ("node", "polling"), marks=pytest.mark.node, id="socket.io-client over polling"
+            ("node_drivers", "polling"), marks=pytest.mark.node, id="socket.io-client over polling"
         ),
-        pytest.param(("python", "websocket"), id="python-socketio"),
-        pytest.param(("python", "polling"), id="python-socketio over polling"),
+        pytest.param(("python_drivers", "websocket"), id="python-socketio"),
+        pytest.param(("python_drivers", "polling"), id="python-socketio over polling"),
     ]
 )
-def driver(request: pytest.FixtureRequest) -> list[str]:
-    """The command that runs a stock client; a test with it runs once with each."""
-    kind, transport = request.param
-    if kind == "node":
-        commands: dict[str, list[str]] = request.getfixturevalue("node_drivers")
-        return commands[transport]
-    return [sys.executable, str(HERE / "python_driver.py"), transport]
+def driver(request: pytest.FixtureRequest) -> Driver:
+    """Makes a stock client; a test with it runs once with each."""
+    fixture, transports = request.param
+    drivers: Drivers = request.getfixturevalue(fixture)
+    return drivers[transports]
 
 
 @pytest.fixture(scope="module")

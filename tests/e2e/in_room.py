@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
+from tests.e2e.drivers import Driver
 from tests.e2e.relay import Relay
 from tests.e2e.screen import Row, shown
 from tests.e2e.server_process import RETREAT, ServerProcess, token
@@ -42,17 +43,8 @@ def assignment(person: Row, number: int, **more: object) -> Command:
 
 
 @asynccontextmanager
-async def started(drivers: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
-    """Clients that are ready to connect, one for each driver."""
-    async with stock_clients(drivers) as clients:
-        for client in clients:
-            await client.authenticate_with(None)
-        yield clients
-
-
-@asynccontextmanager
 async def in_room(
-    drivers: Iterable[Sequence[str]],
+    drivers: Iterable[Driver],
     url: str,
     *,
     first_user: int = 7,
@@ -60,7 +52,7 @@ async def in_room(
     options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[list[StockClient]]:
     """Clients of as many users, by cookie, all in the room; one for each driver."""
-    async with started(drivers) as clients:
+    async with stock_clients(drivers) as clients:
         for user_id, client in enumerate(clients, first_user):
             await client.connect(
                 url, cookie=token(user_id, f"간사{user_id}"), auth=auth, options=options
@@ -98,13 +90,12 @@ async def lose_network(relay: Relay, clients: Iterable[StockClient]) -> None:
         await client.event("disconnect", since=mark)
 
 
-async def until_settled(drivers: Iterable[Sequence[str]], clients: Iterable[StockClient]) -> None:
+async def until_settled(drivers: Iterable[Driver], clients: Iterable[StockClient]) -> None:
     """Wait until every client is on the last of its transports, where an upgrade ends."""
     for driver, client in zip(drivers, clients, strict=True):
-        last = driver[2].split(",")[-1]
         with trio.fail_after(PATIENCE):
             while True:
-                if (await client.facts()).transport == last:
+                if (await client.facts()).transport == driver.last_transport:
                     break
                 await trio.sleep(BETWEEN_LOOKS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ from urllib.parse import urlsplit
 import jwt
 
 import gbs_actor
+from tests.store.fixtures import copy_folder, memory
 
 ROOT = Path(gbs_actor.__file__).parents[1]
 SECRET = "a secret of the tests, long enough for HS256"
@@ -175,7 +178,6 @@ def start_server(
     log_path: Path,
     environment: Mapping[str, str] | None = None,
     port: int = 0,
-    demo: bool = True,
     hosted: bool = False,
     options: Sequence[str] = (),
     timeout: float = START_TIMEOUT,
@@ -187,9 +189,7 @@ def start_server(
     :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
     """
     extra = dict(environment or {})
-    serve = [sys.executable, "-m", "gbs_actor.cli", "serve", "--port", str(port)]
-    if demo:
-        serve.append("--demo")
+    serve = [sys.executable, "-m", "gbs_actor.cli", "serve", "--demo", "--port", str(port)]
     if hosted:
         serve = [sys.executable, *HYPERCORN, f"127.0.0.1:{port}", *options, "gbs_actor.asgi:app"]
     began = time.monotonic()
@@ -256,12 +256,14 @@ def _address(said: str) -> tuple[str, str, int] | None:
 
 
 @contextmanager
-def data_folder() -> Iterator[Path]:
+def data_folder(*, on_disk: bool = True) -> Iterator[Path]:
     """A place for a server's data that an account of PostgreSQL's own can reach.
 
     Not pytest's ``tmp_path``: as root, PostgreSQL runs as another user, who may not enter it.
+
+    :param on_disk: otherwise in memory, where there is room.
     """
-    place = Path(tempfile.mkdtemp(prefix="gbs-"))
+    place = Path(tempfile.mkdtemp(prefix="gbs-", dir=None if on_disk else memory()))
     place.chmod(0o711)
     try:
         yield place / "data"
@@ -269,34 +271,35 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def make_data(data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Make the data that Hypercorn's server finds, as it has no demo."""
-    subprocess.run(
-        [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", RETREAT],
-        env=clean_environment(data_dir, environment or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
+@cache
+def demo_data() -> Path:
+    """Return the data of a demo server that has been stopped, to be copied: made once."""
+    stack = ExitStack()
+    data_dir = stack.enter_context(data_folder(on_disk=False))
+    atexit.register(stack.close)
+    server = start_server(data_dir, log_path=data_dir.with_name("log"))
+    assert server.stop() == 0, server.log()
+    return data_dir
 
 
 @contextmanager
 def running_server(
     *,
     environment: Mapping[str, str] | None = None,
-    demo: bool = True,
+    on_disk: bool = False,
     hosted: bool = False,
     options: Sequence[str] = (),
 ) -> Iterator[ServerProcess]:
-    """A server on fresh data for the time of a block; stopped in good order behind it."""
-    with data_folder() as data_dir:
-        if hosted:
-            make_data(data_dir, environment)
+    """A server on the demo's data for the time of a block; stopped in good order behind it.
+
+    :param on_disk: where commits have to take their time; otherwise in memory.
+    """
+    with data_folder(on_disk=on_disk) as data_dir:
+        copy_folder(demo_data(), data_dir)
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),
             environment=environment,
-            demo=demo,
             hosted=hosted,
             options=options,
         )

@@ -1,4 +1,4 @@
-"""Stock Socket.IO clients in processes of their own, told what to do line by line.
+"""Stock Socket.IO clients in other processes, driven line by line.
 
 A driver (``node/driver.mjs``, ``node/browser.mjs``, ``python_driver.py``) reads one JSON
 command a line and writes one JSON object a line: answers to commands, and events in the
@@ -8,17 +8,20 @@ order in which the client's library hands them out.
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import trio
 
+from tests.e2e.drivers import Driver
+
 NAMESPACE = "/gbs-lineup"
 PATIENCE = 20.0
 """Seconds after which something that should have come is missing."""
+ENDED = 5.0
+"""Seconds that a driver may take to dispose of clients."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,24 @@ class HttpResponse:
 
 @dataclass
 class StockClient:
-    """One client process."""
+    """One client, and the connection to its driver."""
 
-    process: trio.Process
+    stream: trio.SocketStream
     happened: list[Happened] = field(default_factory=list)
     """Everything so far, in order."""
+    started: trio.Event = field(default_factory=trio.Event)
+    """Set when it is ready to connect."""
+    ended: trio.Event = field(default_factory=trio.Event)
+    """Set when its driver has disposed of it."""
     _answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     _next_id: int = 0
     _sending: trio.Lock = field(default_factory=trio.Lock)
     _news: trio.Event = field(default_factory=trio.Event)
 
     async def read(self) -> None:
-        """Take what the process says until it ends."""
-        assert self.process.stdout is not None
+        """Take what the driver sends until it has disposed of the client."""
         rest = b""
-        async for chunk in self.process.stdout:
+        async for chunk in self.stream:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 said = json.loads(line)
@@ -105,6 +111,7 @@ class StockClient:
                     self.happened.append(Happened(said["event"], said["args"]))
             self._news.set()
             self._news = trio.Event()
+        self.ended.set()
 
     async def _tell(self, operation: str, **arguments: object) -> dict[str, Any]:
         return await self._answer(await self._send(operation, **arguments))
@@ -112,10 +119,9 @@ class StockClient:
     async def _send(self, operation: str, **arguments: object) -> int:
         command_id = self._next_id
         self._next_id += 1
-        assert self.process.stdin is not None
         line = json.dumps({"id": command_id, "op": operation, **arguments})
         async with self._sending:
-            await self.process.stdin.send_all(line.encode() + b"\n")
+            await self.stream.send_all(line.encode() + b"\n")
         return command_id
 
     async def _answer(self, command_id: int) -> dict[str, Any]:
@@ -123,6 +129,11 @@ class StockClient:
             while command_id not in self._answers:
                 await self._news.wait()
         return self._answers.pop(command_id)
+
+    async def start(self, driver: Driver) -> None:
+        """Let the driver make the client."""
+        await self._tell("start", transports=driver.transports, page=driver.page)
+        self.started.set()
 
     async def connect(
         self,
@@ -247,29 +258,30 @@ def _payload(token: str | None, auth: Mapping[str, object] | None) -> dict[str, 
 
 
 @asynccontextmanager
-async def stock_clients(commands: Iterable[Sequence[str]]) -> AsyncIterator[list[StockClient]]:
-    """Run a driver each for the time of a block."""
-    clients: list[StockClient] = []
-    async with trio.open_nursery() as nursery:
+async def stock_clients(drivers: Iterable[Driver]) -> AsyncIterator[list[StockClient]]:
+    """Clients for the time of a block, one for each driver; behind it they are gone."""
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        clients: list[StockClient] = []
+        for driver in drivers:
+            stream = await stack.enter_async_context(await driver.connect())
+            clients.append(StockClient(stream))
+            nursery.start_soon(clients[-1].read)
+            nursery.start_soon(clients[-1].start, driver)
+        for client in clients:
+            await client.started.wait()
         try:
-            for command in commands:
-                process = await trio.lowlevel.open_process(
-                    list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-                )
-                clients.append(StockClient(process))
-                nursery.start_soon(clients[-1].read)
             yield clients
         finally:
-            for client in clients:
-                client.process.kill()
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + ENDED):
                 for client in clients:
-                    await client.process.wait()
+                    await client.stream.send_eof()
+                for client in clients:
+                    await client.ended.wait()
             nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def stock_client(command: Sequence[str]) -> AsyncIterator[StockClient]:
-    """Run a driver for the time of a block."""
-    async with stock_clients([command]) as (client,):
+async def stock_client(driver: Driver) -> AsyncIterator[StockClient]:
+    """A client for the time of a block."""
+    async with stock_clients([driver]) as (client,):
         yield client

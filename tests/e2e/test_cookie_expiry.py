@@ -11,18 +11,18 @@ import trio
 
 from gbs_actor.auth.user import LEEWAY
 from gbs_actor.client import connect
+from tests.e2e.drivers import Drivers
 from tests.e2e.in_room import (
     BETWEEN_LOOKS,
     COMES_BACK,
     assignment,
     empty_group,
     listed,
-    started,
     until_shown,
 )
 from tests.e2e.screen import Row
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
-from tests.e2e.stock_client import PATIENCE, StockClient
+from tests.e2e.stock_client import PATIENCE, StockClient, stock_clients
 
 LIFE = 2.0
 """Seconds a cookie still counts when a client connects with it."""
@@ -39,11 +39,9 @@ def impatient_server(page: str) -> Iterator[ServerProcess]:
 
 
 @asynccontextmanager
-async def soon_expired(
-    drivers: dict[str, list[str]], server: ServerProcess
-) -> AsyncIterator[list[StockClient]]:
+async def soon_expired(drivers: Drivers, server: ServerProcess) -> AsyncIterator[list[StockClient]]:
     """Clients in the room whose cookies expire right away."""
-    async with started(drivers.values()) as clients:
+    async with stock_clients(drivers.values()) as clients:
         for user_id, client in enumerate(clients, 7):
             expiry = time.time() - LEEWAY + LIFE
             await client.connect(server.url, cookie=token(user_id, exp=expiry), options=COMES_BACK)
@@ -62,7 +60,7 @@ async def until_expired(client: StockClient) -> None:
 
 
 async def test_a_page_left_open_over_the_expiry_of_its_cookie_keeps_receiving(
-    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+    drivers: Drivers, server: ServerProcess, people: list[Row]
 ) -> None:
     async with soon_expired(drivers, server) as clients:
         for client in clients:
@@ -83,7 +81,7 @@ async def test_a_page_left_open_over_the_expiry_of_its_cookie_keeps_receiving(
 @pytest.mark.node
 @pytest.mark.browser
 async def test_a_page_whose_grace_is_over_comes_back_with_a_new_cookie(
-    chromium_drivers: dict[str, list[str]], impatient_server: ServerProcess
+    chromium_drivers: Drivers, impatient_server: ServerProcess
 ) -> None:
     async with soon_expired(chromium_drivers, impatient_server) as clients:
         marks = [len(client.happened) for client in clients]
@@ -96,7 +94,7 @@ async def test_a_page_whose_grace_is_over_comes_back_with_a_new_cookie(
 
 
 async def test_a_page_whose_grace_is_over_learns_that_its_cookie_has_expired(
-    drivers: dict[str, list[str]], impatient_server: ServerProcess
+    drivers: Drivers, impatient_server: ServerProcess
 ) -> None:
     async with soon_expired(drivers, impatient_server) as clients:
         for client in clients:

@@ -8,21 +8,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.e2e.in_room import empty_group, listed, started
+from tests.e2e.drivers import Drivers
+from tests.e2e.in_room import empty_group, listed
 from tests.e2e.screen import Row
 from tests.e2e.server_process import RETREAT, ServerProcess, token
-from tests.e2e.stock_client import Refused, StockClient, Unanswered
+from tests.e2e.stock_client import Refused, StockClient, Unanswered, stock_clients
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
 
 LINEUPS = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
-Drivers = dict[str, list[str]]
 
 
 @asynccontextmanager
 async def opened(drivers: Drivers, cookie: str | None = None) -> AsyncIterator[StockClient]:
     """A page, with nothing connected."""
-    async with started([drivers["websocket"]]) as (client,):
+    async with stock_clients([drivers["websocket"]]) as (client,):
         await client.set_cookie(cookie)
         yield client
 
@@ -30,7 +30,7 @@ async def opened(drivers: Drivers, cookie: str | None = None) -> AsyncIterator[S
 async def test_a_page_that_is_not_allowed_opens_no_connection_with_a_cookie(
     foreign_drivers: Drivers, server: ServerProcess
 ) -> None:
-    async with started(foreign_drivers.values()) as clients:
+    async with stock_clients(foreign_drivers.values()) as clients:
         refusals = []
         for client in clients:
             with pytest.raises(Refused) as refused:

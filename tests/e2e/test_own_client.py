@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from gbs_actor.client import CommandFailed, ConnectRefused, EditingMarked, RowUpdated, connect
+from gbs_actor.client import CommandFailed, ConnectError, EditingMarked, RowUpdated, connect
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 
 Row = dict[str, Any]
@@ -106,7 +106,7 @@ async def test_many_concurrent_edits_are_each_answered_once(
 
 
 async def test_the_refusal_of_a_token_is_told(server: ServerProcess) -> None:
-    with pytest.raises(ConnectRefused) as refused:
+    with pytest.raises(ConnectError) as refused:
         async with connect(server.url, "nonsense"):
             pytest.fail("connected")
     assert refused.value.code == "INVALID_TOKEN"

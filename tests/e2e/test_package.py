@@ -10,8 +10,9 @@ import trio
 
 from gbs_actor.socketio import Socket, SocketServer
 from tests.apps.command import serve
-from tests.e2e.in_room import COMES_BACK, started
-from tests.e2e.stock_client import StockClient
+from tests.e2e.drivers import Drivers
+from tests.e2e.in_room import COMES_BACK
+from tests.e2e.stock_client import StockClient, stock_clients
 
 NAMESPACE = "/quiz"
 RESTART = 1012
@@ -49,18 +50,16 @@ async def quiz(page: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def players(
-    drivers: dict[str, list[str]], url: str, **options: object
+    drivers: Drivers, url: str, **options: object
 ) -> AsyncIterator[list[StockClient]]:
     """Clients in the namespace, one for each driver."""
-    async with started(drivers.values()) as clients:
+    async with stock_clients(drivers.values()) as clients:
         for client in clients:
             await client.connect(url, namespace=NAMESPACE, options={**COMES_BACK, **options})
         yield clients
 
 
-async def test_a_client_acknowledges_what_the_server_asks(
-    drivers: dict[str, list[str]], page: str
-) -> None:
+async def test_a_client_acknowledges_what_the_server_asks(drivers: Drivers, page: str) -> None:
     question = {"what": "어느 조?", "choices": [1, 2, None]}
     async with quiz(page) as url, players(drivers, url) as clients:
         for client in clients:
@@ -70,7 +69,7 @@ async def test_a_client_acknowledges_what_the_server_asks(
 
 @pytest.mark.parametrize("options", [{}, {"forceBase64": True}, {"protocols": ["x"]}], ids=str)
 async def test_bytes_go_there_and_back(
-    drivers: dict[str, list[str]], page: str, options: dict[str, object]
+    drivers: Drivers, page: str, options: dict[str, object]
 ) -> None:
     async with quiz(page) as url, players(drivers, url, **options) as clients:
         for client in clients:
@@ -79,7 +78,7 @@ async def test_bytes_go_there_and_back(
 
 
 async def test_a_client_whose_namespace_was_disconnected_does_not_come_back(
-    drivers: dict[str, list[str]], page: str
+    drivers: Drivers, page: str
 ) -> None:
     async with quiz(page) as url, players(drivers, url) as clients:
         for client in clients:
@@ -88,9 +87,7 @@ async def test_a_client_whose_namespace_was_disconnected_does_not_come_back(
             assert not (await client.facts()).connected
 
 
-async def test_a_client_whose_connection_was_closed_comes_back(
-    drivers: dict[str, list[str]], page: str
-) -> None:
+async def test_a_client_whose_connection_was_closed_comes_back(drivers: Drivers, page: str) -> None:
     async with quiz(page) as url, players(drivers, url) as clients:
         for client in clients:
             mark = len(client.happened)

@@ -12,7 +12,7 @@ import trio
 
 from gbs_actor.socketio import MemoryRecovery, Socket, SocketServer
 from tests.apps.command import serve
-from tests.e2e.conftest import TRANSPORTS
+from tests.e2e.drivers import TRANSPORTS, Drivers
 from tests.e2e.in_room import COMES_BACK
 from tests.e2e.stock_client import StockClient, stock_client
 
@@ -46,9 +46,7 @@ async def served() -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def begun(
-    drivers: dict[str, list[str]], transports: str
-) -> AsyncIterator[tuple[Service, StockClient]]:
+async def begun(drivers: Drivers, transports: str) -> AsyncIterator[tuple[Service, StockClient]]:
     """A client that has received one event, on the transport it stays on."""
     async with served() as service, stock_client(drivers[transports]) as client:
         await client.connect(service.url, namespace="/", options=COMES_BACK)
@@ -64,7 +62,7 @@ def news(client: StockClient) -> list[object]:
 
 
 async def test_a_client_is_recovered_with_all_it_missed_and_nothing_twice(
-    node_drivers: dict[str, list[str]], transports: str
+    node_drivers: Drivers, transports: str
 ) -> None:
     async with begun(node_drivers, transports) as (service, client):
         before = (await client.facts()).id
@@ -83,7 +81,7 @@ async def test_a_client_is_recovered_with_all_it_missed_and_nothing_twice(
 
 
 async def test_a_client_that_closes_its_connection_is_recovered(
-    node_drivers: dict[str, list[str]], transports: str
+    node_drivers: Drivers, transports: str
 ) -> None:
     async with begun(node_drivers, transports) as (_, client):
         mark = len(client.happened)
@@ -91,9 +89,7 @@ async def test_a_client_that_closes_its_connection_is_recovered(
         assert (await client.event("connect", since=mark))["recovered"]
 
 
-async def test_a_client_that_left_is_not_recovered(
-    node_drivers: dict[str, list[str]], transports: str
-) -> None:
+async def test_a_client_that_left_is_not_recovered(node_drivers: Drivers, transports: str) -> None:
     async with begun(node_drivers, transports) as (service, client):
         mark = len(client.happened)
         await client.disconnect()

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import trio
 
+from tests.e2e.drivers import Driver
 from tests.e2e.in_room import empty_group, listed
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.e2e.stock_client import stock_client
@@ -46,7 +47,7 @@ def _check_order(frames: list[dict[str, Any]]) -> None:
 
 
 async def test_clients_of_both_protocols_edit_one_room_in_one_order(
-    driver: list[str], server: ServerProcess, person: Row, other_person: Row
+    driver: Driver, server: ServerProcess, person: Row, other_person: Row
 ) -> None:
     async with (
         plain_client(server, token(7)) as plain,
@@ -95,7 +96,7 @@ def _is_update(frame: dict[str, Any], revision: int) -> bool:
 
 
 async def test_a_command_repeated_over_the_other_protocol_takes_effect_once(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with plain_client(server, token(7)) as plain, stock_client(driver) as stock:
         await plain.event("initial-data")

@@ -8,6 +8,7 @@ from uuid import uuid4
 import trio
 
 from gbs_actor.client import connect
+from tests.e2e.drivers import Drivers
 from tests.e2e.in_room import (
     COMES_BACK,
     assignment,
@@ -60,7 +61,7 @@ async def all_miss_nothing(
 
 
 async def test_after_a_kill_clients_come_back_and_miss_nothing(
-    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+    drivers: Drivers, server: ServerProcess, people: list[Row]
 ) -> None:
     async with (
         relay_to(server) as relay,
@@ -78,7 +79,7 @@ async def test_after_a_kill_clients_come_back_and_miss_nothing(
 
 
 async def test_clients_whose_server_is_killed_under_them_come_back_and_miss_nothing(
-    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+    drivers: Drivers, server: ServerProcess, people: list[Row]
 ) -> None:
     async with in_room(drivers.values(), server.url, options=COMES_BACK) as clients:
         await until_settled(drivers.values(), clients)
@@ -96,7 +97,7 @@ async def test_clients_whose_server_is_killed_under_them_come_back_and_miss_noth
 
 
 async def test_a_command_repeated_after_a_kill_takes_effect_once(
-    drivers: dict[str, list[str]], server: ServerProcess, people: list[Row]
+    drivers: Drivers, server: ServerProcess, people: list[Row]
 ) -> None:
     async with (
         relay_to(server) as relay,

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from gbs_actor.client import connect
+from tests.e2e.drivers import Drivers
 from tests.e2e.in_room import (
     COMES_BACK,
     assignment,
@@ -24,7 +25,6 @@ from tests.e2e.screen import Row, updates
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import StockClient
 
-Drivers = dict[str, list[str]]
 ASKING: dict[str, object] = {"recovery": True}
 
 

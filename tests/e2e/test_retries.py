@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from uuid import uuid4
 
+from tests.e2e.drivers import Driver
 from tests.e2e.in_room import (
     COMES_BACK,
     assignment,
@@ -26,7 +27,7 @@ async def times_logged(server: ServerProcess, command_id: str) -> int:
 
 
 async def test_a_command_repeated_for_want_of_an_answer_takes_effect_once(
-    any_driver: list[str], server: ServerProcess, person: Row
+    any_driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     retrying = {"retries": 10, "ackTimeout": 300}
     async with (
@@ -49,7 +50,7 @@ async def test_a_command_repeated_for_want_of_an_answer_takes_effect_once(
 
 
 async def test_a_command_repeated_over_a_recovered_connection_takes_effect_once(
-    any_driver: list[str], server: ServerProcess, person: Row
+    any_driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     # Without a time-out the client takes answers for errors; this one is not what ends it.
     retrying = {**COMES_BACK, "retries": 10, "ackTimeout": 60_000}

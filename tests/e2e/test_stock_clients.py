@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.e2e.drivers import Driver
 from tests.e2e.in_room import empty_group
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import Refused, StockClient, stock_client
@@ -18,7 +19,7 @@ Row = dict[str, Any]
 
 @asynccontextmanager
 async def in_room(
-    driver: list[str],
+    driver: Driver,
     server: ServerProcess,
     *,
     count: int = 2,
@@ -43,7 +44,7 @@ def _state(row_id: int, number: int) -> Callable[[Row], bool]:
 
 
 async def test_a_join_is_answered_with_the_rows_in_list_order(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with stock_client(driver) as client:
         await client.connect(server.url, token())
@@ -67,7 +68,7 @@ async def test_a_join_is_answered_with_the_rows_in_list_order(
 
 
 async def test_an_assignment_is_acknowledged_and_seen_by_both(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (author, other):
         number = empty_group()
@@ -84,7 +85,7 @@ async def test_an_assignment_is_acknowledged_and_seen_by_both(
 
 
 async def test_the_authors_acknowledgement_comes_behind_the_rows_of_its_revision(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (author,):
         mark = len(author.happened)
@@ -98,7 +99,7 @@ async def test_the_authors_acknowledgement_comes_behind_the_rows_of_its_revision
 
 
 async def test_revisions_on_one_connection_never_go_back(
-    driver: list[str], server: ServerProcess, person: Row, other_person: Row
+    driver: Driver, server: ServerProcess, person: Row, other_person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         for number in range(6000, 6010):
@@ -116,7 +117,7 @@ async def test_revisions_on_one_connection_never_go_back(
 
 
 async def test_moving_one_person_changes_the_totals_of_both_groups(
-    driver: list[str], server: ServerProcess, person: Row, other_person: Row
+    driver: Driver, server: ServerProcess, person: Row, other_person: Row
 ) -> None:
     number = empty_group()
     async with in_room(driver, server, count=1) as (client,):
@@ -134,7 +135,7 @@ async def test_moving_one_person_changes_the_totals_of_both_groups(
 
 
 async def test_a_memo_is_created_updated_and_deleted_before_everybodys_eyes(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (author, other):
         created = await author.ask(
@@ -163,7 +164,7 @@ async def test_a_memo_is_created_updated_and_deleted_before_everybodys_eyes(
 
 
 async def test_a_join_without_a_callback_gets_initial_data(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with stock_client(driver) as client:
         await client.connect(server.url, token())
@@ -173,7 +174,7 @@ async def test_a_join_without_a_callback_gets_initial_data(
 
 
 async def test_a_join_with_a_callback_gets_no_initial_data(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         await client.ask("leave-retreat", RETREAT)
@@ -181,7 +182,7 @@ async def test_a_join_with_a_callback_gets_no_initial_data(
 
 
 async def test_an_error_without_a_callback_comes_as_an_event(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         await client.emit("update-gbs-number", {"lineupId": person["id"], "gbsNumber": 0})
@@ -193,7 +194,7 @@ async def test_an_error_without_a_callback_comes_as_an_event(
 
 
 async def test_an_error_with_a_callback_comes_in_the_acknowledgement_only(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         answer = await client.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": 0})
@@ -203,9 +204,7 @@ async def test_an_error_with_a_callback_comes_in_the_acknowledgement_only(
         assert "error" not in {it.name for it in client.happened}
 
 
-async def test_an_unknown_event_is_acknowledged_too(
-    driver: list[str], server: ServerProcess
-) -> None:
+async def test_an_unknown_event_is_acknowledged_too(driver: Driver, server: ServerProcess) -> None:
     async with in_room(driver, server, count=1) as (client,):
         answer = await client.ask("rename-retreat", "x")
         assert answer["code"] == "VALIDATION_FAILED"
@@ -216,7 +215,7 @@ async def test_an_unknown_event_is_acknowledged_too(
     [("not a token", "INVALID_TOKEN"), (None, "AUTH_REQUIRED"), ("", "AUTH_REQUIRED")],
 )
 async def test_a_missing_or_wrong_token_is_a_connect_error(
-    driver: list[str], server: ServerProcess, given: str | None, code: str
+    driver: Driver, server: ServerProcess, given: str | None, code: str
 ) -> None:
     async with stock_client(driver) as client:
         with pytest.raises(Refused) as refused:
@@ -224,9 +223,7 @@ async def test_a_missing_or_wrong_token_is_a_connect_error(
     assert refused.value.code == code
 
 
-async def test_an_expired_token_is_a_connect_error(
-    driver: list[str], server: ServerProcess
-) -> None:
+async def test_an_expired_token_is_a_connect_error(driver: Driver, server: ServerProcess) -> None:
     async with stock_client(driver) as client:
         with pytest.raises(Refused) as refused:
             await client.connect(server.url, token(exp=1_000_000_000))
@@ -234,13 +231,13 @@ async def test_an_expired_token_is_a_connect_error(
     assert refused.value.message == "Token expired"
 
 
-async def test_a_cookie_does_without_a_token(driver: list[str], server: ServerProcess) -> None:
+async def test_a_cookie_does_without_a_token(driver: Driver, server: ServerProcess) -> None:
     async with stock_client(driver) as client:
         await client.connect(server.url, Cookie=f"accessToken={token()}")
         assert (await client.ask("join-retreat", RETREAT))["status"] == "OK"
 
 
-async def test_the_first_token_found_decides(driver: list[str], server: ServerProcess) -> None:
+async def test_the_first_token_found_decides(driver: Driver, server: ServerProcess) -> None:
     async with stock_client(driver) as client:
         with pytest.raises(Refused) as refused:
             await client.connect(server.url, "wrong", Cookie=f"accessToken={token()}")
@@ -248,7 +245,7 @@ async def test_the_first_token_found_decides(driver: list[str], server: ServerPr
 
 
 async def test_a_cookie_from_a_foreign_page_is_refused(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with stock_client(driver) as client:
         with pytest.raises(Refused):
@@ -258,7 +255,7 @@ async def test_a_cookie_from_a_foreign_page_is_refused(
 
 
 async def test_a_reader_may_look_and_not_touch(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with stock_client(driver) as client:
         await client.connect(server.url, token(30, role="SHUTTLE_BUS_ADMIN_STAFF"))
@@ -268,7 +265,7 @@ async def test_a_reader_may_look_and_not_touch(
 
 
 async def test_a_token_for_other_retreats_may_not_join(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with stock_client(driver) as client:
         await client.connect(server.url, token(retreats=["2023-winter"]))
@@ -276,7 +273,7 @@ async def test_a_token_for_other_retreats_may_not_join(
 
 
 async def test_a_retreat_that_does_not_exist_cannot_be_joined(
-    driver: list[str], server: ServerProcess
+    driver: Driver, server: ServerProcess
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         answer = await client.ask("join-retreat", "1999-winter")
@@ -288,7 +285,7 @@ async def test_a_retreat_that_does_not_exist_cannot_be_joined(
 
 
 async def test_edits_of_one_field_from_one_base_give_one_conflict(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         base = (await one.ask("join-retreat", RETREAT))["revision"]
@@ -307,7 +304,7 @@ async def test_edits_of_one_field_from_one_base_give_one_conflict(
 
 
 async def test_edits_of_two_fields_from_one_base_both_take_effect(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         base = (await one.ask("join-retreat", RETREAT))["revision"]
@@ -321,7 +318,7 @@ async def test_edits_of_two_fields_from_one_base_both_take_effect(
 
 
 async def test_the_same_wish_from_the_same_base_is_no_conflict(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         base = (await one.ask("join-retreat", RETREAT))["revision"]
@@ -335,7 +332,7 @@ async def test_the_same_wish_from_the_same_base_is_no_conflict(
 
 
 async def test_a_repeated_command_changes_once_and_is_answered_alike(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         command = {
@@ -352,7 +349,7 @@ async def test_a_repeated_command_changes_once_and_is_answered_alike(
 
 
 async def test_one_command_id_for_two_commands_is_refused(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         command = {"lineupId": person["id"], "commandId": str(uuid4())}
@@ -363,7 +360,7 @@ async def test_one_command_id_for_two_commands_is_refused(
 
 
 async def test_both_spellings_of_an_id_and_digits_in_a_string_are_taken(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         number = empty_group()
@@ -376,7 +373,7 @@ async def test_both_spellings_of_an_id_and_digits_in_a_string_are_taken(
             assert answer["status"] == "OK"
 
 
-async def test_presence_names_who_is_in_the_room(driver: list[str], server: ServerProcess) -> None:
+async def test_presence_names_who_is_in_the_room(driver: Driver, server: ServerProcess) -> None:
     # Users of their own: who ended between two polls in another test may still seem to be here.
     async with in_room(driver, server, first_user=57) as (one, two):
         presence = await one.event(
@@ -394,7 +391,7 @@ async def test_presence_names_who_is_in_the_room(driver: list[str], server: Serv
 
 
 async def test_an_editing_mark_is_shown_to_the_others_only(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (author, other):
         answer = await author.ask("user-editing", {"lineupId": person["id"], "field": "gbsNumber"})
@@ -415,7 +412,7 @@ async def test_an_editing_mark_is_shown_to_the_others_only(
 
 
 async def test_outside_a_room_nothing_can_be_edited(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         assert (await client.ask("leave-retreat", RETREAT))["status"] == "OK"
@@ -424,7 +421,7 @@ async def test_outside_a_room_nothing_can_be_edited(
 
 
 async def test_who_left_sees_no_more_rows(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         await two.ask("leave-retreat", RETREAT)
@@ -435,7 +432,7 @@ async def test_who_left_sees_no_more_rows(
 
 
 async def test_joining_a_second_retreat_leaves_the_first(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         assert len((await two.ask("join-retreat", "2024-summer"))["data"]) == 600
@@ -447,7 +444,7 @@ async def test_joining_a_second_retreat_leaves_the_first(
 
 
 async def test_a_rejoin_with_since_brings_only_what_changed(
-    driver: list[str], server: ServerProcess, person: Row
+    driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (one, two):
         before = await two.ask("join-retreat", RETREAT)

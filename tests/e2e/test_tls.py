@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from tests.e2e.conftest import TRANSPORTS
+from tests.e2e.drivers import TRANSPORTS, Driver, over_each_transport, running_program
 from tests.e2e.in_room import until_settled
 from tests.e2e.server_process import RETREAT, ROOT, ServerProcess, running_server, token
 from tests.e2e.stock_client import stock_client
@@ -44,19 +44,24 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 @pytest.mark.parametrize("transports", TRANSPORTS)
 async def test_the_stock_client_gets_through_tls_by_every_transport(
     secured: Secured,
-    node_drivers: dict[str, list[str]],
+    node: str,
+    drivers_folder: Path,
     transports: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(secured.authority))
-    async with stock_client(node_drivers[transports]) as client:
+    knowing = {"NODE_EXTRA_CA_CERTS": str(secured.authority)}  # read once, at its start
+    with running_program([node, str(drivers_folder / "driver.mjs")], knowing) as port:
+        await joins_and_edits(secured, over_each_transport(port)[transports])
+
+
+async def joins_and_edits(secured: Secured, driver: Driver) -> None:
+    async with stock_client(driver) as client:
         await client.connect(secured.server.url, token())
         rows = (await client.ask("join-retreat", RETREAT))["data"]
         person = next(row["id"] for row in rows if not row["isLeader"])
         edit = {"lineupId": person, "gbsNumber": 31}
         assert (await client.ask("update-gbs-number", edit))["status"] == "OK"
         await client.event("lineup-updated", lambda row: row["id"] == person)
-        await until_settled([node_drivers[transports]], [client])
+        await until_settled([driver], [client])
 
 
 def test_tail_follows_a_room_over_tls(secured: Secured) -> None:

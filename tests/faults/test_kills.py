@@ -25,7 +25,7 @@ PATIENT_CLIENTS = {"GBS_EVENT_RATE": "100000", "GBS_COMMIT_TIMEOUT": str(COMMIT_
 
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
-    with running_server(environment=PATIENT_CLIENTS) as running:
+    with running_server(environment=PATIENT_CLIENTS, on_disk=True) as running:
         yield running
 
 

@@ -71,7 +71,7 @@ class Network:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with running_server() as running:
+    with running_server(on_disk=True) as running:
         yield running
 
 

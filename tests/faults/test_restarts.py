@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gbs_actor.cli.serving import MARGIN
+from gbs_actor.cli.signals import MARGIN
 from gbs_actor.client import connect
 from gbs_actor.store.embedded.postmaster import processes_of
 from tests.e2e.server_process import (
@@ -27,7 +27,7 @@ SOON = 5.0
 
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
-    with running_server() as running:
+    with running_server(on_disk=True) as running:
         yield running
 
 

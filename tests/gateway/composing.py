@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,18 +12,18 @@ import trio
 from pydantic import SecretStr
 
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
-from gbs_actor.gateway.config import GatewayConfig
-from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.namespace.clients import SocketConnections
-from gbs_actor.gateway.namespace.handlers import NAMESPACE, LineupNamespace
+from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.gateway.user_connections import UserConnections
-from gbs_actor.gateway.user_rates import UserRates
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.settings import AuthSettings
+from gbs_actor.settings import AuthSettings, Settings, declarations
 from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
@@ -141,10 +141,10 @@ class Parts:
     rooms: RoomSupervisor
     verifier: Verifier
     authorizer: Authorizer
-    config: GatewayConfig
+    settings: Settings
     clock: WallClock
-    rates: UserRates
-    user_connections: UserConnections
+    rates: UserRateLimit
+    connection_limit: UserConnectionLimit
 
     def token(
         self,
@@ -175,9 +175,19 @@ async def two_retreats() -> BreakableStore:
     return store
 
 
+def settings_with(**values: object) -> Settings:
+    """Return settings that differ from the defaults in these, each given by its name alone."""
+    tables: dict[str, dict[str, object]] = {}
+    for group, name, _ in declarations():
+        if name in values:
+            tables.setdefault(group, {})[name] = values.pop(name)
+    assert not values, f"no settings: {values}"
+    return Settings.model_validate(tables)
+
+
 @asynccontextmanager
 async def composed(
-    config: GatewayConfig | None = None,
+    settings: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     store: BreakableStore | None = None,
@@ -189,7 +199,9 @@ async def composed(
 
     :param store: one from :func:`two_retreats`.
     """
-    config = replace(config or GatewayConfig(), allowed_origins=frozenset({"https://page.example"}))
+    settings = settings or Settings()
+    http = settings.http.model_copy(update={"allowed_origins": ("https://page.example",)})
+    settings = settings.model_copy(update={"http": http})
     if store is None:
         store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
@@ -202,28 +214,39 @@ async def composed(
             rooms,
             Verifier(auth, now=clock),
             authorizer,
-            config,
+            settings,
             clock,
-            UserRates(config.user_rate, config.user_burst),
-            UserConnections(config.max_connections_per_user),
+            UserRateLimit(settings.limits.user_rate, settings.limits.user_burst),
+            UserConnectionLimit(settings.limits.max_connections_per_user),
         )
 
 
+@dataclass
+class Realtime:
+    """What serves the realtime clients, whatever protocol they speak."""
+
+    clients: Clients
+    dispatch: Dispatch
+    locations: SessionLocations
+
+
 @asynccontextmanager
-async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[LineupEvents]:
+async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[Realtime]:
     """Put the line-up's namespace on a server, and run what is behind it."""
-    events = LineupEvents(
+    clients = Clients(
         parts.rooms,
         parts.verifier,
         parts.authorizer,
-        parts.config,
-        rates=parts.rates,
-        user_connections=parts.user_connections,
+        parts.settings,
+        connection_limit=parts.connection_limit,
     )
-    whereabouts = SessionLocations(parts.store, MAX_AGE)
-    connections = SocketConnections(NAMESPACE, events, whereabouts)
+    dispatch = Dispatch(
+        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
+    )
+    locations = SessionLocations(parts.store, MAX_AGE)
+    socket_clients = SocketClients(NAMESPACE, clients, locations)
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
-    recovery = LineupRecovery(connections, events, tokens, whereabouts)
-    LineupNamespace(sockets.namespace(NAMESPACE), events, connections, recovery)
-    async with events.running(), whereabouts.running():
-        yield events
+    recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
+    LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
+    async with clients.running(), locations.running():
+        yield Realtime(clients, dispatch, locations)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -66,17 +66,22 @@ class Peer:
         await self.send(f"42{NAMESPACE},{ack_id}{body}")
         return ack_id
 
-    async def ack(self, ack_id: int) -> Any:
-        """Wait for an ack."""
+    async def reply(self, ack_id: int) -> Any:
+        """Wait for the ack under an id."""
         return (await self.wait_for(lambda got: got.ack_id == ack_id)).payload
 
     async def call(self, name: str, *arguments: Any, raw: str | None = None) -> Any:
         """Send an event and wait for its ack."""
-        return await self.ack(await self.begin(name, *arguments, raw=raw))
+        return await self.reply(await self.begin(name, *arguments, raw=raw))
 
     async def event(self, name: str) -> Any:
         """Wait for an event, received already or still to come; return its payload."""
         return (await self.wait_for(lambda got: got.name == name)).payload
+
+    async def payload(self, name: str, wanted: Callable[[Any], bool]) -> Any:
+        """Wait for an event whose payload ``wanted`` says yes to; return that."""
+        got = await self.wait_for(lambda got: got.name == name and wanted(got.payload))
+        return got.payload
 
     async def wait_for(self, wanted: Any) -> Received:
         """Wait for the first packet that ``wanted`` says yes to."""
@@ -94,6 +99,10 @@ class Peer:
     def named(self, name: str) -> list[Any]:
         """Return the payloads of all events of a name so far."""
         return [got.payload for got in self.received if got.name == name]
+
+    def order(self) -> list[str]:
+        """Return the names of the events so far, and "reply" for each ack."""
+        return ["reply" if got.name == "ack" else got.name for got in self.received]
 
     def forget(self) -> None:
         """Forget what was received so far."""

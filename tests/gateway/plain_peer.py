@@ -61,17 +61,23 @@ class PlainPeer:
         await self.send(json.dumps({"id": identifier, "event": event, "data": data}))
         return identifier
 
-    async def answer(self, identifier: Any) -> Frame:
-        """Wait for the answer under an id."""
-        return await self.wait_for(lambda got: "id" in got and got["id"] == identifier)
+    async def reply(self, identifier: Any) -> Frame:
+        """Wait for the reply under an id; return it without that."""
+        got = await self.wait_for(lambda got: "id" in got and got["id"] == identifier)
+        return {name: value for name, value in got.items() if name != "id"}
 
     async def call(self, event: str, data: Any = None) -> Frame:
-        """Send an event with a new id, and wait for the answer."""
-        return await self.answer(await self.begin(event, data))
+        """Send an event with a new id, and wait for the reply."""
+        return await self.reply(await self.begin(event, data))
 
     async def event(self, name: str) -> Any:
         """Wait for an event, received already or still to come; return its data."""
         return (await self.wait_for(lambda got: got.get("event") == name))["data"]
+
+    async def payload(self, name: str, wanted: Callable[[Any], bool]) -> Any:
+        """Wait for an event whose data ``wanted`` says yes to; return them."""
+        got = await self.wait_for(lambda got: got.get("event") == name and wanted(got["data"]))
+        return got["data"]
 
     async def wait_for(self, wanted: Callable[[Frame], bool]) -> Frame:
         """Wait for the first frame that ``wanted`` says yes to."""
@@ -97,8 +103,8 @@ class PlainPeer:
         return [got["data"] for got in self.received if got.get("event") == name]
 
     def order(self) -> list[str]:
-        """Return the names of the events so far, and "answer" for each answer."""
-        return [got.get("event", "answer") for got in self.received]
+        """Return the names of the events so far, and "reply" for each reply."""
+        return [got.get("event", "reply") for got in self.received]
 
     def forget(self) -> None:
         """Forget what was received so far."""

@@ -17,10 +17,16 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.rooms import Snapshot
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
-from tests.gateway.composing import SLUG, BreakableStore, Parts, composed, served_namespace
+from tests.gateway.composing import (
+    SLUG,
+    BreakableStore,
+    Parts,
+    composed,
+    served_namespace,
+)
 from tests.socketio.lines import Carrier
 from tests.socketio.peer import Close, Peer
 from tests.socketio.polls import SEPARATOR, WEBSOCKET, Exchange, Polls, Site, site
@@ -287,7 +293,7 @@ class World:
 @asynccontextmanager
 async def world(
     store: BreakableStore | None = None,
-    config: GatewayConfig | None = None,
+    config: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
     **options: Any,

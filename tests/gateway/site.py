@@ -15,10 +15,10 @@ from quart.typing import TestClientProtocol as QuartClient
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http import Services, create_app
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.rooms.delivery import Accepted
+from gbs_actor.settings import Settings
 from tests.gateway.composing import SLUG, Parts, composed
 
 LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
@@ -151,7 +151,7 @@ async def body(response: Response) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def site(config: GatewayConfig | None = None) -> AsyncIterator[Site]:
+async def site(config: Settings | None = None) -> AsyncIterator[Site]:
     async with composed(config) as parts:
         made: list[Site] = []
         services = Services(
@@ -159,7 +159,7 @@ async def site(config: GatewayConfig | None = None) -> AsyncIterator[Site]:
             parts.store,
             parts.verifier,
             parts.authorizer,
-            parts.config,
+            parts.settings,
             parts.rates,
             lambda: made[0].draining,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +12,11 @@ from quart import Response
 from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.config import GatewayConfig
-from tests.gateway.composing import OTHER_SLUG
+from tests.gateway.composing import OTHER_SLUG, settings_with
 from tests.gateway.site import LINE_UP, Exchange, Site, body, exchange, site
 
 LEADER, PERSON, OTHER = 1, 2, 3
 KEY = "7f0c2f52-4f58-4f0e-9c4e-6f7e0a3b9d10"
-DEFAULTS = GatewayConfig()
 READER = {"role": Role.SHUTTLE_BUS_ACCOUNT_STAFF}
 
 WRITES = [
@@ -309,7 +306,7 @@ async def test_a_header_given_twice_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "content"), WRITES)
-async def test_who_may_not_edit_is_told_so_before_anything_is_read(
+async def test_who_may_not_edit_is_refused_before_anything_is_read(
     method: str, path: str, content: object
 ) -> None:
     async with site() as here:
@@ -407,7 +404,7 @@ async def test_a_page_that_has_the_token_itself_may_be_anywhere() -> None:
     [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"gbsNumber":' + b"9" * 5_000 + b"}"],
 )
 async def test_a_body_that_is_none_is_400(raw: bytes) -> None:
-    async with site(replace(DEFAULTS, max_body=200_000)) as here:
+    async with site(settings_with(max_body=200_000)) as here:
         response = await here.send("PUT", f"/user-lineups/{PERSON}", raw=raw)
         assert await refusal(response) == (400, "VALIDATION_FAILED")
 
@@ -492,7 +489,7 @@ async def test_asking_for_retreats_that_do_not_exist_keeps_no_rooms() -> None:
 
 
 async def test_a_body_that_is_too_large_is_413() -> None:
-    async with site(replace(DEFAULTS, max_body=100)) as here:
+    async with site(settings_with(max_body=100)) as here:
         response = await here.send("POST", f"/{PERSON}/lineup-memo", {"memo": "x" * 200})
         assert await refusal(response) == (413, "CONTENT_TOO_LARGE")
 
@@ -624,8 +621,8 @@ async def test_half_a_write_is_not_carried_out() -> None:
 # How often
 
 
-async def test_a_user_who_asks_too_often_is_told_when_to_come_back() -> None:
-    async with site(replace(DEFAULTS, user_rate=0.5, user_burst=2)) as here:
+async def test_a_user_who_asks_too_often_learns_when_to_come_back() -> None:
+    async with site(settings_with(user_rate=0.5, user_burst=2)) as here:
         await here.rows()
         await ok(await here.send("PUT", f"/user-lineups/{PERSON}", {"gbsNumber": 3}))
         for response in (
@@ -643,7 +640,7 @@ async def test_a_user_who_asks_too_often_is_told_when_to_come_back() -> None:
 
 
 async def test_a_bad_token_costs_nobody_anything() -> None:
-    async with site(replace(DEFAULTS, user_rate=0.5, user_burst=1)) as here:
+    async with site(settings_with(user_rate=0.5, user_burst=1)) as here:
         for _ in range(3):
             response = await here.send(
                 "PUT", f"/user-lineups/{PERSON}", headers={"Authorization": "Bearer x"}

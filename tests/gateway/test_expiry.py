@@ -9,13 +9,15 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
+from pydantic import SecretStr
 
-from gbs_actor.auth import Credentials, Role, TokenSource, User
-from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.expiry import LONGEST_PAUSE, ExpiryWatch
-from gbs_actor.gateway.peer import Peer
-from gbs_actor.gateway.rate_limit import TokenBucket
-from tests.gateway.composing import NOW, WallClock
+from gbs_actor.auth import Credentials, Role, TokenSource, User, Verifier
+from gbs_actor.gateway.client import Client, Peer
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
+from gbs_actor.gateway.limits import TokenBucket
+from gbs_actor.settings import AuthSettings
+from tests.gateway.composing import NOW, SECRET, WallClock, composed
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
 
@@ -25,53 +27,60 @@ class RecordingPeer:
 
     def __init__(self) -> None:
         self.done: list[tuple[float, str]] = []
+        self.failure: Exception | None = None
 
-    def tell(self, event: str, payload: bytes) -> None:
-        self._record("told")
+    def send_event(self, name: str, payload: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self._record("notified")
 
-    def end_expired(self, source: TokenSource) -> None:
-        self._record("ended")
+    def abort(self) -> None:
+        self._record("aborted")
+
+    def close_expired(self, source: TokenSource) -> None:
+        self._record("closed")
 
     def _record(self, what: str) -> None:
         self.done.append((trio.current_time(), what))
 
 
-def connection(
+def client(
     expires_in: float | None, source: TokenSource = TokenSource.PAYLOAD
-) -> tuple[Connection, RecordingPeer]:
+) -> tuple[Client, RecordingPeer]:
     peer = RecordingPeer()
     expires_at = None if expires_in is None else NOW + expires_in
     user = replace(USER, expires_at=expires_at, source=source)
-    made = Connection(cast(Peer, peer), Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0))
+    made = Client(cast(Peer, peer), Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0))
     return made, peer
 
 
 async def watching(nursery: trio.Nursery, clock: WallClock) -> ExpiryWatch:
     watch = ExpiryWatch(clock)
-    await nursery.start(watch.run)
+    nursery.start_soon(watch.run)
+    await trio.testing.wait_all_tasks_blocked()
     return watch
 
 
-async def test_many_tokens_are_each_told_at_their_own_time(
+async def test_many_tokens_are_each_notified_at_their_own_time(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
         begin = trio.current_time()
-        made = [connection(expires_in) for expires_in in (300, 5, 100, 5.25)]
+        made = [client(expires_in) for expires_in in (300, 5, 100, 5.25)]
         for each, _ in made:
             watch.watch(each)
         await trio.sleep(335)
-        told = [peer.done[0] for _, peer in made]
-        assert told == [(begin + 30 + after, "told") for after in (300, 5, 100, 5.25)]
+        notified = [peer.done[0] for _, peer in made]
+        assert notified == [(begin + 30 + after, "notified") for after in (300, 5, 100, 5.25)]
         nursery.cancel_scope.cancel()
 
 
 async def test_a_connection_that_has_ended_is_not_kept_until_its_token_would_expire() -> None:
     watch = ExpiryWatch(WallClock())
-    ended, peer = connection(43_200)
+    ended, peer = client(43_200)
     watch.watch(ended)
-    watch.forget(ended)
+    watch.remove(ended)
     gone = weakref.ref(peer)
     del ended, peer
     gc.collect()
@@ -83,20 +92,20 @@ async def test_a_connection_that_has_ended_is_left_alone(
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        ended, peer = connection(5)
+        ended, peer = client(5)
         watch.watch(ended)
-        watch.forget(ended)
+        watch.remove(ended)
         await trio.sleep(500)
         assert peer.done == []
         nursery.cancel_scope.cancel()
 
 
-async def test_a_token_without_an_end_is_never_told(
+async def test_a_token_without_an_end_is_never_notified(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        endless, peer = connection(None)
+        endless, peer = client(None)
         watch.watch(endless)
         await trio.sleep(80_000)
         assert peer.done == []
@@ -109,23 +118,23 @@ async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(
     async with trio.open_nursery() as nursery:
         clock = WallClock()
         watch = await watching(nursery, clock)
-        early, peer = connection(10_000)
+        early, peer = client(10_000)
         watch.watch(early)
         clock.advance(9_975)
-        await trio.sleep(LONGEST_PAUSE + 1)
-        assert [what for _, what in peer.done] == ["told"]
+        await trio.sleep(MAX_SLEEP + 1)
+        assert [what for _, what in peer.done] == ["notified"]
         nursery.cancel_scope.cancel()
 
 
-async def test_a_token_that_is_over_already_is_told_at_once(
+async def test_a_token_that_is_over_already_is_notified_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        late, peer = connection(-35)
+        late, peer = client(-35)
         watch.watch(late)
         await trio.sleep(0.001)
-        assert [what for _, what in peer.done] == ["told"]
+        assert [what for _, what in peer.done] == ["notified"]
         nursery.cancel_scope.cancel()
 
 
@@ -133,10 +142,10 @@ async def test_coming_and_going_does_not_fill_the_memory() -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
         for _ in range(5_000):
-            passing, _ = connection(10_000)
+            passing, _ = client(10_000)
             watch.watch(passing)
-            watch.forget(passing)
-        assert len(watch._queue) <= 64 + 2
+            watch.remove(passing)
+        assert watch._queue.allocated <= 64 + 2
         nursery.cancel_scope.cancel()
 
 
@@ -146,12 +155,71 @@ async def test_tokens_given_again_and_again_do_not_fill_the_memory(
 ) -> None:
     async with trio.open_nursery() as nursery:
         watch = await watching(nursery, WallClock())
-        made, _ = connection(10_000)
+        made, _ = client(10_000)
         credentials = made.credentials
         for expires_in in itertools.islice(itertools.cycle(expiries), 5_000):
             expires_at = None if expires_in is None else NOW + expires_in
             user = replace(credentials.user, expires_at=expires_at)
             made.credentials = replace(credentials, user=user)
             watch.watch(made)
-        assert len(watch._queue) <= 64 + 2
+        assert watch._queue.allocated <= 64 + 2
         nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_cannot_be_notified_is_aborted_and_the_others_are_notified(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = await watching(nursery, WallClock())
+        broken, broken_peer = client(5)
+        other, peer = client(5)
+        broken_peer.failure = RuntimeError("a bug")
+        watch.watch(broken)
+        watch.watch(other)
+        await trio.sleep(36)
+        assert [what for _, what in broken_peer.done] == ["aborted"]
+        assert [what for _, what in peer.done] == ["notified"]
+        assert "a bug" in caplog.text
+        assert watch.failures == 1
+        nursery.cancel_scope.cancel()
+
+
+class BreakingClock(WallClock):
+    """Raises while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+
+    def __call__(self) -> float:
+        if self.broken:
+            raise RuntimeError("a bug")
+        return super().__call__()
+
+
+async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_on(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with composed() as parts:
+        clock = BreakingClock()
+        clients = Clients(
+            parts.rooms,
+            Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock),
+            parts.authorizer,
+            parts.settings,
+            connection_limit=parts.connection_limit,
+        )
+        async with clients.running():
+            made, peer = client(100)
+            clients.connect(cast(Peer, peer), made.credentials)
+            await trio.sleep(50)
+            clock.broken = True
+            await trio.sleep(MAX_SLEEP)
+            statistics = clients.statistics().expiry_watch
+            assert statistics.failures >= 1
+            assert statistics.last_error == "RuntimeError: a bug"
+            assert "a bug" in caplog.text
+            clock.broken = False
+            await trio.sleep(60)
+            assert [what for _, what in peer.done] == ["notified"]
+            assert clients.statistics().expiry_watch.running

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gbs_actor.gateway.format import EventFormat, PlainFormat, RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.format import EventFormat
+from gbs_actor.gateway.namespace.peer import RecoverableFormat, SocketIOFormat
+from gbs_actor.gateway.plain.frame import PlainFormat
 from gbs_actor.rooms.delivery import (
     EditedField,
     Editing,

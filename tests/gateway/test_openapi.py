@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.gateway.http.openapi import describe
 from gbs_actor.gateway.http.openapi.schemas import WHITE_SPACE
 from gbs_actor.gateway.http.responses import STATUS
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.records import Row
+from tests.gateway.composing import settings_with
 from tests.gateway.site import body, site
 
 DESCRIPTION = describe("accessToken")
@@ -50,7 +50,7 @@ async def test_it_describes_every_route_and_no_other() -> None:
 
 
 async def test_the_app_gives_it_out_with_the_cookie_of_the_settings() -> None:
-    async with site(GatewayConfig(cookie_name="session")) as here:
+    async with site(settings_with(cookie_name="session")) as here:
         answer = await body(await here.get("/openapi.json"))
         assert answer["components"]["securitySchemes"]["cookie"]["name"] == "session"
         assert answer["paths"].keys() == DESCRIPTION["paths"].keys()

@@ -6,46 +6,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.gateway.plain.frame import Said, take_apart
+from gbs_actor.gateway.plain.frame import Frame, parse_frame
 
 
 def test_a_frame_is_taken_apart_and_its_data_left_as_they_came() -> None:
-    said = take_apart('{"id": [1, 2] , "event":"\\u0061", "data": {"a" : 1}}')
-    assert said == Said(b"[1, 2]", "a", b'{"a" : 1}')
+    said = parse_frame('{"id": [1, 2] , "event":"\\u0061", "data": {"a" : 1}}')
+    assert said == Frame(b"[1, 2]", "a", b'{"a" : 1}')
     assert said.size == len(b"[1, 2]") + len("a") + len(b'{"a" : 1}')
 
 
 def test_an_absent_id_is_not_null() -> None:
-    assert take_apart('{"event":"a"}').id is None
-    assert take_apart('{"event":"a","id":null}').id == b"null"
+    assert parse_frame('{"event":"a"}').id is None
+    assert parse_frame('{"event":"a","id":null}').id == b"null"
 
 
 def test_of_a_member_that_stands_there_twice_the_later_one_counts() -> None:
-    assert take_apart('{"event":"a","id":1,"event":"b","id":2}') == Said(b"2", "b")
+    assert parse_frame('{"event":"a","id":1,"event":"b","id":2}') == Frame(b"2", "b")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", Said(None, problem="The frame is not valid JSON.")),
-        ('{"id":1', Said(None, problem="The frame is not valid JSON.")),
-        ('{"id":Infinity}', Said(None, problem="The frame is not valid JSON.")),
-        ("[1]", Said(None, problem='A frame is one JSON object: {"id"?, "event", "data"}.')),
-        ('{"id":1}', Said(b"1", problem="event is required.")),
-        ('{"id":1,"event":null}', Said(b"1", problem="event must be a string.")),
-        ('{"id":' + "[" * 100_000, Said(None, problem="The frame is nested too deeply.")),
+        ("", Frame(None, problem="The frame is not valid JSON.")),
+        ('{"id":1', Frame(None, problem="The frame is not valid JSON.")),
+        ('{"id":Infinity}', Frame(None, problem="The frame is not valid JSON.")),
+        ("[1]", Frame(None, problem='A frame is one JSON object: {"id"?, "event", "data"}.')),
+        ('{"id":1}', Frame(b"1", problem="event is required.")),
+        ('{"id":1,"event":null}', Frame(b"1", problem="event must be a string.")),
+        ('{"id":' + "[" * 100_000, Frame(None, problem="The frame is nested too deeply.")),
         (
             '{"id":"\\ud800","event":"a"}',
-            Said(b'"\\ufffd"', problem="The frame holds text that is no Unicode."),
+            Frame(b'"\\ufffd"', problem="The frame holds text that is no Unicode."),
         ),
         (
             '{"event":"a","data":"\\udfff"}',
-            Said(None, problem="The frame holds text that is no Unicode."),
+            Frame(None, problem="The frame holds text that is no Unicode."),
         ),
     ],
 )
-def test_what_is_no_event_has_a_problem(text: str, said: Said) -> None:
-    assert take_apart(text) == said
+def test_what_is_no_event_has_a_problem(text: str, said: Frame) -> None:
+    assert parse_frame(text) == said
 
 
 _JSON = st.recursive(
@@ -66,7 +66,7 @@ def test_every_json_value_is_an_id_and_data(
         text.encode()
     except UnicodeEncodeError:
         return  # such text cannot come out of a WebSocket
-    said = take_apart(text)
+    said = parse_frame(text)
     assert said.id is not None
     assert json.loads(said.id) == identifier
     if said.problem is None:
@@ -79,5 +79,5 @@ def test_every_json_value_is_an_id_and_data(
 
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    said = take_apart(text)
+    said = parse_frame(text)
     assert said.problem

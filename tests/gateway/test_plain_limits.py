@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,12 +15,11 @@ import wsproto
 from wsproto import events
 from wsproto.extensions import PerMessageDeflate
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
-from gbs_actor.socketio.channel.deflate import deflate
-from tests.gateway.composing import SLUG
-from tests.gateway.plain_world import PlainWorld, plain_world
+from gbs_actor.socketio.channel.frame import deflate
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
+from tests.gateway.world import World, world
 
 Wanted = TypeVar("Wanted", bound=events.Event)
 
@@ -76,7 +76,7 @@ class RawPeer:
 
 
 @asynccontextmanager
-async def raw(here: PlainWorld, **how: Any) -> AsyncIterator[RawPeer]:
+async def raw(here: World, **how: Any) -> AsyncIterator[RawPeer]:
     peer = RawPeer(here.dial())
     await peer.upgrade(here.parts.token(user_id=99), **how)
     yield peer
@@ -87,34 +87,34 @@ async def raw(here: PlainWorld, **how: Any) -> AsyncIterator[RawPeer]:
 
 
 async def test_socketio_and_plain_connections_take_the_same_places() -> None:
-    async with plain_world(max_connections=2) as here, here.joined(), here.joined_by_socketio():
+    async with world(max_connections=2) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
             assert await third.end() == (1013, "too many connections")
-        assert len(here.sockets.places) == 2
+        assert len(here.sockets.connection_limit) == 2
 
 
 async def test_a_place_is_free_again_once_its_connection_has_ended() -> None:
-    async with plain_world(max_connections=1) as here:
+    async with world(max_connections=1) as here:
         async with here.joined():
             pass
         await trio.testing.wait_all_tasks_blocked()
         async with here.joined():
-            assert len(here.sockets.places) == 1
+            assert len(here.sockets.connection_limit) == 1
 
 
-async def test_a_user_with_too_many_connections_is_told_so() -> None:
-    config = GatewayConfig(max_connections_per_user=2)
-    async with plain_world(config) as here, here.joined(), here.joined_by_socketio():
+async def test_a_user_with_too_many_connections_gets_the_reason() -> None:
+    config = settings_with(max_connections_per_user=2)
+    async with world(config) as here, here.joined(), here.joined_by_socketio():
         async with here.connect() as third:
             assert await third.end() == (4429, "too many connections of this user")
         async with here.joined(user_id=8):
             pass
-        assert here.events.statistics().refused_connections == 1
+        assert here.realtime.clients.statistics().refused == 1
 
 
-async def test_an_address_with_too_many_connections_is_told_so() -> None:
+async def test_an_address_with_too_many_connections_gets_the_reason() -> None:
     headers = {"X-Forwarded-For": "192.0.2.7"}
-    async with plain_world(max_connections_per_address=1, trusted_proxies=("unix",)) as here:
+    async with world(max_connections_per_address=1, trusted_proxies=("unix",)) as here:
         token = here.parts.token()
         async with here.connect_with(token=token, headers=headers) as first:
             await first.event("initial-data")
@@ -128,22 +128,11 @@ async def test_an_address_with_too_many_connections_is_told_so() -> None:
 # Rates
 
 
-async def test_who_sends_faster_than_the_rate_is_told_so(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=2)
-    async with plain_world(config) as here, here.joined() as peer:
-        edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
-        answers = [await peer.answer(edit) for edit in edits]
-        assert [answer["status"] for answer in answers] == ["OK", "OK", "ERROR"]
-        assert (answers[2]["code"], answers[2]["retryable"]) == ("RATE_LIMITED", True)
-
-
 async def test_frames_that_are_no_events_count_as_events(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    config = GatewayConfig(event_rate=1.0, event_burst=1)
-    async with plain_world(config) as here, here.joined() as peer:
+    config = settings_with(event_rate=1.0, event_burst=1)
+    async with world(config) as here, here.joined() as peer:
         await peer.send("x")
         await peer.send("x")
         await peer.wait_for(lambda _: len(peer.named("error")) == 2)
@@ -153,60 +142,97 @@ async def test_frames_that_are_no_events_count_as_events(
         ]
 
 
-async def test_more_commands_without_an_answer_than_allowed_are_refused() -> None:
-    async with plain_world(GatewayConfig(commands_under_way=2)) as here, here.joined() as peer:
-        here.parts.store.commits_may_go_on = trio.Event()
-        edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(3)]
-        assert (await peer.answer(edits[2]))["code"] == "RATE_LIMITED"
-        here.parts.store.commits_may_go_on.set()
-        assert (await peer.answer(edits[0]))["status"] == "OK"
-        assert (await peer.answer(edits[1]))["status"] == "OK"
-
-
 # What waits
 
 
 async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:
-    async with plain_world(max_held_bytes=2_000) as here, here.joined() as peer:
+    async with world(max_held_bytes=2_000) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
-        padding = {**EDIT, "padding": "x" * 900}
-        edits = [await peer.begin("update-gbs-number", padding) for _ in range(6)]
+        edits = [f"{number}{'x' * 900}" for number in range(6)]
+        for edit in edits:
+            frame = {"id": edit, "event": "update-gbs-number", "data": EDIT}
+            await peer.send(json.dumps(frame))
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert here.events.statistics().events == 3
+        assert here.realtime.dispatch.statistics().events == 3
         here.parts.store.commits_may_go_on.set()
         for edit in edits:
-            assert (await peer.answer(edit))["status"] == "OK"
+            assert (await peer.reply(edit))["status"] == "OK"
 
 
 async def test_only_so_many_requests_may_be_without_an_answer() -> None:
-    async with plain_world(max_unanswered=2) as here, here.joined() as peer:
+    async with world(max_unanswered_events=2) as here, here.joined() as peer:
         here.parts.store.commits_may_go_on = trio.Event()
         edits = [await peer.begin("update-gbs-number", EDIT) for _ in range(6)]
         await here.parts.store.commit_waits.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert here.events.statistics().events == 3
+        assert here.realtime.dispatch.statistics().events == 3
         here.parts.store.commits_may_go_on.set()
         for edit in edits:
-            assert (await peer.answer(edit))["status"] == "OK"
+            assert (await peer.reply(edit))["status"] == "OK"
 
 
-async def test_a_request_that_nobody_can_answer_any_more_does_not_count(
+async def test_the_data_of_a_request_count_until_it_is_with_the_room() -> None:
+    async with world(max_held_bytes=2_000) as here, here.joined() as peer:
+        here.parts.store.commits_may_go_on = trio.Event()
+        padded = {**EDIT, "padding": "x" * 900}
+        edits = [await peer.begin("update-gbs-number", padded) for _ in range(6)]
+        await here.parts.store.commit_waits.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.realtime.dispatch.statistics().events == 6
+        here.parts.store.commits_may_go_on.set()
+        for edit in edits:
+            assert (await peer.reply(edit))["status"] == "OK"
+
+
+async def test_events_that_wait_for_a_join_count_with_all_their_bytes() -> None:
+    async with world(max_held_bytes=2_000) as here, here.joined() as peer:
+        here.parts.store.loads_may_go_on = trio.Event()
+        joining = await peer.begin("join-retreat", OTHER_SLUG)
+        padded = {**EDIT, "padding": "x" * 900}
+        edits = [await peer.begin("update-gbs-number", padded) for _ in range(6)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert here.plain.statistics().received_messages == 1 + 3
+        here.parts.store.loads_may_go_on.set()
+        assert (await peer.reply(joining))["status"] == "OK"
+        for edit in edits:
+            assert (await peer.reply(edit))["code"] == "NOT_FOUND"
+
+
+async def test_a_request_that_is_never_answered_counts_until_the_end_of_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with plain_world(max_unanswered=2, max_held_bytes=200) as here, here.joined() as peer:
-        with monkeypatch.context() as patch:
-            patch.setattr(here.parts.rooms, "submit", lambda *_: None)
+    async with world(max_unanswered_events=2) as here:
+        async with here.joined() as peer:
+            monkeypatch.setattr(here.parts.rooms, "submit", lambda *_: None)
             for _ in range(10):
                 await peer.begin("update-gbs-number", EDIT)
             await trio.testing.wait_all_tasks_blocked()
-            assert here.events.statistics().events == 10
-        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+            assert here.realtime.dispatch.statistics().events == 3
+        monkeypatch.undo()
+        async with here.joined() as peer:
+            assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
+
+
+async def test_a_log_that_keeps_its_records_pauses_no_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A record keeps the traceback, that its frames, and those the event.
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with world(max_unanswered_events=2, max_held_bytes=200) as here, here.joined() as peer:
+        monkeypatch.setattr(here.parts.rooms, "submit", broken)
+        for _ in range(10):
+            await peer.emit("update-gbs-number", EDIT)
+        for _ in range(10):
+            assert (await peer.call("update-gbs-number", EDIT))["code"] == "INTERNAL"
+        assert len([record for record in caplog.records if record.exc_info]) == 20
 
 
 async def test_who_reads_late_costs_the_others_nothing_() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
-    async with plain_world(outbox=limits) as here, here.joined() as fast:
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
+    async with world(outbox=limits) as here, here.joined() as fast:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token(user_id=99))
         await trio.testing.wait_all_tasks_blocked()
@@ -224,8 +250,8 @@ async def test_who_reads_late_costs_the_others_nothing_() -> None:
 
 
 async def test_answers_that_nobody_reads_are_bounded() -> None:
-    limits = OutboxLimits(pause_messages=5, max_messages=10)
-    async with plain_world(outbox=limits) as here:
+    limits = OutboxLimits(pause_messages=5, outbox_messages=10)
+    async with world(outbox=limits) as here:
         slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
         await slow.upgrade(here.parts.token())
         sends = b"".join(
@@ -234,7 +260,7 @@ async def test_answers_that_nobody_reads_are_bounded() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(slow.stream.send_all, sends)
             await trio.testing.wait_all_tasks_blocked()
-            assert 0 < here.events.statistics().events < 20
+            assert 0 < here.realtime.dispatch.statistics().events < 20
             nursery.cancel_scope.cancel()
 
 
@@ -244,7 +270,7 @@ async def test_answers_that_nobody_reads_are_bounded() -> None:
 async def test_the_server_pings_and_who_answers_lives_on(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with plain_world(ping_interval=10, ping_timeout=5) as here, here.joined() as peer:
+    async with world(ping_interval=10, ping_timeout=5) as here, here.joined() as peer:
         await trio.sleep(1_005)
         assert not peer.closed.is_set()
 
@@ -252,7 +278,7 @@ async def test_the_server_pings_and_who_answers_lives_on(
 async def test_who_answers_no_ping_is_closed_when_the_time_is_over(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with plain_world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+    async with world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
         began = trio.current_time()
         await peer.until(events.Ping)
         assert trio.current_time() == began + 10
@@ -264,7 +290,7 @@ async def test_who_answers_no_ping_is_closed_when_the_time_is_over(
 async def test_a_pong_puts_the_next_ping_off_and_one_unasked_for_does_not(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with plain_world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+    async with world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
         began = trio.current_time()
         ping = await peer.until(events.Ping)
         await peer.send(ping.response())
@@ -276,7 +302,7 @@ async def test_a_pong_puts_the_next_ping_off_and_one_unasked_for_does_not(
 
 
 async def test_a_clients_own_ping_is_answered(autojump_clock: trio.testing.MockClock) -> None:
-    async with plain_world() as here, raw(here) as peer:
+    async with world() as here, raw(here) as peer:
         await peer.send(events.Ping(b"here?"))
         pong = await peer.until(events.Pong)
         assert bytes(pong.payload) == b"here?"
@@ -294,7 +320,7 @@ async def test_with_deflate_an_update_is_compressed_once_for_all(
         compressed.append(payload)
         return deflate(payload, head)
 
-    async with plain_world(deflate=True) as here, here.joined() as author, trio.open_nursery() as n:
+    async with world(deflate=True) as here, here.joined() as author, trio.open_nursery() as n:
         peers = [RawPeer(here.dial()) for _ in range(20)]
         for peer in peers:
             await peer.upgrade(here.parts.token(user_id=99), deflated=True)

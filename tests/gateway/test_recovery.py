@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.gateway.config import GatewayConfig
 from gbs_actor.rooms import RoomState
 from gbs_actor.store.protocol import SessionLocation, StoreUnavailable
-from tests.gateway.composing import OTHER_SLUG, SLUG, two_retreats
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with, two_retreats
 from tests.gateway.returning import Client, World, world
 from tests.socketio.lines import Carrier
 
@@ -34,7 +33,7 @@ async def is_outside(client: Client) -> bool:
 
 
 @both
-async def test_who_asks_is_told_a_secret_that_is_not_the_id(
+async def test_who_asks_is_given_a_secret_that_is_not_the_id(
     autojump_clock: MockClock, carrier: Carrier
 ) -> None:
     async with world() as here:
@@ -46,7 +45,7 @@ async def test_who_asks_is_told_a_secret_that_is_not_the_id(
 
 @both
 @pytest.mark.parametrize("asked", [None, False, "true", 1, {}])
-async def test_who_does_not_ask_is_told_no_secret_and_sees_no_offset(
+async def test_who_does_not_ask_is_given_no_secret_and_sees_no_offset(
     autojump_clock: MockClock, carrier: Carrier, asked: Any
 ) -> None:
     async with world() as here:
@@ -106,7 +105,7 @@ async def test_offsets_never_go_back_within_a_room(autojump_clock: MockClock) ->
         assert {event.name for event in client.events} >= {"error", "user-editing"}
 
 
-async def test_a_token_that_expires_is_told_with_an_offset(autojump_clock: MockClock) -> None:
+async def test_a_token_that_expires_is_notified_with_an_offset(autojump_clock: MockClock) -> None:
     async with world() as here:
         client = await here.joined(expires_in=60)
         await trio.sleep(91)
@@ -302,7 +301,7 @@ async def test_an_editing_mark_of_the_old_connection_ends(autojump_clock: MockCl
 async def test_a_user_with_as_many_connections_as_they_may_have_takes_over_their_own(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=GatewayConfig(max_connections_per_user=1)) as here:
+    async with world(config=settings_with(max_connections_per_user=1)) as here:
         client = await here.joined()
         await client.connect()
         assert client.recovered
@@ -527,7 +526,7 @@ async def test_whose_role_may_not_read_there_by_now_is_not_recovered(
             return "NOBODY"
 
         here.parts.store.role_in_retreat = role  # type: ignore[method-assign]
-        here.parts.authorizer.forget()
+        here.parts.authorizer.clear_cache()
         await client.come_back()
         assert client.refusal is None
         assert not client.recovered

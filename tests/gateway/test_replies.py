@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -177,6 +177,14 @@ def test_an_error_that_no_event_caused_has_null_for_event() -> None:
 def test_an_http_error_has_neither_status_nor_event() -> None:
     body = load(replies.http_error(Failure.because(Code.ROOM_BUSY, "later")))
     assert body == {"code": "ROOM_BUSY", "message": "later", "retryable": True}
+
+
+def test_moments_are_written_in_utc_with_milliseconds() -> None:
+    seoul = timezone(timedelta(hours=9))
+    moment = datetime(2024, 1, 20, 5, 0, 0, 999_999, tzinfo=seoul)
+    conflict = Conflict("gbsNumber", NumberValue(4), "이수진", 9, moment, 12)
+    ack = load(replies.failed("x", Failure.of(Rejection(Code.CONFLICT, "m", row(), conflict))))
+    assert ack["conflict"]["changedAt"] == "2024-01-19T20:00:00.999Z"
 
 
 def test_the_answer_to_a_join_is_kept_for_full_lists_only() -> None:

@@ -9,9 +9,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.gateway.namespace import session_locations as module
 from gbs_actor.gateway.namespace.session_locations import (
-    FORGET_TIMEOUT,
     LAST_WRITE_TIMEOUT,
     PRUNE_INTERVAL,
+    REMOVE_TIMEOUT,
     SessionLocations,
 )
 from gbs_actor.store.memory import MemoryStore
@@ -22,18 +22,19 @@ THERE = SessionLocation("summer", "epoch", joined_revision=0, known_elsewhere=3)
 
 
 class FickleStore(MemoryStore):
-    """Fails, or waits, when told to, and notes what it is told."""
+    """Fails, or waits, when told to, and notes what is written."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.failure: StoreError | None = None
+        self.failure: Exception | None = None
         self.may_go_on = trio.Event()
         self.may_go_on.set()
-        self.told: list[dict[str, SessionLocation | None]] = []
+        self.written: list[dict[str, SessionLocation | None]] = []
         self.pruned: list[float] = []
+        self.prune_failure: Exception | None = None
 
     async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
-        self.told.append(dict(places))
+        self.written.append(dict(places))
         await self.may_go_on.wait()
         if self.failure is not None:
             raise self.failure
@@ -41,23 +42,25 @@ class FickleStore(MemoryStore):
 
     async def prune_session_locations(self, age: float) -> int:
         self.pruned.append(trio.current_time())
+        if self.prune_failure is not None:
+            raise self.prune_failure
         return await super().prune_session_locations(age)
 
 
 @asynccontextmanager
 async def running(store: FickleStore) -> AsyncIterator[SessionLocations]:
-    places = SessionLocations(store, max_age=43_200)
-    async with places.running():
+    locations = SessionLocations(store, max_age=43_200)
+    async with locations.running():
         await wait_all_tasks_blocked()
-        yield places
+        yield locations
 
 
 async def test_what_is_noted_is_known_at_once_and_kept_soon(autojump_clock: MockClock) -> None:
     store = FickleStore()
-    async with running(store) as places:
-        places.remember("one", HERE)
-        assert store.told == []
-        assert await places.recall("one") == HERE
+    async with running(store) as locations:
+        locations.set("one", HERE)
+        assert store.written == []
+        assert await locations.find("one") == HERE
         await wait_all_tasks_blocked()
         assert await store.find_session_location("one") == HERE
 
@@ -67,43 +70,43 @@ async def test_what_another_process_noted_is_asked_of_the_store(
 ) -> None:
     store = FickleStore()
     await store.update_session_locations({"one": HERE})
-    async with running(store) as places:
-        assert await places.recall("one") == HERE
-        assert await places.recall("two") is None
+    async with running(store) as locations:
+        assert await locations.find("one") == HERE
+        assert await locations.find("two") is None
 
 
-async def test_what_comes_together_is_told_together_and_the_last_word_counts(
+async def test_what_comes_together_is_written_together_and_the_latest_counts(
     autojump_clock: MockClock,
 ) -> None:
     store = FickleStore()
-    async with running(store) as places:
-        places.remember("one", HERE)
-        places.remember("two", HERE)
-        places.remember("one", THERE)
-        places.forget_soon("two")
+    async with running(store) as locations:
+        locations.set("one", HERE)
+        locations.set("two", HERE)
+        locations.set("one", THERE)
+        locations.remove_soon("two")
         await wait_all_tasks_blocked()
-        assert store.told == [{"one": THERE, "two": None}]
+        assert store.written == [{"one": THERE, "two": None}]
 
 
 async def test_to_forget_waits_for_the_store(autojump_clock: MockClock) -> None:
     store = FickleStore()
-    async with running(store) as places:
-        places.remember("one", HERE)
+    async with running(store) as locations:
+        locations.set("one", HERE)
         await wait_all_tasks_blocked()
-        await places.forget("one")
+        await locations.remove("one")
         assert await store.find_session_location("one") is None
 
 
-async def test_what_the_store_is_being_told_counts_already(autojump_clock: MockClock) -> None:
+async def test_what_is_in_flight_counts_already(autojump_clock: MockClock) -> None:
     store = FickleStore()
     await store.update_session_locations({"one": HERE})
-    async with running(store) as places:
+    async with running(store) as locations:
         store.may_go_on = trio.Event()
-        places.forget_soon("one")
+        locations.remove_soon("one")
         await wait_all_tasks_blocked()
-        assert await places.recall("one") is None
-        places.remember("one", THERE)
-        assert await places.recall("one") == THERE
+        assert await locations.find("one") is None
+        locations.set("one", THERE)
+        assert await locations.find("one") == THERE
         store.may_go_on.set()
         await wait_all_tasks_blocked()
         assert await store.find_session_location("one") == THERE
@@ -112,17 +115,17 @@ async def test_what_the_store_is_being_told_counts_already(autojump_clock: MockC
 @pytest.mark.parametrize(
     "failure", [OutcomeUnknown("lost"), StoreError("down"), CommitRefused("locked")]
 )
-async def test_what_fails_is_told_again_until_it_is_kept(
+async def test_what_fails_is_written_again_until_it_is_kept(
     autojump_clock: MockClock, failure: StoreError
 ) -> None:
     store = FickleStore()
-    async with running(store) as places:
+    async with running(store) as locations:
         store.failure = failure
-        places.remember("one", HERE)
-        places.remember("two", HERE)
+        locations.set("one", HERE)
+        locations.set("two", HERE)
         await trio.sleep(20)
-        assert len(store.told) > 3
-        places.remember("two", THERE)
+        assert len(store.written) > 3
+        locations.set("two", THERE)
         store.failure = None
         await trio.sleep(10)
         assert await store.find_session_location("one") == HERE
@@ -134,12 +137,12 @@ async def test_without_the_store_to_forget_does_not_wait_for_long_and_holds(
 ) -> None:
     store = FickleStore()
     await store.update_session_locations({"one": HERE})
-    async with running(store) as places:
+    async with running(store) as locations:
         store.failure = StoreError("down")
         before = trio.current_time()
-        await places.forget("one")
-        assert trio.current_time() - before == FORGET_TIMEOUT
-        assert await places.recall("one") is None
+        await locations.remove("one")
+        assert trio.current_time() - before == REMOVE_TIMEOUT
+        assert await locations.find("one") is None
         store.failure = None
         await trio.sleep(10)
         assert await store.find_session_location("one") is None
@@ -149,28 +152,28 @@ async def test_what_the_store_refuses_is_dropped_and_the_next_is_kept(
     autojump_clock: MockClock,
 ) -> None:
     store = FickleStore()
-    async with running(store) as places:
+    async with running(store) as locations:
         store.failure = CommitRefused("no", data_error=True)
-        places.remember("one", HERE)
+        locations.set("one", HERE)
         await wait_all_tasks_blocked()
         store.failure = None
-        places.remember("two", HERE)
+        locations.set("two", HERE)
         await trio.sleep(60)
-        assert [set(told) for told in store.told] == [{"one"}, {"two"}]
+        assert [set(written) for written in store.written] == [{"one"}, {"two"}]
 
 
 async def test_at_the_end_the_store_is_told_the_rest(autojump_clock: MockClock) -> None:
     store = FickleStore()
-    async with running(store) as places:
-        places.remember("one", HERE)
+    async with running(store) as locations:
+        locations.set("one", HERE)
     assert await store.find_session_location("one") == HERE
 
 
 async def test_the_end_does_not_wait_for_long(autojump_clock: MockClock) -> None:
     store = FickleStore()
-    async with running(store) as places:
+    async with running(store) as locations:
         store.may_go_on = trio.Event()
-        places.remember("one", HERE)
+        locations.set("one", HERE)
         before = trio.current_time()
     assert trio.current_time() - before == LAST_WRITE_TIMEOUT
 
@@ -186,13 +189,60 @@ async def test_old_places_are_looked_for_at_the_start_and_every_hour(
     assert times == [0, PRUNE_INTERVAL, 2 * PRUNE_INTERVAL]
 
 
-async def test_of_too_much_that_is_owed_the_oldest_is_dropped(
+async def test_of_too_much_that_is_pending_the_oldest_is_dropped(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_OWED", 3)
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
     store = FickleStore()
-    async with running(store) as places:
+    async with running(store) as locations:
         for sid in ("one", "two", "three", "one", "four"):
-            places.remember(sid, HERE)
+            locations.set(sid, HERE)
         await wait_all_tasks_blocked()
-        assert [set(told) for told in store.told] == [{"three", "one", "four"}]
+        assert [set(written) for written in store.written] == [{"three", "one", "four"}]
+
+
+async def test_an_unexpected_failure_of_a_write_is_logged_and_the_write_repeated(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FickleStore()
+    async with running(store) as locations:
+        store.failure = RuntimeError("a bug")
+        locations.set("one", HERE)
+        await trio.sleep(5)
+        assert "a bug" in caplog.text
+        statistics = locations.statistics()
+        assert statistics.pending == 1
+        assert statistics.writer.failures > 1
+        assert statistics.writer.last_error == "RuntimeError: a bug"
+        store.failure = None
+        await trio.sleep(60)
+        assert await store.find_session_location("one") == HERE
+        assert locations.statistics().writer.running
+
+
+async def test_an_unexpected_failure_of_pruning_is_logged_and_pruning_goes_on(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FickleStore()
+    store.prune_failure = RuntimeError("a bug")
+    async with running(store) as locations:
+        await trio.sleep(5)
+        assert "a bug" in caplog.text
+        assert locations.statistics().pruner.failures > 1
+        store.prune_failure = None
+        failed = len(store.pruned)
+        await trio.sleep(60)
+        assert len(store.pruned) == failed + 1
+        locations.set("one", HERE)
+        await wait_all_tasks_blocked()
+        assert await store.find_session_location("one") == HERE
+
+
+async def test_an_unexpected_failure_of_the_last_write_does_not_disturb_the_end(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FickleStore()
+    async with running(store) as locations:
+        store.failure = RuntimeError("a bug")
+        locations.set("one", HERE)
+    assert "a bug" in caplog.text

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from gbs_actor.gateway.format import SocketIOFormat
-from gbs_actor.gateway.namespace.peer import SocketPeer
+from gbs_actor.gateway.namespace.peer import SocketIOFormat, SocketPeer
 from gbs_actor.rooms import SinkStatistics
 from gbs_actor.socketio import OutboxStatistics, Socket
 

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import trio
 
-from gbs_actor.cli.serving import MARGIN
+from gbs_actor.cli.signals import MARGIN
 from gbs_actor.store.embedded.postmaster import processes_of
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.editing import Editors, editing
@@ -35,7 +35,7 @@ def server() -> Iterator[ServerProcess]:
         "GBS_COMMIT_TIMEOUT": str(COMMIT_TIMEOUT),
         "GBS_SHUTDOWN_GRACE": str(GRACE),
     }
-    with running_server(environment=environment, hosted=True) as running:
+    with running_server(environment=environment, hosted=True, on_disk=True) as running:
         yield running
 
 

@@ -15,9 +15,10 @@ from tests.e2e.server_process import (
     ServerProcess,
     clean_environment,
     data_folder,
-    make_data,
+    demo_data,
     running_server,
 )
+from tests.store.fixtures import copy_folder
 
 PATIENCE = 60.0
 
@@ -89,7 +90,7 @@ def test_a_second_server_on_the_same_database_is_refused(server: ServerProcess) 
 
 async def test_a_second_worker_is_refused_and_ends_the_first() -> None:
     with data_folder() as data_dir:
-        make_data(data_dir)
+        copy_folder(demo_data(), data_dir)
         ended = refused(data_dir, {}, "--workers", "2")
         with processes_of(data_dir / "pgdata") as left:
             assert await wait_ended(left, PATIENCE)

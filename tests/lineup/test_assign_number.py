@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from gbs_actor.lineup.changes import Conflict, Kind, NumberValue
+from gbs_actor.lineup.changes import Conflict, NumberValue
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.lineup.commands import AssignNumber, Kind
 from gbs_actor.lineup.records import Gender, Group, Stamp
 from tests.lineup.making import (
     JIWON,

@@ -6,13 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from gbs_actor.lineup.changes import Change, Kind, NumberValue, Rejection
+from gbs_actor.lineup.changes import Change, NumberValue, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     Action,
     AssignNumber,
     CreateMemo,
     DeleteMemo,
+    Kind,
     UpdateMemo,
 )
 from gbs_actor.lineup.records import Memo

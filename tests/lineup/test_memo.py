@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from gbs_actor.lineup.changes import Conflict, Kind, MemoValue
+from gbs_actor.lineup.changes import Conflict, MemoValue
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     Action,
     AssignNumber,
     CreateMemo,
     DeleteMemo,
+    Kind,
     UpdateMemo,
 )
 from gbs_actor.lineup.draft import MemoIdsExhausted

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from gbs_actor.lineup.changes import Kind, LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.changes import LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.replay import Replay
 from tests.lineup.making import at, registration, retreat
 

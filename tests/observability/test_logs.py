@@ -34,7 +34,7 @@ def stream() -> io.StringIO:
 
 @pytest.fixture
 def as_json(stream: io.StringIO) -> io.StringIO:
-    configure_logging(form="json", stream=stream)
+    configure_logging(log_level="INFO", log_format="json", stream=stream)
     return stream
 
 
@@ -51,20 +51,20 @@ def test_an_entry_is_one_json_object_on_one_line(as_json: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("name", ["hypercorn.error", "quart.app", "gbs_actor.socketio", "trio"])
-def test_libraries_go_through_the_same_handler(as_json: io.StringIO, name: str) -> None:
+def test_libraries_use_the_same_handler(as_json: io.StringIO, name: str) -> None:
     library = logging.getLogger(name)
     library.warning("cannot %s", "bind", extra={"port": 5})
     (entry,) = entries(as_json)
     assert (entry["event"], entry["logger"], entry["port"]) == ("cannot bind", name, 5)
 
 
-def test_a_library_that_brought_a_handler_of_its_own_is_not_heard_twice(
+def test_a_library_that_brought_a_handler_of_its_own_logs_nothing_twice(
     stream: io.StringIO,
 ) -> None:
     library, own = logging.getLogger("hypercorn.error"), io.StringIO()
     library.addHandler(logging.StreamHandler(own))
     library.propagate = False
-    configure_logging(form="json", stream=stream)
+    configure_logging(log_level="INFO", log_format="json", stream=stream)
     library.error("once")
     assert len(entries(stream)) == 1
     assert own.getvalue() == ""
@@ -91,15 +91,15 @@ def test_a_secret_of_a_library_is_masked(as_json: io.StringIO) -> None:
 
 
 def test_what_is_below_the_level_is_not_logged(stream: io.StringIO) -> None:
-    configure_logging(level="WARNING", form="json", stream=stream)
+    configure_logging(log_level="WARNING", log_format="json", stream=stream)
     structlog.get_logger("x").info("unseen")
     logging.getLogger("y").info("unseen")
     structlog.get_logger("x").warning("seen")
     assert [entry["event"] for entry in entries(stream)] == ["seen"]
 
 
-def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
-    configure_logging(form="console", stream=stream)
+def test_the_console_format_is_for_people(stream: io.StringIO) -> None:
+    configure_logging(log_level="INFO", log_format="console", stream=stream)
     structlog.get_logger("x").info("Room started", slug="2024-winter")
     assert "Room started" in stream.getvalue()
     assert "slug=2024-winter" in stream.getvalue()
@@ -108,8 +108,8 @@ def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
 
 def test_a_second_setup_replaces_the_first(stream: io.StringIO) -> None:
     first = io.StringIO()
-    configure_logging(form="json", stream=first)
-    configure_logging(form="json", stream=stream)
+    configure_logging(log_level="INFO", log_format="json", stream=first)
+    configure_logging(log_level="INFO", log_format="json", stream=stream)
     structlog.get_logger("x").info("once")
     assert first.getvalue() == ""
     assert len(entries(stream)) == 1

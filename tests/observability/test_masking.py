@@ -55,7 +55,7 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Authorization", "cookie", "token", "jwt_secret", "recovery_secret", "password"]
 )
-def test_what_stands_under_a_secret_name_is_masked_whatever_it_is(name: str) -> None:
+def test_the_value_of_a_secret_key_is_masked_whatever_it_is(name: str) -> None:
     assert masked({name: "opaque"}) == {name: "***"}
     assert masked({name: ["opaque"]}) == {name: "***"}
 
@@ -71,7 +71,7 @@ def test_an_exception_with_a_secret_in_it_is_masked() -> None:
     assert "geheim" not in str(masked(OSError("postgresql://me:geheim@host/db")))
 
 
-def test_what_is_no_text_is_left_alone() -> None:
+def test_what_is_no_text_stays_as_it_is() -> None:
     thing = object()
     assert masked(thing) is thing
     assert masked([None, True, 5, 1.5]) == [None, True, 5, 1.5]

@@ -17,6 +17,7 @@ from tests.e2e.conftest import (
     node,
     node_drivers,
     page,
+    python_drivers,
 )
 from tests.proxy.nginx import NGINX
 
@@ -32,6 +33,7 @@ __all__ = [
     "node",
     "node_drivers",
     "page",
+    "python_drivers",
 ]
 
 

@@ -249,6 +249,14 @@ async def proxy(
             await trio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port of this machine on which nobody listens for the time of the block."""
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        yield held.getsockname()[1]
+
+
 def free_port() -> int:
     """Return a port of this machine that nobody listens on now."""
     with socket.socket() as probe:

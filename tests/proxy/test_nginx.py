@@ -24,12 +24,22 @@ from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import EngineApp, FrontDoor, SocketServer, TrustedProxies
 from tests.certificates import Authority, IssuedCertificate
+from tests.e2e.drivers import Driver
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.e2e.stock_client import stock_client
 from tests.gateway.composing import SLUG
 from tests.gateway.peer import Peer, talking
-from tests.proxy.nginx import CONFIG, HOST, NGINX, NginxProcess, placed, proxy, with_tls
+from tests.proxy.nginx import (
+    CONFIG,
+    HOST,
+    NGINX,
+    NginxProcess,
+    placed,
+    proxy,
+    refusing_port,
+    with_tls,
+)
 from tests.server.running import Running, answer, running, settings, token
 from tests.server.test_serving import BEARER, EDIT, LINEUPS
 
@@ -62,10 +72,10 @@ async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
     sockets = SocketServer(trusted_proxies=trusted)
     sockets.namespace("/gbs-lineup")
     app = EngineApp(sockets, with_callers(_tell, TrustedProxies(trusted)))
-    http = HttpServer(app, head_limit=16_384, max_message=1_000_000, keep_alive=75)
+    http = HttpServer(app, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=75)
     door = FrontDoor({"/socket.io/": sockets.serve_websocket}, http.serve)
     listeners = await trio.open_tcp_listeners(0, host=HOST)
-    async with sockets.serving(), http.running(), trio.open_nursery() as nursery:
+    async with sockets.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, listeners)
         yield Mirror(door, sockets, listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()
@@ -179,9 +189,7 @@ async def test_a_body_beyond_the_servers_limit_is_refused() -> None:
 
 
 async def test_without_a_server_reads_may_be_tried_again_and_writes_are_unknown() -> None:
-    async with mirror(HOST) as server:
-        gone = server.port
-    async with proxy(gone) as nginx, httpx.AsyncClient(base_url=nginx.url) as http:
+    async with without_a_server() as http:
         read = await http.get("/anything")
         write = await http.put("/anything", json={})
         poll = await http.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
@@ -243,26 +251,25 @@ def lower(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def without_a_server() -> AsyncIterator[httpx.AsyncClient]:
-    """Clients of an nginx that knows the page, and whose server is down."""
-    async with mirror(HOST) as server:
-        gone = server.port
-    async with (
-        proxy(gone, allowed_origins=[PAGE]) as nginx,
-        httpx.AsyncClient(base_url=nginx.url) as http,
-    ):
-        yield http
+async def without_a_server(*allowed_origins: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Clients of an nginx that knows these pages, and whose server is down."""
+    with refusing_port() as gone:
+        async with (
+            proxy(gone, allowed_origins=allowed_origins) as nginx,
+            httpx.AsyncClient(base_url=nginx.url) as http,
+        ):
+            yield http
 
 
 @pytest.mark.parametrize("own", OWN_ANSWERS)
 async def test_a_page_that_is_allowed_can_read_what_nginx_itself_answers(own: OwnAnswer) -> None:
     method, request, status = own
-    async with without_a_server() as http:
+    async with without_a_server(PAGE) as http:
         http.headers["Origin"] = PAGE
         response = await http.request(method, "/any", **request)
     assert response.status_code == status
     assert response.json()["code"]
-    assert cors_fields(response) == lower(cors_policy(frozenset({PAGE})).answer_fields([PAGE]))
+    assert cors_fields(response) == lower(cors_policy(frozenset({PAGE})).response_fields([PAGE]))
 
 
 @pytest.mark.parametrize("own", OWN_ANSWERS)
@@ -271,7 +278,7 @@ async def test_no_other_page_can_read_what_nginx_itself_answers(
     own: OwnAnswer, headers: dict[str, str]
 ) -> None:
     method, request, status = own
-    async with without_a_server() as http:
+    async with without_a_server(PAGE) as http:
         http.headers.update(headers)
         response = await http.request(method, "/any", **request)
     assert response.status_code == status
@@ -279,7 +286,7 @@ async def test_no_other_page_can_read_what_nginx_itself_answers(
 
 
 async def test_without_a_server_a_page_is_let_ask_and_told_then() -> None:
-    async with without_a_server() as http:
+    async with without_a_server(PAGE) as http:
         yes = await http.options("/any", headers={**PREFLIGHT, "Origin": PAGE})
         no = await http.options("/any", headers={**PREFLIGHT, "Origin": FOREIGN})
     assert (yes.status_code, yes.content) == (204, b"")
@@ -444,7 +451,7 @@ def process() -> Iterator[ServerProcess]:
 
 
 async def test_a_stock_client_joins_and_edits_through_it(
-    process: ServerProcess, driver: list[str]
+    process: ServerProcess, driver: Driver
 ) -> None:
     async with proxy(process.port) as nginx, stock_client(driver) as client:
         await client.connect(nginx.url, process_token())

@@ -10,8 +10,6 @@ from collections.abc import (
     Callable,
     Collection,
     Iterator,
-    Mapping,
-    Sequence,
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +24,7 @@ import trio
 import trio_websocket
 
 from gbs_actor.client import Client
+from tests.e2e.drivers import Drivers
 from tests.e2e.in_room import COMES_BACK, assignment, in_room, until_settled, until_shown
 from tests.e2e.screen import updates_by_connection
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
@@ -79,7 +78,7 @@ class Work:
             lost[who] = editor.statistics().attempts - 1  # it tries again after each loss
         return lost
 
-    async def settled(self, node_drivers: Mapping[str, Sequence[str]]) -> None:
+    async def settled(self, node_drivers: Drivers) -> None:
         """Wait until everybody is connected, by the last of their transports."""
         await self.more(3)
         await until_settled(node_drivers.values(), self.stock.values())
@@ -183,7 +182,7 @@ async def give(
 
 @asynccontextmanager
 async def everybody_at_work(
-    server: ServerProcess, nginx: NginxProcess, node_drivers: dict[str, list[str]]
+    server: ServerProcess, nginx: NginxProcess, node_drivers: Drivers
 ) -> AsyncIterator[Work]:
     """Clients of every kind that edit behind nginx; afterwards everything is checked."""
     rows = server.get(LINEUPS, token())["userRetreatGbsLineups"]
@@ -267,7 +266,7 @@ async def restart(nginx: NginxProcess, work: Work, *, graceful: bool) -> None:
 )
 async def test_edits_go_on_while_nginx_comes_and_goes(
     server: ServerProcess,
-    node_drivers: dict[str, list[str]],
+    node_drivers: Drivers,
     fault: Callable[[NginxProcess, Work], Awaitable[None]],
 ) -> None:
     async with (

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.drivers import Drivers
 from tests.e2e.server_process import token
 from tests.e2e.stock_client import Unanswered
-from tests.e2e.test_other_origin import LINEUPS, Drivers, opened
-from tests.proxy.nginx import NginxProcess, free_port, running_nginx
+from tests.e2e.test_other_origin import LINEUPS, opened
+from tests.proxy.nginx import NginxProcess, refusing_port, running_nginx
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.node, pytest.mark.browser]
 @pytest.fixture(scope="module")
 def nginx(page: str) -> Iterator[NginxProcess]:
     """An nginx that knows the page, and whose server is down."""
-    with running_nginx(free_port(), allowed_origins=[page]) as running:
+    with refusing_port() as gone, running_nginx(gone, allowed_origins=[page]) as running:
         yield running
 
 

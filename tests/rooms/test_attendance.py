@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, RoomConfig, Tracepoint
+from gbs_actor.rooms import Done, RoomSettings, Tracepoint
 
 from .faulty_store import Fault
 from .world import code, world
@@ -58,7 +58,7 @@ async def test_a_mark_ends_when_its_connection_does(autojump_clock: MockClock) -
 async def test_a_mark_ends_when_its_connection_does_while_the_room_is_down(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(crash_backoff=2)) as w:
+    async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
         author, other = await w.client(1), await w.client(2)
         author.mark(7)
         await trio.sleep(0.1)

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, EncodedRow, RoomConfig, delivery
+from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, delivery
 
 from .faulty_store import Fault
 from .peers import Client, TestFormat, Updates
@@ -101,7 +101,7 @@ async def test_a_large_batch_in_large_groups_lets_others_run_in_between(
 
 
 async def test_a_fan_out_to_many_lets_others_run_in_between(autojump_clock: MockClock) -> None:
-    async with world(config=RoomConfig(deliveries_per_yield=100)) as w:
+    async with world(config=RoomSettings(deliveries_per_yield=100)) as w:
         clients = [Quiet(w.supervisor, n + 1) for n in range(1_500)]
         for client in clients:
             await client.join("winter")
@@ -122,7 +122,7 @@ async def test_a_room_that_somebody_leaves_during_its_fan_out_sends_nothing_more
                 nursery.start_soon(leaver.join, "summer")
             return super().update(row)
 
-    config = RoomConfig(deliveries_per_yield=1)
+    config = RoomSettings(deliveries_per_yield=1)
     async with world("winter", "summer", people=60, config=config) as w:
         author = await w.client(1)
         for person in range(7, 60):
@@ -207,7 +207,7 @@ async def test_only_the_last_state_of_a_row_is_encoded_for_a_batch_of_others(
 async def test_a_format_that_nobody_speaks_any_more_writes_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig()) as w:
+    async with world(config=RoomSettings()) as w:
         form = TestFormat()
         gone = Client(w.supervisor, 2, form)
         await gone.join("winter")

@@ -11,7 +11,7 @@ from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.rooms import (
     Accepted,
     EncodedRow,
-    RoomConfig,
+    RoomSettings,
     RoomState,
     RoomSupervisor,
     Tracepoint,
@@ -55,7 +55,7 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
 async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wait(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(crash_backoff=2)) as w:
+    async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
         client = await w.client()
         w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
@@ -69,7 +69,7 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
 async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passed(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(max_crashes=2, cool_down=30)) as w:
+    async with world(config=RoomSettings(max_crashes=2, crash_cool_down=30)) as w:
         client = await w.client()
         w.bugs.at = [Tracepoint.TAKEN, Tracepoint.LOADING, Tracepoint.LOADING]
         await client.ask(AssignNumber(7, 1))
@@ -83,7 +83,7 @@ async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passe
 
 
 async def test_an_operator_can_restart_a_failed_room_at_once(autojump_clock: MockClock) -> None:
-    async with world(config=RoomConfig(max_crashes=0, cool_down=1000)) as w:
+    async with world(config=RoomSettings(max_crashes=0, crash_cool_down=1000)) as w:
         client = await w.client()
         w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
@@ -113,7 +113,7 @@ async def test_a_sink_that_raises_loses_its_connection_and_nothing_else(
 async def test_a_room_that_fails_behind_a_commit_answers_ok_with_the_rows_as_committed(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(max_crashes=0, cool_down=30)) as w:
+    async with world(config=RoomSettings(max_crashes=0, crash_cool_down=30)) as w:
         author, second, other = [await w.client(n) for n in (1, 2, 3)]
         w.bugs.at = [Tracepoint.COMMITTED]
         first = author.give(author.command(AssignNumber(7, 1)))
@@ -150,7 +150,7 @@ async def test_a_crash_in_the_middle_of_a_fan_out_repeats_no_reply(
     autojump_clock: MockClock,
 ) -> None:
     for crash in (Tracepoint.DELIVERING, Tracepoint.REPLYING):
-        async with world(config=RoomConfig(max_crashes=0, cool_down=30)) as w:
+        async with world(config=RoomSettings(max_crashes=0, crash_cool_down=30)) as w:
             clients = [await w.client(n) for n in range(1, 4)]
             w.bugs.at, w.bugs.passes = [crash], 1
             pendings = [c.give(c.command(AssignNumber(7, c.author.user_id))) for c in clients]
@@ -205,7 +205,7 @@ async def test_a_crash_behind_a_commit_that_coincides_with_cancellation_answers_
 
     async with trio.open_nursery() as nursery:
         store = FaultyStore(await memory_store(), nursery)
-        supervisor = RoomSupervisor(store, RoomConfig(deliveries_per_yield=1), observe=crash)
+        supervisor = RoomSupervisor(store, RoomSettings(deliveries_per_yield=1), observe=crash)
         with scope:
             async with supervisor.running():
                 client = Client(supervisor)
@@ -223,7 +223,7 @@ async def test_what_cannot_be_sent_after_a_crash_takes_nothing_else_with_it(
         def update(self, row: EncodedRow) -> Updates:
             raise ValueError("cannot be written")
 
-    async with world("winter", "summer", config=RoomConfig(max_crashes=0)) as w:
+    async with world("winter", "summer", config=RoomSettings(max_crashes=0)) as w:
         elsewhere = await w.client(2, "summer")
         client = Client(w.supervisor, 1, Broken())
         await client.join("winter")
@@ -236,7 +236,9 @@ async def test_what_cannot_be_sent_after_a_crash_takes_nothing_else_with_it(
 async def test_the_pauses_between_crashes_grow_and_crashes_of_long_ago_do_not_count(
     autojump_clock: MockClock,
 ) -> None:
-    config = RoomConfig(crash_backoff=1, crash_backoff_max=3, max_crashes=4, crash_window=60)
+    config = RoomSettings(
+        crash_backoff_initial=1, crash_backoff_max=3, max_crashes=4, crash_window=60
+    )
     async with world(config=config) as w:
         client = await w.client()
         for _ in range(3):

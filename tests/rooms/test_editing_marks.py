@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, EncodedRow, RoomConfig, RoomSupervisor, Snapshot, Tracepoint
+from gbs_actor.rooms import Done, EncodedRow, RoomSettings, RoomSupervisor, Snapshot, Tracepoint
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client, Stamped
@@ -24,8 +24,12 @@ from .retreats import memory_store
 from .world import code, world
 
 CLIENTS = 4
-STRICT = RoomConfig(
-    large_room=1, editing_news=2, editing_news_per_user=1, deliveries_per_yield=1, mailbox_size=4
+STRICT = RoomSettings(
+    presence_large_room=1,
+    editing_batch_size=2,
+    editing_batch_per_user=1,
+    deliveries_per_yield=1,
+    mailbox_size=4,
 )
 
 
@@ -113,7 +117,7 @@ def marks_of_room(client: Client) -> ConnectionLimit:
 
 
 async def play(
-    script: Sequence[Step], crash_at: frozenset[int], commits: Sequence[Fault], config: RoomConfig
+    script: Sequence[Step], crash_at: frozenset[int], commits: Sequence[Fault], config: RoomSettings
 ) -> None:
     inner = await memory_store()
     async with trio.open_nursery() as nursery:
@@ -169,10 +173,10 @@ async def _play_steps(script: Sequence[Step], peers: list[Client]) -> None:
     script=st.lists(steps, max_size=25),
     crash_at=st.frozensets(st.integers(10, 90), max_size=3),
     commits=st.lists(st.sampled_from(Fault), max_size=4),
-    config=st.sampled_from([STRICT, RoomConfig()]),
+    config=st.sampled_from([STRICT, RoomSettings()]),
 )
 def test_any_interleaving_of_marks_and_edits_ends_on_the_marks_and_rows_of_the_room(
-    script: list[Step], crash_at: frozenset[int], commits: list[Fault], config: RoomConfig
+    script: list[Step], crash_at: frozenset[int], commits: list[Fault], config: RoomSettings
 ) -> None:
     trio.run(
         play,
@@ -249,7 +253,7 @@ async def test_edits_go_out_before_the_marks_that_came_before_them(
 async def test_a_user_with_many_marks_does_not_keep_another_ones_back(
     autojump_clock: MockClock,
 ) -> None:
-    config = RoomConfig(editing_news=4, editing_news_per_user=2)
+    config = RoomSettings(editing_batch_size=4, editing_batch_per_user=2)
     async with world(config=config) as w:
         watcher = await w.client(3)
         crowd = [await w.client(1) for _ in range(20)]
@@ -279,7 +283,7 @@ async def test_authors_of_marks_are_told_of_the_others_and_not_of_their_own(
 async def test_marks_that_fill_their_part_of_the_mailbox_keep_no_command_out(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(mailbox_size=2)) as w:
+    async with world(config=RoomSettings(mailbox_size=2)) as w:
         author, other = await w.client(1), await w.client(2)
         w.store.commits.append(Fault.SLOW)
         other.give(other.command(AssignNumber(7, 1)))
@@ -294,7 +298,7 @@ async def test_marks_that_fill_their_part_of_the_mailbox_keep_no_command_out(
 async def test_a_mark_that_is_refused_ends_the_one_before_and_those_that_wait(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(mailbox_size=2)) as w:
+    async with world(config=RoomSettings(mailbox_size=2)) as w:
         author, other = await w.client(1), await w.client(2)
         author.mark(7)
         await trio.sleep(1)
@@ -340,9 +344,9 @@ class Counted(Client):
 
 @pytest.mark.parametrize("what", ["marks", "presence"])
 async def test_while_many_are_told_others_run(what: str) -> None:
-    config = RoomConfig(deliveries_per_yield=5, editing_interval=0, presence_interval=1e9)
+    config = RoomSettings(deliveries_per_yield=5, editing_interval=0, presence_interval=1e6)
     if what == "presence":
-        config = RoomConfig(deliveries_per_yield=5, editing_interval=1e9, presence_interval=0)
+        config = RoomSettings(deliveries_per_yield=5, editing_interval=1e6, presence_interval=0)
     meanwhile = Meanwhile()
     async with world(config=config) as w:
         peers = [Counted(w.supervisor, n) for n in range(40)]
@@ -359,7 +363,10 @@ async def test_while_many_are_told_others_run(what: str) -> None:
 @pytest.mark.parametrize("down", [False, True], ids=["store up", "store down"])
 async def test_while_many_join_others_run(down: bool) -> None:
     meanwhile = Meanwhile()
-    async with world(config=RoomConfig(store_backoff=60)) as w, trio.open_nursery() as nursery:
+    async with (
+        world(config=RoomSettings(store_backoff_initial=60, store_backoff_max=60)) as w,
+        trio.open_nursery() as nursery,
+    ):
         first = await w.client()
         if down:
             w.store.commits.append(Fault.UNAVAILABLE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,11 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gbs_actor.lineup.changes import Kind, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
 from gbs_actor.lineup.records import Retreat
-from gbs_actor.rooms import Accepted, Done, RoomConfig, RoomSupervisor, Subscriber, Tracepoint
+from gbs_actor.rooms import Accepted, Done, RoomSettings, RoomSupervisor, Subscriber, Tracepoint
 from tests.lineup.replaying import replay
 
 from .faulty_store import Fault, FaultyStore
@@ -89,10 +89,10 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
     st.builds(WriteElsewhere, st.integers(1, PEOPLE), st.none() | st.integers(1, 4)),
 )
-CONFIG = RoomConfig(memo_id_block=2)
+CONFIG = RoomSettings(memo_id_block=2)
 configs = st.builds(
-    replace,
-    st.just(CONFIG),
+    RoomSettings,
+    memo_id_block=st.just(CONFIG.memo_id_block),
     commit_retries=st.sampled_from([0, 2]),
     remembered_commands=st.sampled_from([0, 1, 4_096]),
 )
@@ -141,7 +141,7 @@ async def play(
     crash_at: frozenset[int],
     commits: Sequence[Fault],
     reads: Sequence[Fault],
-    config: RoomConfig,
+    config: RoomSettings,
 ) -> Result:
     inner = await memory_store(people=PEOPLE)
     before = await inner.load("winter")
@@ -266,7 +266,7 @@ def run(
     crash_at: frozenset[int] = frozenset(),
     commits: Sequence[Fault] = (),
     reads: Sequence[Fault] = (),
-    config: RoomConfig = CONFIG,
+    config: RoomSettings = CONFIG,
 ) -> Result:
     return trio.run(
         play,
@@ -293,7 +293,7 @@ def test_any_interleaving_ends_on_the_replay_of_the_log(
     crash_at: frozenset[int],
     commits: list[Fault],
     reads: list[Fault],
-    config: RoomConfig,
+    config: RoomSettings,
 ) -> None:
     check(run(script, crash_at, commits, reads, config))
 
@@ -328,7 +328,8 @@ RICH: tuple[Step, ...] = (
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
 def test_a_crash_at_each_step_of_the_loop_under_each_fault_of_the_store(fault: Fault) -> None:
     commits = (Fault.NONE, fault, Fault.NONE, fault)
-    for config in (CONFIG, replace(CONFIG, commit_retries=0, remembered_commands=0)):
+    forgetful = RoomSettings(memo_id_block=2, commit_retries=0, remembered_commands=0)
+    for config in (CONFIG, forgetful):
         undisturbed = run(RICH, commits=commits, config=config)
         check(undisturbed)
         for step in range(undisturbed.crashes.count):

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, RoomConfig, RoomState, RoomSupervisor
+from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor
 
 from .faulty_store import Fault
 from .peers import Client
@@ -115,7 +115,7 @@ async def test_an_interruption_in_the_middle_of_a_broadcast_is_not_missed(
                 self.armed = False
                 w.store.interrupt()
 
-    async with world(config=RoomConfig(deliveries_per_yield=1)) as w:
+    async with world(config=RoomSettings(deliveries_per_yield=1)) as w:
         client = Interrupting(w.supervisor, 1)
         await client.join("winter")
         others = [await w.client(n) for n in (2, 3)]

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, RoomConfig, Tracepoint
+from gbs_actor.rooms import Accepted, RoomSettings, Tracepoint
 
 from .faulty_store import Fault
 from .world import COMMAND_ID, code, world
@@ -50,7 +50,7 @@ async def test_a_lost_commit_is_fenced_off_and_made_again(autojump_clock: MockCl
 
 
 async def test_an_outcome_that_stays_unknown_is_said_to_be(autojump_clock: MockClock) -> None:
-    config = RoomConfig(commit_timeout=5, commit_resolve_timeout=10)
+    config = RoomSettings(commit_timeout=5, commit_resolve_timeout=10)
     async with world(config=config) as w:
         client = await w.client()
         w.store.commits.append(Fault.LOST_AFTER)
@@ -71,7 +71,7 @@ async def test_an_outcome_that_stays_unknown_is_said_to_be(autojump_clock: MockC
 async def test_a_commit_without_an_answer_is_given_up_after_its_time_out(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(commit_timeout=3)) as w:
+    async with world(config=RoomSettings(commit_timeout=3)) as w:
         client = await w.client()
         w.store.commits.append(Fault.HANGS_COMMITTED)
         answer = await client.ask(AssignNumber(7, 1))
@@ -92,7 +92,7 @@ async def test_a_forgotten_repeat_does_not_pass_for_the_batch_it_is_in(
     autojump_clock: MockClock,
 ) -> None:
     """OK for a command beside it would be OK for something that was never saved."""
-    async with world(config=RoomConfig(remembered_commands=0)) as w:
+    async with world(config=RoomSettings(remembered_commands=0)) as w:
         client, viewer = await w.client(1), await w.client(2)
         first = await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID)
         await client.ask(AssignNumber(7, 2))
@@ -149,7 +149,7 @@ async def test_a_retry_in_an_outage_is_told_the_same_and_holds_nothing_up(
 async def test_a_repeat_that_waits_for_an_unknown_outcome_waits_as_long_as_the_first(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(commit_resolve_timeout=10)) as w:
+    async with world(config=RoomSettings(commit_resolve_timeout=10)) as w:
         client, other = await w.client(1), await w.client(2)
         w.store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
         client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
@@ -182,7 +182,7 @@ async def test_a_leave_waits_for_the_unknown_outcome_of_an_earlier_command(
 async def test_the_patience_of_a_command_does_not_start_anew_with_each_commit(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(commit_resolve_timeout=10)) as w:
+    async with world(config=RoomSettings(commit_resolve_timeout=10)) as w:
         client = await w.client()
         w.store.commits.extend([Fault.HANGS, Fault.NONE] * 3)
         started = trio.current_time()

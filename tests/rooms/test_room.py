@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, RoomConfig, RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor, Tracepoint
 from gbs_actor.store.protocol import CommitRefused
 
 from .faulty_store import Fault, FaultyStore
@@ -75,7 +75,7 @@ async def test_each_answer_comes_behind_the_rows_of_its_revision_and_before_newe
 
 
 async def test_a_full_mailbox_answers_room_busy_at_once(autojump_clock: MockClock) -> None:
-    async with world(config=RoomConfig(mailbox_size=2)) as w:
+    async with world(config=RoomSettings(mailbox_size=2)) as w:
         client = await w.client()
         pendings = give_all(client, 1, 2, 3)
         assert [code(a) for a in pendings[2].answers] == [Code.ROOM_BUSY]
@@ -182,7 +182,7 @@ async def test_the_room_loads_on_although_the_first_joiner_goes(
 async def test_a_room_without_subscribers_stops_after_its_idle_time_and_starts_anew(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=RoomConfig(idle_timeout=10)) as w:
+    async with world(config=RoomSettings(idle_timeout=10)) as w:
         client = await w.client()
         await trio.sleep(100)
         assert w.state() is RoomState.RUNNING

@@ -11,7 +11,7 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import RoomConfig, RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import RoomSettings, RoomState, RoomSupervisor, Tracepoint
 
 from .faulty_store import FaultyStore
 from .peers import Client, Pending
@@ -61,7 +61,7 @@ class Bugs:
 
 @asynccontextmanager
 async def world(
-    *slugs: str, config: RoomConfig | None = None, people: int = 8
+    *slugs: str, config: RoomSettings | None = None, people: int = 8
 ) -> AsyncIterator[World]:
     inner = await memory_store(*slugs, people=people)
     bugs = Bugs()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import trio
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from gbs_actor.auth import Role, mint
 from gbs_actor.server import BoundAddress, serve, serve_on
 from gbs_actor.settings import AuthSettings, RoomSettings, ServerSettings, Settings
 from gbs_actor.store.protocol import Store
+from tests.certificates import IssuedCertificate
 from tests.gateway.composing import SECRET, BreakableStore, seed
 from tests.gateway.peer import Peer, talking
 
@@ -26,6 +28,14 @@ def settings(*, grace: float = 10.0, commit_timeout: float = 5.0) -> Settings:
         rooms=RoomSettings(commit_timeout=commit_timeout),
         auth=AuthSettings(jwt_secret=SecretStr(SECRET)),
     )
+
+
+def secured(issued: IssuedCertificate, **more: Any) -> Settings:
+    """Return the same with a certificate, and with more of the group ``server`` changed."""
+    server = settings().server.model_copy(
+        update={"tls_certificate": issued.certificate, "tls_key": issued.key, **more}
+    )
+    return settings().model_copy(update={"server": server})
 
 
 def token(role: Role = Role.LINEUP_STAFF) -> str:

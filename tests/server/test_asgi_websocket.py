@@ -1,30 +1,17 @@
-"""WebSockets that do not come to a stream of our own: on a reused connection, over HTTP/2."""
+"""WebSockets that do not come to a stream of our own: those on a reused connection."""
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
-import h2.config
-import h2.connection
-import h2.events
-import h2.settings
 import pytest
 import trio
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Event, Ping, TextMessage
 
 from gbs_actor.settings import Settings
 from tests.gateway.composing import SLUG
-from tests.gateway.peer import NAMESPACE, Refused, talking
+from tests.gateway.peer import Refused, talking
 from tests.gateway.plain_peer import Rejected, talking_plainly
 from tests.server.running import Running, answer, everything, running, settings, token
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
-TARGET = "/socket.io/?EIO=4&transport=websocket"
 
 
 async def test_an_upgrade_on_a_reused_connection_is_served() -> None:
@@ -66,108 +53,6 @@ async def test_it_is_told_of_the_shutdown() -> None:
             with trio.fail_after(10):
                 await peer.closed.wait()
             assert peer.close_code == 1001
-
-
-class Http2WebSocket:
-    """One WebSocket in one stream of HTTP/2 (RFC 8441)."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
-        self._http = h2.connection.H2Connection(config)
-        self._websocket = Connection(ConnectionType.CLIENT)
-        self._events: deque[Event] = deque()
-        self._id = 0
-        self.headers: dict[str, str] = {}
-
-    @property
-    def status(self) -> str:
-        """Of the answer; "" before it has come."""
-        return self.headers.get(":status", "")
-
-    async def open(self, target: str, *fields: tuple[str, str]) -> None:
-        """Ask for it, once the server has said that one may."""
-        self._http.initiate_connection()
-        await self._flush()
-        while not self._http.remote_settings.get(h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL):
-            await self._pump()
-        self._id = self._http.get_next_available_stream_id()
-        self._http.send_headers(
-            self._id,
-            [
-                (":method", "CONNECT"),
-                (":protocol", "websocket"),
-                (":scheme", "http"),
-                (":path", target),
-                (":authority", "here"),
-                ("sec-websocket-version", "13"),
-                *fields,
-            ],
-        )
-        await self._flush()
-        while not self.status:
-            await self._pump()
-
-    async def send(self, text: str) -> None:
-        self._http.send_data(self._id, self._websocket.send(TextMessage(text)))
-        await self._flush()
-
-    async def receive(self) -> Any:
-        """Return the next text, or a close code."""
-        while not self._events:
-            await self._pump()
-        event = self._events.popleft()
-        if isinstance(event, Ping):
-            self._http.send_data(self._id, self._websocket.send(event.response()))
-            await self._flush()
-            return await self.receive()
-        if isinstance(event, TextMessage):
-            text = event.data
-            while not event.message_finished:
-                rest = self._events.popleft()
-                assert isinstance(rest, TextMessage)
-                event, text = rest, text + rest.data
-            return text
-        assert isinstance(event, CloseConnection)
-        return event.code
-
-    async def _flush(self) -> None:
-        await self._stream.send_all(self._http.data_to_send())
-
-    async def _pump(self) -> None:
-        for event in self._http.receive_data(await self._stream.receive_some()):
-            if isinstance(event, h2.events.ResponseReceived):
-                self.headers = dict[Any, Any](event.headers)
-            elif isinstance(event, h2.events.DataReceived):
-                self._http.acknowledge_received_data(event.flow_controlled_length, self._id)
-                self._websocket.receive_data(event.data)
-                self._events.extend(self._websocket.events())
-        await self._flush()
-
-
-@asynccontextmanager
-async def over_http2(
-    stream: trio.abc.Stream, target: str = TARGET, *fields: tuple[str, str]
-) -> AsyncIterator[Http2WebSocket]:
-    websocket = Http2WebSocket(stream)
-    with trio.fail_after(10):
-        await websocket.open(target, *fields)
-        yield websocket
-    await stream.aclose()
-
-
-async def test_a_websocket_over_http2_is_served() -> None:
-    async with running() as server, over_http2(await server.stream()) as websocket:
-        assert websocket.status == "200"
-        opened = json.loads((await websocket.receive())[1:])
-        assert opened["upgrades"] == []
-        await websocket.send(f"40{NAMESPACE},{json.dumps({'token': token()})}")
-        assert (await websocket.receive()).startswith(f"40{NAMESPACE},")
-        await websocket.send(f'42{NAMESPACE},0["join-retreat","{SLUG}"]')
-        while not (text := await websocket.receive()).startswith(f"43{NAMESPACE},0"):
-            pass
-        joined = json.loads(text[text.index("[") :])
-        assert len(joined[0]["data"]) == 6
 
 
 # Plain WebSockets
@@ -258,16 +143,8 @@ async def test_a_client_there_that_answers_no_pings_is_dropped_and_one_that_does
         assert (await answering.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
-async def test_a_plain_websocket_over_http2_is_served_and_told_of_the_shutdown() -> None:
-    async with running() as server:
-        fields = (("sec-websocket-protocol", f"gbs.v1, bearer.{token()}"),)
-        async with over_http2(await server.stream(), PLAIN, *fields) as websocket:
-            assert websocket.headers["sec-websocket-protocol"] == "gbs.v1"
-            first = json.loads(await websocket.receive())
-            assert (first["event"], len(first["data"])) == ("initial-data", 6)
-            await websocket.send(json.dumps({"id": 0, "event": "leave-retreat", "data": SLUG}))
-            while (said := json.loads(await websocket.receive())).get("id") != 0:
-                pass
-            assert said["status"] == "OK"
-            server.scope.cancel()
-            assert await websocket.receive() == 1001
+async def test_a_plain_websocket_is_told_there_of_the_shutdown() -> None:
+    async with running() as server, talking_plainly(await reused(server), token=token()) as peer:
+        await peer.event("initial-data")
+        server.scope.cancel()
+        assert (await peer.end())[0] == 1001

@@ -6,9 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import h2.config
-import h2.connection
-import h2.events
 import pytest
 import trio
 from trio.testing import MockClock
@@ -18,7 +15,6 @@ from gbs_actor.socketio import EngineApp, FrontDoor
 from tests.apps.echo_socketio import echo_server
 from tests.server.running import answer
 
-WRITE = 20.0
 HEALTH = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 WEBSOCKET = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
@@ -38,11 +34,11 @@ Dial = Callable[[], Awaitable[trio.SocketStream]]
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[FrontDoor, Dial]]:
     server = echo_server()
-    http = HttpServer(EngineApp(server), head_limit=16_384, max_message=1_000, keep_alive=60)
-    door = FrontDoor({}, http.serve, write_timeout=WRITE)
+    http = HttpServer(EngineApp(server), head_limit=16_384, max_payload=1_000, http_idle_timeout=60)
+    door = FrontDoor({}, http.serve)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     host, port = listeners[0].socket.getsockname()
-    async with server.serving(), http.running(), trio.open_nursery() as nursery:
+    async with server.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, listeners)
 
         async def dial() -> trio.SocketStream:
@@ -52,28 +48,13 @@ async def serving() -> AsyncIterator[tuple[FrontDoor, Dial]]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_request_that_makes_no_sense_over_http_2_is_answered_there(
+async def test_a_request_that_makes_no_sense_is_answered_whatever_it_wants_to_upgrade_to(
     clock: MockClock,
 ) -> None:
-    """Hypercorn answers this from the task that reads, before anything sends it."""
-    client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    client.initiate_upgrade_connection()
     async with serving() as (door, dial):
         stream = await dial()
         await stream.send_all(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")
-        received, answers = b"", list[h2.events.Event]()
-        while b"\r\n\r\n" not in received:
-            received += await stream.receive_some()
-        received = received.partition(b"\r\n\r\n")[2]
-        with trio.fail_after(WRITE / 2):
-            answers += client.receive_data(received)
-            while not any(isinstance(each, h2.events.StreamEnded) for each in answers):
-                received = await stream.receive_some()
-                assert received
-                answers += client.receive_data(received)
-        (head,) = (each for each in answers if isinstance(each, h2.events.ResponseReceived))
-        assert head.headers is not None
-        assert dict(head.headers)[b":status"] == b"400"
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
         await stream.aclose()
         await trio.sleep(1)
         assert door.statistics().connections == 0

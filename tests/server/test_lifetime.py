@@ -23,12 +23,12 @@ async def test_a_started_server_ends_in_its_own_time_when_cancelled(
     with trio.move_on_after(1):
         async with graceful(10) as lifetime:
             lifetime.started()
-            steps.append(f"ending: {lifetime.ending}")
-            await lifetime.wait_for_wish()
-            steps.append(f"ending: {lifetime.ending}")
+            steps.append(f"started at {trio.current_time():g}")
+            await lifetime.wait_for_shutdown()
+            steps.append(f"shutdown requested at {trio.current_time():g}")
             await trio.sleep(3)
             steps.append("ended by itself")
-    assert steps == ["ending: False", "ending: True", "ended by itself"]
+    assert steps == ["started at 0", "shutdown requested at 1", "ended by itself"]
     assert trio.current_time() == 4
 
 
@@ -39,7 +39,7 @@ async def test_what_is_not_done_within_the_grace_period_is_cancelled(
     with trio.move_on_after(1):
         async with graceful(10) as lifetime:
             lifetime.started()
-            await lifetime.wait_for_wish()
+            await lifetime.wait_for_shutdown()
             await trio.sleep(100)
             steps.append("never")
     assert steps == []
@@ -54,7 +54,7 @@ async def test_cleaning_up_happens_inside_the_grace_period(
     async def server(lifetime: Lifetime) -> None:
         try:
             lifetime.started()
-            await lifetime.wait_for_wish()
+            await lifetime.wait_for_shutdown()
         finally:
             await trio.sleep(2)
             closed_at.append(trio.current_time())
@@ -71,13 +71,13 @@ async def test_a_server_that_ends_by_itself_ends_the_block() -> None:
             lifetime.started()
 
 
-async def test_a_wish_from_before_the_start_is_not_lost(
+async def test_a_request_from_before_the_start_is_not_lost(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     with trio.CancelScope() as outer:
         async with graceful(10) as lifetime:
             outer.cancel()
             lifetime.started()
-            await lifetime.wait_for_wish()
+            await lifetime.wait_for_shutdown()
             await trio.sleep(1)
     assert trio.current_time() == 1

@@ -74,23 +74,6 @@ async def test_a_connection_carries_one_request_after_another() -> None:
             assert (await answer(stream, HEALTH)).startswith(b"HTTP/1.1 200")
 
 
-async def test_http_2_is_spoken_with_prior_knowledge() -> None:
-    async with running() as server, httpx.AsyncClient(http1=False, http2=True) as http:
-        response = await http.get(server.url + LINEUPS, headers=BEARER)
-        assert (response.status_code, response.http_version) == (200, "HTTP/2")
-
-
-async def test_http_2_is_spoken_after_an_upgrade_from_1_1() -> None:
-    upgrade = (
-        b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
-    )
-    async with running() as server, await server.stream() as stream:
-        await stream.send_all(upgrade)
-        with trio.fail_after(5):
-            assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
-
-
 async def test_connections_of_http_have_room_beside_the_sockets_and_no_more() -> None:
     narrow = settings()
     narrow = narrow.model_copy(
@@ -178,7 +161,7 @@ async def test_a_command_under_way_is_answered_before_the_socket_is_closed() -> 
         # The server gets as far as it can while the command is under way.
         await trio.testing.wait_all_tasks_blocked(0.05)
         store.commits_may_go_on.set()
-        assert (await peer.ack(edit))["status"] == "OK"
+        assert (await peer.reply(edit))["status"] == "OK"
         with trio.fail_after(5):
             await peer.closed.wait()
             await server.ended.wait()

@@ -26,7 +26,7 @@ from tests.certificates import Authority, IssuedCertificate
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.gateway.composing import SLUG
-from tests.server.running import Running, answer, everything, running, settings, token
+from tests.server.running import Running, answer, everything, running, secured, settings, token
 from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS, UPLOAD
 
 
@@ -38,13 +38,6 @@ def authority() -> Authority:
 @pytest.fixture
 def issued(authority: Authority, tmp_path: Path) -> IssuedCertificate:
     return authority.issue(tmp_path)
-
-
-def secured(issued: IssuedCertificate, **more: Any) -> Settings:
-    server = settings().server.model_copy(
-        update={"tls_certificate": issued.certificate, "tls_key": issued.key, **more}
-    )
-    return settings().model_copy(update={"server": server})
 
 
 @pytest.fixture
@@ -70,13 +63,6 @@ async def test_the_list_is_read_over_https(server: Running) -> None:
     assert (response.status_code, response.http_version) == (200, "HTTP/1.1")
 
 
-async def test_over_https_http_2_is_agreed_on(authority: Authority, server: Running) -> None:
-    context = authority.client_context()
-    async with httpx.AsyncClient(http2=True, verify=context) as http:
-        responses = [await http.get(server.url + LINEUPS, headers=BEARER) for _ in range(3)]
-    assert {(each.status_code, each.http_version) for each in responses} == {(200, "HTTP/2")}
-
-
 async def test_a_websocket_over_tls_joins_the_namespace_and_edits(server: Running) -> None:
     async with server.connect() as peer:
         assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
@@ -96,28 +82,25 @@ async def test_our_own_client_says_why_it_does_not_trust_a_server(server: Runnin
             raise AssertionError("connected")
 
 
-@pytest.mark.parametrize("http2", [False, True])
 async def test_the_app_is_told_that_it_is_called_over_https(
-    authority: Authority, issued: IssuedCertificate, http2: bool
+    authority: Authority, issued: IssuedCertificate
 ) -> None:
     async def tell(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
         told = f"{scope['scheme']} {scope['client'][0]} {scope['http_version']}"
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": told.encode(), "more_body": False})
 
-    http = HttpServer(tell, head_limit=16_384, max_message=1_000_000, keep_alive=60)
+    http = HttpServer(tell, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=60)
     listeners = await open_listeners("127.0.0.1", 0, 10)
     url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     context = Certificate(issued.certificate, issued.key).context
-    async with http.running(), trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         await nursery.start(FrontDoor({}, http.serve).serve, with_tls(listeners, context))
-        client = httpx.AsyncClient(http2=http2, verify=authority.client_context())
+        client = httpx.AsyncClient(http2=True, verify=authority.client_context())
         async with client:
             told = (await client.get(url)).text
         nursery.cancel_scope.cancel()
-    assert told == f"https 127.0.0.1 {2 if http2 else 1.1}"
+    assert told == "https 127.0.0.1 1.1"
 
 
 async def test_a_page_of_the_servers_own_origin_needs_no_permission(server: Running) -> None:
@@ -268,6 +251,32 @@ async def test_a_broken_new_certificate_leaves_the_old_one_in_use(
         assert await serial_of(server) == issued.serial
     assert len(errors) == 1
     assert "holds no certificate" in errors[0].getMessage()
+
+
+async def test_an_unexpected_failure_of_reading_ends_no_server_and_the_next_one_is_done(
+    authority: Authority,
+    issued: IssuedCertificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_again, failing = Certificate.read_again, True
+
+    def fail_once(certificate: Certificate) -> None:
+        nonlocal failing
+        if failing:
+            failing = False
+            raise MemoryError("meant to happen")
+        read_again(certificate)
+
+    monkeypatch.setattr(Certificate, "read_again", fail_once)
+    async with reloadable(authority, secured(issued)) as (server, wish):
+        with trio.fail_after(10):
+            await wish.send(None)
+            renewed = authority.issue(tmp_path)
+            assert await serves_the_next_client(server)
+            await wish.send(None)
+            await wish.send(None)  # taken only when the former is done
+        assert await serial_of(server) == renewed.serial
 
 
 async def test_without_tls_there_is_nothing_to_read_again(

@@ -6,11 +6,11 @@ import re
 import tomllib
 from pathlib import Path
 
-from gbs_actor.settings import Settings, example, group_fields
+from gbs_actor.settings import Settings, declarations, example
 
 FILE = Path(__file__).parents[2] / "config" / "gbs_actor.toml"
 
-UNSET = {name for _, name, info in group_fields(Settings) if info.default is None}
+UNSET = {name for _, name, info in declarations() if info.default is None}
 PER_USER = {"data_dir"}
 
 
@@ -26,12 +26,12 @@ def test_the_file_in_the_repository_is_what_the_settings_say() -> None:
 def test_as_it_is_it_changes_nothing(tmp_path: Path) -> None:
     settings = Settings.load(FILE, environment={})
     assert settings.model_dump() == Settings().model_dump()
-    assert {setting.origin for setting in settings.sources()} == {"default"}
+    assert {setting.source for setting in settings.effective()} == {"default"}
 
 
 def test_every_setting_stands_in_it() -> None:
     written = tomllib.loads(uncommented())
-    expected = {(group, name) for group, name, _ in group_fields(Settings)}
+    expected = {(group, name) for group, name, _ in declarations()}
     assert {(group, name) for group in written for name in written[group]} == expected
 
 

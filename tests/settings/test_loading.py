@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from gbs_actor.roles import Role
 from gbs_actor.settings import (
-    Role,
     RoomSettings,
     Settings,
     SettingsError,
-    group_fields,
+    declarations,
     unknown_variables,
     variable,
 )
 
-NAMES = [name for _, name, _ in group_fields(Settings)]
+NAMES = [name for _, name, _ in declarations()]
 
 
 @pytest.fixture
@@ -30,28 +30,28 @@ def load(path: Path | None = None, **environment: str) -> Settings:
     return Settings.load(path, environment=environment)
 
 
-def complaint(path: Path | None = None, environment: dict[str, str] | None = None) -> str:
+def error_text(path: Path | None = None, environment: dict[str, str] | None = None) -> str:
     with pytest.raises(SettingsError) as caught:
         Settings.load(path, environment=environment or {})
     return str(caught.value)
 
 
-def origin(settings: Settings, name: str) -> str:
-    return next(setting.origin for setting in settings.sources() if setting.name == name)
+def source(settings: Settings, name: str) -> str:
+    return next(setting.source for setting in settings.effective() if setting.name == name)
 
 
 def test_every_name_is_unique_because_variables_have_no_group() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
-def test_every_setting_says_what_it_means() -> None:
-    assert [name for _, name, info in group_fields(Settings) if not info.description] == []
+def test_every_setting_is_documented() -> None:
+    assert [name for _, name, info in declarations() if not info.description] == []
 
 
-def test_every_time_says_that_it_is_in_seconds() -> None:
+def test_every_time_is_documented_in_seconds() -> None:
     times = [
         name
-        for _, name, info in group_fields(Settings)
+        for _, name, info in declarations()
         if isinstance(info.default, float) and name != "event_rate"
         if "second" not in (info.description or "").lower()
     ]
@@ -77,13 +77,13 @@ def test_the_file_goes_before_the_default_and_leaves_the_rest(file: Path) -> Non
     assert (settings.server.port, settings.server.backlog) == (99, Settings().server.backlog)
 
 
-def test_each_setting_tells_where_it_comes_from(file: Path) -> None:
+def test_each_setting_names_its_source(file: Path) -> None:
     file.write_text("[rooms]\nidle_timeout = 3\ncommit_timeout = 2\n")
     settings = Settings.load(
         file, environment={"GBS_COMMIT_TIMEOUT": "1"}, overrides={"server": {"port": 5}}
     )
     names = ("port", "commit_timeout", "idle_timeout", "host")
-    assert [origin(settings, name) for name in names] == [
+    assert [source(settings, name) for name in names] == [
         "command line",
         "environment",
         "file",
@@ -194,16 +194,16 @@ def test_variables_that_set_nothing_are_found() -> None:
     ],
 )
 def test_a_wrong_variable_is_named_with_what_is_wrong(name: str, value: str, problem: str) -> None:
-    text = complaint(environment={variable(name): value})
+    text = error_text(environment={variable(name): value})
     assert text.startswith(variable(name))
     assert problem in text
     assert text.endswith(".")
     assert "\n" not in text
 
 
-def test_a_wrong_key_in_the_file_is_named_with_its_place(file: Path) -> None:
+def test_a_wrong_key_in_the_file_is_named_with_file_and_group(file: Path) -> None:
     file.write_text("[rooms]\nbatch_size = 0\n")
-    assert complaint(file).startswith(f"{file}, [rooms] batch_size: ")
+    assert error_text(file).startswith(f"{file}, [rooms] batch_size: ")
 
 
 @pytest.mark.parametrize(
@@ -218,19 +218,24 @@ def test_a_wrong_key_in_the_file_is_named_with_its_place(file: Path) -> None:
         ("[rooms]\nport = 1\n", "no setting port in [rooms]"),
     ],
 )
-def test_a_stranger_in_the_file_is_refused(file: Path, content: str, sentence: str) -> None:
+def test_an_unknown_setting_in_the_file_is_refused(file: Path, content: str, sentence: str) -> None:
     file.write_text(content)
-    assert sentence in complaint(file)
+    assert sentence in error_text(file)
 
 
 def test_a_group_that_is_no_table_is_refused(file: Path) -> None:
     file.write_text("rooms = 5\n")
-    assert "[rooms]" in complaint(file)
+    assert "[rooms]" in error_text(file)
+
+
+def test_a_group_that_is_no_table_is_refused_whatever_else_sets_the_group(file: Path) -> None:
+    file.write_text("rooms = 5\n")
+    assert "[rooms]" in error_text(file, {"GBS_IDLE_TIMEOUT": "1"})
 
 
 def test_settings_that_contradict_each_other_are_refused(file: Path) -> None:
     file.write_text("[rooms]\ncrash_backoff_max = 0.01\n")
-    assert "crash_backoff_max must not be below crash_backoff_initial" in complaint(file)
+    assert "crash_backoff_max must not be below crash_backoff_initial" in error_text(file)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +243,7 @@ def test_settings_that_contradict_each_other_are_refused(file: Path) -> None:
 )
 def test_half_of_what_tls_needs_is_refused(file: Path, half: str) -> None:
     file.write_text(f"[server]\n{half}\n")
-    text = complaint(file)
+    text = error_text(file)
     assert text.startswith(f"{file}: [server]: tls_")
     assert "geheim" not in text
 
@@ -248,23 +253,23 @@ def test_proxies_are_trusted_as_a_list_of_addresses_and_networks() -> None:
     assert proxies == ("127.0.0.1", "10.0.0.0/8", "::1", "unix")
 
 
-def test_all_that_is_wrong_is_said_at_once_a_sentence_a_line(file: Path) -> None:
+def test_all_that_is_wrong_is_reported_at_once_a_sentence_a_line(file: Path) -> None:
     file.write_text("[server]\nport = -1\n[rooms]\nbatch_size = 0\n")
-    assert len(complaint(file).splitlines()) == 2
+    assert len(error_text(file).splitlines()) == 2
 
 
 @pytest.mark.parametrize("content", [b"[rooms", b"\xff", b"a = 1\na = 2\n"])
 def test_a_file_that_is_no_toml_is_refused(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    assert "is no valid TOML" in complaint(file)
+    assert "is no valid TOML" in error_text(file)
 
 
 def test_a_file_that_is_named_must_be_there(file: Path) -> None:
-    assert complaint(file) == f"The settings file {file} does not exist."
+    assert error_text(file) == f"The settings file {file} does not exist."
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert "cannot be read" in complaint(tmp_path)
+    assert "cannot be read" in error_text(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -276,8 +281,8 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ("database_url", "mysql://me:geheim@db/x"),
     ],
 )
-def test_a_wrong_secret_is_not_repeated_in_the_complaint(name: str, value: str) -> None:
-    text = complaint(environment={variable(name): value})
+def test_a_wrong_secret_is_not_repeated_in_the_error(name: str, value: str) -> None:
+    text = error_text(environment={variable(name): value})
     assert text.startswith(variable(name))
     assert "geheim" not in text
 
@@ -290,6 +295,6 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
         GBS_TLS_KEY="k",
         GBS_TLS_KEY_PASSWORD="geheim",
     )
-    shown: dict[str, Any] = {setting.name: setting.value for setting in settings.sources()}
+    shown: dict[str, Any] = {setting.name: setting.value for setting in settings.effective()}
     assert shown["database_url"] == '"postgresql://me:***@db:5/name"'
     assert "geheim" not in f"{shown}{settings!r}{settings}{settings.model_dump()}"

@@ -272,7 +272,7 @@ async def serving(
     """Serve on memory streams within the block, front door included."""
     listener = MemoryListener()
     fallback = ignore if fallback_allowed else no_fallback
-    door = FrontDoor({server.options.path: server.serve_websocket}, fallback)
+    door = FrontDoor({server.path: server.serve_websocket}, fallback)
     async with server.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, [listener])
         yield Service(server, door, listener)

@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from gbs_actor.socketio import EngineApp, EngineServer, FrontDoor
-from gbs_actor.socketio.channel.asgi_types import App
+from gbs_actor.socketio.net.asgi import App
 from tests.socketio.peer import Close, Incoming, MemoryListener, Peer, Refused, no_fallback
 
 POLLING = "EIO=4&transport=polling"
@@ -313,7 +313,7 @@ class AsgiSocket:
 @asynccontextmanager
 async def site(server: EngineServer) -> AsyncIterator[Site]:
     """Serve within the block, by the app and by our own listener."""
-    path = server.options.path
+    path = server.path
     listener = Listener()
     door = FrontDoor({path: server.serve_websocket}, no_fallback)
     async with server.serving(), trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import (
-    AlreadyAnswered,
+    AlreadyAcknowledged,
     ConnectError,
     Event,
     InvalidArguments,
@@ -18,6 +18,8 @@ from gbs_actor.socketio import (
     Socket,
     SocketClosed,
     SocketServer,
+    encode_event,
+    encode_raw_event,
 )
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
@@ -139,7 +141,7 @@ async def test_what_a_connect_handler_emits_comes_behind_the_connect(clock: Mock
     async def connect(socket: Socket, auth: Any) -> None:
         socket.emit("first")
         await trio.sleep(1)
-        socket.deliver(Message.event("/", "second"))
+        socket.deliver(encode_event("/", "second"))
 
     async with serving(server) as service:
         peer = await service.joined()
@@ -263,7 +265,7 @@ async def test_an_event_may_be_answered_later_from_another_task(clock: MockClock
         await trio.sleep(10)
         event.reply_raw(b'{"done":true}')
         assert await peer.receive_text() == '437[{"done":true}]'
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyAcknowledged):
             event.reply()
 
 
@@ -300,7 +302,7 @@ async def test_answering_after_the_client_has_gone_does_nothing(clock: MockClock
         await peer.send('427["work"]')
         await peer.close()
         events[0].reply("too late")
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyAcknowledged):
             events[0].reply("again")
 
 
@@ -386,7 +388,7 @@ async def test_a_bundle_arrives_as_its_messages(clock: MockClock) -> None:
     async with serving(server) as service:
         space = server.namespace("/")
         peer = await service.joined()
-        messages = [Message.raw_event("/", "row", b"%d" % i, key=i) for i in range(3)]
+        messages = [encode_raw_event("/", "row", b"%d" % i, key=i) for i in range(3)]
         (socket,) = space.sockets
         socket.deliver(Message.bundle([messages[0], Message.bundle(messages[1:])]))
         assert [await peer.receive_event() for _ in range(3)] == [["row", i] for i in range(3)]

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import FrontDoor, Message, Socket, SocketServer
+from gbs_actor.socketio import FrontDoor, Socket, SocketServer, encode_event
 from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
 
 
@@ -138,7 +138,7 @@ async def test_after_the_end_a_socket_takes_everything_and_does_nothing(clock: M
         socket = await only_socket(server)
         await peer.close()
         socket.emit("a")
-        socket.deliver(Message.event("/", "b"))
+        socket.deliver(encode_event("/", "b"))
         socket.disconnect(close=True)
         socket.close_transport(1012)
         socket.abort()

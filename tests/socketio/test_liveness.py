@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Event, Message, OutboxLimits, Socket, SocketServer
+from gbs_actor.socketio import Event, OutboxLimits, Socket, SocketServer, encode_event
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, serving
 
@@ -121,7 +122,7 @@ def keeping(server: SocketServer) -> list[Event]:
 
 
 async def test_a_client_with_too_many_unanswered_events_is_not_read_on(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+    server = SocketServer(max_unanswered_events=10)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -136,20 +137,79 @@ async def test_a_client_with_too_many_unanswered_events_is_not_read_on(clock: Mo
             event.reply()
 
 
-async def test_events_that_nobody_can_answer_any_more_do_not_count(clock: MockClock) -> None:
-    server = SocketServer(max_unanswered=10)
+class KeepingLog(logging.Handler):
+    """Keeps every record, and so the frames of its traceback with all that is in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "any"])
+async def test_a_log_that_keeps_its_records_pauses_no_connection(
+    clock: MockClock, kind: str
+) -> None:
+    server = SocketServer(max_unanswered_events=10, max_held_bytes=10_000)
+    space = server.namespace("/")
+    log = KeepingLog()
+    logging.getLogger("gbs_actor.socketio").addHandler(log)
+
+    if kind == "plain":
+
+        @space.on("work")
+        def work(socket: Socket, load: str) -> None:
+            raise ValueError(load)
+
+    elif kind == "coroutine":
+
+        @space.on("work")
+        async def work_later(socket: Socket, load: str) -> None:
+            await trio.sleep(1)
+            raise ValueError(load)
+
+    else:
+
+        @space.on_any
+        def work_any(socket: Socket, event: Event) -> None:
+            raise ValueError(event)
+
+    try:
+        async with serving(server) as service:
+            peer = await service.joined()
+            await peer.send_many(*(f'42{i}["work","{"x" * 2_000}"]' for i in range(50)))
+            await trio.sleep(100)
+            assert len(log.records) == 50
+    finally:
+        logging.getLogger("gbs_actor.socketio").removeHandler(log)
+
+
+async def test_events_that_their_handler_releases_do_not_count(clock: MockClock) -> None:
+    server = SocketServer(max_unanswered_events=10)
     handled = 0
 
     @server.namespace("/").on_any
-    def forget(socket: Socket, event: Event) -> None:
+    def drop(socket: Socket, event: Event) -> None:
         nonlocal handled
         handled += 1
+        event.release()
 
     async with serving(server) as service:
         peer = await service.joined()
         await peer.send_many(*(f'42{i}["work"]' for i in range(50)))
         await wait_all_tasks_blocked()
         assert handled == 50
+
+
+async def test_events_without_a_handler_do_not_count(clock: MockClock) -> None:
+    async with serving(SocketServer(max_unanswered_events=10)) as service:
+        service.server.namespace("/")
+        peer = await service.joined()
+        await peer.send_many(*(f'42{i}["work"]' for i in range(50)))
+        await wait_all_tasks_blocked()
+        assert service.server.statistics().received_messages == 51
 
 
 @pytest.mark.parametrize(
@@ -194,7 +254,7 @@ async def test_only_so_much_waits_behind_a_slow_handler(
 async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service, trio.open_nursery() as nursery:
         peer = await service.joined()
@@ -220,7 +280,7 @@ async def test_a_client_kept_waiting_by_the_server_is_not_taken_for_dead(
 async def test_a_client_that_was_kept_waiting_gets_its_time_to_answer_anew(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(max_unanswered=1, ping_interval=25, ping_timeout=60)
+    server = SocketServer(max_unanswered_events=1, ping_interval=25, ping_timeout=60)
     events = keeping(server)
     async with serving(server) as service:
         peer = await service.joined()
@@ -271,7 +331,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
         (socket,) = space.sockets
         for revision in range(1_000):
             key = revision % 3
-            socket.deliver(Message.event("/", "row", key, revision, key=key))
+            socket.deliver(encode_event("/", "row", key, revision, key=key))
         statistics = socket.statistics()
         assert statistics.queued == 3
         assert statistics.conflated == 997
@@ -282,7 +342,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
 async def test_a_client_that_does_not_keep_up_with_the_server_is_asked_to_come_back(
     clock: MockClock,
 ) -> None:
-    server = SocketServer(outbox=OutboxLimits(max_messages=500))
+    server = SocketServer(outbox=OutboxLimits(outbox_messages=500))
     reasons: list[str] = []
     space = server.namespace("/")
     space.on_disconnect(lambda socket, reason: reasons.append(reason))

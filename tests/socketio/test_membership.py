@@ -8,9 +8,9 @@ from msgspec import Raw
 from gbs_actor.socketio import ProtocolViolation
 from gbs_actor.socketio.membership import (
     AckReceived,
+    ConnectReceived,
+    DisconnectReceived,
     EventReceived,
-    Joining,
-    Left,
     Membership,
     UnknownNamespace,
 )
@@ -19,26 +19,28 @@ from gbs_actor.socketio.packet import EventData
 
 @pytest.fixture
 def session() -> Membership:
-    return Membership({"/", "/custom"}, max_attachments=2)
+    return Membership({"/", "/custom"}, max_attachments=2, max_attachment_bytes=1_000_000)
 
 
 @pytest.fixture
 def joined(session: Membership) -> Membership:
     session.receive_text("0")
-    session.accept()
+    session.accepted()
     return session
 
 
 def test_a_connect_asks_to_join_with_its_auth(session: Membership) -> None:
-    assert session.receive_text('0/custom,{"token":"x"}') == Joining("/custom", {"token": "x"})
+    assert session.receive_text('0/custom,{"token":"x"}') == ConnectReceived(
+        "/custom", {"token": "x"}
+    )
 
 
 def test_a_connect_without_a_payload_has_no_auth(session: Membership) -> None:
-    assert session.receive_text("0") == Joining("/", None)
+    assert session.receive_text("0") == ConnectReceived("/", None)
 
 
 def test_the_comma_may_be_missing(session: Membership) -> None:
-    assert session.receive_text("0/custom") == Joining("/custom", None)
+    assert session.receive_text("0/custom") == ConnectReceived("/custom", None)
 
 
 def test_an_unknown_namespace_is_told_apart(session: Membership) -> None:
@@ -62,12 +64,12 @@ def test_a_second_connect_while_the_first_is_under_way_is_a_violation(session: M
 
 
 def test_another_namespace_may_be_joined_besides(joined: Membership) -> None:
-    assert joined.receive_text("0/custom,") == Joining("/custom", None)
+    assert joined.receive_text("0/custom,") == ConnectReceived("/custom", None)
 
 
 def test_a_namespace_that_was_left_may_be_joined_again(joined: Membership) -> None:
-    assert joined.receive_text("1") == Left("/")
-    assert joined.receive_text("0") == Joining("/", None)
+    assert joined.receive_text("1") == DisconnectReceived("/")
+    assert joined.receive_text("0") == ConnectReceived("/", None)
 
 
 @pytest.mark.parametrize("packet", ['2["e"]', '30["e"]', "1", '20["e"]'])
@@ -187,7 +189,7 @@ def test_more_attachments_than_allowed_are_a_violation(joined: Membership) -> No
 
 @pytest.mark.parametrize("text", ["2{}", '2["x",', "2[]", '3["x"]', "1{}"])
 def test_of_what_comes_for_a_namespace_that_was_left_not_even_the_json_is_read(text: str) -> None:
-    session = Membership({"/"})
+    session = Membership({"/"}, max_attachments=2, max_attachment_bytes=1_000_000)
     session.receive_text("0")
     session.leave("/")
     assert session.receive_text(text) is None

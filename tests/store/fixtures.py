@@ -32,10 +32,9 @@ _ENOUGH = 4 * 2**30
 def public_temporary_folder() -> Iterator[Path]:
     """Make a folder that every account may pass, as PostgreSQL's has to, and remove it after.
 
-    In memory where there is room: no test cuts the power, so that none can tell the
-    difference, and a database that is dropped waits for the disk.
+    In memory where there is room, see :func:`memory`.
     """
-    folder = Path(tempfile.mkdtemp(prefix="gbs-test-", dir=_roomy_place()))
+    folder = Path(tempfile.mkdtemp(prefix="gbs-test-", dir=memory()))
     folder.chmod(0o755)
     try:
         yield folder
@@ -43,7 +42,12 @@ def public_temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _roomy_place() -> Path | None:
+def memory() -> Path | None:
+    """Return a folder in memory; ``None`` where there is no room.
+
+    No test cuts the power, so that none can tell the difference, and a database that is made
+    or dropped waits for the disk.
+    """
     if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
         free = shutil.disk_usage(_MEMORY).free
         return _MEMORY if free > _ENOUGH else None

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 import trio
 
-from gbs_actor.lineup.changes import Kind, MemoValue, NumberValue
-from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.changes import MemoValue, NumberValue
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
 from gbs_actor.lineup.records import Group, Memo, Stamp
 from gbs_actor.store.protocol import (
     CommitRefused,

@@ -47,7 +47,7 @@ async def store(embedded: EmbeddedPostgres) -> AsyncIterator[PostgresStore]:
         embedded.dsn,
         commit_timeout=TIMEOUT,
         read_timeout=TIMEOUT,
-        connect_timeout=TIMEOUT,
+        database_connect_timeout=TIMEOUT,
         migrating=True,
     ) as store:
         yield store

@@ -81,7 +81,7 @@ async def test_a_lost_lock_is_taken_again(postgres: PostgresStore, outside: DbCo
 async def test_nothing_is_committed_while_another_server_has_the_lock(
     postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
 ) -> None:
-    async with PostgresStore.open(database_url, connect_timeout=0.5) as store:
+    async with PostgresStore.open(database_url, database_connect_timeout=0.5) as store:
         desk = await Desk.of(store)
         await steal_lock(outside, postgres_cluster, database_url)
         with pytest.raises(StoreUnavailable, match="another server"):

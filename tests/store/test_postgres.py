@@ -75,7 +75,7 @@ class TestConnections:
         self, database_url: str, outside: DbConnection
     ) -> None:
         async with (
-            PostgresStore.open(database_url, pool_size=1, connect_timeout=0.3) as store,
+            PostgresStore.open(database_url, pool_size=1, database_connect_timeout=0.3) as store,
             trio.open_nursery() as nursery,
         ):
             await store.import_retreat(seed())
@@ -125,7 +125,7 @@ class TestOpening:
     )
     async def test_no_message_tells_the_password(self, address: str) -> None:
         with capture_logs() as logs, pytest.raises(StoreUnavailable) as refused:
-            async with PostgresStore.open(address, connect_timeout=0.2):
+            async with PostgresStore.open(address, database_connect_timeout=0.2):
                 pass
         error: BaseException | None = refused.value
         while error is not None:

@@ -1,8 +1,7 @@
-"""The HTTP side: probes, reads over HTTP, the operators' view."""
+"""Plain HTTP: reads and writes of the line-up, probes, the operators' pages, OpenAPI."""
 
-from gbs_actor.gateway.http.app import create_app
-from gbs_actor.gateway.http.callers import with_callers
+from gbs_actor.gateway.http.app import Services, create_app
 from gbs_actor.gateway.http.cors import cors_policy
-from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.http.middleware import with_callers
 
 __all__ = ["Services", "cors_policy", "create_app", "with_callers"]

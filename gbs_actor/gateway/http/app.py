@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from quart import Response
 from quart_trio import QuartTrio
 
+from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
-from gbs_actor.gateway.http.docs import docs
-from gbs_actor.gateway.http.early_answers import holding_early_answers
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import answer_errors
-from gbs_actor.gateway.http.index import index
+from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
+from gbs_actor.gateway.http.middleware import refusing_bad_targets
+from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
-from gbs_actor.gateway.http.services import Services
-from gbs_actor.gateway.http.targets import refusing_bad_targets
+from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
+from gbs_actor.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts below the HTTP side, as one server has composed them."""
+
+    rooms: RoomSupervisor
+    store: Store
+    verifier: Verifier
+    authorizer: Authorizer
+    settings: Settings
+    rates: UserRateLimit
+    """How often users may send requests, shared with their other transports."""
+    draining: Callable[[], bool]
+    """Whether the server is about to stop, so that no new clients should be sent to it."""
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -24,22 +45,24 @@ def create_app(services: Services) -> QuartTrio:
     It runs on any ASGI server on Trio. Nothing in it outlives a request.
     """
     app = QuartTrio("gbs_actor", static_folder=None)
-    policy = cors_policy(services.config.allowed_origins)
-    handler = refusing_bad_targets(holding_early_answers(app.asgi_app), policy)
+    settings, rooms = services.settings, services.rooms
+    policy = cors_policy(settings.http.allowed_origins)
+    handler = refusing_bad_targets(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
-    app.config["MAX_CONTENT_LENGTH"] = services.config.max_body
+    app.config["MAX_CONTENT_LENGTH"] = settings.http.max_body
     # An address that is not exactly right is not found; the default would redirect.
     app.url_map.merge_slashes = False
-    app.config["BODY_TIMEOUT"] = services.config.body_timeout
+    app.config["BODY_TIMEOUT"] = settings.http.request_timeout
     allow_origins(app, policy)
-    answer_errors(app, retry_after=services.config.retry_after)
+    answer_errors(app)
+    identity = Identity(services.verifier, services.authorizer, services.rates, settings)
     for blueprint in (
         index(),
-        docs(services.config.cookie_name),
-        probes(services),
-        lineups(services),
-        edits(services),
-        admin(services),
+        docs(settings.auth.cookie_name),
+        probes(services.store, services.draining),
+        lineups(rooms, identity),
+        edits(rooms, identity),
+        admin(rooms, identity),
     ):
         app.register_blueprint(blueprint)
 

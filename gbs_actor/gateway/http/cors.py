@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from quart import Quart, Response, request
 
 from gbs_actor.socketio import CorsPolicy, is_preflight
 from gbs_actor.socketio.net.cors import Fields
 
 
-def cors_policy(origins: frozenset[str]) -> CorsPolicy:
+def cors_policy(origins: Collection[str]) -> CorsPolicy:
     """Return what pages of these origins may do over HTTP."""
     return CorsPolicy.of(
         origins,
@@ -38,7 +40,7 @@ def allow_origins(app: Quart, policy: CorsPolicy) -> None:
 
     @app.after_request
     async def mark(response: Response) -> Response:
-        _add(response, policy.answer_fields(request.headers.getlist("Origin")))
+        _add(response, policy.response_fields(request.headers.getlist("Origin")))
         return response
 
 

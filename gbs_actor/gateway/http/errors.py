@@ -8,10 +8,10 @@ from typing import Final
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
-from gbs_actor.auth import AuthRefused
+from gbs_actor.auth import AuthError
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.identity import RateLimited
 from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.payloads import InvalidPayload
 from gbs_actor.gateway.replies import Failure, http_error
 from gbs_actor.lineup.codes import Code
 from gbs_actor.store.protocol import StoreError
@@ -36,15 +36,12 @@ _MESSAGES: Final = {
 }
 
 
-def answer_errors(app: Quart, *, retry_after: int) -> None:
-    """Register the handlers.
+def answer_errors(app: Quart) -> None:
+    """Register the handlers."""
 
-    :param retry_after: seconds, for ``Retry-After``.
-    """
-
-    @app.errorhandler(AuthRefused)
-    async def refused(error: AuthRefused) -> Response:
-        return failure_response(Failure(error.code, error.message), retry_after=retry_after)
+    @app.errorhandler(AuthError)
+    async def refused(error: AuthError) -> Response:
+        return failure_response(Failure(error.code, error.message))
 
     @app.errorhandler(RateLimited)
     async def rate_limited(error: RateLimited) -> Response:
@@ -54,14 +51,14 @@ def answer_errors(app: Quart, *, retry_after: int) -> None:
     @app.errorhandler(InvalidPayload)
     async def invalid(error: InvalidPayload) -> Response:
         failure = Failure.because(Code.VALIDATION_FAILED, error.message)
-        return failure_response(failure, retry_after=retry_after)
+        return failure_response(failure)
 
     @app.errorhandler(StoreError)
     async def store(_: StoreError) -> Response:
         failure = Failure.because(
             Code.STORE_UNAVAILABLE, "The database cannot be reached; try again shortly."
         )
-        return failure_response(failure, retry_after=retry_after)
+        return failure_response(failure)
 
     @app.errorhandler(HTTPException)
     async def http(error: HTTPException) -> Response:

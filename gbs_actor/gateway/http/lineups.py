@@ -11,31 +11,32 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.http import parse_etags
 
-from gbs_actor.gateway.http.identity import require_reader
-from gbs_actor.gateway.http.models import UserLineups
-from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.http.services import Services
-from gbs_actor.gateway.http.single import single
-from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, InvalidPayload
+from gbs_actor.contract.commands import LINE_UP_PATH
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
+from gbs_actor.gateway.http.identity import Identity
+from gbs_actor.gateway.http.preconditions import single
+from gbs_actor.gateway.http.responses import UserLineups, failure_response, json_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.rules import LAST_ID
+from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Snapshot
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
-def lineups(services: Services) -> Blueprint:
+def lineups(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
-    blueprint = Blueprint("lineups", __name__, url_prefix="/api/v1/retreat/<slug>/line-up")
+    blueprint = Blueprint("lineups", __name__, url_prefix=LINE_UP_PATH.replace("{slug}", "<slug>"))
 
     @blueprint.get("/user-lineups")
     async def user_lineups(slug: str) -> Response:
-        await require_reader(request, slug, services)
+        await identity.require(request, identity.policy.may_read, slug)
         since, epoch = _since(request.args), _epoch(request.args)
-        result = await services.rooms.read(slug, since=since, epoch=epoch)
+        result = await rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
-            return failure_response(Failure.of(result), retry_after=services.config.retry_after)
+            return failure_response(Failure.of(result))
         return _conditional(result)
 
     return blueprint

@@ -1,4 +1,4 @@
-"""``Idempotency-Key`` and ``If-Match``: what a write says about repeating and conflicting."""
+"""``Idempotency-Key`` and ``If-Match``: whether a write is a repeat, and what it rests on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MultiDict
 
-from gbs_actor.gateway.http.single import single
-from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
+from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.rules import LAST_ID
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ _REVISION: Final = re.compile(r'"([0-9]{1,19})"|([0-9]{1,19})')
 
 
 def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
-    """Return a write with what its headers say; the body may say the same.
+    """Return a write with what its headers hold; the body may hold the same.
 
     :raises InvalidPayload: a header cannot be understood, or contradicts the body.
     """
@@ -33,6 +33,18 @@ def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
             "If-Match", base_revision(headers), "baseRevision", request.base_revision
         ),
     )
+
+
+def single(name: str, fields: Headers | MultiDict[str, str]) -> str | None:
+    """Return the value of a field that may be given once; ``None``: it is not there.
+
+    :param fields: header fields, or those of a query.
+    :raises InvalidPayload: it is given more than once.
+    """
+    values = fields.getlist(name)
+    if len(values) > 1:
+        raise InvalidPayload(name, f"{name} is given more than once.")
+    return values[0] if values else None
 
 
 def command_id(headers: Headers) -> UUID | None:
@@ -71,7 +83,7 @@ def base_revision(headers: Headers) -> int | None:
     return revision
 
 
-def _agreed(header: str, said: T | None, field: str, written: T | None) -> T | None:
-    if said is not None and written is not None and said != written:
+def _agreed(header: str, given: T | None, field: str, written: T | None) -> T | None:
+    if given is not None and written is not None and given != written:
         raise InvalidPayload(field, f"{header} and {field} are both given and differ.")
-    return written if said is None else said
+    return written if given is None else given

@@ -1,20 +1,29 @@
-"""HTTP answers: JSON bodies, and the status that goes with each code."""
+"""HTTP answers: their bodies, and the status that goes with each code.
+
+Each body is defined once for writing and for describing it. Rows arrive encoded: an answer
+is written with :class:`msgspec.Raw` in their positions, and described with
+:class:`~gbs_actor.lineup.records.Row`.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Generic, Literal, TypeVar
 
+import msgspec
 from quart import Response
 
-from gbs_actor.auth.refusal import RefusalCode
+from gbs_actor.auth.errors import AuthErrorCode
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 
+RowT = TypeVar("RowT")
+RowsT = TypeVar("RowsT")
+
 STATUS: Final[dict[str, int]] = {
-    RefusalCode.AUTH_REQUIRED: 401,
-    RefusalCode.INVALID_TOKEN: 401,
-    RefusalCode.TOKEN_EXPIRED: 401,
+    AuthErrorCode.AUTH_REQUIRED: 401,
+    AuthErrorCode.INVALID_TOKEN: 401,
+    AuthErrorCode.TOKEN_EXPIRED: 401,
     Code.VALIDATION_FAILED: 400,
     Code.FORBIDDEN: 403,
     Code.RETREAT_NOT_FOUND: 404,
@@ -32,16 +41,54 @@ STATUS: Final[dict[str, int]] = {
 }
 """The HTTP status of each code."""
 
+RETRY_AFTER: Final = 2
+"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where no better value is known."""
+
+
+class UserLineups(msgspec.Struct, Generic[RowsT], frozen=True, rename="camel"):
+    """The line-up list, or what of it has changed."""
+
+    user_retreat_gbs_lineups: RowsT
+    revision: int
+    """The room's."""
+    epoch: str
+    """Opaque; another one when revisions start anew."""
+    full: bool
+    """Whether the rows replace the reader's list, or are merged into it by ``id``."""
+
+
+class Edited(msgspec.Struct, Generic[RowT], frozen=True, rename="camel"):
+    """A change that is durable."""
+
+    updated_lineups: tuple[RowT, ...]
+    """Every row that reads differently now; of a repeat the addressed one."""
+    user_retreat_gbs_lineup: RowT
+    """The addressed row, as it is now."""
+    revision: int
+    """The room's revision that the change made; of a repeat the original one."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The database answers too, and the server is not stopping."""
+
+    status: Literal["ready"] = "ready"
+
 
 def json_response(body: bytes, status: int = 200) -> Response:
     """Return a JSON answer; ``body`` is encoded already."""
     return Response(body, status=status, content_type="application/json")
 
 
-def failure_response(failure: Failure, *, retry_after: int) -> Response:
+def failure_response(failure: Failure, *, retry_after: int = RETRY_AFTER) -> Response:
     """Return an error as ``{code, message, …}``.
 
-    :param retry_after: seconds, said on 429 and 503 (RFC 9110 §10.2.3).
+    :param retry_after: seconds, for 429 and 503.
     """
     status = STATUS.get(failure.code, 500)
     response = json_response(replies.http_error(failure), status)
@@ -51,7 +98,7 @@ def failure_response(failure: Failure, *, retry_after: int) -> Response:
         # RFC 9110 §15.5.2: a 401 names the scheme; RFC 6750 §3 for the rest.
         response.headers["WWW-Authenticate"] = (
             "Bearer"
-            if failure.code == RefusalCode.AUTH_REQUIRED
+            if failure.code == AuthErrorCode.AUTH_REQUIRED
             else 'Bearer error="invalid_token"'
         )
     response.headers["Cache-Control"] = "no-store"

@@ -1,4 +1,4 @@
-"""The connections of the Socket.IO namespace, by the ids of their sockets."""
+"""The clients of the Socket.IO namespace, by the ids of their sockets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials
-from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
-from gbs_actor.gateway.namespace.offset import parse_offset
-from gbs_actor.gateway.namespace.peer import RecoverablePeer, SocketPeer
-from gbs_actor.gateway.namespace.recoverable_session import RecoverableSession
+from gbs_actor.auth import AuthError, Credentials
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.namespace.peer import (
+    RecoverableFormat,
+    RecoverablePeer,
+    SocketIOFormat,
+    SocketPeer,
+)
+from gbs_actor.gateway.namespace.recoverable_session import StoredSession, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.socketio import CloseCode, ConnectError, Socket
 
@@ -20,65 +23,73 @@ from gbs_actor.socketio import CloseCode, ConnectError, Socket
 @dataclass(frozen=True, slots=True)
 class _Entry:
     socket: Socket
-    connection: Connection
+    client: Client
+    session: StoredSession | None
 
 
-class SocketConnections:
-    """Makes a connection of each socket that is let in, and keeps it until its end.
+class SocketClients:
+    """Makes a client of each socket that is let in, and keeps it until its end.
 
     :param namespace: the namespace's name.
+    :param locations: where recoverable sessions are kept.
     """
 
-    def __init__(self, namespace: str, events: LineupEvents, whereabouts: SessionLocations) -> None:
-        self._events = events
-        self._whereabouts = whereabouts
+    def __init__(self, namespace: str, clients: Clients, locations: SessionLocations) -> None:
+        self._clients = clients
+        self._locations = locations
         self._format = SocketIOFormat(namespace)
         self._recoverable_format = RecoverableFormat(namespace)
         self._entries: dict[str, _Entry] = {}
         self._departures = trio.lowlevel.ParkingLot()
 
     def authenticate(self, socket: Socket) -> Credentials:
-        """Return who is at the other end.
+        """Return the credentials of the peer.
 
-        :raises ConnectRefused: nobody that may read.
+        :raises ConnectError: it has none that may read.
         """
         try:
-            found = self._events.find_token(socket.handshake.auth, socket.handshake)
-            return self._events.authenticate(found)
-        except AuthRefused as refused:
+            found = self._clients.find_token(socket.handshake.auth, socket.handshake)
+            return self._clients.authenticate(found)
+        except AuthError as refused:
             raise ConnectError(refused.message, {"code": refused.code}) from None
 
-    def open(self, socket: Socket, credentials: Credentials, sid: str | None = None) -> Connection:
-        """Make a connection.
+    def connect(self, socket: Socket, credentials: Credentials, sid: str | None = None) -> Client:
+        """Make a client.
 
         :param sid: the id that the socket is going to have, if that is another one.
-        :raises TooManyConnections: the user has as many as they may.
+        :raises TooManyConnections: the user has as many as allowed.
         """
         sid = socket.id if sid is None else sid
+        session = None
         if socket.recoverable:
             peer = RecoverablePeer(socket, self._recoverable_format)
-            connection = self._events.connect(peer, credentials)
-            connection.session = RecoverableSession(sid, self._whereabouts)
-            peer.subscriber = connection.subscriber
-            connection.subscriber.known_elsewhere = _shown_offset(socket)
+            client = self._clients.connect(peer, credentials)
+            client.session = session = StoredSession(sid, self._locations)
+            peer.subscriber = client.subscriber
+            client.subscriber.known_elsewhere = _shown_offset(socket)
         else:
-            connection = self._events.connect(SocketPeer(socket, self._format), credentials)
-        self._entries[sid] = _Entry(socket, connection)
-        return connection
+            client = self._clients.connect(SocketPeer(socket, self._format), credentials)
+        self._entries[sid] = _Entry(socket, client, session)
+        return client
 
-    def of(self, socket: Socket) -> Connection | None:
-        """Return the connection of a socket, if it was let in and has not ended."""
+    def of(self, socket: Socket) -> Client | None:
+        """Return the client of a socket, if it was let in and has not ended."""
         entry = self._entries.get(socket.id)
-        return entry.connection if entry is not None and entry.socket is socket else None
+        return entry.client if entry is not None and entry.socket is socket else None
 
-    def close(self, sid: str) -> None:
-        """Note that a connection has ended, or was not let in after all."""
+    def session(self, sid: str) -> StoredSession | None:
+        """Return the recoverable session of the client with this id."""
+        entry = self._entries.get(sid)
+        return None if entry is None else entry.session
+
+    def disconnected(self, sid: str) -> None:
+        """Remove a client that has ended, or was not let in after all."""
         entry = self._entries.pop(sid)
-        self._events.disconnected(entry.connection)
+        self._clients.disconnected(entry.client)
         self._departures.unpark_all()
 
     async def take_over(self, sid: str) -> None:
-        """Close whatever connection has this id, and return once it has ended.
+        """Close the connection that has this id, if any, and return once it has ended.
 
         Its client comes back where there is still one: the namespace is not left.
         """

@@ -1,19 +1,46 @@
-"""A client of the Socket.IO namespace."""
+"""The clients of the Socket.IO namespace as rooms see them, and how they are written to."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from gbs_actor.auth import TokenSource
-from gbs_actor.gateway import replies
-from gbs_actor.gateway.format import RecoverableFormat, SocketIOFormat
-from gbs_actor.gateway.namespace.offset import OUTSIDE
-from gbs_actor.gateway.payloads import InvalidPayload
-from gbs_actor.gateway.peer import behind
+from gbs_actor.gateway.client import sink_statistics
+from gbs_actor.gateway.format import EventFormat
+from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
-from gbs_actor.socketio import CloseCode, Event, Message, Socket
+from gbs_actor.socketio import CloseCode, Message, Socket, encode_raw_event
+
+
+class SocketIOFormat(EventFormat):
+    """Encodes for the sockets of one Socket.IO namespace."""
+
+    __slots__ = ("_namespace",)
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
+        """Encode an event as an EVENT packet; see :class:`EventFormat`."""
+        return encode_raw_event(self._namespace, name, payload, key)
+
+
+class RecoverableFormat(SocketIOFormat):
+    """Encodes for those of the namespace's sockets whose sessions are recoverable.
+
+    Their every event ends with an offset, which the client shows when it comes back: the
+    revision up to which it has been sent everything.
+    """
+
+    __slots__ = ()
+
+    def stamped(self, name: str, payload: bytes, key: Hashable | None, revision: int) -> Message:
+        """Encode an event with its offset."""
+        return encode_raw_event(self._namespace, name, payload, key, offset=str(revision))
 
 
 class SocketPeer:
-    """Implements :class:`gbs_actor.gateway.peer.Peer` over one socket.
+    """Implements :class:`gbs_actor.gateway.client.Peer` over one socket.
 
     :param wire_format: shared by all sockets of the namespace: what it encodes for one of
         them is delivered to all of them as the same bytes.
@@ -34,20 +61,20 @@ class SocketPeer:
         """Send now, or queue in the socket's outbox; never blocks."""
         self._socket.deliver(message)
 
-    def tell(self, event: str, payload: bytes) -> None:
+    def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""
-        self._socket.deliver(self._format.event(event, payload))
+        self._socket.deliver(self._format.event(name, payload))
 
     def send_list(self, snapshot: Snapshot) -> None:
         """Send a room's rows as event ``initial-data``."""
         self._socket.deliver(self._format.initial_data(snapshot))
 
-    def end_expired(self, source: TokenSource) -> None:
-        """End the connection as its token's time is over; see :class:`Peer`."""
+    def close_expired(self, source: TokenSource) -> None:
+        """Close the connection as its token has expired; see :class:`Peer`."""
         if source is TokenSource.COOKIE:
             # The page cannot renew a cookie by itself, and a namespace disconnect would
             # leave it dead for good. It comes back with the cookie the browser has by
-            # then: a newer one, or it learns TOKEN_EXPIRED as its connect_error.
+            # then: a newer one, or it gets TOKEN_EXPIRED as its connect_error.
             self._socket.close_transport(CloseCode.SERVICE_RESTART, "token expired")
         else:
             self._socket.disconnect()
@@ -58,11 +85,11 @@ class SocketPeer:
 
     def statistics(self) -> SinkStatistics:
         """Return how far behind the socket's outbox is."""
-        return behind(self._socket.statistics())
+        return sink_statistics(self._socket.statistics())
 
 
 class RecoverablePeer(SocketPeer):
-    """A client that may come back: all that it is sent without an ack ends with an offset."""
+    """A client that can come back: all that it is sent without an ack ends with an offset."""
 
     __slots__ = ("_stamped", "subscriber")
 
@@ -72,7 +99,7 @@ class RecoverablePeer(SocketPeer):
         self.subscriber: Subscriber | None = None
         """Knows how far the client has followed its room."""
 
-    def tell(self, event: str, payload: bytes) -> None:
+    def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""
         revision, subscriber = OUTSIDE, self.subscriber
         if subscriber is not None:
@@ -80,45 +107,4 @@ class RecoverablePeer(SocketPeer):
                 subscriber.known_elsewhere = max(subscriber.known_elsewhere, OUTSIDE)
             else:
                 revision = subscriber.sent_revision
-        self.deliver(self._stamped.stamped(event, payload, None, revision))
-
-
-class SocketEvent:
-    """Implements :class:`gbs_actor.gateway.peer.ClientEvent` over an event of a socket."""
-
-    __slots__ = ("_event",)
-
-    def __init__(self, event: Event) -> None:
-        self._event = event
-
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return self._event.name
-
-    @property
-    def wants_answer(self) -> bool:
-        """Whether the client asked for an acknowledgement."""
-        return self._event.wants_ack
-
-    def argument(self) -> bytes:
-        """Return the JSON of the event's first argument; further ones are ignored.
-
-        :raises InvalidPayload: there is none, or it cannot be told from the rest.
-        """
-        event = self._event
-        if event.args_error is not None:
-            raise InvalidPayload("", f"The payload cannot be read: {event.args_error}.")
-        first = event.first
-        if first is None:
-            raise InvalidPayload("", f"{event.name} takes an argument.")
-        return first
-
-    def answer_joined(self, snapshot: Snapshot) -> None:
-        """Acknowledge a join, with one message for all who wait for it alike."""
-        acks = snapshot.written(SocketEvent, lambda _: {})
-        self._event.reply_shared(replies.joined(snapshot), acks)
-
-    def answer(self, json: bytes) -> None:
-        """Acknowledge the event."""
-        self._event.reply_raw(json)
+        self.deliver(self._stamped.stamped(name, payload, None, revision))

@@ -1,72 +1,94 @@
-"""The session of a connection that its client may come back to on another one."""
+"""The session of a client that can come back on another connection, and its offsets.
+
+An offset is how far a client has followed its room: the revision of the last event it got.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
+from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import Snapshot, Subscriber
 from gbs_actor.store.protocol import SessionLocation
 
+OUTSIDE: Final = 0
+"""Stands for the revision of an event outside of any room."""
 
-class RecoverableSession:
-    """Where one session is.
+_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+
+
+def parse_offset(offset: object) -> int | None:
+    """Return the revision that an offset names; ``None``: it is none that was handed out."""
+    if not isinstance(offset, str) or _DECIMAL.fullmatch(offset) is None:
+        return None
+    revision = int(offset)
+    return revision if revision <= LAST_ID else None
+
+
+class StoredSession:
+    """A recoverable session, whose location is kept in the store.
+
+    Implements :class:`gbs_actor.gateway.client.RecoverableSession`.
 
     :param sid: the id of its socket.
     """
 
-    __slots__ = ("_over", "_whereabouts", "place", "sid")
+    __slots__ = ("_ended", "_locations", "location", "sid")
 
-    def __init__(self, sid: str, whereabouts: SessionLocations) -> None:
+    def __init__(self, sid: str, locations: SessionLocations) -> None:
         self.sid = sid
-        self.place: SessionLocation | None = None
-        self._whereabouts = whereabouts
-        self._over = False
+        self.location: SessionLocation | None = None
+        self._locations = locations
+        self._ended = False
 
-    def resumed(self, place: SessionLocation) -> None:
+    def resumed(self, location: SessionLocation) -> None:
         """Note that the session goes on where it was on an earlier connection."""
-        self._be_at(place)
+        self._set(location)
 
     def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
-        """Note that a room was joined, with what it was answered.
+        """Note that a room was joined, and what the join was answered with.
 
         Where the session was there already, offsets from before count as much.
         """
-        stay = self.place
-        if stay is None or (stay.slug, stay.epoch) != (slug, snapshot.epoch):
+        former = self.location
+        if former is None or (former.slug, former.epoch) != (slug, snapshot.epoch):
             known = subscriber.known_elsewhere
-            self._be_at(SessionLocation(slug, snapshot.epoch, snapshot.revision, known))
+            self._set(SessionLocation(slug, snapshot.epoch, snapshot.revision, known))
 
     async def leave(self, slug: str) -> None:
         """Note that a room is about to be left, if that is where the session is."""
-        if self.place is not None and self.place.slug == slug:
-            self.place = None
-            await self._whereabouts.forget(self.sid)
+        if self.location is not None and self.location.slug == slug:
+            self.location = None
+            await self._locations.remove(self.sid)
 
     @asynccontextmanager
     async def moving(self, slug: str, subscriber: Subscriber) -> AsyncIterator[None]:
         """Let another room be joined within the block.
 
-        The former one is forgotten before: an offset must never be taken for one of a room
-        that it is not from. It is where the session is still if nothing comes of the join.
+        The former location is removed before: an offset must never be taken for one of a
+        room that it is not from. It is restored if the client is still in that room at the
+        end, as its join has failed.
         """
-        former = self.place
+        former = self.location
         if former is not None and former.slug != slug:
             await self.leave(former.slug)
         try:
             yield
         finally:
-            if self.place is None and former is not None and subscriber.room_slug == former.slug:
-                self._be_at(former)
+            if self.location is None and former is not None and subscriber.room_slug == former.slug:
+                self._set(former)
 
     def end(self) -> None:
         """Note that the session has ended for good."""
-        if not self._over:
-            self._over = True
-            self._whereabouts.forget_soon(self.sid)
+        if not self._ended:
+            self._ended = True
+            self._locations.remove_soon(self.sid)
 
-    def _be_at(self, place: SessionLocation) -> None:
-        self.place = place
-        if not self._over:
-            self._whereabouts.remember(self.sid, place)
+    def _set(self, location: SessionLocation) -> None:
+        self.location = location
+        if not self._ended:
+            self._locations.set(self.sid, location)

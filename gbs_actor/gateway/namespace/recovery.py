@@ -1,8 +1,8 @@
 """How clients come back to ``/gbs-lineup``, also after the server was killed.
 
-Nothing of a session is kept in memory. The pid is a signed token that says whose session it
-is; in which room that is, the store knows; the offset is a revision, and what was missed is
-every row of that revision or a later one.
+Nothing of a session is kept in memory. The pid is a signed token that names the session and
+its user; the store has the session's location; the offset is a revision, and what was missed
+is every row of that revision or a later one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import trio
 
 from gbs_actor.auth import SessionTokens
-from gbs_actor.gateway.connection import Connection
-from gbs_actor.gateway.events import LineupEvents, TooManyConnections
-from gbs_actor.gateway.namespace.clients import SocketConnections
-from gbs_actor.gateway.namespace.offset import OUTSIDE, parse_offset
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.clients import TooManyConnections
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.socketio import Message, Namespace, Restored, Socket
+from gbs_actor.socketio import Message, RestoredSession, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
 
 
@@ -26,93 +27,94 @@ class LineupRecovery:
     """Implements :class:`gbs_actor.socketio.Recovery` for the line-up.
 
     :param tokens: the pids.
-    :param whereabouts: where each session is.
+    :param locations: in which room each session is.
     """
 
     def __init__(
         self,
-        connections: SocketConnections,
-        events: LineupEvents,
+        clients: SocketClients,
+        dispatch: Dispatch,
         tokens: SessionTokens,
-        whereabouts: SessionLocations,
+        locations: SessionLocations,
     ) -> None:
-        self._connections = connections
-        self._events = events
+        self._clients = clients
+        self._dispatch = dispatch
         self._tokens = tokens
-        self._whereabouts = whereabouts
+        self._locations = locations
 
-    def wants(self, socket: Socket) -> bool:
+    def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client asks for it: ``"recovery": true`` in its CONNECT payload."""
         auth = socket.handshake.auth
         return isinstance(auth, dict) and auth.get("recovery") is True
 
-    def issue(self, socket: Socket) -> str:
+    def start_session(self, socket: Socket) -> str:
         """Return the pid of a new session."""
-        connection = self._connections.of(socket)
-        assert connection is not None
-        return self._tokens.issue(socket.id, connection.user.user_id)
+        client = self._clients.of(socket)
+        assert client is not None
+        return self._tokens.issue(socket.id, client.user.user_id)
 
-    async def restore(self, socket: Socket, pid: str, offset: str) -> Restored | None:
+    async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
         """Let a session go on in its room; see the protocol.
 
         The token is checked as at any CONNECT and has to be the same user's, who has to be
         allowed in the room by now. Cancelled, nothing is left but that an earlier
         connection was closed.
         """
-        credentials = self._connections.authenticate(socket)
+        credentials = self._clients.authenticate(socket)
         claim, revision = self._tokens.open(pid), parse_offset(offset)
         if claim is None or revision is None or claim.user_id != credentials.user.user_id:
             await trio.lowlevel.checkpoint()
             return None
         sid = claim.sid
-        await self._connections.take_over(sid)
+        await self._clients.take_over(sid)
         try:
-            connection = self._connections.open(socket, credentials, sid)
+            client = self._clients.connect(socket, credentials, sid)
         except TooManyConnections:
             return None
         resumed = False
         try:
-            resumed = await self._resume(connection, sid, revision)
+            resumed = await self._resume(client, sid, revision)
         finally:
             if not resumed:
-                self._connections.close(sid)
+                self._clients.disconnected(sid)
         if resumed:
-            return Restored(sid)
-        self._whereabouts.forget_soon(sid)  # the client goes on as another one
+            return RestoredSession(sid)
+        self._locations.remove_soon(sid)  # the client goes on as another one
         return None
 
-    async def _resume(self, connection: Connection, sid: str, revision: int) -> bool:
+    async def _resume(self, client: Client, sid: str, revision: int) -> bool:
+        session = self._clients.session(sid)
         try:
-            place = await self._whereabouts.recall(sid)
+            location = await self._locations.find(sid)
         except StoreError:
             return False
-        since = None if place is None else place.since(revision)
-        if place is None or since is None or connection.session is None:
+        since = None if location is None else location.since(revision)
+        if location is None or since is None or session is None:
             return False
-        connection.subscriber.known_elsewhere = place.known_elsewhere
-        if not await self._events.resume(connection, place, since):
+        client.subscriber.known_elsewhere = location.known_elsewhere
+        if not await self._dispatch.resume(client, location, since):
             return False
-        connection.session.resumed(place)
+        session.resumed(location)
         return True
 
-    def keep(
-        self, namespace: Namespace, name: str, args: Sequence[Any], to: Socket | None
+    def record_event(
+        self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
         """Encode an event with its offset; rooms do not send theirs this way."""
-        offset = str(OUTSIDE) if to is None else self.latest(to)
-        return Message.event(namespace.name, name, *args, offset)
+        offset = str(OUTSIDE) if to is None else self.last_offset(to)
+        return encode_event(namespace, name, *args, offset)
 
-    def latest(self, socket: Socket) -> str:
+    def last_offset(self, socket: Socket) -> str:
         """Return the revision up to which a socket was sent everything."""
-        connection = self._connections.of(socket)
-        revision = None if connection is None else connection.revision
+        client = self._clients.of(socket)
+        revision = None if client is None else client.revision
         return str(OUTSIDE if revision is None else revision)
 
-    def lost(self, socket: Socket) -> None:
+    def connection_lost(self, socket: Socket) -> None:
         """Do nothing: the session is where it is."""
 
-    def forget(self, socket: Socket) -> None:
+    def end_session(self, socket: Socket) -> None:
         """End a session for good."""
-        connection = self._connections.of(socket)
-        if connection is not None and connection.session is not None:
-            connection.session.end()
+        session = self._clients.session(socket.id)
+        if session is not None and self._clients.of(socket) is not None:
+            session.end()

@@ -1,144 +1,164 @@
-"""Where recoverable sessions are: known at once, and kept in the store soon after."""
+"""In which rooms recoverable sessions are: known at once, and written to the store soon after."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import trio
 
+from gbs_actor.concurrency import Backoff, Service, ServiceStatistics, background
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, Store, StoreError
 
 logger = logging.getLogger(__name__)
 
-FORGET_TIMEOUT: Final = 2.0
-"""Seconds to wait for the store to have forgotten a place; then it is done without waiting."""
+REMOVE_TIMEOUT: Final = 2.0
+"""Seconds to wait until the store has removed a location; then the wait ends, not the write."""
 LAST_WRITE_TIMEOUT: Final = 1.0
-"""Seconds for what the store has not been told yet at the end."""
+"""Seconds for what is not written yet at the end."""
 PRUNE_INTERVAL: Final = 3_600.0
-"""Seconds between two looks for places that are too old."""
-MAX_OWED: Final = 20_000
-"""Places the store may not have been told of yet; then the oldest of these are dropped."""
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two removals of locations that are too old."""
+MAX_PENDING: Final = 20_000
+"""Locations that may wait to be written; then the oldest of these are dropped."""
+
+_BACKOFF: Final = Backoff(initial=0.1, maximum=5.0, jitter=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLocationsStatistics:
+    """The writing of session locations at one moment."""
+
+    pending: int
+    """Locations that wait to be written."""
+    writer: ServiceStatistics
+    pruner: ServiceStatistics
 
 
 class SessionLocations:
-    """The places of all recoverable sessions.
+    """The locations of all recoverable sessions.
 
-    Nobody waits for the store where a session has come to a place: what is lost in a crash
-    means a session that is not recovered. Where it has left one, that must be kept, lest
-    its client be put into a room it is not in: :meth:`forget` waits.
+    A new location is not waited for: where it is lost in a crash, a session is not
+    recovered. A removal must not be lost, lest the client be put into a room it is not in:
+    :meth:`remove` waits.
 
-    :param max_age: seconds after which a place is of no use any more.
+    :param max_age: seconds after which a location is of no use any more.
     """
 
     def __init__(self, store: Store, max_age: float) -> None:
         self._store = store
         self._max_age = max_age
-        self._owed: dict[str, SessionLocation | None] = {}
-        """What the store has to be told still, by session; ``None``: to forget it."""
-        self._in_hand: dict[str, SessionLocation | None] = {}
-        """What it is being told."""
-        self._news = trio.lowlevel.ParkingLot()
-        self._progress = trio.lowlevel.ParkingLot()
+        self._pending: dict[str, SessionLocation | None] = {}
+        """What has to be written, by session; ``None``: removed."""
+        self._in_flight: dict[str, SessionLocation | None] = {}
+        """What is being written."""
+        self._added = trio.lowlevel.ParkingLot()
+        self._written = trio.lowlevel.ParkingLot()
+        self._writer = Service("session location writer", self._write_pending)
+        self._pruner = Service("session location pruner", self._prune)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Tell the store for the time of a block, and at its end what is left."""
+        """Write and prune for the time of a block, and write at its end what is left."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write_on)
-                nursery.start_soon(self._prune)
+            async with background(self._writer.run), background(self._pruner.run):
                 yield
-                nursery.cancel_scope.cancel()
         finally:
             with trio.move_on_after(LAST_WRITE_TIMEOUT, shield=True):
                 await self._write_last()
 
-    def remember(self, sid: str, place: SessionLocation) -> None:
+    def statistics(self) -> SessionLocationsStatistics:
+        """Return counters; never blocks."""
+        return SessionLocationsStatistics(
+            pending=len(self._pending) + len(self._in_flight),
+            writer=self._writer.statistics(),
+            pruner=self._pruner.statistics(),
+        )
+
+    def set(self, sid: str, location: SessionLocation) -> None:
         """Note where a session is."""
-        self._owe(sid, place)
+        self._add(sid, location)
 
-    def forget_soon(self, sid: str) -> None:
+    def remove_soon(self, sid: str) -> None:
         """Note that a session is nowhere, or has ended for good."""
-        self._owe(sid, None)
+        self._add(sid, None)
 
-    async def forget(self, sid: str) -> None:
-        """Note that a session is nowhere, and wait for the store to know it.
+    async def remove(self, sid: str) -> None:
+        """Note that a session is nowhere, and wait until the store has it.
 
         While the store cannot be reached, not for long: then it holds only as long as this
         process lives. The same if it is cancelled.
         """
-        self._owe(sid, None)
-        with trio.move_on_after(FORGET_TIMEOUT):
-            while sid in self._owed or sid in self._in_hand:
-                await self._progress.park()
+        self._add(sid, None)
+        with trio.move_on_after(REMOVE_TIMEOUT):
+            while sid in self._pending or sid in self._in_flight:
+                await self._written.park()
 
-    async def recall(self, sid: str) -> SessionLocation | None:
+    async def find(self, sid: str) -> SessionLocation | None:
         """Return where a session is, if that is known.
 
         :raises StoreUnavailable: the store has to be asked and cannot be reached.
         """
-        for untold in (self._owed, self._in_hand):
-            if sid in untold:
+        for unwritten in (self._pending, self._in_flight):
+            if sid in unwritten:
                 await trio.lowlevel.checkpoint()
-                return untold[sid]
+                return unwritten[sid]
         return await self._store.find_session_location(sid)
 
-    def _owe(self, sid: str, place: SessionLocation | None) -> None:
-        self._owed.pop(sid, None)
-        self._owed[sid] = place
-        if len(self._owed) > MAX_OWED:
-            del self._owed[next(iter(self._owed))]
-        self._news.unpark_all()
+    def _add(self, sid: str, location: SessionLocation | None) -> None:
+        self._pending.pop(sid, None)
+        self._pending[sid] = location
+        if len(self._pending) > MAX_PENDING:
+            del self._pending[next(iter(self._pending))]
+        self._added.unpark_all()
 
-    async def _write_on(self) -> None:
-        pause = _FIRST_PAUSE
+    async def _write_pending(self) -> None:
+        delays = _BACKOFF.delays()
         while True:
-            if not self._owed:
-                await self._news.park()
+            if not self._pending:
+                await self._added.park()
                 continue
             try:
                 await self._write()
-                pause = _FIRST_PAUSE
+                delays = _BACKOFF.delays()
             except StoreError as error:
-                logger.debug("places of sessions are kept later: %s", error)
-                await trio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                logger.debug("session locations are written later: %s", error)
+                await trio.sleep(next(delays))
 
     async def _write(self) -> None:
-        """Tell the store what it is owed; if that fails, it is owed still."""
-        self._in_hand, self._owed = self._owed, {}
+        """Write what is pending; what could not be written is pending still."""
+        self._in_flight, self._pending = self._pending, {}
         settled = False
         try:
-            await self._store.update_session_locations(self._in_hand)
+            await self._store.update_session_locations(self._in_flight)
             settled = True
         except CommitRefused as refused:
-            settled = refused.data_error  # else it may be taken later: a lock, a full disk
+            settled = refused.data_error  # else it may succeed later: a lock, a full disk
             if not settled:
                 raise
-            logger.exception("places of %d sessions cannot be kept", len(self._in_hand))
+            logger.exception("%d session locations cannot be written", len(self._in_flight))
         finally:
             if not settled:
-                self._owed = {**self._in_hand, **self._owed}
-            self._in_hand = {}
-            self._progress.unpark_all()
+                self._pending = {**self._in_flight, **self._pending}
+            self._in_flight = {}
+            self._written.unpark_all()
 
     async def _write_last(self) -> None:
         try:
-            if self._owed:
+            if self._pending:
                 await self._write()
         except StoreError as error:
-            logger.warning("places of %d sessions are not kept: %s", len(self._owed), error)
+            logger.warning("%d session locations are not written: %s", len(self._pending), error)
+        except Exception:
+            logger.exception("%d session locations are not written", len(self._pending))
 
     async def _prune(self) -> None:
         while True:
             try:
                 pruned = await self._store.prune_session_locations(self._max_age)
-                logger.debug("%d places of sessions were too old", pruned)
+                logger.debug("%d session locations were too old", pruned)
             except StoreError as error:
-                logger.info("old places of sessions are looked for later: %s", error)
+                logger.info("old session locations are pruned later: %s", error)
             await trio.sleep(PRUNE_INTERVAL)

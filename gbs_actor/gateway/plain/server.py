@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 import trio
 
-from gbs_actor.auth import AuthRefused, Credentials, TokenSource
-from gbs_actor.gateway.events import LineupEvents
-from gbs_actor.gateway.format import PlainFormat
-from gbs_actor.gateway.plain import closing
-from gbs_actor.gateway.plain.closing import Closing
-from gbs_actor.gateway.plain.connection import PlainConnection
-from gbs_actor.gateway.plain.entrance import Entrance, selectable, slug_of, token_of
+from gbs_actor.auth import AuthError, Credentials, TokenSource
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.plain import close_frame
+from gbs_actor.gateway.plain.channel import PlainChannel
+from gbs_actor.gateway.plain.close_frame import CloseFrame
+from gbs_actor.gateway.plain.frame import PlainFormat
+from gbs_actor.gateway.plain.handshake import PlainHandshake, selectable, slug_of, token_of
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import (
     ChannelServer,
@@ -40,21 +41,26 @@ class _Error(msgspec.Struct, frozen=True):
     message: str
 
 
-class PlainServer(ChannelServer[Entrance]):
+class PlainServer(ChannelServer[PlainHandshake]):
     """Serves ``/ws/retreats/{slug}``.
 
-    Who may not enter learns it from the close code of a WebSocket that was opened, since
-    that is all a page's script ever sees; a page of a foreign origin learns nothing.
+    A client that is refused gets the reason in the close code of a WebSocket that was opened,
+    since that is all a page's script ever sees; a page of a foreign origin gets none.
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
-    :param places: shared with that server.
+    :param connection_limit: shared with that server.
     """
 
     def __init__(
-        self, events: LineupEvents, options: ServerOptions, places: ConnectionLimit
+        self,
+        clients: Clients,
+        dispatch: Dispatch,
+        options: ServerOptions,
+        connection_limit: ConnectionLimit,
     ) -> None:
-        super().__init__(options, places)
-        self._events = events
+        super().__init__(options, connection_limit)
+        self._clients = clients
+        self._dispatch = dispatch
         self._format = PlainFormat()
 
     @property
@@ -63,7 +69,9 @@ class PlainServer(ChannelServer[Entrance]):
         return PATH
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Entrance]:
+    def _accept(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> Iterator[PlainHandshake]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
@@ -73,55 +81,56 @@ class PlainServer(ChannelServer[Entrance]):
         slug = slug_of(request.path, PATH)
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
-            who = closing.NO_SUCH_RETREAT
-        full = self._take_place(handshake.remote_address)
+            who = close_frame.NO_SUCH_RETREAT
+        full = self._acquire_connection(handshake.remote_address)
         if full is not None and isinstance(who, Credentials):
             who = full
         try:
-            yield Entrance(slug or "", who, selectable(token))
+            yield PlainHandshake(slug or "", who, selectable(token))
         finally:
             if full is None:
-                self.places.leave(handshake.remote_address)
+                self.connection_limit.release(handshake.remote_address)
 
-    def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | Closing:
+    def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | CloseFrame:
         payload = None if token is None else {"token": token}
-        found = self._events.find_token(payload, handshake)
+        found = self._clients.find_token(payload, handshake)
         by_cookie = found is not None and found[1] is TokenSource.COOKIE
         origin = handshake.headers.get("origin")
         if by_cookie and self._origins.refuses(origin, handshake.host, handshake.cookies):
             error = _Error(Code.FORBIDDEN, "Pages of this origin may not connect.")
             raise RequestRefused(HTTPStatus.FORBIDDEN, error)
         try:
-            return self._events.authenticate(found)
-        except AuthRefused as refused:
-            return closing.for_refusal(refused)
+            return self._clients.authenticate(found)
+        except AuthError as refused:
+            return close_frame.for_refusal(refused)
 
-    def _take_place(self, address: str | None) -> Closing | None:
-        """Take a place; where there is none, return how that is told."""
+    def _acquire_connection(self, address: str | None) -> CloseFrame | None:
+        """Count the connection in; where there are too many, return the close frame."""
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
-            return closing.TOO_MANY_OF_ADDRESS if full.of_address else closing.FULL
+            return close_frame.TOO_MANY_OF_ADDRESS if full.of_address else close_frame.FULL
         return None
 
-    def subprotocols(self, admission: Entrance) -> Sequence[str]:
+    def subprotocols(self, accepted: PlainHandshake) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        return admission.subprotocols
+        return accepted.subprotocols
 
-    async def carry(self, transport: UpgradeTransport, admission: Entrance) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: PlainHandshake) -> None:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         self._handshakes += 1
 
-        def make(transport: Transport, nursery: trio.Nursery) -> PlainConnection:
-            return PlainConnection(
+        def make(transport: Transport, nursery: trio.Nursery) -> PlainChannel:
+            return PlainChannel(
                 transport,
                 nursery,
-                entrance=admission,
-                events=self._events,
+                handshake=accepted,
+                clients=self._clients,
+                dispatch=self._dispatch,
                 wire_format=self._format,
                 options=self.options,
                 timers=self._timers,
-                on_end=self._note_end,
+                on_end=self._count_end,
             )
 
         await self._run(make, transport)

@@ -1,11 +1,27 @@
-"""Hypercorn: all contact with its inner classes, and what bounds them.
+"""Hypercorn: HTTP/1.1 with keep-alive, and the WebSockets that come on a connection in use.
 
-It serves HTTP/1.1 with keep-alive, HTTP/2 and the WebSockets that come over either, whether
-on streams of our own listener or where it hosts the app itself.
+::
+
+    own listener                            under stock Hypercorn
+    FrontDoor                               hypercorn.trio.worker_serve   <- prepare_worker
+      └─ HttpServer.serve(HttpStream)         │
+           └─ TCPServer, one a connection     └─ TCPServer
+                └─ H11Protocol                     └─ H11Protocol         <- limit_hypercorn
+                     ├─ HTTPStream ── early_responses(Quart)
+                     └─ WSStream                                          <- BoundedWebSocket
+
+All contact with Hypercorn's inside is here; ``internals`` lists the names that are touched.
 """
 
-from gbs_actor.server.hypercorn.limits import limit_hypercorn
+from gbs_actor.server.hypercorn.early_responses import awaiting_requests
+from gbs_actor.server.hypercorn.internals import limit_hypercorn
 from gbs_actor.server.hypercorn.server import HttpServer, HttpStatistics
 from gbs_actor.server.hypercorn.worker import prepare_worker
 
-__all__ = ["HttpServer", "HttpStatistics", "limit_hypercorn", "prepare_worker"]
+__all__ = [
+    "HttpServer",
+    "HttpStatistics",
+    "awaiting_requests",
+    "limit_hypercorn",
+    "prepare_worker",
+]

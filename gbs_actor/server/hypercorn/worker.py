@@ -1,4 +1,4 @@
-"""What Hypercorn's worker says to an application, and of it, too late or not at all."""
+"""Hypercorn's worker process: informs the application of its end, and reports failed starts."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import trio
 from hypercorn.trio import run
 from hypercorn.utils import LifespanFailureError
 
-from gbs_actor.server.hypercorn.leaf import first_leaf
+from gbs_actor.concurrency import first_exception
 
 ShutdownTrigger = Callable[[], Awaitable[None]]
 
 
 def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) -> None:
-    """Have the worker that is about to run in this process take care of its end.
+    """Have the worker that is about to run in this process end in good order.
 
-    By itself it tells an application of its end only when that has no connections any
-    more: they are cut after ``graceful_timeout``. SIGTERM, which it takes from its master
-    process only, would end it at once. Of an application that does not start it shows a
-    traceback of sixty lines.
+    By itself it informs an application of its end only when all connections are closed, after
+    ``graceful_timeout`` by force. SIGTERM, which it handles only in its master process, would
+    end it at once. Where an application does not start, it prints a traceback of sixty lines.
 
-    :param ending: called once the worker is told to end, while all connections are open.
-    :param failed: given why the application does not start; returns the exit code.
+    :param ending: called when the worker is to end, while all connections are open.
+    :param failed: called with the reason why the application does not start; returns the
+        exit code.
     """
     worker_serve = run.worker_serve
 
     async def serve(
         *args: Any, shutdown_trigger: ShutdownTrigger | None = None, **kwargs: Any
     ) -> None:
-        async def told_to_end() -> None:
+        async def wait_for_end() -> None:
             await _first_of(_sigterm, shutdown_trigger or trio.sleep_forever)
             ending()
 
         try:
-            await worker_serve(*args, shutdown_trigger=told_to_end, **kwargs)
+            await worker_serve(*args, shutdown_trigger=wait_for_end, **kwargs)
         except BaseExceptionGroup as group:
             failures, others = group.split(LifespanFailureError)
             if failures is None or others is not None:
                 raise
-            code = failed(str(first_leaf(failures)))
+            code = failed(str(first_exception(failures)))
         else:
             return
         raise SystemExit(code)

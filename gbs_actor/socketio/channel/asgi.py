@@ -1,44 +1,60 @@
-"""Channels under any ASGI server that runs on Trio.
+"""Channels over the WebSockets of an ASGI server that runs on Trio.
 
-Long-polling, and WebSockets that do not come to a stream of our own: those that arrive on
-a reused connection or over HTTP/2, and all of them under a stock ASGI server.
+For WebSockets that do not come to a stream of our own: those on a reused connection, and all
+under a stock ASGI server. The framing is the ASGI server's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from struct import Struct
 from typing import Any, Final
 
 import trio
 
-from gbs_actor.socketio.channel.asgi_transport import AsgiTransport
-from gbs_actor.socketio.channel.asgi_types import App, Receive, Scope, Send
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.handshake import join_fields
-from gbs_actor.socketio.channel.refusal import RequestRefused
+from gbs_actor.socketio.channel import frame as ws
+from gbs_actor.socketio.channel.channel import Channel
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import (
+    join_fields,
+    offered_subprotocols,
+    select_subprotocol,
+)
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.server import ChannelServer
-from gbs_actor.socketio.channel.subprotocol import offered_subprotocols, select_subprotocol
-from gbs_actor.socketio.engineio.server import BodyTooLarge, ClientGone, EngineServer
-from gbs_actor.socketio.net.http_response import HttpResponse
-from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.net.asgi import (
+    App,
+    Receive,
+    Scope,
+    Send,
+    not_found,
+    peer_of,
+    request_of,
+    respond_over_asgi,
+)
+from gbs_actor.socketio.net.http_response import RequestRefused
 
-_DROP_BYTES: Final = 65_536  # of a body that nobody wants
-_DROP_TIME: Final = 1.0  # seconds for it
-_NOT_FOUND: Final = HttpResponse(404, b'{"code":"NOT_FOUND","message":"Not found."}')
+_CLOSE_FRAME: Final = 0x88
+_CODE: Final = Struct("!H")
+_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
 
 
 class WebSocketApp:
     """An ASGI application that serves WebSockets at a server's path.
 
     :param server: has to be served meanwhile; see :meth:`ChannelServer.serving`.
-    :param other: gets everything else, the lifespan included. Without it that is a 404.
+    :param other: gets everything else, the lifespan included; by default responds with 404.
     """
 
     def __init__(self, server: ChannelServer[Any], other: App | None = None) -> None:
         self._sockets = server
-        self._other = _nothing if other is None else other
+        self._other = not_found if other is None else other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket, or hand on whatever else it is."""
+        """Serve one WebSocket; pass everything else on."""
         if scope["type"] == "websocket" and scope["path"].startswith(self._sockets.path):
             await self._websocket(scope, receive, send)
         else:
@@ -47,11 +63,11 @@ class WebSocketApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = self._sockets
         await receive()  # websocket.connect
-        request, secure = _request(scope), scope["scheme"] == "wss"
+        request, secure = request_of(scope), scope["scheme"] == "wss"
         try:
-            with server.admitted(request, _peer(scope), secure=secure) as admission:
+            with server.accept(request, peer_of(scope), secure=secure) as accepted:
                 offered = offered_subprotocols(join_fields(request.fields))
-                subprotocol = select_subprotocol(offered, server.subprotocols(admission))
+                subprotocol = select_subprotocol(offered, server.subprotocols(accepted))
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
                 if not server.accepting:  # any longer
                     await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
@@ -60,161 +76,162 @@ class WebSocketApp:
                     receive,
                     send,
                     server.received,
-                    server.pace(),
+                    server.read_rate(),
                     max_payload=server.options.max_payload,
                 )
-                await server.carry(transport, admission)
+                await server.carry(transport, accepted)
         except RequestRefused as refusal:
-            answer = server.refused_with(refusal)
+            response = server.refusal_response(refusal)
             if "websocket.http.response" in scope.get("extensions", {}):
-                await respond_over_asgi(send, answer, "websocket.http.response")
+                await respond_over_asgi(send, response, "websocket.http.response")
             else:
                 await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
 
 
-class EngineApp(WebSocketApp):
-    """An ASGI application that serves Engine.IO at the server's path.
+class AsgiTransport:
+    """Carries a channel by the messages of an ASGI WebSocket, after it was accepted.
 
-    :param server: has to be served meanwhile; see :meth:`EngineServer.serving`.
-    :param other: gets everything else, the lifespan included. Without it that is a 404.
+    :param received: what counts incoming data.
+    :param read_rate: how fast messages are read.
+    :param max_payload: bytes of a message.
     """
 
-    def __init__(self, server: EngineServer, other: App | None = None) -> None:
-        super().__init__(server, other)
-        self._server = server
+    upgrades: tuple[str, ...] = ()
+    pings = False  # ASGI has none; the server may send its own
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or one WebSocket."""
-        if scope["type"] == "http" and scope["path"].startswith(self._server.path):
-            await self._http(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET":
-            answer = await self._wait(scope, receive)
-        else:
-            body = _Body(receive)
-            try:
-                answer = await self._serve(scope, body)
-                await body.drop()
-            except ClientGone:
-                return
-        if answer is not None:
-            await respond_over_asgi(send, answer)
-
-    async def _wait(self, scope: Scope, receive: Receive) -> HttpResponse | None:
-        """Serve a GET, which may wait, as long as the client does; ``None``: it has gone."""
-        answer: HttpResponse | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
-            answer = await self._serve(scope, _Body(receive))
-            nursery.cancel_scope.cancel()
-        return answer
-
-    async def _serve(self, scope: Scope, body: _Body) -> HttpResponse:
-        secure = scope["scheme"] == "https"
-        return await self._server.serve_http(
-            _request(scope), body.read, _peer(scope), secure=secure
-        )
-
-
-class _Body:
-    """The body of a request, as ASGI brings it."""
-
-    def __init__(self, receive: Receive) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        received: Traffic,
+        read_rate: ReadRate,
+        *,
+        max_payload: int,
+    ) -> None:
+        self.wire = AsgiWire(send)
+        self.channel: Channel | None = None
+        """Gets what comes in; a probe is replaced by its session."""
         self._receive = receive
-        self._over = False  # nothing more comes, or is worth to be read
+        self._send = send
+        self._received = received
+        self._read_rate = read_rate
+        self._max_payload = max_payload
+        self._reading = trio.CancelScope()
+        self._read_to_end = trio.Event()
+        self._aborted = False
 
-    async def read(self, limit: int) -> bytes:
-        """See :data:`~gbs_actor.socketio.engineio.server.ReadBody`."""
-        body = bytearray()
+    async def carry(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.channel = channel
         try:
-            while not self._over:
-                body += await self._part()
-                if len(body) > limit:
-                    raise BodyTooLarge
+            with self._reading:
+                channel.open()
+                while self._current.reason is None:
+                    await self._receive_message(await self._receive())
+        except trio.Cancelled:
+            # The ASGI server shuts down, and its own grace period has passed. Or it drops the
+            # connection. Nothing may be sent behind the close from here on, and the session
+            # may have another task, which is not cancelled.
+            self._current.lose("server shutting down")
+            with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                await self._send(
+                    {"type": "websocket.close", "code": CloseCode.GOING_AWAY, "reason": ""}
+                )
+            raise
         finally:
-            self._over = True
-        return bytes(body)
+            self._read_to_end.set()
 
-    async def drop(self) -> None:
-        """Read what is left, if it is little, so that the connection may be used again.
-
-        :raises ClientGone: the client has gone.
-        """
-        dropped = 0
-        with trio.move_on_after(_DROP_TIME):
-            while not self._over and dropped < _DROP_BYTES:
-                dropped += len(await self._part())
-
-    async def _part(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        self._over = not message.get("more_body", False)
-        part: bytes = message.get("body", b"")
-        return part
-
-
-async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass  # the body of a GET, which means nothing
-    scope.cancel()
-
-
-async def respond_over_asgi(
-    send: Send, answer: HttpResponse, prefix: str = "http.response"
-) -> None:
-    """Send an answer in whole.
-
-    :param prefix: of the messages' types; another one answers a WebSocket's handshake.
-    """
-    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
-    if answer.status != 204:
-        headers.append((b"content-type", answer.content_type.encode()))
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": f"{prefix}.start", "status": answer.status, "headers": headers})
-    await send({"type": f"{prefix}.body", "body": answer.body})
-
-
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what is not for the server: nothing is here."""
-    if scope["type"] == "http":
-        await respond_over_asgi(send, _NOT_FOUND)
-    elif scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
-    elif scope["type"] == "lifespan":
-        await _take_part_in_lifespan(receive, send)
-    else:
-        raise NotImplementedError(scope["type"])
-
-
-async def _take_part_in_lifespan(receive: Receive, send: Send) -> None:
-    """Let the server start and stop: there is nothing to do at either."""
-    while True:
-        event = (await receive())["type"]
-        await send({"type": f"{event}.complete"})
-        if event == "lifespan.shutdown":
+    async def _receive_message(self, message: Mapping[str, Any]) -> None:
+        channel = self._current
+        if message["type"] == "websocket.disconnect":
+            channel.lose("transport close")
             return
+        text, payload = message.get("text"), message.get("bytes")
+        size = len(payload or b"") if text is None else len(text.encode())
+        self._received.messages += 1
+        self._received.bytes += size
+        if size > self._max_payload:
+            channel.violated(ProtocolViolation("message too large", CloseCode.TOO_LARGE))
+        elif text is None:
+            channel.receive_binary(bytes(payload or b""))
+        else:
+            channel.receive_text(text)
+        await self._read_rate.wait(1)
+        if self._current.paused:
+            await self._current.wait_unpaused()
+
+    @property
+    def _current(self) -> Channel:
+        assert self.channel is not None
+        return self.channel
+
+    async def finish(self, channel: Channel) -> None:
+        """Write the rest, then wait for the client's side of the closing handshake.
+
+        The ASGI server drops the connection when this returns, which could overtake what was
+        sent.
+        """
+        if self._aborted:
+            return
+        await self._read_to_end.wait()
+        await channel.outbox.flushed.wait()
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
+
+    def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        frame = ws.frame(_CODE.pack(code) + reason.encode()[:123], _CLOSE_FRAME)
+        outbox.finish(Message.control(frame), discard=discard)
+        self._reading.cancel()
+
+    def close_for_peer(self, outbox: Outbox) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.close(outbox, CloseCode.NORMAL, "", discard=False)
+
+    def abort(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self._aborted = True
+        self._reading.cancel()
 
 
-def _request(scope: Scope) -> Request:
-    query = scope["query_string"].decode("latin-1")
-    path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
-    return Request(
-        method=scope.get("method", "GET"),
-        target=f"{path}?{query}" if query else path,
-        version=scope.get("http_version", "1.1"),
-        fields=tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in scope["headers"]
-        ),
-        head=b"",
-    )
+class AsgiWire:
+    """Sends frames as the messages in them; the ASGI server frames these anew."""
 
+    separator = b""
+    batch = 65_536
+    direct = False
+    immediate = False
+    ready = True
 
-def _peer(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return None if client is None else client[0]
+    def __init__(self, send: Send) -> None:
+        self.encode: Encode = WEBSOCKET
+        self._send = send
+
+    def send_nowait(self, data: Buffer) -> int:
+        """Raise: an ASGI server may block its sender."""
+        raise BlockingIOError
+
+    async def send_all(self, data: Buffer) -> None:
+        """See :class:`~gbs_actor.socketio.channel.wire.Wire`.
+
+        Whatever an ASGI server raises where it cannot send counts as a broken connection.
+        """
+        try:
+            await self._send_frames(data)
+        except Exception as error:
+            raise trio.BrokenResourceError(f"the ASGI server does not send: {error!r}") from error
+
+    async def _send_frames(self, data: Buffer) -> None:
+        for head, payload in ws.split(data):
+            if head == ws.TEXT:
+                await self._send({"type": "websocket.send", "text": payload.decode()})
+            elif head == ws.BINARY:
+                await self._send({"type": "websocket.send", "bytes": payload})
+            elif head == _CLOSE_FRAME:
+                (code,) = _CODE.unpack(payload[:2])
+                reason = payload[2:].decode(errors="ignore")
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def wait_writable(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.wire.Wire`."""
+        await trio.lowlevel.checkpoint()

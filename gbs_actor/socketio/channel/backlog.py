@@ -1,6 +1,14 @@
-"""What a client has sent and not been answered: handled in order, and bounded."""
+"""What a client has sent and is not done: handled in order, counted, and bounded.
+
+An event counts in two ways. Its bytes count until its handler has ended, or for as long as
+somebody explicitly keeps it; those that a reply needs, until that is sent. If the client waits
+for an acknowledgement, the event counts as unacknowledged until then, too. Nothing depends on
+when an object is collected.
+"""
 
 from __future__ import annotations
+
+from types import TracebackType
 
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.dispatcher import Dispatcher, Job
@@ -8,54 +16,134 @@ from gbs_actor.socketio.channel.options import ServerOptions
 
 
 class Backlog:
-    """The events of one channel that wait for their turn, or for their answer.
+    """The events of one channel that are queued, being handled, or not acknowledged.
 
     :param channel: read on when there is less of them.
     """
 
-    __slots__ = ("_channel", "_dispatcher", "_held_bytes", "_options", "_unanswered")
+    __slots__ = ("_channel", "_dispatcher", "_kept_bytes", "_options", "_unacknowledged")
 
     def __init__(self, channel: Channel, options: ServerOptions) -> None:
         self._channel = channel
         self._options = options
         self._dispatcher = Dispatcher(channel.nursery, channel.resume_reading)
-        self._unanswered = 0
-        self._held_bytes = 0
+        self._unacknowledged = 0
+        self._kept_bytes = 0
 
     def submit(self, job: Job) -> None:
-        """Run a job now if it can be, else behind those that wait. After the end, do nothing."""
+        """Run a job now if it can be, else behind those in the queue. After the end, do nothing."""
         self._dispatcher.submit(job)
 
-    def expect_answer(self) -> None:
-        """Note an event that has to be answered."""
-        self._unanswered += 1
+    def submit_event(self, event: BacklogEvent, job: Job) -> None:
+        """Run a job that handles an event, as :meth:`submit` does; its end is the event's."""
+        self._kept_bytes += event.size
+        if event.wants_ack:
+            self._unacknowledged += 1
+        self._dispatcher.submit(job, event.let_go)
 
-    def release(self) -> None:
-        """Note that one event less is unanswered."""
-        self._unanswered -= 1
+    def remove_bytes(self, size: int) -> None:
+        """Count so many bytes of events less."""
+        self._kept_bytes -= size
         self._channel.resume_reading()
 
-    def hold(self, size: int) -> None:
-        """Note an event of so many bytes."""
-        self._held_bytes += size
-
-    def forget(self, size: int) -> None:
-        """Note that an event of so many bytes is held no longer."""
-        self._held_bytes -= size
+    def remove_unacknowledged(self) -> None:
+        """Count one unacknowledged event less."""
+        self._unacknowledged -= 1
         self._channel.resume_reading()
 
     @property
-    def lagging(self) -> bool:
+    def full(self) -> bool:
         """Whether there is so much that nothing more should be read."""
         return (
-            self._unanswered > self._options.max_unanswered
+            self._unacknowledged > self._options.max_unanswered_events
             or len(self._dispatcher) >= self._options.max_waiting_events
-            or self._held_bytes > self._options.max_held_bytes
+            or self._kept_bytes > self._options.max_held_bytes
         )
 
     async def stop(self) -> None:
-        """Cancel what runs, drop what waits, and return once the former has unwound.
+        """Cancel what runs, drop the queue, and return once the former has unwound.
 
         Shielded from cancellation; returns after ``disconnect_timeout`` at the latest.
         """
         await self._dispatcher.stop(self._options.disconnect_timeout)
+
+
+class BacklogEvent:
+    """An event of a client, as it counts in a backlog; a subclass holds what was sent.
+
+    :param size: bytes of memory that it takes, and counts.
+    :param wants_ack: whether the client waits for an acknowledgement.
+    """
+
+    __slots__ = ("_ack_pending", "_backlog", "_users", "size", "wants_ack")
+
+    def __init__(self, backlog: Backlog, size: int, *, wants_ack: bool) -> None:
+        self.size = size
+        self.wants_ack = wants_ack
+        self._backlog = backlog
+        self._ack_pending = wants_ack
+        self._users = 1  # the handler; with it, whoever keeps the event
+
+    def keep(self) -> KeptEvent:
+        """Keep what was sent past the end of the handler; it counts until that is closed.
+
+        :raises RuntimeError: the handler has ended, and what was sent is dropped.
+        """
+        if not self._users:
+            raise RuntimeError("an event can be kept only until its handler has ended")
+        self._users += 1
+        return KeptEvent(self)
+
+    def release(self) -> None:
+        """Count the event as unacknowledged no longer, as nobody is going to reply.
+
+        A handler that may end without a reply calls it, else the event counts until the end
+        of the connection.
+        """
+        if self._ack_pending:
+            self._ack_pending = False
+            if not self._users:
+                self._remove_bytes(0)
+            self._backlog.remove_unacknowledged()
+
+    def let_go(self) -> None:
+        """Drop what was sent, unless somebody else still uses it; its handler has ended."""
+        self._users -= 1
+        if not self._users:
+            needed = self._drop()
+            self._remove_bytes(needed if self._ack_pending else 0)
+
+    def _drop(self) -> int:
+        """Drop what was sent; return how many bytes are left, as a reply needs them."""
+        return 0
+
+    def _remove_bytes(self, left: int) -> None:
+        if self.size > left:
+            self._backlog.remove_bytes(self.size - left)
+            self.size = left
+
+
+class KeptEvent:
+    """Keeps one event until it is closed, or until the end of a ``with`` block."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: BacklogEvent) -> None:
+        self._event: BacklogEvent | None = event
+
+    def close(self) -> None:
+        """Keep the event no longer. May be called again."""
+        event, self._event = self._event, None
+        if event is not None:
+            event.let_go()
+
+    def __enter__(self) -> KeptEvent:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,4 +1,4 @@
-"""What a transport carries: messages both ways, back-pressure, and an end."""
+"""A channel: one peer's messages both ways, with back-pressure and an end."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any, Protocol
 
 import trio
 
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits
 from gbs_actor.socketio.channel.wire import Wire
-from gbs_actor.socketio.errors import ProtocolViolation
 
 logger = logging.getLogger(__name__)
 
 OnEnd = Callable[[str], None]
-"""Told once why a channel has ended."""
+"""Called once with the reason, when a channel has ended."""
 
 
 class Transport(Protocol):
@@ -40,7 +39,7 @@ class Transport(Protocol):
         ...
 
     async def carry(self, channel: Channel) -> None:
-        """Hand over what comes in, until the channel has ended."""
+        """Pass what comes in to the channel, until that has ended."""
         ...
 
     async def finish(self, channel: Channel) -> None:
@@ -48,14 +47,15 @@ class Transport(Protocol):
         ...
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
-        """Begin to close behind what waits, or instead of it; does not block.
+        """Begin to close; does not block.
 
         :param code: WebSocket close code (RFC 6455 §7.4.1).
+        :param discard: instead of what is queued, and not behind it.
         """
         ...
 
     def close_for_peer(self, outbox: Outbox) -> None:
-        """Close as the peer has asked for it by an Engine.IO close packet; does not block."""
+        """Close, as the peer has sent an Engine.IO close packet; does not block."""
         ...
 
     def abort(self) -> None:
@@ -64,10 +64,10 @@ class Transport(Protocol):
 
 
 class UpgradeTransport(Transport, Protocol):
-    """A transport that can go on with another channel."""
+    """A transport whose channel can be replaced by another one."""
 
     channel: Channel | None
-    """Whoever gets what comes in."""
+    """Gets what comes in."""
 
 
 class Channel(ABC):
@@ -95,7 +95,7 @@ class Channel(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Say what is said first; the transport is ready."""
+        """Send the first message; the transport is ready."""
 
     @abstractmethod
     def receive_text(self, text: str) -> None:
@@ -117,7 +117,7 @@ class Channel(ABC):
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what waits."""
+        """Close the transport behind what is queued."""
         self.end("transport close", code, reason)
 
     def abort(self) -> None:
@@ -125,23 +125,23 @@ class Channel(ABC):
         self.lose("transport close")
 
     def lose(self, reason: str) -> None:
-        """Note that the stream has ended, or is to end, without a closing handshake."""
+        """End without a closing handshake: the stream has ended, or is dropped."""
         self._end(reason)
         self.outbox.stop()
         self.transport.abort()
 
     def overflow(self) -> None:
-        """Close the transport, as more waits than may: the client is too slow."""
+        """Close the transport, as too much is queued: the client is too slow."""
         logger.info("%r closed: too far behind", self)
         self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
-        """End the channel: what is above it first, then the transport. Does not block.
+        """End the channel, then the transport. Does not block.
 
-        :param reason: for whom it may concern above.
+        :param reason: for disconnect handlers, and counted by the server.
         :param code: WebSocket close code.
         :param text: for the close frame.
-        :param discard: whether to drop what waits.
+        :param discard: whether to drop what is queued.
         """
         if self._end(reason):
             self.transport.close(self.outbox, code, text, discard=discard)
@@ -158,45 +158,45 @@ class Channel(ABC):
 
     @abstractmethod
     def ended(self, reason: str) -> None:
-        """Tell what is above that the channel has ended. Called once; must not block."""
+        """Called once, when the channel has ended; must not block."""
 
     @abstractmethod
     async def run_disconnect_handlers(self) -> None:
-        """Finish what runs above, in bounded time, shielded from cancellation.
+        """End what the channel runs, in bounded time, shielded from cancellation.
 
-        Called once the channel has ended, and possibly a second time.
+        Called when the channel has ended, possibly twice.
         """
 
     # Back-pressure.
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
+    def backlogged(self) -> bool:
+        """Whether the application has not caught up with what was received; reading pauses then."""
         return False
 
     @property
     def paused(self) -> bool:
         """Whether the channel must not be read on for now."""
-        return (self.outbox.congested or self.lagging) and self.reason is None
+        return (self.outbox.congested or self.backlogged) and self.reason is None
 
     async def wait_unpaused(self) -> None:
         """Return once the channel may be read on, or has ended.
 
-        Two may wait: a POST from before an upgrade, and the WebSocket after it.
+        Two tasks may wait: a POST from before an upgrade, and the WebSocket after it.
         """
         while self.paused:
-            if self._gate is None or self._gate.is_set():  # else somebody else waits, too
+            if self._gate is None or self._gate.is_set():  # else another task waits, too
                 self._gate = trio.Event()
             await self._gate.wait()
         self._gate = None
         self._resumed_at = trio.current_time()
 
     def resume_reading(self) -> None:
-        """Read on, if nothing speaks against it any more."""
+        """Wake the tasks in :meth:`wait_unpaused`, if the channel may be read on."""
         if self._gate is not None and not self.paused:
             self._gate.set()
 
-    # What the outbox asks for.
+    # What the outbox calls.
 
     def outbox_drained(self) -> None:
         """Read on, as the client has caught up."""
@@ -223,7 +223,7 @@ MakeChannel = Callable[[Transport, trio.Nursery], Channel]
 async def run_channel(make: MakeChannel, transport: Transport, close_timeout: float) -> None:
     """Make a channel and carry it until it has ended; its tasks have ended then, too.
 
-    Cancelled, nothing more is written; what is above says its goodbyes nevertheless.
+    Cancelled, nothing more is written; the disconnect handlers run nevertheless.
 
     :param close_timeout: seconds the peer may take to get the end.
     """
@@ -233,7 +233,7 @@ async def run_channel(make: MakeChannel, transport: Transport, close_timeout: fl
             await transport.carry(channel)
             await channel.run_disconnect_handlers()
             with trio.move_on_after(close_timeout):
-                # Not the one it began with, where the client has upgraded meanwhile.
+                # It has another one where the client has upgraded meanwhile.
                 await channel.transport.finish(channel)
         except trio.Cancelled:
             channel.lose("server shutting down")

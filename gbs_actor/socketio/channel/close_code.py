@@ -1,4 +1,4 @@
-"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry)."""
+"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry), and what a peer gets them for."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ def check_close_code(code: int) -> None:
     """
     if code not in _DEFINED and not 3000 <= code <= 4999:
         raise ValueError(f"{code} is no WebSocket close code that may be sent")
+
+
+class ProtocolViolation(Exception):
+    """The peer broke the protocol; its connection ends.
+
+    :param reason: one clear sentence, for the log and the close frame.
+    :param code: WebSocket close code (RFC 6455 §7.4.1).
+    """
+
+    def __init__(self, reason: str, code: int = CloseCode.PROTOCOL_ERROR) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code

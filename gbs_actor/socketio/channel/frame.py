@@ -1,12 +1,14 @@
-"""Unmasked WebSocket frames, as a server sends them (RFC 6455 §5.2).
+"""Unmasked WebSocket frames, as a server sends them (RFC 6455 §5.2), compressed or not.
 
 A server's frames depend on nothing but their payload, so one frame serves every
 connection. That is why they are built here, once per message, and not by each
-connection's protocol object.
+connection's protocol object. Compressed ones (permessage-deflate, RFC 7692) as well: without
+context takeover they depend on nothing that went before on their connection.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from struct import Struct
 
@@ -17,6 +19,12 @@ TEXT = 0x81
 BINARY = 0x82
 PING = 0x89
 PONG = 0x8A
+
+RSV1 = 0x40
+"""Marks the first frame of a compressed message (RFC 7692 §6)."""
+
+_SMALLEST = 128  # bytes: what is shorter hardly shrinks
+_TAIL = b"\x00\x00\xff\xff"  # of a sync flush; left out on the wire (RFC 7692 §7.2.1)
 
 
 def frame(payload: bytes, head: int = TEXT) -> bytes:
@@ -30,6 +38,23 @@ def frame(payload: bytes, head: int = TEXT) -> bytes:
     if length < 65_536:
         return _MEDIUM.pack(head, 126, length) + payload
     return _LONG.pack(head, 127, length) + payload
+
+
+def deflate(payload: bytes, head: int) -> bytes | None:
+    """Return a final, unmasked frame around the compressed payload.
+
+    ``None`` where the payload is too small to gain by it, or would not shrink.
+
+    :param head: the first byte of the uncompressed frame: FIN bit and opcode.
+    """
+    if len(payload) < _SMALLEST:
+        return None
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    compressed = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    compressed = compressed.removesuffix(_TAIL)
+    if len(compressed) >= len(payload):
+        return None
+    return frame(compressed, head | RSV1)
 
 
 def split(frames: bytes | memoryview) -> Iterator[tuple[int, bytes]]:

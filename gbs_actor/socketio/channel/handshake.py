@@ -1,18 +1,15 @@
-"""Who connects: the request of a connection, as handlers see it, and what is refused."""
+"""What a connection began with: its request, and who sent it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
-from gbs_actor.socketio.engineio.packets import PROTOCOL_VERSION
-from gbs_actor.socketio.net.trusted_proxies import Caller
+from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint
 
 _MAX_QUERY_FIELDS = 100
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -20,7 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a connection began with."""
+    """The request that a connection began with."""
 
     headers: Mapping[str, str]
     """Names in lower case; repeated ones joined by ", "."""
@@ -39,26 +36,6 @@ class Handshake:
     """The payload of the CONNECT packet: an object, or ``None``."""
 
 
-class HandshakeError(msgspec.Struct, frozen=True):
-    """Why a request is refused: the JSON body of the answer."""
-
-    code: int
-    message: str
-
-    @property
-    def status(self) -> int:
-        """The HTTP status it goes with."""
-        return 403 if self.code == FORBIDDEN.code else 400
-
-
-UNKNOWN_TRANSPORT = HandshakeError(0, "Transport unknown")
-UNKNOWN_SESSION = HandshakeError(1, "Session ID unknown")
-BAD_METHOD = HandshakeError(2, "Bad handshake method")
-BAD_REQUEST = HandshakeError(3, "Bad request")
-FORBIDDEN = HandshakeError(4, "Forbidden")
-UNSUPPORTED_VERSION = HandshakeError(5, "Unsupported protocol version")
-
-
 def parse_query(query: str) -> dict[str, str]:
     """Return the first value of each field of a URL's query.
 
@@ -69,28 +46,6 @@ def parse_query(query: str) -> dict[str, str]:
     for name, value in pairs:
         fields.setdefault(name, value)
     return fields
-
-
-def check_query(method: str, query: Mapping[str, str], *, upgrade: bool) -> HandshakeError | None:
-    """Return what is wrong with a request that names no session, if anything.
-
-    The order of the checks is that of the reference server (engine.io, ``verify``).
-
-    :param upgrade: whether it asks for a WebSocket.
-    """
-    transport = query.get("transport")
-    if transport not in {"polling", "websocket"}:
-        return UNKNOWN_TRANSPORT
-    if method != "GET":
-        return BAD_METHOD
-    if upgrade != (transport == "websocket"):
-        return BAD_REQUEST
-    return check_version(query)
-
-
-def check_version(query: Mapping[str, str]) -> HandshakeError | None:
-    """Return what is wrong with the protocol version, if anything."""
-    return None if query.get("EIO") == PROTOCOL_VERSION else UNSUPPORTED_VERSION
 
 
 def parse_cookies(header: str) -> dict[str, str]:
@@ -112,15 +67,32 @@ def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def open_handshake(
-    headers: Mapping[str, str], query: Mapping[str, str], caller: Caller
+    headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
 ) -> Handshake:
     """Describe a connection that is about to be made."""
     return Handshake(
         headers=MappingProxyType(dict(headers)),
         query=MappingProxyType(dict(query)),
         cookies=MappingProxyType(parse_cookies(headers.get("cookie", ""))),
-        remote_address=caller.address,
+        remote_address=sender.address,
         issued=datetime.now(UTC),
-        secure=caller.secure,
-        host=caller.host,
+        secure=sender.secure,
+        host=sender.host,
     )
+
+
+def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
+    """Return the subprotocols that a handshake offers (RFC 6455 §1.9), in the client's order.
+
+    :param headers: names in lower case, repeated ones joined by ", ".
+    """
+    field = headers.get("sec-websocket-protocol", "")
+    return [name for name in (item.strip() for item in field.split(",")) if name]
+
+
+def select_subprotocol(offered: Sequence[str], available: Sequence[str]) -> str | None:
+    """Return the best one that is offered; a client that offers none of them gets none.
+
+    :param available: the best one first.
+    """
+    return next((name for name in available if name in offered), None)

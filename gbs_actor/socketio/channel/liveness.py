@@ -1,55 +1,122 @@
-"""The deadlines of one connection: its heartbeat, and the time in which it has to join."""
+"""Liveness: when a peer is pinged, and when its channel ends because no pong came.
+
+    Heartbeat     deadlines, no clock
+    Liveness      the heartbeat on a timer, and the time in which a client has to join
+    LiveChannel   a channel that is ended by its liveness
+
+Engine.IO v4: the server pings every ``ping_interval``; a client that has not answered
+``ping_timeout`` after the ping was due has timed out. Both count from the handshake, so that
+nothing that delays a ping's delivery moves the deadline.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from enum import Enum
 from typing import Protocol
 
 import trio
 
-from gbs_actor.socketio.channel.heartbeat import Beat, Heartbeat
+from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
+from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.timers import Timer, Timers
 
 
-class Watched(Protocol):
-    """A connection as its vigil sees it. No method blocks."""
+class Beat(Enum):
+    """What is due."""
+
+    NOTHING = "nothing"
+    PING = "ping"
+    TIMEOUT = "timeout"
+
+
+class Heartbeat:
+    """The heartbeat of one connection.
+
+    :param now: the time of the handshake, in seconds.
+    """
+
+    __slots__ = ("_due", "_interval", "_outstanding", "_timeout")
+
+    def __init__(self, now: float, interval: float, timeout: float) -> None:
+        self._interval = interval
+        self._timeout = timeout
+        self._due = now + interval
+        self._outstanding = False
+
+    def next_check(self, now: float) -> float:
+        """Return when to call :meth:`beat` next, whether or not a pong comes first.
+
+        So a pong needs no timer to be moved: the next ping is due no sooner.
+        """
+        if not self._outstanding:
+            return self._due
+        deadline = self._due + self._timeout
+        following = self._due + self._interval
+        return min(following, deadline) if now < following else deadline
+
+    def beat(self, now: float) -> Beat:
+        """Return what is due at ``now``; a ping then counts as sent."""
+        if not self._outstanding:
+            if now < self._due:
+                return Beat.NOTHING
+            self._outstanding = True
+            return Beat.PING
+        return Beat.NOTHING if now < self._due + self._timeout else Beat.TIMEOUT
+
+    def pong(self, now: float) -> None:
+        """Take a pong. One that answers no ping is ignored."""
+        if self._outstanding:
+            self._outstanding = False
+            self._due = max(self._due + self._interval, now)
+
+    def restart(self, now: float) -> None:
+        """Forgo a timeout: a ping is due now, as if none had been sent."""
+        self._outstanding = False
+        self._due = now
+
+
+class LivenessOwner(Protocol):
+    """The connection that a :class:`Liveness` pings and times out. No method blocks."""
 
     @property
-    def ever_joined(self) -> bool:
-        """Whether a namespace was joined."""
+    def joined(self) -> bool:
+        """Whether the client has joined a namespace."""
         ...
 
     @property
-    def excused(self) -> bool:
-        """Whether a pong may be there that was not read through no fault of the client."""
+    def timeout_suppressed(self) -> bool:
+        """Whether a pong may have arrived that the server has not read."""
         ...
 
     def ping(self) -> None:
         """Send a ping."""
         ...
 
-    def never_joined(self) -> None:
-        """End, as no namespace was joined in time."""
+    def join_timed_out(self) -> None:
+        """End, as the client has joined no namespace in time."""
         ...
 
-    def gone(self) -> None:
+    def ping_timed_out(self) -> None:
         """End, as no pong came in time."""
         ...
 
 
-class Vigil:
-    """Watches over one connection from its handshake until :meth:`stop`.
+class Liveness:
+    """Pings one client and times it out, from its handshake until :meth:`stop`.
 
     It has one timer at any time, and no task. Its deadlines are absolute.
     """
 
-    __slots__ = ("_heartbeat", "_joined_by", "_timer", "_timers", "_watched")
+    __slots__ = ("_heartbeat", "_join_deadline", "_owner", "_timer", "_timers")
 
-    def __init__(self, watched: Watched, options: ServerOptions, timers: Timers) -> None:
+    def __init__(self, owner: LivenessOwner, options: ServerOptions, timers: Timers) -> None:
         now = trio.current_time()
-        self._watched = watched
+        self._owner = owner
         self._heartbeat = Heartbeat(now, options.ping_interval, options.ping_timeout)
-        self._joined_by = now + options.connect_timeout
+        self._join_deadline = now + options.connect_timeout
         self._timers = timers
         self._timer: Timer | None = None
         self._set_timer(now)
@@ -58,36 +125,106 @@ class Vigil:
         """Take a pong; where the next ping is overdue, send it."""
         now = trio.current_time()
         self._heartbeat.pong(now)
-        if self._timer is not None and self._heartbeat.wake(now) <= now:
+        if self._timer is not None and self._heartbeat.next_check(now) <= now:
             self._timer.cancel()
-            self._fire()
+            self._check()
 
     def stop(self) -> None:
-        """Let no deadline pass any more."""
+        """Cancel the timer: no deadline passes any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set_timer(self, now: float) -> None:
-        when = self._heartbeat.wake(now)
-        if not self._watched.ever_joined:
-            when = min(when, self._joined_by)
-        self._timer = self._timers.call_at(when, self._fire)
+        when = self._heartbeat.next_check(now)
+        if not self._owner.joined:
+            when = min(when, self._join_deadline)
+        self._timer = self._timers.call_at(when, self._check)
 
-    def _fire(self) -> None:
+    def _check(self) -> None:
         now = trio.current_time()
-        watched = self._watched
-        if now >= self._joined_by and not watched.ever_joined:
-            watched.never_joined()
+        owner = self._owner
+        if now >= self._join_deadline and not owner.joined:
+            owner.join_timed_out()
             return
         beat = self._heartbeat.beat(now)
-        if beat is Beat.EXPIRED:
-            if not watched.excused:
-                watched.gone()
+        if beat is Beat.TIMEOUT:
+            if not owner.timeout_suppressed:
+                owner.ping_timed_out()
                 return
-            self._heartbeat.excuse(now)
+            self._heartbeat.restart(now)
             beat = self._heartbeat.beat(now)
         if beat is Beat.PING:
-            watched.ping()
+            owner.ping()
         if self._timer is not None:  # else the ping has broken the connection
             self._set_timer(now)
+
+
+class LiveChannel(Channel):
+    """A channel that ends when its peer does not answer pings.
+
+    A subclass calls :meth:`start_liveness` once, and :meth:`pong_received` for each answer
+    to its :attr:`ping_message`.
+
+    :param options: how often to ping, how long to wait, how much may be queued.
+    """
+
+    __slots__ = ("_liveness", "_options", "_sent_at_ping")
+
+    def __init__(
+        self, transport: Transport, nursery: trio.Nursery, options: ServerOptions, on_end: OnEnd
+    ) -> None:
+        super().__init__(transport, nursery, options.outbox, on_end)
+        self._options = options
+        self._sent_at_ping = 0
+        self._liveness: Liveness | None = None
+
+    @property
+    @abstractmethod
+    def ping_message(self) -> Message:
+        """What the peer has to answer; keyed, so that one is queued at most."""
+
+    def start_liveness(self, timers: Timers) -> None:
+        """Begin to ping; the deadlines count from now."""
+        self._liveness = Liveness(self, self._options, timers)
+
+    def pong_received(self) -> None:
+        """Take the peer's answer to a ping."""
+        if self._liveness is not None:
+            self._liveness.pong()
+
+    def ended(self, reason: str) -> None:
+        """See :class:`Channel`; a subclass extends it."""
+        if self._liveness is not None:
+            self._liveness.stop()
+
+    # What its liveness calls.
+
+    @property
+    def joined(self) -> bool:
+        """See :class:`LivenessOwner`."""
+        return True
+
+    @property
+    def timeout_suppressed(self) -> bool:
+        """Whether a pong may have arrived that was not read, as reading is paused.
+
+        Or was until a moment ago. A peer that is paused because it does not read has no
+        such pardon, unless it has read something since the ping.
+        """
+        if self._gate is None:
+            return trio.current_time() < self._resumed_at + self._options.ping_timeout
+        return self.backlogged or self.outbox.sent_bytes != self._sent_at_ping
+
+    def ping(self) -> None:
+        """Send a ping."""
+        self._sent_at_ping = self.outbox.sent_bytes
+        self.outbox.send(self.ping_message)
+
+    def join_timed_out(self) -> None:
+        """Close: the client has joined no namespace in time."""
+        self.end("transport close", CloseCode.POLICY_VIOLATION, "no namespace joined in time")
+
+    def ping_timed_out(self) -> None:
+        """Close: no pong came in time."""
+        self.end("ping timeout", CloseCode.POLICY_VIOLATION, "ping timeout", discard=True)

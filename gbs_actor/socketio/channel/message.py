@@ -1,38 +1,36 @@
-"""What goes out: encoded once, shared by every connection that gets it."""
+"""A message on its way out: encoded once, shared by every connection that gets it."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Any
-
-import msgspec
+from collections.abc import Callable, Hashable, Iterable
 
 from gbs_actor.socketio.channel import frame as ws
-from gbs_actor.socketio.channel.deflate import deflate
-from gbs_actor.socketio.engineio.payload import SEPARATOR, encode_binary
-from gbs_actor.socketio.packet import PacketType, encode_head, encode_values
+from gbs_actor.socketio.channel.frame import deflate
 
 _CONTROL = object()
 _PING = object()
 
 
 class Message:
-    """One packet or text, or several that go out together.
+    """A text, binary values behind it, or several messages that go out together.
 
-    Immutable, and safe to hand to any number of sockets. The wire encoding of a
-    transport is computed when it is first needed, and then kept.
+    Immutable, and safe to hand to any number of channels. The encoding for a transport is
+    computed when it is first needed, and then kept.
 
     Attributes:
-        key: slot in an outbox. A newer message with an equal key removes an older one
-            that still waits; ``None`` for messages of which none may be missing.
+        key: slot in an outbox. A newer message with an equal key replaces an older one that
+            is still queued; ``None`` for messages of which none may be missing.
         count: how many messages it stands for; 1 unless it is a bundle.
+
+    :param text: UTF-8, sent as a WebSocket text message.
+    :param attachments: sent behind it, as a binary message each.
     """
 
     __slots__ = (
         "_attachments",
         "_deflated",
+        "_encoded",
         "_parts",
-        "_polling",
         "_text",
         "_websocket",
         "count",
@@ -49,73 +47,16 @@ class Message:
         self._attachments = attachments
         self._websocket: bytes | None = None
         self._deflated: bytes | None = None
-        self._polling: bytes | None = None
+        self._encoded: dict[Callable[[Message], bytes], bytes] | None = None
 
     @classmethod
-    def binary(cls, payload: bytes) -> Message:
-        """Make one Engine.IO message of bytes; nothing of Socket.IO."""
-        return cls(b"", attachments=(payload,))
-
-    @classmethod
-    def bare(cls, text: bytes, key: Hashable | None = None) -> Message:
-        """Make a WebSocket text message that is the text itself: nothing of Engine.IO.
-
-        :param text: UTF-8.
-        """
-        return cls(text, key=key)
-
-    @classmethod
-    def event(cls, namespace: str, name: str, *args: Any, key: Hashable | None = None) -> Message:
-        """Encode one EVENT packet.
-
-        :param args: JSON values, or anything msgspec can encode as such; binary values
-            become attachments.
-        :param key: see the class; it counts within the namespace.
-        :raises TypeError: an argument has no JSON form.
-        """
-        json, attachments = encode_values((name, *args))
-        return cls._packet(PacketType.EVENT, namespace, None, json, attachments, key=key)
-
-    @classmethod
-    def raw_event(
-        cls,
-        namespace: str,
-        name: str,
-        json: bytes,
-        key: Hashable | None = None,
-        *,
-        offset: str | None = None,
-    ) -> Message:
-        """Make an EVENT packet of one argument whose JSON is there already.
-
-        :param json: compact UTF-8 JSON; taken as it is, so it has to be right.
-        :param key: see the class; it counts within the namespace.
-        :param offset: a second argument, for clients whose sessions can be recovered.
-        """
-        head = encode_head(PacketType.EVENT, namespace)
-        slot = None if key is None else (namespace, key)
-        values = b"%b,%b" % (msgspec.json.encode(name), json)
-        if offset is not None:
-            values = b"%b,%b" % (values, msgspec.json.encode(offset))
-        return cls(b"%b[%b]" % (head, values), key=slot)
-
-    @classmethod
-    def ack(cls, namespace: str, ack_id: int, values: Iterable[Any]) -> Message:
-        """Encode one ACK packet.
-
-        :raises TypeError: a value has no JSON form.
-        """
-        json, attachments = encode_values(tuple(values))
-        return cls._packet(PacketType.ACK, namespace, ack_id, json, attachments, key=None)
-
-    @classmethod
-    def raw_ack(cls, namespace: str, ack_id: int, json: bytes) -> Message:
-        """Make an ACK packet of one value whose JSON is there already."""
-        return cls(b"%b[%b]" % (encode_head(PacketType.ACK, namespace, ack_id), json))
+    def binary(cls, payload: bytes, key: Hashable | None = None) -> Message:
+        """Make one binary message, without any text."""
+        return cls(b"", key=key, attachments=(payload,))
 
     @classmethod
     def control(cls, frame: bytes) -> Message:
-        """Wrap a WebSocket control frame; of several that wait only the last is sent.
+        """Wrap a WebSocket control frame; of several in a queue only the last is sent.
 
         That is what RFC 6455 §5.5.3 allows for pongs, so that a client that sends pings
         and reads nothing cannot fill an outbox.
@@ -126,7 +67,7 @@ class Message:
 
     @classmethod
     def ping(cls) -> Message:
-        """Make a WebSocket ping (RFC 6455 §5.5.2); of several that wait one is sent."""
+        """Make a WebSocket ping (RFC 6455 §5.5.2); of several in a queue one is sent."""
         message = cls(b"", key=_PING)
         message._websocket = message._deflated = ws.frame(b"", ws.PING)
         return message
@@ -135,7 +76,7 @@ class Message:
     def bundle(cls, messages: Iterable[Message]) -> Message:
         """Join messages into one buffer, and so into one system call per connection.
 
-        Their order is kept. What cannot go out at once waits message by message, so
+        Their order is kept. What cannot be written at once is queued message by message, so
         that the keyed ones among them can still be replaced by newer ones.
 
         :raises ValueError: there are no messages.
@@ -150,24 +91,6 @@ class Message:
         bundle.count = len(parts)
         return bundle
 
-    @classmethod
-    def _packet(
-        cls,
-        kind: PacketType,
-        namespace: str,
-        ack_id: int | None,
-        json: bytes,
-        attachments: list[bytes],
-        *,
-        key: Hashable | None,
-    ) -> Message:
-        slot = None if key is None else (namespace, key)
-        if not attachments:
-            return cls(encode_head(kind, namespace, ack_id) + json, key=slot)
-        binary = PacketType.BINARY_EVENT if kind is PacketType.EVENT else PacketType.BINARY_ACK
-        head = encode_head(binary, namespace, ack_id, len(attachments))
-        return cls(head + json, key=slot, attachments=tuple(attachments))
-
     @property
     def parts(self) -> tuple[Message, ...]:
         """The messages of a bundle, else the message itself."""
@@ -175,17 +98,17 @@ class Message:
 
     @property
     def text(self) -> bytes:
-        """The packet's text, or the bare one; empty for a bundle, and where there is none."""
+        """The text; empty for a bundle, and where there is none."""
         return self._text
 
     @property
     def attachments(self) -> tuple[bytes, ...]:
-        """Binary packets that follow the text."""
+        """Binary messages that follow the text."""
         return self._attachments
 
     @property
     def websocket(self) -> bytes:
-        """The unmasked WebSocket frames, a packet each."""
+        """The unmasked WebSocket frames, one per text or attachment."""
         encoded = self._websocket
         if encoded is None:
             if not self._parts:
@@ -215,19 +138,16 @@ class Message:
             self._deflated = encoded
         return encoded
 
-    @property
-    def polling(self) -> bytes:
-        """The packets as they stand in a long-polling payload."""
-        encoded = self._polling
+    def encoded_by(self, encode: Callable[[Message], bytes]) -> bytes:
+        """Return what ``encode`` makes of the message, computed once: for other transports.
+
+        :param encode: a function of a module, as it is what the bytes are kept under.
+        """
+        if self._encoded is None:
+            self._encoded = {}
+        encoded = self._encoded.get(encode)
         if encoded is None:
-            if not self._parts:
-                packets = [*map(encode_binary, self._attachments)]
-                if self._text or not packets:
-                    packets.insert(0, self._text)
-                encoded = SEPARATOR.join(packets)
-            else:
-                encoded = SEPARATOR.join([part.polling for part in self._parts])
-            self._polling = encoded
+            encoded = self._encoded[encode] = encode(self)
         return encoded
 
     def __repr__(self) -> str:

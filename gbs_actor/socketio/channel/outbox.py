@@ -1,9 +1,9 @@
-"""What one connection still has to send: bounded, in order, never blocking the sender.
+"""The queue of one connection: bounded, in order, never blocking the sender.
 
-The outbox is the only code that writes to a connection. A message goes out at once where
-nothing is pending; else it waits in one sequence, where a keyed message removes the older
-one with its key and goes to the end. Only whole, unsent messages are ever replaced: what
-a partial send leaves of one is kept as bytes and goes first.
+The outbox is the only code that writes to a connection, once a channel is open on it. A
+message is written at once where nothing is queued; else it is queued, and a keyed message
+replaces the older one with its key and goes to the end. Only whole, unsent messages are
+replaced: what a partial send leaves of one is kept as bytes and goes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import trio
 
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.wire import Wire
-from gbs_actor.socketio.engineio.payload import payload_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,9 @@ class OutboxLimits:
     """Unkeyed messages above which the connection is not read on."""
     pause_bytes: int = 1_000_000
     """Bytes of unkeyed messages above which the connection is not read on."""
-    max_messages: int = 4_096
+    outbox_messages: int = 20_000
     """Unkeyed messages above which the connection is closed."""
-    max_bytes: int = 16_000_000
+    outbox_bytes: int = 16_777_216
     """Bytes of unkeyed messages above which it is closed; one alone may be larger."""
     max_keys: int = 65_536
     """Keyed messages above which it is closed: a bound where keys are not bounded."""
@@ -41,39 +40,39 @@ class OutboxStatistics:
     """How far behind a connection is, and what it has sent."""
 
     queued: int
-    """Messages that wait, one that is partly sent included."""
+    """Messages, one that is partly sent included."""
     queued_bytes: int
     conflated: int
-    """Waiting messages that a newer one with the same key has replaced."""
+    """Queued messages that a newer one with the same key has replaced."""
     behind_for: float
-    """Seconds since the connection last had nothing waiting; 0 if nothing waits."""
+    """Seconds since nothing was queued; 0 if nothing is."""
     sent_messages: int
     """Packets that went out as a whole; a bundle counts as many."""
     sent_bytes: int
 
 
 class OutboxOwner(Protocol):
-    """The connection an outbox belongs to. No method may block or raise."""
+    """The channel an outbox belongs to. No method may block or raise."""
 
     def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run :meth:`Outbox.write` in a task of the connection."""
         ...
 
     def outbox_broken(self, error: BaseException) -> None:
-        """Note that the connection cannot be written to any more."""
+        """Called when the connection cannot be written to any more."""
         ...
 
     def outbox_overflowed(self) -> None:
-        """Note that more waits than may; the connection has to be closed."""
+        """Called when too much is queued; the connection has to be closed."""
         ...
 
     def outbox_drained(self) -> None:
-        """Note that the outbox is no longer :attr:`Outbox.congested`."""
+        """Called when the outbox is no longer :attr:`Outbox.congested`."""
         ...
 
 
 class Outbox:
-    """The messages of one connection, and the only way to its wire.
+    """The queued messages of one connection, and the only way to its wire.
 
     No method but :meth:`write` blocks, and none raises for what the peer does.
     """
@@ -100,7 +99,7 @@ class Outbox:
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
-        self._use(wire)
+        self._set_wire(wire)
         self._owner = owner
         self._limits = limits
         self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
@@ -120,17 +119,17 @@ class Outbox:
 
     @property
     def congested(self) -> bool:
-        """Whether so much waits that nothing more should be caused to be sent."""
+        """Whether so much is queued that the peer should not be read on."""
         return self._congested
 
     @property
     def ready(self) -> bool:
-        """Whether what is sent now would go out now, as nothing waits before it."""
+        """Whether what is sent now would go out now, as nothing is queued."""
         return not self._closing and not self._writing and self._wire.ready
 
     @property
     def waiting(self) -> bool:
-        """Whether anything waits."""
+        """Whether anything is queued."""
         return bool(self._waiting) or self._rest is not None
 
     @property
@@ -169,8 +168,8 @@ class Outbox:
             for part in message.parts:
                 self._queue(part)
             if not self._writing:
-                self._start()
-            self._check()
+                self._start_writer()
+            self._check_limits()
             return
         data = self._encode(message)
         try:
@@ -185,15 +184,15 @@ class Outbox:
             self._sent_messages += message.count
             return
         for part in message.parts:
-            sent = self._account(part, sent)
-        self._start()
-        self._check()
+            sent = self._record_sent(part, sent)
+        self._start_writer()
+        self._check_limits()
 
     def finish(self, last: Message | None, *, discard: bool = False) -> None:
-        """Let what waits go out, then ``last``, then nothing any more.
+        """Write what is queued, then ``last``, then nothing any more.
 
-        :param last: what tells the peer that this is the end, if it has to be told.
-        :param discard: drop what waits, except the rest of a message that went out in part.
+        :param last: ends the conversation for the peer, as a close frame does.
+        :param discard: drop what is queued, except the rest of a message that went out in part.
         """
         if self._closing:
             return
@@ -205,20 +204,23 @@ class Outbox:
         if not self._writing:
             self.flushed.set()
 
-    def move(self, wire: Wire) -> None:
-        """Go on on another wire, with all that waits: the client has upgraded.
+    def move(self, wire: Wire, convert: Callable[[bytes], bytes]) -> None:
+        """Continue on another wire, with all that is queued: the client has upgraded.
 
         The writer, if it waits for the former wire, has to be woken by that wire's owner.
+
+        :param convert: from what is left of a partly sent message on the former wire to what
+            is sent instead on the new one.
         """
         if self._rest is not None:
-            self._rest = memoryview(payload_frames(bytes(self._rest)))
-        self._use(wire)
+            self._rest = memoryview(convert(bytes(self._rest)))
+        self._set_wire(wire)
         unkeyed = (message for message in self._waiting.values() if message.key is None)
         self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
 
-    def _use(self, wire: Wire) -> None:
+    def _set_wire(self, wire: Wire) -> None:
         self._wire = wire
-        # Looked up once: a fan-out asks for them at every connection.
+        # Looked up once: a fan-out uses them at every connection.
         self._encode = wire.encode
         self._send_direct = wire.send_nowait if wire.direct else None
 
@@ -230,15 +232,15 @@ class Outbox:
         self.flushed.set()
 
     async def write(self) -> None:
-        """Write until nothing waits; the task behind :meth:`OutboxOwner.start_writer`.
+        """Write until nothing is queued; the task behind :meth:`OutboxOwner.start_writer`.
 
         Cancelled, the stream may end in the middle of a message: nothing can be
         written after that.
         """
         try:
-            while self._pending():
+            while self._has_pending():
                 await self._wire.wait_writable()
-                if not self._pending():
+                if not self._has_pending():
                     break
                 if self._wire.immediate:
                     self._write_some()
@@ -249,7 +251,7 @@ class Outbox:
         finally:
             self._writing = False
 
-    def _pending(self) -> bool:
+    def _has_pending(self) -> bool:
         if self._ended:
             return False
         if self._rest is not None or self._waiting:
@@ -260,13 +262,13 @@ class Outbox:
         return False
 
     def _write_some(self) -> None:
-        """Write what the socket takes now; what is not begun stays replaceable."""
+        """Write what the socket accepts now; messages not begun can still be replaced."""
         rest = self._rest
         batch: list[Message] = []
         if rest is not None:
             data: bytes | memoryview = rest
         else:
-            batch = self._first()
+            batch = self._next_batch()
             data = self._join(batch)
         try:
             sent = self._wire.send_nowait(data)
@@ -283,24 +285,24 @@ class Outbox:
             if sent <= 0:
                 break
             self._remove(message)
-            sent = self._account(message, sent)
-        self._relieve()
+            sent = self._record_sent(message, sent)
+        self._check_drained()
 
     async def _write_batch(self) -> None:
-        """Write a batch that can no longer be replaced, as the stream may be using it."""
+        """Write a batch; its messages cannot be replaced any more."""
         rest = self._rest
         if rest is None:
-            batch = self._first()
+            batch = self._next_batch()
             for message in batch:
                 self._remove(message)
             self._rest = rest = memoryview(self._join(batch))
             self._sent_messages += len(batch)
-            self._relieve()
+            self._check_drained()
         await self._wire.send_all(rest)
         self._sent_bytes += len(rest)
         self._rest = None
 
-    def _first(self) -> list[Message]:
+    def _next_batch(self) -> list[Message]:
         batch: list[Message] = []
         size = 0
         wire = self._wire
@@ -317,8 +319,8 @@ class Outbox:
             return self._encode(batch[0])
         return self._wire.separator.join(map(self._encode, batch))
 
-    def _account(self, message: Message, sent: int) -> int:
-        """Book ``sent`` bytes onto a message, keep what is left of it, return the excess."""
+    def _record_sent(self, message: Message, sent: int) -> int:
+        """Record how much of ``sent`` bytes is of a message; queue its rest, return the excess."""
         encoded = self._encode(message)
         size = len(encoded)
         if sent >= size:
@@ -334,7 +336,7 @@ class Outbox:
     def _queue(self, message: Message) -> None:
         key = message.key
         if key is None:
-            # An object of its own is a key that nothing equals.
+            # A new object is a key that equals no other.
             self._waiting[message if message not in self._waiting else object()] = message
             self._unkeyed += 1
             self._unkeyed_bytes += len(self._encode(message))
@@ -353,20 +355,19 @@ class Outbox:
         self._waiting.clear()
         self._unkeyed = self._unkeyed_bytes = 0
 
-    def _check(self) -> None:
-        """Compare what waits with the limits."""
+    def _check_limits(self) -> None:
         limits = self._limits
         if self._unkeyed > limits.pause_messages or self._unkeyed_bytes > limits.pause_bytes:
             self._congested = True
-        if self._unkeyed > limits.max_messages or (
-            self._unkeyed_bytes > limits.max_bytes and self._unkeyed > 1
+        if self._unkeyed > limits.outbox_messages or (
+            self._unkeyed_bytes > limits.outbox_bytes and self._unkeyed > 1
         ):
             self._owner.outbox_overflowed()
             return
         if len(self._waiting) - self._unkeyed > limits.max_keys:
             self._owner.outbox_overflowed()
 
-    def _relieve(self) -> None:
+    def _check_drained(self) -> None:
         limits = self._limits
         if (
             self._congested
@@ -376,7 +377,7 @@ class Outbox:
             self._congested = False
             self._owner.outbox_drained()
 
-    def _start(self) -> None:
+    def _start_writer(self) -> None:
         self._writing = True
         self._behind_since = trio.current_time()
         self._owner.start_writer(self.write)

@@ -1,4 +1,4 @@
-"""A server of channels: who may open one, how long they live, and what they carried."""
+"""A server of channels: accepts WebSockets, runs their channels, shuts them down, counts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ from gbs_actor.socketio.channel.channel import (
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.refusal import RequestRefused
 from gbs_actor.socketio.channel.timers import Timers
-from gbs_actor.socketio.channel.websocket import Traffic, WebSocketTransport, upgrade
+from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
+from gbs_actor.socketio.channel.websocket import WebSocketTransport, upgrade
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit
-from gbs_actor.socketio.net.http_response import HttpResponse, send_response
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address
 from gbs_actor.socketio.net.request import Request
@@ -39,20 +38,20 @@ logger = logging.getLogger(__name__)
 
 UNCACHED: Final = (("Cache-Control", "no-store"),)
 
-Admission = TypeVar("Admission")
-"""What a server has found out about a WebSocket that it lets in."""
+Accepted = TypeVar("Accepted")
+"""What a server knows about a WebSocket that it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """What a server can tell of its connections; counters since it was made."""
+    """State of a server's connections, and counters since it was made."""
 
     connections: int
     """Open now."""
     handshakes: int
     """Connections that were opened."""
     refused: int
-    """Requests that were answered with an HTTP error."""
+    """Requests that got an HTTP error."""
     received_messages: int
     received_bytes: int
     sent_messages: int
@@ -61,30 +60,34 @@ class ChannelStatistics:
     """Connections that have ended, per reason."""
 
 
-class ChannelServer(ABC, Generic[Admission]):
+class ChannelServer(ABC, Generic[Accepted]):
     """Serves WebSockets, on streams of its own and for an ASGI application.
 
-    Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
+    Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
     :meth:`serve_websocket`; for everything else there is
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
-    :param places: those that the connections take; without them, the server's own.
+    :param connection_limit: shared with other servers; without it, the server has its own.
     """
 
-    def __init__(self, options: ServerOptions, places: ConnectionLimit | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, connection_limit: ConnectionLimit | None = None
+    ) -> None:
         self.options = options
-        if places is None:
-            places = ConnectionLimit(options.max_connections, options.max_connections_per_address)
-        self.places = places
+        if connection_limit is None:
+            connection_limit = ConnectionLimit(
+                options.max_connections, options.max_connections_per_address
+            )
+        self.connection_limit = connection_limit
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
-        """What has come in; transports count here."""
+        """Counted by the transports."""
         self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
         self._timers = Timers()
         self._nursery: trio.Nursery | None = None
         self._serving = False
         self._channels: dict[Channel, trio.CancelScope] = {}
-        self._open = 0  # tasks at work, those that refuse somebody included
+        self._open = 0  # requests being served, refused ones included
         self._all_closed = trio.Event()
         self._handshakes = self._refused = 0
         self._sent_messages = self._sent_bytes = 0  # by channels that have ended
@@ -120,7 +123,7 @@ class ChannelServer(ABC, Generic[Admission]):
                 nursery.cancel_scope.cancel()
 
     async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
-        """Close every transport and wait until they are gone; accept no new ones.
+        """Close every transport and wait until they have ended; accept no new ones.
 
         What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.
         Cancelled, the connections go on closing. May be called more than once.
@@ -132,12 +135,12 @@ class ChannelServer(ABC, Generic[Admission]):
         self._serving = False
         for channel in list(self._channels):
             channel.end("server shutting down", code, "server shutting down")
-        goodbyes = 2 * self.options.disconnect_timeout
-        with trio.move_on_after(self.options.close_timeout + goodbyes):
+        handlers = 2 * self.options.disconnect_timeout
+        with trio.move_on_after(self.options.close_timeout + handlers):
             await self._wait_closed()
         for scope in self._channels.values():
             scope.cancel()
-        with trio.move_on_after(goodbyes):
+        with trio.move_on_after(handlers):
             await self._wait_closed()
 
     async def _wait_closed(self) -> None:
@@ -147,8 +150,8 @@ class ChannelServer(ABC, Generic[Admission]):
             await self._all_closed.wait()
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """Let :meth:`shutdown` wait for what runs in the block."""
+    def _counted_as_open(self) -> Iterator[None]:
+        """Make :meth:`shutdown` wait for the block."""
         self._open += 1
         try:
             yield
@@ -169,11 +172,11 @@ class ChannelServer(ABC, Generic[Admission]):
         :param request: the head of the handshake, read from ``stream`` already.
         :param leftover: what was read behind it.
         """
-        with self._at_work():
+        with self._counted_as_open():
             try:
                 await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
-                await send_response(stream, self.refused_with(refusal))
+                await send_response(stream, self.refusal_response(refusal))
             finally:
                 await trio.aclose_forcefully(stream)
 
@@ -181,50 +184,50 @@ class ChannelServer(ABC, Generic[Admission]):
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
     ) -> None:
         peer, secure = peer_address(stream), is_secure(stream)
-        with self.admitted(request, peer, secure=secure) as admission:
+        with self.accept(request, peer, secure=secure) as accepted:
             options = self.options
             upgraded = upgrade(
                 request,
                 max_payload=options.max_payload,
                 deflate=options.deflate,
-                subprotocols=self.subprotocols(admission),
+                subprotocols=self.subprotocols(accepted),
             )
             if not upgraded.accepted:
                 refusal = self.bad_request(upgraded.response.status_code)
                 refusal.headers = upgraded.hints
                 raise refusal
-            with trio.move_on_after(options.close_timeout) as patience:
+            with trio.move_on_after(options.close_timeout) as in_time:
                 await stream.send_all(upgraded.response.serialize())
-            if patience.cancelled_caught or not self.accepting:
-                return  # the stream is closed by our caller, and the client comes back
+            if in_time.cancelled_caught or not self.accepting:
+                return  # our caller closes the stream, and the client comes back
             await self.carry(
-                WebSocketTransport(stream, upgraded, leftover, self.received, self.pace()),
-                admission,
+                WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
+                accepted,
             )
 
     @contextmanager
-    def admitted(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
-        """Check a WebSocket's request, and keep a place for it within the block.
+    def accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Accepted]:
+        """Check a WebSocket's request, and count its connection within the block.
 
         :param peer: IP address of the other end; ``None`` where it has none.
         :param secure: whether it uses TLS.
-        :raises Refusal: it must not be opened.
+        :raises RequestRefused: it must not be opened.
         """
-        with self._at_work(), self._admit(request, peer, secure=secure) as admission:
-            yield admission
+        with self._counted_as_open(), self._accept(request, peer, secure=secure) as accepted:
+            yield accepted
 
     @abstractmethod
-    def _admit(
+    def _accept(
         self, request: Request, peer: str | None, *, secure: bool
-    ) -> AbstractContextManager[Admission]:
-        """See :meth:`admitted`."""
+    ) -> AbstractContextManager[Accepted]:
+        """See :meth:`accept`."""
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
+    def subprotocols(self, accepted: Accepted) -> Sequence[str]:
         """Return those that may be selected for a WebSocket, the best one first."""
         return ()
 
     @abstractmethod
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: Accepted) -> None:
         """Carry a WebSocket until it has ended.
 
         Cancelled, stop writing; handlers of the end run nevertheless.
@@ -236,8 +239,8 @@ class ChannelServer(ABC, Generic[Admission]):
     def bad_request(self, status: int) -> RequestRefused:
         """Return the refusal of a request that is malformed."""
 
-    def refused_with(self, refusal: RequestRefused) -> HttpResponse:
-        """Return the answer to a request that goes no further, and count it."""
+    def refusal_response(self, refusal: RequestRefused) -> HttpResponse:
+        """Return the response to a refused request, and count it."""
         self._refused += 1
         body = msgspec.json.encode(refusal.error)
         logger.info("request refused: %d %s", refusal.status, body.decode())
@@ -245,27 +248,27 @@ class ChannelServer(ABC, Generic[Admission]):
         again = (("Retry-After", "1"),) if overloaded else ()
         return HttpResponse(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
 
-    # For what a server adds
+    # For subclasses
 
-    def pace(self) -> Pace:
+    def read_rate(self) -> ReadRate:
         """Return how fast a new transport is read."""
-        return Pace(self.options.packet_rate, self.options.packet_burst)
+        return ReadRate(self.options.packet_rate, self.options.packet_burst)
 
     def _handshake(self, request: Request, peer: str | None, *, secure: bool) -> Handshake:
-        """Describe a request, as it comes from whoever is behind trusted proxies.
+        """Describe a request, and the client behind trusted proxies.
 
-        :raises Refusal: it is malformed.
+        :raises RequestRefused: it is malformed.
         """
         try:
             query = parse_query(request.query)
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
         headers = join_fields(request.fields)
-        caller = self.trusted_proxies.caller(peer, secure=secure, headers=headers)
-        return open_handshake(headers, query, caller)
+        sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
+        return open_handshake(headers, query, sender)
 
     async def _run(self, make: MakeChannel, transport: Transport) -> None:
-        """Carry a channel until it has ended, within the reach of :meth:`shutdown`."""
+        """Carry a channel until it has ended, or :meth:`shutdown` cancels it."""
         channel: Channel | None = None
 
         def made(transport: Transport, nursery: trio.Nursery) -> Channel:
@@ -279,15 +282,15 @@ class ChannelServer(ABC, Generic[Admission]):
                 await run_channel(made, transport, self.options.close_timeout)
             finally:
                 if channel is not None:
-                    self._forget(channel)
+                    self._remove(channel)
 
-    def _forget(self, channel: Channel) -> None:
-        """Note that a channel has ended."""
+    def _remove(self, channel: Channel) -> None:
+        """Remove a channel that has ended; keep its counters."""
         del self._channels[channel]
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes
 
-    def _note_end(self, reason: str) -> None:
+    def _count_end(self, reason: str) -> None:
         self._closes[reason] += 1
 
     def statistics(self) -> ChannelStatistics:

@@ -8,44 +8,51 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import Generic, TypeVar
 
 import trio
 
 logger = logging.getLogger(__name__)
 _SPARE = 1_024  # cancelled entries that are not worth a clean-up
 
+Item = TypeVar("Item")
 
-class Timer:
-    """One call in the future."""
 
-    __slots__ = ("_timers", "callback", "when")
+class Deadline(Generic[Item]):
+    """One entry of a :class:`DeadlineQueue`."""
 
-    def __init__(self, timers: Timers, when: float, callback: Callable[[], None]) -> None:
-        self._timers = timers
+    __slots__ = ("_queue", "item", "when")
+
+    def __init__(self, queue: DeadlineQueue[Item], when: float, item: Item) -> None:
+        self._queue = queue
         self.when = when
-        self.callback: Callable[[], None] | None = callback
+        self.item: Item | None = item
+        """``None`` once the deadline was cancelled, or has passed."""
 
     def cancel(self) -> None:
-        """Make sure the call does not happen; does nothing where it has."""
-        if self.callback is not None:
-            self.callback = None
-            self._timers.note_cancelled()
+        """Take the entry out of its queue; does nothing where it has passed."""
+        if self.item is not None:
+            self.item = None
+            self._queue.note_cancelled()
 
 
-class Timers:
-    """A heap of timers and the task that fires them, in order of their times."""
+class DeadlineQueue(Generic[Item]):
+    """Items ordered by deadline, whatever clock that is of.
+
+    A heap. Cancelling is cheap: a cancelled entry, which holds its item no longer, stays until
+    it comes to the top or most of the heap is cancelled.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, Deadline[Item]]] = []
         self._count = count()
         self._cancelled = 0
-        self._sleep: trio.CancelScope | None = None
 
     def __len__(self) -> int:
-        """Return how many timers wait."""
+        """Return how many deadlines lie ahead."""
         return len(self._heap) - self._cancelled
 
     @property
@@ -53,44 +60,75 @@ class Timers:
         """How many heap entries there are, cancelled ones included."""
         return len(self._heap)
 
+    @property
+    def earliest(self) -> float:
+        """When the next deadline passes; infinity where there is none."""
+        heap = self._heap
+        while heap and heap[0][2].item is None:
+            heappop(heap)
+            self._cancelled -= 1
+        return heap[0][0] if heap else math.inf
+
+    def add(self, when: float, item: Item) -> Deadline[Item]:
+        """Add an item; of those with the same deadline the first one added comes first."""
+        deadline = Deadline(self, when, item)
+        heappush(self._heap, (when, next(self._count), deadline))
+        return deadline
+
+    def pop_due(self, now: float) -> Iterator[Item]:
+        """Yield the items whose deadlines have passed, in order, each removed just before.
+
+        So deadlines may be added and cancelled meanwhile.
+        """
+        while self.earliest <= now:
+            deadline = heappop(self._heap)[2]
+            item, deadline.item = deadline.item, None
+            assert item is not None
+            yield item
+
+    def note_cancelled(self) -> None:
+        """Count a cancelled entry; remove such entries once they are most of the heap."""
+        self._cancelled += 1
+        if self._cancelled > _SPARE and self._cancelled * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].item is not None]
+            heapify(self._heap)
+            self._cancelled = 0
+
+
+Timer = Deadline[Callable[[], None]]
+"""One call in the future."""
+
+
+class Timers:
+    """Calls functions at their times, from one task."""
+
+    def __init__(self) -> None:
+        self._queue: DeadlineQueue[Callable[[], None]] = DeadlineQueue()
+        self._sleep: trio.CancelScope | None = None
+
+    def __len__(self) -> int:
+        """Return how many timers are pending."""
+        return len(self._queue)
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once at ``when``.
 
         :param when: seconds on Trio's clock; in the past means as soon as possible.
         :param callback: must not block; an exception is logged.
         """
-        timer = Timer(self, when, callback)
-        heappush(self._heap, (when, next(self._count), timer))
+        timer = self._queue.add(when, callback)
         if self._sleep is not None and when < self._sleep.deadline:
             self._sleep.deadline = when
         return timer
 
-    def note_cancelled(self) -> None:
-        """Count a cancelled timer, and clear the heap of them once they are most of it."""
-        self._cancelled += 1
-        if self._cancelled > _SPARE and self._cancelled * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
-            heapify(self._heap)
-            self._cancelled = 0
-
     async def run(self) -> None:
         """Fire timers until cancelled."""
         while True:
-            self._fire()
-            when = self._heap[0][0] if self._heap else math.inf
-            with trio.CancelScope(deadline=when) as self._sleep:
+            for callback in self._queue.pop_due(trio.current_time()):
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("a timer's callback failed")
+            with trio.CancelScope(deadline=self._queue.earliest) as self._sleep:
                 await trio.sleep_forever()
             self._sleep = None
-
-    def _fire(self) -> None:
-        now = trio.current_time()
-        while self._heap and self._heap[0][0] <= now:
-            timer = heappop(self._heap)[2]
-            callback, timer.callback = timer.callback, None
-            if callback is None:
-                self._cancelled -= 1
-                continue
-            try:
-                callback()
-            except Exception:
-                logger.exception("a timer's callback failed")

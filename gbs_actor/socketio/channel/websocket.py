@@ -1,6 +1,6 @@
-"""A channel carried by one WebSocket: bytes to messages, messages to bytes.
+"""The transport over one WebSocket: bytes to messages, and the closing handshake.
 
-The protocol itself is the sans-I/O one of ``websockets``; here is the stream around it.
+The protocol is the sans-I/O one of ``websockets``; here is the stream around it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from websockets.typing import Subprotocol
 
 from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import select_subprotocol
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.subprotocol import select_subprotocol
+from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
 from gbs_actor.socketio.channel.wire import wire_for
-from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.net.request import Request
 
 logger = logging.getLogger(__name__)
@@ -47,26 +46,16 @@ _PONG = bytes((ws.PONG,))
 _VERSION = "13"  # RFC 6455 §4.1
 _WINDOW = 15  # bits; a smaller one would need a compression of its own
 
-# What a connection sends is compressed message by message, so that all can share it; and
-# of what it receives nothing is remembered, which would be 32 KiB a connection.
+# What a connection sends is compressed message by message, so that all can share it; what
+# it receives as well, since a context would be 32 KiB a connection.
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
 
 
-class Traffic:
-    """What has come in, over all connections of a server."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.messages = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The answer to a WebSocket handshake, and what to go on with after a 101."""
+    """The response to a WebSocket handshake, and the protocol to continue with after a 101."""
 
     response: Response
     protocol: ServerProtocol
@@ -80,7 +69,7 @@ class Upgrade:
 
     @property
     def hints(self) -> tuple[tuple[str, str], ...]:
-        """Header fields of a refusal that say how to ask instead (RFC 6455 §4.2.2, §4.4)."""
+        """Header fields of a refusal: which handshakes are accepted (RFC 6455 §4.2.2, §4.4)."""
         names = ("Upgrade", "Sec-WebSocket-Version")
         headers = self.response.headers
         return tuple((name, headers[name]) for name in names if name in headers)
@@ -90,10 +79,10 @@ def upgrade(
     request: Request,
     *,
     max_payload: int,
-    deflate: bool = False,
+    deflate: bool,
     subprotocols: Sequence[str] = (),
 ) -> Upgrade:
-    """Answer a WebSocket handshake (RFC 6455 §4.2).
+    """Respond to a WebSocket handshake (RFC 6455 §4.2).
 
     :param max_payload: bytes of a message, after decompression.
     :param deflate: whether to compress for clients that offer it (RFC 7692).
@@ -140,12 +129,12 @@ def _deflates(answer: tuple[ServerProtocol, Response]) -> list[PerMessageDeflate
 
 
 class WebSocketTransport:
-    """Carries one channel, or first a probe and then a session, over one stream.
+    """Carries one channel, or first an upgrade's probe and then its session, over one stream.
 
     :param stream: after the 101 has been sent.
     :param leftover: bytes that came behind the request.
     :param received: what counts incoming data.
-    :param pace: how fast frames are read.
+    :param read_rate: how fast frames are read.
     """
 
     upgrades: tuple[str, ...] = ()
@@ -157,16 +146,16 @@ class WebSocketTransport:
         upgraded: Upgrade,
         leftover: bytes,
         received: Traffic,
-        pace: Pace,
+        read_rate: ReadRate,
     ) -> None:
         self.wire = wire_for(stream, deflated=upgraded.deflated)
         self.channel: Channel | None = None
-        """Whoever gets what comes in; a probe puts the session in its own place."""
+        """Gets what comes in; a probe is replaced by its session."""
         self._stream = stream
         self._protocol = upgraded.protocol
         self._leftover = leftover
         self._received = received
-        self._pace = pace
+        self._read_rate = read_rate
         self._at_once = _INFLATE if upgraded.deflated else _PARSE
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
@@ -238,12 +227,12 @@ class WebSocketTransport:
             if reply[:1] == _PONG:
                 self._current.outbox.send(Message.control(reply))
             elif reply:
-                self._final = reply  # a close frame; goes out behind what the frames cause
+                self._final = reply  # a close frame; goes out behind the replies to the frames
         self._received.bytes += len(data)
         for number, received in enumerate(frames, 1):
             # Only frames of type Frame are left once the handshake is over.
             if isinstance(received, Frame):
-                self._take(self._current, received)
+                self._receive(self._current, received)
             channel = self._current
             if channel.reason is not None:
                 return
@@ -251,12 +240,12 @@ class WebSocketTransport:
                 await channel.wait_unpaused()
             elif number % _FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-        await self._pace.keep(len(frames))
+        await self._read_rate.wait(len(frames))
         if protocol.parser_exc is not None and protocol.close_sent is not None:
             failure = protocol.close_sent
             self._current.violated(ProtocolViolation(failure.reason, failure.code))
 
-    def _take(self, channel: Channel, received: Frame) -> None:
+    def _receive(self, channel: Channel, received: Frame) -> None:
         opcode = received.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
             if received.fin:
@@ -289,10 +278,10 @@ class WebSocketTransport:
         channel.receive_text(text)
 
     async def finish(self, channel: Channel) -> None:
-        """Let the rest go out, then wait for the client's end of the closing handshake.
+        """Write the rest, then wait for the client's side of the closing handshake.
 
-        Closing a socket with unread data resets it, and a reset can overtake our close
-        frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
+        Closing a socket with unread data resets it, and a reset can overtake the server's
+        close frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
         """
         if self._aborted:
             return

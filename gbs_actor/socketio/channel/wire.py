@@ -1,4 +1,4 @@
-"""What an outbox writes to: the end of a byte stream, or a poll that waits."""
+"""What an outbox writes to: one end of a byte stream, or a poll that waits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from gbs_actor.socketio.channel.message import Message
 Buffer = bytes | memoryview
 
 Encode = Callable[[Message], bytes]
-"""Returns a message as it goes out; computed once per message and kept with it."""
+"""Returns a message as it is written; computed once per message, which keeps it."""
 
 WEBSOCKET: Final[Encode] = attrgetter("websocket")
 DEFLATED: Final[Encode] = attrgetter("deflated")
-POLLING: Final[Encode] = attrgetter("polling")
 
 
 class Wire(Protocol):
@@ -30,13 +29,13 @@ class Wire(Protocol):
     batch: int
     """Bytes that messages are joined up to."""
     direct: bool
-    """Whether a message is worth a try at once; else it waits for those that follow it."""
+    """Whether a message is written at once; else it is queued, to be joined with others."""
     immediate: bool
-    """Whether :meth:`send_nowait` can send at all."""
+    """Whether :meth:`send_nowait` can send; else :meth:`send_all` does."""
 
     @property
     def ready(self) -> bool:
-        """Whether the peer would get now what is sent now, as far as can be told."""
+        """Whether the peer would get now what is sent now, as far as is known."""
         ...
 
     def send_nowait(self, data: Buffer) -> int:
@@ -58,7 +57,7 @@ class Wire(Protocol):
         ...
 
     async def wait_writable(self) -> None:
-        """Return once sending is worth a try. A checkpoint.
+        """Return once sending may succeed. A checkpoint.
 
         :raises trio.BrokenResourceError: the connection is broken.
         :raises trio.ClosedResourceError: it was closed on this side.
@@ -83,7 +82,7 @@ class StreamWire:
         self._stream = stream
 
     def send_nowait(self, data: Buffer) -> int:
-        """Refuse: such a stream cannot send without a task that may wait."""
+        """Raise: such a stream may block its sender."""
         raise BlockingIOError
 
     async def send_all(self, data: Buffer) -> None:
@@ -96,11 +95,11 @@ class StreamWire:
 
 
 class SocketWire(StreamWire):
-    """Writes straight to a socket's descriptor, from whatever task has something to say.
+    """Writes straight to a socket's descriptor, from whatever task sends a message.
 
     Trio's own ``send`` is a checkpoint: with it a fan-out would switch tasks once per
-    connection. The descriptor is asked for at every write, so that after a close it is
-    -1 (EBADF) and never a number that the system has given to somebody else meanwhile.
+    connection. The descriptor is looked up at every write, so that after a close it is
+    -1 (EBADF) and never a number that the system has given to another file meanwhile.
     """
 
     direct = True

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from operator import methodcaller
+from typing import Final
 
 from gbs_actor.socketio.channel import frame as ws
-from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.channel.close_code import ProtocolViolation
+from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.wire import Encode
 
 SEPARATOR = b"\x1e"
 
@@ -23,6 +27,20 @@ _BINARY = BASE64.encode()
 def encode_binary(payload: bytes) -> bytes:
     """Return a binary packet as it stands in a payload."""
     return _BINARY + b64encode(payload)
+
+
+def _encode_message(message: Message) -> bytes:
+    """Return the packets of a message as they stand in a payload."""
+    parts = message.parts
+    if len(parts) > 1:
+        return SEPARATOR.join(map(POLLING, parts))
+    packets = [*map(encode_binary, message.attachments)]
+    if message.text or not packets:
+        packets.insert(0, message.text)
+    return SEPARATOR.join(packets)
+
+
+POLLING: Final[Encode] = methodcaller("encoded_by", _encode_message)
 
 
 def decode_payload(body: bytes) -> Iterator[str | bytes]:

@@ -1,4 +1,4 @@
-"""A session carried by long polls: GETs that wait for packets, POSTs that bring them.
+"""A session carried by long-polling: GETs that wait for packets, POSTs that bring them.
 
 See the Engine.IO protocol, revision 4, "HTTP long-polling".
 """
@@ -12,15 +12,14 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
-from gbs_actor.socketio.channel.pace import Pace
-from gbs_actor.socketio.channel.wire import POLLING, Buffer, Encode
+from gbs_actor.socketio.channel.traffic import ReadRate
+from gbs_actor.socketio.channel.wire import Buffer, Encode
 from gbs_actor.socketio.engineio.packets import PacketType
-from gbs_actor.socketio.engineio.payload import SEPARATOR, decode_payload, fitting
+from gbs_actor.socketio.engineio.payload import POLLING, SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.engineio.session import Session
-from gbs_actor.socketio.errors import ProtocolViolation
 
 NOOP: Final = PacketType.NOOP.encode()
 CLOSE: Final = PacketType.CLOSE.encode()
@@ -34,7 +33,7 @@ class _Poll:
     """A GET that waits."""
 
     def __init__(self) -> None:
-        self.answered = trio.Event()
+        self.responded = trio.Event()
         self.payload = b""
 
 
@@ -45,7 +44,7 @@ class PollWire:
     """
 
     separator = SEPARATOR
-    direct = False  # what is sent next goes into the same answer
+    direct = False  # what is sent next goes into the same response
     immediate = True
 
     def __init__(self, max_payload: int) -> None:
@@ -65,11 +64,11 @@ class PollWire:
         if self._poll is None:
             raise BlockingIOError
         size = fitting(data, self.batch)
-        self._give(bytes(data[:size]))
+        self._respond(bytes(data[:size]))
         return size if size == len(data) else size + len(SEPARATOR)
 
     async def send_all(self, data: Buffer) -> None:
-        """Refuse: nothing is written that no GET waits for."""
+        """Never called, as the wire is :attr:`immediate`."""
         raise NotImplementedError
 
     async def wait_writable(self) -> None:
@@ -80,51 +79,51 @@ class PollWire:
     async def poll(self) -> bytes:
         """Wait for a payload.
 
-        Cancelled, nothing that was to be sent is lost to whoever asks next.
+        Cancelled, the next GET gets what was to be sent.
         """
         poll = self._poll = _Poll()
         self._writable.unpark_all()
         try:
-            await poll.answered.wait()
+            await poll.responded.wait()
         finally:
             self._poll = None
         return poll.payload
 
-    def answer(self, payload: bytes) -> None:
-        """Answer the GET that waits, if there is one, past what is to be sent."""
+    def respond(self, payload: bytes) -> None:
+        """Respond to the GET that waits, if there is one, past what is queued."""
         if self._poll is not None:
-            self._give(payload)
+            self._respond(payload)
 
     def retire(self) -> None:
-        """Note that the client has moved to another transport: let the writer go on there."""
-        self.answer(NOOP)
+        """Wake the writer, as the client has moved to another transport."""
+        self.respond(NOOP)
         self._retired = True
         self._writable.unpark_all()
 
-    def _give(self, payload: bytes) -> None:
+    def _respond(self, payload: bytes) -> None:
         assert self._poll is not None
         self._poll.payload = payload
-        self._poll.answered.set()
+        self._poll.responded.set()
         self._poll = None
 
 
-class Overlap(Exception):
-    """A second GET or POST came while the first one was under way; the session has ended."""
+class OverlappingRequests(Exception):
+    """A second GET or POST came before the response to the first; the session has ended."""
 
 
 class PollingTransport:
     """Carries one session by the requests of its client.
 
-    :param max_payload: bytes up to which packets are joined into one answer.
-    :param pace: how fast packets are read.
+    :param max_payload: bytes up to which packets are joined into one response.
+    :param read_rate: how fast packets are read.
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
     pings = False
 
-    def __init__(self, max_payload: int, pace: Pace) -> None:
+    def __init__(self, max_payload: int, read_rate: ReadRate) -> None:
         self.wire = PollWire(max_payload)
-        self._pace = pace
+        self._read_rate = read_rate
         self._getting = False
         self._posting = False
 
@@ -140,66 +139,66 @@ class PollingTransport:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         await channel.outbox.flushed.wait()
 
-    async def get(self, connection: Session) -> bytes:
+    async def get(self, session: Session) -> bytes:
         """Return the next payload; waits for one, unless the client is upgrading.
 
-        Cancelled, as the client does not wait for the answer: end the session.
+        Cancelled, as the client has gone: end the session.
 
-        :raises Overlap: another GET waits already.
+        :raises OverlappingRequests: another GET waits already.
         """
         if self._getting:
-            self._overlap(connection)
+            self._overlap(session)
         self._getting = True
         try:
-            if connection.upgrading and not connection.outbox.waiting:
+            if session.upgrading and not session.outbox.waiting:
                 await trio.lowlevel.checkpoint()
                 return NOOP
             return await self.wire.poll()
         except trio.Cancelled:
-            if connection.transport is self:  # else it goes on without us
-                connection.lose("transport close")
+            if session.transport is self:  # else it has moved to a WebSocket
+                session.lose("transport close")
             raise
         finally:
             self._getting = False
 
     @contextmanager
-    def posting(self, connection: Session) -> Iterator[None]:
+    def posting(self, session: Session) -> Iterator[None]:
         """Receive and handle the body of a POST within the block, and no other one.
 
-        :raises Overlap: another one is under way.
+        :raises OverlappingRequests: another one has no response yet.
         """
         if self._posting:
-            self._overlap(connection)
+            self._overlap(session)
         self._posting = True
         try:
             yield
         finally:
             self._posting = False
 
-    async def post(self, connection: Session, body: bytes) -> None:
-        """Hand over a payload of the client; waits while it must not be read on.
+    async def post(self, session: Session, body: bytes) -> None:
+        """Pass a payload of the client to its session; wait while reading is paused.
 
-        Cancelled, an unknown number of the packets was handed over.
+        Cancelled, an unknown number of the packets was passed.
 
-        :raises ProtocolViolation: the session has ended before all of it was handed over, by
-            this payload or for another reason; not where the client itself has closed.
+        :raises ProtocolViolation: the session has ended before all of it was passed, by this
+            payload or for another reason; not where the client itself has closed.
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):
-                # Before a packet, not behind the last one: the client may fetch only once its
-                # POST is answered.
-                if connection.paused:
-                    await connection.wait_unpaused()
+                # Before a packet, not behind the last one: the client may fetch only after the
+                # response to its POST.
+                if session.paused:
+                    await session.wait_unpaused()
                 elif number % _PACKETS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
-                await self._pace.keep(1)
-                _hand_over(connection, packet)
-                if connection.reason is not None:
+                await self._read_rate.wait(1)
+                _receive(session, packet)
+                if session.reason is not None:
                     break
         except ProtocolViolation as violation:
-            connection.violated(violation)
+            session.violated(violation)
             raise
-        if connection.reason == "parse error":
+        if session.reason == "parse error":
             raise ProtocolViolation("the session has ended")
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
@@ -215,7 +214,7 @@ class PollingTransport:
             outbox.finish(_CLOSE, discard=discard)
 
     def close_for_peer(self, outbox: Outbox) -> None:
-        """Answer the GET that waits with a no-op; nothing else will be asked for."""
+        """Respond to the GET that waits with a no-op; the client sends no other one."""
         if self.wire.ready:
             outbox.finish(_NOOP, discard=True)
         else:
@@ -223,29 +222,29 @@ class PollingTransport:
 
     def abort(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
-        self.wire.answer(CLOSE)
+        self.wire.respond(CLOSE)
 
-    def answer_noop(self) -> None:
-        """Answer the GET that waits, as the client is upgrading."""
-        self.wire.answer(NOOP)
+    def respond_noop(self) -> None:
+        """Respond to the GET that waits, as the client is upgrading."""
+        self.wire.respond(NOOP)
 
     def retire(self) -> None:
-        """Carry the session no longer: the client has moved to another transport."""
+        """Carry the session no longer: it has moved to another transport."""
         self.wire.retire()
 
-    def _overlap(self, connection: Session) -> None:
-        connection.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
-        raise Overlap
+    def _overlap(self, session: Session) -> None:
+        session.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
+        raise OverlappingRequests
 
 
-def _hand_over(connection: Session, packet: str | bytes) -> None:
-    """Hand over one packet.
+def _receive(session: Session, packet: str | bytes) -> None:
+    """Pass one packet to its session.
 
     :raises ProtocolViolation: the session has ended before.
     """
-    if connection.reason is not None:
+    if session.reason is not None:
         raise ProtocolViolation("the session has ended")
     if isinstance(packet, str):
-        connection.receive_text(packet)
+        session.receive_text(packet)
     else:
-        connection.receive_binary(packet)
+        session.receive_binary(packet)

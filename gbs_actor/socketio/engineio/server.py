@@ -1,6 +1,6 @@
-"""An Engine.IO v4 server: sessions over long-polling and WebSocket, and the way between.
+"""An Engine.IO v4 server: sessions over long-polling and WebSocket, and upgrades between them.
 
-What is said over a session is not its business: see
+What the messages of a session mean is up to its
 :class:`~gbs_actor.socketio.engineio.session.Application`.
 """
 
@@ -16,34 +16,32 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.handshake import (
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.handshake import Handshake, offered_subprotocols
+from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
+from gbs_actor.socketio.engineio.handshake import (
     BAD_REQUEST,
     FORBIDDEN,
     UNKNOWN_SESSION,
     UNKNOWN_TRANSPORT,
-    Handshake,
     HandshakeError,
     check_query,
     check_version,
+    refused,
 )
-from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.refusal import RequestRefused
-from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
-from gbs_actor.socketio.channel.subprotocol import offered_subprotocols
-from gbs_actor.socketio.engineio.polling import Overlap, PollingTransport
+from gbs_actor.socketio.engineio.polling import OverlappingRequests, PollingTransport
 from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.engineio.upgrade import Probe
-from gbs_actor.socketio.errors import ProtocolViolation
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight
-from gbs_actor.socketio.net.http_response import HttpResponse
+from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused
 from gbs_actor.socketio.net.request import Request
+
+logger = logging.getLogger(__name__)
 
 _OVERLOADED: Final = HandshakeError(3, "Try again later")
 _TOO_MANY_FROM_ADDRESS: Final = HandshakeError(3, "Too many connections from this address")
-logger = logging.getLogger(__name__)
-
 _TEXT: Final = "text/plain; charset=UTF-8"
 
 
@@ -63,7 +61,7 @@ It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AcceptedWebSocket:
     """A WebSocket that may be opened: for a session of its own, or for an upgrade."""
 
     handshake: Handshake
@@ -73,7 +71,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics(ChannelStatistics):
-    """What a server can tell of itself; counters since it was made."""
+    """State of a server, and counters since it was made."""
 
     polling: int
     """Of the connections, carried by long-polling."""
@@ -83,23 +81,23 @@ class ServerStatistics(ChannelStatistics):
     """Of the handshakes, moved from long-polling to a WebSocket."""
 
 
-class EngineServer(ChannelServer[Admission]):
+class EngineServer(ChannelServer[AcceptedWebSocket]):
     """Serves Engine.IO sessions.
 
-    Run it by :meth:`serving`. Inside, hand WebSocket upgrades on own streams to
+    Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
     :meth:`serve_websocket`; for everything else there is
-    :class:`~gbs_actor.socketio.channel.asgi.EngineApp`.
+    :class:`~gbs_actor.socketio.engineio.asgi.EngineApp`.
 
-    :param make_application: given a new connection, returns what speaks over it.
+    :param make_application: returns what handles the messages of a new session.
     """
 
     def __init__(
         self,
         options: ServerOptions,
         make_application: Callable[[Session], Application],
-        places: ConnectionLimit | None = None,
+        connection_limit: ConnectionLimit | None = None,
     ) -> None:
-        super().__init__(options, places)
+        super().__init__(options, connection_limit)
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
@@ -108,47 +106,49 @@ class EngineServer(ChannelServer[Admission]):
     @property
     def path(self) -> str:
         """See :class:`ChannelServer`."""
-        return self.options.path
+        return self.options.socketio_path
 
     # WebSocket
 
     @contextmanager
-    def _admit(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Admission]:
+    def _accept(
+        self, request: Request, peer: str | None, *, secure: bool
+    ) -> Iterator[AcceptedWebSocket]:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
         if "sid" in handshake.query:
-            yield Admission(handshake, self._session(handshake.query, "websocket"))
+            yield AcceptedWebSocket(handshake, self._session(handshake.query, "websocket"))
             return
         address = handshake.remote_address
-        self._take_place(address)
+        self._acquire_connection(address)
         try:
-            yield Admission(handshake, None)
+            yield AcceptedWebSocket(handshake, None)
         finally:
-            self.places.leave(address)
+            self.connection_limit.release(address)
 
-    def subprotocols(self, admission: Admission) -> Sequence[str]:
-        """Return the one that the client likes best, as the reference server does.
+    def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
+        """Return the one that the client prefers, as the reference server does.
 
         A client that offers some takes the lack of one for a failure (RFC 6455 §4.1).
         """
-        return offered_subprotocols(admission.handshake.headers)[:1]
+        return offered_subprotocols(accepted.handshake.headers)[:1]
 
-    async def carry(self, transport: UpgradeTransport, admission: Admission) -> None:
+    async def carry(self, transport: UpgradeTransport, accepted: AcceptedWebSocket) -> None:
         """See :class:`ChannelServer`."""
-        session = admission.session
+        session = accepted.session
         if session is None:
             self._handshakes += 1
 
         def make(_: Transport, nursery: trio.Nursery) -> Channel:
             if session is None:
-                return self._connection(transport, nursery, admission.handshake)
+                return self._make_session(transport, nursery, accepted.handshake)
             return Probe(
                 transport,
                 nursery,
                 session=session,
                 timers=self._timers,
                 timeout=self.options.upgrade_timeout,
-                on_upgrade=self._note_upgrade,
+                on_upgrade=self._count_upgrade,
             )
 
         await self._run(make, transport)
@@ -158,7 +158,7 @@ class EngineServer(ChannelServer[Admission]):
     async def serve_http(
         self, request: Request, read_body: ReadBody, peer: str | None, *, secure: bool
     ) -> HttpResponse:
-        """Answer one request of a client that polls, or that tries to.
+        """Respond to one request of a client that polls, or that tries to.
 
         Cancelled, as the client has gone: a GET that waits ends its session.
 
@@ -169,64 +169,66 @@ class EngineServer(ChannelServer[Admission]):
         origins = [value for name, value in request.fields if name == "origin"]
         if is_preflight(request.method, request.header("access-control-request-method")):
             return HttpResponse(204, b"", headers=tuple(self._cors.preflight_fields(origins)))
-        with self._at_work():
+        with self._counted_as_open():
             try:
                 handshake = self._check(request, peer, secure=secure, upgrade=False)
-                answer = await self._poll(request.method, handshake, read_body)
+                response = await self._poll(request.method, handshake, read_body)
             except RequestRefused as refusal:
-                answer = self.refused_with(refusal)
-        return replace(answer, headers=(*answer.headers, *self._cors.answer_fields(origins)))
+                response = self.refusal_response(refusal)
+        return replace(response, headers=(*response.headers, *self._cors.response_fields(origins)))
 
     async def _poll(self, method: str, handshake: Handshake, read_body: ReadBody) -> HttpResponse:
         if "sid" not in handshake.query:
             return await self._open_session(handshake)
-        session = self._session(handshake.query, "polling", last_words=method == "GET")
+        session = self._session(handshake.query, "polling", ended=method == "GET")
         assert isinstance(session.transport, PollingTransport)
         if method == "GET":
             return await self._get(session, session.transport)
         if method == "POST":
             return await self._post(session, session.transport, read_body)
-        raise _refusal(BAD_REQUEST)
+        raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
-        self._take_place(handshake.remote_address)
+        self._acquire_connection(handshake.remote_address)
         assert self._nursery is not None
-        session: Session = await self._nursery.start(self._live, handshake)
+        session: Session = await self._nursery.start(self._run_session, handshake)
         assert isinstance(session.transport, PollingTransport)
         return await self._get(session, session.transport)
 
-    async def _live(self, handshake: Handshake, *, task_status: trio.TaskStatus[Session]) -> None:
-        """Own a session that begins with polling, wherever it moves to.
+    async def _run_session(
+        self, handshake: Handshake, *, task_status: trio.TaskStatus[Session]
+    ) -> None:
+        """Carry a session that begins with polling, also on the WebSocket it may move to.
 
-        What it raises ends it, and no other one.
+        An exception ends this session only.
         """
-        connection: Session | None = None
+        session: Session | None = None
 
         def make(transport: Transport, nursery: trio.Nursery) -> Session:
-            nonlocal connection
-            connection = self._connection(transport, nursery, handshake)
-            connection.closed = trio.Event()
-            task_status.started(connection)
+            nonlocal session
+            session = self._make_session(transport, nursery, handshake)
+            session.closed = trio.Event()
+            task_status.started(session)
             if not self.accepting:  # any longer: it has begun to end since we have checked
-                connection.end("server shutting down", CloseCode.GOING_AWAY)
-            return connection
+                session.end("server shutting down", CloseCode.GOING_AWAY)
+            return session
 
         self._handshakes += 1
         try:
-            with self._at_work():
-                await self._run(make, PollingTransport(self.options.max_payload, self.pace()))
+            with self._counted_as_open():
+                await self._run(make, PollingTransport(self.options.max_payload, self.read_rate()))
         except* Exception:
             logger.exception("a session failed")
         finally:
-            self.places.leave(handshake.remote_address)
-            if connection is not None and connection.closed is not None:
-                connection.closed.set()
+            self.connection_limit.release(handshake.remote_address)
+            if session is not None and session.closed is not None:
+                session.closed.set()
 
     async def _get(self, session: Session, transport: PollingTransport) -> HttpResponse:
         try:
             payload = await transport.get(session)
-        except Overlap:
-            raise _refusal(BAD_REQUEST) from None
+        except OverlappingRequests:
+            raise refused(BAD_REQUEST) from None
         return HttpResponse(200, payload, _TEXT, UNCACHED)
 
     async def _post(
@@ -234,16 +236,16 @@ class EngineServer(ChannelServer[Admission]):
     ) -> HttpResponse:
         try:
             with transport.posting(session):
-                with trio.move_on_after(self.options.body_timeout) as patience:
+                with trio.move_on_after(self.options.request_timeout) as in_time:
                     body = await read_body(self.options.max_payload)
-                if patience.cancelled_caught:
+                if in_time.cancelled_caught:
                     _lose(session, transport)
                     raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, BAD_REQUEST)
                 self.received.bytes += len(body)
                 self.received.messages += 1
                 await transport.post(session, body)
-        except (Overlap, ProtocolViolation):
-            raise _refusal(BAD_REQUEST) from None
+        except (OverlappingRequests, ProtocolViolation):
+            raise refused(BAD_REQUEST) from None
         except BodyTooLarge:
             raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, BAD_REQUEST) from None
         except ClientGone:
@@ -259,39 +261,37 @@ class EngineServer(ChannelServer[Admission]):
         handshake = self._handshake(request, peer, secure=secure)
         query, method = handshake.query, request.method
         if "sid" not in query and (error := check_query(method, query, upgrade=upgrade)):
-            raise _refusal(error)
+            raise refused(error)
         origin = handshake.headers.get("origin")
         if self._origins.refuses(origin, handshake.host, handshake.cookies):
-            raise _refusal(FORBIDDEN)
+            raise refused(FORBIDDEN)
         return handshake
 
-    def _session(
-        self, query: Mapping[str, str], transport: str, *, last_words: bool = False
-    ) -> Session:
+    def _session(self, query: Mapping[str, str], transport: str, *, ended: bool = False) -> Session:
         """Return the polling session that a request names, by one of its transports.
 
-        :param last_words: whether one will do that has ended, and still has to say so.
+        :param ended: whether it may have ended, if its last packets have not been fetched.
         """
         if query.get("transport") not in {"polling", "websocket"}:
-            raise _refusal(UNKNOWN_TRANSPORT)
+            raise refused(UNKNOWN_TRANSPORT)
         session = self._sessions.get(query["sid"])
         if session is None:
-            raise _refusal(UNKNOWN_SESSION)
-        if session.reason is not None and (not last_words or session.outbox.flushed.is_set()):
-            raise _refusal(UNKNOWN_SESSION)
+            raise refused(UNKNOWN_SESSION)
+        if session.reason is not None and (not ended or session.outbox.flushed.is_set()):
+            raise refused(UNKNOWN_SESSION)
         if query["transport"] != transport:
-            raise _refusal(BAD_REQUEST)
+            raise refused(BAD_REQUEST)
         if transport == "polling" and not isinstance(session.transport, PollingTransport):
-            raise _refusal(BAD_REQUEST)
+            raise refused(BAD_REQUEST)
         if error := check_version(query):
-            raise _refusal(error)
+            raise refused(error)
         return session
 
-    def _take_place(self, address: str | None) -> None:
+    def _acquire_connection(self, address: str | None) -> None:
         if not self._serving:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, _OVERLOADED)
         try:
-            self.places.take(address)
+            self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:
             error = _TOO_MANY_FROM_ADDRESS if full.of_address else _OVERLOADED
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
@@ -302,27 +302,27 @@ class EngineServer(ChannelServer[Admission]):
 
     # Running
 
-    def _connection(
+    def _make_session(
         self, transport: Transport, nursery: trio.Nursery, handshake: Handshake
     ) -> Session:
-        connection = Session(
+        session = Session(
             transport,
             nursery,
             handshake=handshake,
             options=self.options,
             timers=self._timers,
-            on_end=self._note_end,
+            on_end=self._count_end,
             make_application=self._make_application,
         )
-        self._sessions[connection.sid] = connection
-        return connection
+        self._sessions[session.sid] = session
+        return session
 
-    def _forget(self, channel: Channel) -> None:
-        super()._forget(channel)
+    def _remove(self, channel: Channel) -> None:
+        super()._remove(channel)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
 
-    def _note_upgrade(self) -> None:
+    def _count_upgrade(self) -> None:
         self._upgrades += 1
 
     def statistics(self) -> ServerStatistics:
@@ -331,11 +331,6 @@ class EngineServer(ChannelServer[Admission]):
         polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
         counters = {**asdict(super().statistics()), "connections": len(sessions)}
         return ServerStatistics(**counters, polling=polling, sockets={}, upgrades=self._upgrades)
-
-
-def _refusal(error: HandshakeError) -> RequestRefused:
-    """Return a refusal with the status that belongs to the error."""
-    return RequestRefused(error.status, error)
 
 
 def _lose(session: Session, transport: PollingTransport) -> None:

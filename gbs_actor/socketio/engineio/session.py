@@ -1,4 +1,4 @@
-"""One Engine.IO session: its heartbeat, its packets, its upgrade, whatever carries it."""
+"""One Engine.IO session: its packets, its heartbeat and its end, whatever carries it."""
 
 from __future__ import annotations
 
@@ -9,49 +9,48 @@ from typing import Protocol
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake
-from gbs_actor.socketio.channel.live_channel import LiveChannel
+from gbs_actor.socketio.channel.liveness import LiveChannel
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.engineio import packets
 from gbs_actor.socketio.engineio.packets import PacketType
-from gbs_actor.socketio.engineio.payload import BASE64, decode_binary
-from gbs_actor.socketio.errors import ProtocolViolation
+from gbs_actor.socketio.engineio.payload import BASE64, decode_binary, payload_frames
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
 
 class Application(Protocol):
-    """What speaks over a connection: Socket.IO, or anything else."""
+    """What handles the messages of a session: Socket.IO, or anything else."""
 
     @property
     def joined(self) -> bool:
-        """Whether the client has got to where it wanted; else it is closed after a time."""
+        """Whether the client was accepted; else its session ends after ``connect_timeout``."""
         ...
 
     @property
-    def lagging(self) -> bool:
-        """Whether no more should be read, as the application has not caught up."""
+    def backlogged(self) -> bool:
+        """Whether it has not caught up with what was received; reading pauses then."""
         ...
 
     def receive_text(self, text: str, start: int) -> None:
         """Take the message that is in ``text`` from ``start`` on.
 
-        :raises ProtocolViolation: the connection must be closed.
+        :raises ProtocolViolation: the session has to end.
         """
         ...
 
     def receive_binary(self, payload: bytes) -> None:
         """Take a binary message.
 
-        :raises ProtocolViolation: the connection must be closed.
+        :raises ProtocolViolation: the session has to end.
         """
         ...
 
     def ended(self, reason: str) -> None:
-        """Note that the connection has ended. Called once; must not block."""
+        """Called once, when the session has ended; must not block."""
         ...
 
     async def run_disconnect_handlers(self) -> None:
@@ -62,7 +61,7 @@ class Application(Protocol):
 class Session(LiveChannel):
     """One client's Engine.IO session, from the open packet to its end.
 
-    :param make_application: given the connection, returns what speaks over it.
+    :param make_application: given the session, returns what handles its messages.
 
     The other parameters are those of :class:`~gbs_actor.socketio.channel.channel.Channel`.
     """
@@ -96,11 +95,11 @@ class Session(LiveChannel):
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
         self.over: trio.Event | None = None
-        """Set at the end, for those who wait for it; made by them."""
+        """Set at the end; made by the task that waits for it."""
         self.closed: trio.Event | None = None
-        """Set when all is done, for those who wait for it; made by them."""
+        """Set when its disconnect handlers have run; made by the task that owns the session."""
         self._application = make_application(self)
-        self.watch_over(timers)
+        self.start_liveness(timers)
 
     def open(self) -> None:
         """Send the open packet."""
@@ -121,18 +120,18 @@ class Session(LiveChannel):
         else:
             self.outbox.send(Message.binary(data))
 
-    # What the client says.
+    # Receiving.
 
     def receive_text(self, text: str) -> None:
-        """Take a text packet; the connection may have ended after that."""
+        """Take a text packet; the session may have ended after that."""
         if self.reason is not None:
-            return  # it was read already when the connection ended
+            return  # it had been read when the session ended
         kind = text[:1]
         try:
             if kind == PacketType.MESSAGE:
                 self._application.receive_text(text, 1)
             elif kind == PacketType.PONG:
-                self.note_pong()
+                self.pong_received()
             elif kind == PacketType.CLOSE:
                 if self._end("transport close"):
                     self.transport.close_for_peer(self.outbox)
@@ -146,7 +145,7 @@ class Session(LiveChannel):
             self.violated(violation)
 
     def receive_binary(self, payload: bytes) -> None:
-        """Take a binary packet; the connection may have ended after that."""
+        """Take a binary packet; the session may have ended after that."""
         if self.reason is not None:
             return
         try:
@@ -155,11 +154,11 @@ class Session(LiveChannel):
             self.violated(violation)
 
     def move(self, transport: Transport) -> None:
-        """Go on on another transport, with all that waits to be sent."""
+        """Continue on another transport, with all that is queued."""
         self.transport = transport
         self.probe = None
         self.upgrading = False
-        self.outbox.move(transport.wire)
+        self.outbox.move(transport.wire, payload_frames)
 
     # Ending.
 
@@ -184,23 +183,23 @@ class Session(LiveChannel):
         return _PING
 
     @property
-    def lagging(self) -> bool:
-        """Whether it is the application that has not caught up."""
-        return self._application.lagging
+    def backlogged(self) -> bool:
+        """See :class:`Application`."""
+        return self._application.backlogged
 
     @property
     def paused(self) -> bool:
-        """Whether the connection must not be read on for now.
+        """Whether the session must not be read on for now.
 
-        What waits for the client does not count while it upgrades: then it polls no more,
-        and moves only when its POST has been answered.
+        What is queued does not count while the client upgrades: then it polls no more, and
+        moves only after the response to its POST.
         """
-        return super().paused and (self.lagging or not self.upgrading)
+        return super().paused and (self.backlogged or not self.upgrading)
 
     @property
-    def ever_joined(self) -> bool:
+    def joined(self) -> bool:
         """See :class:`~gbs_actor.socketio.channel.liveness.Watched`."""
         return self._application.joined
 
     def __repr__(self) -> str:
-        return f"<Connection {self.sid[:4]}…>"  # whoever knows all of it could take part
+        return f"<Session {self.sid[:4]}…>"  # the whole id would let a reader of logs take part

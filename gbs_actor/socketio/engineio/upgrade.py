@@ -11,23 +11,22 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode
+from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import OutboxLimits
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.session import Session
-from gbs_actor.socketio.errors import ProtocolViolation
 
-_QUESTION: Final = f"{PacketType.PING}probe"
-_ANSWER: Final = Message(f"{PacketType.PONG}probe".encode())
+_PROBE: Final = f"{PacketType.PING}probe"
+_PROBE_ACK: Final = Message(f"{PacketType.PONG}probe".encode())
 
 
 class Probe(Channel):
-    """The channel of a WebSocket until its client says that it has moved there.
+    """The channel of a WebSocket until its client has moved its session there.
 
-    Whatever else happens, the polling session goes on as if there had been no probe.
+    In every other case the polling session continues as if there had been no probe.
 
     :param session: the one that may move; where it cannot, the WebSocket is closed.
     :param timeout: seconds the client may take.
@@ -35,15 +34,15 @@ class Probe(Channel):
     """
 
     __slots__ = (
-        "_asked",
+        "_deadline",
         "_moved",
         "_moving",
         "_on_upgrade",
         "_polls",
+        "_probed",
         "_session",
         "_timer",
         "_timers",
-        "_too_late_at",
         "_websocket",
     )
 
@@ -61,35 +60,35 @@ class Probe(Channel):
         self._websocket = transport
         self._session = session
         self._polls: PollingTransport | None = None
-        """What carries the session; ``None`` where it does not move."""
+        """Carries the session; ``None`` where that does not move."""
         self._on_upgrade = on_upgrade
-        self._asked = self._moving = self._moved = False
+        self._probed = self._moving = self._moved = False
         self._timers = timers
-        self._too_late_at = trio.current_time() + timeout
+        self._deadline = trio.current_time() + timeout
         self._timer: Timer | None = None
 
     def open(self) -> None:
-        """Begin to wait for the client's question, unless there is nothing to upgrade."""
+        """Begin to wait for the client's probe, unless there is nothing to upgrade."""
         carrier = self._session.transport
         if self._session.probe is not None or not isinstance(carrier, PollingTransport):
             self.close(CloseCode.POLICY_VIOLATION, "this session cannot be upgraded")
             return
         self._session.probe = self
         self._polls = carrier
-        self._timer = self._timers.call_at(self._too_late_at, self._too_late)
+        self._timer = self._timers.call_at(self._deadline, self._time_out)
 
     def receive_text(self, text: str) -> None:
-        """Take what the client says in the course of an upgrade."""
+        """Take the two packets of an upgrade."""
         if self.reason is not None:
             return  # it was read already when the probe ended
-        if text == _QUESTION and not self._asked and self._polls is not None:
-            self._asked = True
+        if text == _PROBE and not self._probed and self._polls is not None:
+            self._probed = True
             self._session.upgrading = True
             self._session.resume_reading()
-            if not self._session.outbox.waiting:  # else that answers the GET
-                self._polls.answer_noop()
-            self.outbox.send(_ANSWER)
-        elif text == PacketType.UPGRADE and self._asked:
+            if not self._session.outbox.waiting:  # else those go to the GET
+                self._polls.respond_noop()
+            self.outbox.send(_PROBE_ACK)
+        elif text == PacketType.UPGRADE and self._probed:
             self._moving = True
             if self.outbox.waiting:
                 self.nursery.start_soon(self._upgrade_later)
@@ -103,8 +102,8 @@ class Probe(Channel):
         self.violated(ProtocolViolation("not what belongs into an upgrade"))
 
     @property
-    def lagging(self) -> bool:
-        """Whether what follows is for the session, which is not here yet."""
+    def backlogged(self) -> bool:
+        """Whether what follows is for the session, which has not moved here yet."""
         return self._moving
 
     async def _upgrade_later(self) -> None:
@@ -125,7 +124,7 @@ class Probe(Channel):
         self._polls.retire()
         self._on_upgrade()
 
-    # Ending: by now it may be the session that lives here.
+    # Ending; the session may have moved here.
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
         """See :class:`Channel`."""
@@ -140,14 +139,14 @@ class Probe(Channel):
             super().lose(reason)
 
     def ended(self, reason: str) -> None:
-        """Let the session poll on."""
+        """Leave the session to its polls."""
         self._cancel_timer()
         if self._polls is not None:
             self._session.probe = None
             self._session.upgrading = False
 
     async def run_disconnect_handlers(self) -> None:
-        """Keep the stream for the session, if it lives here, until that is done with it."""
+        """Keep the stream open for the session, if it has moved here, until that is done."""
         if self._moved and self._session.closed is not None:
             with trio.CancelScope(shield=True):
                 await self._session.closed.wait()
@@ -156,7 +155,7 @@ class Probe(Channel):
         if self._timer is not None:
             self._timer.cancel()
 
-    def _too_late(self) -> None:
+    def _time_out(self) -> None:
         self.close(CloseCode.POLICY_VIOLATION, "the probe has taken too long")
 
     def __repr__(self) -> str:
@@ -164,4 +163,4 @@ class Probe(Channel):
 
 
 def _ignore(reason: str) -> None:
-    """A probe's end is nobody's concern."""
+    """A server counts the ends of sessions, not of probes."""

@@ -18,50 +18,50 @@ class ConnectionLimitReached(Exception):
 
 
 class ConnectionLimit:
-    """The places of one server, or of several that share them.
+    """Counts the connections of one server, or of several that share it.
 
     :param total: connections at the same time.
     :param per_address: of these, from one IP address; those without one are not counted. Of
-        IPv6 a /64 counts as one, as every house has that many (RFC 6177).
+        IPv6 a /64 counts as one, as every site has that many (RFC 6177).
     """
 
     def __init__(self, total: int, per_address: int) -> None:
         self._total = total
         self._limit = per_address
-        self._taken = 0
+        self._connections = 0
         self._per_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Return how many places are taken."""
-        return self._taken
+        """Return how many connections there are."""
+        return self._connections
 
-    def take(self, address: str | None) -> None:
-        """Take a place, to be given back by :meth:`leave`.
+    def acquire(self, address: str | None) -> None:
+        """Count a connection, until :meth:`release`.
 
         :param address: the client's; ``None`` where it has none.
-        :raises NoPlace: there is none left.
+        :raises ConnectionLimitReached: there are as many as there may be.
         """
-        if self._taken >= self._total:
+        if self._connections >= self._total:
             raise ConnectionLimitReached(of_address=False)
         if address is not None:
-            home = _home(address)
-            if self._per_address[home] >= self._limit:
+            counted = _counted_as(address)
+            if self._per_address[counted] >= self._limit:
                 raise ConnectionLimitReached(of_address=True)
-            self._per_address[home] += 1
-        self._taken += 1
+            self._per_address[counted] += 1
+        self._connections += 1
 
-    def leave(self, address: str | None) -> None:
-        """Give a place back."""
-        self._taken -= 1
+    def release(self, address: str | None) -> None:
+        """Count a connection no longer."""
+        self._connections -= 1
         if address is not None:
-            home = _home(address)
-            self._per_address[home] -= 1
-            if not self._per_address[home]:
-                del self._per_address[home]
+            counted = _counted_as(address)
+            self._per_address[counted] -= 1
+            if not self._per_address[counted]:
+                del self._per_address[counted]
 
 
-def _home(address: str) -> str:
-    """Return what an address is counted under."""
+def _counted_as(address: str) -> str:
+    """Return the address, or of IPv6 the network, that a connection counts for."""
     if ":" not in address:
         return address
     try:

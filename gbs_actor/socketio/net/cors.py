@@ -1,7 +1,7 @@
-"""Which pages of other origins may read HTTP answers (WHATWG Fetch, "CORS protocol").
+"""Which pages of other origins may read HTTP responses (WHATWG Fetch, "CORS protocol").
 
-The exact origin is allowed, never ``*``, since answers depend on cookies. The fields
-belong on every answer, errors included: a browser hides a 401 without them. Nothing here
+The exact origin is allowed, never ``*``, since responses depend on cookies. The fields
+belong on every response, errors included: a browser hides a 401 without them. Nothing here
 knows of a web framework: header values in, header fields out.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PREFLIGHT_MAX_AGE: Final = 600
-"""Seconds a browser may remember a preflight's answer."""
+"""Seconds a browser may cache the response to a preflight."""
 
 Fields = list[tuple[str, str]]
 """Header fields, name and value."""
@@ -22,7 +22,7 @@ _VARY: Final = ("Vary", "Origin")
 
 @dataclass(frozen=True, slots=True)
 class CorsPolicy:
-    """What pages of the allowed origins may ask, and read of the answers."""
+    """What pages of the allowed origins may request, and read of the responses."""
 
     allowed: frozenset[str]
     """Origins as browsers write them: ``https://page.example``, in lower case."""
@@ -31,7 +31,7 @@ class CorsPolicy:
     request_headers: str = ""
     """Headers a request may carry beyond those that every page may send."""
     exposed_headers: str = ""
-    """Headers of an answer that a page may read beyond the ordinary ones."""
+    """Headers of a response that a page may read beyond the ordinary ones."""
 
     @classmethod
     def of(
@@ -54,15 +54,15 @@ class CorsPolicy:
         )
 
     def allows(self, origins: Sequence[str]) -> bool:
-        """Return whether a page that sent these ``Origin`` fields may read the answer.
+        """Return whether a page that sent these ``Origin`` fields may read the response.
 
         Compared byte by byte (Fetch, "CORS check"): a browser sends one field, in lower
         case. More than one, another case, or ``null`` is no origin that was allowed.
         """
         return len(origins) == 1 and origins[0] in self.allowed
 
-    def answer_fields(self, origins: Sequence[str]) -> Fields:
-        """Return the fields that an answer to a request with these ``Origin`` fields gets."""
+    def response_fields(self, origins: Sequence[str]) -> Fields:
+        """Return the fields of a response to a request with these ``Origin`` fields."""
         if not self.allows(origins):
             return [_VARY]
         fields = [
@@ -75,11 +75,11 @@ class CorsPolicy:
         return fields
 
     def preflight_fields(self, origins: Sequence[str]) -> Fields:
-        """Return the fields of the answer to a preflight, which is a 204 without a body."""
+        """Return the fields of the response to a preflight, which is a 204 without a body."""
         if not self.allows(origins):
             return [_VARY]
         fields = [
-            *self.answer_fields(origins),
+            *self.response_fields(origins),
             ("Access-Control-Allow-Methods", self.methods),
             ("Access-Control-Max-Age", str(PREFLIGHT_MAX_AGE)),
         ]
@@ -94,7 +94,7 @@ def origins_of(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def is_preflight(method: str, requested_method: str | None) -> bool:
-    """Return whether a request asks beforehand (Fetch, "CORS-preflight request").
+    """Return whether a request is a preflight (Fetch, "CORS-preflight request").
 
     :param requested_method: its ``Access-Control-Request-Method``.
     """

@@ -18,17 +18,26 @@ from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.peer import peer_address
-from gbs_actor.socketio.net.request import Request, head_length, origins_in, parse_request
+from gbs_actor.socketio.net.request import (
+    HTTP_2_PREFACE,
+    Request,
+    head_length,
+    origins_in,
+    parse_request,
+)
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds from the first byte of an HTTP request to its last, whoever reads it."""
 
 logger = logging.getLogger(__name__)
 
 _RECEIVE = 16_384
 _ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
-_SETTLED = 0.25  # seconds of silence after which an answer counts as complete
-_GLIMPSE = 1.0  # seconds for the head of a request that is turned away in any case
-_REFUSED_AT_A_TIME = 100  # connections that are told so; further ones are just closed
+_SETTLED = 0.25  # seconds without a byte after which a response counts as complete
+_REFUSED_HEAD_TIMEOUT = 1.0  # seconds for the head of a request that is refused anyway
+_MAX_REFUSING = 100  # refused connections that get a response; further ones are just closed
 
 _TOO_MANY = HttpResponse(
     503,
@@ -49,6 +58,9 @@ _TOO_LARGE = HttpResponse(
 _TOO_SLOW = HttpResponse(
     408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
 )
+_NO_HTTP_2 = HttpResponse(
+    505, b'{"code":"HTTP_VERSION_NOT_SUPPORTED","message":"This server speaks HTTP/1.1."}'
+)
 _NO_TLS = HttpResponse(
     400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
 )
@@ -67,18 +79,18 @@ Listener = trio.abc.Listener[Any]
 
 @dataclass(frozen=True, slots=True)
 class FrontDoorStatistics:
-    """What a front door can tell of itself; counters since it was made."""
+    """State of a front door, and counters since it was made."""
 
     connections: int
     """Open now, WebSockets included."""
     http_connections: int
     """Open now, at the fallback."""
     accepted: int
-    turned_away: int
-    """Closed for want of room."""
+    refused: int
+    """Beyond the limit of connections."""
     accept_failures: int
     bad_heads: int
-    """Too large, too slow, or cut off."""
+    """Too large, too slow, cut off, or of HTTP/2."""
     failed_handshakes: int
     """Of TLS: too slow, cut off, or none at all."""
     failures: int
@@ -86,22 +98,22 @@ class FrontDoorStatistics:
 
 
 class FrontDoor:
-    """Accepts connections and hands them on.
+    """Accepts connections and passes them on.
 
-    Listeners may be for TLS, see :class:`TlsListener`; the handshake is part of what a
-    connection's own task does.
+    Listeners may be for TLS, see :class:`TlsListener`; the handshake is done in the
+    connection's own task.
 
     :param upgrades: handlers by path; the longest path that the request's begins with.
     :param fallback: gets every other connection.
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
-    :param max_connections: open at one time; further ones get a 503.
-    :param max_connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param connections: open at one time; further ones get a 503.
+    :param connections_per_address: of these, from one IP address (of IPv6, a /64).
     :param trusted_proxies: whose connections are not counted by address.
-    :param cors: which pages may read the door's own answers.
+    :param cors: which pages may read the door's own responses.
     :param http_idle_timeout: seconds without a request that an HTTP connection lives.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
-    :param write_timeout: seconds that one write of an HTTP answer may take.
+    :param write_timeout: seconds that one write of an HTTP response may take.
     """
 
     def __init__(
@@ -111,19 +123,19 @@ class FrontDoor:
         *,
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
-        max_connections: int = 20_000,
-        max_connections_per_address: int = 20_000,
+        connections: int = 20_000,
+        connections_per_address: int = 4_000,
         trusted_proxies: TrustedProxies | None = None,
         cors: CorsPolicy | None = None,
-        http_idle_timeout: float = 60.0,
-        request_timeout: float = 30.0,
+        http_idle_timeout: float = 75.0,
+        request_timeout: float = REQUEST_TIMEOUT,
         write_timeout: float = 30.0,
     ) -> None:
         self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._places = ConnectionLimit(max_connections, max_connections_per_address)
+        self._connection_limit = ConnectionLimit(connections, connections_per_address)
         self._trusted_proxies = trusted_proxies or TrustedProxies()
         self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout
@@ -133,7 +145,7 @@ class FrontDoor:
         self._http: set[HttpStream] = set()
         self._connections = 0
         self._accepted = 0
-        self._turned_away = 0
+        self._refused = 0
         self._accept_failures = 0
         self._bad_heads = 0
         self._failed_handshakes = 0
@@ -165,24 +177,24 @@ class FrontDoor:
         if self._accepting is not None:
             self._accepting.cancel()
 
-    async def drain(self, patience: float) -> None:
-        """Wait until no HTTP request is under way, then close every HTTP connection.
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109  (never raises TooSlowError)
+        """Wait until no HTTP request is in flight, then close every HTTP connection.
 
         Call :meth:`stop_accepting` first. Cancelled, close them at once.
 
-        :param patience: seconds to wait at most.
+        :param timeout: seconds to wait at most.
         """
         try:
-            with trio.move_on_after(patience):
+            with trio.move_on_after(timeout):
                 while True:
-                    if not any(self._under_way(stream) for stream in self._http):
+                    if not any(self._in_flight(stream) for stream in self._http):
                         break
                     await trio.sleep(_SETTLED / 5)
         finally:
             for stream in list(self._http):
                 stream.close_now()
 
-    def _under_way(self, stream: HttpStream) -> bool:
+    def _in_flight(self, stream: HttpStream) -> bool:
         return stream.busy or trio.current_time() < stream.last_byte + _SETTLED
 
     def statistics(self) -> FrontDoorStatistics:
@@ -191,7 +203,7 @@ class FrontDoor:
             connections=self._connections,
             http_connections=len(self._http),
             accepted=self._accepted,
-            turned_away=self._turned_away,
+            refused=self._refused,
             accept_failures=self._accept_failures,
             bad_heads=self._bad_heads,
             failed_handshakes=self._failed_handshakes,
@@ -211,9 +223,9 @@ class FrontDoor:
                     await trio.sleep(_ACCEPT_PAUSE)
                     continue
                 self._accepted += 1
-                connections.start_soon(self._contain, stream)
+                connections.start_soon(self._serve_contained, stream)
 
-    async def _contain(self, stream: trio.abc.HalfCloseableStream) -> None:
+    async def _serve_contained(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one connection so that nothing it causes reaches the others."""
         self._connections += 1
         try:
@@ -231,21 +243,25 @@ class FrontDoor:
         peer = peer_address(stream)
         address = None if self._trusted_proxies.trusts(peer) else peer
         try:
-            self._places.take(address)
+            self._connection_limit.acquire(address)
         except ConnectionLimitReached as full:
-            await self._turn_away(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
+            await self._refuse(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
         try:
-            await self._find_server(stream)
+            await self._route(stream)
         finally:
-            self._places.leave(address)
+            self._connection_limit.release(address)
 
-    async def _find_server(self, stream: trio.abc.HalfCloseableStream) -> None:
+    async def _route(self, stream: trio.abc.HalfCloseableStream) -> None:
         if not await self._open(stream):
             return
         data = await self._read_head(stream)
         if data is None:
             self._bad_heads += 1
+            return
+        if data.startswith(HTTP_2_PREFACE):
+            self._bad_heads += 1
+            await send_response(stream, _NO_HTTP_2)
             return
         length = head_length(data)
         request = None if length is None else parse_request(data[:length])
@@ -255,21 +271,21 @@ class FrontDoor:
         else:
             await self._fall_back(stream, data)
 
-    async def _turn_away(self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse) -> None:
-        self._turned_away += 1
-        if self._refusing == _REFUSED_AT_A_TIME:
+    async def _refuse(self, stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:
+        self._refused += 1
+        if self._refusing == _MAX_REFUSING:
             return
         self._refusing += 1
         try:
             if await self._open(stream):
-                await self._refuse(stream, answer, await self._glimpse(stream))
+                await self._respond(stream, response, await self._read_head_part(stream))
         finally:
             self._refusing -= 1
 
-    async def _glimpse(self, stream: trio.abc.HalfCloseableStream) -> bytearray:
-        """Read a head as far as it comes at once."""
+    async def _read_head_part(self, stream: trio.abc.HalfCloseableStream) -> bytearray:
+        """Read a head, or the part of it that comes within a second."""
         data = bytearray()
-        with trio.move_on_after(_GLIMPSE):
+        with trio.move_on_after(_REFUSED_HEAD_TIMEOUT):
             while head_length(data) is None and len(data) <= self._head_limit:
                 received = await stream.receive_some(_RECEIVE)
                 if not received:
@@ -277,15 +293,15 @@ class FrontDoor:
                 data += received
         return data
 
-    async def _refuse(
-        self, stream: trio.abc.HalfCloseableStream, answer: HttpResponse, head: bytearray
+    async def _respond(
+        self, stream: trio.abc.HalfCloseableStream, response: HttpResponse, head: bytearray
     ) -> None:
-        """Answer a request whose head was read at least in part."""
-        fields = self._cors.answer_fields(origins_in(head))
-        await send_response(stream, replace(answer, headers=(*answer.headers, *fields)))
+        """Respond to a request whose head was read at least in part."""
+        fields = self._cors.response_fields(origins_in(head))
+        await send_response(stream, replace(response, headers=(*response.headers, *fields)))
 
     async def _open(self, stream: trio.abc.HalfCloseableStream) -> bool:
-        """Do the TLS handshake, if there is one; return whether the peer can be talked to."""
+        """Do the TLS handshake, if there is one; return whether the connection can be used."""
         if not isinstance(stream, TlsStream):
             return True
         with trio.move_on_after(self._head_timeout):
@@ -293,7 +309,7 @@ class FrontDoor:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 if getattr(error.__cause__, "reason", None) == "HTTP_REQUEST":
-                    await _say_that_this_is_tls(stream)
+                    await _respond_without_tls(stream)
             else:
                 return True
         self._failed_handshakes += 1
@@ -312,14 +328,14 @@ class FrontDoor:
                     data += received
                     length = head_length(data, searched)
                     if (length or len(data)) > self._head_limit:
-                        await self._refuse(stream, _TOO_LARGE, data)
+                        await self._respond(stream, _TOO_LARGE, data)
                         return None
                     if length is not None:
                         return bytes(data)
             if data:
-                await self._refuse(stream, _TOO_SLOW, data)
+                await self._respond(stream, _TOO_SLOW, data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # gone before it has asked for anything
+            pass  # the client has gone
         return None
 
     def _handler(self, request: Request) -> UpgradeHandler | None:
@@ -345,8 +361,8 @@ class FrontDoor:
             self._http.discard(replay)
 
 
-async def _say_that_this_is_tls(stream: TlsStream) -> None:
-    """Answer a request that came without TLS, below it."""
+async def _respond_without_tls(stream: TlsStream) -> None:
+    """Respond to a request that came without TLS."""
     below = stream.transport_stream
     if isinstance(below, trio.abc.HalfCloseableStream):
         await send_response(below, _NO_TLS)

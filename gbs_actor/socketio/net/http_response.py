@@ -1,4 +1,4 @@
-"""Answers to HTTP requests: what they say, and the bytes of one after which nothing follows."""
+"""Responses to HTTP requests, refusals among them; and how the last one of a stream is sent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
+import msgspec
 import trio
 
-_PATIENCE = 2.0  # seconds for the client to take the answer
-_DRAIN = 65_536  # bytes read and dropped, so that a reset does not overtake the answer
+_SEND_TIMEOUT = 2.0  # seconds for the client to take the response
+_DRAIN = 65_536  # bytes read and dropped, so that a reset does not overtake the response
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer, for whichever HTTP server it is that speaks to the client."""
+    """A response, whatever HTTP server sends it."""
 
     status: int
     body: bytes
@@ -22,27 +23,44 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def serialize(answer: HttpResponse) -> bytes:
-    """Return the bytes of an answer after which the connection is closed."""
+class RequestRefused(Exception):
+    """A request is refused.
+
+    :param status: HTTP status.
+    :param error: becomes the JSON body of the response.
+    :param headers: further fields of the response.
+    """
+
+    def __init__(
+        self, status: int, error: msgspec.Struct, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+        self.headers = headers
+
+
+def serialize(response: HttpResponse) -> bytes:
+    """Return the bytes of a response after which the connection is closed."""
     lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
         f"Date: {formatdate(usegmt=True)}",
-        f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(answer.body)}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in answer.headers),
+        *(f"{name}: {value}" for name, value in response.headers),
     ]
-    return "\r\n".join((*lines, "", "")).encode("latin-1") + answer.body
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + response.body
 
 
-async def send_response(stream: trio.abc.HalfCloseableStream, answer: HttpResponse) -> None:
-    """Send an answer, and close the stream. Takes two seconds at most.
+async def send_response(stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:
+    """Send a response, and close the stream. Takes two seconds at most.
 
     Cancelled, close the stream at once.
     """
     try:
-        with trio.move_on_after(_PATIENCE):
-            await stream.send_all(serialize(answer))
+        with trio.move_on_after(_SEND_TIMEOUT):
+            await stream.send_all(serialize(response))
             await stream.send_eof()
             dropped = 0
             while dropped < _DRAIN:
@@ -51,6 +69,6 @@ async def send_response(stream: trio.abc.HalfCloseableStream, answer: HttpRespon
                     break
                 dropped += len(data)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # gone already: nobody is left to be told
+        pass  # the client has gone
     finally:
         await trio.aclose_forcefully(stream)

@@ -1,4 +1,4 @@
-"""Who is at the other end of a stream, with or without TLS in between."""
+"""The other end of a stream, with or without TLS in between."""
 
 from __future__ import annotations
 

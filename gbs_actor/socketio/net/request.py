@@ -1,7 +1,7 @@
 """The head of an HTTP/1.1 request: just enough of it to know where it goes.
 
-This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte
-as it came, malformed or not.
+This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte as
+it came, malformed or not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(1\.[01])\r?")
 # The white space around a value is stripped apart: an expression for it backtracks for hours.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)\r?")
+HTTP_2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+"""What a client of HTTP/2 begins with (RFC 9113 §3.4), as far as it looks like a head."""
+
 _END = re.compile(rb"\r?\n\r?\n")
 
 

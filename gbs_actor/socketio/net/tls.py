@@ -1,4 +1,4 @@
-"""TLS below HTTP and WebSocket: connections whose handshake is the front door's to await."""
+"""TLS below HTTP and WebSocket: streams and listeners whose handshake is done later."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
     """The server's side of a TLS connection (RFC 8446).
 
     It ends as HTTPS connections do: with the TCP connection, which is an ordinary end
-    without a ``close_notify`` too, since HTTP and WebSocket say themselves where a message
-    ends (RFC 9112 §9.8).
+    without a ``close_notify`` too, since HTTP and WebSocket mark the end of a
+    message themselves (RFC 9112 §9.8).
 
     :param transport_stream: what was accepted; it belongs to this stream from now on.
     :param context: certificate, key and protocols.
@@ -25,19 +25,13 @@ class TlsStream(trio.abc.HalfCloseableStream):
             transport_stream, context, server_side=True, https_compatible=True
         )
 
-    @property
-    def alpn_protocol(self) -> str | None:
-        """What was agreed on to speak inside (RFC 7301); ``None``: nothing was asked for."""
-        protocol: str | None = self._tls.selected_alpn_protocol()
-        return protocol
-
     async def do_handshake(self) -> None:
-        """Agree on keys and protocol; nothing can be read or written before.
+        """Negotiate keys and protocol; nothing can be read or written before.
 
         Cancelled, the stream is of no more use.
 
         :raises trio.BrokenResourceError: the peer does not speak TLS, wants something else
-            of it, or is gone. Its ``__cause__`` may be an :exc:`ssl.SSLError` that says what.
+            of it, or is gone. Its ``__cause__`` may be an :exc:`ssl.SSLError` with the reason.
         """
         await self._tls.do_handshake()
 
@@ -63,10 +57,10 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 
 class TlsListener(trio.abc.Listener[TlsStream]):
-    """Accepts connections for TLS, without a handshake yet: that is for another task.
+    """Accepts connections for TLS, without the handshake: another task does that.
 
     :param listener: accepts the connections below.
-    :param context: asked anew for each connection, so that a certificate can be replaced.
+    :param context: called for each connection, so that a certificate can be replaced.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Who a request really comes from, where a reverse proxy stands between."""
+"""Which client a request comes from, where reverse proxies stand between."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """What is known of the client behind a request."""
+class RemoteEndpoint:
+    """The client behind a request, past the proxies in between."""
 
     address: str | None
     """Its IP address without a port; ``None`` where it has none."""
@@ -33,10 +33,10 @@ class Caller:
 class TrustedProxies:
     """The proxies whose ``X-Forwarded-*`` fields count.
 
-    These fields are whatever the peer says, so anybody else's are disregarded.
+    These fields are whatever the peer sends, so those of other peers are ignored.
 
     :param proxies: IP addresses, networks such as ``10.0.0.0/8``, or ``unix`` for peers
-        without an IP address. None of them: nobody is trusted.
+        without an IP address. Without any, no peer is trusted.
     :raises ValueError: one of them is none of these.
     """
 
@@ -44,13 +44,15 @@ class TrustedProxies:
         self._unix = UNIX in proxies
         self._networks = tuple(_network(text) for text in proxies if text != UNIX)
 
-    def caller(self, peer: str | None, *, secure: bool, headers: Mapping[str, str]) -> Caller:
-        """Return who has sent a request.
+    def resolve(
+        self, peer: str | None, *, secure: bool, headers: Mapping[str, str]
+    ) -> RemoteEndpoint:
+        """Return the client that has sent a request.
 
         ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
         first address that is not trusted is the client's, as further left stands what that
-        one claims. What is no address ends the reading at the proxy that let it pass. Of
-        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's word counts, the rightmost.
+        one has sent. What is no address ends the reading at the proxy that passed it on. Of
+        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's counts, the rightmost.
 
         :param peer: IP address of the connection's other end; ``None`` where it has none.
         :param secure: whether that connection uses TLS.
@@ -59,7 +61,7 @@ class TrustedProxies:
         host = headers.get("host")
         address = None if peer is None else _address(peer)
         if not self.trusts(peer):
-            return Caller(peer if address is None else str(address), secure, host)
+            return RemoteEndpoint(peer if address is None else str(address), secure, host)
         for text in reversed(_items(headers.get("x-forwarded-for"))):
             via_unix = text == "unix:"  # what nginx calls a peer of that kind
             hop = None if via_unix else _address(text)
@@ -70,7 +72,7 @@ class TrustedProxies:
                 break
         scheme = _last(headers.get("x-forwarded-proto")).lower()
         forwarded_host = _last(headers.get("x-forwarded-host"))
-        return Caller(
+        return RemoteEndpoint(
             None if address is None else str(address),
             _SECURE.get(scheme, secure),
             forwarded_host if _HOST.fullmatch(forwarded_host) else host,

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from gbs_actor.lineup.changes import FieldValue, Kind, LogEntry
+from gbs_actor.lineup.changes import FieldValue, LogEntry
+from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.records import (
     NEVER,
     Gender,

@@ -13,6 +13,7 @@ import trio
 from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.limits import INT8, fault_in, is_storable
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres.bridge import (
@@ -46,6 +47,8 @@ from gbs_actor.store.protocol import (
 from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.store.writes import check_revisions, collapse
 
+_ROOMS, _STORE = RoomSettings(), StoreSettings()
+
 PRUNE_CHUNK: Final = 1_000
 """Log entries that one transaction of a pruning removes at most."""
 
@@ -74,12 +77,12 @@ class PostgresStore:
         cls,
         dsn: str,
         *,
-        commit_timeout: float = 5.0,
-        read_timeout: float = 10.0,
-        connect_timeout: float = 5.0,
-        lock_timeout: float = 3.0,
+        commit_timeout: float = _ROOMS.commit_timeout,
+        read_timeout: float = _STORE.read_timeout,
+        database_connect_timeout: float = _STORE.database_connect_timeout,
+        lock_timeout: float = _STORE.lock_timeout,
         migrate_timeout: float = 60.0,
-        pool_size: int = 4,
+        pool_size: int = _STORE.pool_size,
         migrating: bool = False,
     ) -> AsyncIterator[PostgresStore]:
         """Open a store for the time of a block, as the only server of its database.
@@ -87,7 +90,7 @@ class PostgresStore:
         :param dsn: ``postgresql://…``; it appears in no message, since it may hold a password.
         :param commit_timeout: seconds until a commit without an answer counts as unknown.
         :param read_timeout: seconds for everything that changes nothing.
-        :param connect_timeout: seconds to wait for a connection.
+        :param database_connect_timeout: seconds to wait for a connection.
         :param lock_timeout: seconds to wait for another server to release the database.
         :param migrate_timeout: seconds that each migration may take.
         :param pool_size: connections at most, besides the one that holds the lease.
@@ -98,7 +101,7 @@ class PostgresStore:
         :raises DatabaseInUse: another server serves it.
         """
         async with open_bridge() as bridge:
-            timeouts = Timeouts(commit_timeout, read_timeout, connect_timeout)
+            timeouts = Timeouts(commit_timeout, read_timeout, database_connect_timeout)
             store = cls(bridge, dsn, timeouts=timeouts, pool_size=pool_size)
             try:
                 await store._database.lease.take(lock_timeout)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from gbs_actor.gateway import payloads
-from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
+from gbs_actor.contract import payloads
+from gbs_actor.contract.commands import BY_EVENT, CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.rules import LAST_ID
 from scripts.fuzz.choices import Choices
@@ -44,19 +45,19 @@ _FIELDS: Final[dict[str, tuple[Any, ...]]] = {
 
 _EVENTS: Final[dict[str, tuple[Callable[[bytes], Any], tuple[str, ...]]]] = {
     "update-gbs-number": (
-        payloads.decode_update_number,
+        BY_EVENT["update-gbs-number"].decode,
         ("lineupId", "gbsNumber", "userRetreatRegistrationId", "baseRevision", "commandId"),
     ),
     "create-lineup-memo": (
-        payloads.decode_create_memo,
+        BY_EVENT["create-lineup-memo"].decode,
         ("lineupId", "memo", "color", "userRetreatRegistrationId", "baseRevision", "commandId"),
     ),
     "update-lineup-memo": (
-        payloads.decode_update_memo,
+        BY_EVENT["update-lineup-memo"].decode,
         ("memoId", "memo", "color", "userRetreatRegistrationMemoId", "baseRevision", "commandId"),
     ),
     "delete-lineup-memo": (
-        payloads.decode_delete_memo,
+        BY_EVENT["delete-lineup-memo"].decode,
         ("memoId", "userRetreatRegistrationMemoId", "baseRevision", "commandId"),
     ),
     "join-retreat": (payloads.decode_join, ("retreatSlug", "since", "epoch")),

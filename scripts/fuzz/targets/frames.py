@@ -60,7 +60,7 @@ class _Echo:
     """Notes what it is told, and says it back."""
 
     joined = True
-    lagging = False
+    backlogged = False
 
     def __init__(self, connection: Session, heard: list[str | bytes]) -> None:
         self._connection = connection

@@ -7,14 +7,14 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 from gbs_actor.auth import TokenSource, find_token
-from gbs_actor.socketio import Caller, CorsPolicy, OriginPolicy, is_preflight
+from gbs_actor.socketio import CorsPolicy, OriginPolicy, RemoteEndpoint, is_preflight
 from gbs_actor.socketio.channel.handshake import (
-    check_query,
     join_fields,
     open_handshake,
     parse_cookies,
     parse_query,
 )
+from gbs_actor.socketio.engineio.handshake import check_query
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil
@@ -113,7 +113,7 @@ def _check_cookies(choices: Choices) -> None:
     fields = [("cookie", header), ("x", "1"), ("x", "2")]
     headers = join_fields(fields)
     assert headers["x"] == "1, 2"
-    caller = Caller("192.0.2.1", secure=False, host=None)
+    caller = RemoteEndpoint("192.0.2.1", secure=False, host=None)
     assert open_handshake(headers, {}, caller).cookies == parse_cookies(header)
 
 
@@ -166,7 +166,7 @@ def _is_plain_host(host: str) -> bool:
 
 def _check_cors(choices: Choices, origins: list[str], allowed: list[str]) -> None:
     policy = CorsPolicy.of(allowed, ("GET",), ("X",), ("Y",))
-    for fields in (policy.answer_fields(origins), policy.preflight_fields(origins)):
+    for fields in (policy.response_fields(origins), policy.preflight_fields(origins)):
         said = dict(fields)
         assert said["Vary"] == "Origin"
         let_in = said.get("Access-Control-Allow-Origin")

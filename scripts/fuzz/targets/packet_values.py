@@ -9,7 +9,8 @@ from typing import Any
 
 from socketio.packet import Packet as OtherPacket
 
-from gbs_actor.socketio import Message
+from gbs_actor.socketio import encode_event
+from gbs_actor.socketio.encoding import encode_ack
 from gbs_actor.socketio.packet import (
     RESERVED_EVENTS,
     PacketType,
@@ -45,10 +46,10 @@ def check(data: bytes) -> None:
 
 def _send(namespace: str, ack_id: int | None, name: str, values: list[Any]) -> None:
     if ack_id is None:
-        message = Message.event(namespace, name, *values)
+        message = encode_event(namespace, name, *values)
         expected: list[Any] = [name, *values]
     else:
-        message = Message.ack(namespace, ack_id, values)
+        message = encode_ack(namespace, ack_id, values)
         expected = values
     text = message.text.decode()
     assert text[0] == "4"

@@ -14,7 +14,13 @@ from engineio.payload import Payload as OtherPayload
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from gbs_actor.socketio import Message, ProtocolViolation
-from gbs_actor.socketio.engineio.payload import SEPARATOR, decode_payload, fitting, payload_frames
+from gbs_actor.socketio.engineio.payload import (
+    POLLING,
+    SEPARATOR,
+    decode_payload,
+    fitting,
+    payload_frames,
+)
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil
@@ -124,7 +130,7 @@ def _check_packets(packets: list[str | bytes], choices: Choices) -> None:
         Message.binary(packet) if isinstance(packet, bytes) else Message(b"4" + packet.encode())
         for packet in packets
     ]
-    payload = SEPARATOR.join(message.polling for message in written)
+    payload = SEPARATOR.join(map(POLLING, written))
     said = ["4" + packet if isinstance(packet, str) else packet for packet in packets]
     assert list(decode_payload(payload)) == said
     read = _other(payload.decode())

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from werkzeug.datastructures import Headers
 
+from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.preconditions import base_revision, command_id, guarded
-from gbs_actor.gateway.payloads import CommandRequest, InvalidPayload
 from gbs_actor.lineup.commands import DeleteMemo
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target

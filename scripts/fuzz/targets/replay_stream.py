@@ -19,7 +19,7 @@ WRITE: Final = 20.0
 REFUSAL: Final = 1.0
 
 _PAUSES: Final = (0.0, 0.37, 5.11, 18.93, 29.29, 31.7, 58.83, 61.31, 203.9)  # never just a limit
-_HEADS: Final = (b"", b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"x")
+_HEADS: Final = (b"", b"GET / HTTP/1.1\r\n\r\n", b"x")
 _ENDED: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -36,11 +36,11 @@ def check(data: bytes) -> None:
 class _Request:
     """One that is being answered."""
 
-    def __init__(self, stream: HttpStream, *, multiplexed: bool) -> None:
+    def __init__(self, stream: HttpStream) -> None:
         self._block = ExitStack()
-        self.arrived = self._block.enter_context(stream.answering(multiplexed=multiplexed))
-        self.complete = multiplexed
-        """Whether the stream waits for nothing more of it; over HTTP/2 it never does."""
+        self.arrived = self._block.enter_context(stream.answering())
+        self.complete = False
+        """Whether the stream waits for nothing more of it."""
         self.answered = self._block.close
 
 
@@ -54,9 +54,9 @@ class _Walk:
         self._stream = HttpStream(
             near, replay, idle_timeout=IDLE, request_timeout=REQUEST, write_timeout=WRITE
         )
-        self._multiplexed = replay.startswith(b"PRI * HTTP/2.0")
         self._stuck = choices.flip(8)
         self._requests: list[_Request] = []
+        self._latest: _Request | None = None
         self._to_come = replay
         self._came = b""
         self._sent = self._arrived = b""
@@ -102,9 +102,10 @@ class _Walk:
             case 2 | 3:
                 await self._say(choices.take(12) or b"-")
             case 4:
-                if self._requests or choices.flip():
-                    self._multiplexed = True
-                self._requests.append(_Request(self._stream, multiplexed=self._multiplexed))
+                # The next is read only behind the end of the one before.
+                if self._latest is None or self._latest.complete:
+                    self._latest = _Request(self._stream)
+                    self._requests.append(self._latest)
             case 5:
                 if self._requests:
                     request = choices.pick(self._requests)
@@ -112,17 +113,17 @@ class _Walk:
                     request.complete = True
             case 6:
                 if self._requests:
-                    self._requests.pop(choices.below(len(self._requests))).answered()
+                    answered = self._requests.pop(choices.below(len(self._requests)))
+                    answered.answered()
+                    answered.complete = True
             case _:
                 await self._answer(choices.take(12) or b"-")
 
     async def _pause(self, seconds: float) -> None:
         """Nobody is cut off while all who ask have asked, and wait."""
-        safe = (
-            bool(self._requests)
-            and all(request.complete for request in self._requests)
-            and self._end is None
-        )
+        latest = self._latest
+        safe = latest in self._requests and latest is not None and latest.complete
+        safe = safe and self._end is None
         await trio.sleep(seconds)
         assert not safe or self._end is None, f"cut off while it waited: {self._end}"
 

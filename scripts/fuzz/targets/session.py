@@ -27,13 +27,15 @@ def _step(model: Model, choices: Choices) -> None:
     if model.announced is not None and not choices.flip(16):
         model.attachment(choices.take(20))
         return
-    any_met = any(place is not Place.NEVER for place in model.places.values())
+    any_met = any(place is not Place.NEVER for place in model.connection_limit.values())
     act = choices.below(12)
     if act < 3 or (not any_met and not choices.flip(16)):
-        new = [name for name in (*KNOWN, *UNKNOWN) if model.places.get(name) is not Place.IN]
+        new = [
+            name for name in (*KNOWN, *UNKNOWN) if model.connection_limit.get(name) is not Place.IN
+        ]
         model.connect(_namespace(choices, new), _one(choices, AUTHS))
         return
-    met = [name for name in KNOWN if model.places[name] is not Place.NEVER]
+    met = [name for name in KNOWN if model.connection_limit[name] is not Place.NEVER]
     namespace = _namespace(choices, met)
     if act < 7:
         ack_id, count = choices.pick(_ACK_IDS), choices.pick(_COUNTS)

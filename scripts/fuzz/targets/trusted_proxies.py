@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-from gbs_actor.socketio import Caller, TrustedProxies
+from gbs_actor.socketio import RemoteEndpoint, TrustedProxies
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.target import Target
 from scripts.fuzz.values import spoil
@@ -40,18 +40,18 @@ def check(data: bytes) -> None:
         headers["x-forwarded-host"] = spoil_seldom(choices, choices.pick(_HOSTS))
     if hops:
         headers["x-forwarded-for"] = choices.pick((", ", ",", " , ")).join(hops)
-    caller = proxies.caller(peer, secure=secure, headers=headers)
+    caller = proxies.resolve(peer, secure=secure, headers=headers)
     host = headers.get("host")
     if not _trusts(trusted, peer):
         plain = None if peer is None else _plain(peer) or peer
-        assert caller == Caller(plain, secure, host), "a stranger is believed"
+        assert caller == RemoteEndpoint(plain, secure, host), "a stranger is believed"
         return
     assert caller.address == _client(trusted, peer, headers.get("x-forwarded-for", ""))
     assert caller.host == host or (caller.host and _HOST.fullmatch(caller.host))
     # Whoever is no proxy writes to the left of those who are, and moves nothing by it.
     if hops and caller.address is not None and not _trusts(trusted, caller.address):
         forged = ", ".join((_address(choices), *hops))
-        again = proxies.caller(peer, secure=secure, headers=headers | {"x-forwarded-for": forged})
+        again = proxies.resolve(peer, secure=secure, headers=headers | {"x-forwarded-for": forged})
         assert again.address == caller.address, "the client says who it is"
 
 

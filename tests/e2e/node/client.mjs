@@ -109,5 +109,12 @@ export function stockClient(io, say) {
     },
   };
 
-  return (command) => operations[command.op](command);
+  return {
+    perform: (command) => operations[command.op](command),
+    end() {
+      if (!socket) return;
+      socket.io.reconnection(false);
+      socket.disconnect();
+    },
+  };
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gbs_actor.gateway.payloads import MAX_EPOCH_LENGTH, MAX_SLUG_LENGTH
+from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
+from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
 from gbs_actor.lineup.rules import LAST_ID
 
 Described = dict[str, Any]

@@ -14,20 +14,23 @@ Described = dict[str, Any]
 
 _NOT_OVER_HTTP: Final = {Code.NOT_IN_ROOM}
 _NAMES: Final = {
-    400: ("BadRequest", "The request makes no sense; the message says what is wrong with it."),
+    400: ("BadRequest", "The request is malformed; the message names the fault."),
     401: ("Unauthorized", "There is no token, or not a good one."),
     403: ("Forbidden", "The token is good, but its user may not do this here."),
     404: ("NotFound", "There is no such retreat, person or memo."),
     408: ("RequestTimeout", "The body took too long to arrive."),
     409: ("Conflict", "It stands against the line-up as it is now; nothing was changed."),
     413: ("ContentTooLarge", "The body is too large."),
-    415: ("UnsupportedMediaType", "The body says that it is no JSON."),
-    429: ("TooManyRequests", "The user asks too often, counted over all their connections."),
+    415: ("UnsupportedMediaType", "The body is not declared as JSON."),
+    429: (
+        "TooManyRequests",
+        "The user sends too many requests, counted over all their connections.",
+    ),
     500: ("Internal", "Something went wrong on the server; repeating it will not help."),
     503: ("Unavailable", "Not now. The same request may be sent again, and takes effect once."),
     504: (
         "OutcomeUnknown",
-        "It is not known whether the change was saved. Ask again with the same `Idempotency-Key`; "
+        "It is not known whether the change was saved. Repeat it with the same `Idempotency-Key`; "
         "without one, read the line-up first.",
     ),
 }

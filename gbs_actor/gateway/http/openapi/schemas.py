@@ -1,6 +1,6 @@
 """JSON Schemas of everything that crosses the HTTP API, from the types themselves.
 
-What a type cannot say is added here: that a field has to be given, and rules that tie two
+What a type cannot express is added here: that a field has to be given, and rules that tie two
 fields together.
 """
 
@@ -10,10 +10,11 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
-from gbs_actor.gateway.http.models import Alive, Edited, Ready, UserLineups
-from gbs_actor.gateway.http.naming import camel
-from gbs_actor.gateway.payloads import AssignBody, Guarded, MemoBody, NumberBody
+from gbs_actor.contract.commands import COMMANDS
+from gbs_actor.gateway.http.admin import camel
+from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
@@ -22,21 +23,23 @@ Schema = dict[str, Any]
 
 PLACE: Final = "#/components/schemas/"
 
+_BODIES: Final = tuple(
+    dict.fromkeys(route.body or spec.body for spec in COMMANDS for route in spec.routes)
+)
+"""What the operations that change something take."""
+
 _TYPES: Final[dict[str, Any]] = {
     "UserLineups": UserLineups[tuple[Row, ...]],
     "Edited": Edited[Row],
     "Row": Row,
-    "NumberBody": NumberBody,
-    "AssignBody": AssignBody,
-    "MemoBody": MemoBody,
-    "GuardBody": Guarded,
+    **{body.__name__: body for body in _BODIES},
     "Error": HttpErrorBody,
     "Alive": Alive,
     "Ready": Ready,
     "Rooms": SupervisorStatistics,
     "Room": RoomStatistics,
 }
-"""Component names of the types that operations speak of."""
+"""The types that operations refer to, by the names of their components."""
 
 WHITE_SPACE: Final = (
     r"\u0009-\u000D\u001C-\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
@@ -83,10 +86,15 @@ def schemas() -> dict[str, Schema]:
     components["Row"]["description"] = "A person in the line-up."
     for field, meaning in _ROW.items():
         components["Row"]["properties"][field]["description"] = meaning
-    _require(components["NumberBody"], "gbsNumber", nullable=True)
-    _require(components["AssignBody"], "gbsNumber", nullable=True)
-    _require(components["AssignBody"], "userRetreatRegistrationId")
-    _require(components["MemoBody"], "memo")
+    for body in _BODIES:
+        for member in msgspec.structs.fields(body):
+            if member.default is UNSET:
+                _require(components[body.__name__], member.encode_name)
+    for spec in COMMANDS:
+        for route in spec.routes:
+            if route.parameter is None:
+                body = route.body or spec.body
+                _require_target(components[body.__name__], spec.target.spellings[-1])
     components["MemoBody"]["anyOf"] = _MEMO_OR_COLOR
     _add_statistics(components)
     return components
@@ -124,12 +132,16 @@ def _add_statistics(components: dict[str, Schema]) -> None:
         schema["required"] = [camel(key) for key in schema["required"]]
 
 
-def _require(schema: Schema, field: str, *, nullable: bool = False) -> None:
+def _require(schema: Schema, field: str) -> None:
     schema["required"] = [*schema["required"], field]
+    schema["properties"][field].pop("default", None)
+
+
+def _require_target(schema: Schema, field: str) -> None:
+    """Require the id of what a command addresses; ``null`` stands for an absent one."""
+    _require(schema, field)
     described = schema["properties"][field]
-    described.pop("default", None)
-    if not nullable and "anyOf" in described:
-        described["anyOf"] = [each for each in described["anyOf"] if each != {"type": "null"}]
+    described["anyOf"] = [each for each in described["anyOf"] if each != {"type": "null"}]
 
 
 def _mark_times(schema: Schema) -> None:

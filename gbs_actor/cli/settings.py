@@ -1,0 +1,69 @@
+"""The command ``settings``, and the settings that every command begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gbs_actor.cli.failures import expected_failures
+
+if TYPE_CHECKING:
+    from gbs_actor.settings import EffectiveSetting, Settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file with settings. Default: what GBS_CONFIG names, or else "
+        "config/gbs_actor.toml in the working directory, if it is there.",
+        show_default=False,
+    ),
+]
+
+
+def load_settings(
+    config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Settings:
+    """Read the settings, set up logging, and warn of variables that set nothing.
+
+    :raises SettingsError: a setting is wrong.
+    """
+    from gbs_actor.startup import configure
+
+    return configure(config, overrides)
+
+
+def settings(
+    config: ConfigOption = None,
+    show_example: Annotated[
+        bool,
+        typer.Option("--example", help="Print a documented settings file with all defaults."),
+    ] = False,
+) -> None:
+    """Print every setting as TOML: its value, and where that comes from.
+
+    Secrets are masked.
+    """
+    if show_example:
+        from gbs_actor.settings import example
+
+        typer.echo(example(), nl=False)
+        return
+    with expected_failures():
+        effective = load_settings(config).effective()
+        for group, members in groupby(effective, key=lambda setting: setting.group):
+            typer.echo(f"[{group}]")
+            for setting in members:
+                typer.echo(_line(setting))
+            typer.echo()
+
+
+def _line(setting: EffectiveSetting) -> str:
+    text = f"{setting.name} = {setting.value}" if setting.value else f"# {setting.name} is not set"
+    source = setting.variable if setting.source == "environment" else setting.source
+    return f"{text:<60}  # {source}"

@@ -1,0 +1,97 @@
+"""Runs the server until a signal, and sees to it that it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+import trio
+
+from gbs_actor.settings import Settings
+
+MARGIN = 5.0
+"""Seconds after the grace period at which a server that has not ended is killed."""
+
+log = structlog.get_logger(__name__)
+
+EndAtOnce = Callable[[int], None]
+
+
+class Serve(Protocol):
+    """Runs the server until it is cancelled; see :func:`gbs_actor.server.serve`."""
+
+    async def __call__(
+        self,
+        settings: Settings,
+        *,
+        demo: bool,
+        reloads: AsyncIterator[object],
+        task_status: trio.TaskStatus[Any],
+    ) -> None:
+        """Serve; report the bound addresses when clients can connect."""
+        ...
+
+
+def end_at_once(number: int) -> None:
+    """End the process by a signal, as it would have ended without our handlers."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+async def serve_until_signal(
+    serve: Serve,
+    settings: Settings,
+    *,
+    demo: bool,
+    announce: Callable[[Any], None],
+    end: EndAtOnce = end_at_once,
+) -> None:
+    """Run the server; SIGINT or SIGTERM stops it within the grace period.
+
+    SIGHUP makes it read its certificate again, and never ends it: neither while it starts
+    or stops, nor when its terminal is closed.
+
+    A second signal ends the process at once, and so does :data:`MARGIN` after the grace
+    period, if the server still runs.
+
+    :param announce: called with the bound addresses when clients can connect.
+    :param end: ends the process, given the signal's number.
+    """
+    # A signal still pending when its receiver is closed has its ordinary effect.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with (
+        trio.open_signal_receiver(signal.SIGHUP) as reloads,
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
+        async with trio.open_nursery() as watching:
+            async with trio.open_nursery() as serving:
+                watching.start_soon(
+                    _stop_on_signal,
+                    signals,
+                    serving.cancel_scope,
+                    settings.server.shutdown_grace,
+                    end,
+                )
+                addresses = await serving.start(
+                    partial(serve, settings, demo=demo, reloads=reloads)
+                )
+                announce(addresses)
+            watching.cancel_scope.cancel()
+
+
+async def _stop_on_signal(
+    signals: AsyncIterator[int], server: trio.CancelScope, grace: float, end: EndAtOnce
+) -> None:
+    number = await anext(signals)
+    log.info("Stopping; a second signal ends it at once", signal=signal.strsignal(number))
+    server.cancel()
+    with trio.move_on_after(grace + MARGIN) as waiting:
+        number = await anext(signals)
+    if waiting.cancelled_caught:
+        log.error("The server did not stop in time", seconds=grace + MARGIN)
+        number = signal.SIGTERM
+    end(number)

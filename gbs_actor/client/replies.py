@@ -1,0 +1,82 @@
+"""Replies of the server: what an acknowledgement holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from gbs_actor.client.errors import CommandFailed, ConflictDetails
+from gbs_actor.lineup.records import Row
+
+NULL = msgspec.Raw(b"null")
+
+
+class Reply(msgspec.Struct, frozen=True, rename="camel"):
+    """The argument of an acknowledgement, with its data still in JSON."""
+
+    status: str
+    data: msgspec.Raw = NULL
+    revision: int | None = None
+    epoch: str | None = None
+    full: bool = True
+    code: str = ""
+    message: str = ""
+    retryable: bool = False
+    conflict: msgspec.Raw = NULL
+
+    @property
+    def ok(self) -> bool:
+        """Whether what was asked for is done."""
+        return self.status == "OK"
+
+    @property
+    def final(self) -> bool:
+        """Whether sending the event again would change nothing."""
+        return self.ok or not self.retryable
+
+    def rows(self) -> list[Row]:
+        """Decode the data of a join.
+
+        :raises msgspec.MsgspecError: they are no rows.
+        """
+        return _rows.decode(self.data)
+
+    def row(self) -> Row | None:
+        """Decode the row that a command's reply holds: its data, or the other's at a conflict.
+
+        :raises msgspec.MsgspecError: it is no row.
+        """
+        if self.ok or (self.code == "CONFLICT" and self.data != NULL):
+            return _row.decode(self.data)
+        return None
+
+    def failure(self, command_id: UUID | None) -> CommandFailed:
+        """Return an error as what is raised for it."""
+        details = None if self.conflict == NULL else _conflict.decode(self.conflict)
+        return CommandFailed(
+            self.code,
+            self.message,
+            row=self.row(),
+            conflict=None if details is None else details.details(),
+            command_id=command_id,
+        )
+
+
+class _Conflict(msgspec.Struct, frozen=True, rename="camel"):
+    field: str
+    theirs: object = None
+    changed_by: str = ""
+    changed_at: datetime | None = None
+    revision: int = 0
+
+    def details(self) -> ConflictDetails:
+        return ConflictDetails(
+            self.field, self.theirs, self.changed_by, self.changed_at, self.revision
+        )
+
+
+_rows = msgspec.json.Decoder(list[Row])
+_row = msgspec.json.Decoder(Row)
+_conflict = msgspec.json.Decoder(_Conflict)

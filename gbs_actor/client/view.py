@@ -1,0 +1,104 @@
+"""What a client sees of its retreat, and who waits for it to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from weakref import WeakSet
+
+import msgspec
+import trio
+
+from gbs_actor.client import packets
+from gbs_actor.client.replica import Replica
+from gbs_actor.client.updates import (
+    EditingMarked,
+    ListReplaced,
+    PresenceChanged,
+    RowUpdated,
+    ServerError,
+    Update,
+    UpdateFeed,
+)
+from gbs_actor.contract.events import ServerEvent
+from gbs_actor.lineup.records import Row
+
+_row = msgspec.json.Decoder(Row)
+_editing = msgspec.json.Decoder(EditingMarked)
+_presence = msgspec.json.Decoder(PresenceChanged)
+_error = msgspec.json.Decoder(ServerError)
+
+
+class LineupView:
+    """The rows of the joined retreat, and the feeds of updates.
+
+    Whatever arrives goes through here, in the order of its arrival.
+    """
+
+    def __init__(self) -> None:
+        self.replica = Replica()
+        self._feeds: WeakSet[UpdateFeed] = WeakSet()
+        self._arrived = trio.Event()
+
+    def add_feed(self) -> UpdateFeed:
+        """Return a feed of everything that arrives from now on."""
+        feed = UpdateFeed()
+        self._feeds.add(feed)
+        return feed
+
+    async def wait_arrival(self) -> None:
+        """Wait until something has arrived, or the client has ended."""
+        await self._arrived.wait()
+
+    def replace(self, rows: Sequence[Row], revision: int, epoch: str | None) -> None:
+        """Replace the whole list."""
+        self.replica.replace(rows, revision, epoch)
+        self._publish(ListReplaced(self.replica.rows, revision))
+
+    def merge(self, rows: Sequence[Row], revision: int) -> None:
+        """Merge what was missed, up to a revision."""
+        self.replica.merge(rows, revision)
+        for row in rows:
+            self._publish(RowUpdated(row))
+        self._wake()
+
+    def merge_row(self, row: Row, revision: int = 0) -> None:
+        """Merge one row, and note that everything up to a revision has arrived."""
+        known = self.replica.get(row.id)
+        self.replica.merge([row], revision)
+        if known != row:
+            self._publish(RowUpdated(row))
+        else:
+            self._wake()  # the revision may be a later one, of a change without rows
+
+    def receive(self, event: packets.Event) -> None:
+        """Receive an event of the server.
+
+        :raises msgspec.MsgspecError: its payload is not what the event carries.
+        """
+        if not event.arguments:
+            return
+        payload = event.arguments[0]
+        match event.name:
+            case ServerEvent.LINEUP_UPDATED:
+                self.merge_row(_row.decode(payload))
+            case ServerEvent.USER_EDITING:
+                self._publish(_editing.decode(payload))
+            case ServerEvent.ROOM_PRESENCE:
+                self._publish(_presence.decode(payload))
+            case ServerEvent.ERROR:
+                self._publish(_error.decode(payload))
+
+    def end(self, failure: Exception | None) -> None:
+        """End the feeds, and whoever waits."""
+        self._wake()
+        for feed in list(self._feeds):
+            feed.end(failure)
+
+    def _publish(self, update: Update) -> None:
+        for feed in list(self._feeds):
+            feed.put(update)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._arrived = trio.Event()

@@ -1,0 +1,18 @@
+"""What clients and server agree on: events, their arguments, and the table of the commands.
+
+The gateway and the Python client are made from it, and neither sees the other::
+
+       gbs_actor.gateway               gbs_actor.client
+       decodes, dispatches             encodes, sends
+               └──────────────┬───────────────┘
+                          contract
+         events     names of the events, both ways
+         payloads   what an event or an HTTP body holds -> a typed request
+         commands   one entry a command: event, argument, HTTP routes
+         decoding   JSON -> struct, or InvalidPayload with a sentence for the client's author
+                              │
+                      gbs_actor.lineup
+
+A new command is an action in ``lineup/commands.py``, what it does in ``lineup/draft.py``,
+and an entry in ``commands.py`` here. Nothing in this package waits, or knows of a socket.
+"""

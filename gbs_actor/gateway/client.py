@@ -1,0 +1,120 @@
+"""A client: an authenticated peer, whatever protocol it speaks."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from gbs_actor.auth import Credentials, TokenSource, User
+from gbs_actor.gateway.limits import TokenBucket
+from gbs_actor.lineup.commands import Author
+from gbs_actor.rooms import Sink, SinkStatistics, Snapshot, Subscriber
+from gbs_actor.socketio import OutboxStatistics
+
+
+class Peer(Sink, Protocol):
+    """The transport's side of a client: where events, and a room's messages, go out.
+
+    No method blocks; after the connection has ended they do nothing.
+    """
+
+    def send_event(self, name: str, payload: bytes) -> None:
+        """Send an event.
+
+        :param payload: JSON.
+        """
+        ...
+
+    def send_list(self, snapshot: Snapshot) -> None:
+        """Send a room's rows as event ``initial-data``, which replaces the client's list."""
+        ...
+
+    def close_expired(self, source: TokenSource) -> None:
+        """Close the connection: its token has expired, and so has the time to renew it.
+
+        :param source: where the token was found.
+        """
+        ...
+
+
+class RecoverableSession(Protocol):
+    """Notified of the rooms that a client joins and leaves, so that it can come back."""
+
+    def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
+        """Note that a room was joined, and what the join was answered with."""
+        ...
+
+    async def leave(self, slug: str) -> None:
+        """Note that a room is about to be left."""
+        ...
+
+    def moving(self, slug: str, subscriber: Subscriber) -> AbstractAsyncContextManager[None]:
+        """Let another room be joined within the block."""
+        ...
+
+
+class Client:
+    """One client: its user, its room, and its limits.
+
+    :param bucket: how often it may send events.
+    """
+
+    __slots__ = (
+        "author",
+        "bucket",
+        "credentials",
+        "expiry_notified",
+        "peer",
+        "role",
+        "session",
+        "subscriber",
+    )
+
+    def __init__(self, peer: Peer, credentials: Credentials, bucket: TokenBucket) -> None:
+        self.peer = peer
+        self.credentials = credentials
+        self.bucket = bucket
+        self.author = author_of(credentials.user)
+        self.subscriber = Subscriber(peer, self.author)
+        self.role: str = credentials.user.role
+        """The role in the room the client is in, or else that of the token."""
+        self.session: RecoverableSession | None = None
+        """What the client can come back to on another connection, where it can."""
+        self.expiry_notified = False
+        """Whether the client was notified that its token has expired."""
+
+    @property
+    def user(self) -> User:
+        """Who is connected."""
+        return self.credentials.user
+
+    @property
+    def revision(self) -> int | None:
+        """The room revision the client has been sent everything up to; ``None`` outside."""
+        return None if self.subscriber.room_slug is None else self.subscriber.sent_revision
+
+    def authenticated(self, credentials: Credentials, role: str) -> None:
+        """Go on with a new token of the same user."""
+        self.credentials = credentials
+        self.author = author_of(credentials.user)
+        self.role = role
+        self.expiry_notified = False
+
+
+def author_of(user: User) -> Author:
+    """Return the user as the author of commands.
+
+    A token without a name still has to be called something on other people's screens.
+    """
+    name = user.name or user.email or str(user.user_id)
+    return Author(user_id=user.user_id, name=name, admin_user_id=user.admin_user_id)
+
+
+def sink_statistics(outbox: OutboxStatistics) -> SinkStatistics:
+    """Return an outbox's statistics as rooms read them."""
+    return SinkStatistics(
+        queued=outbox.queued,
+        queued_bytes=outbox.queued_bytes,
+        conflated=outbox.conflated,
+        behind_for=outbox.behind_for,
+    )

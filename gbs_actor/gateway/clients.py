@@ -1,0 +1,150 @@
+"""All clients of the server: who is let in, under which token, and for how long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from gbs_actor.auth import (
+    AuthError,
+    Authorizer,
+    Credentials,
+    TokenSource,
+    Verifier,
+    auth_required,
+    find_token,
+    forbidden,
+)
+from gbs_actor.concurrency import Service, ServiceStatistics, background
+from gbs_actor.gateway.client import Client, Peer
+from gbs_actor.gateway.expiry import ExpiryWatch
+from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
+from gbs_actor.socketio import Handshake
+
+FoundToken = tuple[str, TokenSource]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsStatistics:
+    """The clients at one moment. Counters run since the start."""
+
+    clients: int
+    expiring: int
+    """Clients with a token that will expire."""
+    refused: int
+    """Clients of users who had as many connections as allowed."""
+    expiry_failures: int
+    """Clients that could not be notified of their token's expiry, and were aborted."""
+    expiry_watch: ServiceStatistics
+
+
+class TooManyConnections(Exception):
+    """The user has as many connections as allowed."""
+
+
+class Clients:
+    """Lets clients in, and watches their tokens until they leave.
+
+    A transport calls :meth:`find_token`, :meth:`authenticate` and :meth:`connect`, and
+    :meth:`disconnected` at the end.
+
+    :param connection_limit: how many connections a user may have.
+    """
+
+    def __init__(
+        self,
+        rooms: RoomSupervisor,
+        verifier: Verifier,
+        authorizer: Authorizer,
+        settings: Settings,
+        *,
+        connection_limit: UserConnectionLimit,
+    ) -> None:
+        self._rooms = rooms
+        self._verifier = verifier
+        self._authorizer = authorizer
+        self._settings = settings
+        self._connection_limit = connection_limit
+        self._clients: set[Client] = set()
+        self._watch = ExpiryWatch(verifier.now)
+        self._service = Service("token expiry", self._watch.run)
+        self._refused = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the clients' tokens while the block runs."""
+        async with background(self._service.run):
+            yield
+
+    def statistics(self) -> ClientsStatistics:
+        """Return counters; never blocks."""
+        return ClientsStatistics(
+            clients=len(self._clients),
+            expiring=len(self._watch),
+            refused=self._refused,
+            expiry_failures=self._watch.failures,
+            expiry_watch=self._service.statistics(),
+        )
+
+    def find_token(self, payload: object, handshake: Handshake) -> FoundToken | None:
+        """Return the token that decides about a client, and where it was found.
+
+        :param payload: what the page itself sends, not its browser: ``{"token": …}``.
+        """
+        cookie_name = self._settings.auth.cookie_name
+        return find_token(payload, handshake.headers, handshake.cookies, cookie_name)
+
+    def authenticate(self, found: FoundToken | None) -> Credentials:
+        """Return the credentials that a token gives.
+
+        :raises AuthError: there is no good token, or its role may not read.
+        """
+        try:
+            if found is None:
+                raise auth_required()
+            user = self._verifier.verify(*found)
+            if not self._authorizer.policy.may_read(user.role):
+                raise forbidden()
+        except AuthError as refused:
+            if refused.reason:
+                logger.info("refused a client: %s (%.200r)", refused.message, refused.reason)
+            raise
+        return Credentials(user, self._settings.auth.cookie_grace)
+
+    def connect(self, peer: Peer, credentials: Credentials) -> Client:
+        """Let a client in.
+
+        :raises TooManyConnections: its user has as many as allowed.
+        """
+        if not self._connection_limit.take(credentials.user.user_id):
+            self._refused += 1
+            raise TooManyConnections
+        limits = self._settings.socketio
+        bucket = TokenBucket(limits.event_rate, limits.event_burst, trio.current_time())
+        client = Client(peer, credentials, bucket)
+        self._clients.add(client)
+        self._watch.watch(client)
+        return client
+
+    def renew(self, client: Client, credentials: Credentials, role: str) -> None:
+        """Give a client a new token of the same user.
+
+        :param role: the user's, in the room the client is in.
+        """
+        client.authenticated(credentials, role)
+        self._watch.watch(client)
+
+    def disconnected(self, client: Client) -> None:
+        """Remove a client that has ended; its commands under way are still carried out."""
+        self._clients.discard(client)
+        self._connection_limit.leave(client.user.user_id)
+        self._watch.remove(client)
+        self._rooms.disconnect(client.subscriber)

@@ -1,0 +1,357 @@
+"""From an event of a client to its reply, whatever protocol brings it: one table of handlers.
+
+Commands take no task switch: decoded, submitted to the room, replied to by the room's loop.
+Joining and authenticating may have to wait for the store; the client's later events wait
+behind them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import trio
+
+from gbs_actor.auth import AuthError, Authorizer, Verifier
+from gbs_actor.contract.commands import COMMANDS, CommandSpec
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.contract.events import ClientEvent
+from gbs_actor.contract.payloads import (
+    AuthenticateRequest,
+    JoinRequest,
+    LeaveRequest,
+    decode_authenticate,
+    decode_editing,
+    decode_join,
+    decode_leave,
+)
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.expiry import EXPIRED
+from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
+from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms.delivery import Done, Snapshot
+from gbs_actor.settings import Settings
+from gbs_actor.store.protocol import SessionLocation, StoreError
+
+logger = logging.getLogger(__name__)
+
+RequestT = TypeVar("RequestT")
+
+Handler = Callable[[Client, Invocation], Awaitable[None] | None]
+"""Handles an event; returns what is left to await, if anything."""
+
+_FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
+_OTHER_RETREAT: Final = Failure.because(Code.FORBIDDEN, "You may not enter this retreat.")
+_RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
+_TOO_MANY_MARKS: Final = Failure.because(
+    Code.RATE_LIMITED, "Too many editing marks; the last one has ended."
+)
+_TOO_MANY_COMMANDS: Final = Failure.because(
+    Code.RATE_LIMITED, "Too many commands without an answer; wait for some."
+)
+_STORE_UNAVAILABLE: Final = Failure.because(
+    Code.STORE_UNAVAILABLE, "The database cannot be reached; try again shortly."
+)
+_INTERNAL: Final = Failure.because(Code.INTERNAL, "Something went wrong on the server.")
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchStatistics:
+    """The events of all clients. Counters run since the start."""
+
+    events: int
+    refused_by_rate: int
+    """Events answered with RATE_LIMITED."""
+    internal_errors: int
+    """Events whose handling raised; each is in the log."""
+
+
+class Dispatch:
+    """Handles the events of all clients.
+
+    A transport calls :meth:`handle` for each event of a client in the order of arrival, the
+    next one once the last is done.
+
+    :param rates: how often users may send events, shared with their other transports.
+    """
+
+    def __init__(
+        self,
+        rooms: RoomSupervisor,
+        clients: Clients,
+        verifier: Verifier,
+        authorizer: Authorizer,
+        settings: Settings,
+        *,
+        rates: UserRateLimit,
+    ) -> None:
+        self._rooms = rooms
+        self._clients = clients
+        self._verifier = verifier
+        self._authorizer = authorizer
+        self._max_pending_commands = settings.socketio.max_unanswered_events
+        self._rates = rates
+        self._editing_rates = UserRateLimit(
+            settings.limits.user_editing_rate, settings.limits.user_editing_burst
+        )
+        self._events = self._refused_by_rate = self._internal_errors = 0
+        self._handlers: dict[str, Handler] = {
+            ClientEvent.JOIN_RETREAT: self._join_retreat,
+            ClientEvent.LEAVE_RETREAT: self._leave_retreat,
+            ClientEvent.USER_EDITING: self._user_editing,
+            ClientEvent.AUTHENTICATE: self._authenticate,
+            **{spec.event: partial(self._command, spec) for spec in COMMANDS},
+        }
+
+    def statistics(self) -> DispatchStatistics:
+        """Return counters; never blocks."""
+        return DispatchStatistics(self._events, self._refused_by_rate, self._internal_errors)
+
+    # What transports call
+
+    def handle(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
+        """Handle one event; what cannot be done at once is returned as an awaitable."""
+        name = invocation.name
+        if not self._within_rate(client, invocation):
+            if name == ClientEvent.USER_EDITING:
+                self._rooms.reject_mark(client.subscriber)
+            return None
+        try:
+            return self._handlers.get(name, _unknown)(client, invocation)
+        except InvalidPayload as invalid:
+            invocation.reply(Failure.because(Code.VALIDATION_FAILED, invalid.message))
+        except Exception:
+            logger.exception("handling %.100s raised", name)
+            self._failed_internally(invocation)
+        return None
+
+    def reject(self, client: Client, invocation: Invocation, message: str) -> None:
+        """Reply to what is no event at all; it counts as one of those that a client may send.
+
+        :param message: one sentence for the person who wrote the client.
+        """
+        if self._within_rate(client, invocation):
+            invocation.reply(Failure.because(Code.VALIDATION_FAILED, message))
+
+    async def join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
+        """Join a retreat for a client that did not have to ask for it by an event."""
+        await self._later(self._join, client, request, invocation)
+
+    async def resume(self, client: Client, location: SessionLocation, since: int) -> bool:
+        """Put a client into the room that its session is in, and send the rows it missed.
+
+        Cancelled, it may be there; call :meth:`Clients.disconnected` then.
+
+        :param since: revision from which on the client may have missed something.
+        :returns: whether that could be done, and the user may be there.
+        """
+        try:
+            role = await self._reader_role(client, location.slug)
+            if isinstance(role, Failure):
+                return False
+            outcome = await self._rooms.resume(
+                location.slug, client.subscriber, since=since, epoch=location.epoch
+            )
+        except StoreError as error:
+            logger.info("a session is not recovered: %s", error)
+            return False
+        if isinstance(outcome, Rejection):
+            logger.info("a session is not recovered: %s", outcome.message)
+            return False
+        client.role = role
+        return True
+
+    # The handlers of the table
+
+    def _command(self, spec: CommandSpec[Any], client: Client, invocation: Invocation) -> None:
+        if not self._may_change(client, invocation):
+            return
+        if client.subscriber.in_flight >= self._max_pending_commands:
+            self._refused_by_rate += 1
+            invocation.reply(_TOO_MANY_COMMANDS)
+            return
+        command = spec.decode(invocation.argument()).command(client.author)
+        reply = partial(invocation.reply, repeatable=command.client_made_id)
+        self._rooms.submit(client.subscriber, command, reply)
+
+    def _user_editing(self, client: Client, invocation: Invocation) -> None:
+        if not self._may_change(client, invocation):
+            return
+        request = decode_editing(invocation.argument())
+        subscriber = client.subscriber
+        if self._editing_rates.take(client.user.user_id, trio.current_time()):
+            self._rooms.mark_editing(
+                subscriber,
+                request.registration_id,
+                request.field,
+                request.editing,
+                invocation.reply,
+            )
+        else:
+            # No mark is shown rather than one at a field that the client has left.
+            self._rooms.reject_mark(subscriber)
+            self._refused_by_rate += 1
+            invocation.reply(_TOO_MANY_MARKS)
+
+    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None]:
+        request = decode_join(invocation.argument())
+        if not invocation.wants_reply:
+            # The rows go out as `initial-data`, which always replaces the list.
+            request = replace(request, since=None)
+        return self._later(self._join, client, request, invocation)
+
+    def _leave_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
+        request = decode_leave(invocation.argument())
+        if client.session is not None:
+            return self._later(self._leave_recoverably, client, request, invocation)
+        self._leave(client, request, invocation)
+        return None
+
+    def _authenticate(self, client: Client, invocation: Invocation) -> Awaitable[None]:
+        request = decode_authenticate(invocation.argument())
+        return self._later(self._renew, client, request, invocation)
+
+    # What they do
+
+    async def _join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
+        """Join a retreat, and thereby leave the one before.
+
+        Cancelled, the join is taken back, unless it was carried out already.
+
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        role = await self._reader_role(client, request.slug)
+        if isinstance(role, Failure):
+            invocation.reply(role)
+            return
+        session, subscriber = client.session, client.subscriber
+
+        def reply(outcome: Snapshot | Rejection) -> None:
+            if isinstance(outcome, Snapshot):
+                client.role = role
+                if session is not None:
+                    session.joined(request.slug, outcome, subscriber)
+            invocation.reply(outcome)
+
+        moving = nullcontext() if session is None else session.moving(request.slug, subscriber)
+        async with moving:
+            await self._rooms.join(
+                request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
+            )
+
+    def _leave(self, client: Client, request: LeaveRequest, invocation: Invocation) -> None:
+        """Leave a retreat, if that is the one the client is in."""
+        if client.subscriber.room_slug != request.slug:
+            invocation.reply(Done(client.revision))
+            return
+
+        def reply(outcome: Done | Rejection) -> None:
+            if isinstance(outcome, Done) and client.subscriber.room_slug is None:
+                client.role = client.user.role
+            invocation.reply(outcome)
+
+        self._rooms.leave(client.subscriber, reply)
+
+    async def _leave_recoverably(
+        self, client: Client, request: LeaveRequest, invocation: Invocation
+    ) -> None:
+        """Leave a retreat, so that the client does not come back there."""
+        if client.session is not None:
+            await client.session.leave(request.slug)
+        self._leave(client, request, invocation)
+
+    async def _renew(
+        self, client: Client, request: AuthenticateRequest, invocation: Invocation
+    ) -> None:
+        """Accept a new token of the same user.
+
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        try:
+            user = self._verifier.verify(request.token)
+            credentials = client.credentials.renewed(user)
+        except AuthError as refused:
+            invocation.reply(Failure(refused.code, refused.message))
+            return
+        slug = client.subscriber.room_slug
+        if slug is not None and not user.may_enter(slug):
+            invocation.reply(_OTHER_RETREAT)
+            return
+        role = user.role if slug is None else await self._authorizer.role_for(user, slug)
+        if not self._authorizer.policy.may_read(role):
+            invocation.reply(_FORBIDDEN)
+            return
+        self._clients.renew(client, credentials, role)
+        invocation.reply(Done(client.revision))
+
+    # What they share
+
+    def _within_rate(self, client: Client, invocation: Invocation) -> bool:
+        """Count an event; where it is one too many, refuse it and return ``False``."""
+        self._events += 1
+        now = trio.current_time()
+        if client.bucket.take(now) and self._rates.take(client.user.user_id, now):
+            return True
+        self._refused_by_rate += 1
+        invocation.reply(_RATE_LIMITED)
+        return False
+
+    def _may_change(self, client: Client, invocation: Invocation) -> bool:
+        """Refuse a client that may not change anything, before its payload is looked at.
+
+        Outside a room nobody is forbidden: a grant of the retreat may allow it.
+        """
+        in_room = client.subscriber.room_slug is not None
+        if in_room and not self._authorizer.policy.may_edit(client.role):
+            invocation.reply(_FORBIDDEN)
+        elif client.credentials.expired(self._verifier.now()):
+            invocation.reply(EXPIRED)
+        else:
+            return True
+        return False
+
+    async def _reader_role(self, client: Client, slug: str) -> str | Failure:
+        """Return the client's role in a retreat, or why it may not read there.
+
+        :raises StoreUnavailable: the role cannot be looked up.
+        """
+        if not client.user.may_enter(slug):
+            return _OTHER_RETREAT
+        role = await self._authorizer.role_for(client.user, slug)
+        return role if self._authorizer.policy.may_read(role) else _FORBIDDEN
+
+    async def _later(
+        self,
+        handle: Callable[[Client, RequestT, Invocation], Awaitable[None]],
+        client: Client,
+        request: RequestT,
+        invocation: Invocation,
+    ) -> None:
+        """Do what may have to wait, and reply for it where it raises."""
+        try:
+            await handle(client, request, invocation)
+        except StoreError as error:
+            logger.info("handling %.100s failed: %s", invocation.name, error)
+            if not invocation.replied:
+                invocation.reply(_STORE_UNAVAILABLE)
+        except Exception:
+            logger.exception("handling %.100s raised", invocation.name)
+            self._failed_internally(invocation)
+
+    def _failed_internally(self, invocation: Invocation) -> None:
+        self._internal_errors += 1
+        if not invocation.replied:
+            invocation.reply(_INTERNAL)
+
+
+def _unknown(_client: Client, invocation: Invocation) -> None:
+    raise InvalidPayload("", f"There is no event {invocation.name[:SHOWN_NAME_LENGTH]!r}.")

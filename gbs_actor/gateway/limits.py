@@ -1,0 +1,144 @@
+"""What bounds one user, over all their connections: how often, and how many.
+
+Time is passed in by the caller, so that nothing here waits or reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+MAX_BUCKETS: Final = 50_000
+"""Users whose buckets are kept, at most; the bucket used the longest ago is removed first."""
+
+
+class TokenBucket:
+    """Allows ``rate`` events a second in the long run, and ``burst`` of them at once."""
+
+    __slots__ = ("_at", "_burst", "_level", "_rate")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        """Start with a full bucket.
+
+        :param rate: events per second, above 0.
+        :param burst: events, at least 1.
+        :param now: seconds on the caller's monotonic clock.
+        """
+        if rate <= 0 or burst < 1:
+            raise ValueError("a token bucket needs a rate above 0 and a burst of at least 1")
+        self._rate = rate
+        self._burst = float(burst)
+        self._level = self._burst
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Take one event's worth; ``False``: there is none left, and nothing was taken."""
+        level = self._level_at(now)
+        self._at = now
+        if level < 1.0:
+            self._level = level
+            return False
+        self._level = level - 1.0
+        return True
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until one event's worth is there; 0 where it is."""
+        return max(0.0, (1.0 - self._level_at(now)) / self._rate)
+
+    def is_full(self, now: float) -> bool:
+        """Return whether it is as a new one would be."""
+        return self._level_at(now) >= self._burst
+
+    def _level_at(self, now: float) -> float:
+        return min(self._burst, self._level + (now - self._at) * self._rate)
+
+
+class UserRateLimit:
+    """A token bucket per user, shared by every transport.
+
+    A full bucket is as good as none, so it is removed; what is kept is bounded by the users
+    of the last ``burst / rate`` seconds, and by ``max_buckets`` in any case.
+
+    :param rate: events per second of one user in the long run, above 0.
+    :param burst: events of one user at once, at least 1.
+    """
+
+    def __init__(self, rate: float, burst: int, *, max_buckets: int = MAX_BUCKETS) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._max_buckets = max_buckets
+        self._buckets: OrderedDict[int, TokenBucket] = OrderedDict()
+        """By user, in the order of their last events."""
+
+    def take(self, user_id: int, now: float) -> bool:
+        """Take one event's worth of the user's; ``False``: there is none left.
+
+        :param now: seconds on the caller's monotonic clock, the same at every call.
+        """
+        bucket = self._buckets.get(user_id)
+        if bucket is None:
+            self._make_room(now)
+            bucket = self._buckets[user_id] = TokenBucket(self._rate, self._burst, now)
+        else:
+            self._buckets.move_to_end(user_id)
+        return bucket.take(now)
+
+    def wait(self, user_id: int, now: float) -> float:
+        """Return the seconds until the user's next event is allowed; 0 where it is now."""
+        bucket = self._buckets.get(user_id)
+        return 0.0 if bucket is None else bucket.wait(now)
+
+    def __len__(self) -> int:
+        """Return how many buckets are kept."""
+        return len(self._buckets)
+
+    def _make_room(self, now: float) -> None:
+        # Two are looked at for each that is added: so the full ones never pile up, and no
+        # call has to go through all of them.
+        for _ in range(2):
+            if not self._buckets:
+                return
+            oldest = next(iter(self._buckets))
+            if not self._buckets[oldest].is_full(now) and len(self._buckets) < self._max_buckets:
+                return
+            del self._buckets[oldest]
+
+
+class UserConnectionLimit:
+    """Counts each user's connections, and holds nothing of a user who has none.
+
+    :param limit: connections of one user at the same time, at least 1.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError("a user must be allowed at least one connection")
+        self._limit = limit
+        self._open: dict[int, int] = {}
+
+    def take(self, user_id: int) -> bool:
+        """Count a connection in; ``False``: the user has as many as allowed, refuse it.
+
+        Each one that was counted in has to be given back by :meth:`leave`, once.
+        """
+        count = self._open.get(user_id, 0)
+        if count >= self._limit:
+            return False
+        self._open[user_id] = count + 1
+        return True
+
+    def leave(self, user_id: int) -> None:
+        """Count a connection out that was counted in."""
+        count = self._open[user_id] - 1
+        if count:
+            self._open[user_id] = count
+        else:
+            del self._open[user_id]
+
+    def of(self, user_id: int) -> int:
+        """Return how many connections of a user are open."""
+        return self._open.get(user_id, 0)
+
+    def __len__(self) -> int:
+        """Return how many users have a connection open."""
+        return len(self._open)

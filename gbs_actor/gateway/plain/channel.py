@@ -1,0 +1,167 @@
+"""The channel of one client of a plain WebSocket, from its handshake to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final
+
+import trio
+
+from gbs_actor.auth import TokenSource
+from gbs_actor.contract.payloads import JoinRequest
+from gbs_actor.gateway.client import Client, sink_statistics
+from gbs_actor.gateway.clients import Clients, TooManyConnections
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.plain import close_frame
+from gbs_actor.gateway.plain.close_frame import CloseFrame
+from gbs_actor.gateway.plain.frame import PlainFormat, parse_frame
+from gbs_actor.gateway.plain.handshake import PlainHandshake
+from gbs_actor.gateway.plain.invocation import ConnectInvocation, FrameEvent, PlainInvocation
+from gbs_actor.rooms import SinkStatistics, Snapshot
+from gbs_actor.socketio import (
+    Backlog,
+    CloseCode,
+    LiveChannel,
+    Message,
+    OnEnd,
+    ProtocolViolation,
+    ServerOptions,
+    Timers,
+    Transport,
+)
+
+_PING: Final = Message.ping()
+
+
+class PlainChannel(LiveChannel):
+    """The channel of one client; also its :class:`gbs_actor.gateway.client.Peer`.
+
+    :param handshake: what is known of it from its handshake.
+    :param wire_format: shared by all plain WebSockets.
+
+    The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
+    """
+
+    __slots__ = ("_backlog", "_client", "_clients", "_dispatch", "_format", "_handshake")
+
+    def __init__(
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        *,
+        handshake: PlainHandshake,
+        clients: Clients,
+        dispatch: Dispatch,
+        wire_format: PlainFormat,
+        options: ServerOptions,
+        timers: Timers,
+        on_end: OnEnd,
+    ) -> None:
+        super().__init__(transport, nursery, options, on_end)
+        self._handshake = handshake
+        self._clients = clients
+        self._dispatch = dispatch
+        self._format = wire_format
+        self._backlog = Backlog(self, options)
+        self._client: Client | None = None
+        if transport.pings:
+            self.start_liveness(timers)
+
+    # What the transport calls.
+
+    def open(self) -> None:
+        """Join the room, or close: pages can read a close frame, but no answer to a handshake."""
+        who = self._handshake.who
+        if isinstance(who, CloseFrame):
+            self.close(who.code, who.reason)
+            return
+        try:
+            self._client = self._clients.connect(self, who)
+        except TooManyConnections:
+            refused = close_frame.TOO_MANY_OF_USER
+            self.close(refused.code, refused.reason)
+        else:
+            self._backlog.submit(partial(self._join, self._client))
+
+    def _join(self, client: Client) -> Awaitable[None]:
+        slug = self._handshake.slug
+        return self._dispatch.join(client, JoinRequest(slug), ConnectInvocation(self, slug))
+
+    def receive_text(self, text: str) -> None:
+        """Receive an event."""
+        if self._client is not None:
+            frame = parse_frame(text)
+            event = FrameEvent(frame, self._backlog)
+            invocation = PlainInvocation(self, event)
+            job = partial(self._handle, self._client, invocation, frame.problem)
+            self._backlog.submit_event(event, job)
+
+    def _handle(
+        self, client: Client, invocation: PlainInvocation, problem: str | None
+    ) -> Awaitable[None] | None:
+        if self.reason is not None:
+            return None
+        if problem is None:
+            return self._dispatch.handle(client, invocation)
+        self._dispatch.reject(client, invocation, problem)
+        return None
+
+    def receive_binary(self, payload: bytes) -> None:
+        """Close: nothing here is binary."""
+        self.violated(
+            ProtocolViolation("binary messages are not understood", CloseCode.UNSUPPORTED_DATA)
+        )
+
+    def receive_pong(self) -> None:
+        """Receive the answer to a ping."""
+        self.pong_received()
+
+    # As the client's peer.
+
+    @property
+    def format(self) -> PlainFormat:
+        """The format shared with the other plain WebSockets."""
+        return self._format
+
+    def deliver(self, message: Message) -> None:
+        """Send now, or queue in the outbox; never blocks."""
+        self.outbox.send(message)
+
+    def send_event(self, name: str, payload: bytes) -> None:
+        """Send an event."""
+        self.outbox.send(self._format.event(name, payload))
+
+    def send_list(self, snapshot: Snapshot) -> None:
+        """Send a room's rows as event ``initial-data``."""
+        self.outbox.send(self._format.initial_data(snapshot))
+
+    def close_expired(self, source: TokenSource) -> None:
+        """Close the connection as its token has expired."""
+        self.close(close_frame.EXPIRED.code, close_frame.EXPIRED.reason)
+
+    def statistics(self) -> SinkStatistics:
+        """Return how far behind the outbox is."""
+        return sink_statistics(self.outbox.statistics())
+
+    # Back-pressure, heartbeat, end.
+
+    @property
+    def backlogged(self) -> bool:
+        """Whether so much is unanswered that nothing more should be read."""
+        return self._backlog.full
+
+    @property
+    def ping_message(self) -> Message:
+        """A WebSocket ping (RFC 6455 §5.5.2)."""
+        return _PING
+
+    async def run_disconnect_handlers(self) -> None:
+        """Leave the room, once whatever still runs for this client has ended."""
+        await self._backlog.stop()
+        client, self._client = self._client, None
+        if client is not None:
+            self._clients.disconnected(client)
+
+    def __repr__(self) -> str:
+        return f"<PlainChannel to {self._handshake.slug!r}>"

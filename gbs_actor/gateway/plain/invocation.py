@@ -1,0 +1,110 @@
+"""The invocations of plain WebSockets: an event, and the join that connecting is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.contract.events import ClientEvent
+from gbs_actor.gateway.client import Peer
+from gbs_actor.gateway.invocation import Invocation
+from gbs_actor.gateway.plain.close_frame import for_failure
+from gbs_actor.gateway.plain.frame import Frame, reply_frame
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.rooms import Snapshot
+from gbs_actor.socketio import Backlog, BacklogEvent
+
+
+class PlainPeer(Peer, Protocol):
+    """The channel of one client."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection, behind what is queued."""
+        ...
+
+
+class FrameEvent(BacklogEvent):
+    """The event in a frame; its data are dropped when its handler has ended."""
+
+    __slots__ = ("data", "id", "name")
+
+    def __init__(self, frame: Frame, backlog: Backlog) -> None:
+        super().__init__(backlog, frame.size, wants_ack=frame.id is not None)
+        self.id = frame.id
+        self.name = frame.name
+        self.data = frame.data
+
+    def _drop(self) -> int:
+        self.data = None
+        return len(self.name) + len(self.id or b"")
+
+
+class PlainInvocation(Invocation):
+    """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for a text frame."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, peer: Peer, event: FrameEvent) -> None:
+        super().__init__(peer)
+        self._event = event
+
+    @property
+    def name(self) -> str:
+        """The event's name."""
+        return self._event.name
+
+    @property
+    def wants_reply(self) -> bool:
+        """Whether it has an id."""
+        return self._event.wants_ack
+
+    def argument(self) -> bytes:
+        """Return the JSON of its data.
+
+        :raises InvalidPayload: there are none.
+        """
+        if self._event.data is None:
+            raise InvalidPayload("data", f"{self.name} takes data.")
+        return self._event.data
+
+    def _send(self, json: bytes) -> None:
+        assert self._event.id is not None
+        self._peer.deliver(reply_frame(self._event.id, json))
+        self._event.release()
+
+
+class ConnectInvocation(Invocation):
+    """The join that connecting is: its reply is the list, or the end of the connection."""
+
+    __slots__ = ("_channel", "_slug")
+
+    def __init__(self, channel: PlainPeer, slug: str) -> None:
+        super().__init__(channel)
+        self._channel = channel
+        self._slug = slug
+
+    @property
+    def name(self) -> str:
+        """The name of the event that it stands for."""
+        return ClientEvent.JOIN_RETREAT
+
+    @property
+    def wants_reply(self) -> bool:
+        """Nothing but the list is waited for."""
+        return False
+
+    def argument(self) -> bytes:
+        """Return the slug as JSON."""
+        return msgspec.json.encode(self._slug)
+
+    def _failed(self, failure: Failure) -> None:
+        frame = for_failure(failure)
+        self._channel.close(frame.code, frame.reason)
+
+    def _joined(self, snapshot: Snapshot) -> None:
+        self._channel.send_list(snapshot)
+
+    def _send(self, json: bytes) -> None:
+        raise NotImplementedError("it waits for no reply")

@@ -1,0 +1,73 @@
+"""The names of Hypercorn's inside that are touched, and those that are replaced.
+
+Hypercorn promises nothing about them. The start fails where one is missing, and a test where
+the source of one has changed: then read what it does now.
+"""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+from typing import Any, Final
+
+import h11
+import trio
+from hypercorn.protocol import h11 as http1
+
+from gbs_actor.server.hypercorn.websocket import BoundedWebSocket
+
+TOUCHED: Final = {
+    # Called.
+    "hypercorn.app_wrappers:ASGIWrapper": "the app as TCPServer calls it",
+    "hypercorn.trio.tcp_server:TCPServer": "serves one HttpStream; asks for TLS by its attributes",
+    "hypercorn.trio.worker_context:WorkerContext": "its event `terminated` ends idle connections",
+    "hypercorn.protocol:ProtocolWrapper": "speaks HTTP/1.1 unless ALPN says h2",
+    # Relied on: that they behave as they do.
+    "hypercorn.protocol.h11:H11Protocol._create_stream": "makes the WSStream that is replaced",
+    "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "closes after an early response",
+    "hypercorn.trio.task_group:_handle": "logs what the app raises",
+    # Replaced or built on.
+    "hypercorn.logging:Logger": "its `exception` is quieter where a peer broke the protocol",
+    "hypercorn.protocol.h11:H11Protocol._check_protocol": "replaced: it turns to HTTP/2",
+    "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
+    "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
+    "hypercorn.protocol.events:Event": "what BoundedWebSocket gets",
+    "hypercorn.protocol.events:Request": "loses its field Sec-WebSocket-Extensions",
+    "hypercorn.protocol.events:StreamClosed": "ends a BoundedWebSocket",
+    "hypercorn.protocol.ws_stream:FrameTooLargeError": "raised by BoundedBuffer",
+    "hypercorn.protocol.ws_stream:Handshake": "gets no extensions to agree on",
+    "hypercorn.protocol.ws_stream:WebsocketBuffer": "base of BoundedBuffer",
+    "hypercorn.protocol.ws_stream:WSStream": "base of BoundedWebSocket",
+    "hypercorn.trio.run:worker_serve": "wrapped by prepare_worker",
+    "hypercorn.utils:LifespanFailureError": "raised by it where the app does not start",
+}
+"""By ``module:name``, what each is used for. Its settings and its typing are public."""
+
+
+async def _stay_with_http_1(_protocol: http1.H11Protocol, _request: h11.Request) -> None:
+    """Ignore an upgrade to HTTP/2, as a server may (RFC 9110 §7.8)."""
+    await trio.lowlevel.checkpoint()
+
+
+_REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
+    (http1, "WSStream", BoundedWebSocket),
+    (http1.H11Protocol, "_check_protocol", _stay_with_http_1),
+)
+
+
+def limit_hypercorn() -> None:
+    """Have Hypercorn keep limits from now on, whoever runs it in this process.
+
+    Its WebSockets become :class:`BoundedWebSocket`, and no connection in plain text turns to
+    HTTP/2. Over TLS that is for ``alpn_protocols`` to decide.
+
+    :raises RuntimeError: this version of Hypercorn lacks a name that is touched.
+    """
+    for name in TOUCHED:
+        try:
+            resolve_name(name)
+        except (ImportError, AttributeError):
+            raise RuntimeError(
+                f"Hypercorn has no {name} any more: its limits cannot be kept"
+            ) from None
+    for owner, name, ours in _REPLACED:
+        setattr(owner, name, ours)

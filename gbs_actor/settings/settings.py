@@ -1,0 +1,179 @@
+"""All settings together: read from their sources, and given to the parts of the server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from gbs_actor.settings.errors import settings_error
+from gbs_actor.settings.groups import (
+    AuthSettings,
+    Group,
+    HttpSettings,
+    LimitSettings,
+    LoggingSettings,
+    RecoverySettings,
+    RoomSettings,
+    ServerSettings,
+    SocketSettings,
+    StoreSettings,
+)
+from gbs_actor.settings.sources import (
+    PREFIX,
+    SourceName,
+    Sources,
+    Tables,
+    read_environment,
+    read_file,
+    variable,
+)
+
+DEFAULT_FILE = Path("config/gbs_actor.toml")
+"""Read if it is there, relative to the working directory."""
+
+CONFIG_VARIABLE = "GBS_CONFIG"
+COMMAND_VARIABLES = frozenset({CONFIG_VARIABLE, "GBS_TOKEN", "GBS_URL", "GBS_PYTHON"})
+"""Variables with our prefix that are no settings: commands and scripts read them."""
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSetting:
+    """One setting, its value, and where that comes from."""
+
+    group: str
+    name: str
+    value: str
+    """As it would stand in a TOML file; secrets are masked."""
+    source: SourceName
+    variable: str
+    """The environment variable that sets it."""
+
+
+class Settings(Group):
+    """Everything that can be set, one group per part of the server; immutable.
+
+    ``Settings()`` has the defaults whatever the environment holds, which is what tests
+    want; :meth:`load` reads environment and file.
+    """
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    socketio: SocketSettings = Field(default_factory=SocketSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    rooms: RoomSettings = Field(default_factory=RoomSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    recovery: RecoverySettings = Field(default_factory=RecoverySettings)
+    logging: LoggingSettings = Field(default_factory=LoggingSettings)
+
+    _sources: Sources = PrivateAttr(default_factory=Sources)
+
+    @classmethod
+    def load(
+        cls,
+        file: Path | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        overrides: Tables | None = None,
+    ) -> Self:
+        """Read the settings; the command line goes before environment, file, default.
+
+        :param file: a TOML file that must be there. Default: what ``GBS_CONFIG`` names, or
+            else ``config/gbs_actor.toml`` in the working directory if there is one.
+        :param environment: default: the process's.
+        :param overrides: from the command line, by group and name.
+        :raises SettingsError: the file cannot be read, or a setting is unknown or wrong.
+        """
+        environment = os.environ if environment is None else environment
+        path = file or (Path(named) if (named := environment.get(CONFIG_VARIABLE)) else None)
+        if path is None and DEFAULT_FILE.is_file():
+            path = DEFAULT_FILE
+        sources = Sources(
+            command_line=overrides or {},
+            environment=read_environment(declarations(), environment),
+            file=read_file(path) if path else {},
+            path=path,
+        )
+        try:
+            settings = cls.model_validate(sources.merged())
+        except ValidationError as error:
+            names: dict[str, list[str]] = {group: [] for group in cls.model_fields}
+            for group, name, _ in declarations():
+                names[group].append(name)
+            raise settings_error(error, sources, names) from None
+        settings._sources = sources
+        return settings
+
+    def build(self, part: Callable[..., Part], *arguments: object, **options: object) -> Part:
+        """Call what makes a part, and give it every setting that it has a parameter for.
+
+        A parameter and its setting have the same name.
+
+        :param options: arguments that are no settings, or go before them.
+        """
+        parameters = inspect.signature(part).parameters
+        for group, name, _ in declarations():
+            if name in parameters and name not in options:
+                options[name] = getattr(getattr(self, group), name)
+        return part(*arguments, **options)
+
+    def effective(self) -> Iterator[EffectiveSetting]:
+        """Yield each setting, its value with secrets masked, and where it comes from."""
+        for group, name, _ in declarations():
+            yield EffectiveSetting(
+                group,
+                name,
+                toml_value(getattr(getattr(self, group), name)),
+                self._sources.source_of(group, name),
+                variable(name),
+            )
+
+
+def declarations() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield group, name and declaration of every setting, in the order of definition."""
+    for group, group_info in Settings.model_fields.items():
+        model = group_info.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, Group)
+        for name, info in model.model_fields.items():
+            yield group, name, info
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the ``GBS_`` variables that set nothing, most likely misspelt."""
+    known = {variable(name) for _, name, _ in declarations()} | COMMAND_VARIABLES
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def toml_value(value: object) -> str:
+    """Return a value as it would stand in a TOML file; ``""``: not set. Masks secrets."""
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return json.dumps(_masked(value.get_secret_value()))
+    if isinstance(value, tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, (bool, int, float, str)):
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _masked(secret: str) -> str:
+    """Keep user, host and name of a database URL, so that it can be recognised."""
+    parts = urlsplit(secret)
+    if not parts.scheme or not parts.netloc:
+        return "**********"
+    credentials, at, host = parts.netloc.rpartition("@")
+    user = credentials.partition(":")[0]
+    return urlunsplit((parts.scheme, (f"{user}:***{at}" if at else "") + host, parts.path, "", ""))

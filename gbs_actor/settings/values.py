@@ -1,0 +1,79 @@
+"""The types of settings: what a value may be, and the sentence that refuses another one."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+MINIMUM_SECRET = 32
+"""Bytes an HS256 secret has at least (RFC 7518 §3.2: as long as the hash)."""
+
+_YEAR = 86_400 * 365
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be like https://page.example.org")
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be scheme, host and port only, without a slash at the end")
+    return value.lower()
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/") or not value.endswith("/") or value == "/":
+        raise ValueError('must begin and end with "/" and have a name between')
+    return value
+
+
+def _proxy(value: str) -> str:
+    try:
+        if value != "unix":
+            ip_network(value)
+    except ValueError:
+        raise ValueError('must be an IP address, a network such as 10.0.0.0/8, or "unix"') from None
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    length = len(value.get_secret_value().encode())
+    if length < MINIMUM_SECRET:
+        raise ValueError(f"must have at least {MINIMUM_SECRET} bytes, and has {length}")
+    return value
+
+
+def _signing_secret(value: SecretStr) -> SecretStr:
+    if _secret(value).get_secret_value().lstrip().startswith("-----BEGIN "):
+        # Anybody who has the public key could sign tokens with it.
+        raise ValueError("must not be a PEM key; keys go into jwt_public_key_file")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, le=_YEAR)]
+Interval = Annotated[float, Field(ge=0, le=_YEAR)]
+"""Seconds, too; 0 switches off what it limits."""
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=1)]
+BufferBytes = Annotated[int, Field(ge=1024)]
+Text = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+UrlPath = Annotated[str, AfterValidator(_path)]
+Origin = Annotated[str, AfterValidator(_origin)]
+ProxyAddress = Annotated[str, AfterValidator(_proxy)]
+CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
+Algorithm = Literal["HS256", "RS256", "ES256"]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["console", "json"]

@@ -1,0 +1,113 @@
+"""HTTP and lifespan in ASGI's terms: what a scope asks for, and how a response is sent.
+
+The types are loose, as every framework has its own for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+from gbs_actor.socketio.net.http_response import HttpResponse
+from gbs_actor.socketio.net.request import Request
+
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Running = Callable[[], AbstractAsyncContextManager[object]]
+"""What has to run while an ASGI server serves."""
+
+_NOT_FOUND: Final = HttpResponse(404, b'{"code":"NOT_FOUND","message":"Not found."}')
+_POLICY_VIOLATION: Final = 1008  # WebSocket close code (RFC 6455 §7.4.1)
+
+
+def request_of(scope: Scope) -> Request:
+    """Return the request that a scope describes, HTTP or WebSocket."""
+    query = scope["query_string"].decode("latin-1")
+    path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+    return Request(
+        method=scope.get("method", "GET"),
+        target=f"{path}?{query}" if query else path,
+        version=scope.get("http_version", "1.1"),
+        fields=tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in scope["headers"]
+        ),
+        head=b"",
+    )
+
+
+def peer_of(scope: Scope) -> str | None:
+    """Return the IP address of the connection's other end; ``None`` where it has none."""
+    client = scope.get("client")
+    return None if client is None else client[0]
+
+
+async def respond_over_asgi(
+    send: Send, response: HttpResponse, prefix: str = "http.response"
+) -> None:
+    """Send a whole response.
+
+    :param prefix: of the messages' types; another one responds to a WebSocket handshake.
+    """
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
+    if response.status != 204:
+        headers.append((b"content-type", response.content_type.encode()))
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": f"{prefix}.start", "status": response.status, "headers": headers})
+    await send({"type": f"{prefix}.body", "body": response.body})
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve nothing: an application without a single path, whose lifespan has no work."""
+    if scope["type"] == "http":
+        await respond_over_asgi(send, _NOT_FOUND)
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+    elif scope["type"] == "lifespan":
+        while True:
+            event = (await receive())["type"]
+            await send({"type": f"{event}.complete"})
+            if event == "lifespan.shutdown":
+                return
+    else:
+        raise NotImplementedError(scope["type"])
+
+
+def with_lifespan(app: App, running: Running, explain: Callable[[BaseException], str] = str) -> App:
+    """Return an app that takes part in ASGI's lifespan, and is ``app`` for everything else.
+
+    :param running: entered before the first request, left after the last one; where
+        entering it raises, the ASGI server gets the reason and does not start.
+    :param explain: returns the reason as a sentence.
+    """
+
+    async def with_running(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _run_lifespan(running, explain, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return with_running
+
+
+async def _run_lifespan(
+    running: Running, explain: Callable[[BaseException], str], receive: Receive, send: Send
+) -> None:
+    await receive()  # lifespan.startup
+    started = False
+    try:
+        async with running():
+            started = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+    except Exception as error:
+        if started:
+            raise
+        await send({"type": "lifespan.startup.failed", "message": explain(error)})
+    else:
+        await send({"type": "lifespan.shutdown.complete"})

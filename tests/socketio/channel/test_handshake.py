@@ -1,0 +1,35 @@
+"""What a handshake offers."""
+
+from __future__ import annotations
+
+import pytest
+
+from gbs_actor.socketio import offered_subprotocols
+from gbs_actor.socketio.channel.handshake import join_fields, select_subprotocol
+from gbs_actor.socketio.net.request import parse_request
+
+
+@pytest.mark.parametrize(
+    ("fields", "offered"),
+    [
+        ("", []),
+        ("Sec-WebSocket-Protocol: \r\n", []),
+        ("Sec-WebSocket-Protocol: a, b\r\n", ["a", "b"]),
+        ("Sec-WebSocket-Protocol: a,,\t b ,\r\n", ["a", "b"]),
+        ("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n", ["a", "b"]),
+    ],
+)
+def test_subprotocols_are_offered_in_one_field_or_in_several(
+    fields: str, offered: list[str]
+) -> None:
+    request = parse_request(f"GET / HTTP/1.1\r\n{fields}\r\n".encode())
+    assert request is not None
+    assert offered_subprotocols(join_fields(request.fields)) == offered
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [(["b", "a"], "a"), (["b"], "b"), (["c", "b"], "b"), (["c"], None), ([], None), (["A"], None)],
+)
+def test_the_best_one_that_is_offered_is_selected(offered: list[str], selected: str | None) -> None:
+    assert select_subprotocol(offered, ["a", "b"]) == selected

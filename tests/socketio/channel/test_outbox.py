@@ -1,0 +1,399 @@
+"""The outbox against every pattern of partial sends, read back by an independent parser."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+from wsproto.frame_protocol import FrameProtocol
+
+from gbs_actor.socketio import Message, OutboxLimits, encode_event, encode_raw_event
+from gbs_actor.socketio.channel.frame import frame
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.encoding import encode_ack
+
+
+class Parked:
+    """Suspends a hand-driven coroutine once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class ScriptedWire:
+    """Takes as many bytes per write as a script says; 0 stands for EAGAIN."""
+
+    separator = b""
+    batch = 65_536
+    ready = True
+
+    def __init__(self, script: list[int], *, immediate: bool = True) -> None:
+        self.encode: Encode = WEBSOCKET
+        self.direct = self.immediate = immediate
+        self.written = bytearray()
+        self.writes = 0
+        self.error: OSError | None = None
+        self._script = list(script)
+
+    def send_nowait(self, data: Buffer) -> int:
+        if not self.immediate:
+            raise BlockingIOError
+        self.writes += 1
+        if self.error is not None:
+            raise self.error
+        accepted = self._script.pop(0) if self._script else len(data)
+        if accepted == 0:
+            raise BlockingIOError
+        taken = bytes(data[:accepted])
+        self.written += taken
+        return len(taken)
+
+    async def send_all(self, data: Buffer) -> None:
+        for byte in bytes(data):
+            if self._script and self._script.pop(0) == 0:
+                await Parked()
+            self.written.append(byte)
+
+    async def wait_writable(self) -> None:
+        await Parked()
+
+
+class Owner:
+    """Drives the writer by hand and notes what the outbox tells its connection."""
+
+    def __init__(self) -> None:
+        self.writer: Coroutine[Any, Any, None] | None = None
+        self.writers = 0
+        self.broken: list[BaseException] = []
+        self.overflows = 0
+        self.reliefs = 0
+
+    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        assert self.writer is None, "a second writer beside the first"
+        self.writer = writer()
+        self.writers += 1
+        self.step()
+
+    def step(self) -> bool:
+        """Run the writer until it waits; return whether it still runs."""
+        if self.writer is None:
+            return False
+        try:
+            self.writer.send(None)
+        except StopIteration:
+            self.writer = None
+            return False
+        return True
+
+    def run(self) -> None:
+        while self.step():
+            pass
+
+    def outbox_broken(self, error: BaseException) -> None:
+        self.broken.append(error)
+
+    def outbox_overflowed(self) -> None:
+        self.overflows += 1
+
+    def outbox_drained(self) -> None:
+        self.reliefs += 1
+
+
+def make(
+    script: list[int], *, immediate: bool = True, limits: OutboxLimits | None = None
+) -> tuple[Outbox, ScriptedWire, Owner]:
+    wire = ScriptedWire(script, immediate=immediate)
+    owner = Owner()
+    return Outbox(wire, owner, limits or OutboxLimits()), wire, owner
+
+
+def parse(data: bytes) -> list[Any]:
+    """Read a server's byte stream with wsproto: text, pongs as bytes, close codes as int.
+
+    Fails where a frame is malformed; a stream that ends within one lacks a message.
+    """
+    protocol = FrameProtocol(client=True, extensions=[])
+    protocol.receive_bytes(data)
+    messages: list[Any] = []
+    text = ""
+    for received in protocol.received_frames():
+        match received.payload:
+            case str(piece):
+                text += piece
+                if received.message_finished:
+                    messages.append(text)
+                    text = ""
+            case (code, _):
+                messages.append(int(code))
+            case payload:
+                messages.append(payload)
+    return messages
+
+
+def row(key: int, revision: int, size: int = 0) -> Message:
+    return encode_event("/", "row", key, revision, "x" * size, key=key)
+
+
+def reply(revision: int) -> Message:
+    return encode_ack("/", revision, ())
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("row"), st.integers(0, 4), st.sampled_from([0, 100, 300, 70_000])),
+        st.tuples(st.just("reply")),
+        st.tuples(st.just("bundle"), st.lists(st.integers(0, 4), min_size=1, max_size=4)),
+        st.tuples(st.just("step"), st.integers(1, 3)),
+    ),
+    max_size=40,
+)
+SCRIPT = st.lists(
+    st.one_of(st.just(0), st.integers(1, 40), st.integers(40, 400), st.just(10**6)), max_size=60
+)
+
+
+@given(actions=ACTIONS, script=SCRIPT, immediate=st.booleans())
+async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_in_the_latest(
+    actions: list[tuple[Any, ...]], script: list[int], immediate: bool
+) -> None:
+    outbox, wire, owner = make(script, immediate=immediate)
+    revision = 0
+    latest: dict[int, int] = {}
+    replies: list[int] = []
+    for action, *details in actions:
+        if action == "row":
+            key, size = details
+            revision += 1
+            latest[key] = revision
+            outbox.send(row(key, revision, size))
+        elif action == "bundle":
+            messages = []
+            for key in details[0]:
+                revision += 1
+                latest[key] = revision
+                messages.append(row(key, revision))
+            outbox.send(Message.bundle(messages))
+        elif action == "reply":
+            revision += 1
+            replies.append(revision)
+            outbox.send(reply(revision))
+        else:
+            for _ in range(details[0]):
+                owner.step()
+    owner.run()
+
+    seen_replies: list[int] = []
+    seen_rows: dict[int, int] = {}
+    order: list[int] = []
+    for text in parse(bytes(wire.written)):
+        assert isinstance(text, str)
+        if text.startswith("43"):
+            order.append(int(text[2 : text.index("[")]))
+            seen_replies.append(order[-1])
+        else:
+            _, key, at, _ = json.loads(text[2:])
+            order.append(at)
+            seen_rows[key] = at
+    assert order == sorted(set(order))
+    assert seen_replies == replies
+    assert seen_rows == latest
+    statistics = outbox.statistics()
+    assert statistics.queued == statistics.queued_bytes == 0
+    assert statistics.behind_for == 0.0
+    assert statistics.sent_bytes == len(wire.written)
+    assert statistics.sent_messages == len(order)
+    assert statistics.sent_messages + statistics.conflated == revision
+
+
+async def test_an_idle_connection_gets_a_message_in_one_write_and_no_task() -> None:
+    outbox, wire, owner = make([])
+    outbox.send(row(1, 1))
+    assert wire.writes == 1
+    assert owner.writers == 0
+
+
+async def test_a_bundle_is_one_write() -> None:
+    outbox, wire, _ = make([])
+    outbox.send(Message.bundle([row(1, 1), row(2, 1), row(3, 1)]))
+    assert wire.writes == 1
+    assert len(parse(bytes(wire.written))) == 3
+
+
+async def test_a_newer_state_replaces_the_waiting_one_and_goes_to_the_end() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(row(1, 1))
+    outbox.send(reply(2))
+    outbox.send(row(1, 3))
+    assert outbox.statistics().conflated == 1
+    owner.run()
+    assert parse(bytes(wire.written)) == ["432[]", '42["row",1,3,""]']
+
+
+async def test_equal_keys_of_different_namespaces_are_different_slots() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(encode_raw_event("/", "row", b"1", key="k"))
+    outbox.send(encode_raw_event("/custom", "row", b"2", key="k"))
+    owner.run()
+    assert len(parse(bytes(wire.written))) == 2
+
+
+async def test_a_message_that_went_out_in_part_is_finished_not_replaced() -> None:
+    outbox, wire, owner = make([3])
+    outbox.send(row(1, 1))
+    outbox.send(row(1, 2))
+    assert outbox.statistics().conflated == 0
+    owner.run()
+    assert parse(bytes(wire.written)) == ['42["row",1,1,""]', '42["row",1,2,""]']
+
+
+async def test_the_same_message_may_wait_twice() -> None:
+    outbox, wire, owner = make([0])
+    message = reply(1)
+    outbox.send(message)
+    outbox.send(message)
+    owner.run()
+    assert parse(bytes(wire.written)) == ["431[]", "431[]"]
+
+
+async def test_more_than_one_batch_keeps_its_order() -> None:
+    outbox, wire, owner = make([0, 25_000, 25_000])
+    for key in range(6):
+        outbox.send(row(key, key, 20_000))
+    owner.run()
+    assert [json.loads(text[2:])[1] for text in parse(bytes(wire.written))] == list(range(6))
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EBADF])
+async def test_a_broken_socket_is_told_once_and_nothing_more_is_written(number: int) -> None:
+    outbox, wire, owner = make([])
+    wire.error = OSError(number, "broken")
+    outbox.send(row(1, 1))
+    outbox.send(row(1, 2))
+    assert len(owner.broken) == 1
+    assert wire.writes == 1
+    assert outbox.flushed.is_set()
+
+
+async def test_a_socket_that_breaks_while_something_waits_ends_the_writer() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(row(1, 1))
+    wire.error = ConnectionResetError()
+    owner.run()
+    assert len(owner.broken) == 1
+    assert owner.writer is None
+
+
+async def test_the_final_frame_goes_behind_what_waits_and_nothing_behind_it() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(reply(1))
+    outbox.finish(Message.control(frame(b"\x03\xe8", 0x88)))
+    outbox.send(reply(2))
+    owner.run()
+    assert parse(bytes(wire.written)) == ["431[]", 1000]
+    assert outbox.flushed.is_set()
+
+
+async def test_discarding_keeps_the_rest_of_a_message_that_has_begun() -> None:
+    outbox, wire, owner = make([3])
+    outbox.send(reply(1))
+    outbox.send(reply(2))
+    outbox.finish(Message.control(frame(b"\x03\xf5", 0x88)), discard=True)
+    owner.run()
+    assert parse(bytes(wire.written)) == ["431[]", 1013]
+
+
+async def test_it_is_congested_above_the_pause_limit_and_relieved_at_half_of_it() -> None:
+    limits = OutboxLimits(pause_messages=4)
+    outbox, _, owner = make([0, 7, 7, 7, 7, 7, 7], limits=limits)
+    queued: dict[bool, set[int]] = {True: set(), False: set()}
+    for number in range(5):
+        outbox.send(reply(number))
+        queued[outbox.congested].add(outbox.statistics().queued)
+    assert queued == {False: {1, 2, 3, 4}, True: {5}}
+    while owner.step():
+        queued[outbox.congested].add(outbox.statistics().queued)
+    assert min(queued[True]) == 3
+    assert owner.reliefs == 1
+
+
+async def test_keyed_messages_do_not_congest() -> None:
+    outbox, _, owner = make([0], limits=OutboxLimits(pause_messages=4))
+    for key in range(100):
+        outbox.send(row(key, key))
+    assert not outbox.congested
+    owner.run()
+
+
+async def test_bytes_congest_as_well_as_messages() -> None:
+    outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=1_000))
+    outbox.send(encode_event("/", "large", "x" * 1_001))
+    assert outbox.congested
+    owner.run()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        OutboxLimits(pause_messages=5, outbox_messages=20),
+        OutboxLimits(pause_bytes=50, outbox_bytes=200),
+    ],
+)
+async def test_more_unkeyed_messages_than_allowed_overflow(limits: OutboxLimits) -> None:
+    outbox, _, owner = make([0], limits=limits)
+    for number in range(60):
+        outbox.send(reply(number))
+    assert owner.overflows > 0
+    owner.run()
+
+
+async def test_one_message_alone_may_be_larger_than_the_limit() -> None:
+    outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=50, outbox_bytes=200))
+    outbox.send(encode_event("/", "large", "x" * 1_001))
+    assert owner.overflows == 0
+    owner.run()
+
+
+async def test_unbounded_keys_overflow_too() -> None:
+    outbox, _, owner = make([0], limits=OutboxLimits(max_keys=10))
+    for key in range(11):
+        outbox.send(row(key, key))
+    assert owner.overflows == 1
+    owner.run()
+
+
+async def test_it_tells_for_how_long_something_has_been_waiting(clock: MockClock) -> None:
+    outbox, _, owner = make([0])
+    assert outbox.statistics().behind_for == 0.0
+    outbox.send(reply(1))
+    await trio.sleep(3)
+    outbox.send(reply(2))
+    await trio.sleep(1)
+    assert outbox.statistics().behind_for == 4.0
+    owner.run()
+    assert outbox.statistics().behind_for == 0.0
+
+
+async def test_of_the_pongs_that_wait_only_the_last_is_sent() -> None:
+    outbox, wire, owner = make([0])
+    for number in range(1_000):
+        outbox.send(Message.control(frame(b"%d" % number, 0x8A)))
+    assert outbox.statistics().queued == 1
+    owner.run()
+    assert parse(bytes(wire.written)) == [b"999"]
+
+
+async def test_a_ping_that_waits_is_sent_once_and_takes_no_pongs_place() -> None:
+    outbox, wire, owner = make([0])
+    outbox.send(Message.ping())
+    outbox.send(Message.control(frame(b"pong", 0x8A)))
+    outbox.send(Message.ping())
+    owner.run()
+    assert parse(bytes(wire.written)) == [b"pong", b""]
