@@ -53,4 +53,4 @@ class CrashHistory:
 
 def backoff(initial: float, maximum: float) -> Backoff:
     """Return a back-off without jitter: the attempts of one process on its own need none."""
-    return Backoff(initial, max(initial, maximum), jitter=0)
+    return Backoff(initial, maximum, jitter=0)
