@@ -103,7 +103,8 @@ class BacklogEvent:
         if self._ack_pending:
             self._ack_pending = False
             if not self._users:
-                self._remove_bytes(0)
+                self._backlog.remove_bytes(self.size)
+                self.size = 0
             self._backlog.remove_unacknowledged()
 
     def end_use(self) -> None:
@@ -111,16 +112,13 @@ class BacklogEvent:
         self._users -= 1
         if not self._users:
             needed = self._drop()
-            self._remove_bytes(needed if self._ack_pending else 0)
+            left = needed if self._ack_pending else 0
+            self._backlog.remove_bytes(self.size - left)
+            self.size = left
 
     def _drop(self) -> int:
         """Drop what was sent; return how many bytes are left, as a reply needs them."""
         return 0
-
-    def _remove_bytes(self, left: int) -> None:
-        if self.size > left:
-            self._backlog.remove_bytes(self.size - left)
-            self.size = left
 
 
 class KeptEvent:
