@@ -70,7 +70,7 @@ class DispatchStatistics:
 
     events: int
     refused_by_rate: int
-    """Events answered with RATE_LIMITED."""
+    """Events that got the reply RATE_LIMITED."""
     internal_errors: int
     """Events whose handling raised; each is in the log."""
 

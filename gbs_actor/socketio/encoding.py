@@ -116,9 +116,9 @@ def encode_head(
 ) -> bytes:
     """Return everything of an Engine.IO message that stands before the JSON."""
     count = "" if attachments is None else f"{attachments}-"
-    place = "" if namespace == ROOT else f"{namespace},"
+    name = "" if namespace == ROOT else f"{namespace},"
     number = "" if ack_id is None else str(ack_id)
-    return f"4{kind}{count}{place}{number}".encode()
+    return f"4{kind}{count}{name}{number}".encode()
 
 
 def encode_values(values: Sequence[Any]) -> tuple[bytes, list[bytes]]:

@@ -51,7 +51,9 @@ class Event(BacklogEvent):
         ack_id: int | None = None,
         attachments: tuple[bytes, ...] = (),
     ) -> None:
-        size = sys.getsizeof(data.json) + len(data.name) + sum(map(len, attachments))
+        size = sys.getsizeof(data.json) + len(data.name)
+        if attachments:
+            size += sum(map(len, attachments))
         super().__init__(backlog, size, wants_ack=ack_id is not None)
         self.name = data.name
         self._data = data

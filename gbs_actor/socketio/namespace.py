@@ -95,7 +95,7 @@ class Namespace:
     def on_error(self, handler: Handler) -> Handler:
         """Register ``handler(socket, event, error)``: a handler of an event has raised.
 
-        A plain function; it may still answer the event.
+        A plain function; it may still reply to the event.
         """
         self._error = handler
         return handler

@@ -204,7 +204,7 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def decode_values(json: str, attachments: Sequence[bytes] = ()) -> list[Any]:
-    """Decode an array, and put binary values in their places.
+    """Decode an array; binary values replace their placeholders.
 
     :raises InvalidArguments: one of its items cannot be decoded.
     """

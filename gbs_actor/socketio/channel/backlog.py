@@ -39,7 +39,7 @@ class Backlog:
         self._kept_bytes += event.size
         if event.wants_ack:
             self._unacknowledged += 1
-        self._dispatcher.submit(job, event.let_go)
+        self._dispatcher.submit(job, event.end_use)
 
     def remove_bytes(self, size: int) -> None:
         """Count so many bytes of events less."""
@@ -103,24 +103,22 @@ class BacklogEvent:
         if self._ack_pending:
             self._ack_pending = False
             if not self._users:
-                self._remove_bytes(0)
+                self._backlog.remove_bytes(self.size)
+                self.size = 0
             self._backlog.remove_unacknowledged()
 
-    def let_go(self) -> None:
+    def end_use(self) -> None:
         """Drop what was sent, unless somebody else still uses it; its handler has ended."""
         self._users -= 1
         if not self._users:
             needed = self._drop()
-            self._remove_bytes(needed if self._ack_pending else 0)
+            left = needed if self._ack_pending else 0
+            self._backlog.remove_bytes(self.size - left)
+            self.size = left
 
     def _drop(self) -> int:
         """Drop what was sent; return how many bytes are left, as a reply needs them."""
         return 0
-
-    def _remove_bytes(self, left: int) -> None:
-        if self.size > left:
-            self._backlog.remove_bytes(self.size - left)
-            self.size = left
 
 
 class KeptEvent:
@@ -135,7 +133,7 @@ class KeptEvent:
         """Keep the event no longer. May be called again."""
         event, self._event = self._event, None
         if event is not None:
-            event.let_go()
+            event.end_use()
 
     def __enter__(self) -> KeptEvent:
         return self

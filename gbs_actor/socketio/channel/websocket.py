@@ -88,13 +88,12 @@ def upgrade(
     :param deflate: whether to compress for clients that offer it (RFC 7692).
     :param subprotocols: those to select from, the best one first.
     """
-    answer = _accept(request, (_DEFLATE,) if deflate else (), subprotocols)
-    if any(extension.local_max_window_bits != _WINDOW for extension in _deflates(answer)):
-        answer = _accept(request, (), subprotocols)
-    handshake, response = answer
+    handshake, response = _accept(request, (_DEFLATE,) if deflate else (), subprotocols)
+    if any(extension.local_max_window_bits != _WINDOW for extension in _deflates(handshake)):
+        handshake, response = _accept(request, (), subprotocols)
     protocol = ServerProtocol(state=State.OPEN, max_size=max_payload, logger=logger)
     protocol.extensions = handshake.extensions
-    return Upgrade(response, protocol, deflated=bool(_deflates(answer)))
+    return Upgrade(response, protocol, deflated=bool(_deflates(handshake)))
 
 
 def _accept(
@@ -124,8 +123,8 @@ def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprot
     return None if name is None else Subprotocol(name)
 
 
-def _deflates(answer: tuple[ServerProtocol, Response]) -> list[PerMessageDeflate]:
-    return [each for each in answer[0].extensions if isinstance(each, PerMessageDeflate)]
+def _deflates(handshake: ServerProtocol) -> list[PerMessageDeflate]:
+    return [each for each in handshake.extensions if isinstance(each, PerMessageDeflate)]
 
 
 class WebSocketTransport:

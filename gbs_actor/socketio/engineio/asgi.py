@@ -43,25 +43,25 @@ class EngineApp(WebSocketApp):
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
-            answer = await self._wait(scope, receive)
+            response = await self._wait(scope, receive)
         else:
             body = _Body(receive)
             try:
-                answer = await self._serve(scope, body)
+                response = await self._serve(scope, body)
                 await body.drop()
             except ClientGone:
                 return
-        if answer is not None:
-            await respond_over_asgi(send, answer)
+        if response is not None:
+            await respond_over_asgi(send, response)
 
     async def _wait(self, scope: Scope, receive: Receive) -> HttpResponse | None:
         """Serve a GET, which may wait, as long as the client does; ``None``: it has gone."""
-        answer: HttpResponse | None = None
+        response: HttpResponse | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
-            answer = await self._serve(scope, _Body(receive))
+            response = await self._serve(scope, _Body(receive))
             nursery.cancel_scope.cancel()
-        return answer
+        return response
 
     async def _serve(self, scope: Scope, body: _Body) -> HttpResponse:
         secure = scope["scheme"] == "https"

@@ -70,6 +70,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
         self._request = _Request(now, ended=not replay)
         """The latest one."""
         self._last_byte = self._idle_since = self._receiving_since = now
+        self._answered_early = False
         self._sending = 0
         self._eof_sent = self._eof_received = False
         self._receiving: trio.CancelScope | None = None
@@ -111,7 +112,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
     @property
     def answered_early(self) -> bool:
         """Whether the app has answered a request, or does, whose rest may still come."""
-        return self._request.in_app and not self._request.arrived
+        return self._answered_early or (self._request.in_app and not self._request.arrived)
 
     # What the HTTP server reports
 
@@ -138,6 +139,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
             yield arrived
         finally:
             request.ended = True
+            if not request.arrived:
+                self._answered_early = True  # also once more of it has been read
             self._idle_since = trio.current_time()
             self._reschedule()
 

@@ -294,6 +294,17 @@ async def test_what_still_comes_of_it_is_dropped_until_the_peer_has_ended(clock:
     assert trio.current_time() == 1.5
 
 
+async def test_what_the_server_still_reads_of_it_begins_no_other_request(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    stream = stream_to(near, b"POST / HTTP/1.1\r\n\r\n")
+    await stream.receive_some()
+    with stream.answering():
+        await stream.send_all(b"404")
+    await far.send_all(b"more")
+    assert await stream.receive_some() == b"more"
+    assert stream.answered_early
+
+
 async def test_a_peer_that_goes_on_is_not_waited_for_any_longer(clock: MockClock) -> None:
     near, far = memory_stream_pair()
     stream = stream_to(near, b"POST / HTTP/1.1\r\n\r\n")

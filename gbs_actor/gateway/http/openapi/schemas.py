@@ -21,7 +21,7 @@ from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
 
 Schema = dict[str, Any]
 
-PLACE: Final = "#/components/schemas/"
+SCHEMAS: Final = "#/components/schemas/"
 
 _BODIES: Final = tuple(
     dict.fromkeys(route.body or spec.body for spec in COMMANDS for route in spec.routes)
@@ -63,17 +63,17 @@ _TIMES: Final = {"createdAt", "updatedAt", "changedAt"}
 
 def reference(name: str) -> Schema:
     """Return a reference to a component."""
-    return {"$ref": PLACE + name}
+    return {"$ref": SCHEMAS + name}
 
 
 def schemas() -> dict[str, Schema]:
     """Return all components, by name."""
     roots, generated = msgspec.json.schema_components(
-        _TYPES.values(), ref_template=PLACE + "{name}"
+        _TYPES.values(), ref_template=SCHEMAS + "{name}"
     )
     # Generic and private names become those that the operations use.
     names = {
-        root["$ref"].removeprefix(PLACE): name for name, root in zip(_TYPES, roots, strict=True)
+        root["$ref"].removeprefix(SCHEMAS): name for name, root in zip(_TYPES, roots, strict=True)
     }
     components = {
         names.get(name, name): _renamed(schema, names) for name, schema in generated.items()
@@ -163,6 +163,6 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
         # 5.0 is an integer to JSON Schema (Validation §6.1.1); of floats no others are taken.
         renamed["anyOf"] = [each for each in renamed["anyOf"] if each != {"type": "number"}]
     if isinstance(target := renamed.get("$ref"), str):
-        name = target.removeprefix(PLACE)
-        renamed["$ref"] = PLACE + names.get(name, name)
+        name = target.removeprefix(SCHEMAS)
+        renamed["$ref"] = SCHEMAS + names.get(name, name)
     return renamed
