@@ -40,7 +40,7 @@ class Deadline(Generic[Item]):
 
 
 class DeadlineQueue(Generic[Item]):
-    """Items ordered by deadline, whatever clock that is of.
+    """Items ordered by deadline, on a clock of the caller's.
 
     A heap. Cancelling is cheap: a cancelled entry, which holds its item no longer, stays until
     it comes to the top or most of the heap is cancelled.
@@ -52,7 +52,7 @@ class DeadlineQueue(Generic[Item]):
         self._cancelled = 0
 
     def __len__(self) -> int:
-        """Return how many deadlines lie ahead."""
+        """Return how many deadlines are pending."""
         return len(self._heap) - self._cancelled
 
     @property
