@@ -2,8 +2,8 @@
 
 A client of such a namespace gets a secret, the pid, and with every event an offset. After a
 lost connection it sends both in its CONNECT packet, and continues as the same socket; the
-server sends the events it has missed. See the documentation of Socket.IO, "Connection state recovery", and its
-protocol, revision 5, "Custom options".
+server sends the events it has missed. See the documentation of Socket.IO, "Connection state
+recovery", and its protocol, revision 5, "Custom options".
 """
 
 from __future__ import annotations
