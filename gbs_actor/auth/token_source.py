@@ -1,4 +1,4 @@
-"""Where the token of a request is read from: CONNECT payload, header or cookie."""
+"""Finds the token of a request: in the CONNECT payload, a header or a cookie."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _BEARER = "bearer "
 
 
 class TokenSource(StrEnum):
-    """Where a token was read from; it decides what happens when the token expires."""
+    """The source of a token; it decides what happens when the token expires."""
 
     PAYLOAD = "payload"
-    """Given by the page: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
+    """Sent by the page itself: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
     HEADER = "header"
     """``Authorization: Bearer``."""
     COOKIE = "cookie"

@@ -1,4 +1,4 @@
-"""Made-up retreats with people as they really register, for demonstrations and load tests."""
+"""Made-up retreats with realistic registrations, for demos and load tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PALETTE: Final = (
 """The memo colours that the line-up page offers."""
 
 LARGEST: Final = 20_000
-"""The most people a retreat can be made of; their groups still have four-digit numbers."""
+"""The most people of a made-up retreat; their groups have at most four-digit numbers."""
 
 # Surnames with their share of the population in per mille.
 _SURNAMES: Final = {
@@ -121,7 +121,7 @@ _SEASONS: Final = {"winter": ("겨울", 1, 18), "summer": ("여름", 7, 11)}
 
 @dataclass(frozen=True, slots=True)
 class _Occasion:
-    """Which retreat it is, as its slug tells."""
+    """Title and dates of a retreat, derived from its slug."""
 
     title: str
     first_day: datetime
@@ -167,9 +167,9 @@ def demo_retreat(slug: str, people: int, seed: int = 0) -> RetreatSeed:
 
 
 async def add_demo_retreats(store: AdminStore) -> None:
-    """Put in the demo's retreats that are not there; touch none that is.
+    """Add the demo's retreats that are missing; change no existing one.
 
-    Cancellation leaves each of them either in the store or not, and none half.
+    Cancelled, each of them is in the store completely or not at all.
     """
     present = set(await store.retreats())
     for slug, people in DEFAULT_RETREATS:

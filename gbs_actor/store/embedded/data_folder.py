@@ -80,8 +80,8 @@ class DataFolder:
         readable = 0o755 if os.geteuid() == 0 else 0o700
         missing = [path for path in (self.base, *self.base.parents) if not path.exists()]
         for path in reversed(missing):
-            # Whatever the umask is: PostgreSQL's account comes this way. Not by a chmod
-            # afterwards: a process killed in between would leave it closed for good.
+            # Independent of the umask, as PostgreSQL's account must be able to pass. Not by a
+            # chmod afterwards: a process killed in between would leave it closed.
             umask = os.umask(0o022)
             try:
                 path.mkdir(readable)
