@@ -30,7 +30,7 @@ def find_token(
     §2.1), the cookie. A token is a non-empty string; the first one decides, even if it is
     invalid and a later one is not.
 
-    :param auth_payload: the decoded payload of a CONNECT, whatever it is, or what
+    :param auth_payload: the decoded payload of a CONNECT of any type, or what
         replaces it; ``None`` for plain HTTP.
     :param headers: names in any case.
     :param cookies: values by name, as sent.

@@ -33,14 +33,14 @@ class LinkLost(ClientError):
     """The connection has ended, or could not be opened; another attempt may succeed."""
 
 
-class _CutHandshake(Exception):
+class _HandshakeInterrupted(Exception):
     """The stream ended before the response to the WebSocket handshake."""
 
 
 _ENDS = (
     LinkLost,
     ConnectError,
-    _CutHandshake,
+    _HandshakeInterrupted,
     OSError,
     trio.TooSlowError,
     trio_websocket.HandshakeError,
@@ -67,7 +67,7 @@ class _Opening(trio.abc.Stream):
                 raise
             data = b""
         if not data and not self.opened:
-            raise _CutHandshake
+            raise _HandshakeInterrupted
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -76,7 +76,7 @@ class _Opening(trio.abc.Stream):
         except trio.BrokenResourceError:
             if self.opened:
                 raise
-            raise _CutHandshake from None
+            raise _HandshakeInterrupted from None
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

@@ -21,7 +21,7 @@ MAX_SLUG_LENGTH: Final = 200
 
 # The rules in Meta's extra_json_schema are checked further down, with a sentence for each;
 # here they are only for the API's description. JSON does not distinguish 5.0 from 5 (RFC 8259
-# §6), so a float is accepted where it is a whole number.
+# §6), so a float is accepted if it is a whole number.
 Id = (
     Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_ID})]
     | Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,17}$"})]
@@ -51,7 +51,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     :param raw: UTF-8 as it arrived.
     :raises InvalidPayload: not JSON, not UTF-8, nested too deeply, or not of the
-        decoder's type; ``field`` names the field where one is known.
+        decoder's type; ``field`` names the field if known.
     """
     try:
         return decoder.decode(raw)
@@ -103,7 +103,7 @@ def check_slug(slug: str) -> str:
 
 
 def whole(value: T) -> T | int:
-    """Return a float without a fraction as the integer that it is, everything else as it is."""
+    """Return a float without a fraction as an integer, everything else unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -12,7 +12,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, create_app, with_callers
+from gbs_actor.gateway.http import Services, create_app, with_remote_endpoint
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
@@ -81,7 +81,7 @@ class Composition:
         self.plain = PlainServer(
             self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
         )
-        http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
+        http_app = with_remote_endpoint(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything except the listener, as an ASGI application without a lifespan."""
 

@@ -75,7 +75,7 @@ class Packet:
     ack_id: int | None
     """``None`` differs from 0, which is every client's first."""
     json: str
-    """Not decoded; "" where there is none."""
+    """Not decoded; "" if there is none."""
     attachments: int = 0
     """How many binary frames follow."""
 

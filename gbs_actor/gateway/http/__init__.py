@@ -13,6 +13,6 @@
 
 from gbs_actor.gateway.http.app import Services, create_app
 from gbs_actor.gateway.http.cors import cors_policy
-from gbs_actor.gateway.http.middleware import with_callers
+from gbs_actor.gateway.http.middleware import with_remote_endpoint
 
-__all__ = ["Services", "cors_policy", "create_app", "with_callers"]
+__all__ = ["Services", "cors_policy", "create_app", "with_remote_endpoint"]

@@ -12,7 +12,7 @@ from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
-from gbs_actor.gateway.http.errors import answer_errors
+from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.middleware import refusing_bad_targets
@@ -54,7 +54,7 @@ def create_app(services: Services) -> QuartTrio:
     app.url_map.merge_slashes = False
     app.config["BODY_TIMEOUT"] = settings.http.request_timeout
     allow_origins(app, policy)
-    answer_errors(app)
+    register_error_handlers(app)
     identity = Identity(services.verifier, services.authorizer, services.rates, settings)
     for blueprint in (
         index(),

@@ -36,8 +36,8 @@ _MESSAGES: Final = {
 }
 
 
-def answer_errors(app: Quart) -> None:
-    """Register the handlers."""
+def register_error_handlers(app: Quart) -> None:
+    """Register the handlers of every error."""
 
     @app.errorhandler(AuthError)
     async def refused(error: AuthError) -> Response:

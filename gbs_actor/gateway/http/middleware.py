@@ -25,7 +25,7 @@ _BAD_TARGET: Final = http_error(
 )
 
 
-def with_callers(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
+def with_remote_endpoint(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
     """Return an ASGI app whose scopes have address, scheme and host of the client.
 
     Behind a trusted proxy these are the client's, not the proxy's. A forwarded address has no
@@ -34,13 +34,13 @@ def with_callers(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
 
     async def called(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "lifespan":
-            scope = cast(Scope, _as_called(cast(dict[str, Any], scope), proxies))
+            scope = cast(Scope, _with_remote_endpoint(cast(dict[str, Any], scope), proxies))
         await app(scope, receive, send)
 
     return called
 
 
-def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]:
+def _with_remote_endpoint(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]:
     headers = join_fields(
         (name.decode("latin-1").lower(), value.decode("latin-1"))
         for name, value in scope["headers"]

@@ -26,7 +26,7 @@ TOUCHED: Final = {
     "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "closes after an early response",
     "hypercorn.trio.task_group:_handle": "logs what the app raises",
     # Replaced or built on.
-    "hypercorn.logging:Logger": "its `exception` is quieter where a peer broke the protocol",
+    "hypercorn.logging:Logger": "its `exception` is quieter if a peer broke the protocol",
     "hypercorn.protocol.h11:H11Protocol._check_protocol": "replaced: it turns to HTTP/2",
     "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
     "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
@@ -38,7 +38,7 @@ TOUCHED: Final = {
     "hypercorn.protocol.ws_stream:WebsocketBuffer": "base of BoundedBuffer",
     "hypercorn.protocol.ws_stream:WSStream": "base of BoundedWebSocket",
     "hypercorn.trio.run:worker_serve": "wrapped by prepare_worker",
-    "hypercorn.utils:LifespanFailureError": "raised by it where the app does not start",
+    "hypercorn.utils:LifespanFailureError": "raised by it if the app does not start",
 }
 """By ``module:name``, what each is used for. Its settings and its typing are public."""
 

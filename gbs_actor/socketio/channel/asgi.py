@@ -39,7 +39,7 @@ from gbs_actor.socketio.net.http_response import RequestRefused
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
-_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
+_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, if the ASGI server cancels us
 
 
 class WebSocketApp:
@@ -195,7 +195,7 @@ class AsgiTransport:
 
 
 class AsgiWire:
-    """Sends frames as the messages in them; the ASGI server frames these anew."""
+    """Sends frames as the messages in them; the ASGI server frames these again."""
 
     separator = b""
     batch = 65_536
@@ -214,7 +214,7 @@ class AsgiWire:
     async def send_all(self, data: Buffer) -> None:
         """See :class:`~gbs_actor.socketio.channel.wire.Wire`.
 
-        Whatever an ASGI server raises where it cannot send counts as a broken connection.
+        Any exception of an ASGI server that cannot send counts as a broken connection.
         """
         try:
             await self._send_frames(data)

@@ -41,7 +41,7 @@ class Backlog:
         self._kept_bytes += event.size
         if event.wants_ack:
             self._unacknowledged += 1
-        self._dispatcher.submit(job, event.let_go)
+        self._dispatcher.submit(job, event.end_use)
 
     def remove_bytes(self, size: int) -> None:
         """Count ``size`` bytes less."""
@@ -108,7 +108,7 @@ class BacklogEvent:
                 self._remove_bytes(0)
             self._backlog.remove_unacknowledged()
 
-    def let_go(self) -> None:
+    def end_use(self) -> None:
         """Note the end of one use; after the last one drop what was sent."""
         self._users -= 1
         if not self._users:
@@ -137,7 +137,7 @@ class KeptEvent:
         """Stop keeping the event. Idempotent."""
         event, self._event = self._event, None
         if event is not None:
-            event.let_go()
+            event.end_use()
 
     def __enter__(self) -> KeptEvent:
         return self

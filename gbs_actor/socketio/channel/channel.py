@@ -35,7 +35,7 @@ class Transport(Protocol):
 
     @property
     def pings(self) -> bool:
-        """Whether WebSocket pings can be sent over it, and pongs come back."""
+        """Whether WebSocket pings can be sent over it, and pongs received."""
         ...
 
     async def carry(self, channel: Channel) -> None:
@@ -233,7 +233,7 @@ async def run_channel(make: MakeChannel, transport: Transport, close_timeout: fl
             await transport.carry(channel)
             await channel.run_disconnect_handlers()
             with trio.move_on_after(close_timeout):
-                # It has another one where the client has upgraded meanwhile.
+                # It has another one if the client has upgraded meanwhile.
                 await channel.transport.finish(channel)
         except trio.Cancelled:
             channel.lose("server shutting down")

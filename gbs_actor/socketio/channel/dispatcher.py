@@ -64,7 +64,7 @@ class Dispatcher:
     def submit(self, job: Job, done: Done | None = None) -> None:
         """Run a job now if possible, else after those in the queue. After the end, do nothing.
 
-        :param done: called once the job has ended, unless that is with the dispatcher.
+        :param done: called once the job has ended, unless the dispatcher has ended.
         """
         if self._stopped:
             return

@@ -98,7 +98,7 @@ class Message:
 
     @property
     def text(self) -> bytes:
-        """The text; empty for a bundle, and where there is none."""
+        """The text; empty for a bundle, and if there is none."""
         return self._text
 
     @property
@@ -124,7 +124,7 @@ class Message:
 
     @property
     def deflated(self) -> bytes:
-        """The same frames compressed where that makes them smaller (RFC 7692)."""
+        """The same frames compressed if that makes them smaller (RFC 7692)."""
         encoded = self._deflated
         if encoded is None:
             if not self._parts:
@@ -141,7 +141,7 @@ class Message:
     def encoded_by(self, encode: Callable[[Message], bytes]) -> bytes:
         """Return what ``encode`` makes of the message, computed once: for other transports.
 
-        :param encode: a function of a module, as it is what the bytes are kept under.
+        :param encode: a module-level function, as it is the key of the cached bytes.
         """
         if self._encoded is None:
             self._encoded = {}

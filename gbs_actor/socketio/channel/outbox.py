@@ -1,7 +1,7 @@
 """The queue of one connection: bounded, in order, never blocking the sender.
 
 The outbox is the only code that writes to a connection, once a channel is open on it. A
-message is written at once where nothing is queued; else it is queued, and a keyed message
+message is written at once if nothing is queued; else it is queued, and a keyed message
 replaces the older one with its key and goes to the end. Only whole, unsent messages are
 replaced: the rest of a partly sent message is kept as bytes and goes first.
 """

@@ -209,7 +209,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     def accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Accepted]:
         """Check a WebSocket's request, and count its connection within the block.
 
-        :param peer: IP address of the other end; ``None`` where it has none.
+        :param peer: IP address of the other end; ``None`` if it has none.
         :param secure: whether it uses TLS.
         :raises RequestRefused: it must not be opened.
         """

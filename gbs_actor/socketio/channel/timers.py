@@ -33,7 +33,7 @@ class Deadline(Generic[Item]):
         """``None`` once the deadline was cancelled, or has passed."""
 
     def cancel(self) -> None:
-        """Take the entry out of its queue; does nothing where it has passed."""
+        """Take the entry out of its queue; does nothing if it has passed."""
         if self.item is not None:
             self.item = None
             self._queue.note_cancelled()
@@ -62,7 +62,7 @@ class DeadlineQueue(Generic[Item]):
 
     @property
     def earliest(self) -> float:
-        """When the next deadline passes; infinity where there is none."""
+        """When the next deadline passes; infinity if there is none."""
         heap = self._heap
         while heap and heap[0][2].item is None:
             heappop(heap)

@@ -14,7 +14,7 @@ from gbs_actor.socketio.channel.message import Message
 Buffer = bytes | memoryview
 
 Encode = Callable[[Message], bytes]
-"""Returns a message as it is written; computed once per message, which keeps it."""
+"""Returns a message as it is written; computed once per message, and cached."""
 
 WEBSOCKET: Final[Encode] = attrgetter("websocket")
 DEFLATED: Final[Encode] = attrgetter("deflated")

@@ -19,7 +19,7 @@ from gbs_actor.socketio.channel.wire import Encode
 SEPARATOR = b"\x1e"
 
 BASE64 = "b"
-"""What a binary packet begins with, where it is written as text."""
+"""What a binary packet begins with, if it is written as text."""
 
 _BINARY = BASE64.encode()
 

@@ -181,7 +181,7 @@ class PollingTransport:
         Cancelled, an unknown number of the packets was passed.
 
         :raises ProtocolViolation: the session has ended before all of it was passed, by this
-            payload or for another reason; not where the client itself has closed.
+            payload or for another reason; not if the client itself has closed.
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):

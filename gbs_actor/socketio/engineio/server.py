@@ -161,7 +161,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
 
         Cancelled, as the client has disconnected: a waiting GET ends its session.
 
-        :param peer: IP address of the other end; ``None`` where it has none.
+        :param peer: IP address of the other end; ``None`` if it has none.
         :param secure: whether it uses TLS.
         :raises ClientGone: the client has disconnected.
         """

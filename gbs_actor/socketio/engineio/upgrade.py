@@ -107,7 +107,7 @@ class Probe(Channel):
         return self._moving
 
     async def _upgrade_later(self) -> None:
-        """Upgrade once the last of the probe's own bytes have gone out."""
+        """Upgrade once the last of the probe's own bytes have been sent."""
         self.outbox.finish(None)
         await self.outbox.flushed.wait()
         if self.reason is None and self._session.reason is None:

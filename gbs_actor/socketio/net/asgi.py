@@ -41,7 +41,7 @@ def request_of(scope: Scope) -> Request:
 
 
 def peer_of(scope: Scope) -> str | None:
-    """Return the IP address of the connection's other end; ``None`` where it has none."""
+    """Return the IP address of the connection's other end; ``None`` if it has none."""
     client = scope.get("client")
     return None if client is None else client[0]
 

@@ -38,7 +38,7 @@ class ConnectionLimit:
     def acquire(self, address: str | None) -> None:
         """Count a connection, until :meth:`release`.
 
-        :param address: the client's; ``None`` where it has none.
+        :param address: the client's; ``None`` if it has none.
         :raises ConnectionLimitReached: one of the limits is reached.
         """
         if self._connections >= self._total:

@@ -68,7 +68,7 @@ _NO_TLS = HttpResponse(
 UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
 """Serves one WebSocket: its stream, its request, and the bytes read after it.
 
-The stream is a :class:`TlsStream` where the listener is one for TLS.
+The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
 Fallback = Callable[[HttpStream], Awaitable[None]]
@@ -316,7 +316,7 @@ class FrontDoor:
         return False
 
     async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
-        """Read a request head and what comes with it; ``None`` where there will be none."""
+        """Read a request head and what comes with it; ``None`` if there will be none."""
         data = bytearray()
         try:
             with trio.move_on_after(self._head_timeout):

@@ -50,7 +50,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
     :param replay: the bytes that were read.
     :param idle_timeout: seconds.
-    :param request_timeout: seconds; one more where the app could refuse the request itself.
+    :param request_timeout: seconds; one more if the app could refuse the request itself.
     :param write_timeout: seconds that one :meth:`send_all` may take.
     """
 
@@ -214,7 +214,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
 
-        Cancelled, an unknown part of it may have gone out.
+        Cancelled, an unknown part of it may have been sent.
 
         :raises trio.BrokenResourceError: broken, or not accepted in time; closed then.
         :raises trio.ClosedResourceError: closed on this side, or ended by :meth:`send_eof`.

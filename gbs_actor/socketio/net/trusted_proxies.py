@@ -23,7 +23,7 @@ class RemoteEndpoint:
     """The client of a request, behind the trusted proxies."""
 
     address: str | None
-    """Its IP address without a port; ``None`` where it has none."""
+    """Its IP address without a port; ``None`` if it has none."""
     secure: bool
     """Whether it uses TLS: to this server, or to the first proxy."""
     host: str | None
@@ -55,7 +55,7 @@ class TrustedProxies:
         forwarded it. Of
         ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's counts, the rightmost.
 
-        :param peer: IP address of the connection's other end; ``None`` where it has none.
+        :param peer: IP address of the connection's other end; ``None`` if it has none.
         :param secure: whether that connection uses TLS.
         :param headers: of the request, names in lower case, repeated ones joined by ", ".
         """
@@ -82,7 +82,7 @@ class TrustedProxies:
     def trusts(self, peer: str | None) -> bool:
         """Return whether the other end of a connection is one of the proxies.
 
-        :param peer: its IP address; ``None`` where it has none.
+        :param peer: its IP address; ``None`` if it has none.
         """
         return self._unix if peer is None else self._trusts(_address(peer))
 
@@ -100,7 +100,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _address(text: str) -> _Address | None:
-    """Read an address with or without a port; ``None`` where it is none."""
+    """Read an address with or without a port; ``None`` if it is none."""
     found = _WITH_PORT.fullmatch(text)
     try:
         address = ip_address(text if found is None else found[1] or found[2] or "")

@@ -71,7 +71,7 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
     with ExitStack() as stack:
         found: list[ServerProcess] = []
         for entry in os.listdir("/proc"):
-            if not entry.isdecimal() or not _stands_in(data, entry):
+            if not entry.isdecimal() or not _runs_in(data, entry):
                 continue
             try:
                 pidfd = os.pidfd_open(int(entry))
@@ -79,7 +79,7 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
                 continue
             stack.callback(os.close, pidfd)
             # Checked again with the pidfd open: now the pid cannot be an earlier owner's.
-            if _stands_in(data, entry):
+            if _runs_in(data, entry):
                 found.append(ServerProcess(int(entry), pidfd, _is_postmaster(entry)))
         yield found
 
@@ -134,7 +134,7 @@ async def kill_all(data: Path) -> bool:
         return await wait_ended(found, _KILL_TIMEOUT)
 
 
-def _stands_in(data: Path, pid: str) -> bool:
+def _runs_in(data: Path, pid: str) -> bool:
     """Return whether a process is called postgres and has ``data`` as its working directory."""
     try:
         if Path("/proc", pid, "comm").read_text().strip() != "postgres":

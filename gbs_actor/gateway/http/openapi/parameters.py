@@ -90,7 +90,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
     "ifMatch": {
         "in": "header",
         "name": "If-Match",
-        "description": "The revision the user was looking at, bare or quoted: CONFLICT where the "
+        "description": "The revision the user was looking at, bare or quoted: CONFLICT if the "
         "field was changed since. `*` is as good as none: then the later change wins.",
         "schema": {"type": "string", "pattern": f'^(\\*|{_REVISION}|"{_REVISION}")$'},
     },
