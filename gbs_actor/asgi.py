@@ -1,7 +1,7 @@
 """The server as an ASGI application: ``hypercorn -k trio gbs_actor.asgi:app``.
 
-Settings come from the environment and the TOML file, as for ``gbs-actor serve``; where to
-listen, and TLS, are Hypercorn's business. One worker: a database has one server.
+Settings come from the environment and the TOML file, as for ``gbs-actor serve``; Hypercorn's
+own settings decide the address and TLS. One worker: a database has one server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _load() -> Settings:
 def _explain(error: BaseException) -> str:
     sentences = [explain(each) for each in exceptions_in(error)]
     if None in sentences:
-        _log.error("The server does not start", exc_info=error)  # a bug: where is it?
+        _log.error("The server does not start", exc_info=error)  # a bug: with its location
         return repr(error)
     return " ".join(sentence for sentence in sentences if sentence is not None)
 

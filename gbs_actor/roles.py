@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A role as it stands in the claim ``role`` of a token."""
+    """A role in the claim ``role`` of a token."""
 
     UNIV_GROUP_ADMIN_STAFF = "UNIV_GROUP_ADMIN_STAFF"
     UNIV_GROUP_ACCOUNT_MEMBER = "UNIV_GROUP_ACCOUNT_MEMBER"

@@ -1,6 +1,6 @@
-"""How each of our processes starts: settings and logging, or one sentence why it does not.
+"""Starts each of our processes: settings and logging, or one sentence why it cannot start.
 
-Imports what it compares with when it is needed: no command pays for the others' errors.
+It imports exception types only when needed, so that no command loads modules for others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPERATORS_ERRNOS: Final = frozenset(
 def configure(
     config: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Settings:
-    """Read the settings, set up logging, and warn of variables that set nothing.
+    """Read the settings, set up logging, and warn of unknown variables.
 
     :param config: TOML file; ``None``: see :meth:`Settings.load`.
     :param overrides: by group and name, what the command line sets.
@@ -52,7 +52,7 @@ def configure(
 
 
 def explain(error: BaseException) -> str | None:
-    """Return one sentence about an error that an operator can mend; ``None``: a bug."""
+    """Return one sentence about an error that an operator can correct; ``None``: a bug."""
     from gbs_actor.settings import SettingsError
     from gbs_actor.store.protocol import StoreError
 
@@ -67,7 +67,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def print_error(text: str) -> None:
-    """Write a sentence to standard error, as it is."""
+    """Write a sentence to standard error, without markup."""
     from rich.console import Console
 
     console = Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=True)

@@ -1,13 +1,14 @@
-"""Authentication: JWT in, user out; authorization: who may do what in which retreat.
+"""Authentication (JWT to user) and authorization (roles, per retreat).
 
-The moving parts::
+::
 
     request ─ find_token ─ token ─ Verifier ─ User ─ Credentials   what is left after expiry
                                        │        └─── Authorizer    the role in one retreat
                                     KeyRing                        secret, PEM file, JWKS file
 
 ``signing`` makes tokens, for the command line, the demo and tests; ``SessionTokens`` signs
-the recovery ids of Socket.IO sessions. Whoever is not let in gets an :exc:`AuthError`.
+the recovery ids of Socket.IO sessions. A refused client gets an :exc:`AuthError`. The policy
+is asked in ``gateway.dispatch`` (events) and ``gateway.http`` (requests).
 """
 
 from gbs_actor.auth.authorizer import Authorizer, AuthorizerStatistics, Policy

@@ -1,4 +1,4 @@
-"""Who may do what: roles, and the grants of single retreats."""
+"""What each role may do, and the role of a user in a retreat."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gbs_actor.store.protocol import Store, StoreUnavailable
 _AUTH = AuthSettings()
 
 MAX_GRANTS = 10_000
-"""Roles in the cache, at most; the one looked up longest ago is dropped first."""
+"""How many roles are cached; the one looked up longest ago is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What each role may do. An unknown role, as a grant may hold, may do nothing."""
+    """What each role may do. An unknown role may do nothing."""
 
     readers: frozenset[str]
     editors: frozenset[str]
@@ -35,7 +35,7 @@ class Policy:
         )
 
     def may_read(self, role: str) -> bool:
-        """Whether the role may see a line-up."""
+        """Whether the role may read a line-up."""
         return role in self.readers
 
     def may_edit(self, role: str) -> bool:
@@ -58,7 +58,7 @@ class AuthorizerStatistics:
     lookups: int
     """Roles read from the store."""
     stale_hits: int
-    """Roles returned from the cache past their time, as the store was unreachable."""
+    """Expired roles returned from the cache, as the store was unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Grant:
 class Authorizer:
     """A user's role in one retreat: the token's, unless a grant there overrides it.
 
-    :param grant_ttl: seconds for which a grant that was looked up counts.
+    :param grant_ttl: seconds for which a grant is cached.
     """
 
     def __init__(self, store: Store, policy: Policy, *, grant_ttl: float = _AUTH.grant_ttl) -> None:
@@ -84,12 +84,12 @@ class Authorizer:
     async def role_for(self, user: User, slug: str) -> str:
         """Return the role the user has in this retreat.
 
-        While the store is unreachable the last grant counts, however old. Without one
-        nothing is assumed: a grant may take rights away as well as give them.
+        While the store is unreachable, a cached grant counts, however old. Without a cached grant
+        it raises: a grant may also take rights away.
 
         :raises StoreUnavailable: the store is unreachable, and the grant is not in the cache.
 
-        Cancelled, it leaves the cache as it was.
+        Cancelled, it leaves the cache unchanged.
         """
         key = (slug, user.user_id)
         known = self._grants.get(key)
@@ -113,7 +113,7 @@ class Authorizer:
         return role or user.role
 
     def clear_cache(self) -> None:
-        """Look up every grant anew, after grants were changed."""
+        """Clear the cache, after grants were changed."""
         self._grants.clear()
 
     def statistics(self) -> AuthorizerStatistics:

@@ -1,4 +1,4 @@
-"""What a connection may still do when its token has expired."""
+"""The user of a connection, and the expiry of its token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import LEEWAY, User
 
 RENEWAL_TIME = 60.0
-"""Seconds within which to ``authenticate`` after a token that is no cookie has expired."""
+"""Seconds to ``authenticate`` after a token that is no cookie has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class Credentials:
     """The user of one connection; a new token makes new credentials.
 
     Token from the CONNECT payload or a header: when it expires the client is notified, has
-    :data:`RENEWAL_TIME` to authenticate anew, and is then disconnected from the namespace.
-    Cookie: the page cannot renew it, and could not come back after a namespace disconnect,
-    so it may read for another ``cookie_grace``, and change nothing.
+    :data:`RENEWAL_TIME` to authenticate again, and is then disconnected from the namespace.
+    Cookie: the page cannot renew it, and would not reconnect after a namespace disconnect, so
+    it may still read, but not edit, for ``cookie_grace``.
     """
 
     user: User

@@ -1,4 +1,4 @@
-"""Why somebody is not let in, with the codes and messages that clients know."""
+"""Errors of authentication and authorization, with the codes and messages of clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def auth_required() -> AuthError:
 
 
 def invalid_token(reason: str) -> AuthError:
-    """Return the error for a token that is not genuine, or whose claims make no sense."""
+    """Return the error for a token that is not genuine, or whose claims are invalid."""
     return AuthError("Invalid token", AuthErrorCode.INVALID_TOKEN, reason)
 
 

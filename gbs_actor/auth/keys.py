@@ -1,4 +1,4 @@
-"""The keys that tokens are verified with: each for one algorithm only."""
+"""The keys that verify tokens, each for one algorithm only."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from jwt import PyJWK, PyJWTError
 from gbs_actor.settings import Algorithm, AuthSettings, SettingsError
 
 MAX_KEY_FILE = 256 * 1024
-"""Bytes of a key file, at most."""
+"""The largest key file, in bytes."""
 MAX_KEYS = 32
-"""Keys of a set, at most: a token without a kid is tried against all of its algorithm."""
+"""The most keys of a set: a token without a kid is tried with all keys of its algorithm."""
 MINIMUM_RSA_BITS = 2048
 
 log = structlog.get_logger(__name__)
@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that signatures are verified with.
+    """A key that verifies signatures.
 
-    The algorithm belongs to the key, not to the token: so a public key, which everybody
-    knows, can never serve as an HMAC secret (RFC 8725 §2.1, §3.1).
+    The algorithm belongs to the key, not to the token: so a public key can never be used as an
+    HMAC secret (RFC 8725 §2.1, §3.1).
     """
 
     algorithm: Algorithm
@@ -40,9 +40,9 @@ class Key:
 
 
 def _public_key(material: object, kid: str | None = None) -> Key:
-    """Return a key fit for RS256 or ES256.
+    """Return a key for RS256 or ES256.
 
-    :raises ValueError: it is of another kind, or too short.
+    :raises ValueError: it is of another type, or too short.
     """
     if isinstance(material, RSAPublicKey):
         if material.key_size < MINIMUM_RSA_BITS:
@@ -78,7 +78,7 @@ def parse_key_set(content: bytes) -> tuple[Key, ...]:
     """Return the signature keys of a JSON Web Key Set (RFC 7517 §5).
 
     Keys for encryption, symmetric keys, private keys and those of other algorithms are
-    left out: a set may hold more than we need.
+    ignored.
 
     :raises ValueError: it is no key set, has too many keys, or none that can be used.
     """
@@ -113,8 +113,8 @@ def _from_jwk(entry: Any) -> Key | None:
 class KeySetFile:
     """A JWKS file, read again when it has changed.
 
-    If the new content cannot be used, this is logged and the former keys stay: a file that
-    is being written must not lock everybody out.
+    If the new content cannot be used, that is logged and the former keys stay in use: a file
+    that is being written must not lock all users out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,7 +136,7 @@ class KeySetFile:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
     def keys(self) -> tuple[Key, ...]:
-        """Return the keys as the file has them now; costs one ``stat`` if it is unchanged."""
+        """Return the current keys of the file; costs one ``stat`` if it is unchanged."""
         try:
             fingerprint = self._fingerprint()
             if fingerprint != self._last_fingerprint:
@@ -181,7 +181,7 @@ class KeyRing:
         """Return the keys that a token with this algorithm and kid may be signed with.
 
         A kid chooses among the keys of the set that have one; without a kid all keys of
-        the algorithm are tried. The secret and the PEM file have no kid and fit any.
+        the algorithm are tried. The secret and the PEM file have no kid and match any.
         """
         keys = self._fixed + (self._key_set.keys() if self._key_set else ())
         return [

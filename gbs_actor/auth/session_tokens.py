@@ -1,7 +1,6 @@
-"""The secret that a client recovers its session with: signed, so that the server stores none.
+"""The secret with which a client recovers its session: signed, so that the server stores none.
 
-It holds the session's id, its user and the time of issue; the session's location is stored
-elsewhere.
+It contains the session's id, its user and the time of issue, but not the session's location.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class SessionClaim:
 class SessionTokens:
     """Issues and reads session tokens: HMAC-SHA256 (RFC 2104), base64url without padding.
 
-    :param secret: what the key is derived from (HKDF, RFC 5869); at least 32 bytes.
-    :param max_age: seconds a token is good for.
+    :param secret: the key is derived from it (HKDF, RFC 5869); at least 32 bytes.
+    :param max_age: seconds for which a token is valid.
     :param now: Unix time in seconds.
     """
 
@@ -60,8 +59,8 @@ class SessionTokens:
     def from_settings(cls, settings: Settings, now: Callable[[], float]) -> SessionTokens:
         """Use ``recovery_secret``, or else ``jwt_secret``.
 
-        With neither, as where users' tokens are signed elsewhere, sessions end with the
-        process, and a warning is logged.
+        Without both (users' tokens are signed elsewhere) no session is recovered after a restart,
+        and a warning is logged.
         """
         chosen = settings.recovery.recovery_secret or settings.auth.jwt_secret
         if chosen is None:

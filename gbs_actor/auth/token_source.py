@@ -1,4 +1,4 @@
-"""Where the token of a request is read from: CONNECT payload, header or cookie."""
+"""Finds the token of a request: in the CONNECT payload, a header or a cookie."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _BEARER = "bearer "
 
 
 class TokenSource(StrEnum):
-    """Where a token was read from; it decides what happens when the token expires."""
+    """The source of a token; it decides what happens when the token expires."""
 
     PAYLOAD = "payload"
-    """Given by the page: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
+    """Sent by the page itself: the payload of a Socket.IO CONNECT, or a WebSocket subprotocol."""
     HEADER = "header"
     """``Authorization: Bearer``."""
     COOKIE = "cookie"
@@ -30,7 +30,7 @@ def find_token(
     §2.1), the cookie. A token is a non-empty string; the first one decides, even if it is
     invalid and a later one is not.
 
-    :param auth_payload: the decoded payload of a CONNECT, whatever it is, or what
+    :param auth_payload: the decoded payload of a CONNECT of any type, or what
         replaces it; ``None`` for plain HTTP.
     :param headers: names in any case.
     :param cookies: values by name, as sent.

@@ -17,9 +17,9 @@ class User:
 
     user_id: int
     admin_user_id: int
-    """Equal to ``user_id`` where the token names none."""
+    """Equal to ``user_id`` if the token has none."""
     name: str
-    """"" where the token names none."""
+    """"" if the token has none."""
     email: str
     role: Role
     retreats: frozenset[str] | None

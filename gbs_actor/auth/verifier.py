@@ -18,7 +18,7 @@ from gbs_actor.roles import Role
 from gbs_actor.settings import AuthSettings
 
 MAX_TOKEN = 8192
-"""Characters of a token, at most."""
+"""The longest token, in characters."""
 MAX_ID = 2**63 - 1
 LATEST = 253_402_300_799
 """The last second of the year 9999; a later time is most likely in milliseconds."""
@@ -28,7 +28,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 class _Claims(msgspec.Struct, frozen=True, rename="camel"):
-    """The claims that count, with the types they must have (bool is no integer)."""
+    """The claims that are used, with their types (bool is no integer)."""
 
     role: Role
     user_id: int | str | None = None
@@ -62,9 +62,9 @@ class Verifier:
     def verify(self, token: str, source: TokenSource = TokenSource.PAYLOAD) -> User:
         """Return the user of a token.
 
-        Only a genuine token is reported as expired: every other fault goes first.
+        Only a genuine token is reported as expired: other faults are checked first.
 
-        :param source: where the token was read from; the user carries it.
+        :param source: where the token was read from; stored in the user.
         :raises AuthError: INVALID_TOKEN or TOKEN_EXPIRED.
         """
         claims = self._claims(self._payload(token))
@@ -149,7 +149,7 @@ def _identifier(claim: str, value: int | str | None) -> int:
 def _text(value: str | None) -> str:
     """Return a name that JSON and the database can hold: no lone surrogates, no U+0000.
 
-    A lone surrogate is left of an emoji that was cut in two.
+    Truncating an emoji leaves a lone surrogate.
     """
     text = (value or "").encode("utf-8", "replace").decode()
     return text.replace("\0", "")

@@ -1,4 +1,7 @@
-"""``gbs-actor``: serve, look, try out, maintain."""
+"""The command line ``gbs-actor``: the server, and commands for operators.
+
+Each command is in a module: ``serving``, ``settings``, ``tailing``, ``tokens``, ``database``.
+"""
 
 
 def main() -> None:

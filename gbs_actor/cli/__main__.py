@@ -1,4 +1,4 @@
-"""Lets ``python -m gbs_actor.cli`` do what ``gbs-actor`` does."""
+"""``python -m gbs_actor.cli``: the same as ``gbs-actor``."""
 
 from gbs_actor.cli import main
 

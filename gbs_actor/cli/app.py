@@ -1,4 +1,4 @@
-"""The command line: its commands are in the modules beside this one."""
+"""The command line; its commands are in the other modules of this package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def options(
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Take the options that stand before any command."""
+    """Handle the options before the command."""
 
 
 app.command()(serve)

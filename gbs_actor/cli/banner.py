@@ -1,4 +1,4 @@
-"""What ``serve`` reports when clients can connect; in the demo with lines ready to try."""
+"""The output of ``serve`` once clients can connect; in the demo, with commands to try."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def base_url(host: str, port: int, *, tls: bool) -> str:
 
 
 def own_command() -> str:
-    """Return the command that runs this program again: it may be outside the PATH."""
+    """Return the command that runs this program, which may be outside the PATH."""
     program = Path(sys.argv[0])
     return str(program) if program.name == "gbs-actor" else "python -m gbs_actor.cli"
 
 
 def demo_banner(url: str, token: str, operator_token: str) -> str:
-    """Return the demo's banner: plain text, every line of it ready to be copied."""
+    """Return the demo's banner: plain text, every command of it ready to be copied."""
     rows = f"{url}/api/v1/retreat/{DEMO_RETREAT}/line-up/user-lineups"
     return f"""
 gbs-actor is up: {url}

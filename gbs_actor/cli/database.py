@@ -1,6 +1,6 @@
 """The commands for the database: ``migrate``, ``demo-data``, ``new-epoch``, ``prune``, ``verify``.
 
-Each opens the database as its only server: while one is running, they fail with a sentence.
+Each opens the database as its only server: while another is running, it fails with a sentence.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def _migrate(settings: Settings) -> list[str]:
 
 
 async def _add_retreat(settings: Settings, slug: str, people: int, progress: Progress) -> None:
-    """Put in a made-up retreat."""
+    """Add a made-up retreat."""
     from gbs_actor.demo import demo_retreat
     from gbs_actor.server.database import open_store
 
@@ -50,7 +50,7 @@ async def _renew_epoch(settings: Settings, slug: str | None) -> int:
 
 
 async def _prune(settings: Settings, days: int, progress: Progress) -> int:
-    """Remove log entries older than so many days and return how many."""
+    """Remove log entries older than ``days`` days and return how many."""
     from gbs_actor.server.database import open_store
 
     async with open_store(settings, migrating=False) as store:
@@ -110,7 +110,7 @@ def demo_data(
     people: Annotated[int, typer.Option(min=1, help="How many people are registered.")] = 80,
     config: ConfigOption = None,
 ) -> None:
-    """Put a made-up retreat into the database: the same people on every machine."""
+    """Add a made-up retreat to the database, with the same people on every machine."""
     import trio
 
     from gbs_actor.store.protocol import RetreatExists
@@ -131,9 +131,10 @@ def new_epoch(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make every client load the whole list anew: the last step after restoring a backup.
+    """Make every client load the whole list again: the last step after restoring a backup.
 
-    After a restore revisions come again, with other content; with a new epoch nobody mixes the two.
+    A restored database assigns revisions that clients have seen to other changes; with a new
+    epoch no client mixes the two.
     """
     import trio
 
@@ -158,8 +159,8 @@ def prune(
 ) -> None:
     """Remove old entries of the log of changes.
 
-    A running server does it by itself, once a day. Done in small steps; a command that is
-    sent again after its entry was removed is decided anew.
+    A running server does this by itself, once a day. A command that is sent again after its
+    entry was removed counts as a new command.
     """
     import trio
 
@@ -178,9 +179,9 @@ def verify(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Compare the line-up with the log of changes: the proof of a restored backup.
+    """Compare the line-up with the log of changes, for instance after restoring a backup.
 
-    Replays what the log has and lists each value that differs; exit code 1 if any does.
+    Replays the log and lists each value that differs; exit code 1 if any does.
     """
     import trio
 

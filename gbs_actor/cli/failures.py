@@ -12,11 +12,11 @@ from gbs_actor.startup import explain, print_error
 WRONG_USAGE = 2
 FAILED = 1
 INTERRUPTED = 130
-"""What a shell makes of a command that ended by SIGINT: 128 + 2."""
+"""A shell's exit code for a command that ended by SIGINT: 128 + 2."""
 
 
 class CommandFailed(Exception):
-    """A command cannot do what it was asked for; the text is one sentence."""
+    """A command failed as expected; the text is one sentence."""
 
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
@@ -44,8 +44,8 @@ def _explained(error: BaseException) -> tuple[str, int] | None:
 def expected_failures() -> Iterator[None]:
     """Turn expected errors of the block into a sentence on standard error and an exit.
 
-    A group is expected if all exceptions in it are; the first one is printed. Anything else
-    passes: a bug shows its traceback.
+    A group is expected if all exceptions in it are; the first one is printed. Other
+    exceptions pass: a bug shows its traceback.
 
     :raises typer.Exit: with the exit code.
     """

@@ -16,7 +16,7 @@ def serve(
         bool,
         typer.Option(
             "--demo",
-            help="Try it out: with demo retreats, and with a secret of its own if none is set.",
+            help="Add demo retreats, and use a secret of the demo's own if none is set.",
         ),
     ] = False,
     host: Annotated[
@@ -30,7 +30,7 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
-    Without GBS_DATABASE_URL it starts a PostgreSQL of its own.
+    Without GBS_DATABASE_URL it starts an embedded PostgreSQL.
     """
     given = {
         name: value for name, value in {"host": host, "port": port}.items() if value is not None

@@ -1,4 +1,4 @@
-"""The command ``settings``, and the settings that every command begins with."""
+"""The command ``settings``, and the loading of settings for every command."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="TOML file with settings. Default: what GBS_CONFIG names, or else "
-        "config/gbs_actor.toml in the working directory, if it is there.",
+        help="TOML file with settings. Default: GBS_CONFIG, else "
+        "config/gbs_actor.toml in the working directory, if it exists.",
         show_default=False,
     ),
 ]
@@ -29,7 +29,7 @@ ConfigOption = Annotated[
 def load_settings(
     config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Settings:
-    """Read the settings, set up logging, and warn of variables that set nothing.
+    """Read the settings, set up logging, and warn of unknown variables.
 
     :raises SettingsError: a setting is wrong.
     """
@@ -45,7 +45,7 @@ def settings(
         typer.Option("--example", help="Print a documented settings file with all defaults."),
     ] = False,
 ) -> None:
-    """Print every setting as TOML: its value, and where that comes from.
+    """Print every setting as TOML: its value, and its source.
 
     Secrets are masked.
     """

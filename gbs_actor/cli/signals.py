@@ -1,4 +1,4 @@
-"""Runs the server until a signal, and sees to it that it ends."""
+"""Runs the server until a signal, and makes sure that it ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Serve(Protocol):
 
 
 def end_at_once(number: int) -> None:
-    """End the process by a signal, as it would have ended without our handlers."""
+    """End the process by a signal, as without our handlers."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
@@ -52,8 +52,8 @@ async def serve_until_signal(
 ) -> None:
     """Run the server; SIGINT or SIGTERM stops it within the grace period.
 
-    SIGHUP makes it read its certificate again, and never ends it: neither while it starts
-    or stops, nor when its terminal is closed.
+    SIGHUP makes it read its certificate again, and never ends it, not even while it starts or
+    stops, or when its terminal is closed.
 
     A second signal ends the process at once, and so does :data:`MARGIN` after the grace
     period, if the server still runs.

@@ -1,4 +1,4 @@
-"""The command ``tail``: prints a room's updates live, one a line."""
+"""The command ``tail``: prints a room's updates live, one per line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gbs_actor.settings import Settings
 
 TAIL_TOKEN_TIME = 86_400
-"""Seconds a token that ``tail`` makes for itself is valid."""
+"""Seconds that a token made by ``tail`` is valid."""
 
 
 def _group(number: int | None) -> str:
@@ -53,7 +53,7 @@ def describe(update: Update, former: Mapping[int, Row]) -> str:
 
 
 def _difference(row: Row, former: Row | None) -> str:
-    """Return what has changed of a row, for people."""
+    """Return the changes of a row, for people."""
     parts = []
     if former is None or former.gbs_number != row.gbs_number:
         before = f"{_group(former.gbs_number)} -> " if former else ""
@@ -79,9 +79,9 @@ async def follow(
 ) -> None:
     """Write a line for each update of a room until cancelled.
 
-    :param as_json: rows as JSON objects, as the page gets them; nothing else.
+    :param as_json: only rows, as JSON objects, as pages receive them.
     :param write: called with each line.
-    :raises ClientError: the server refuses, or cannot be reached.
+    :raises ClientError: the server refuses the client, or cannot be reached.
     """
     import msgspec
 
@@ -106,7 +106,7 @@ async def follow(
 
 
 def _token(settings: Settings) -> str:
-    """Return a token that may read and do no more."""
+    """Return a token that may only read."""
     try:
         return make_token(
             settings,
@@ -127,7 +127,7 @@ def tail(
         str | None,
         typer.Option(
             envvar="GBS_URL",
-            help="The server. Default: the one these settings would start.",
+            help="URL of the server. Default: the one that these settings start.",
             show_default=False,
         ),
     ] = None,
@@ -135,16 +135,16 @@ def tail(
         str | None,
         typer.Option(
             envvar="GBS_TOKEN",
-            help="Token to show. Default: one is made with the server's secret, if it is here.",
+            help="Token to send. Default: one signed with the server's secret, if known.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per changed row, as pages get it.")
+        bool, typer.Option("--json", help="One JSON object per changed row, as pages receive it.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Follow a room: who moves whom, who is there, who edits. Ctrl-C ends it.
+    """Print the updates of a room: changes, presence, editing marks. Ctrl-C ends it.
 
     It reconnects by itself, and misses no change.
     """

@@ -21,7 +21,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 def signing_secret(settings: Settings) -> str:
     """Return the secret that the server on these settings verifies tokens with.
 
-    The configured one, or that of a demo which has been started on this data directory.
+    The configured one, or that of a demo that was started on this data directory.
 
     :raises CommandFailed: there is none.
     :raises SettingsError: the demo's cannot be read.
@@ -55,7 +55,7 @@ def make_token(
     admin_user_id: int | None = None,
     retreats: list[str] | None = None,
 ) -> str:
-    """Return a token that the server on these settings takes; ``expires_in`` in seconds."""
+    """Return a token that the server on these settings accepts; ``expires_in`` in seconds."""
     from gbs_actor.auth import mint
 
     return mint(
@@ -75,7 +75,7 @@ def make_token(
 def _seconds(duration: str) -> int:
     """Return the seconds in ``8h`` and the like.
 
-    :raises typer.BadParameter: it is written otherwise, or is 0.
+    :raises typer.BadParameter: it has another form, or is 0.
     """
     match = _DURATION.fullmatch(duration.strip())
     if match is None or int(match[1]) == 0:
@@ -96,13 +96,15 @@ def token(
     ] = "8h",
     retreats: Annotated[
         list[str] | None,
-        typer.Option(metavar="SLUG", help="Retreat it is good for; may be repeated. Default: all."),
+        typer.Option(
+            metavar="SLUG", help="Retreat it is valid for; may be repeated. Default: all."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Print a token, signed with GBS_JWT_SECRET or with the demo's secret.
 
-    For scripts and for trying things out: TOKEN=$(gbs-actor token --user-id 7)
+    For scripts and experiments: TOKEN=$(gbs-actor token --user-id 7)
     """
     expires_in = _seconds(expires)
     with expected_failures():

@@ -14,15 +14,14 @@ A call, there and back::
     updates() ◀── UpdateFeed ◀── LineupView ◀────────────── Link ◀───────── event
     rows      ◀── Replica ◀─────────┘
 
-``client``       the calls, and what they mean
-``view``         the rows (``replica``) and who follows them (``updates``)
+``client``       the calls
+``view``         the rows (``replica``) and the feeds of updates (``updates``)
 ``reconnector``  stays connected: one link after the other
 ``link``         one connection: a WebSocket, the session on it, the namespace in that
 ``packets``      the client's half of Engine.IO and Socket.IO
 
-Names and arguments come from :mod:`gbs_actor.contract`, as the server's do. Of the protocol
-below them it shares no code with the server, so that a test that drives the one with the
-other has two independent peers.
+Names and arguments come from :mod:`gbs_actor.contract`, as the server's do. The protocol below
+them shares no code with the server, so that a test of both has two independent peers.
 """
 
 from gbs_actor.client.client import Client, ClientStatistics, connect

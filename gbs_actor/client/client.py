@@ -31,7 +31,7 @@ class ClientStatistics:
     """A client at one moment. Counters run since it was made."""
 
     connected: bool
-    """Whether commands go out at once."""
+    """Whether commands are sent at once."""
     retreat: str | None
     """Slug of the retreat joined."""
     rows: int
@@ -45,7 +45,7 @@ class ClientStatistics:
     resent: int
     """Commands sent again, after a disconnect or a retryable reply."""
     backward_merges: int
-    """Rows that came in an older revision than the one already here: 0, or a server's bug."""
+    """Rows that arrived in an older revision than before; above 0 is a bug of the server."""
     last_loss: str
     """Why the last connection ended; "" if none did."""
 
@@ -54,10 +54,10 @@ class Client:
     """A line-up client that stays connected; made by :func:`connect`.
 
     Every method may be called from several tasks at once. A call that changes something
-    gives its command an id and sends it until a reply comes: over a new connection
-    after a disconnect, and again after a retryable reply, always with the same id, so
-    that it takes effect once. The client's ``command_timeout`` bounds all of that
-    together; for a shorter time use a cancel scope.
+    gives its command an id and sends it until a final reply arrives: again over a new
+    connection after a disconnect, and again after a retryable reply, always with the same
+    id, so that it takes effect once. ``command_timeout`` bounds all attempts together; for a
+    shorter time use a cancel scope.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Client:
 
     @property
     def failure(self) -> Exception | None:
-        """Why the client gave up for good; ``None`` while it has not."""
+        """Why the client has stopped connecting; ``None`` while it has not."""
         return self._connection.failure
 
     def row(self, registration_id: int) -> Row | None:
@@ -134,10 +134,10 @@ class Client:
         )
 
     def updates(self) -> UpdateFeed:
-        """Return an iterator over everything that happens from now on.
+        """Return an iterator over all updates from now on.
 
-        Any number of them may be read, each by one task. It holds at most one update a
-        row while its reader is slow.
+        Any number of them may be read, each by one task. While its reader is slow, it queues
+        at most one update per row.
         """
         feed = self._view.add_feed()
         if self._connection.closing:
@@ -145,12 +145,12 @@ class Client:
         return feed
 
     async def until(self, condition: Callable[[Client], bool]) -> None:
-        """Wait until a condition holds, asked anew whenever something has arrived.
+        """Wait until a condition holds; checked whenever something has arrived.
 
         :param condition: gets the client; e.g. ``lambda client: client.revision >= 7``.
-            Of a revision that changes no row only its author is notified, and the rows of
-            one revision arrive one after the other.
-        :raises ConnectError: nothing will come any more; so for any :attr:`failure`.
+            Only its author is notified of a revision that changes no row, and the rows of
+            one revision arrive one by one.
+        :raises ConnectError: nothing will arrive any more; so for any :attr:`failure`.
         :raises Disconnected: the client is closed.
         """
         while not condition(self):
@@ -162,12 +162,12 @@ class Client:
         await trio.lowlevel.checkpoint()
 
     async def join(self, slug: str) -> tuple[Row, ...]:
-        """Enter a retreat's room, leaving the former one; return its rows.
+        """Join a retreat's room, leaving the former one; return its rows.
 
         A join that fails leaves the client in the room it was in.
 
         :raises CommandFailed: e.g. ``RETREAT_NOT_FOUND``, ``FORBIDDEN``.
-        :raises Disconnected: no connection lived long enough.
+        :raises Disconnected: no connection lasted long enough.
         """
         async with self._joining:
             await self._call(
@@ -179,7 +179,7 @@ class Client:
         return self.rows
 
     async def leave(self) -> None:
-        """Leave the room; in none, nothing happens. Raises as :meth:`join` does."""
+        """Leave the room, if in one. Raises as :meth:`join` does."""
         async with self._joining:
             slug, self._slug = self._slug, None
             if slug is None:
@@ -199,10 +199,10 @@ class Client:
         """Put a person into a numbered group; return their row.
 
         :param number: 1 to 9999, or ``None`` for no group.
-        :param base_revision: the room revision the decision rests on: if somebody set
-            another value since, the call fails with ``CONFLICT``. ``None``: the later wins.
+        :param base_revision: the room revision that the user saw: if another value
+            was set since, the call fails with ``CONFLICT``. ``None``: the later edit wins.
         :param command_id: to repeat an earlier call; ``None``: a fresh one.
-        :raises CommandFailed: the server refused it, or kept sending retryable replies.
+        :raises CommandFailed: the server refused it, or sent only retryable replies.
         :raises Disconnected: no reply; the outcome is unknown, and its ``command_id``
             can be given again.
 
@@ -220,12 +220,12 @@ class Client:
         base_revision: int | None = None,
         command_id: UUID | None = None,
     ) -> Row:
-        """Give a person the memo they do not have yet; return their row.
+        """Create the memo of a person without one; return their row.
 
         :param memo: at most 2,000 characters; may be empty only together with a colour.
         :param color: ``#RRGGBB``, or ``None``.
 
-        The rest, and what is raised, as for :meth:`assign`.
+        Other arguments and exceptions as for :meth:`assign`.
         """
         action = CreateMemo(registration_id, memo, color or "")
         return await self._command(action, base_revision, command_id)
@@ -243,7 +243,7 @@ class Client:
 
         :param memo_id: the row's ``lineup_memo_id``.
 
-        The rest, and what is raised, as for :meth:`create_memo`.
+        Other arguments and exceptions as for :meth:`create_memo`.
         """
         action = UpdateMemo(memo_id, memo, color or "")
         return await self._command(action, base_revision, command_id)
@@ -255,7 +255,7 @@ class Client:
         base_revision: int | None = None,
         command_id: UUID | None = None,
     ) -> Row:
-        """Remove a memo; return the person's row. Arguments and errors as above."""
+        """Delete a memo; return the person's row. Raises as :meth:`assign` does."""
         return await self._command(DeleteMemo(memo_id), base_revision, command_id)
 
     async def mark_editing(
@@ -265,10 +265,10 @@ class Client:
         *,
         editing: bool = True,
     ) -> None:
-        """Show the others where one is editing; ends by itself after 10 s.
+        """Show other clients what this user is editing; the mark ends by itself after 10 s.
 
         :param field: ``gbsNumber`` or ``lineupMemo``; ``None``: the row.
-        :param editing: ``False`` takes the mark away.
+        :param editing: ``False`` ends the mark.
 
         Raises as :meth:`join` does.
         """
@@ -276,7 +276,7 @@ class Client:
         await self._call(ClientEvent.USER_EDITING, lambda: argument, _ignore)
 
     async def authenticate(self, token: str) -> None:
-        """Go on with a new token of the same user, now and after reconnections.
+        """Continue with a new token of the same user, now and after reconnections.
 
         Raises as :meth:`join` does; a token that was refused is not kept.
         """
@@ -328,10 +328,10 @@ class Client:
         return result.reply
 
     async def _rejoin(self, link: Link) -> None:
-        """Be back in the room before commands go out on a new connection."""
+        """Rejoin the room before commands are sent on a new connection."""
         delays = self._connection.delays()
         while True:
-            # Not held while it pauses: a room may stay closed, and the caller go elsewhere.
+            # Not held while it pauses: a room may stay closed, and the caller may join another.
             async with self._joining:
                 slug = self._slug
                 if slug is None:
@@ -391,7 +391,7 @@ class Client:
 
 
 def _ignore(reply: Reply) -> None:
-    """Use nothing of a reply."""
+    """Ignore a reply."""
 
 
 @asynccontextmanager
@@ -417,7 +417,7 @@ async def connect(
         takes a header or cookie.
     :param path: the server's Engine.IO path.
     :param headers: of the WebSocket handshake, e.g. ``("Cookie", "accessToken=…")``.
-    :param connect_timeout: seconds until the first connection must be there, all attempts
+    :param connect_timeout: seconds until the first connection must be open, all attempts
         together.
     :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
     :param command_timeout: seconds that a call waits for its reply, resending included.
@@ -431,7 +431,7 @@ async def connect(
     :raises ValueError: ``url`` is not a server's.
 
     Leaving the block closes the connection, within a second; cancelled, at once.
-    Exceptions of the block leave as they are, not in a group.
+    Exceptions of the block are raised unchanged, not in a group.
     """
     endpoint = Endpoint.of(url, path)
     client = Client(

@@ -1,4 +1,4 @@
-"""From a server's URL to a byte stream."""
+"""Opens a byte stream to a server's URL."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import trio
 
 ConnectStream = Callable[[str, int], Awaitable[trio.abc.Stream]]
-"""Opens a stream to ``(host, port)``; raises ``OSError`` where it cannot."""
+"""Opens a stream to ``(host, port)``; raises ``OSError`` if it cannot."""
 
 _TLS_OF_SCHEME = {"http": False, "ws": False, "https": True, "wss": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server is, and what its Engine.IO resource is called."""
+    """A server's address, and the path of its Engine.IO resource."""
 
     host: str
     port: int
@@ -52,7 +52,7 @@ class Endpoint:
 
 
 def tcp(endpoint: Endpoint, tls_context: ssl.SSLContext | None) -> ConnectStream:
-    """Return what opens a TCP stream, with TLS where the endpoint asks for it.
+    """Return a function that opens a TCP stream, with TLS if the endpoint uses it.
 
     :param tls_context: ``None``: the system's certificates, or those of ``SSL_CERT_FILE``.
     """
@@ -66,7 +66,7 @@ def tcp(endpoint: Endpoint, tls_context: ssl.SSLContext | None) -> ConnectStream
             host, port, ssl_context=context, https_compatible=True
         )
         try:
-            # Now and not at the first write, as it is here that certificates are refused.
+            # Now and not at the first write: the handshake is where certificates are refused.
             await stream.do_handshake()
         except BaseException as error:
             await trio.aclose_forcefully(stream)

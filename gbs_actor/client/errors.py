@@ -1,4 +1,4 @@
-"""What a client's calls raise."""
+"""Exceptions of a client's calls."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gbs_actor.lineup.records import Row
 
 @dataclass(frozen=True, slots=True)
 class ConflictDetails:
-    """The newer value that stood against a command's base revision."""
+    """The value that was set after a command's base revision."""
 
     field: str
     """``gbsNumber`` or ``lineupMemo``."""
     theirs: object
-    """The other's value: a number or ``None``; for a memo the object that the server sends."""
+    """The newer value: a number or ``None``; for a memo the object that the server sends."""
     changed_by: str
     changed_at: datetime | None
     """Aware, UTC."""
@@ -24,11 +24,11 @@ class ConflictDetails:
 
 
 class ClientError(Exception):
-    """Base of what the client raises on purpose."""
+    """Base of the client's exceptions."""
 
 
 class ConnectError(ClientError):
-    """The server refused this client; trying again with the same token is useless.
+    """The server refused this client; a retry with the same token is useless.
 
     :param message: the server's sentence, e.g. ``Invalid token``.
     :param code: the server's code, e.g. ``INVALID_TOKEN``; for a refused WebSocket
@@ -42,11 +42,11 @@ class ConnectError(ClientError):
 
 
 class Disconnected(ClientError):
-    """There was no reply: no connection, or none that lived long enough.
+    """There was no reply: no connection, or none that lasted long enough.
 
     :param message: what happened last.
-    :param command_id: id of the command whose outcome is unknown: giving the same
-        command again with this id cannot do it twice. ``None`` where nothing was sent.
+    :param command_id: id of the command whose outcome is unknown: the same command may be
+        sent again with this id, and takes effect once. ``None`` if nothing was sent.
     """
 
     def __init__(self, message: str, command_id: UUID | None = None) -> None:
@@ -58,8 +58,8 @@ class CommandFailed(ClientError):
     """The server replied with an error.
 
     :param code: see the wire contract, e.g. ``CONFLICT``.
-    :param row: the row as it is, for ``CONFLICT``.
-    :param conflict: what stands against the command, for ``CONFLICT``.
+    :param row: the current row, for ``CONFLICT``.
+    :param conflict: the newer value, for ``CONFLICT``.
     :param command_id: the command's id, needed to repeat it after ``OUTCOME_UNKNOWN``.
     """
 

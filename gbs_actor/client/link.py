@@ -30,17 +30,17 @@ _SERVER_ERROR = 500
 
 
 class LinkLost(ClientError):
-    """The connection ended, or was never there; another may do better."""
+    """The connection has ended, or could not be opened; another attempt may succeed."""
 
 
-class _CutHandshake(Exception):
-    """The stream ended before the WebSocket handshake was answered."""
+class _HandshakeInterrupted(Exception):
+    """The stream ended before the response to the WebSocket handshake."""
 
 
 _ENDS = (
     LinkLost,
     ConnectError,
-    _CutHandshake,
+    _HandshakeInterrupted,
     OSError,
     trio.TooSlowError,
     trio_websocket.HandshakeError,
@@ -51,8 +51,8 @@ _ENDS = (
 class _Opening(trio.abc.Stream):
     """A stream whose end is an error until the WebSocket handshake is done.
 
-    trio-websocket leaves the opener waiting for ever where a server accepts a connection
-    and ends it without an answer, as one that is killed does.
+    trio-websocket waits forever if a server accepts a connection and ends it without a
+    response, as a killed server does.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -67,7 +67,7 @@ class _Opening(trio.abc.Stream):
                 raise
             data = b""
         if not data and not self.opened:
-            raise _CutHandshake
+            raise _HandshakeInterrupted
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -76,7 +76,7 @@ class _Opening(trio.abc.Stream):
         except trio.BrokenResourceError:
             if self.opened:
                 raise
-            raise _CutHandshake from None
+            raise _HandshakeInterrupted from None
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -89,8 +89,8 @@ class _Opening(trio.abc.Stream):
 class PendingCall:
     """An event that waits for its acknowledgement.
 
-    ``on_reply`` runs in the reading task, at the reply's position in what the server sent;
-    the caller may have given up meanwhile.
+    ``on_reply`` runs in the reading task, in the order in which the server has sent; the
+    caller may have been cancelled meanwhile.
     """
 
     on_reply: Callable[[Reply], None]
@@ -102,7 +102,7 @@ _reply_decoder = msgspec.json.Decoder(Reply)
 
 
 class Link:
-    """A WebSocket, the Engine.IO session on it, and one namespace of it.
+    """A WebSocket, its Engine.IO session, and one namespace.
 
     :param connect_stream: opens the byte stream.
     :param namespace: e.g. ``/gbs-lineup``.
@@ -132,7 +132,7 @@ class Link:
         self._pending: dict[int, PendingCall] = {}
         self._next_id = 0
         self._slots = trio.Semaphore(max_pending)
-        # Calls fit in always, since each holds a slot; the rest is for pongs.
+        # Calls always fit, since each has a slot; the rest is for pongs.
         self._to_send, self._sending = trio.open_memory_channel[str](max_pending + _PONGS)
         self._lost: str | None = None
         self._stream: _Opening | None = None
@@ -150,7 +150,7 @@ class Link:
     ) -> NoReturn:
         """Open the connection and read it until it ends; never returns normally.
 
-        :param opened: run beside the reading once the namespace is connected.
+        :param opened: run concurrently with the reading, once the namespace is connected.
         :param open_timeout: seconds for everything up to then.
         :raises LinkLost: there was no connection, or it has ended. Every call
             without a reply raises the same.
@@ -184,12 +184,12 @@ class Link:
 
         :param name: the event's name.
         :param argument: its only argument; anything msgspec can encode.
-        :param on_reply: called in the reading task, at the reply's position in the order of
-            arrival, also if the caller was cancelled by then.
+        :param on_reply: called in the reading task, in the order of arrival, even
+            if the caller was cancelled meanwhile.
         :raises LinkLost: the connection ended before the reply arrived.
 
-        Cancelled while it waits for a slot, nothing is sent; cancelled later, only the
-        waiting ends.
+        Cancelled while it waits for a slot, nothing is sent; cancelled later, the event was
+        sent, and its outcome is unknown.
         """
         await self._slots.acquire()
         if self._lost is not None:
@@ -304,7 +304,7 @@ class Link:
             raise LinkLost(str(error)) from error
 
     async def _write(self, websocket: trio_websocket.WebSocketConnection) -> None:
-        # One task writes, so that a caller's cancellation cannot cut a frame in two.
+        # One task writes, so that a caller's cancellation cannot truncate a frame.
         async for packet in self._sending:
             try:
                 await websocket.send_message(packet)
@@ -320,7 +320,7 @@ class Link:
 
 
 def _reason(group: BaseExceptionGroup) -> LinkLost | ConnectError:
-    """Return what ended a link; where several things happened, the first that explains it."""
+    """Return the exception that ended a link; of several, the first that explains the end."""
     errors = exceptions_in(group)
     for error in errors:
         if isinstance(error, LinkLost | ConnectError):

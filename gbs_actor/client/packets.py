@@ -1,7 +1,7 @@
 """The client's half of Engine.IO v4 and Socket.IO v5 over WebSocket text frames.
 
-One frame is one packet (Engine.IO protocol v4, "WebSocket"). Of Socket.IO only what a
-line-up client meets is understood; there are no binary attachments.
+One frame is one packet (Engine.IO protocol v4, "WebSocket"). Only the part of Socket.IO
+that a line-up client needs is implemented; there are no binary attachments.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 class ConnectErrorData(msgspec.Struct, frozen=True):
-    """What a ``CONNECT_ERROR`` carries beside its message."""
+    """The data of a ``CONNECT_ERROR``."""
 
     code: str = ""
 

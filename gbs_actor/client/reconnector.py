@@ -1,4 +1,4 @@
-"""Stays connected: each loss of a connection is followed by another attempt."""
+"""Stays connected: reconnects after each loss of a connection."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gbs_actor.concurrency import Backoff
 from gbs_actor.contract.events import NAMESPACE
 
 _CLOSE_TIMEOUT = 1.0
-"""Seconds a closing client waits for the server's part of the WebSocket's closing."""
+"""Seconds to wait for the server's part of the closing handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """How long a client tries, and how much at a time.
+    """Timeouts and limits of a client.
 
     :param attempt_timeout: seconds for one attempt, from TCP to the namespace.
     :param command_timeout: seconds for one call, all its attempts together.
@@ -43,7 +43,7 @@ class CallResult:
     """A call's last reply, if there was one."""
 
     reply: Reply | None
-    """Final where it is OK or not retryable; else the last one before the timeout."""
+    """Final if it is OK or not retryable; else the last one before the timeout."""
     sent: int
     """How often the event was sent."""
 
@@ -78,9 +78,9 @@ class Reconnector:
         self._changed = trio.Event()
         self._closing = False
         self.ready = False
-        """Whether there is a link that :attr:`prepare` is done with."""
+        """Whether there is a link, and :attr:`prepare` is done."""
         self.failure: Exception | None = None
-        """Why there will be no further attempt; ``None`` while there may be."""
+        """Why there will be no further attempt; ``None`` if there may be one."""
         self.attempts = 0
         self.established = 0
         self.resent = 0
@@ -97,7 +97,7 @@ class Reconnector:
         return self._link.pending if self._link else 0
 
     async def run(self) -> None:
-        """Connect, and again after each loss, until cancelled or refused for good."""
+        """Connect, and reconnect after each loss, until cancelled or refused."""
         delays = self.delays()
         while self.failure is None:
             self.attempts += 1
@@ -137,10 +137,10 @@ class Reconnector:
     ) -> CallResult:
         """Send an event until it has a final reply, or the timeout has passed.
 
-        :param argument: gives the event's argument, anew for each attempt.
-        :param on_reply: called at each reply's position in the order of arrival.
+        :param argument: returns the event's argument; called for each attempt.
+        :param on_reply: called for each reply, in the order of arrival.
         :param needs_ready: wait for :attr:`ready`, not only for a link.
-        :raises ConnectError: there will be no connection any more.
+        :raises ConnectError: there will be no further connection.
         :raises Disconnected: the client was closed.
 
         Cancelled, the event may have been sent.
@@ -156,7 +156,7 @@ class Reconnector:
                 try:
                     reply = await link.call(name, argument(), on_reply)
                 except LinkLost:
-                    reply = None  # a reply to an earlier attempt proves nothing of this one
+                    reply = None  # a reply to an earlier attempt is no reply to this one
                     continue
                 if reply.final:
                     break

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gbs_actor.lineup.records import Row
 
 
-def _place(row: Row) -> tuple[bool, int, bool, int, str, int]:
+def _list_order(row: Row) -> tuple[bool, int, bool, int, str, int]:
     """Sort key of the list: by group with none last, leader first, grade down, name, id."""
     number = row.gbs_number
     return (number is None, number or 0, not row.is_leader, -row.grade_number, row.name, row.id)
@@ -16,9 +16,8 @@ def _place(row: Row) -> tuple[bool, int, bool, int, str, int]:
 class Replica:
     """Rows merged by id, as a line-up page keeps them.
 
-    Whatever arrives counts as the newer state, unconditionally and in the order of its
-    arrival, as the page does it: the server guarantees the order. Where it does not,
-    :attr:`backward_merges` counts.
+    Each row that arrives replaces the older one, unconditionally, as in the page: the server
+    guarantees the order. :attr:`backward_merges` counts violations of it.
     """
 
     def __init__(self) -> None:
@@ -32,7 +31,7 @@ class Replica:
     def rows(self) -> tuple[Row, ...]:
         """All rows, in list order."""
         if self._sorted is None:
-            self._sorted = tuple(sorted(self._rows.values(), key=_place))
+            self._sorted = tuple(sorted(self._rows.values(), key=_list_order))
         return self._sorted
 
     @property
@@ -47,7 +46,7 @@ class Replica:
 
     @property
     def backward_merges(self) -> int:
-        """How often a row came in an older revision than the one already here."""
+        """How often a row arrived in an older revision than before."""
         return self._backward_merges
 
     def get(self, row_id: int) -> Row | None:

@@ -1,4 +1,4 @@
-"""Replies of the server: what an acknowledgement holds."""
+"""Replies of the server: the contents of acknowledgements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def ok(self) -> bool:
-        """Whether what was asked for is done."""
+        """Whether the event succeeded."""
         return self.status == "OK"
 
     @property
@@ -44,7 +44,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
         return _rows.decode(self.data)
 
     def row(self) -> Row | None:
-        """Decode the row that a command's reply holds: its data, or the other's at a conflict.
+        """Decode the row in a command's reply: after a conflict, the current row.
 
         :raises msgspec.MsgspecError: it is no row.
         """
@@ -53,7 +53,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
         return None
 
     def failure(self, command_id: UUID | None) -> CommandFailed:
-        """Return an error as what is raised for it."""
+        """Return the exception for an error."""
         details = None if self.conflict == NULL else _conflict.decode(self.conflict)
         return CommandFailed(
             self.code,

@@ -1,4 +1,4 @@
-"""What happens in a retreat, for whoever wants to follow it."""
+"""Updates of a retreat, and feeds of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gbs_actor.lineup.records import Row
 
 @dataclass(frozen=True, slots=True)
 class RowUpdated:
-    """A row reads differently now."""
+    """A row has changed."""
 
     row: Row
 
@@ -28,7 +28,7 @@ class ListReplaced:
 
 
 class EditingMarked(msgspec.Struct, frozen=True, rename="camel"):
-    """Somebody else starts or ends editing a field."""
+    """Another user starts or ends editing a field."""
 
     lineup_id: int
     user_id: int
@@ -56,7 +56,7 @@ class PresenceChanged(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ServerError(msgspec.Struct, frozen=True):
-    """An event ``error``: something that answers no call, such as ``TOKEN_EXPIRED``."""
+    """An event ``error``, which belongs to no call, such as ``TOKEN_EXPIRED``."""
 
     code: str
     message: str = ""
@@ -79,10 +79,10 @@ def _slot(update: Update) -> Hashable:
 class UpdateFeed:
     """An async iterator over :data:`Update`, conflated while its reader is slow.
 
-    What waits is one sequence in the order of arrival. A newer state of a row removes
-    the waiting older one and goes to the end; presence and errors have one slot each,
-    editing marks one per author and row, and a replaced list makes waiting rows
-    meaningless. So it never holds more than the retreat has rows, and a few.
+    Updates are queued in the order of arrival. A newer state of a row replaces the queued
+    older one and goes to the end; presence and errors have one slot each, editing marks one
+    per author and row, and a replaced list removes all queued rows. So the queue is bounded
+    by the number of rows, plus these slots.
 
     One task reads it. A cancelled wait loses nothing. It ends when the client is closed;
     if the client gave up, it raises :attr:`Client.failure`.
@@ -97,12 +97,12 @@ class UpdateFeed:
 
     @property
     def conflated(self) -> int:
-        """How many waiting updates a newer one has replaced."""
+        """How many queued updates a newer one has replaced."""
         return self._conflated
 
     @property
     def waiting(self) -> int:
-        """How many updates wait to be read."""
+        """How many updates are queued."""
         return len(self._waiting)
 
     def put(self, update: Update) -> None:

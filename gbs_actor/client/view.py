@@ -1,4 +1,4 @@
-"""What a client sees of its retreat, and who waits for it to change."""
+"""The rows of a client's retreat, and notification of their changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _error = msgspec.json.Decoder(ServerError)
 class LineupView:
     """The rows of the joined retreat, and the feeds of updates.
 
-    Whatever arrives goes through here, in the order of its arrival.
+    Everything that arrives passes through it, in order.
     """
 
     def __init__(self) -> None:
@@ -55,14 +55,14 @@ class LineupView:
         self._publish(ListReplaced(self.replica.rows, revision))
 
     def merge(self, rows: Sequence[Row], revision: int) -> None:
-        """Merge what was missed, up to a revision."""
+        """Merge the rows that were missed, up to a revision."""
         self.replica.merge(rows, revision)
         for row in rows:
             self._publish(RowUpdated(row))
         self._wake()
 
     def merge_row(self, row: Row, revision: int = 0) -> None:
-        """Merge one row, and note that everything up to a revision has arrived."""
+        """Merge one row; everything up to a revision has arrived."""
         known = self.replica.get(row.id)
         self.replica.merge([row], revision)
         if known != row:
@@ -89,7 +89,7 @@ class LineupView:
                 self._publish(_error.decode(payload))
 
     def end(self, failure: Exception | None) -> None:
-        """End the feeds, and whoever waits."""
+        """End the feeds, and wake all waiting tasks."""
         self._wake()
         for feed in list(self._feeds):
             feed.end(failure)

@@ -1,8 +1,8 @@
-"""What every part needs beside Trio: back-off, service tasks, exceptions in groups.
+"""Helpers on top of Trio: back-off, service tasks, exceptions in groups.
 
 A *service* is a task that must not end before its owner does and must not take it down:
-see :class:`Service`. Tasks that are critical run without one: what they raise ends the
-server, see ``gbs_actor/server``.
+see :class:`Service`. Critical tasks run without one: their exceptions end the server, see
+``gbs_actor/server``.
 """
 
 from gbs_actor.concurrency.background import background

@@ -1,4 +1,4 @@
-"""A task that runs beside a block and ends with it."""
+"""A task that runs concurrently with a block and ends with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import trio
 
 @asynccontextmanager
 async def background(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run ``task`` for the time of a block, then cancel it.
+    """Run ``task`` while the block runs, then cancel it.
 
-    An exception of the block leaves as it is; a nursery would put it into a group, which
-    nobody could catch by its type. One of the task cancels the block and leaves in a group,
-    beside the block's own where both fail.
+    An exception of the block is raised unchanged, so that callers can catch it by its type; a
+    nursery would wrap it in a group. An exception of the task cancels the block and is raised
+    in a group, together with the block's if both fail.
     """
     failure: Exception | None = None
     try:
@@ -28,7 +28,7 @@ async def background(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]
     except BaseExceptionGroup as group:
         if failure is None:
             raise
-        message = "the block and the task beside it failed"
+        message = "the block and its task failed"
         raise BaseExceptionGroup(message, [failure, *group.exceptions]) from None
     if failure is not None:
         raise failure

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential waiting times with jitter, so that a thousand clients do not return at once.
+    """Exponential waiting times with jitter, so that clients do not reconnect all at once.
 
     :param initial: the first waiting time, in seconds.
-    :param maximum: what no waiting time exceeds, in seconds.
-    :param factor: how much longer each one is than the one before.
-    :param jitter: share of a waiting time that is left to chance, 0 to 1: with 0.5 a
-        waiting time of 4 s becomes anything from 2 to 4 s.
-    :raises ValueError: for values that are no waiting times.
+    :param maximum: the longest waiting time, in seconds.
+    :param factor: ratio of each waiting time to the previous one.
+    :param jitter: random share of a waiting time, 0 to 1: with 0.5 a waiting time of 4 s
+        becomes 2 to 4 s.
+    :raises ValueError: a value is out of range.
     """
 
     initial: float = 0.2
@@ -33,7 +33,7 @@ class Backoff:
     def delays(self, chance: random.Random | None = None) -> Iterator[float]:
         """Yield waiting times in seconds, without end; a new iterator starts over.
 
-        :param chance: what the jitter is drawn from; default: the process-wide generator.
+        :param chance: the source of jitter; default: the process-wide generator.
         """
         draw = random.random if chance is None else chance.random
         delay = self.initial

@@ -1,4 +1,4 @@
-"""The exceptions that are meant where nurseries wrap them in groups."""
+"""Finds the exceptions that nurseries have wrapped in groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def exceptions_in(error: BaseException) -> list[BaseException]:
 
 
 def first_exception(error: BaseException) -> BaseException:
-    """Return the first exception of a group, whatever it is nested in; or the exception."""
+    """Return the first exception of a group, however nested; or the exception itself."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

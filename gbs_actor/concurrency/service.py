@@ -1,4 +1,4 @@
-"""A task that goes on after an exception: logged, counted, started again after a pause."""
+"""A task that is restarted after an exception, which is logged and counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BACKOFF: Final = Backoff(initial=0.1, maximum=30.0, jitter=0.5)
 HEALTHY_AFTER: Final = 60.0
-"""Seconds of running after which the next pause is a short one again."""
+"""Seconds of running after which the back-off is reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Service:
     """A task that must neither end before its owner nor take it down.
 
     :param name: for logs and statistics, e.g. ``"token expiry"``.
-    :param serve: runs until cancelled; where it returns, the service has ended.
+    :param serve: runs until cancelled; if it returns, the service has ended.
     :param backoff: the pauses between an exception and the next start.
     """
 
@@ -51,7 +51,7 @@ class Service:
         self._last_error: str | None = None
 
     async def run(self) -> None:
-        """Serve until cancelled, or until ``serve`` returns. Raises nothing else."""
+        """Serve until cancelled, or until ``serve`` returns. Never raises an ``Exception``."""
         delays = self._backoff.delays()
         while True:
             started = trio.current_time()

@@ -1,6 +1,6 @@
 """What clients and server agree on: events, their arguments, and the table of the commands.
 
-The gateway and the Python client are made from it, and neither sees the other::
+The gateway and the Python client use it, and are independent of each other::
 
        gbs_actor.gateway               gbs_actor.client
        decodes, dispatches             encodes, sends
@@ -13,6 +13,7 @@ The gateway and the Python client are made from it, and neither sees the other::
                               │
                       gbs_actor.lineup
 
-A new command is an action in ``lineup/commands.py``, what it does in ``lineup/draft.py``,
-and an entry in ``commands.py`` here. Nothing in this package waits, or knows of a socket.
+A new command is an action in ``lineup/commands.py``, its effect in ``lineup/draft.py``, and an
+entry in ``commands.py`` here (with a body in ``payloads.py``, if it takes a new one). This
+package does no I/O.
 """

@@ -1,4 +1,4 @@
-"""The table of the commands: one entry each, from which every way in and out is made.
+"""The table of the commands: one entry each, for all transports.
 
 Socket.IO, plain WebSocket, HTTP, its OpenAPI description and the Python client read it.
 """
@@ -29,19 +29,19 @@ from gbs_actor.lineup.commands import (
 BodyT = TypeVar("BodyT", bound=GuardBody)
 
 LINE_UP_PATH: Final = "/api/v1/retreat/{slug}/line-up"
-"""What the HTTP paths of all commands begin with."""
+"""The prefix of the HTTP paths of all commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """An action, and what the client sent about repeating and conflicting."""
+    """An action, with the client's command id and base revision."""
 
     action: Action
     command_id: UUID | None
     base_revision: int | None
 
     def command(self, author: Author) -> Command:
-        """Return the command as this author's, with an id made here where none was given."""
+        """Return the command of this author; without a client's id it gets a new one."""
         return Command(
             action=self.action,
             author=author,
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to give a command over HTTP, and how the API's description puts it."""
+    """One HTTP route of a command, and its description."""
 
     method: Literal["POST", "PUT", "DELETE"]
     path: str
@@ -73,7 +73,7 @@ class Route:
     summary: str
     description: str = ""
     parameter: str | None = None
-    """The described path parameter, where there is one."""
+    """The described path parameter, if there is one."""
     body: type[GuardBody] | None = None
     """The body as described; ``None``: it holds the command's own fields."""
     example: Mapping[str, Any] | None = None
@@ -81,7 +81,7 @@ class Route:
 
 
 class CommandSpec(Generic[BodyT]):
-    """One command, as clients know it.
+    """One command of the API.
 
     :param action: what it becomes in the domain.
     :param event: the name of its event.
@@ -89,9 +89,9 @@ class CommandSpec(Generic[BodyT]):
         :class:`~gbs_actor.lineup.codes.Code`.
     :param target: what it addresses.
     :param body: its fields beside the target.
-    :param make: gives the action for a target's id and a decoded body; raises
-        :exc:`~gbs_actor.contract.decoding.InvalidPayload` where a rule is broken.
-    :param routes: its ways over HTTP.
+    :param make: returns the action for a target's id and a decoded body; raises
+        :exc:`~gbs_actor.contract.decoding.InvalidPayload` if a rule is broken.
+    :param routes: its HTTP routes.
     """
 
     def __init__(
@@ -129,16 +129,16 @@ class CommandSpec(Generic[BodyT]):
         return self._request(target, argument)
 
     def decode_body(self, target: str, raw: bytes) -> CommandRequest:
-        """Decode an HTTP body whose target stands in the path.
+        """Decode an HTTP body whose target is in the path.
 
-        :param target: the id, as it stands there.
+        :param target: the id, as in the path.
         :raises InvalidPayload: as :meth:`decode` does.
         """
         number = one_id((self.target.name, target))
         return self._request(number, decode(raw, self._body_decoder))
 
     def argument(self, action: Action) -> dict[str, object]:
-        """Return the members of the event's argument that stand for an action."""
+        """Return the event's argument for an action, without id and revision."""
         members: dict[str, object] = msgspec.to_builtins(action)
         del members["action"]
         return {self.target.spellings[-1]: members.pop(self.target.name), **members}
@@ -248,4 +248,4 @@ LEGACY_CODES: Final[Mapping[str, str]] = MappingProxyType(
         **{spec.event: spec.legacy_code for spec in COMMANDS},
     }
 )
-"""By event, what clients older than :class:`~gbs_actor.lineup.codes.Code` look for."""
+"""By event, the error code for clients older than :class:`~gbs_actor.lineup.codes.Code`."""

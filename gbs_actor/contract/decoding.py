@@ -1,8 +1,7 @@
-"""JSON of a client to typed values, checked; every way in which that fails is one exception.
+"""Decodes and checks JSON of clients; every fault is one exception.
 
-Everything here is synchronous and raises nothing but :exc:`InvalidPayload`, whatever the
-bytes are: invalid JSON, invalid UTF-8, nesting beyond the interpreter's recursion limit,
-numbers of five thousand digits.
+All functions are synchronous and raise only :exc:`InvalidPayload`, for any bytes: invalid JSON,
+invalid UTF-8, nesting beyond the interpreter's recursion limit, numbers of 5,000 digits.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from gbs_actor.lineup.rules import LAST_ID, InvalidValue, check_id
 T = TypeVar("T")
 
 MAX_SLUG_LENGTH: Final = 200
-"""Characters of a retreat's slug that are looked up at all."""
+"""The longest slug of a retreat that is looked up, in characters."""
 
-# What Meta's extra_json_schema says is checked further down, with a sentence for each rule;
-# here it is for the API's description alone. JSON does not distinguish 5.0 from 5 (RFC 8259
-# §6), so a float is accepted where it is a whole number.
+# The rules in Meta's extra_json_schema are checked further down, with a sentence for each;
+# here they are only for the API's description. JSON does not distinguish 5.0 from 5 (RFC 8259
+# §6), so a float is accepted if it is a whole number.
 Id = (
     Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_ID})]
     | Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,17}$"})]
@@ -35,10 +34,10 @@ _LOCATION: Final = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<path>.*)`$", re.DOT
 
 
 class InvalidPayload(Exception):
-    """A payload that is not what the event takes: answered with VALIDATION_FAILED.
+    """A payload that the event does not accept: the reply is VALIDATION_FAILED.
 
-    ``field`` is the client's name of the field at fault, "" where it is the whole payload.
-    ``message`` is one sentence for the person who wrote the client.
+    ``field`` is the wire name of the invalid field, "" for the whole payload. ``message`` is one
+    sentence for the client's developer.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -52,7 +51,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     :param raw: UTF-8 as it arrived.
     :raises InvalidPayload: not JSON, not UTF-8, nested too deeply, or not of the
-        decoder's type; ``field`` names the field where one is known.
+        decoder's type; ``field`` names the field if known.
     """
     try:
         return decoder.decode(raw)
@@ -79,7 +78,7 @@ def required(field: str, value: T | UnsetType) -> T:
 def check_text(field: str, value: str) -> str:
     """Return a text that the database can hold.
 
-    :raises InvalidPayload: it has U+0000: PostgreSQL's text has none, and nobody types one.
+    :raises InvalidPayload: it has U+0000, which PostgreSQL's text cannot store.
     """
     if "\0" in value:
         raise InvalidPayload(field, f"{field} must not contain U+0000.")
@@ -92,7 +91,7 @@ def check_optional_text(field: str, value: str | None) -> str | None:
 
 
 def check_slug(slug: str) -> str:
-    """Return a slug that is worth looking up.
+    """Return a slug that a retreat can have.
 
     :raises InvalidPayload: empty, too long, or with U+0000.
     """
@@ -104,7 +103,7 @@ def check_slug(slug: str) -> str:
 
 
 def whole(value: T) -> T | int:
-    """Return a float without a fraction as the integer that it is, everything else as it is."""
+    """Return a float without a fraction as an integer, everything else unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -122,7 +121,7 @@ def check_revision(field: str, value: int | float | None) -> int | None:
 def one_id(*spellings: tuple[str, Id]) -> int:
     """Return the id that is given under one or more of its names.
 
-    :param spellings: each name, and the value that stands under it.
+    :param spellings: each name, and its value.
     :raises InvalidPayload: there is none, it is no id, or two of them differ.
     """
     found: int | None = None
@@ -144,12 +143,12 @@ def one_id(*spellings: tuple[str, Id]) -> int:
 
 
 def from_rule(error: InvalidValue) -> InvalidPayload:
-    """Return a broken rule of the domain as the refusal of the payload."""
+    """Return the exception for a broken rule of the domain."""
     return InvalidPayload(error.field, f"{error}.")
 
 
 def _from_validation(text: str) -> InvalidPayload:
-    """Return what msgspec reports (``Expected … - at `$.field```) in the clients' words."""
+    """Translate an error of msgspec (``Expected … - at `$.field```) for clients."""
     match = _LOCATION.match(text)
     if match is None:
         return InvalidPayload("", f"The payload is not what is taken here: {text}.")

@@ -1,4 +1,4 @@
-"""What an event's argument or an HTTP body holds, and the typed request it means."""
+"""Arguments of events and HTTP bodies, decoded to typed requests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _Color = Annotated[
 
 
 class GuardBody(msgspec.Struct, rename="camel"):
-    """What every mutation takes beside its own fields."""
+    """Fields of every mutation."""
 
     base_revision: Revision | None = None
     command_id: UUID | None = None
@@ -71,8 +71,8 @@ class NumberBody(GuardBody, rename="camel"):
     def number(self) -> int | None:
         """Return the group number; ``None`` for "in no group".
 
-        :raises InvalidPayload: it is absent, which is not ``null``: a client that forgot
-            the field must not empty somebody's group; or there is no such number.
+        :raises InvalidPayload: it is absent, which is not ``null`` (a client that omits
+            the field by mistake must not clear the number); or there is no such number.
         """
         try:
             return check_number(whole(required("gbsNumber", self.gbs_number)))
@@ -108,7 +108,7 @@ class MemoBody(GuardBody, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """``join-retreat``: which retreat, and what the client has of it already."""
+    """``join-retreat``: the retreat, and the revision that the client has."""
 
     slug: str
     since: int | None = None
@@ -124,7 +124,7 @@ class LeaveRequest:
 
 @dataclass(frozen=True, slots=True)
 class EditingRequest:
-    """``user-editing``: where the user starts or ends editing."""
+    """``user-editing``: the field that the user starts or ends editing."""
 
     registration_id: int
     field: str | None

@@ -1,8 +1,7 @@
-"""What a demonstration has of its own: made-up retreats, and a secret to sign tokens with.
+"""The demo: made-up retreats (``retreats``), and a secret to sign tokens with (``secret``).
 
-Nothing of it serves real retreats. The secret stands here, above the store, since it is a
-file in the folder that the embedded database made; who signs tokens (``auth``) need not
-know where their key comes from.
+Real retreats use neither. The secret is a file in the folder of the embedded database, so this
+package is above the store; ``auth`` does not depend on the source of its keys.
 """
 
 from gbs_actor.demo.retreats import (

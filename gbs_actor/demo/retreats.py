@@ -1,4 +1,4 @@
-"""Made-up retreats with people as they really register, for demonstrations and load tests."""
+"""Made-up retreats with realistic registrations, for demos and load tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PALETTE: Final = (
 """The memo colours that the line-up page offers."""
 
 LARGEST: Final = 20_000
-"""The most people a retreat can be made of; their groups still have four-digit numbers."""
+"""The most people of a made-up retreat; their groups have at most four-digit numbers."""
 
 # Surnames with their share of the population in per mille.
 _SURNAMES: Final = {
@@ -120,8 +120,8 @@ _SEASONS: Final = {"winter": ("겨울", 1, 18), "summer": ("여름", 7, 11)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Occasion:
-    """Which retreat it is, as its slug tells."""
+class _RetreatPeriod:
+    """Title and dates of a retreat, derived from its slug."""
 
     title: str
     first_day: datetime
@@ -144,17 +144,17 @@ def demo_retreat(slug: str, people: int, seed: int = 0) -> RetreatSeed:
         raise ValueError(f"a retreat is made of 1 to {LARGEST:,} people, not of {people}")
     # Seeded with a text, Random hashes it itself: the same in every process.
     random = Random(f"{slug} {people} {seed}")  # noqa: S311  (made-up people, no secret)
-    occasion = _occasion(slug)
+    period = _period(slug)
     groups = people * 9 // 40
     leaders = _leaders_of_grades(random)
     phones = _phone_numbers(random)
-    registered = [_registration(random, occasion, leaders, next(phones)) for _ in range(people)]
+    registered = [_registration(random, period, leaders, next(phones)) for _ in range(people)]
     return RetreatSeed(
         slug=slug,
-        title=occasion.title,
+        title=period.title,
         univ_groups=_UNIV_GROUPS,
         schedules=tuple(
-            SeedSchedule(name, occasion.first_day + timedelta(days=day, hours=hour))
+            SeedSchedule(name, period.first_day + timedelta(days=day, hours=hour))
             for name, day, hour in _SCHEDULES
         ),
         people=tuple(_assigned(random, registered, groups)),
@@ -167,9 +167,9 @@ def demo_retreat(slug: str, people: int, seed: int = 0) -> RetreatSeed:
 
 
 async def add_demo_retreats(store: AdminStore) -> None:
-    """Put in the demo's retreats that are not there; touch none that is.
+    """Add the demo's retreats that are missing; change no existing one.
 
-    Cancellation leaves each of them either in the store or not, and none half.
+    Cancelled, each of them is in the store completely or not at all.
     """
     present = set(await store.retreats())
     for slug, people in DEFAULT_RETREATS:
@@ -182,11 +182,11 @@ async def add_demo_retreats(store: AdminStore) -> None:
         logger.info("put in the demo retreat %s with %d people", slug, people)
 
 
-def _occasion(slug: str) -> _Occasion:
+def _period(slug: str) -> _RetreatPeriod:
     found = re.fullmatch(r"([12][0-9]{3})-(winter|summer)", slug)
     year, season = (found[1], found[2]) if found else ("2024", "winter")
     name, month, day = _SEASONS[season]
-    return _Occasion(
+    return _RetreatPeriod(
         title=f"{year} {name} 수련회" if found else slug,
         first_day=datetime(int(year), month, day, tzinfo=UTC) - _SEOUL,
     )
@@ -202,7 +202,7 @@ def _leaders_of_grades(random: Random) -> dict[tuple[int, int], str]:
 
 
 def _registration(
-    random: Random, occasion: _Occasion, leaders: dict[tuple[int, int], str], phone_number: str
+    random: Random, period: _RetreatPeriod, leaders: dict[tuple[int, int], str], phone_number: str
 ) -> SeedPerson:
     gender = random.choice(list(Gender))
     univ_group = random.choice(_UNIV_GROUPS).number
@@ -219,7 +219,7 @@ def _registration(
         user_type=_user_type(random, gender, grade),
         schedules=_schedules(random),
         # Registration is open for three weeks and ends ten days before the retreat.
-        registered_at=occasion.first_day
+        registered_at=period.first_day
         - timedelta(days=10)
         - timedelta(milliseconds=random.randrange(21 * 24 * 3600 * 1000)),
         memo=text,

@@ -1,4 +1,4 @@
-"""The demo's signing secret: made once, kept in a file beside the embedded database."""
+"""The demo's signing secret: created once, and kept in a file next to the embedded database."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)
 
 
 def demo_secret(data_dir: Path) -> str:
-    """Return the demo's secret, made at the first call and kept in ``data_dir`` (0600).
+    """Return the demo's secret, created at the first call and kept in ``data_dir`` (0600).
 
-    So tokens survive a restart. Two first calls at the same time agree on one.
+    Tokens therefore stay valid after a restart. Concurrent first calls return the same one.
 
     :raises SettingsError: the folder cannot be written, or the file is not ours alone.
-    :raises UnsuitableFolder: the folder is somebody else's, or open to others.
+    :raises UnsuitableFolder: another user owns the folder, or others may write to it.
     """
     path = data_dir / SECRET_FILE
     try:
@@ -44,7 +44,7 @@ def demo_secret(data_dir: Path) -> str:
 
 
 def _create(path: Path, secret: str) -> None:
-    """Put the whole file there at once, or leave the one that another process put there."""
+    """Create the whole file atomically, or keep the one that another process has created."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -61,7 +61,7 @@ def _create(path: Path, secret: str) -> None:
 def with_keys(settings: Settings, *, demo: bool) -> Settings:
     """Return settings that have a key to verify tokens with.
 
-    In the demo a secret is made where none is set; elsewhere that is an error.
+    In the demo a secret is created if none is set; otherwise that is an error.
 
     :raises SettingsError: no key is set and this is no demo, or the secret cannot be kept.
     """

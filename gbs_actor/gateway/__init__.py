@@ -7,7 +7,7 @@ A client's event, there and back::
                           ├─ Invocation ── Dispatch ─┤        the room's loop: decide, commit
     socket ── plain/ ─────┘  name, argument          │
     (text frames)            reply, once ◀───────────┘  Accepted | Done | Snapshot | Rejection
-                               └─ ack, answer under its id, or event ``error``
+                               └─ ack, reply under its id, or event ``error``
 
     request ── http/ ── Identity, contract.commands ─── rooms.submit_to(slug, command, reply)
 
@@ -15,13 +15,14 @@ The parts that all transports share:
 
 ``client``      :class:`~gbs_actor.gateway.client.Client`, an authenticated peer, and the
                 protocol of its transport, :class:`~gbs_actor.gateway.client.Peer`
-``clients``     lets clients in, and watches their tokens (``expiry``) until they leave
+``clients``     admits clients, and watches their tokens (``expiry``) until they leave
 ``invocation``  one event of a client, with its one reply; a subclass for each transport
 ``dispatch``    one table, from the name of an event to its handler
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors
 ``format``      a room's messages, encoded once for all clients of the same protocol
 ``limits``      rate limits and connection limits of one user
 
-Names and arguments of the events stand in :mod:`gbs_actor.contract`. Of two transports none
-knows the other.
+Names and arguments of the events are in :mod:`gbs_actor.contract`. No transport depends on
+another. Roles are checked in ``dispatch`` (events) and ``http.identity`` (requests), by the
+policy in :mod:`gbs_actor.auth`.
 """

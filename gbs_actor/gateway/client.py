@@ -1,4 +1,4 @@
-"""A client: an authenticated peer, whatever protocol it speaks."""
+"""A client: an authenticated peer, over any transport."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gbs_actor.socketio import OutboxStatistics
 
 
 class Peer(Sink, Protocol):
-    """The transport's side of a client: where events, and a room's messages, go out.
+    """The transport's side of a client: sends events, and a room's messages.
 
     No method blocks; after the connection has ended they do nothing.
     """
@@ -30,7 +30,7 @@ class Peer(Sink, Protocol):
         ...
 
     def close_expired(self, source: TokenSource) -> None:
-        """Close the connection: its token has expired, and so has the time to renew it.
+        """Close the connection: its token, and the time to renew it, have expired.
 
         :param source: where the token was found.
         """
@@ -38,18 +38,18 @@ class Peer(Sink, Protocol):
 
 
 class RecoverableSession(Protocol):
-    """Notified of the rooms that a client joins and leaves, so that it can come back."""
+    """Tracks the rooms that a client joins and leaves, so that it can resume."""
 
     def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
-        """Note that a room was joined, and what the join was answered with."""
+        """Record that a room was joined, and the reply to the join."""
         ...
 
     async def leave(self, slug: str) -> None:
-        """Note that a room is about to be left."""
+        """Record that a room is about to be left."""
         ...
 
     def moving(self, slug: str, subscriber: Subscriber) -> AbstractAsyncContextManager[None]:
-        """Let another room be joined within the block."""
+        """Join another room within the block."""
         ...
 
 
@@ -79,7 +79,7 @@ class Client:
         self.role: str = credentials.user.role
         """The role in the room the client is in, or else that of the token."""
         self.session: RecoverableSession | None = None
-        """What the client can come back to on another connection, where it can."""
+        """What the client can resume on another connection; ``None`` if it cannot."""
         self.expiry_notified = False
         """Whether the client was notified that its token has expired."""
 
@@ -90,11 +90,11 @@ class Client:
 
     @property
     def revision(self) -> int | None:
-        """The room revision the client has been sent everything up to; ``None`` outside."""
+        """The room revision up to which the client was sent everything; ``None`` outside."""
         return None if self.subscriber.room_slug is None else self.subscriber.sent_revision
 
     def authenticated(self, credentials: Credentials, role: str) -> None:
-        """Go on with a new token of the same user."""
+        """Continue with a new token of the same user."""
         self.credentials = credentials
         self.author = author_of(credentials.user)
         self.role = role
@@ -104,7 +104,7 @@ class Client:
 def author_of(user: User) -> Author:
     """Return the user as the author of commands.
 
-    A token without a name still has to be called something on other people's screens.
+    A user whose token has no name still needs one that others can read.
     """
     name = user.name or user.email or str(user.user_id)
     return Author(user_id=user.user_id, name=name, admin_user_id=user.admin_user_id)

@@ -1,4 +1,4 @@
-"""All clients of the server: who is let in, under which token, and for how long."""
+"""All clients of the server: admission, tokens and their expiry, connections per user."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TooManyConnections(Exception):
 
 
 class Clients:
-    """Lets clients in, and watches their tokens until they leave.
+    """Admits clients, and watches their tokens until they leave.
 
     A transport calls :meth:`find_token`, :meth:`authenticate` and :meth:`connect`, and
     :meth:`disconnected` at the end.
@@ -95,9 +95,9 @@ class Clients:
         )
 
     def find_token(self, payload: object, handshake: Handshake) -> FoundToken | None:
-        """Return the token that decides about a client, and where it was found.
+        """Return the token that authenticates a client, and where it was found.
 
-        :param payload: what the page itself sends, not its browser: ``{"token": …}``.
+        :param payload: sent by the page itself, not by its browser: ``{"token": …}``.
         """
         cookie_name = self._settings.auth.cookie_name
         return find_token(payload, handshake.headers, handshake.cookies, cookie_name)
@@ -105,7 +105,7 @@ class Clients:
     def authenticate(self, found: FoundToken | None) -> Credentials:
         """Return the credentials that a token gives.
 
-        :raises AuthError: there is no good token, or its role may not read.
+        :raises AuthError: there is no valid token, or its role may not read.
         """
         try:
             if found is None:
@@ -120,7 +120,7 @@ class Clients:
         return Credentials(user, self._settings.auth.cookie_grace)
 
     def connect(self, peer: Peer, credentials: Credentials) -> Client:
-        """Let a client in.
+        """Admit a client.
 
         :raises TooManyConnections: its user has as many as allowed.
         """
@@ -143,7 +143,7 @@ class Clients:
         self._watch.watch(client)
 
     def disconnected(self, client: Client) -> None:
-        """Remove a client that has ended; its commands under way are still carried out."""
+        """Remove a client that has ended; its commands in flight are still carried out."""
         self._clients.discard(client)
         self._connection_limit.leave(client.user.user_id)
         self._watch.remove(client)

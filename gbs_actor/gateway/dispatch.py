@@ -1,8 +1,8 @@
-"""From an event of a client to its reply, whatever protocol brings it: one table of handlers.
+"""Handles the events of clients, over any transport: one table of handlers.
 
-Commands take no task switch: decoded, submitted to the room, replied to by the room's loop.
-Joining and authenticating may have to wait for the store; the client's later events wait
-behind them.
+Roles, rates and expired tokens are checked here. A command takes no task switch: it is decoded
+and submitted to the room, whose loop replies. Joining and authenticating may have to wait for
+the store; the client's later events wait, too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class DispatchStatistics:
 
     events: int
     refused_by_rate: int
-    """Events that got the reply RATE_LIMITED."""
+    """Events that got RATE_LIMITED."""
     internal_errors: int
     """Events whose handling raised; each is in the log."""
 
@@ -78,8 +78,8 @@ class DispatchStatistics:
 class Dispatch:
     """Handles the events of all clients.
 
-    A transport calls :meth:`handle` for each event of a client in the order of arrival, the
-    next one once the last is done.
+    A transport calls :meth:`handle` for each event of a client in the order of arrival, one
+    after the other is done.
 
     :param rates: how often users may send events, shared with their other transports.
     """
@@ -119,7 +119,7 @@ class Dispatch:
     # What transports call
 
     def handle(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
-        """Handle one event; what cannot be done at once is returned as an awaitable."""
+        """Handle one event; return what is left to await, if anything."""
         name = invocation.name
         if not self._within_rate(client, invocation):
             if name == ClientEvent.USER_EDITING:
@@ -135,24 +135,24 @@ class Dispatch:
         return None
 
     def reject(self, client: Client, invocation: Invocation, message: str) -> None:
-        """Reply to what is no event at all; it counts as one of those that a client may send.
+        """Reply to a frame that is no event; it counts against the rate limits.
 
-        :param message: one sentence for the person who wrote the client.
+        :param message: one sentence for the client's developer.
         """
         if self._within_rate(client, invocation):
             invocation.reply(Failure.because(Code.VALIDATION_FAILED, message))
 
     async def join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
-        """Join a retreat for a client that did not have to ask for it by an event."""
+        """Join a retreat for a client that joins by connecting."""
         await self._later(self._join, client, request, invocation)
 
     async def resume(self, client: Client, location: SessionLocation, since: int) -> bool:
         """Put a client into the room that its session is in, and send the rows it missed.
 
-        Cancelled, it may be there; call :meth:`Clients.disconnected` then.
+        Cancelled, it may be in the room; call :meth:`Clients.disconnected` then.
 
         :param since: revision from which on the client may have missed something.
-        :returns: whether that could be done, and the user may be there.
+        :returns: whether the session was resumed; ``False`` if the user may not read there.
         """
         try:
             role = await self._reader_role(client, location.slug)
@@ -197,7 +197,7 @@ class Dispatch:
                 invocation.reply,
             )
         else:
-            # No mark is shown rather than one at a field that the client has left.
+            # Better no mark than one at a field that the client has left.
             self._rooms.reject_mark(subscriber)
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_MARKS)
@@ -205,7 +205,7 @@ class Dispatch:
     def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None]:
         request = decode_join(invocation.argument())
         if not invocation.wants_reply:
-            # The rows go out as `initial-data`, which always replaces the list.
+            # The rows are sent as `initial-data`, which always replaces the list.
             request = replace(request, since=None)
         return self._later(self._join, client, request, invocation)
 
@@ -223,7 +223,7 @@ class Dispatch:
     # What they do
 
     async def _join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
-        """Join a retreat, and thereby leave the one before.
+        """Join a retreat, and leave the former one.
 
         Cancelled, the join is taken back, unless it was carried out already.
 
@@ -264,7 +264,7 @@ class Dispatch:
     async def _leave_recoverably(
         self, client: Client, request: LeaveRequest, invocation: Invocation
     ) -> None:
-        """Leave a retreat, so that the client does not come back there."""
+        """Leave a retreat, so that the session is not resumed there."""
         if client.session is not None:
             await client.session.leave(request.slug)
         self._leave(client, request, invocation)
@@ -296,7 +296,7 @@ class Dispatch:
     # What they share
 
     def _within_rate(self, client: Client, invocation: Invocation) -> bool:
-        """Count an event; where it is one too many, refuse it and return ``False``."""
+        """Count an event; if it exceeds a rate, refuse it and return ``False``."""
         self._events += 1
         now = trio.current_time()
         if client.bucket.take(now) and self._rates.take(client.user.user_id, now):
@@ -306,9 +306,9 @@ class Dispatch:
         return False
 
     def _may_change(self, client: Client, invocation: Invocation) -> bool:
-        """Refuse a client that may not change anything, before its payload is looked at.
+        """Return whether a client may edit, else refuse; called before its payload is decoded.
 
-        Outside a room nobody is forbidden: a grant of the retreat may allow it.
+        Outside a room no role is refused: a grant in the retreat may allow it.
         """
         in_room = client.subscriber.room_slug is not None
         if in_room and not self._authorizer.policy.may_edit(client.role):
@@ -336,7 +336,7 @@ class Dispatch:
         request: RequestT,
         invocation: Invocation,
     ) -> None:
-        """Do what may have to wait, and reply for it where it raises."""
+        """Run a handler that may wait; if it raises, reply with an error."""
         try:
             await handle(client, request, invocation)
         except StoreError as error:

@@ -27,8 +27,8 @@ EXPIRED: Final = Failure.because(Code.TOKEN_EXPIRED, "Token expired")
 class ExpiryWatch:
     """One task that watches the tokens of all clients.
 
-    Notifies clients that did not come with a cookie when their token has expired, and closes
-    connections whose time to renew it, or to read on, is over.
+    Notifies clients without a cookie when their token expires, and closes connections whose
+    time to renew it is over.
 
     :param now: Unix time in seconds, the clock that tokens are checked with.
     """
@@ -42,7 +42,7 @@ class ExpiryWatch:
         """Clients that could neither be notified nor closed; each is in the log."""
 
     def watch(self, client: Client) -> None:
-        """Begin to watch a client, or take note of its new token."""
+        """Start to watch a client, or continue with its new token."""
         credentials = client.credentials
         notified = client.expiry_notified or client.user.source is TokenSource.COOKIE
         when = credentials.reads_until if notified else credentials.expires_at
@@ -83,7 +83,7 @@ class ExpiryWatch:
             try:
                 self._act(client, now)
             except Exception:
-                # It must not read on after its token's time; the other clients are not to wait.
+                # It must receive nothing after its token has expired; other clients must not wait.
                 self.failures += 1
                 logger.exception("a client whose token has expired is aborted")
                 self.remove(client)

@@ -1,4 +1,4 @@
-"""How a room's messages are encoded, once for all clients that speak the same protocol."""
+"""Encodes a room's messages, once for all clients of the same protocol."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gbs_actor.socketio import Message
 class EventFormat(ABC):
     """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
 
-    A room's rows are encoded once for all who join it in between two changes.
+    A room's rows are encoded once for all clients that join between two changes.
 
-    A message's key is the slot it occupies while it waits in an outbox: of a row, of the
-    room's presence, and of an author's editing mark at one field, only the latest state waits.
+    A message's key is its slot in an outbox: only the latest state of a row, of the room's
+    presence, and of an author's editing mark at one field is queued.
     """
 
     __slots__ = ()
@@ -36,7 +36,7 @@ class EventFormat(ABC):
         return self.event(name, payload, key)
 
     def initial_data(self, snapshot: Snapshot) -> Message:
-        """Encode a room's rows as ``initial-data``; the same message for all who get them."""
+        """Encode a room's rows as ``initial-data``; the same message for all clients."""
         message: Message = snapshot.written(self, self._initial_data)
         return message
 

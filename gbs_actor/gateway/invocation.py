@@ -13,18 +13,18 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
 Outcome = Accepted | Done | Snapshot | Rejection | Failure
-"""What an invocation is replied to with."""
+"""What a reply to an invocation is made of."""
 
 SHOWN_NAME_LENGTH: Final = 100
-"""Characters of an event's name that an error repeats to its sender."""
+"""Characters of an event's name that an error quotes."""
 
 
 class Invocation(ABC):
     """An event: its name, its argument, and exactly one reply; one subclass a transport.
 
-    The reply goes out as what the client waits for: an ack, or an answer under its id. Where
-    it waits for nothing, an error goes out as event ``error``, the rows of a join as
-    ``initial-data``, and of everything else nothing, since the update itself goes out.
+    A client that waits for the reply receives an ack, or a reply under its id. A client that
+    does not wait receives an error as event ``error``, the rows of a join as ``initial-data``,
+    and otherwise only the update itself.
 
     :param peer: the client's transport.
     """
@@ -34,12 +34,12 @@ class Invocation(ABC):
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self.replied = False
-        """Whether the reply was given."""
+        """Whether the reply was sent."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The event's name; "" where it has none."""
+        """The event's name; "" if it has none."""
 
     @property
     @abstractmethod
@@ -48,15 +48,15 @@ class Invocation(ABC):
 
     @abstractmethod
     def argument(self) -> bytes:
-        """Return the argument's JSON as it came.
+        """Return the argument's JSON, not decoded.
 
         :raises InvalidPayload: there is none, or it cannot be separated from the rest.
         """
 
     def reply(self, outcome: Outcome, *, repeatable: bool = True) -> None:
-        """Reply, once; rooms call it at the reply's position in what goes out.
+        """Reply, once; a room calls it after it has sent the rows that go before the reply.
 
-        On a connection that has ended it does nothing.
+        After the end of the connection it does nothing.
 
         :param repeatable: whether the client can repeat the command under the same
             ``commandId``; see :meth:`Failure.of <gbs_actor.gateway.replies.Failure.of>`.
@@ -94,7 +94,7 @@ class Invocation(ABC):
 
     @abstractmethod
     def _send(self, json: bytes) -> None:
-        """Send the reply to a client that waits for it.
+        """Send the reply, as the client waits for it.
 
         :param json: an object with members.
         """

@@ -1,6 +1,6 @@
-"""What bounds one user, over all their connections: how often, and how many.
+"""Limits per user, over all their connections: rates, and the number of connections.
 
-Time is passed in by the caller, so that nothing here waits or reads a clock.
+The caller passes the time in: this module neither waits nor reads a clock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import Final
 
 MAX_BUCKETS: Final = 50_000
-"""Users whose buckets are kept, at most; the bucket used the longest ago is removed first."""
+"""How many users' buckets are kept; the least recently used bucket is removed first."""
 
 
 class TokenBucket:
@@ -32,7 +32,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float) -> bool:
-        """Take one event's worth; ``False``: there is none left, and nothing was taken."""
+        """Take a token for one event; ``False``: none is left."""
         level = self._level_at(now)
         self._at = now
         if level < 1.0:
@@ -42,11 +42,11 @@ class TokenBucket:
         return True
 
     def wait(self, now: float) -> float:
-        """Return the seconds until one event's worth is there; 0 where it is."""
+        """Return the seconds until a token is available; 0 if one is."""
         return max(0.0, (1.0 - self._level_at(now)) / self._rate)
 
     def is_full(self, now: float) -> bool:
-        """Return whether it is as a new one would be."""
+        """Return whether the bucket is full."""
         return self._level_at(now) >= self._burst
 
     def _level_at(self, now: float) -> float:
@@ -56,8 +56,8 @@ class TokenBucket:
 class UserRateLimit:
     """A token bucket per user, shared by every transport.
 
-    A full bucket is as good as none, so it is removed; what is kept is bounded by the users
-    of the last ``burst / rate`` seconds, and by ``max_buckets`` in any case.
+    Full buckets are removed, as a new one is full, too. So only buckets of the users of the
+    last ``burst / rate`` seconds are kept, and never more than ``max_buckets``.
 
     :param rate: events per second of one user in the long run, above 0.
     :param burst: events of one user at once, at least 1.
@@ -71,7 +71,7 @@ class UserRateLimit:
         """By user, in the order of their last events."""
 
     def take(self, user_id: int, now: float) -> bool:
-        """Take one event's worth of the user's; ``False``: there is none left.
+        """Take a token of the user's; ``False``: none is left.
 
         :param now: seconds on the caller's monotonic clock, the same at every call.
         """
@@ -84,7 +84,7 @@ class UserRateLimit:
         return bucket.take(now)
 
     def wait(self, user_id: int, now: float) -> float:
-        """Return the seconds until the user's next event is allowed; 0 where it is now."""
+        """Return the seconds until the user's next event is allowed; 0 if it is allowed now."""
         bucket = self._buckets.get(user_id)
         return 0.0 if bucket is None else bucket.wait(now)
 
@@ -93,8 +93,8 @@ class UserRateLimit:
         return len(self._buckets)
 
     def _make_room(self, now: float) -> None:
-        # Two are looked at for each that is added: so the full ones never pile up, and no
-        # call has to go through all of them.
+        # Checks two for each that is added: full ones never pile up, and no call has to check
+        # all of them.
         for _ in range(2):
             if not self._buckets:
                 return
@@ -105,7 +105,7 @@ class UserRateLimit:
 
 
 class UserConnectionLimit:
-    """Counts each user's connections, and holds nothing of a user who has none.
+    """Counts each user's connections; a user without one takes no memory.
 
     :param limit: connections of one user at the same time, at least 1.
     """
@@ -117,9 +117,9 @@ class UserConnectionLimit:
         self._open: dict[int, int] = {}
 
     def take(self, user_id: int) -> bool:
-        """Count a connection in; ``False``: the user has as many as allowed, refuse it.
+        """Count a connection; ``False``: the user has as many as allowed, refuse it.
 
-        Each one that was counted in has to be given back by :meth:`leave`, once.
+        Call :meth:`leave` once for each that was counted.
         """
         count = self._open.get(user_id, 0)
         if count >= self._limit:
@@ -128,7 +128,7 @@ class UserConnectionLimit:
         return True
 
     def leave(self, user_id: int) -> None:
-        """Count a connection out that was counted in."""
+        """Stop counting a connection."""
         count = self._open[user_id] - 1
         if count:
             self._open[user_id] = count

@@ -1,4 +1,4 @@
-"""Replies in JSON: acknowledgements, and the ``error`` event in their place.
+"""Replies in JSON: acknowledgements, or the ``error`` event instead.
 
 Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 :class:`~gbs_actor.rooms.delivery.Snapshot`) and are embedded as they are.
@@ -22,7 +22,7 @@ from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something was not done, with all that a client gets to know of it."""
+    """Why an event or request failed, with all that the client receives about it."""
 
     code: str
     """Of :class:`~gbs_actor.lineup.codes.Code`, or :class:`~gbs_actor.auth.AuthErrorCode`."""
@@ -33,7 +33,7 @@ class Failure:
 
     @classmethod
     def of(cls, rejection: Rejection, *, repeatable: bool = True) -> Failure:
-        """Return a rejection as clients get it.
+        """Return a rejection as a failure.
 
         :param repeatable: whether the client can repeat with the same ``commandId``;
             after OUTCOME_UNKNOWN nothing else is safe to retry.
@@ -50,7 +50,7 @@ class Failure:
 
 
 class MemoTheirs(msgspec.Struct, frozen=True, rename="camel"):
-    """The memo that stands against a command, with the names of the mutation events."""
+    """The memo that a command conflicts with, with the names of the mutation events."""
 
     memo_id: int
     memo: str
@@ -83,17 +83,17 @@ class _Joined(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class HttpErrorBody(msgspec.Struct, frozen=True, rename="camel"):
-    """An error, as the body of an HTTP answer."""
+    """An error, as the body of an HTTP response."""
 
     code: str
     message: str
-    """For the person who wrote the client."""
+    """For the client's developer."""
     retryable: Literal[True] | UnsetType = UNSET
     """The same request, with the same ``Idempotency-Key``, may be sent again."""
     data: Row | UnsetType = UNSET
-    """With CONFLICT the row as it is."""
+    """With CONFLICT the current row."""
     conflict: ConflictBody | UnsetType = UNSET
-    """With CONFLICT what stands against the request."""
+    """With CONFLICT the newer value."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -114,7 +114,7 @@ _NULL: Final = Raw(b"null")
 
 
 def joined(snapshot: Snapshot) -> bytes:
-    """Return the ack of a join, as JSON; the same bytes for all who get this snapshot."""
+    """Return the ack of a join, as JSON; the same bytes for all clients that get this snapshot."""
     json: bytes = snapshot.written(_Joined, _write_joined)
     return json
 
@@ -130,7 +130,7 @@ def accepted(outcome: Accepted) -> bytes:
 
 
 def done(outcome: Done) -> bytes:
-    """Return the ack of an event that has nothing to give back, as JSON."""
+    """Return the ack of an event without a result, as JSON."""
     return _encoder.encode(_Ok("OK", _NULL, outcome.revision))
 
 
@@ -142,7 +142,7 @@ def failed(event: str, failure: Failure) -> bytes:
 def error_event(event: str | None, failure: Failure) -> bytes:
     """Return the payload of event ``error``, as JSON: the ack's, with ``event`` for ``status``.
 
-    :param event: the client's event that failed; ``None`` where none was the cause.
+    :param event: the client's event that failed; ``None`` if no event was the cause.
     """
     return _encoder.encode(_error(UNSET, event, event, failure))
 

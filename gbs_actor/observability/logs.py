@@ -1,12 +1,12 @@
-"""Sets up logging: structlog in front, the standard library behind, for libraries too.
+"""Sets up logging: structlog on top of the standard library, whose loggers libraries use.
 
 Our code uses ``structlog.get_logger(__name__)``; Hypercorn, Quart, asyncpg and
-:mod:`gbs_actor.socketio` use :mod:`logging`. Both go through the same handler and look alike.
+:mod:`gbs_actor.socketio` use :mod:`logging`. Both use the same handler and format.
 Context bound with :func:`structlog.contextvars.bind_contextvars` belongs to the Trio task
 that bound it and the tasks it starts.
 
-A line is written with one blocking call to standard error. That is right for a terminal,
-a file and a pipe that somebody reads.
+A line is written with one blocking call to standard error. That suits a terminal,
+a file, and a pipe with a reader.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIBRARY_LOGGERS = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.ap
 """Loggers that would have handlers of their own."""
 
 MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "asyncio": logging.WARNING}
-"""For libraries whose ordinary messages are of no use to an operator."""
+"""Levels of libraries whose ordinary messages do not help an operator."""
 
 
 def mask_secrets(

@@ -49,10 +49,9 @@ def mask(text: str) -> str:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Return a log value without secrets, whatever it is made of.
+    """Return a log value without secrets, nested values included.
 
-    Numbers stay as they are; another object is replaced by its text only if that text holds
-    a secret.
+    Numbers are unchanged; another object is replaced by its text only if that contains a secret.
     """
     if name.lower() in SECRET_NAMES:
         return MASK if value else value

@@ -12,27 +12,28 @@
 
     HostedServer               hosted       the same Composition under another ASGI server
 
-Further in is opened later and closed first: store, rooms, connections, listeners. Shutdown
+The store is opened first and closed last; then rooms, connections, listeners. Shutdown
 stops listening, lets the rooms finish their commands (``Composition.drain``), closes the
 transports and then the HTTP connections, all within ``shutdown_grace``.
 
 Tasks are of three kinds. An exception of a *critical* one ends the server:
 
-- the front door's accept loops, one a listener (an accept that fails is tried again);
+- the front door's accept loops, one a listener (a failed accept is retried);
 - the timers of Socket.IO and of plain WebSockets: pings, timeouts;
-- the supervision of rooms, as opposed to what it supervises;
+- the supervision of rooms, but not the rooms;
 - the lease of the database, and the watch over the embedded PostgreSQL and its output;
 - shutdown itself.
 
-A *service* (:class:`gbs_actor.concurrency.Service`) is logged and started again:
+A *service* (:class:`gbs_actor.concurrency.Service`) is logged and restarted:
 
 - reading the certificate again (``front``);
+- pruning the log (``log_pruning``);
 - closing connections whose tokens expire (``gateway.expiry``);
 - writing and pruning session locations (``gateway.namespace.session_locations``).
 
-All others serve one connection, one session or one room, and their exceptions end that and
-nothing else: ``FrontDoor``, ``HttpServer`` and the Socket.IO server contain what they serve,
-``RoomSupervisor`` restarts rooms.
+All others serve one connection, one session or one room, and their exceptions end only that:
+``FrontDoor``, ``HttpServer`` and the Socket.IO server catch them, ``RoomSupervisor`` restarts
+rooms.
 """
 
 from gbs_actor.server.listening import BoundAddress

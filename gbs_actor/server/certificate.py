@@ -1,4 +1,4 @@
-"""The server's certificate: from PEM files to the context of TLS connections."""
+"""The server's certificate: loads PEM files, and makes the context of TLS connections."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import SecretStr
 from gbs_actor.settings import ServerSettings, SettingsError
 
 _PROTOCOLS: Final = ("http/1.1",)
-"""What is agreed on inside TLS (ALPN, RFC 7301)."""
+"""The protocols to negotiate (ALPN, RFC 7301)."""
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: with forward secrecy and authenticated encryption."""
+"""Ciphers of TLS 1.2, with forward secrecy and authenticated encryption."""
 
 _OTHER_KEY: Final = frozenset(
     {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 )
-"""OpenSSL's reasons for a key of another certificate; the last: of another kind."""
+"""OpenSSL's reasons for a key of another certificate; the last: a key of another type."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Certificate:
 
     @classmethod
     def from_settings(cls, settings: ServerSettings) -> Certificate | None:
-        """Return the one the settings name; ``None``: no TLS.
+        """Return the certificate of the settings; ``None``: no TLS.
 
         :raises SettingsError: it cannot be used.
         """
@@ -55,7 +55,7 @@ class Certificate:
         return self._context
 
     def read_again(self) -> None:
-        """Load the files again, for new connections; if that fails, keep what is in use.
+        """Load the files again, for new connections; if that fails, keep the ones in use.
 
         Logs the outcome.
         """
@@ -119,6 +119,6 @@ def _check_readable(setting: str, path: Path) -> None:
 def _has_certificate(path: Path) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
-    except OSError:  # ssl.SSLError is one; or the file is gone meanwhile
+    except OSError:  # ssl.SSLError is one; or the file was removed meanwhile
         return False
     return True

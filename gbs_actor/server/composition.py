@@ -1,4 +1,4 @@
-"""All parts of one server over one store: made, connected, run, and closed inside out."""
+"""All parts of one server over one store: makes, connects, runs and closes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, create_app, with_callers
+from gbs_actor.gateway.http import Services, create_app, with_remote_endpoint
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Composition:
-    """The parts of one server behind whatever listens, and the ASGI application of them.
+    """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
     :raises SettingsError: the settings' keys cannot be used.
@@ -81,13 +81,13 @@ class Composition:
         self.plain = PlainServer(
             self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
         )
-        http_app = with_callers(awaiting_requests(http), self.sockets.trusted_proxies)
+        http_app = with_remote_endpoint(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
-        """Everything but the listener, as an ASGI application without a lifespan."""
+        """Everything except the listener, as an ASGI application without a lifespan."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the parts for the time of a block; call :meth:`drain` at its end."""
+        """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
             self.rooms.running(),
             self.clients.running(),
@@ -98,12 +98,12 @@ class Composition:
             yield
 
     async def drain(self, grace: float) -> None:
-        """Finish the commands under way, then close the transports of all clients.
+        """Finish the commands in flight, then close the transports of all clients.
 
-        :param grace: seconds that the whole shutdown may take; this takes most of them.
+        :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
-        # A room may have to wait for its store, and what comes after needs time, too.
+        # A room may have to wait for its store, and the rest of the shutdown needs time, too.
         with trio.move_on_after(grace / 2) as draining:
             await self.rooms.drain()
         if draining.cancelled_caught:

@@ -1,4 +1,4 @@
-"""Which database the server uses: the one in the settings, or one of its own."""
+"""Opens the database of the server: the one in the settings, or an embedded one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gbs_actor.store.postgres.store import PostgresStore
 
 @asynccontextmanager
 async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[PostgresStore]:
-    """Open the store for the time of a block, with an embedded PostgreSQL if none is set.
+    """Open the store within the block, with an embedded PostgreSQL if no database is set.
 
-    :param migrating: bring the schema of a database from the settings up to date. That of
-        an embedded one always is, as nobody else manages it.
+    :param migrating: bring the schema of a database from the settings up to date. The
+        embedded one is always brought up to date.
     :raises StoreError: the database cannot be used; the text is one sentence.
     """
     url = settings.store.database_url

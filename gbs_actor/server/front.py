@@ -1,4 +1,4 @@
-"""What a server listens with: the front door, TLS, and the HTTP server behind it."""
+"""The listeners of a server: the front door, TLS, and the HTTP server behind it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Front:
-    """The listeners of one server: made at once, run by :meth:`run`.
+    """The listeners of one server; :meth:`run` opens them.
 
     :param composition: what is served.
     :raises SettingsError: the settings' certificate cannot be used.
@@ -61,9 +61,9 @@ class Front:
     ) -> None:
         """Serve until shutdown is requested, then end within the grace period.
 
-        :param lifetime: reports the request for shutdown, and has the grace period.
-        :param reloads: for each item of it, the certificate is read again.
-        :param task_status: gets the bound addresses once clients can connect.
+        :param lifetime: reports the request for shutdown, and the grace period.
+        :param reloads: the certificate is read again for each item.
+        :param task_status: receives the bound addresses once clients can connect.
         :raises OSError: the address cannot be listened on.
         """
         server = self._server
@@ -95,12 +95,12 @@ class Front:
             if self._certificate is None:
                 logger.info("there is no certificate to read again: the server speaks no TLS")
             else:
-                # From files, and perhaps with a password that is made hard to guess.
+                # In a thread: it reads files, and deriving a key from a password takes time.
                 await trio.to_thread.run_sync(self._certificate.read_again, abandon_on_cancel=True)
 
 
 async def _no_websocket(
     stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
 ) -> None:
-    """Refuse a WebSocket where there is none; the HTTP app has no use for it either."""
+    """Refuse a WebSocket at an unknown path; the HTTP app cannot serve it either."""
     await send_response(stream, _NO_WEBSOCKET)

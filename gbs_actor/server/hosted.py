@@ -1,4 +1,4 @@
-"""A whole server for an ASGI server that hosts it: an ASGI application and its lifespan."""
+"""A whole server under another ASGI server: an ASGI application and its lifespan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_RUNNING: Final = (
 
 
 class HostedServer:
-    """Everything but the listener, for any ASGI server that runs on Trio.
+    """Everything except the listener, for any ASGI server on Trio.
 
     The host runs it: :meth:`running` is its lifespan. Before and after, requests get a 503.
 
@@ -45,19 +45,19 @@ class HostedServer:
         await self._app(scope, receive, send)
 
     def end(self) -> None:
-        """Request shutdown: finish the commands under way, and close the transports.
+        """Request shutdown: finish the commands in flight, and close the transports.
 
-        For a host that knows of its end before the lifespan does.
+        For a host that knows about its shutdown before the lifespan ends.
         """
         if self._ending is not None:
             self._ending.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve for the time of a block, or until :meth:`end`; then shut down.
+        """Serve within the block, or until :meth:`end`; then shut down.
 
-        Behind the block that takes at most ``shutdown_grace``; what is not done by then is
-        cancelled.
+        After the block the shutdown takes at most ``shutdown_grace``; what is not done by then
+        is cancelled.
 
         :raises SettingsError: a setting is wrong, or keys cannot be used.
         :raises StoreError: the database cannot be used.
@@ -90,9 +90,9 @@ class HostedServer:
 
 
 def _unavailable(origins: Collection[str] = ()) -> App:
-    """Return the app that answers while there is no server yet, or no longer.
+    """Return the app that responds while the server is not running.
 
-    :param origins: those whose pages may read the answers.
+    :param origins: the origins whose pages may read the responses.
     """
     policy = cors_policy(origins)
 

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Lifetime:
-    """What a running server knows of its own shutdown; see :func:`graceful`."""
+    """The shutdown of a running server; see :func:`graceful`."""
 
     def __init__(self, scope: trio.CancelScope, requested: trio.Event, grace: float) -> None:
         self._scope = scope
@@ -21,7 +21,7 @@ class Lifetime:
         """Seconds between the request and the cancellation."""
 
     def started(self) -> None:
-        """Take a cancellation as a request from now on. Before this it takes effect at once."""
+        """From now on treat a cancellation as a request. Before this it takes effect at once."""
         self._scope.shield = True
 
     async def wait_for_shutdown(self) -> None:
@@ -32,7 +32,7 @@ class Lifetime:
 
 @asynccontextmanager
 async def graceful(grace: float) -> AsyncIterator[Lifetime]:
-    """Let what runs in the block end by itself when it is cancelled.
+    """Delay a cancellation of the block by a grace period.
 
     Once the block has called :meth:`Lifetime.started`, a cancellation from outside only ends
     :meth:`Lifetime.wait_for_shutdown`. What is not done ``grace`` seconds later is cancelled.

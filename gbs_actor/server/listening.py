@@ -17,7 +17,7 @@ class BoundAddress:
 
     host: str
     port: int
-    """The real one, also where 0 was asked for."""
+    """The actual port, even if 0 was requested."""
 
 
 async def open_listeners(host: str, port: int, backlog: int) -> list[trio.SocketListener]:
@@ -30,12 +30,12 @@ async def open_listeners(host: str, port: int, backlog: int) -> list[trio.Socket
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     except OSError as error:
-        # Trio groups several; an operator needs one sentence with the address.
+        # Trio raises a group; an operator needs one sentence with the address.
         raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from error
 
 
 def bound_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[BoundAddress, ...]:
-    """Return where the listeners can be reached."""
+    """Return the addresses of the listeners."""
     return tuple(BoundAddress(*listener.socket.getsockname()[:2]) for listener in listeners)
 
 

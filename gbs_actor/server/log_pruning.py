@@ -1,4 +1,4 @@
-"""Prunes the log of a running server: nothing else can, as long as it holds the database."""
+"""Prunes the log while the server runs: no other process can, as the server has the lease."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pruning(store: AdminStore, settings: Settings) -> Service:
 
 
 async def prune_daily(store: AdminStore, days: int) -> None:
-    """Prune the log now and then once a day, until cancelled.
+    """Prune the log now, and then once a day, until cancelled.
 
     :param days: age of the entries that are removed.
     :raises StoreError: the store failed.

@@ -27,18 +27,18 @@ async def serve(
 ) -> None:
     """Run a server over the database of the settings until it is cancelled.
 
-    Cancelled before it has started, it ends at once. Afterwards it first finishes what
-    clients have asked for, closes their connections and then the database, within
-    ``shutdown_grace``; only what is not done by then is cancelled.
+    Cancelled before it has started, it ends at once. Afterwards it first finishes the
+    commands of clients, closes their connections and then the database, within
+    ``shutdown_grace``; what is not done by then is cancelled.
 
-    :param demo: migrate the database and add the demo's retreats where they are missing.
-    :param reloads: for each item of it, the TLS certificate is read again.
-    :param task_status: gets the bound addresses once clients can connect.
+    :param demo: migrate the database and add the demo's retreats if they are missing.
+    :param reloads: the TLS certificate is read again for each item.
+    :param task_status: receives the bound addresses once clients can connect.
     :raises SettingsError: the keys or the certificate of the settings cannot be used.
     :raises StoreError: the database cannot be used.
     :raises OSError: the address cannot be listened on.
 
-    Exceptions may arrive in groups, as those of every nursery.
+    Exceptions may be raised in groups, as by every nursery.
     """
     async with (
         graceful(settings.server.shutdown_grace) as lifetime,
@@ -60,7 +60,7 @@ async def serve_on(
 ) -> None:
     """Run a server over an open store; otherwise as :func:`serve`.
 
-    :param store: stays open; closing it is the caller's.
+    :param store: stays open; the caller closes it.
     """
     async with graceful(settings.server.shutdown_grace) as lifetime:
         front = Front(Composition(store, settings), settings)

@@ -1,16 +1,16 @@
-"""Settings of the server: what there is, where it comes from, what is wrong with it.
+"""Settings of the server: declarations, sources, validation.
 
-The moving parts::
+::
 
     groups     every setting: name, type, default, and the docstring that documents it
     values     the types of settings
     sources    command line, environment and TOML file, as tables by group and name
     settings   Settings: the groups, loaded from the sources and validated
-    errors     sentences for the operator about what the validation refused
+    errors     sentences for the operator about refused values
     example    config/gbs_actor.toml, written from the groups
 
-A part of the server takes a group (``RoomSupervisor(store, settings.rooms)``), or is made
-by :meth:`Settings.build`, which gives it each setting that it has a parameter for.
+A part of the server takes a group (``RoomSupervisor(store, settings.rooms)``), or is built by
+:meth:`Settings.build`, which passes each setting that it has a parameter for.
 """
 
 from gbs_actor.settings.example import example

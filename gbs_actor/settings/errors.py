@@ -1,4 +1,4 @@
-"""What is wrong with a setting, as sentences for the operator."""
+"""Errors of settings, as sentences for the operator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from gbs_actor.settings.sources import SettingsError, Sources, variable
 
 SECRETS = frozenset({"jwt_secret", "recovery_secret", "database_url", "tls_key_password"})
-"""Settings whose value no message repeats."""
+"""Settings whose values appear in no message."""
 
 
 def settings_error(

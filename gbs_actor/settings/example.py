@@ -47,7 +47,7 @@ def _value(name: str, default: object) -> str:
 
 
 def example() -> str:
-    """Return a TOML file in which every setting stands, documented and commented out."""
+    """Return a TOML file with every setting, documented and commented out."""
     lines = [_HEAD]
     former = ""
     for group, name, info in declarations():

@@ -43,9 +43,9 @@ _DOOR = inspect.signature(FrontDoor).parameters
 
 
 def default_data_dir() -> Path:
-    """Return where the embedded database and the demo secret are kept by default.
+    """Return the default folder of the embedded database and of the demo secret.
 
-    For root ``/var/lib/gbs-actor``, for anyone else the user's data directory.
+    For root ``/var/lib/gbs-actor``, for other users their data directory.
     """
     if os.geteuid() == 0:
         return Path("/var/lib/gbs-actor")
@@ -61,19 +61,19 @@ class Group(BaseModel):
 
 
 class ServerSettings(Group):
-    """Where the server listens and how it stops."""
+    """Address, TLS, start and stop of the server."""
 
     host: Text = "127.0.0.1"
-    """Address to listen on. The default is reached from this machine only; 0.0.0.0 or :: opens
-    it to the network.
+    """Address to listen on. The default accepts connections from this machine only; 0.0.0.0 or
+    :: accepts them from the network.
     """
     port: Port = 8080
     """TCP port; 0 takes any free one."""
     backlog: Count = 1024
     """Connections the kernel holds until the server accepts them."""
     shutdown_grace: Seconds = 10.0
-    """Seconds that a shutdown may take: commits in flight finish, submitted commands are
-    answered, connections are closed.
+    """Seconds that a shutdown may take: commits in flight finish, submitted commands get their
+    replies, connections are closed.
     """
     tls_certificate: Path | None = None
     """PEM file with the certificate for TLS (https, wss) and its chain. It is read again on
@@ -82,7 +82,7 @@ class ServerSettings(Group):
     tls_key: Path | None = None
     """PEM file with the private key of tls_certificate."""
     tls_key_password: SecretStr | None = None
-    """Password of tls_key, if that is encrypted."""
+    """Password of tls_key, if it is encrypted."""
 
     @property
     def tls(self) -> bool:
@@ -108,7 +108,7 @@ class HttpSettings(Group):
     trusted_proxies: tuple[ProxyAddress, ...] = _OPTIONS.trusted_proxies
     """Reverse proxies whose X-Forwarded-For, -Proto and -Host are trusted: IP addresses,
     networks such as 10.0.0.0/8, or unix for those that connect over a Unix socket. From
-    anybody else these headers are ignored.
+    other peers these headers are ignored.
     """
     http_connections: Count = 1_000
     """Connections of plain HTTP on top of max_connections; beyond both together 503."""
@@ -140,7 +140,7 @@ class SocketSettings(Group):
     ping_interval: Seconds = _OPTIONS.ping_interval
     """Seconds between two pings."""
     ping_timeout: Seconds = _OPTIONS.ping_timeout
-    """Seconds a client may take to answer a ping before its session is closed."""
+    """Seconds a client may take to send a pong before its session is closed."""
     max_payload: BufferBytes = _OPTIONS.max_payload
     """Bytes of one message from a client, at most."""
     connect_timeout: Seconds = _OPTIONS.connect_timeout
@@ -148,8 +148,8 @@ class SocketSettings(Group):
     upgrade_timeout: Seconds = _OPTIONS.upgrade_timeout
     """Seconds a polling client may take to move to a WebSocket."""
     deflate: bool = _OPTIONS.deflate
-    """Compress messages for WebSocket clients that offer it (permessage-deflate): a list has a
-    tenth of the bytes then, an update two thirds. Each message is compressed once for all.
+    """Compress messages for WebSocket clients that offer it (permessage-deflate): a list then has
+    a tenth of the bytes, an update two thirds. Each message is compressed once for all.
     """
     max_attachments: Count = _OPTIONS.max_attachments
     """Binary values in one event from a client, at most."""
@@ -172,8 +172,8 @@ class SocketSettings(Group):
     event_burst: Count = 200
     """Events one connection may send at once before the rate counts."""
     packet_rate: Rate = _OPTIONS.packet_rate
-    """Packets and frames of any kind per second of one connection in the long run; what comes
-    faster is read later.
+    """Packets and frames of any kind per second of one connection in the long run; faster
+    ones are read later.
     """
     packet_burst: Count = _OPTIONS.packet_burst
     """Packets and frames of one connection at once, before the rate counts."""
@@ -184,15 +184,15 @@ class SocketSettings(Group):
 
 
 class LimitSettings(Group):
-    """What one user may do, over all of their connections and all protocols."""
+    """Limits of one user, over all connections and protocols."""
 
     user_rate: Rate = 500.0
     """Events and HTTP requests per second of one user in the long run."""
     user_burst: Count = 5000
     """Events and HTTP requests of one user at once, before the rate counts."""
     user_editing_rate: Rate = 100.0
-    """Editing marks (user-editing) per second of one user in the long run; they count as
-    events besides.
+    """Editing marks (user-editing) per second of one user in the long run; they also
+    count as events.
     """
     user_editing_burst: Count = 500
     """Editing marks of one user at once, before the rate counts."""
@@ -201,7 +201,7 @@ class LimitSettings(Group):
 
 
 class RoomSettings(Group):
-    """How rooms work: mailbox, commits, crashes, presence."""
+    """Rooms: mailbox, commits, crashes, presence."""
 
     mailbox_size: Count = 1024
     """Commands queued for a room, at most; beyond that ROOM_BUSY."""
@@ -216,7 +216,7 @@ class RoomSettings(Group):
     OUTCOME_UNKNOWN.
     """
     commit_retries: NonNegativeInt = 2
-    """Times a batch that provably did not take effect is committed anew."""
+    """Times a batch that provably did not take effect is committed again."""
     store_backoff_initial: Seconds = 0.1
     """Seconds before an unreachable database is tried again the first time."""
     store_backoff_max: Seconds = 2.0
@@ -268,15 +268,15 @@ class RoomSettings(Group):
 
 
 class StoreSettings(Group):
-    """Where the data is kept."""
+    """The database."""
 
     database_url: DatabaseUrl | None = None
     """PostgreSQL to use, like postgresql://user:password@host/name. Without it the server
-    starts a PostgreSQL of its own in data_dir.
+    starts an embedded PostgreSQL in data_dir.
     """
     data_dir: Path = Field(default_factory=default_data_dir)
     """Folder of the embedded PostgreSQL and of the demo secret. Default: /var/lib/gbs-actor
-    for root, the user's data directory for anyone else.
+    for root, the user's data directory for other users.
     """
     pool_size: Annotated[int, Field(ge=2, le=100)] = 4
     """Database connections for reads and commits."""
@@ -287,13 +287,13 @@ class StoreSettings(Group):
     lock_timeout: Seconds = 3.0
     """Seconds to wait at the start for another server to release the database."""
     history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
-    """Days that accepted changes are kept in the log. The server prunes older ones once a day;
-    a command sent again after that is decided anew.
+    """Days that accepted changes are kept in the log. The server prunes older ones once a day; a
+    command that is sent again after that counts as a new one.
     """
 
 
 class AuthSettings(Group):
-    """How tokens are verified, and which role may do what."""
+    """Verification of tokens, and what each role may do."""
 
     jwt_secret: SigningSecret | None = None
     """Secret of HS256 tokens, at least 32 bytes."""
@@ -310,9 +310,9 @@ class AuthSettings(Group):
     )
     """Algorithms a token may be signed with, of those that a key is set for."""
     jwt_issuer: Text | None = None
-    """What the claim iss must be; without it any."""
+    """Required value of the claim iss; without it any is accepted."""
     jwt_audience: Text | None = None
-    """What the claim aud must contain; without it any."""
+    """Value that the claim aud must contain; without it any is accepted."""
     cookie_name: CookieName = "accessToken"
     """Cookie that holds the token of a browser."""
     cookie_grace: Annotated[float, Field(ge=0, le=43_200)] = 43_200.0
@@ -322,15 +322,15 @@ class AuthSettings(Group):
     grant_ttl: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     """Seconds that a per-retreat grant is cached."""
     reader_roles: tuple[Role, ...] = tuple(Role)
-    """Roles that may see the line-up."""
+    """Roles that may read the line-up."""
     editor_roles: tuple[Role, ...] = (Role.LINEUP_STAFF, Role.ADMIN_MINISTER)
-    """Roles that may change the line-up; they may see it, too."""
+    """Roles that may edit the line-up; they may read it, too."""
     operator_roles: tuple[Role, ...] = (Role.ADMIN_MINISTER,)
     """Roles that may use the admin endpoints."""
 
     @property
     def has_key(self) -> bool:
-        """Whether there is anything to verify a token with."""
+        """Whether a key to verify tokens is set."""
         return bool(self.jwt_secret or self.jwt_public_key_file or self.jwks_file)
 
 
@@ -338,15 +338,15 @@ class RecoverySettings(Group):
     """Recovery of a session after a lost connection (Socket.IO connection state recovery)."""
 
     recovery_secret: Secret | None = None
-    """Secret that clients' recovery ids are signed with, at least 32 bytes. Without it one is
-    derived from jwt_secret; without that, too, sessions are not recovered after a restart.
+    """Secret that signs clients' recovery ids, at least 32 bytes. Without it the key is derived
+    from jwt_secret; without both, sessions are not recovered after a restart.
     """
     recovery_max_age: Seconds = 43_200.0
     """Seconds from its beginning for which a session can be recovered."""
 
 
 class LoggingSettings(Group):
-    """What is logged, and in which format."""
+    """Level and format of the log."""
 
     log_level: LogLevel = "INFO"
     """Lowest level that is logged."""

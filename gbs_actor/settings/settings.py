@@ -1,4 +1,4 @@
-"""All settings together: read from their sources, and given to the parts of the server."""
+"""All settings together: read from their sources, and passed to the parts of the server."""
 
 from __future__ import annotations
 
@@ -38,33 +38,33 @@ from gbs_actor.settings.sources import (
 )
 
 DEFAULT_FILE = Path("config/gbs_actor.toml")
-"""Read if it is there, relative to the working directory."""
+"""Read if it exists, relative to the working directory."""
 
 CONFIG_VARIABLE = "GBS_CONFIG"
 COMMAND_VARIABLES = frozenset({CONFIG_VARIABLE, "GBS_TOKEN", "GBS_URL", "GBS_PYTHON"})
-"""Variables with our prefix that are no settings: commands and scripts read them."""
+"""Variables with the prefix that are no settings: commands and scripts read them."""
 
 Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
-    """One setting, its value, and where that comes from."""
+    """One setting, its value, and the value's source."""
 
     group: str
     name: str
     value: str
-    """As it would stand in a TOML file; secrets are masked."""
+    """As in a TOML file; secrets are masked."""
     source: SourceName
     variable: str
     """The environment variable that sets it."""
 
 
 class Settings(Group):
-    """Everything that can be set, one group per part of the server; immutable.
+    """All settings, one group per part of the server; immutable.
 
-    ``Settings()`` has the defaults whatever the environment holds, which is what tests
-    want; :meth:`load` reads environment and file.
+    ``Settings()`` has the defaults and ignores the environment, for tests; :meth:`load` reads
+    environment and file.
     """
 
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -87,10 +87,10 @@ class Settings(Group):
         environment: Mapping[str, str] | None = None,
         overrides: Tables | None = None,
     ) -> Self:
-        """Read the settings; the command line goes before environment, file, default.
+        """Read the settings; the command line overrides the environment, which overrides the file.
 
-        :param file: a TOML file that must be there. Default: what ``GBS_CONFIG`` names, or
-            else ``config/gbs_actor.toml`` in the working directory if there is one.
+        :param file: a TOML file that must exist. Default: ``GBS_CONFIG``, or else
+            ``config/gbs_actor.toml`` in the working directory if it exists.
         :param environment: default: the process's.
         :param overrides: from the command line, by group and name.
         :raises SettingsError: the file cannot be read, or a setting is unknown or wrong.
@@ -116,11 +116,11 @@ class Settings(Group):
         return settings
 
     def build(self, part: Callable[..., Part], *arguments: object, **options: object) -> Part:
-        """Call what makes a part, and give it every setting that it has a parameter for.
+        """Build a part, passing every setting that it has a parameter for.
 
         A parameter and its setting have the same name.
 
-        :param options: arguments that are no settings, or go before them.
+        :param options: arguments that are no settings, or override them.
         """
         parameters = inspect.signature(part).parameters
         for group, name, _ in declarations():
@@ -129,7 +129,7 @@ class Settings(Group):
         return part(*arguments, **options)
 
     def effective(self) -> Iterator[EffectiveSetting]:
-        """Yield each setting, its value with secrets masked, and where it comes from."""
+        """Yield each setting, its value with secrets masked, and its source."""
         for group, name, _ in declarations():
             yield EffectiveSetting(
                 group,
@@ -151,13 +151,13 @@ def declarations() -> Iterator[tuple[str, str, FieldInfo]]:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return the ``GBS_`` variables that set nothing, most likely misspelt."""
+    """Return the ``GBS_`` variables that are no settings, most likely misspelt."""
     known = {variable(name) for _, name, _ in declarations()} | COMMAND_VARIABLES
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
 def toml_value(value: object) -> str:
-    """Return a value as it would stand in a TOML file; ``""``: not set. Masks secrets."""
+    """Return a value as in a TOML file; ``""``: not set. Masks secrets."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):
@@ -170,7 +170,7 @@ def toml_value(value: object) -> str:
 
 
 def _masked(secret: str) -> str:
-    """Keep user, host and name of a database URL, so that it can be recognised."""
+    """Mask a secret; of a database URL only the password, so that it can be recognised."""
     parts = urlsplit(secret)
     if not parts.scheme or not parts.netloc:
         return "**********"

@@ -1,4 +1,4 @@
-"""Where settings come from: command line, environment and a TOML file, in this order."""
+"""The sources of settings: command line, environment and a TOML file, in this order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PREFIX = "GBS_"
 SourceName = Literal["default", "file", "environment", "command line"]
 
 Tables = Mapping[str, Any]
-"""Values by group and name, as a TOML file has them."""
+"""Values by group and name, as in a TOML file."""
 
 
 class SettingsError(Exception):
-    """A setting is wrong or missing; the text is meant for the operator, a sentence a line."""
+    """A setting is wrong or missing; the text is for the operator, one sentence per line."""
 
 
 def variable(name: str) -> str:
@@ -30,7 +30,7 @@ def variable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What each source sets."""
+    """The values of each source."""
 
     command_line: Tables = field(default_factory=dict)
     environment: Tables = field(default_factory=dict)
@@ -39,9 +39,9 @@ class Sources:
     """Of ``file``."""
 
     def merged(self) -> dict[str, Any]:
-        """Return all values; where several sources set one, the first of them decides.
+        """Return all values; the first source that sets one overrides the others.
 
-        A group that is no table stays as it is, for the validation to refuse.
+        A group that is no table is kept, so that the validation refuses it.
         """
         merged: dict[str, Any] = {}
         for tables in (self.command_line, self.environment, self.file):
@@ -53,7 +53,7 @@ class Sources:
         return merged
 
     def source_of(self, group: str, name: str) -> SourceName:
-        """Return which source decides a setting."""
+        """Return the source of a setting's value."""
         sources: tuple[tuple[SourceName, Tables], ...] = (
             ("command line", self.command_line),
             ("environment", self.environment),
@@ -74,7 +74,7 @@ def read_environment(
     An empty variable counts as not set. Lists are separated by commas, or JSON.
 
     :param settings: group, name and declaration of every setting.
-    :raises SettingsError: a list is written as broken JSON.
+    :raises SettingsError: a list is malformed JSON.
     """
     tables: dict[str, dict[str, Any]] = {}
     for group, name, info in settings:

@@ -1,4 +1,4 @@
-"""The types of settings: what a value may be, and the sentence that refuses another one."""
+"""The types of settings: the values they accept, and the sentences that refuse others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 MINIMUM_SECRET = 32
-"""Bytes an HS256 secret has at least (RFC 7518 §3.2: as long as the hash)."""
+"""The shortest HS256 secret, in bytes (RFC 7518 §3.2: as long as the hash)."""
 
 _YEAR = 86_400 * 365
 
@@ -47,7 +47,7 @@ def _secret(value: SecretStr) -> SecretStr:
 
 def _signing_secret(value: SecretStr) -> SecretStr:
     if _secret(value).get_secret_value().lstrip().startswith("-----BEGIN "):
-        # Anybody who has the public key could sign tokens with it.
+        # A public key as secret would let all who know it sign tokens.
         raise ValueError("must not be a PEM key; keys go into jwt_public_key_file")
     return value
 
@@ -60,7 +60,7 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 Seconds = Annotated[float, Field(gt=0, le=_YEAR)]
 Interval = Annotated[float, Field(ge=0, le=_YEAR)]
-"""Seconds, too; 0 switches off what it limits."""
+"""Seconds, too; 0 disables it."""
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=1)]

@@ -1,4 +1,4 @@
-"""A Trio-native Engine.IO v4 / Socket.IO v5 server, which knows nothing of any application.
+"""A Trio-native Engine.IO v4 / Socket.IO v5 server, for any application.
 
 Register handlers on the namespaces of a :class:`SocketServer`, and give its
 :meth:`~SocketServer.serve_websocket` to a :class:`FrontDoor`::
@@ -35,7 +35,7 @@ An event on its way in, one function call after the other in the task that reads
     Backlog             in order, counted; pauses reading when it is full
     Namespace           runs the handler: at once, or in the dispatcher's task if it awaits
 
-A message on its way out, never blocking whoever sends it::
+A message on its way out; sending never blocks::
 
     encode_event        one Message, encoded once, shared by all sockets that get it
     Socket.deliver
@@ -47,8 +47,8 @@ A message on its way out, never blocking whoever sends it::
 **What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
 and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
 request: :func:`send_response` (refusals, by the front door and the channel server) and the
-101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the HTTP
-server it is given to, and an ASGI server for itself.
+101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the
+HTTP server that uses it, and an ASGI server writes by itself.
 """
 
 from gbs_actor.socketio.channel.asgi import WebSocketApp

@@ -16,7 +16,7 @@ class _Call:
 
 
 class PendingCalls:
-    """Those of one socket, by the ids under which they are acknowledged."""
+    """The pending calls of one socket, by their ack ids."""
 
     __slots__ = ("_calls", "next_id")
 
@@ -26,7 +26,7 @@ class PendingCalls:
         """The ack id of the next call."""
 
     def add(self) -> int:
-        """Add a call, to be waited for at once; return its ack id."""
+        """Add a call and return its ack id; call :meth:`wait` at once."""
         ack_id = self.next_id
         self.next_id += 1
         self._calls[ack_id] = _Call()
@@ -49,13 +49,13 @@ class PendingCalls:
         return call.ack
 
     def receive_ack(self, ack_id: int, json: str, attachments: tuple[bytes, ...]) -> None:
-        """Hand an acknowledgement to the task that waits for it, if there is one."""
+        """Pass an acknowledgement to the task that waits for it, if there is one."""
         call = self._calls.pop(ack_id, None)
         if call is not None:
             call.ack = (json, attachments)
             call.ended.set()
 
     def end(self) -> None:
-        """End all that are pending: the socket has ended."""
+        """End all pending calls, as the socket has ended."""
         for call in self._calls.values():
             call.ended.set()

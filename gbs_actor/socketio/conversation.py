@@ -74,7 +74,7 @@ class Conversation:
 
     @property
     def outbox(self) -> Outbox:
-        """Where everything for the client goes."""
+        """The queue of everything sent to the client."""
         return self._session.outbox
 
     # Receiving.
@@ -137,7 +137,7 @@ class Conversation:
     async def _restore(
         self, namespace: Namespace, socket: Socket, recovery: Recovery, attempt: RecoveryAttempt
     ) -> None:
-        """Connect a client that wants to come back: as who it was, or as a new one."""
+        """Connect a client that resumes its session; if it cannot, as a new one."""
         restored = None
         try:
             with trio.move_on_after(self._options.restore_timeout):
@@ -154,7 +154,7 @@ class Conversation:
             await awaitable
 
     def _run_connect_handler(self, namespace: Namespace, socket: Socket) -> Awaitable[None] | None:
-        """Let ``on_connect`` decide about a client; return what is left to await."""
+        """Run ``on_connect`` for a client; return what is left to await."""
         handler = namespace.connect_handler
         if handler is None:
             self._accept(socket)
@@ -205,11 +205,11 @@ class Conversation:
     # Disconnecting.
 
     def leave(self, socket: Socket) -> None:
-        """Remove a socket from its namespace, on the server's behalf."""
+        """Remove a socket from its namespace, as the server's decision."""
         if socket.closed:
             return
         if self._sockets.get(socket.namespace.name) is socket:
-            # Else the client has left by itself, and may have come back since.
+            # Else the client has left by itself, and may have reconnected since.
             self._remove(socket)
             self.outbox.send(encode_disconnect(socket.namespace.name))
         reason = "server namespace disconnect"
@@ -256,7 +256,7 @@ class Conversation:
     # Ending.
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what is queued."""
+        """Close the transport after sending what is queued."""
         self._session.close(code, reason)
 
     def abort(self) -> None:

@@ -1,6 +1,6 @@
-"""Socket.IO v5 packets as they go out: encoded once, as messages that any socket may share.
+"""Encodes outgoing Socket.IO v5 packets once, as messages that any sockets may share.
 
-See the Socket.IO protocol, revision 5; :mod:`.packet` is the way in.
+See the Socket.IO protocol, revision 5; :mod:`.packet` decodes incoming ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def encode_event(
     :param args: JSON values, or anything msgspec can encode as such; binary values become
         attachments.
     :param key: see :class:`Message`; it counts within the namespace.
-    :param ack_id: what the client acknowledges it under; ``None``: it does not.
+    :param ack_id: the id of the client's acknowledgement; ``None``: none is requested.
     :raises TypeError: an argument has no JSON form.
     """
     slot = None if key is None else (namespace, key)
@@ -41,9 +41,9 @@ def encode_raw_event(
     *,
     offset: str | None = None,
 ) -> Message:
-    """Make an EVENT packet of one argument whose JSON is there already.
+    """Make an EVENT packet of one argument that is JSON already.
 
-    :param json: compact UTF-8 JSON; taken as it is, so it has to be right.
+    :param json: compact UTF-8 JSON; not checked.
     :param key: see :class:`Message`; it counts within the namespace.
     :param offset: a second argument, for clients whose sessions can be recovered.
     """
@@ -64,7 +64,7 @@ def encode_ack(namespace: str, ack_id: int, values: Iterable[Any]) -> Message:
 
 
 def encode_raw_ack(namespace: str, ack_id: int, json: bytes) -> Message:
-    """Make an ACK packet of one value whose JSON is there already."""
+    """Make an ACK packet of one value that is JSON already."""
     return Message(b"%b[%b]" % (encode_head(PacketType.ACK, namespace, ack_id), json))
 
 
@@ -114,7 +114,7 @@ def _encode(
 def encode_head(
     kind: PacketType, namespace: str, ack_id: int | None = None, attachments: int | None = None
 ) -> bytes:
-    """Return everything of an Engine.IO message that stands before the JSON."""
+    """Return the part of an Engine.IO message before the JSON."""
     count = "" if attachments is None else f"{attachments}-"
     name = "" if namespace == ROOT else f"{namespace},"
     number = "" if ack_id is None else str(ack_id)

@@ -1,4 +1,4 @@
-"""What the package raises to the applications that use it."""
+"""Exceptions that the package raises to applications."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class SocketIOError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of all exceptions that this package raises."""
 
 
 class ConnectError(SocketIOError):
@@ -25,7 +25,7 @@ class ConnectError(SocketIOError):
 
 
 class InvalidArguments(SocketIOError):
-    """An event's arguments are no JSON that can be decoded: too deep, too large a number."""
+    """An event's arguments cannot be decoded as JSON: nested too deeply, or a number too large."""
 
 
 class AlreadyAcknowledged(SocketIOError):
@@ -33,4 +33,4 @@ class AlreadyAcknowledged(SocketIOError):
 
 
 class SocketClosed(SocketIOError):
-    """The socket has ended, so nobody can answer any more."""
+    """The socket has ended, so no acknowledgement can come."""

@@ -12,7 +12,7 @@ from gbs_actor.socketio.errors import AlreadyAcknowledged, InvalidArguments
 from gbs_actor.socketio.packet import EventData, decode_values
 
 _SHARED_ACKS: Final = 4
-"""Acknowledgements of one value that are kept; clients choose the ids, so there may be any."""
+"""Acknowledgements of one value that are kept; a bound, as clients choose the ids."""
 
 
 _DROPPED: Final = EventData("", "", args_error="the event's handler has ended")
@@ -29,8 +29,9 @@ class AckSender(Protocol):
 class Event(BacklogEvent):
     """One event of a client.
 
-    Its arguments are there until its handler has ended; see :meth:`keep`. A reply may come
-    later, from any task.
+    Its arguments are available until its handler has ended; see :meth:`keep`. A reply may be
+    sent later, from any task. An event without a reply counts in the backlog until
+    :meth:`release` or the end of the connection.
 
     Attributes:
         name: the event's name.
@@ -65,9 +66,9 @@ class Event(BacklogEvent):
 
     @property
     def args_error(self) -> str | None:
-        """Why there are no arguments, not even undecoded ones, if there are none.
+        """Why there are no arguments, not even undecoded ones; ``None`` if there are.
 
-        They are nested too deeply, hold text that is no Unicode, or are dropped by now.
+        They are nested too deeply, hold text that is not Unicode, or were dropped.
         """
         return self._data.args_error
 
@@ -83,7 +84,7 @@ class Event(BacklogEvent):
     def arguments(self) -> list[Any]:
         """Decode the arguments.
 
-        :raises InvalidArguments: they are no JSON that can be decoded.
+        :raises InvalidArguments: they cannot be decoded as JSON.
         """
         if self.args_error is not None:
             raise InvalidArguments(self.args_error)
@@ -92,7 +93,7 @@ class Event(BacklogEvent):
     def reply(self, *values: Any) -> None:
         """Acknowledge the event; callable from any task, now or later.
 
-        Does nothing where the client does not wait for an acknowledgement, or is gone.
+        Does nothing if the client does not wait for an acknowledgement or has disconnected.
 
         :param values: JSON values, or binary ones.
         :raises AlreadyAcknowledged: at the second call.
@@ -104,7 +105,7 @@ class Event(BacklogEvent):
         self._reply(message)
 
     def reply_raw(self, json: bytes) -> None:
-        """Acknowledge the event with one value whose JSON is there already.
+        """Acknowledge the event with one value that is JSON already.
 
         :raises AlreadyAcknowledged: at the second call.
         """
@@ -116,10 +117,10 @@ class Event(BacklogEvent):
     def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
         """Acknowledge the event with a value that other clients get, too.
 
-        Those that wait under the same ack id, as clients do that come back all at once, get
-        the same message.
+        Clients that wait for the same ack id get the same message, as many do when they
+        reconnect at once.
 
-        :param acks: where the acknowledgements with this value are kept, some at most.
+        :param acks: keeps some of the acknowledgements with this value.
         :raises AlreadyAcknowledged: at the second call.
         """
         message = None

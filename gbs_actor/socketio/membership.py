@@ -1,7 +1,6 @@
-"""The namespaces one client has joined, and what it may therefore send.
+"""The namespaces one client has joined, and which packets it may therefore send.
 
-Socket.IO packets go in, decoded ones come out; no I/O, no clock, no task. What a client may
-send depends on what it has sent before.
+Sans-I/O: packets in, decoded packets out; no clock, no task.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from gbs_actor.socketio.packet import (
 
 @dataclass(frozen=True, slots=True)
 class ConnectReceived:
-    """The client wants to join a namespace."""
+    """The client asks to join a namespace."""
 
     namespace: str
     auth: dict[str, Any] | None
@@ -34,7 +33,7 @@ class ConnectReceived:
 
 @dataclass(frozen=True, slots=True)
 class UnknownNamespace:
-    """The client wants to join a namespace that does not exist."""
+    """The client asks to join a namespace that does not exist."""
 
     namespace: str
 
@@ -71,7 +70,7 @@ Received = ConnectReceived | UnknownNamespace | DisconnectReceived | EventReceiv
 
 
 class _State(Enum):
-    JOINED = "joined"  # or on the way to it
+    JOINED = "joined"  # or about to
     LEFT = "left"
 
 
@@ -113,7 +112,7 @@ class Membership:
         self._attachments: list[bytes] = []
         self._attachment_bytes = 0
         self.ever_joined = False
-        """Whether a namespace was joined: if not in time, the connection is closed."""
+        """Whether a namespace was joined; if not in time, the connection is closed."""
 
     def accepted(self) -> None:
         """Note that the client was accepted in a namespace."""
@@ -122,12 +121,12 @@ class Membership:
     def leave(self, namespace: str) -> None:
         """Note that the server removes the client from a namespace, or refuses it.
 
-        What the client sends there from now on is ignored: it may be in flight.
+        Packets of the client for it are ignored from now on: they may be in flight.
         """
         self._memberships[namespace] = _State.LEFT
 
     def receive_text(self, text: str, start: int = 0) -> Received | None:
-        """Decode one text packet; ``None`` where nothing follows from it.
+        """Decode one text packet; ``None`` if there is nothing to do.
 
         :param start: index of the packet's first character in ``text``.
         :raises ProtocolViolation: the connection must be closed.
@@ -137,7 +136,7 @@ class Membership:
         return self._receive(decode_packet(text, start))
 
     def receive_binary(self, payload: bytes) -> Received | None:
-        """Add one attachment; ``None`` where more have to follow.
+        """Add one attachment; ``None`` if more have to follow.
 
         :raises ProtocolViolation: none was announced, or they are too large together.
         """

@@ -1,4 +1,4 @@
-"""Connection state recovery out of this process's memory."""
+"""Connection state recovery from this process's memory."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class _Session:
     socket: Socket | None
     data: Any = None
     lost_at: float = 0.0
-    """Trio time since which there is no socket, where there is none."""
+    """Trio time at which its socket ended, if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     number: int
     sid: str | None
-    """The session it was for; ``None``: all."""
+    """The session it was sent to; ``None``: all."""
     message: Message
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryStatistics:
-    """What is kept so that clients can come back."""
+    """What is kept so that clients can resume."""
 
     connected: int
     """Sessions with a socket."""
     away: int
-    """Sessions without one, which may be restored."""
+    """Sessions without a socket, which may be restored."""
     messages: int
     """Events that are kept."""
     restored: int
@@ -58,18 +58,18 @@ class MemoryRecovery:
     """Implements :class:`~gbs_actor.socketio.recovery.Recovery` for one namespace.
 
     Events are numbered over the whole namespace. The last ones are kept, for a time and up
-    to a number: a client that has missed more is not recovered. While a client is away, what
-    is sent to all is kept for it, too; it gets back its ``socket.data``.
+    to a number: a client that has missed more is not recovered. While a client is
+    disconnected, events to all sockets are kept for it, too; it gets its ``socket.data`` back.
 
-    ``on_connect`` has to check that it is the same user that comes back: the handler finds
+    ``on_connect`` has to check that the same user reconnects: the handler sees
     ``socket.recovered`` and the former ``data``, and may refuse.
 
     :param on_request: for clients only whose CONNECT payload has ``"recovery": true``.
-    :param max_disconnection: seconds a client may be away.
+    :param max_disconnection: seconds a client may be disconnected.
     :param max_messages: events that are kept; fewer than an outbox may hold, as all of them
         may go out at once.
-    :param max_sessions: clients that may be away at the same time; the one that left first
-        is removed first.
+    :param max_sessions: clients that may be disconnected at the same time; the one that
+        disconnected first is removed first.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class MemoryRecovery:
         self._max_sessions = max_sessions
         self._sessions: dict[str, _Session] = {}
         self._away: OrderedDict[str, _Session] = OrderedDict()
-        """Those of them without a socket, the one that was lost first in front."""
+        """The sessions without a socket, in the order in which they were lost."""
         self._kept: deque[_Kept] = deque()
         self._last = 0
         self._restored = 0
@@ -102,7 +102,7 @@ class MemoryRecovery:
         )
 
     def enabled_for(self, socket: Socket) -> bool:
-        """Return whether the client requests it, where it has to."""
+        """Return whether the client requests recovery, if it has to."""
         auth = socket.handshake.auth
         return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
 
@@ -127,7 +127,7 @@ class MemoryRecovery:
             former.close_transport(CloseCode.NORMAL, "taken over")
             await former.wait_disconnected()
             if self._sessions.get(pid) is not session or session.socket is not None:
-                return None  # it has ended for good, or another socket was faster
+                return None  # it has ended, or another socket was faster
         del self._away[pid]
         missed = self._missed(session, offset)
         if missed is None:
@@ -157,7 +157,7 @@ class MemoryRecovery:
         return str(self._last)
 
     def connection_lost(self, socket: Socket) -> None:
-        """Keep the session of a client that is away."""
+        """Keep the session of a client that has disconnected."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
         if pid is None or session is None or session.socket is not socket:
@@ -169,22 +169,22 @@ class MemoryRecovery:
         self._prune()
 
     def end_session(self, socket: Socket) -> None:
-        """End a session for good."""
+        """End a session; it cannot be restored."""
         pid = socket.pid
         session = self._sessions.get(pid) if pid is not None else None
         if pid is not None and session is not None and session.socket is socket:
             del self._sessions[pid]
 
     def _missed(self, session: _Session, offset: str) -> list[Message] | None:
-        """Return what came after an offset; ``None``: that is not kept any more."""
+        """Return the events after an offset; ``None``: some are no longer kept."""
         if _OFFSET.fullmatch(offset) is None:
             return None
         seen = int(offset)
         first = self._kept[0].number if self._kept else self._last + 1
         if not first - 1 <= seen <= self._last:
             return None
-        # The offset may be from an earlier session: what was for all is this one's only
-        # from its beginning on.
+        # The offset may be from an earlier session: events to all belong to this one only
+        # from its start.
         since = max(seen, session.began_at)
         return [
             kept.message
@@ -194,7 +194,7 @@ class MemoryRecovery:
         ]
 
     def _prune(self) -> None:
-        """Remove what is too old or too much."""
+        """Remove events and sessions that are too old or too many."""
         limit = trio.current_time() - self._max_disconnection
         kept, away = self._kept, self._away
         while kept and (kept[0].at < limit or len(kept) > self._max_messages):

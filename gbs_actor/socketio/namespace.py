@@ -21,9 +21,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class Namespace:
     """A namespace of a server; made by :meth:`SocketServer.namespace`.
 
-    Handlers may be plain functions, which run where the packet was read and must not
-    take long, or coroutine functions, for which the connection's next event waits. A
-    handler that raises is logged (or passed to :meth:`on_error`); the connection lives.
+    Handlers may be plain functions, which run in the task that read the packet and must
+    not take long, or coroutine functions, for which the connection's next event waits. The
+    exception of a handler is logged (or passed to :meth:`on_error`); the connection stays open.
     All coroutine handlers are cancelled when their connection ends.
     """
 
@@ -37,7 +37,7 @@ class Namespace:
         self._sockets: dict[str, Socket] = {}
         self._restoring: set[Socket] = set()
         self.recovery: Recovery | None = None
-        """How clients come back after a lost connection; ``None``: as new ones."""
+        """How clients resume after a lost connection; ``None``: they reconnect as new ones."""
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
@@ -49,7 +49,7 @@ class Namespace:
 
         ``auth`` is the client's CONNECT payload, an object or ``None``. To refuse, raise
         :exc:`ConnectError`; any other exception closes the transport (1011), so that
-        the client tries again. What the handler emits goes out behind the CONNECT.
+        the client tries again. Events that the handler emits are sent after the CONNECT.
         """
         self.connect_handler = handler
         return handler
@@ -125,7 +125,7 @@ class Namespace:
     def add_restoring(self, socket: Socket) -> None:
         """See :class:`~gbs_actor.socketio.socket.SocketNamespace`.
 
-        What is sent to all is queued for it, until its client is accepted.
+        Events to all are queued for it until its client is accepted.
         """
         self._restoring.add(socket)
 

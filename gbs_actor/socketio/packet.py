@@ -1,4 +1,4 @@
-"""Socket.IO v5 packets as they come in, without I/O; going out, see :mod:`.encoding`.
+"""Decodes incoming Socket.IO v5 packets, without I/O; :mod:`.encoding` encodes outgoing ones.
 
 ``<type>[<n attachments>-][<namespace>,][<ack id>][<json>]``, see the Socket.IO protocol,
 revision 5. Decoding stops in front of the JSON: an event's arguments are decoded by its handler.
@@ -32,7 +32,7 @@ class _Array(msgspec.Struct, array_like=True):
 
 
 class _Head(msgspec.Struct, array_like=True):
-    """How an event's array begins. What follows is checked, and skipped."""
+    """The start of an event's array. The rest is checked, and skipped."""
 
     name: Raw
     first: Raw | UnsetType = UNSET
@@ -47,7 +47,7 @@ _VALUES = msgspec.json.Decoder(list[Any])
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
-"""Names that mean something to client and server libraries and must not be sent."""
+"""Names that client and server libraries reserve; they must not be sent."""
 
 
 class PacketType(StrEnum):
@@ -68,14 +68,14 @@ _BINARY_TYPES = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet's head, and its JSON as it came."""
+    """A packet's head, and its JSON, not decoded."""
 
     type: PacketType
     namespace: str
     ack_id: int | None
     """``None`` differs from 0, which is every client's first."""
     json: str
-    """Not decoded; "" where there is none."""
+    """Not decoded; "" if there is none."""
     attachments: int = 0
     """How many binary frames follow."""
 
@@ -119,7 +119,7 @@ def _digits(text: str, at: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EventData:
-    """An event's name, and its arguments as they came."""
+    """An event's name, and its arguments, not decoded."""
 
     name: str
     json: str
@@ -133,7 +133,7 @@ class EventData:
 def decode_event(text: str) -> EventData:
     """Find an event's name and its first argument, and check the syntax of the rest.
 
-    No objects are made of the rest, as no rate counts it yet.
+    The rest is not decoded, as no rate limit has counted it yet.
 
     :raises ProtocolViolation: no JSON array, an empty one, one that does not begin with a
         name, or a reserved name.
@@ -151,7 +151,7 @@ def decode_event(text: str) -> EventData:
 
 
 def _event_name(raw: bytes) -> str:
-    """Decode and check a name; a number stands for its digits, as in JavaScript."""
+    """Decode and check a name; a number is converted to its digits, as in JavaScript."""
     try:
         name = _NAME.decode(raw)
     except msgspec.ValidationError:
@@ -204,7 +204,7 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def decode_values(json: str, attachments: Sequence[bytes] = ()) -> list[Any]:
-    """Decode an array; binary values replace their placeholders.
+    """Decode an array, and replace its placeholders by the binary values.
 
     :raises InvalidArguments: one of its items cannot be decoded.
     """
@@ -242,9 +242,9 @@ def check_array(text: str) -> None:
 
 
 def without_surrogates(json: str) -> str:
-    """Replace surrogates, and escapes for them, by what is as long and stands for itself.
+    """Replace surrogates, and escapes for them, by ordinary characters of the same length.
 
-    JSON's grammar allows lone surrogates (RFC 8259 §8.2), and decoders to refuse them. What
-    can be decoded after this, and could not before, was JSON. Pairs are replaced as well.
+    JSON's grammar allows lone surrogates (RFC 8259 §8.2), and allows decoders to refuse them.
+    Text that can be decoded only after this was valid JSON. Pairs are replaced as well.
     """
     return _SURROGATE_ESCAPE.sub(r"\\ufffd", json.encode(errors="replace").decode())

@@ -20,7 +20,7 @@ class SocketServer(EngineServer):
 
     :param options: default: :class:`ServerOptions` with all of its defaults.
     :param changes: fields of the options by name.
-    :raises ValueError: an option cannot work.
+    :raises ValueError: an option has a wrong value.
     """
 
     def __init__(self, options: ServerOptions | None = None, **changes: Any) -> None:
@@ -40,7 +40,7 @@ class SocketServer(EngineServer):
         return found
 
     def statistics(self) -> ServerStatistics:
-        """Return counters; reads all connections, so it is not for every message."""
+        """Return counters; reads all connections, so do not call it for every message."""
         sockets = {name: len(space.sockets) for name, space in self._namespaces.items()}
         return replace(super().statistics(), sockets=sockets)
 

@@ -21,25 +21,25 @@ from gbs_actor.socketio.packet import decode_values
 RECOVERABLE: Final = frozenset(
     {"transport close", "transport error", "ping timeout", "server shutting down"}
 )
-"""Reasons of an end after which a client may come back: neither side has meant to leave."""
+"""Reasons of an end after which a client may resume: neither side has disconnected on purpose."""
 
 _MAX_QUEUED: Final = 1_024  # messages that an on_connect handler may emit
 
 
 class SocketOwner(Protocol):
-    """The connection a socket lives on."""
+    """The connection that a socket uses."""
 
     @property
     def outbox(self) -> Outbox:
-        """Where everything for the client goes."""
+        """The queue of everything sent to the client."""
         ...
 
     def leave(self, socket: Socket) -> None:
-        """Remove the socket from its namespace, on the server's behalf."""
+        """Remove the socket from its namespace, as the server's decision."""
         ...
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what is queued."""
+        """Close the transport after sending what is queued."""
         ...
 
     def abort(self) -> None:
@@ -92,7 +92,7 @@ class SessionRecovery(Protocol):
     def record_event(
         self, namespace: str, name: str, args: Sequence[Any], to: Socket | None
     ) -> Message:
-        """Encode an event with its offset as last argument, and keep it for who misses it.
+        """Encode an event with its offset as last argument, and keep it for sockets that miss it.
 
         :param to: the one socket that gets it; ``None``: all sockets of the namespace.
         :raises TypeError: an argument has no JSON form.
@@ -104,11 +104,11 @@ class SessionRecovery(Protocol):
         ...
 
     def connection_lost(self, socket: Socket) -> None:
-        """Keep a session whose connection has ended: its client may come back."""
+        """Keep a session whose connection has ended: its client may resume it."""
         ...
 
     def end_session(self, socket: Socket) -> None:
-        """End a session for good: it must not be restored. May be called again."""
+        """End a session: it must not be restored. Idempotent."""
         ...
 
 
@@ -117,8 +117,8 @@ class Socket:
 
     Attributes:
         id: the client's ``socket.id``; unguessable.
-        namespace: where it is.
-        handshake: what its connection began with.
+        namespace: the one it is connected to.
+        handshake: the request that opened its connection.
         data: the application's own; set any attribute on it, or replace it.
     """
 
@@ -153,7 +153,7 @@ class Socket:
         self.handshake = handshake
         self.data: Any = SimpleNamespace()
         self.closed = False
-        """Whether the socket has ended; what is sent then goes nowhere."""
+        """Whether the socket has ended; sending does nothing then."""
         self.connected = False
         """Whether the client was accepted."""
         self.reason = ""
@@ -161,7 +161,7 @@ class Socket:
         self.recovered = False
         """Whether it continues the session of an earlier connection: same id, maybe same data."""
         self.pid: str | None = None
-        """The secret the client may come back with, once it has one."""
+        """The secret that resumes the session, if it has one."""
         self._owner = owner
         self._recovery: SessionRecovery | None = None
         self._left = False
@@ -196,9 +196,9 @@ class Socket:
             self._send(message)
 
     def emit_volatile(self, name: str, *args: Any) -> None:
-        """Send an event now or never: where something is queued already, it is dropped.
+        """Send an event now; drop it if anything is queued.
 
-        For what is of no use later, a position on a screen. Never blocks.
+        For values that are useless later, such as the position of a cursor. Never blocks.
 
         :raises TypeError: an argument has no JSON form.
         """
@@ -239,9 +239,9 @@ class Socket:
         return values if len(values) > 1 else next(iter(values), None)
 
     def disconnect(self, close: bool = False) -> None:
-        """Remove the client from the namespace: it does not come back by itself.
+        """Remove the client from the namespace; it does not reconnect by itself.
 
-        :param close: end its whole connection too, behind what is queued.
+        :param close: whether to close its connection, too, after sending what is queued.
         """
         if self.closed:
             return
@@ -253,7 +253,7 @@ class Socket:
             self._owner.close()
 
     def close_transport(self, code: int, reason: str = "") -> None:
-        """Close the connection behind what is queued; the client comes back with backoff.
+        """Close the connection after sending what is queued; the client reconnects with backoff.
 
         :param code: WebSocket close code, e.g. 1012 (restart), 1013 (try again later).
         :raises ValueError: a code that must not be sent (RFC 6455 §7.4).
@@ -267,9 +267,9 @@ class Socket:
 
     @property
     def recoverable(self) -> bool:
-        """Whether the client may come back to this session after a lost connection.
+        """Whether the client may resume this session after a lost connection.
 
-        Every event that it gets without an ack ends with an offset then. Known in ``on_connect``.
+        Every event to it without an ack then ends with an offset. Known in ``on_connect``.
         """
         return self._recovery is not None
 
@@ -291,14 +291,14 @@ class Socket:
             self._send(message)
 
     def use_recovery(self, recovery: SessionRecovery) -> None:
-        """Let the client come back after a lost connection; used by the connection."""
+        """Let the client resume after a lost connection; used by the connection."""
         self._recovery = recovery
 
     def restore(self, pid: str, sid: str, missed: Sequence[Message], data: Any) -> None:
         """Continue the session of an earlier connection; used by the connection.
 
-        :param missed: what goes out right behind the answer to CONNECT.
-        :param data: becomes :attr:`data`; ``None`` leaves it.
+        :param missed: events to send right after the reply to CONNECT.
+        :param data: becomes :attr:`data`; ``None`` leaves that unchanged.
         """
         self.id = sid
         self.pid = pid
@@ -312,13 +312,13 @@ class Socket:
             self.namespace.add_restoring(self)
 
     def client_left(self) -> None:
-        """End the session for good, as the client has left; used by the connection."""
+        """End the session, as the client has left; used by the connection."""
         self._left = True
         if self.pid is not None:
             self._end_session()
 
     def accept(self) -> bool:
-        """Send the CONNECT, what was missed and what is queued; used by the connection.
+        """Send the CONNECT, the missed events and the queued ones; used by the connection.
 
         :returns: whether the application has disconnected the socket meanwhile.
         """
@@ -338,7 +338,7 @@ class Socket:
         return self._leave_wanted
 
     def end(self, reason: str) -> None:
-        """Send nothing from now on; used by the connection."""
+        """End the socket: send nothing from now on; used by the connection."""
         if self.closed:
             return
         self.closed = True
@@ -359,7 +359,7 @@ class Socket:
             self._disconnected.set()
 
     def receive_ack(self, ack_id: int, json: str, attachments: tuple[bytes, ...]) -> None:
-        """Hand an acknowledgement to the call that waits for it; used by the connection."""
+        """Pass an acknowledgement to the call that waits for it; used by the connection."""
         if self._calls is not None:
             self._calls.receive_ack(ack_id, json, attachments)
 
@@ -371,7 +371,7 @@ class Socket:
             self._recovery.connection_lost(self)
 
     def _queue(self, message: Message) -> None:
-        """Queue what is sent before the client is accepted."""
+        """Queue a message until the client is accepted."""
         self._queued.append(message)
         if len(self._queued) > _MAX_QUEUED:
             self._owner.overflow()

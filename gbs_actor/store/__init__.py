@@ -1,8 +1,8 @@
-"""Durable retreats: their state, and the log of how it came about.
+"""Durable retreats: their state, and the log of their changes.
 
-Rooms know the :class:`~gbs_actor.store.protocol.Store` protocol only; operators' commands
-know :class:`~gbs_actor.store.protocol.AdminStore`. Both are implemented twice, and
-``tests/store/test_contract.py`` holds both implementations to the same behaviour::
+Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators' commands use
+:class:`~gbs_actor.store.protocol.AdminStore`. Both are implemented twice, and
+``tests/store/test_contract.py`` tests both implementations::
 
     protocol            Store, AdminStore and their errors
       |-- memory        MemoryStore: for tests, and as the model of the contract
@@ -13,7 +13,7 @@ know :class:`~gbs_actor.store.protocol.AdminStore`. Both are implemented twice, 
             `-- database  connections, timeouts, reads and writes
                   |-- lease   an advisory lock: one server per database
                   |-- pool    connections, each checked out for one call
-                  `-- bridge  DbConnection: deadlines; the only module that knows asyncio
+                  `-- bridge  DbConnection: deadlines; the only module that uses asyncio
                         `-- PostgreSQL: yours, or ``embedded``, a child process
 
 Both use ``writes`` (a batch as the fewest row writes), ``limits`` (values that no database
@@ -28,7 +28,7 @@ A batch on its way into the database, one transaction and one round trip::
       lineup_commit($1..$7) one array of rows per table
          revision differs or a row is missing   GB001 -> StaleRevision
          a repeatable command is in the log     GB002 -> RepeatedCommands
-         connection lost, no answer in time           -> OutcomeUnknown; the room fences
+         connection lost, no reply in time            -> OutcomeUnknown; the room fences
 
 The schema is in ``postgres/migrations``: numbered, applied once, never edited. The log is
 pruned after ``history_days`` and compared with the rows by ``verification``.

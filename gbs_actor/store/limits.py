@@ -1,4 +1,4 @@
-"""What the database's types cannot hold, found without asking it."""
+"""Values that the database's types cannot hold, detected without the database."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from gbs_actor.lineup.changes import Change, MemoValue
 from gbs_actor.store.writes import Writes
 
 INT8 = range(-(2**63), 2**63)
-"""What a ``bigint`` column holds."""
+"""The range of a ``bigint`` column."""
 GBS_NUMBERS = range(1, 10_000)
-"""What a group may be numbered."""
+"""The range of group numbers."""
 
 
 def is_storable(text: str) -> bool:
-    """Return whether a database could hold this text: if not, it holds it nowhere."""
+    """Return whether a text column of a database can hold this text."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def fault_in(changes: Sequence[Change], writes: Writes) -> str | None:
-    """Return why no database could ever store these values, or ``None`` if it could."""
+    """Return why no database can store these values, or ``None`` if it can."""
     for text in _texts(changes, writes):
         if "\0" in text:
             return "a text contains U+0000"

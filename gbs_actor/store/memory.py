@@ -47,7 +47,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _StoredLocation:
-    """Where a session is, and when that was stored, in Trio's time."""
+    """The location of a session, and the Trio time when it was stored."""
 
     location: SessionLocation
     at: float
@@ -78,8 +78,8 @@ class MemoryStore:
     checkpoint *before* it does anything, so a cancelled one had no effect at all, a
     commit included.
 
-    :param identity: what the epochs are derived from; a fresh one unless given, since
-        revisions start anew with every store of this kind.
+    :param identity: the epochs are derived from it; by default a new one, since
+        revisions start anew with every memory store.
     """
 
     def __init__(self, *, identity: str | None = None) -> None:
@@ -196,7 +196,7 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
 
     async def wait_interrupted(self, seen: int) -> int:
-        """Wait until cancelled: nobody else has this memory."""
+        """Wait until cancelled: no other process has this memory."""
         await trio.sleep_forever()
 
     async def retreats(self) -> list[str]:
@@ -284,7 +284,7 @@ class MemoryStore:
         changes: Sequence[Change],
         repeatable: Collection[UUID],
     ) -> None:
-        """Check everything, then change everything: an exception leaves no trace."""
+        """Check everything, then change everything: after an exception nothing has changed."""
         writes = collapse(changes)
         if fault := fault_in(changes, writes):
             raise CommitRefused(fault, data_error=True)
@@ -312,10 +312,10 @@ def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
 
 
 def _check_rows(stored: _Stored, writes: Writes) -> None:
-    """Refuse writes to rows that are not as the changes take them to be.
+    """Refuse writes to rows that are not in the state that the changes expect.
 
-    :raises StaleRevision: a registration or its group is not there, or a memo is live
-        that should not be, or the other way round.
+    :raises StaleRevision: a registration or its group is missing, or a memo is live that should
+        not be, or the other way round.
     """
     groups = stored.groups.keys() | {group.number for group in writes.groups}
     for registration in writes.registrations:

@@ -1,4 +1,4 @@
-"""What a room needs from durable storage, and the ways in which that can fail."""
+"""The protocol of durable storage, and its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gbs_actor.store.seed.seed import RetreatSeed
 
 
 class StoreError(Exception):
-    """Base of everything a store raises on purpose."""
+    """Base of a store's exceptions."""
 
 
 class StoreUnavailable(StoreError):
@@ -22,10 +22,9 @@ class StoreUnavailable(StoreError):
 
 
 class CommitRefused(StoreError):
-    """The store answered with an error; nothing of the commit took effect.
+    """The store returned an error; nothing of the commit took effect.
 
-    ``data_error`` is true where the values themselves are at fault, so that the same
-    commit can never succeed.
+    ``data_error`` is true if a value is invalid, so that the same commit can never succeed.
     """
 
     def __init__(self, message: str, *, data_error: bool = False) -> None:
@@ -40,7 +39,7 @@ class StaleRevision(StoreError):
 class RepeatedCommands(StoreError):
     """Some of the commands are in the log already; nothing took effect.
 
-    ``entries`` maps their ids to what the log has of them.
+    ``entries`` maps their ids to their log entries.
     """
 
     def __init__(self, entries: Mapping[UUID, LogEntry]) -> None:
@@ -49,11 +48,11 @@ class RepeatedCommands(StoreError):
 
 
 class OutcomeUnknown(StoreError):
-    """A commit was sent and its answer lost: it may have, or may still, take effect."""
+    """A commit was sent and its outcome lost: it may have taken effect, or may still."""
 
 
 class RetreatExists(StoreError):
-    """A retreat with this slug is there already."""
+    """A retreat with this slug exists already."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"there is a retreat {slug!r} already")
@@ -62,12 +61,12 @@ class RetreatExists(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class RetreatVersion:
-    """Which state of a retreat the store has: equal versions are equal states."""
+    """The version of a retreat in the store: equal versions are equal states."""
 
     revision: int
     """Of the last change."""
     epoch: str
-    """Opaque; another one whenever revisions start anew."""
+    """Opaque; changes whenever revisions start anew."""
     removal_revision: int
     """Of the last change that removed a registration (0: none did)."""
 
@@ -76,23 +75,23 @@ class RetreatVersion:
 class SessionLocation:
     """The room that a recoverable session is in, and since which revision.
 
-    A client that returns sends an offset: the revision of the last event it received, of
-    whatever room.
+    A client that resumes sends an offset: the revision of the last event it received, in any
+    room.
     """
 
     slug: str
     epoch: str
     """The retreat's when the room was joined."""
     joined_revision: int
-    """The room's when it was joined: a lower offset is from before that."""
+    """The room's when it was joined: a lower offset is older than the join."""
     known_elsewhere: int
-    """The highest offset the client may have from another room; -1: it has none."""
+    """The highest offset that the client may have of another room; -1: none."""
 
     def since(self, offset: int) -> int | None:
         """Return the revision to resume from; ``None``: send the whole list.
 
-        An offset that is lower than what was joined shows that nothing from the room has
-        arrived yet. One that may be another room's counts as the lowest it can be.
+        If the offset is lower than the revision at the join, no event of the room has arrived.
+        If it may be of another room, the lowest possible revision is returned.
         """
         if offset < self.joined_revision:
             return None
@@ -110,11 +109,11 @@ class StoreStatistics:
     commits: int
     """Commits that succeeded."""
     commit_failures: int
-    """Commits that failed, for whatever reason."""
+    """Commits that failed, for any reason."""
     unknown_outcomes: int
-    """Commits whose answer was lost."""
+    """Commits whose outcome was lost."""
     terminated_connections: int
-    """Connections that a deadline or a failure ended."""
+    """Connections that ended at a deadline or by a failure."""
     open_connections: int
     idle_connections: int
     background_errors: int
@@ -122,20 +121,20 @@ class StoreStatistics:
 
 
 class Store(Protocol):
-    """Durable retreats: their current state and the log of how it came about.
+    """Durable retreats: their current state and the log of their changes.
 
     Every method may raise :exc:`StoreUnavailable`. A cancelled read has no effect, a
     cancelled commit an unknown one (rooms shield theirs).
     """
 
     async def load(self, slug: str) -> Retreat | None:
-        """Return the retreat as of one consistent moment, or ``None`` where there is none."""
+        """Return the retreat as of one consistent moment, or ``None`` if there is none."""
         ...
 
     async def version(self, slug: str) -> RetreatVersion | None:
         """Return the version that :meth:`load` would load, without loading it.
 
-        ``None`` where there is no such retreat. It costs one small read.
+        ``None`` if there is no such retreat. Costs one small read.
         """
         ...
 
@@ -148,27 +147,27 @@ class Store(Protocol):
     ) -> None:
         """Make changes durable, all or none of them, in one transaction.
 
-        :param expected_revision: the revision the changes rest on; the first change has
-            the next one, and each further one is one higher.
+        :param expected_revision: the revision that the changes are based on; the first
+            change has the next one, and each further one is one higher.
         :param changes: in the order of their revisions; may be empty.
         :param repeatable: ids of commands that may be in the log already. If any is,
-            nothing is committed and :exc:`RepeatedCommands` holds their entries; so one
+            nothing is committed and :exc:`RepeatedCommands` holds their entries; one
             round trip both looks them up and commits.
         :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
         :raises RepeatedCommands: one of ``repeatable`` is in the log.
         :raises StaleRevision: the retreat is at another revision, or a row to be
-            changed is not there.
+            changed is missing.
         :raises CommitRefused: the store refused; nothing took effect.
-        :raises OutcomeUnknown: connection lost, time-out or cancellation under way.
+        :raises OutcomeUnknown: connection lost, timeout or cancellation after it was sent.
         """
         ...
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
-        """Return the log entries of these command ids, as far as there are any."""
+        """Return the log entries of these command ids, if there are any."""
         ...
 
     async def reserve_memo_ids(self, count: int) -> range:
-        """Reserve ``count`` fresh memo ids; those not used are lost, which is fine.
+        """Reserve ``count`` fresh memo ids; unused ones are never assigned.
 
         :raises ValueError: ``count`` is not positive.
         """
@@ -187,36 +186,36 @@ class Store(Protocol):
     async def update_session_locations(
         self, locations: Mapping[str, SessionLocation | None]
     ) -> None:
-        """Store where sessions are; ``None``: remove it.
+        """Store the locations of sessions; ``None``: remove it.
 
-        A location may be lost where the store crashes; a removal is durable.
+        A crash of the store may lose a location; a removal is durable.
 
         :param locations: by session id, which the store keeps as a hash only.
         :raises CommitRefused: the store refused; nothing has changed.
-        :raises OutcomeUnknown: connection lost or time-out under way; it may be repeated.
+        :raises OutcomeUnknown: connection lost or timeout after it was sent; may be retried.
         """
         ...
 
     async def find_session_location(self, sid: str) -> SessionLocation | None:
-        """Return where a session is, if that was stored and neither removed nor pruned."""
+        """Return the location of a session, if it is stored."""
         ...
 
     async def prune_session_locations(self, age: float) -> int:
         """Remove the locations stored longer ago than ``age`` seconds; return how many.
 
-        :raises OutcomeUnknown: the connection was lost under way.
+        :raises OutcomeUnknown: the connection was lost after it was sent.
         """
         ...
 
     async def ping(self) -> None:
-        """Return once the store has answered; a readiness check."""
+        """Return once the store has responded; a readiness check."""
         ...
 
     async def wait_interrupted(self, seen: int) -> int:
         """Wait until the store was interrupted more than ``seen`` times; return how often.
 
-        In an interruption another server may have had the retreats, and changed them. It
-        counts once it is over: what is read from then on is not changed by others.
+        During an interruption another server may have changed the retreats. It counts once it is
+        over: from then on no other server changes them.
         """
         ...
 
@@ -226,11 +225,11 @@ class Store(Protocol):
 
 
 Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is in all."""
+"""Called with the amount done and the total."""
 
 
 class AdminStore(Store, Protocol):
-    """What operators do with retreats, beside what rooms need."""
+    """Operators' commands, in addition to what rooms need."""
 
     async def retreats(self) -> list[str]:
         """Return the slugs of all retreats, sorted."""
@@ -239,40 +238,40 @@ class AdminStore(Store, Protocol):
     async def import_retreat(self, seed: RetreatSeed, progress: Progress | None = None) -> int:
         """Add a retreat at revision 0, whole or not at all, and return its id.
 
-        :param progress: called with people.
-        :raises RetreatExists: there is one with this slug.
+        :param progress: called with counts of people.
+        :raises RetreatExists: one with this slug exists.
         :raises ValueError: the parts of the seed do not fit together.
-        :raises CommitRefused: the store does not take one of the values.
-        :raises OutcomeUnknown: the connection was lost under way.
+        :raises CommitRefused: the store refuses a value.
+        :raises OutcomeUnknown: the connection was lost after it was sent.
         """
         ...
 
     async def delete_retreat(self, slug: str) -> bool:
         """Remove a retreat with its log, and return whether there was one.
 
-        The people stay: they are not the retreat's alone.
+        People are kept: they may be registered for other retreats.
         """
         ...
 
     async def new_epoch(self, slug: str | None = None) -> int:
         """Give one retreat, or all of them, a new epoch, and return how many got one.
 
-        To be done after a backup was restored: revisions that clients have seen may come
-        again, with other content.
+        Call it after a backup was restored: revisions that clients have seen may be assigned again
+        to other changes.
         """
         ...
 
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         """Remove old log entries of all retreats, and return how many.
 
-        Of each retreat the oldest ones, up to the first that is not older than ``before``:
-        what is left has no gap. Their command ids end with them, so that a repeat is decided
-        anew. Safe while rooms commit; done in small transactions, so that a failure or a
-        cancellation leaves a part of them pruned.
+        Removes the oldest entries of each retreat, up to the first that is not older than
+        ``before``: the rest has no gap. Their command ids are removed, too: a repeat counts as a
+        new command. Safe while rooms commit; done in small transactions, so that a failure or
+        a cancellation leaves some of them pruned.
 
         :param before: aware.
-        :param progress: called with revisions.
-        :raises OutcomeUnknown: the connection was lost under way.
+        :param progress: called with counts of revisions.
+        :raises OutcomeUnknown: the connection was lost after it was sent.
         """
         ...
 

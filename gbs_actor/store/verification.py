@@ -1,4 +1,4 @@
-"""Whether the rows of a retreat are what its log leads to: an operator's proof of a restore."""
+"""Checks that the rows of a retreat agree with its log, for instance after a restore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a comparison has found."""
+    """The result of a comparison."""
 
     registrations: int
     entries: int
@@ -21,13 +21,13 @@ class Verification:
     pruned_revision: int
     """Up to which the log was pruned; 0: never."""
     faults: tuple[LogFault, ...]
-    """Entries of the log that do not fit each other."""
+    """Entries of the log that contradict each other."""
     differences: tuple[Difference, ...]
-    """Rows that do not fit the log."""
+    """Rows that differ from the log."""
 
     @property
     def clean(self) -> bool:
-        """Whether everything fits."""
+        """Whether there are no differences."""
         return not (self.faults or self.differences)
 
 
@@ -36,9 +36,9 @@ async def verify(
 ) -> Verification | None:
     """Compare the rows of a retreat with its log; ``None``: there is no such retreat.
 
-    To be done while no room commits: rows and log are read one after the other.
+    Call it while no room commits: rows and log are read one after the other.
 
-    :param progress: called with log entries.
+    :param progress: called with counts of log entries.
     :raises StoreUnavailable: the store cannot be reached.
     """
     retreat = await store.load(slug)

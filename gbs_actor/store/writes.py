@@ -12,16 +12,16 @@ from gbs_actor.lineup.records import Group, Registration
 
 @dataclass(frozen=True, slots=True)
 class MemoWrite:
-    """What becomes of one line-up memo in a batch."""
+    """The final state of one line-up memo in a batch."""
 
     id: int
     registration_id: int
     text: str
     color: str
     created: bool
-    """The batch creates it: it must not be there yet. Otherwise it must be live."""
+    """The batch creates it: it must not exist yet. Otherwise it must be live."""
     deleted: bool
-    """It is (also) deleted: kept, but no longer live."""
+    """The batch deletes it: it is kept, but no longer live."""
     author_id: int | None
     at: datetime
 
@@ -38,7 +38,7 @@ class Writes:
 def check_revisions(expected_revision: int, changes: Sequence[Change]) -> None:
     """Refuse changes that are not numbered from ``expected_revision + 1`` upwards.
 
-    :raises ValueError: they are not, which is a mistake of the caller.
+    :raises ValueError: they are not, which is a bug of the caller.
     """
     for offset, change in enumerate(changes, start=1):
         if change.revision != expected_revision + offset:
@@ -62,7 +62,7 @@ def collapse(changes: Sequence[Change]) -> Writes:
 
 
 def _note_memo(memos: dict[int, MemoWrite], change: Change, registration: Registration) -> None:
-    """Fold what a change did to the memo of its registration into ``memos``."""
+    """Merge a change of its registration's memo into ``memos``."""
     if not isinstance(change.after, MemoValue):
         return
     before, after = change.before, change.after

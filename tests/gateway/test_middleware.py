@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from gbs_actor.gateway.http import with_callers
+from gbs_actor.gateway.http import with_remote_endpoint
 from gbs_actor.socketio import TrustedProxies
 
 PROXY, CLIENT = "10.0.0.1", "198.51.100.20"
@@ -29,7 +29,7 @@ async def seen(scope: dict[str, Any]) -> dict[str, Any]:
     async def never(*_: Any) -> Any:
         await trio.sleep_forever()
 
-    await with_callers(app, TrustedProxies(["10.0.0.0/8"]))(scope, never, never)  # type: ignore[arg-type]
+    await with_remote_endpoint(app, TrustedProxies(["10.0.0.0/8"]))(scope, never, never)  # type: ignore[arg-type]
     (scope,) = seen
     return scope
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trio
 
-from gbs_actor.gateway.http import with_callers
+from gbs_actor.gateway.http import with_remote_endpoint
 from gbs_actor.gateway.http.cors import cors_policy
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.settings import Settings
@@ -71,7 +71,7 @@ class Mirror:
 async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
     sockets = SocketServer(trusted_proxies=trusted)
     sockets.namespace("/gbs-lineup")
-    app = EngineApp(sockets, with_callers(_tell, TrustedProxies(trusted)))
+    app = EngineApp(sockets, with_remote_endpoint(_tell, TrustedProxies(trusted)))
     http = HttpServer(app, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=75)
     door = FrontDoor({"/socket.io/": sockets.serve_websocket}, http.serve)
     listeners = await trio.open_tcp_listeners(0, host=HOST)

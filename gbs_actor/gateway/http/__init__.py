@@ -1,7 +1,18 @@
-"""Plain HTTP: reads and writes of the line-up, probes, the operators' pages, OpenAPI."""
+"""Plain HTTP: reads and writes of the line-up, probes, the operators' pages, OpenAPI.
+
+``app``            the Quart-Trio application, made of the blueprints below
+``identity``       authenticates requests, checks roles and the origin
+``lineups``        reads
+``edits``          writes: one route for each of ``contract.commands``, with ``preconditions``
+``admin``          ``/admin``, for operators
+``probes``         ``/healthz``, ``/readyz``
+``pages``          ``/`` and ``/docs``; ``openapi`` describes the API
+``responses``      bodies and statuses; ``errors`` maps exceptions to them
+``middleware``     wraps the app; ``cors`` allows pages of other origins
+"""
 
 from gbs_actor.gateway.http.app import Services, create_app
 from gbs_actor.gateway.http.cors import cors_policy
-from gbs_actor.gateway.http.middleware import with_callers
+from gbs_actor.gateway.http.middleware import with_remote_endpoint
 
-__all__ = ["Services", "cors_policy", "create_app", "with_callers"]
+__all__ = ["Services", "cors_policy", "create_app", "with_remote_endpoint"]

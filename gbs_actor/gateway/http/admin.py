@@ -16,7 +16,7 @@ from gbs_actor.rooms import RoomSupervisor
 
 
 def admin(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
-    """Return the operators' routes; they only read ``statistics()``."""
+    """Return the operators' routes: they read ``statistics()`` and change nothing."""
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
     @blueprint.get("/rooms")
@@ -52,6 +52,6 @@ def _camel(value: Any) -> Any:
 
 
 def camel(snake: str) -> str:
-    """Return a name of Python's as the API writes it: ``batch_mean`` as ``batchMean``."""
+    """Return a Python name as the API has it: ``batch_mean`` as ``batchMean``."""
     first, *rest = snake.split("_")
     return first + "".join(word.capitalize() for word in rest)

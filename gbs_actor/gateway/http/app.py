@@ -1,4 +1,4 @@
-"""The Quart-Trio application: everything that is plain HTTP."""
+"""The Quart-Trio application: all of plain HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import admin
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
-from gbs_actor.gateway.http.errors import answer_errors
+from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.middleware import refusing_bad_targets
@@ -42,7 +42,7 @@ class Services:
 def create_app(services: Services) -> QuartTrio:
     """Return an ASGI application over the given parts; it owns none of them.
 
-    It runs on any ASGI server on Trio. Nothing in it outlives a request.
+    It runs under any ASGI server on Trio. It starts no task that outlives a request.
     """
     app = QuartTrio("gbs_actor", static_folder=None)
     settings, rooms = services.settings, services.rooms
@@ -50,11 +50,11 @@ def create_app(services: Services) -> QuartTrio:
     handler = refusing_bad_targets(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = settings.http.max_body
-    # An address that is not exactly right is not found; the default would redirect.
+    # A path with a wrong slash gets 404; the default would redirect.
     app.url_map.merge_slashes = False
     app.config["BODY_TIMEOUT"] = settings.http.request_timeout
     allow_origins(app, policy)
-    answer_errors(app)
+    register_error_handlers(app)
     identity = Identity(services.verifier, services.authorizer, services.rates, settings)
     for blueprint in (
         index(),

@@ -1,4 +1,4 @@
-"""The app's answers to pages of other origins."""
+"""The app's responses to pages of other origins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gbs_actor.socketio.net.cors import Fields
 
 
 def cors_policy(origins: Collection[str]) -> CorsPolicy:
-    """Return what pages of these origins may do over HTTP."""
+    """Return the policy for pages of these origins."""
     return CorsPolicy.of(
         origins,
         methods=("GET", "POST", "PUT", "DELETE"),
@@ -27,7 +27,7 @@ def cors_policy(origins: Collection[str]) -> CorsPolicy:
 
 
 def allow_origins(app: Quart, policy: CorsPolicy) -> None:
-    """Answer preflights, before authentication, and mark every answer of the app."""
+    """Respond to preflights, before authentication, and add CORS fields to every response."""
 
     @app.before_request
     async def preflight() -> Response | None:

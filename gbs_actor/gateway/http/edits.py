@@ -1,4 +1,4 @@
-"""Writes to the line-up over HTTP, through the same rooms as everybody else's."""
+"""Writes to the line-up over HTTP, through the same rooms as events."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _encoder: Final = msgspec.json.Encoder()
 def edits(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     """Return the routes of all commands.
 
-    A write that has arrived in full is carried out, also where its client disconnects.
+    A write that has arrived in full is carried out, even if its client disconnects.
     """
     blueprint = Blueprint("edits", __name__)
 
     async def edit(slug: str, read: Callable[[bytes], CommandRequest]) -> Response:
         user = identity.authenticate(request)
         raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-        # From here on nothing is lost when the client disconnects: up to the room's mailbox
-        # nothing waits but this, and what is in the mailbox is carried out.
+        # From here on a disconnect loses nothing: this is the only wait before the room's
+        # mailbox, and what is in the mailbox is carried out.
         if not identity.policy.may_edit(await _role(user, slug, identity)):
             raise forbidden()
         identity.check_origin(request, user)
@@ -80,12 +80,12 @@ def edits(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
 
 
 def _rule(route: Route) -> str:
-    """Return the path as the framework takes it, with the names of the view's parameters."""
+    """Return the path in the framework's syntax, with the names of the view's parameters."""
     return LINE_UP_PATH.replace("{slug}", "<slug>") + re.sub(r"\{\w+\}", "<target>", route.path)
 
 
 async def _role(user: User, slug: str, identity: Identity) -> str:
-    """Return the user's role, also where the client has disconnected meanwhile.
+    """Return the user's role, even if the client has disconnected meanwhile.
 
     :raises StoreUnavailable: it cannot be looked up, or takes longer than :data:`ROLE_TIMEOUT`.
     """
@@ -97,7 +97,7 @@ async def _role(user: User, slug: str, identity: Identity) -> str:
 async def _carry_out(rooms: RoomSupervisor, slug: str, command: Command) -> Accepted | Rejection:
     """Submit a command to a room and return its outcome.
 
-    Cancellation ends the wait; the command is carried out all the same.
+    Cancellation ends the wait; the command is still carried out.
     """
     outcomes: list[Accepted | Rejection] = []
     answered = trio.Event()
@@ -114,8 +114,8 @@ async def _carry_out(rooms: RoomSupervisor, slug: str, command: Command) -> Acce
 def _check_media_type(request: Request) -> None:
     """Refuse a body that is not declared as JSON: a form of a foreign page cannot declare it.
 
-    Only a cookie comes along with such a form; what brings a token of its own may declare
-    anything, as ``curl -d`` does.
+    Only requests that authenticate by cookie are checked, as a browser sends the cookie with such
+    a form. ``curl -d``, which declares a form, sends a token of its own.
     """
     if request.mimetype and not request.is_json:
         raise UnsupportedMediaType

@@ -1,4 +1,4 @@
-"""Every error of the HTTP side as JSON, and none with a stack trace."""
+"""Responds to every error with JSON, without a stack trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CODES: Final[dict[int, str]] = {
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: Code.INTERNAL,
 }
-"""The code of each error that is found before, or outside of, our own code."""
+"""The code of each error that the framework detects, by status."""
 _MESSAGES: Final = {
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
@@ -36,8 +36,8 @@ _MESSAGES: Final = {
 }
 
 
-def answer_errors(app: Quart) -> None:
-    """Register the handlers."""
+def register_error_handlers(app: Quart) -> None:
+    """Register the handlers of every error."""
 
     @app.errorhandler(AuthError)
     async def refused(error: AuthError) -> Response:

@@ -1,4 +1,4 @@
-"""Who sends an HTTP request, and what they may do."""
+"""Authenticates HTTP requests, and checks the roles of their users."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Identity:
         self._origins = OriginPolicy(settings.http.allowed_origins, [settings.auth.cookie_name])
 
     def authenticate(self, request: Request) -> User:
-        """Return the user whose token the request carries, in the header or the cookie.
+        """Return the user of the request's token, in the header or the cookie.
 
         It counts as one of the user's requests.
 
-        :raises AuthError: no token, or not a good one.
-        :raises RateLimited: there were too many of late.
+        :raises AuthError: no token, or an invalid one.
+        :raises RateLimited: there were too many.
         """
         headers = {"Authorization": request.headers.get("Authorization", "")}
         found = find_token(None, headers, request.cookies, self._cookie_name)
@@ -72,8 +72,8 @@ class Identity:
     async def role_in(self, user: User, slug: str) -> str:
         """Return the role the user has in a retreat.
 
-        :raises AuthError: FORBIDDEN, the token does not let them into this one.
-        :raises InvalidPayload: the slug is none that a retreat can have.
+        :raises AuthError: FORBIDDEN, the token does not allow this retreat.
+        :raises InvalidPayload: no retreat can have this slug.
         :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
         """
         if not user.may_enter(check_slug(slug)):
@@ -83,11 +83,11 @@ class Identity:
     async def require(
         self, request: Request, permitted: Callable[[str], bool], slug: str | None = None
     ) -> User:
-        """Return the user, whose role permits what the request is for.
+        """Return the user, if their role permits the request.
 
-        :param permitted: one of the :attr:`policy`'s questions, asked for the role.
-        :param slug: the retreat whose role counts; ``None``: that of the token.
-        :raises AuthError: it does not, or the user is not known.
+        :param permitted: a method of :attr:`policy` that decides for a role.
+        :param slug: the retreat in which the role counts; ``None``: the role of the token.
+        :raises AuthError: the role does not permit it, or the user is unknown.
         :raises RateLimited: see :meth:`authenticate`.
         :raises StoreUnavailable: the role in the retreat cannot be looked up.
         """
@@ -98,10 +98,10 @@ class Identity:
         return user
 
     def check_origin(self, request: Request, user: User) -> None:
-        """Refuse what a page of a foreign origin does with its visitor's cookie.
+        """Refuse a request that a page of a foreign origin sends with its visitor's cookie.
 
-        A browser sends the cookie along wherever a form is sent to. It does not send a token
-        that the page itself has to give, so there the origin does not matter.
+        A browser adds the cookie to requests of any page. It adds no other token, so for those
+        the origin does not matter.
 
         :raises AuthError: FORBIDDEN, see :class:`~gbs_actor.socketio.OriginPolicy`.
         """

@@ -43,8 +43,8 @@ def lineups(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
 
 
 def _conditional(snapshot: Snapshot) -> Response:
-    """Return the rows, or 304 where the client has just these (RFC 9110 §13.1.2)."""
-    # The list depends on nothing but epoch and revision; another query is another resource.
+    """Return the rows, or 304 if the client has exactly these (RFC 9110 §13.1.2)."""
+    # The list depends only on epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
     if parse_etags(", ".join(request.headers.getlist("If-None-Match"))).contains_weak(etag):
         response = Response(b"", status=304)

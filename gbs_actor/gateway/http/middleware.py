@@ -1,4 +1,4 @@
-"""ASGI middleware around the app: what it never has to know of a request."""
+"""ASGI middleware around the app: proxies' fields, and bad request targets."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _BAD_TARGET: Final = http_error(
 )
 
 
-def with_callers(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
+def with_remote_endpoint(app: ASGIFramework, proxies: TrustedProxies) -> ASGIFramework:
     """Return an ASGI app whose scopes have address, scheme and host of the client.
 
-    Behind a reverse proxy these are not the proxy's. A forwarded address has no port; that
-    is 0 then.
+    Behind a trusted proxy these are the client's, not the proxy's. A forwarded address has no
+    port; it is 0 then.
     """
 
     async def called(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "lifespan":
-            scope = cast(Scope, _as_called(cast(dict[str, Any], scope), proxies))
+            scope = cast(Scope, _with_remote_endpoint(cast(dict[str, Any], scope), proxies))
         await app(scope, receive, send)
 
     return called
 
 
-def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]:
+def _with_remote_endpoint(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]:
     headers = join_fields(
         (name.decode("latin-1").lower(), value.decode("latin-1"))
         for name, value in scope["headers"]
@@ -60,11 +60,11 @@ def _as_called(scope: dict[str, Any], proxies: TrustedProxies) -> dict[str, Any]
 
 
 def refusing_bad_targets(app: ASGIFramework, policy: CorsPolicy) -> ASGIFramework:
-    """Return an ASGI app that answers a request whose target is no URL itself, with a 400.
+    """Return an ASGI app that responds with 400 to a request whose target is no URL.
 
-    The framework would stumble on such targets (RFC 9112 §3.2).
+    The framework would raise for such targets (RFC 9112 §3.2).
 
-    :param policy: which pages may read that answer.
+    :param policy: which pages may read that response.
     """
 
     async def refusing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

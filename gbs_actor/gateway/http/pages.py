@@ -1,7 +1,7 @@
 """Pages for people: ``/``, and ``/docs`` with the ``/openapi.json`` that it shows.
 
-``/docs`` is Swagger UI, out of a package of the Python index: nothing comes from elsewhere
-on the network, and its Content-Security-Policy lets nothing come.
+``/docs`` is Swagger UI, from a package of the Python index. It loads nothing from other hosts,
+and its Content-Security-Policy forbids that.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Asset:
 
 
 def index() -> Blueprint:
-    """Return the page: what is here, in the language of the staff."""
+    """Return the page that lists the server's paths, in Korean."""
     blueprint = Blueprint("index", __name__)
 
     @blueprint.get("/")
@@ -99,7 +99,7 @@ def index() -> Blueprint:
 
 
 def docs(cookie_name: str) -> Blueprint:
-    """Return the description and its page; neither asks for a token.
+    """Return the description and its page; neither needs a token.
 
     :param cookie_name: the cookie that may hold the token.
     """
@@ -125,7 +125,7 @@ def docs(cookie_name: str) -> Blueprint:
         if found is None:
             raise NotFound
         response = Response(found.body, content_type=found.content_type)
-        response.headers["Cache-Control"] = _FOR_EVER  # another version has another address
+        response.headers["Cache-Control"] = _FOR_EVER  # another version has another path
         return response
 
     return blueprint

@@ -1,4 +1,4 @@
-"""``Idempotency-Key`` and ``If-Match``: whether a write is a repeat, and what it rests on."""
+"""``Idempotency-Key`` and ``If-Match``: repeats of a write, and its base revision."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _REVISION: Final = re.compile(r'"([0-9]{1,19})"|([0-9]{1,19})')
 
 
 def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
-    """Return a write with what its headers hold; the body may hold the same.
+    """Return a write with the values of its headers; the body may have the same values.
 
-    :raises InvalidPayload: a header cannot be understood, or contradicts the body.
+    :raises InvalidPayload: a header is malformed, or contradicts the body.
     """
     if "Idempotency-Key" not in headers and "If-Match" not in headers:
         return request
@@ -36,7 +36,7 @@ def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
 
 
 def single(name: str, fields: Headers | MultiDict[str, str]) -> str | None:
-    """Return the value of a field that may be given once; ``None``: it is not there.
+    """Return the value of a field that may be given once; ``None``: it is absent.
 
     :param fields: header fields, or those of a query.
     :raises InvalidPayload: it is given more than once.
@@ -50,8 +50,8 @@ def single(name: str, fields: Headers | MultiDict[str, str]) -> str | None:
 def command_id(headers: Headers) -> UUID | None:
     """Return the UUID in ``Idempotency-Key``, ``None`` without one.
 
-    It may be a quoted string, as the draft standard has it (draft-ietf-httpapi-
-    idempotency-key-header §2.1), or stand there bare.
+    It may be a quoted string, as in the draft standard (draft-ietf-httpapi-
+    idempotency-key-header §2.1), or bare.
 
     :raises InvalidPayload: it is none, or there are several.
     """
@@ -69,7 +69,7 @@ def base_revision(headers: Headers) -> int | None:
     """Return the revision in ``If-Match``, ``None`` without one or for ``*``.
 
     :raises InvalidPayload: anything but one revision, bare or quoted. Weak tags never
-        match (RFC 9110 §13.1.1), and of several none is what the user was looking at.
+        match (RFC 9110 §13.1.1), and a list names no single revision that the user saw.
     """
     text = single("If-Match", headers)
     if text is None or text == "*":

@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: is the process alive, and should it get clients."""
+"""``/healthz`` and ``/readyz``: does the process respond, and should it receive clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def probes(store: Store, draining: Callable[[], bool]) -> Blueprint:
-    """Return the two probes; neither asks for a token.
+    """Return the two probes; neither needs a token.
 
     :param draining: whether the server is about to stop.
     """

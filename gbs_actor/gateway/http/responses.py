@@ -1,7 +1,7 @@
-"""HTTP answers: their bodies, and the status that goes with each code.
+"""HTTP responses: their bodies, and the status of each code.
 
-Each body is defined once for writing and for describing it. Rows arrive encoded: an answer
-is written with :class:`msgspec.Raw` in their positions, and described with
+Each body is defined once, to encode and to describe it. Rows arrive encoded: a response is
+encoded with :class:`msgspec.Raw` in their positions, and described with
 :class:`~gbs_actor.lineup.records.Row`.
 """
 
@@ -42,17 +42,17 @@ STATUS: Final[dict[str, int]] = {
 """The HTTP status of each code."""
 
 RETRY_AFTER: Final = 2
-"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) where no better value is known."""
+"""Seconds in ``Retry-After`` (RFC 9110 §10.2.3) if no better value is known."""
 
 
 class UserLineups(msgspec.Struct, Generic[RowsT], frozen=True, rename="camel"):
-    """The line-up list, or what of it has changed."""
+    """The line-up list, or the rows of it that have changed."""
 
     user_retreat_gbs_lineups: RowsT
     revision: int
     """The room's."""
     epoch: str
-    """Opaque; another one when revisions start anew."""
+    """Opaque; changes when revisions start anew."""
     full: bool
     """Whether the rows replace the reader's list, or are merged into it by ``id``."""
 
@@ -61,27 +61,27 @@ class Edited(msgspec.Struct, Generic[RowT], frozen=True, rename="camel"):
     """A change that is durable."""
 
     updated_lineups: tuple[RowT, ...]
-    """Every row that reads differently now; of a repeat the addressed one."""
+    """Every row that changed; of a repeat, the addressed row."""
     user_retreat_gbs_lineup: RowT
-    """The addressed row, as it is now."""
+    """The addressed row, current."""
     revision: int
     """The room's revision that the change made; of a repeat the original one."""
 
 
 class Alive(msgspec.Struct, frozen=True):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The database answers too, and the server is not stopping."""
+    """The database responds, too, and the server is not stopping."""
 
     status: Literal["ready"] = "ready"
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
-    """Return a JSON answer; ``body`` is encoded already."""
+    """Return a JSON response; ``body`` is encoded already."""
     return Response(body, status=status, content_type="application/json")
 
 

@@ -28,7 +28,7 @@ class _Entry:
 
 
 class SocketClients:
-    """Makes a client of each socket that is let in, and keeps it until its end.
+    """Makes a client of each socket that is admitted, and keeps it until its end.
 
     :param namespace: the namespace's name.
     :param locations: where recoverable sessions are kept.
@@ -45,7 +45,7 @@ class SocketClients:
     def authenticate(self, socket: Socket) -> Credentials:
         """Return the credentials of the peer.
 
-        :raises ConnectError: it has none that may read.
+        :raises ConnectError: it has none, or their role may not read.
         """
         try:
             found = self._clients.find_token(socket.handshake.auth, socket.handshake)
@@ -56,7 +56,7 @@ class SocketClients:
     def connect(self, socket: Socket, credentials: Credentials, sid: str | None = None) -> Client:
         """Make a client.
 
-        :param sid: the id that the socket is going to have, if that is another one.
+        :param sid: the id that the socket will have, if that is another one.
         :raises TooManyConnections: the user has as many as allowed.
         """
         sid = socket.id if sid is None else sid
@@ -73,7 +73,7 @@ class SocketClients:
         return client
 
     def of(self, socket: Socket) -> Client | None:
-        """Return the client of a socket, if it was let in and has not ended."""
+        """Return the client of a socket, if it was admitted and has not ended."""
         entry = self._entries.get(socket.id)
         return entry.client if entry is not None and entry.socket is socket else None
 
@@ -83,7 +83,7 @@ class SocketClients:
         return None if entry is None else entry.session
 
     def disconnected(self, sid: str) -> None:
-        """Remove a client that has ended, or was not let in after all."""
+        """Remove a client that has ended, or was refused later."""
         entry = self._entries.pop(sid)
         self._clients.disconnected(entry.client)
         self._departures.unpark_all()
@@ -91,7 +91,7 @@ class SocketClients:
     async def take_over(self, sid: str) -> None:
         """Close the connection that has this id, if any, and return once it has ended.
 
-        Its client comes back where there is still one: the namespace is not left.
+        If there is still a client, it reconnects: it has not left the namespace.
         """
         await trio.lowlevel.checkpoint()
         while (former := self._entries.get(sid)) is not None:
@@ -100,7 +100,7 @@ class SocketClients:
 
 
 def _shown_offset(socket: Socket) -> int:
-    """Return the offset a client has come with, which it may come with again; -1: none."""
+    """Return the offset that a client has sent, and may send again; -1: none."""
     auth = socket.handshake.auth
     offset = parse_offset(auth.get("offset")) if isinstance(auth, dict) else None
     return -1 if offset is None else offset

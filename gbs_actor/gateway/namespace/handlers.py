@@ -15,9 +15,9 @@ from gbs_actor.socketio import CloseCode, Event, Namespace, Recovery, Socket
 class LineupNamespace:
     """Serves ``/gbs-lineup`` of one Socket.IO server.
 
-    :param namespace: registered on the server by the caller; this object puts its
-        handlers on it and is the only one who does.
-    :param recovery: how clients come back; it connects clients, too.
+    :param namespace: registered on the server by the caller; only this object registers
+        handlers on it.
+    :param recovery: how clients resume; it connects clients, too.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class LineupNamespace:
 
     def _connect(self, socket: Socket, _auth: Any) -> None:
         if socket.recovered:
-            return  # its client is there already
+            return  # its client exists already
         if socket.closed:
-            return  # it would not be let in, so its end would not be reported either
+            return  # it would not be accepted, so its end would not be reported either
         credentials = self._clients.authenticate(socket)
         try:
             self._clients.connect(socket, credentials)

@@ -46,6 +46,6 @@ class SocketInvocation(Invocation):
         self._event.reply_raw(json)
 
     def _send_joined(self, snapshot: Snapshot) -> None:
-        # One message for all who wait for it under the same ack id.
+        # One message for all clients that wait for it under the same ack id.
         acks = snapshot.written(SocketInvocation, lambda _: {})
         self._event.reply_shared(replies.joined(snapshot), acks)

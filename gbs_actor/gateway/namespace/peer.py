@@ -1,4 +1,4 @@
-"""The clients of the Socket.IO namespace as rooms see them, and how they are written to."""
+"""How rooms send to the clients of the Socket.IO namespace."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class SocketIOFormat(EventFormat):
 class RecoverableFormat(SocketIOFormat):
     """Encodes for those of the namespace's sockets whose sessions are recoverable.
 
-    Their every event ends with an offset, which the client shows when it comes back: the
-    revision up to which it has been sent everything.
+    Every event to them ends with an offset, which the client sends when it reconnects: the
+    revision up to which it was sent everything.
     """
 
     __slots__ = ()
@@ -42,8 +42,8 @@ class RecoverableFormat(SocketIOFormat):
 class SocketPeer:
     """Implements :class:`gbs_actor.gateway.client.Peer` over one socket.
 
-    :param wire_format: shared by all sockets of the namespace: what it encodes for one of
-        them is delivered to all of them as the same bytes.
+    :param wire_format: shared by all sockets of the namespace, so that all of them are sent
+        the same bytes.
     """
 
     __slots__ = ("_format", "_socket")
@@ -72,8 +72,8 @@ class SocketPeer:
     def close_expired(self, source: TokenSource) -> None:
         """Close the connection as its token has expired; see :class:`Peer`."""
         if source is TokenSource.COOKIE:
-            # The page cannot renew a cookie by itself, and a namespace disconnect would
-            # leave it dead for good. It comes back with the cookie the browser has by
+            # The page cannot renew a cookie by itself, and after a namespace disconnect it
+            # would not reconnect. So it reconnects with the cookie that the browser has by
             # then: a newer one, or it gets TOKEN_EXPIRED as its connect_error.
             self._socket.close_transport(CloseCode.SERVICE_RESTART, "token expired")
         else:
@@ -89,7 +89,7 @@ class SocketPeer:
 
 
 class RecoverablePeer(SocketPeer):
-    """A client that can come back: all that it is sent without an ack ends with an offset."""
+    """A client that can resume: every event to it ends with an offset."""
 
     __slots__ = ("_stamped", "subscriber")
 
@@ -97,7 +97,7 @@ class RecoverablePeer(SocketPeer):
         super().__init__(socket, wire_format)
         self._stamped = wire_format
         self.subscriber: Subscriber | None = None
-        """Knows how far the client has followed its room."""
+        """The subscriber; has the revision up to which the client was sent everything."""
 
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""

@@ -1,6 +1,6 @@
-"""The session of a client that can come back on another connection, and its offsets.
+"""The session of a client that can resume on another connection, and its offsets.
 
-An offset is how far a client has followed its room: the revision of the last event it got.
+An offset is the room's revision at the last event that the client received.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from gbs_actor.rooms import Snapshot, Subscriber
 from gbs_actor.store.protocol import SessionLocation
 
 OUTSIDE: Final = 0
-"""Stands for the revision of an event outside of any room."""
+"""The offset of an event outside of any room."""
 
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
 
 def parse_offset(offset: object) -> int | None:
-    """Return the revision that an offset names; ``None``: it is none that was handed out."""
+    """Return the revision in an offset; ``None``: the server has sent no such offset."""
     if not isinstance(offset, str) or _DECIMAL.fullmatch(offset) is None:
         return None
     revision = int(offset)
@@ -46,13 +46,13 @@ class StoredSession:
         self._ended = False
 
     def resumed(self, location: SessionLocation) -> None:
-        """Note that the session goes on where it was on an earlier connection."""
+        """Record that the session continues in its room on this connection."""
         self._set(location)
 
     def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
-        """Note that a room was joined, and what the join was answered with.
+        """Record that a room was joined, and the reply to the join.
 
-        Where the session was there already, offsets from before count as much.
+        If the session was in that room already, earlier offsets remain valid.
         """
         former = self.location
         if former is None or (former.slug, former.epoch) != (slug, snapshot.epoch):
@@ -60,18 +60,17 @@ class StoredSession:
             self._set(SessionLocation(slug, snapshot.epoch, snapshot.revision, known))
 
     async def leave(self, slug: str) -> None:
-        """Note that a room is about to be left, if that is where the session is."""
+        """Record that a room is about to be left, if the session is in it."""
         if self.location is not None and self.location.slug == slug:
             self.location = None
             await self._locations.remove(self.sid)
 
     @asynccontextmanager
     async def moving(self, slug: str, subscriber: Subscriber) -> AsyncIterator[None]:
-        """Let another room be joined within the block.
+        """Join another room within the block.
 
-        The former location is removed before: an offset must never be taken for one of a
-        room that it is not from. It is restored if the client is still in that room at the
-        end, as its join has failed.
+        The former location is removed first, so that an offset is never used for a room that
+        it is not from. It is restored if the join fails and the client is still in that room.
         """
         former = self.location
         if former is not None and former.slug != slug:
@@ -83,7 +82,7 @@ class StoredSession:
                 self._set(former)
 
     def end(self) -> None:
-        """Note that the session has ended for good."""
+        """Record that the session has ended and cannot be resumed."""
         if not self._ended:
             self._ended = True
             self._locations.remove_soon(self.sid)

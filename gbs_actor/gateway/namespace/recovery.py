@@ -1,8 +1,8 @@
-"""How clients come back to ``/gbs-lineup``, also after the server was killed.
+"""Resumes the sessions of ``/gbs-lineup`` after a lost connection, or after the server was killed.
 
-Nothing of a session is kept in memory. The pid is a signed token that names the session and
-its user; the store has the session's location; the offset is a revision, and what was missed
-is every row of that revision or a later one.
+No session is kept in memory. The pid is a signed token that names the session and
+its user; the store has the session's location; the offset is a revision, and the client has
+missed the rows of that revision and later ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LineupRecovery:
         self._locations = locations
 
     def enabled_for(self, socket: Socket) -> bool:
-        """Return whether the client asks for it: ``"recovery": true`` in its CONNECT payload."""
+        """Return whether the client's CONNECT payload has ``"recovery": true``."""
         auth = socket.handshake.auth
         return isinstance(auth, dict) and auth.get("recovery") is True
 
@@ -54,11 +54,11 @@ class LineupRecovery:
         return self._tokens.issue(socket.id, client.user.user_id)
 
     async def restore(self, socket: Socket, pid: str, offset: str) -> RestoredSession | None:
-        """Let a session go on in its room; see the protocol.
+        """Resume a session in its room; see the protocol.
 
-        The token is checked as at any CONNECT and has to be the same user's, who has to be
-        allowed in the room by now. Cancelled, nothing is left but that an earlier
-        connection was closed.
+        The token is checked as at any CONNECT; it must be of the same user, who must still be
+        allowed to read the room. Cancelled, all is undone, but an earlier connection stays
+        closed.
         """
         credentials = self._clients.authenticate(socket)
         claim, revision = self._tokens.open(pid), parse_offset(offset)
@@ -79,7 +79,7 @@ class LineupRecovery:
                 self._clients.disconnected(sid)
         if resumed:
             return RestoredSession(sid)
-        self._locations.remove_soon(sid)  # the client goes on as another one
+        self._locations.remove_soon(sid)  # the client continues with a new session
         return None
 
     async def _resume(self, client: Client, sid: str, revision: int) -> bool:
@@ -111,10 +111,10 @@ class LineupRecovery:
         return str(OUTSIDE if revision is None else revision)
 
     def connection_lost(self, socket: Socket) -> None:
-        """Do nothing: the session is where it is."""
+        """Do nothing: the session's location is stored."""
 
     def end_session(self, socket: Socket) -> None:
-        """End a session for good."""
+        """End a session; it cannot be resumed."""
         session = self._clients.session(socket.id)
         if session is not None and self._clients.of(socket) is not None:
             session.end()

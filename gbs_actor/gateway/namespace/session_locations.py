@@ -1,4 +1,4 @@
-"""In which rooms recoverable sessions are: known at once, and written to the store soon after."""
+"""The rooms of recoverable sessions: kept in memory, and written to the store soon after."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gbs_actor.store.protocol import CommitRefused, SessionLocation, Store, Stor
 logger = logging.getLogger(__name__)
 
 REMOVE_TIMEOUT: Final = 2.0
-"""Seconds to wait until the store has removed a location; then the wait ends, not the write."""
+"""Seconds to wait until the store has removed a location; the write continues after that."""
 LAST_WRITE_TIMEOUT: Final = 1.0
-"""Seconds for what is not written yet at the end."""
+"""Seconds to write pending locations at the end."""
 PRUNE_INTERVAL: Final = 3_600.0
 """Seconds between two removals of locations that are too old."""
 MAX_PENDING: Final = 20_000
-"""Locations that may wait to be written; then the oldest of these are dropped."""
+"""How many locations may be pending; beyond, the oldest are dropped."""
 
 _BACKOFF: Final = Backoff(initial=0.1, maximum=5.0, jitter=0.0)
 
@@ -32,7 +32,7 @@ class SessionLocationsStatistics:
     """The writing of session locations at one moment."""
 
     pending: int
-    """Locations that wait to be written."""
+    """Locations that are pending."""
     writer: ServiceStatistics
     pruner: ServiceStatistics
 
@@ -40,20 +40,20 @@ class SessionLocationsStatistics:
 class SessionLocations:
     """The locations of all recoverable sessions.
 
-    A new location is not waited for: where it is lost in a crash, a session is not
-    recovered. A removal must not be lost, lest the client be put into a room it is not in:
-    :meth:`remove` waits.
+    :meth:`set` does not wait for the store: if a crash loses a location, the session is not
+    recovered. :meth:`remove` waits: if a removal were lost, a client could resume in a room
+    that it has left.
 
-    :param max_age: seconds after which a location is of no use any more.
+    :param max_age: seconds after which a location is pruned.
     """
 
     def __init__(self, store: Store, max_age: float) -> None:
         self._store = store
         self._max_age = max_age
         self._pending: dict[str, SessionLocation | None] = {}
-        """What has to be written, by session; ``None``: removed."""
+        """Pending writes, by session; ``None``: a removal."""
         self._in_flight: dict[str, SessionLocation | None] = {}
-        """What is being written."""
+        """Writes in flight."""
         self._added = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()
         self._writer = Service("session location writer", self._write_pending)
@@ -61,7 +61,7 @@ class SessionLocations:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write and prune for the time of a block, and write at its end what is left."""
+        """Write and prune within the block; at its end write what is pending."""
         try:
             async with background(self._writer.run), background(self._pruner.run):
                 yield
@@ -78,18 +78,18 @@ class SessionLocations:
         )
 
     def set(self, sid: str, location: SessionLocation) -> None:
-        """Note where a session is."""
+        """Set the location of a session."""
         self._add(sid, location)
 
     def remove_soon(self, sid: str) -> None:
-        """Note that a session is nowhere, or has ended for good."""
+        """Remove the location of a session, without waiting."""
         self._add(sid, None)
 
     async def remove(self, sid: str) -> None:
-        """Note that a session is nowhere, and wait until the store has it.
+        """Remove the location of a session, and wait until the store has removed it.
 
-        While the store cannot be reached, not for long: then it holds only as long as this
-        process lives. The same if it is cancelled.
+        If the store cannot be reached, or on cancellation, the removal is pending: it is lost
+        if the process ends before it is written.
         """
         self._add(sid, None)
         with trio.move_on_after(REMOVE_TIMEOUT):
@@ -97,9 +97,9 @@ class SessionLocations:
                 await self._written.park()
 
     async def find(self, sid: str) -> SessionLocation | None:
-        """Return where a session is, if that is known.
+        """Return the location of a session, if it has one.
 
-        :raises StoreUnavailable: the store has to be asked and cannot be reached.
+        :raises StoreUnavailable: the location is not in memory and the store cannot be reached.
         """
         for unwritten in (self._pending, self._in_flight):
             if sid in unwritten:
@@ -128,7 +128,7 @@ class SessionLocations:
                 await trio.sleep(next(delays))
 
     async def _write(self) -> None:
-        """Write what is pending; what could not be written is pending still."""
+        """Write what is pending; what fails stays pending."""
         self._in_flight, self._pending = self._pending, {}
         settled = False
         try:

@@ -37,7 +37,7 @@ _PING: Final = Message.ping()
 class PlainChannel(LiveChannel):
     """The channel of one client; also its :class:`gbs_actor.gateway.client.Peer`.
 
-    :param handshake: what is known of it from its handshake.
+    :param handshake: the client's handshake.
     :param wire_format: shared by all plain WebSockets.
 
     The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
@@ -71,7 +71,7 @@ class PlainChannel(LiveChannel):
     # What the transport calls.
 
     def open(self) -> None:
-        """Join the room, or close: pages can read a close frame, but no answer to a handshake."""
+        """Join the room, or close: pages can read a close frame, but no response to a handshake."""
         who = self._handshake.who
         if isinstance(who, CloseFrame):
             self.close(who.code, who.reason)
@@ -108,13 +108,13 @@ class PlainChannel(LiveChannel):
         return None
 
     def receive_binary(self, payload: bytes) -> None:
-        """Close: nothing here is binary."""
+        """Close: binary frames are not supported."""
         self.violated(
             ProtocolViolation("binary messages are not understood", CloseCode.UNSUPPORTED_DATA)
         )
 
     def receive_pong(self) -> None:
-        """Receive the answer to a ping."""
+        """Receive a pong."""
         self.pong_received()
 
     # As the client's peer.
@@ -148,7 +148,7 @@ class PlainChannel(LiveChannel):
 
     @property
     def backlogged(self) -> bool:
-        """Whether so much is unanswered that nothing more should be read."""
+        """Whether reading has to pause, as too much is not done."""
         return self._backlog.full
 
     @property
@@ -157,7 +157,7 @@ class PlainChannel(LiveChannel):
         return _PING
 
     async def run_disconnect_handlers(self) -> None:
-        """Leave the room, once whatever still runs for this client has ended."""
+        """Leave the room, once the client's running handlers have ended."""
         await self._backlog.stop()
         client, self._client = self._client, None
         if client is not None:

@@ -1,6 +1,6 @@
-"""Why a connection is closed, as clients read it: code and reason of the close frame.
+"""Close codes and reasons of plain WebSockets.
 
-Codes from 4000 on are ours (RFC 6455 §7.4.2); they follow HTTP's.
+Codes from 4000 on are private (RFC 6455 §7.4.2); ours follow HTTP's statuses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FULL: Final = CloseFrame(CloseCode.TRY_AGAIN_LATER, "too many connections")
 
 
 def for_refusal(refused: AuthError) -> CloseFrame:
-    """Return the close frame for a client that is not let in."""
+    """Return the close frame for a client that is refused."""
     forbidden = refused.code is AuthErrorCode.FORBIDDEN
     return CloseFrame(FORBIDDEN if forbidden else AUTHENTICATION, refused.code)
 

@@ -36,17 +36,17 @@ class Frame:
     """A client's frame, parsed as far as its name."""
 
     id: bytes | None
-    """JSON as it came; ``None``: the client waits for no reply. ``null`` is an id."""
+    """JSON, not decoded; ``None``: the client waits for no reply. ``null`` is an id."""
     name: str = ""
-    """The event's; "" where there is none."""
+    """The event's; "" if there is none."""
     data: bytes | None = None
-    """JSON as it came; ``None`` where there is none."""
+    """JSON, not decoded; ``None`` if there is none."""
     problem: str | None = None
-    """Why it is no event, in one sentence for the person who wrote the client."""
+    """Why it is no event, in one sentence for the client's developer."""
 
     @property
     def size(self) -> int:
-        """Bytes that are kept of it."""
+        """Bytes of memory that it takes."""
         return len(self.id or b"") + len(self.name) + len(self.data or b"")
 
 
@@ -54,7 +54,7 @@ _TOO_DEEP: Final = Frame(None, problem="The frame is nested too deeply.")
 
 
 def parse_frame(text: str) -> Frame:
-    """Parse a frame, whatever it is. Its data are not looked at.
+    """Parse a frame; never raises. Its data are not decoded.
 
     Of two members with the same name the later one counts; others are ignored.
     """
@@ -82,9 +82,9 @@ def _id(frame: _RawFrame) -> bytes | None:
 
 
 def _parse_odd_frame(text: str) -> Frame:
-    """Separate JSON that only our decoder refuses (lone surrogates) from what is no JSON.
+    """Parse JSON that only our decoder refuses (lone surrogates), or report what is no JSON.
 
-    So that a client that waits for a reply gets it. Surrogates in the id itself are lost.
+    A client that waits for a reply then gets one. Surrogates in the id itself are lost.
     """
     try:
         identifier = _id(_frame.decode(without_surrogates(text)))
@@ -115,7 +115,7 @@ class PlainFormat(EventFormat):
         return Message(b'{"event":%b,"data":%b}' % (msgspec.json.encode(name), payload), key=key)
 
     def _initial_data(self, snapshot: Snapshot) -> Message:
-        # Beside the rows what a client needs to ask for less later.
+        # With the fields that a client sends later to get only changed rows.
         frame = _InitialData(
             ServerEvent.INITIAL_DATA,
             Raw(snapshot.rows),
@@ -127,7 +127,7 @@ class PlainFormat(EventFormat):
 
 
 def reply_frame(identifier: bytes, json: bytes) -> Message:
-    """Encode a reply under the id of what it replies to.
+    """Encode a reply under the id of its event.
 
     :param identifier: JSON.
     :param json: an object with members.

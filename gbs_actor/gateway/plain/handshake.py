@@ -1,4 +1,4 @@
-"""What a handshake asks for: which retreat, under whose token, with which subprotocol."""
+"""The handshake of a plain WebSocket: retreat, token and subprotocols."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BEARER: Final = "bearer."
 
 @dataclass(frozen=True, slots=True)
 class PlainHandshake:
-    """What is known of a client from its handshake."""
+    """A client's handshake."""
 
     slug: str
     who: Credentials | CloseFrame
-    """Or why the WebSocket, once it is open, is closed again."""
+    """Or the reason to close the WebSocket once it is open."""
     subprotocols: tuple[str, ...]
-    """Those that may be selected, the best one first."""
+    """The subprotocols that may be selected, the best one first."""
 
 
 def token_of(offered: Sequence[str]) -> str | None:
@@ -49,7 +49,7 @@ def selectable(token: str | None) -> tuple[str, ...]:
 
 
 def slug_of(path: str, prefix: str) -> str | None:
-    """Return the retreat that a path names; ``None`` where it can be none.
+    """Return the slug in a path; ``None`` if it can be none.
 
     :param path: percent-encoded; it begins with ``prefix``.
     """

@@ -21,7 +21,7 @@ class PlainPeer(Peer, Protocol):
     """The channel of one client."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection, behind what is queued."""
+        """Close the connection after sending what is queued."""
         ...
 
 
@@ -87,12 +87,12 @@ class ConnectInvocation(Invocation):
 
     @property
     def name(self) -> str:
-        """The name of the event that it stands for."""
+        """The name of the event that it replaces."""
         return ClientEvent.JOIN_RETREAT
 
     @property
     def wants_reply(self) -> bool:
-        """Nothing but the list is waited for."""
+        """The client waits only for the list."""
         return False
 
     def argument(self) -> bytes:

@@ -44,8 +44,8 @@ class _Error(msgspec.Struct, frozen=True):
 class PlainServer(ChannelServer[PlainHandshake]):
     """Serves ``/ws/retreats/{slug}``.
 
-    A client that is refused gets the reason in the close code of a WebSocket that was opened,
-    since that is all a page's script ever sees; a page of a foreign origin gets none.
+    A refused client's WebSocket is opened, and closed with the reason as its close code, since a
+    page's script can read nothing else; a page of a foreign origin gets no reason.
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
     :param connection_limit: shared with that server.
@@ -105,7 +105,7 @@ class PlainServer(ChannelServer[PlainHandshake]):
             return close_frame.for_refusal(refused)
 
     def _acquire_connection(self, address: str | None) -> CloseFrame | None:
-        """Count the connection in; where there are too many, return the close frame."""
+        """Count the connection; if there are too many, return the close frame."""
         try:
             self.connection_limit.acquire(address)
         except ConnectionLimitReached as full:

@@ -1,4 +1,4 @@
-"""Hypercorn: HTTP/1.1 with keep-alive, and the WebSockets that come on a connection in use.
+"""Hypercorn: HTTP/1.1 with keep-alive, and WebSockets on reused connections.
 
 ::
 
@@ -10,7 +10,7 @@
                      ├─ HTTPStream ── early_responses(Quart)
                      └─ WSStream                                          <- BoundedWebSocket
 
-All contact with Hypercorn's inside is here; ``internals`` lists the names that are touched.
+Only this package uses Hypercorn's internals; ``internals`` lists the names.
 """
 
 from gbs_actor.server.hypercorn.early_responses import awaiting_requests

@@ -1,8 +1,8 @@
 """Responses that are ready before their request has arrived in full: a 401, a 405, a 413.
 
-HTTP/1.1 lets a connection go on only once the request's body was read (RFC 9112 §9.3), and
-Hypercorn under Quart-Trio leaves one where it was not half closed: the app's nursery is
-cancelled in the middle of its closing, and the client's next request waits for ever.
+In HTTP/1.1 a connection can be reused only once the request's body was read (RFC 9112 §9.3).
+If it was not, Hypercorn under Quart-Trio leaves the connection half closed: the app's nursery
+is cancelled while it closes, and the client's next request waits forever.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ REST_TIMEOUT: Final = 2.0
 def awaiting_requests(app: ASGIFramework) -> ASGIFramework:
     """Return an ASGI app whose responses wait, for a moment, until the request has arrived.
 
-    What of it the app does not receive is dropped. If it takes longer than
-    :data:`REST_TIMEOUT`, the response goes out and its connection ends; a 408 waits no
-    longer at all.
+    The part of it that the app does not receive is dropped. After :data:`REST_TIMEOUT` the
+    response is sent and its connection ends; a 408 does not wait.
     """
 
     async def awaiting(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -55,7 +54,7 @@ def awaiting_requests(app: ASGIFramework) -> ASGIFramework:
                 late = event["status"] == HTTPStatus.REQUEST_TIMEOUT
                 with trio.move_on_after(0 if late else REST_TIMEOUT):
                     while not arrived.is_set():
-                        # Quart goes on receiving by itself.
+                        # Quart continues to receive by itself.
                         await (arrived.wait() if receiving else note_end())
                 if not arrived.is_set():
                     event["headers"] = [*event["headers"], (b"connection", b"close")]

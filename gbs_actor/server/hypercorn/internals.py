@@ -1,7 +1,7 @@
-"""The names of Hypercorn's inside that are touched, and those that are replaced.
+"""Hypercorn's internal names that are used or replaced.
 
-Hypercorn promises nothing about them. The start fails where one is missing, and a test where
-the source of one has changed: then read what it does now.
+Hypercorn gives no guarantee for them. The start fails if one is missing, and a test fails if the
+source of one has changed: review it then.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ TOUCHED: Final = {
     "hypercorn.trio.tcp_server:TCPServer": "serves one HttpStream; asks for TLS by its attributes",
     "hypercorn.trio.worker_context:WorkerContext": "its event `terminated` ends idle connections",
     "hypercorn.protocol:ProtocolWrapper": "speaks HTTP/1.1 unless ALPN says h2",
-    # Relied on: that they behave as they do.
+    # Relied on in their current behaviour.
     "hypercorn.protocol.h11:H11Protocol._create_stream": "makes the WSStream that is replaced",
     "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "closes after an early response",
     "hypercorn.trio.task_group:_handle": "logs what the app raises",
     # Replaced or built on.
-    "hypercorn.logging:Logger": "its `exception` is quieter where a peer broke the protocol",
+    "hypercorn.logging:Logger": "its `exception` is quieter if a peer broke the protocol",
     "hypercorn.protocol.h11:H11Protocol._check_protocol": "replaced: it turns to HTTP/2",
     "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
     "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
@@ -38,7 +38,7 @@ TOUCHED: Final = {
     "hypercorn.protocol.ws_stream:WebsocketBuffer": "base of BoundedBuffer",
     "hypercorn.protocol.ws_stream:WSStream": "base of BoundedWebSocket",
     "hypercorn.trio.run:worker_serve": "wrapped by prepare_worker",
-    "hypercorn.utils:LifespanFailureError": "raised by it where the app does not start",
+    "hypercorn.utils:LifespanFailureError": "raised by it if the app does not start",
 }
 """By ``module:name``, what each is used for. Its settings and its typing are public."""
 
@@ -55,12 +55,12 @@ _REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
 
 
 def limit_hypercorn() -> None:
-    """Have Hypercorn keep limits from now on, whoever runs it in this process.
+    """Make Hypercorn keep limits from now on, in this whole process.
 
     Its WebSockets become :class:`BoundedWebSocket`, and no connection in plain text turns to
-    HTTP/2. Over TLS that is for ``alpn_protocols`` to decide.
+    HTTP/2. Over TLS ``alpn_protocols`` decides that.
 
-    :raises RuntimeError: this version of Hypercorn lacks a name that is touched.
+    :raises RuntimeError: this version of Hypercorn lacks one of the names.
     """
     for name in TOUCHED:
         try:

@@ -1,7 +1,7 @@
-"""Hypercorn on single streams: HTTP/1.1 with keep-alive for what the front door hands over.
+"""Hypercorn on single streams: HTTP/1.1 with keep-alive, behind the front door.
 
-Whatever it raises ends that stream and nothing else. It enforces no time limits: the stream
-does, which is informed when a request begins, has arrived, and is answered.
+Its exceptions end only their stream. It enforces no time limits: the stream does, which is
+notified when a request begins, when it has arrived, and when it has its response.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PEERS_FAULTS: Final = (
     trio.ClosedResourceError,
     trio.Cancelled,
 )
-"""What Hypercorn raises where a peer breaks the protocol, or its connection."""
+"""Hypercorn's exceptions if a peer breaks the protocol, or its connection."""
 
 logger = logging.getLogger(__name__)
 _hypercorn_logger = logging.getLogger("hypercorn.error")
@@ -53,19 +53,19 @@ class HttpStatistics:
     """Connections, idle ones included."""
     streams: int
     failed_streams: int
-    """Connections that ended in an exception; mostly what peers sent is at fault."""
+    """Connections that ended in an exception, mostly by a fault of the peer."""
 
 
 class HttpServer:
     """Serves an ASGI app on streams, one call of :meth:`serve` each.
 
-    :param app: an ASGI 3 application for Trio; its lifespan is somebody else's.
+    :param app: an ASGI 3 application for Trio; its lifespan is not run.
     :param head_limit: bytes of a request's head.
     :param max_payload: bytes of a WebSocket's message.
     :param http_idle_timeout: seconds an idle connection may stay; the stream's own limit
         should not be shorter.
     :param ping_interval: seconds between two pings of a WebSocket; ``None``: it gets none.
-    :param ping_timeout: seconds in which its peer has to answer one.
+    :param ping_timeout: seconds in which its peer has to send the pong.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class HttpServer:
         self._open = self._streams = self._failed = 0
 
     async def serve(self, stream: HttpStream) -> None:
-        """Serve one connection until it ends, whoever ends it.
+        """Serve one connection until either side ends it.
 
-        Raises nothing that the peer or the app can cause. Cancelled, it closes the
+        The peer and the app cannot make it raise. Cancelled, it closes the
         stream; Hypercorn shields its writes, which the stream bounds.
         """
         self._open += 1
@@ -122,7 +122,7 @@ class HttpServer:
             await trio.aclose_forcefully(stream)
 
     async def stop_accepting(self) -> None:
-        """Close idle connections now, and others after the request under way."""
+        """Close idle connections now, and others after the request in flight."""
         await self._context.terminated.set()
 
     def statistics(self) -> HttpStatistics:
@@ -133,8 +133,9 @@ class HttpServer:
 class _Connection:
     """An :class:`HttpStream` as TCPServer uses one.
 
-    Closed while the rest of an answered request may still come, it only ends Hypercorn's
-    reading; the stream lingers, and :meth:`HttpServer.serve` closes it.
+    If Hypercorn closes it after an early response, while the rest of the request may still
+    arrive, only Hypercorn's reading ends; the stream lingers, and :meth:`HttpServer.serve`
+    closes it.
     """
 
     def __init__(self, stream: HttpStream) -> None:
@@ -178,7 +179,7 @@ class _EncryptedConnection(_Connection):
 
 
 def _reporting(app: ASGIFramework, stream: HttpStream, max_silence: float) -> ASGIFramework:
-    """Return an app that reports to the stream what requests it is called with.
+    """Return an app that reports its requests to the stream.
 
     :param max_silence: seconds that a WebSocket's peer may send nothing.
     """
@@ -194,14 +195,14 @@ def _reporting(app: ASGIFramework, stream: HttpStream, max_silence: float) -> AS
                 return event
 
             if is_websocket:
-                arrived()  # it has no end that could be waited for
+                arrived()  # it has no end to wait for
             await app(scope, note_end, send)
 
     return reporting
 
 
 class _Log(Logger):
-    """Hypercorn's log, where a peer that breaks the protocol makes no errors and no traceback."""
+    """Hypercorn's log, in which a peer's violation of the protocol is no error with a traceback."""
 
     async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
         error = sys.exc_info()[1]

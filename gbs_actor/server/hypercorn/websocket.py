@@ -1,4 +1,4 @@
-"""Hypercorn's WebSocket with what a peer may cost bounded."""
+"""Hypercorn's WebSocket, with bounds on memory and time per peer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CLOSE_TIMEOUT: Final = 2.0
 
 
 class BoundedBuffer(WebsocketBuffer):
-    """Holds an unfinished message; drops one that is too large, and the rest of it as it comes.
+    """Holds an unfinished message; drops one that is too large, and its further fragments.
 
-    Hypercorn's own keeps what is too large before it complains, and every further fragment
-    until the connection ends. That is seconds, in which a client can send gigabytes.
+    Hypercorn's own buffer keeps a message that is too large, and every further fragment until
+    the connection ends: for seconds, in which a client can send gigabytes.
     """
 
     def extend(self, event: Any) -> None:
         """Add a fragment.
 
-        :raises FrameTooLargeError: the message is too large; nothing of it is kept.
+        :raises FrameTooLargeError: the message is too large; it is dropped.
         """
         if self.length + len(event.data) > self.max_length:
             self.value = None
@@ -39,9 +39,8 @@ class BoundedBuffer(WebsocketBuffer):
 class BoundedWebSocket(WSStream):
     """One WebSocket.
 
-    Messages are bounded as they come; one that is too large ends the WebSocket, and so does
-    one that comes before the handshake. No extension is agreed on (RFC 6455 §9.1), as wsproto
-    inflates without a bound.
+    A message that is too large ends the WebSocket, and so does one that arrives before the
+    handshake. No extension is negotiated (RFC 6455 §9.1), as wsproto inflates without a bound.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,7 +48,7 @@ class BoundedWebSocket(WSStream):
         self.buffer = BoundedBuffer(self.config.websocket_max_message_size)
 
     async def handle(self, event: Event) -> None:
-        """Act on what the protocol below received."""
+        """Handle an event of the protocol below."""
         if isinstance(event, Request):
             fields = [field for field in event.headers if field[0].lower() != _EXTENSIONS]
             event = replace(event, headers=fields)
@@ -64,9 +63,9 @@ class BoundedWebSocket(WSStream):
     async def _send_wsproto_event(self, event: Any) -> None:
         """Send as Hypercorn does, and end the WebSocket soon after a message that is too large.
 
-        Hypercorn sends the close frame, does not inform the application, and goes on reading
-        from a client that does not answer. What the application sends meanwhile is lost
-        without an error, so that it takes the client for a member of the room.
+        Hypercorn sends the close frame, does not notify the application, and continues to read
+        from a client that does not close. Messages of the application are then lost without an
+        error, and the client would stay in its room.
         """
         too_large = (
             isinstance(event, CloseConnection)

@@ -1,4 +1,4 @@
-"""Hypercorn's worker process: informs the application of its end, and reports failed starts."""
+"""Hypercorn's worker process: notifies the application of its end, and reports failed starts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ShutdownTrigger = Callable[[], Awaitable[None]]
 
 
 def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) -> None:
-    """Have the worker that is about to run in this process end in good order.
+    """Make the worker that is about to run in this process end orderly.
 
-    By itself it informs an application of its end only when all connections are closed, after
+    By itself it notifies an application of its end only when all connections are closed, after
     ``graceful_timeout`` by force. SIGTERM, which it handles only in its master process, would
-    end it at once. Where an application does not start, it prints a traceback of sixty lines.
+    end it at once. If an application does not start, it prints a traceback of 60 lines.
 
     :param ending: called when the worker is to end, while all connections are open.
     :param failed: called with the reason why the application does not start; returns the

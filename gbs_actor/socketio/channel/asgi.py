@@ -1,7 +1,7 @@
 """Channels over the WebSockets of an ASGI server that runs on Trio.
 
-For WebSockets that do not come to a stream of our own: those on a reused connection, and all
-under a stock ASGI server. The framing is the ASGI server's.
+Carries the WebSockets that are not on a stream of our own: those on a reused connection, and
+all under a stock ASGI server. The framing is the ASGI server's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gbs_actor.socketio.net.http_response import RequestRefused
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")
-_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, where the ASGI server cancels us
+_CLOSE_TIMEOUT: Final = 1.0  # seconds for a close frame, if the ASGI server cancels us
 
 
 class WebSocketApp:
@@ -110,7 +110,7 @@ class AsgiTransport:
     ) -> None:
         self.wire = AsgiWire(send)
         self.channel: Channel | None = None
-        """Gets what comes in; a probe is replaced by its session."""
+        """Receives the messages; a probe is replaced by its session."""
         self._receive = receive
         self._send = send
         self._received = received
@@ -130,7 +130,7 @@ class AsgiTransport:
                     await self._receive_message(await self._receive())
         except trio.Cancelled:
             # The ASGI server shuts down, and its own grace period has passed. Or it drops the
-            # connection. Nothing may be sent behind the close from here on, and the session
+            # connection. From here on nothing may be sent after the close, and the session
             # may have another task, which is not cancelled.
             self._current.lose("server shutting down")
             with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
@@ -195,7 +195,7 @@ class AsgiTransport:
 
 
 class AsgiWire:
-    """Sends frames as the messages in them; the ASGI server frames these anew."""
+    """Sends frames as the messages in them; the ASGI server frames these again."""
 
     separator = b""
     batch = 65_536
@@ -214,7 +214,7 @@ class AsgiWire:
     async def send_all(self, data: Buffer) -> None:
         """See :class:`~gbs_actor.socketio.channel.wire.Wire`.
 
-        Whatever an ASGI server raises where it cannot send counts as a broken connection.
+        Any exception of an ASGI server that cannot send counts as a broken connection.
         """
         try:
             await self._send_frames(data)

@@ -1,9 +1,11 @@
-"""What a client has sent and is not done: handled in order, counted, and bounded.
+"""The events of a client that are not done: handled in order, counted, and bounded.
 
-An event counts in two ways. Its bytes count until its handler has ended, or for as long as
-somebody explicitly keeps it; those that a reply needs, until that is sent. If the client waits
-for an acknowledgement, the event counts as unacknowledged until then, too. Nothing depends on
-when an object is collected.
+An event counts in two ways. Its bytes count until its handler has ended, or until the event is
+no longer kept (:meth:`BacklogEvent.keep`); the bytes that a reply needs, until that is sent. If
+the client waits for an acknowledgement, the event also counts as unacknowledged until then: one
+whose handler never replies counts until :meth:`BacklogEvent.release` or the end of the
+connection. Above ``max_unanswered_events`` the connection is not read. Nothing depends on when
+an object is collected.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from gbs_actor.socketio.channel.options import ServerOptions
 class Backlog:
     """The events of one channel that are queued, being handled, or not acknowledged.
 
-    :param channel: read on when there is less of them.
+    :param channel: resumes reading when the backlog shrinks.
     """
 
     __slots__ = ("_channel", "_dispatcher", "_kept_bytes", "_options", "_unacknowledged")
@@ -31,7 +33,7 @@ class Backlog:
         self._kept_bytes = 0
 
     def submit(self, job: Job) -> None:
-        """Run a job now if it can be, else behind those in the queue. After the end, do nothing."""
+        """Run a job now if possible, else after those in the queue. After the end, do nothing."""
         self._dispatcher.submit(job)
 
     def submit_event(self, event: BacklogEvent, job: Job) -> None:
@@ -42,7 +44,7 @@ class Backlog:
         self._dispatcher.submit(job, event.end_use)
 
     def remove_bytes(self, size: int) -> None:
-        """Count so many bytes of events less."""
+        """Count ``size`` bytes less."""
         self._kept_bytes -= size
         self._channel.resume_reading()
 
@@ -53,7 +55,7 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether there is so much that nothing more should be read."""
+        """Whether reading has to pause, as too much is not done."""
         return (
             self._unacknowledged > self._options.max_unanswered_events
             or len(self._dispatcher) >= self._options.max_waiting_events
@@ -61,7 +63,7 @@ class Backlog:
         )
 
     async def stop(self) -> None:
-        """Cancel what runs, drop the queue, and return once the former has unwound.
+        """Cancel the running handler, drop the queue, and return once the handler has unwound.
 
         Shielded from cancellation; returns after ``disconnect_timeout`` at the latest.
         """
@@ -82,10 +84,10 @@ class BacklogEvent:
         self.wants_ack = wants_ack
         self._backlog = backlog
         self._ack_pending = wants_ack
-        self._users = 1  # the handler; with it, whoever keeps the event
+        self._users = 1  # the handler, and one for each KeptEvent
 
     def keep(self) -> KeptEvent:
-        """Keep what was sent past the end of the handler; it counts until that is closed.
+        """Keep what was sent after the handler has ended; it counts until :meth:`KeptEvent.close`.
 
         :raises RuntimeError: the handler has ended, and what was sent is dropped.
         """
@@ -95,7 +97,7 @@ class BacklogEvent:
         return KeptEvent(self)
 
     def release(self) -> None:
-        """Count the event as unacknowledged no longer, as nobody is going to reply.
+        """Stop counting the event as unacknowledged, as there will be no reply.
 
         A handler that may end without a reply calls it, else the event counts until the end
         of the connection.
@@ -108,7 +110,7 @@ class BacklogEvent:
             self._backlog.remove_unacknowledged()
 
     def end_use(self) -> None:
-        """Drop what was sent, unless somebody else still uses it; its handler has ended."""
+        """Note the end of one use; after the last one drop what was sent."""
         self._users -= 1
         if not self._users:
             needed = self._drop()
@@ -130,7 +132,7 @@ class KeptEvent:
         self._event: BacklogEvent | None = event
 
     def close(self) -> None:
-        """Keep the event no longer. May be called again."""
+        """Stop keeping the event. Idempotent."""
         event, self._event = self._event, None
         if event is not None:
             event.end_use()

@@ -25,7 +25,7 @@ class Transport(Protocol):
 
     @property
     def wire(self) -> Wire:
-        """Where the channel's outbox writes to."""
+        """What the channel's outbox writes to."""
         ...
 
     @property
@@ -35,22 +35,22 @@ class Transport(Protocol):
 
     @property
     def pings(self) -> bool:
-        """Whether WebSocket pings can be sent over it, and pongs come back."""
+        """Whether WebSocket pings can be sent over it, and pongs received."""
         ...
 
     async def carry(self, channel: Channel) -> None:
-        """Pass what comes in to the channel, until that has ended."""
+        """Pass received messages to the channel until it has ended."""
         ...
 
     async def finish(self, channel: Channel) -> None:
-        """Return once the peer has got the end; the caller bounds the time."""
+        """Return once the peer has received the end; the caller bounds the time."""
         ...
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:
         """Begin to close; does not block.
 
         :param code: WebSocket close code (RFC 6455 §7.4.1).
-        :param discard: instead of what is queued, and not behind it.
+        :param discard: whether to drop what is queued, instead of sending it first.
         """
         ...
 
@@ -67,11 +67,11 @@ class UpgradeTransport(Transport, Protocol):
     """A transport whose channel can be replaced by another one."""
 
     channel: Channel | None
-    """Gets what comes in."""
+    """Receives the messages."""
 
 
 class Channel(ABC):
-    """One peer's messages, in both directions, whatever carries them.
+    """One peer's messages, in both directions, over any transport.
 
     :param nursery: where its writer and its handlers run; ends with the channel.
     :param on_end: called once with the reason, when the channel ends.
@@ -86,7 +86,7 @@ class Channel(ABC):
         self.nursery = nursery
         self.outbox = Outbox(transport.wire, self, limits)
         self.reason: str | None = None
-        """Why the channel has ended; ``None`` while it lives."""
+        """Why the channel has ended; ``None`` while it is open."""
         self._on_end = on_end
         self._gate: trio.Event | None = None
         self._resumed_at = -math.inf
@@ -117,7 +117,7 @@ class Channel(ABC):
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the transport behind what is queued."""
+        """Close the transport after sending what is queued."""
         self.end("transport close", code, reason)
 
     def abort(self) -> None:
@@ -176,11 +176,11 @@ class Channel(ABC):
 
     @property
     def paused(self) -> bool:
-        """Whether the channel must not be read on for now."""
+        """Whether reading is paused."""
         return (self.outbox.congested or self.backlogged) and self.reason is None
 
     async def wait_unpaused(self) -> None:
-        """Return once the channel may be read on, or has ended.
+        """Return once reading may resume, or the channel has ended.
 
         Two tasks may wait: a POST from before an upgrade, and the WebSocket after it.
         """
@@ -192,14 +192,14 @@ class Channel(ABC):
         self._resumed_at = trio.current_time()
 
     def resume_reading(self) -> None:
-        """Wake the tasks in :meth:`wait_unpaused`, if the channel may be read on."""
+        """Wake the tasks in :meth:`wait_unpaused`, if reading may resume."""
         if self._gate is not None and not self.paused:
             self._gate.set()
 
     # What the outbox calls.
 
     def outbox_drained(self) -> None:
-        """Read on, as the client has caught up."""
+        """Resume reading, as the client has caught up."""
         self.resume_reading()
 
     def outbox_overflowed(self) -> None:
@@ -225,7 +225,7 @@ async def run_channel(make: MakeChannel, transport: Transport, close_timeout: fl
 
     Cancelled, nothing more is written; the disconnect handlers run nevertheless.
 
-    :param close_timeout: seconds the peer may take to get the end.
+    :param close_timeout: seconds until the peer must have received the end.
     """
     async with trio.open_nursery() as nursery:
         channel = make(transport, nursery)
@@ -233,7 +233,7 @@ async def run_channel(make: MakeChannel, transport: Transport, close_timeout: fl
             await transport.carry(channel)
             await channel.run_disconnect_handlers()
             with trio.move_on_after(close_timeout):
-                # It has another one where the client has upgraded meanwhile.
+                # It has another one if the client has upgraded meanwhile.
                 await channel.transport.finish(channel)
         except trio.Cancelled:
             channel.lose("server shutting down")

@@ -1,4 +1,4 @@
-"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry), and what a peer gets them for."""
+"""WebSocket close codes (RFC 6455 §7.4, and the IANA registry), and protocol violations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CloseCode(IntEnum):
 
 
 def check_close_code(code: int) -> None:
-    """Refuse a code that must not stand in a close frame.
+    """Refuse a code that must not be sent in a close frame.
 
     :raises ValueError: reserved, or out of range.
     """

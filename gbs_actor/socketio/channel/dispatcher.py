@@ -1,8 +1,8 @@
 """Handlers of one connection, one after the other.
 
-A handler that returns at once costs no task: it runs where the packet was read. One that
-has to be awaited runs in the connection's dispatcher task, and what comes after it
-waits in a queue, while the connection itself is read on.
+A synchronous handler costs no task: it runs in the task that read the packet. A handler that
+has to be awaited runs in the connection's dispatcher task; later events wait in a queue, while
+the connection is still read.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class Dispatcher:
         return 0 if self._jobs is None else len(self._jobs)
 
     def submit(self, job: Job, done: Done | None = None) -> None:
-        """Run a job now if it can be, else behind those in the queue. After the end, do nothing.
+        """Run a job now if possible, else after those in the queue. After the end, do nothing.
 
-        :param done: called once the job has ended, unless that is with the dispatcher.
+        :param done: called once the job has ended, unless the dispatcher has ended.
         """
         if self._stopped:
             return

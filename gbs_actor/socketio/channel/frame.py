@@ -1,9 +1,9 @@
 """Unmasked WebSocket frames, as a server sends them (RFC 6455 §5.2), compressed or not.
 
-A server's frames depend on nothing but their payload, so one frame serves every
-connection. That is why they are built here, once per message, and not by each
-connection's protocol object. Compressed ones (permessage-deflate, RFC 7692) as well: without
-context takeover they depend on nothing that went before on their connection.
+A server's frame depends only on its payload, so all connections can send the same bytes. This
+module therefore builds it once per message, instead of each connection's protocol object. The
+same holds for compressed frames (permessage-deflate, RFC 7692): without context takeover they
+are independent of earlier frames.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PONG = 0x8A
 RSV1 = 0x40
 """Marks the first frame of a compressed message (RFC 7692 §6)."""
 
-_SMALLEST = 128  # bytes: what is shorter hardly shrinks
-_TAIL = b"\x00\x00\xff\xff"  # of a sync flush; left out on the wire (RFC 7692 §7.2.1)
+_SMALLEST = 128  # bytes: shorter payloads hardly shrink
+_TAIL = b"\x00\x00\xff\xff"  # of a sync flush; omitted on the wire (RFC 7692 §7.2.1)
 
 
 def frame(payload: bytes, head: int = TEXT) -> bytes:
@@ -43,7 +43,7 @@ def frame(payload: bytes, head: int = TEXT) -> bytes:
 def deflate(payload: bytes, head: int) -> bytes | None:
     """Return a final, unmasked frame around the compressed payload.
 
-    ``None`` where the payload is too small to gain by it, or would not shrink.
+    ``None`` if the payload is too small to gain by it, or would not shrink.
 
     :param head: the first byte of the uncompressed frame: FIN bit and opcode.
     """

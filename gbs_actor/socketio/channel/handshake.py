@@ -1,4 +1,4 @@
-"""What a connection began with: its request, and who sent it."""
+"""The request that opened a connection, and its client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The request that a connection began with."""
+    """The request that opened a connection."""
 
     headers: Mapping[str, str]
     """Names in lower case; repeated ones joined by ", "."""
@@ -25,13 +25,13 @@ class Handshake:
     """The first value of each field."""
     cookies: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     remote_address: str | None = None
-    """The client's IP address, past trusted proxies; ``None`` where it has none."""
+    """The client's IP address, past trusted proxies; ``None`` if it has none."""
     issued: datetime | None = None
-    """When the connection was made; aware, UTC."""
+    """When the connection was opened; aware, UTC."""
     secure: bool = False
     """Whether the client's connection is encrypted."""
     host: str | None = None
-    """Host, and port if there is one, by which the client knows the server."""
+    """Host, and port if there is one, under which the client has requested the server."""
     auth: Any = None
     """The payload of the CONNECT packet: an object, or ``None``."""
 
@@ -49,7 +49,7 @@ def parse_query(query: str) -> dict[str, str]:
 
 
 def parse_cookies(header: str) -> dict[str, str]:
-    """Return the cookies of a request; of malformed ones, what can be read of them."""
+    """Return the cookies of a request; of malformed ones, those that can be parsed."""
     cookies: dict[str, str] = {}
     for pair in header.split(";"):
         name, equals, value = pair.strip().partition("=")
@@ -69,7 +69,7 @@ def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 def open_handshake(
     headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
 ) -> Handshake:
-    """Describe a connection that is about to be made."""
+    """Return the handshake of a connection that is about to be opened."""
     return Handshake(
         headers=MappingProxyType(dict(headers)),
         query=MappingProxyType(dict(query)),
@@ -91,7 +91,7 @@ def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
 
 
 def select_subprotocol(offered: Sequence[str], available: Sequence[str]) -> str | None:
-    """Return the best one that is offered; a client that offers none of them gets none.
+    """Return the best one that is offered, if any.
 
     :param available: the best one first.
     """

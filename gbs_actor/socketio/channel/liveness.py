@@ -1,12 +1,12 @@
 """Liveness: when a peer is pinged, and when its channel ends because no pong came.
 
-    Heartbeat     deadlines, no clock
-    Liveness      the heartbeat on a timer, and the time in which a client has to join
+    Heartbeat     deadlines, without a clock
+    Liveness      a heartbeat on a timer, and the time by which a client has to join
     LiveChannel   a channel that is ended by its liveness
 
-Engine.IO v4: the server pings every ``ping_interval``; a client that has not answered
-``ping_timeout`` after the ping was due has timed out. Both count from the handshake, so that
-nothing that delays a ping's delivery moves the deadline.
+Engine.IO v4: the server pings every ``ping_interval``; a client times out if its pong has not
+come ``ping_timeout`` after the ping was due. Both count from the handshake: a ping that is
+delivered late does not move its deadline.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Heartbeat:
     def next_check(self, now: float) -> float:
         """Return when to call :meth:`beat` next, whether or not a pong comes first.
 
-        So a pong needs no timer to be moved: the next ping is due no sooner.
+        The next ping is never due earlier, so a pong does not have to move a timer.
         """
         if not self._outstanding:
             return self._due
@@ -67,13 +67,13 @@ class Heartbeat:
         return Beat.NOTHING if now < self._due + self._timeout else Beat.TIMEOUT
 
     def pong(self, now: float) -> None:
-        """Take a pong. One that answers no ping is ignored."""
+        """Receive a pong; ignored if no ping is outstanding."""
         if self._outstanding:
             self._outstanding = False
             self._due = max(self._due + self._interval, now)
 
     def restart(self, now: float) -> None:
-        """Forgo a timeout: a ping is due now, as if none had been sent."""
+        """Skip a timeout: a ping is due now, as if none had been sent."""
         self._outstanding = False
         self._due = now
 
@@ -122,7 +122,7 @@ class Liveness:
         self._set_timer(now)
 
     def pong(self) -> None:
-        """Take a pong; where the next ping is overdue, send it."""
+        """Receive a pong; if the next ping is overdue, send it."""
         now = trio.current_time()
         self._heartbeat.pong(now)
         if self._timer is not None and self._heartbeat.next_check(now) <= now:
@@ -130,7 +130,7 @@ class Liveness:
             self._check()
 
     def stop(self) -> None:
-        """Cancel the timer: no deadline passes any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -163,8 +163,7 @@ class Liveness:
 class LiveChannel(Channel):
     """A channel that ends when its peer does not answer pings.
 
-    A subclass calls :meth:`start_liveness` once, and :meth:`pong_received` for each answer
-    to its :attr:`ping_message`.
+    A subclass calls :meth:`start_liveness` once, and :meth:`pong_received` for each pong.
 
     :param options: how often to ping, how long to wait, how much may be queued.
     """
@@ -182,14 +181,14 @@ class LiveChannel(Channel):
     @property
     @abstractmethod
     def ping_message(self) -> Message:
-        """What the peer has to answer; keyed, so that one is queued at most."""
+        """A ping; keyed, so that at most one is queued."""
 
     def start_liveness(self, timers: Timers) -> None:
         """Begin to ping; the deadlines count from now."""
         self._liveness = Liveness(self, self._options, timers)
 
     def pong_received(self) -> None:
-        """Take the peer's answer to a ping."""
+        """Receive the peer's pong."""
         if self._liveness is not None:
             self._liveness.pong()
 
@@ -207,10 +206,10 @@ class LiveChannel(Channel):
 
     @property
     def timeout_suppressed(self) -> bool:
-        """Whether a pong may have arrived that was not read, as reading is paused.
+        """Whether a pong may be unread, as reading is paused or was less than a timeout ago.
 
-        Or was until a moment ago. A peer that is paused because it does not read has no
-        such pardon, unless it has read something since the ping.
+        If reading is paused because the peer does not read, it times out nevertheless, unless
+        it has read something since the ping.
         """
         if self._gate is None:
             return trio.current_time() < self._resumed_at + self._options.ping_timeout

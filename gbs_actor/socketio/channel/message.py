@@ -1,4 +1,4 @@
-"""A message on its way out: encoded once, shared by every connection that gets it."""
+"""An outgoing message: encoded once, shared by all connections it is sent on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Message:
 
     Attributes:
         key: slot in an outbox. A newer message with an equal key replaces an older one that
-            is still queued; ``None`` for messages of which none may be missing.
+            is still queued; ``None``: it is never replaced.
         count: how many messages it stands for; 1 unless it is a bundle.
 
     :param text: UTF-8, sent as a WebSocket text message.
@@ -56,10 +56,10 @@ class Message:
 
     @classmethod
     def control(cls, frame: bytes) -> Message:
-        """Wrap a WebSocket control frame; of several in a queue only the last is sent.
+        """Wrap a WebSocket control frame; a newer one replaces a queued one.
 
-        That is what RFC 6455 §5.5.3 allows for pongs, so that a client that sends pings
-        and reads nothing cannot fill an outbox.
+        RFC 6455 §5.5.3 allows this for pongs. A client that sends pings and reads nothing
+        therefore cannot fill an outbox.
         """
         message = cls(b"", key=_CONTROL)
         message._websocket = message._deflated = frame
@@ -67,7 +67,7 @@ class Message:
 
     @classmethod
     def ping(cls) -> Message:
-        """Make a WebSocket ping (RFC 6455 §5.5.2); of several in a queue one is sent."""
+        """Make a WebSocket ping (RFC 6455 §5.5.2); at most one is queued."""
         message = cls(b"", key=_PING)
         message._websocket = message._deflated = ws.frame(b"", ws.PING)
         return message
@@ -98,7 +98,7 @@ class Message:
 
     @property
     def text(self) -> bytes:
-        """The text; empty for a bundle, and where there is none."""
+        """The text; empty for a bundle, and if there is none."""
         return self._text
 
     @property
@@ -124,7 +124,7 @@ class Message:
 
     @property
     def deflated(self) -> bytes:
-        """The same frames compressed where that makes them smaller (RFC 7692)."""
+        """The same frames compressed if that makes them smaller (RFC 7692)."""
         encoded = self._deflated
         if encoded is None:
             if not self._parts:
@@ -141,7 +141,7 @@ class Message:
     def encoded_by(self, encode: Callable[[Message], bytes]) -> bytes:
         """Return what ``encode`` makes of the message, computed once: for other transports.
 
-        :param encode: a function of a module, as it is what the bytes are kept under.
+        :param encode: a module-level function, as it is the key of the cached bytes.
         """
         if self._encoded is None:
             self._encoded = {}

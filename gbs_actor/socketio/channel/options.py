@@ -26,7 +26,7 @@ class ServerOptions:
     request_timeout: float = REQUEST_TIMEOUT
     """How long the body of a POST may take to arrive."""
     restore_timeout: float = 10.0
-    """How long restoring a client's session may take; then it gets a new one."""
+    """How long restoring a session may take; after that the client gets a new one."""
     close_timeout: float = 5.0
     """How long a client may take to finish the closing handshake."""
     disconnect_timeout: float = 5.0
@@ -34,7 +34,7 @@ class ServerOptions:
     max_connections: int = 10_000
     """Further ones get a 503."""
     max_connections_per_address: int = 2_000
-    """Of one IP address (of IPv6, a /64), behind which there may be many people."""
+    """Of one IP address (of IPv6, a /64), which many users may share."""
     max_unanswered_events: int = 256
     """Events without their ack above which reading pauses."""
     max_waiting_events: int = 256
@@ -45,7 +45,7 @@ class ServerOptions:
     The payload of a CONNECT may have as many.
     """
     packet_rate: float = 500.0
-    """Packets and frames of one connection per second; what comes faster is read later."""
+    """Packets and frames of one connection per second; faster ones are read later."""
     packet_burst: int = 2_000
     """Packets and frames of one connection at once, before the rate counts."""
     max_attachments: int = 10
@@ -67,7 +67,7 @@ class ServerOptions:
     def __post_init__(self) -> None:
         """Check the values.
 
-        :raises ValueError: one cannot work; the sentence names it.
+        :raises ValueError: a value cannot work; the message names it.
         """
         path = self.socketio_path
         if not (path.startswith("/") and path.endswith("/")):

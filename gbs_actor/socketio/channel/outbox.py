@@ -1,9 +1,9 @@
 """The queue of one connection: bounded, in order, never blocking the sender.
 
 The outbox is the only code that writes to a connection, once a channel is open on it. A
-message is written at once where nothing is queued; else it is queued, and a keyed message
+message is written at once if nothing is queued; else it is queued, and a keyed message
 replaces the older one with its key and goes to the end. Only whole, unsent messages are
-replaced: what a partial send leaves of one is kept as bytes and goes first.
+replaced: the rest of a partly sent message is kept as bytes and goes first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gbs_actor.socketio.channel.wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """How much may wait on one connection."""
+    """How much may be queued on one connection."""
 
     pause_messages: int = 256
-    """Unkeyed messages above which the connection is not read on."""
+    """Unkeyed messages above which reading pauses."""
     pause_bytes: int = 1_000_000
-    """Bytes of unkeyed messages above which the connection is not read on."""
+    """Bytes of unkeyed messages above which reading pauses."""
     outbox_messages: int = 20_000
     """Unkeyed messages above which the connection is closed."""
     outbox_bytes: int = 16_777_216
@@ -115,16 +115,16 @@ class Outbox:
         self._sent_messages = 0
         self._sent_bytes = 0
         self.flushed = trio.Event()
-        """Set once everything has gone out, the last message included, or never will."""
+        """Set once everything has been written, the last message included, or was dropped."""
 
     @property
     def congested(self) -> bool:
-        """Whether so much is queued that the peer should not be read on."""
+        """Whether so much is queued that reading the peer should pause."""
         return self._congested
 
     @property
     def ready(self) -> bool:
-        """Whether what is sent now would go out now, as nothing is queued."""
+        """Whether a message sent now would be written at once, as nothing is queued."""
         return not self._closing and not self._writing and self._wire.ready
 
     @property
@@ -189,9 +189,9 @@ class Outbox:
         self._check_limits()
 
     def finish(self, last: Message | None, *, discard: bool = False) -> None:
-        """Write what is queued, then ``last``, then nothing any more.
+        """Write what is queued, then ``last``; ignore later messages.
 
-        :param last: ends the conversation for the peer, as a close frame does.
+        :param last: the last message, such as a close frame.
         :param discard: drop what is queued, except the rest of a message that went out in part.
         """
         if self._closing:
@@ -207,10 +207,9 @@ class Outbox:
     def move(self, wire: Wire, convert: Callable[[bytes], bytes]) -> None:
         """Continue on another wire, with all that is queued: the client has upgraded.
 
-        The writer, if it waits for the former wire, has to be woken by that wire's owner.
+        If the writer waits for the former wire, that wire's owner has to wake it.
 
-        :param convert: from what is left of a partly sent message on the former wire to what
-            is sent instead on the new one.
+        :param convert: converts the rest of a partly sent message to the new wire's encoding.
         """
         if self._rest is not None:
             self._rest = memoryview(convert(bytes(self._rest)))
@@ -225,7 +224,7 @@ class Outbox:
         self._send_direct = wire.send_nowait if wire.direct else None
 
     def stop(self) -> None:
-        """Drop everything: from now on nothing is written."""
+        """Drop everything, and write nothing from now on."""
         self._closing = self._ended = True
         self._rest = None
         self._clear()

@@ -125,10 +125,10 @@ class ChannelServer(ABC, Generic[Accepted]):
     async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Close every transport and wait until they have ended; accept no new ones.
 
-        What is left after ``close_timeout`` and twice ``disconnect_timeout`` is cut off.
-        Cancelled, the connections go on closing. May be called more than once.
+        Aborts those that are left after ``close_timeout`` and twice ``disconnect_timeout``.
+        Cancelled, the connections continue to close. May be called more than once.
 
-        :param code: WebSocket close code: 1001, or 1012 if the server comes back.
+        :param code: WebSocket close code: 1001, or 1012 if the server restarts.
         :raises ValueError: a code that must not be sent.
         """
         check_close_code(code)
@@ -170,7 +170,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         Cancelled, drop it.
 
         :param request: the head of the handshake, read from ``stream`` already.
-        :param leftover: what was read behind it.
+        :param leftover: the bytes read after it.
         """
         with self._counted_as_open():
             try:
@@ -199,7 +199,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             with trio.move_on_after(options.close_timeout) as in_time:
                 await stream.send_all(upgraded.response.serialize())
             if in_time.cancelled_caught or not self.accepting:
-                return  # our caller closes the stream, and the client comes back
+                return  # our caller closes the stream, and the client reconnects
             await self.carry(
                 WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
                 accepted,
@@ -209,7 +209,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     def accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Accepted]:
         """Check a WebSocket's request, and count its connection within the block.
 
-        :param peer: IP address of the other end; ``None`` where it has none.
+        :param peer: IP address of the other end; ``None`` if it has none.
         :param secure: whether it uses TLS.
         :raises RequestRefused: it must not be opened.
         """
@@ -230,7 +230,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     async def carry(self, transport: UpgradeTransport, accepted: Accepted) -> None:
         """Carry a WebSocket until it has ended.
 
-        Cancelled, stop writing; handlers of the end run nevertheless.
+        Cancelled, stop writing; the disconnect handlers run nevertheless.
 
         :param transport: ready for the first message.
         """
@@ -294,7 +294,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         self._closes[reason] += 1
 
     def statistics(self) -> ChannelStatistics:
-        """Return counters; reads all connections, so it is not for every message."""
+        """Return counters; reads all connections, so do not call it for every message."""
         outboxes = [channel.outbox for channel in self._channels]
         return ChannelStatistics(
             connections=len(self._channels),

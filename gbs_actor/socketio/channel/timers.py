@@ -33,14 +33,14 @@ class Deadline(Generic[Item]):
         """``None`` once the deadline was cancelled, or has passed."""
 
     def cancel(self) -> None:
-        """Take the entry out of its queue; does nothing where it has passed."""
+        """Take the entry out of its queue; does nothing if it has passed."""
         if self.item is not None:
             self.item = None
             self._queue.note_cancelled()
 
 
 class DeadlineQueue(Generic[Item]):
-    """Items ordered by deadline, whatever clock that is of.
+    """Items ordered by deadline, on a clock of the caller's.
 
     A heap. Cancelling is cheap: a cancelled entry, which holds its item no longer, stays until
     it comes to the top or most of the heap is cancelled.
@@ -52,7 +52,7 @@ class DeadlineQueue(Generic[Item]):
         self._cancelled = 0
 
     def __len__(self) -> int:
-        """Return how many deadlines lie ahead."""
+        """Return how many deadlines are pending."""
         return len(self._heap) - self._cancelled
 
     @property
@@ -62,7 +62,7 @@ class DeadlineQueue(Generic[Item]):
 
     @property
     def earliest(self) -> float:
-        """When the next deadline passes; infinity where there is none."""
+        """When the next deadline passes; infinity if there is none."""
         heap = self._heap
         while heap and heap[0][2].item is None:
             heappop(heap)

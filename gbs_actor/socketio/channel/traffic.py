@@ -1,4 +1,4 @@
-"""What comes in over a transport: counted, and read no faster than a rate."""
+"""Incoming packets: counted, and read no faster than a rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import trio
 
 
 class Traffic:
-    """What has come in, over all connections of a server."""
+    """Incoming traffic over all connections of a server."""
 
     __slots__ = ("bytes", "messages")
 
@@ -16,10 +16,10 @@ class Traffic:
 
 
 class ReadRate:
-    """Reads one peer no faster than so many packets a second in the long run.
+    """Limits the packets per second that are read from one peer.
 
-    Whoever sends more is not refused but read later, as its stream fills. Counted is what
-    comes before it is known what it is: pings, packets for nobody, parts of messages.
+    A peer that sends more is not refused but read later: its stream fills. All packets count,
+    also pings, fragments, and packets that turn out to be invalid.
 
     :param rate: packets per second.
     :param burst: packets that may come at once.
@@ -31,12 +31,12 @@ class ReadRate:
         self._rate = rate
         self._burst = burst / rate
         self._in_time_until = 0.0
-        """When all that has come would have come, at the rate."""
+        """When the packets received so far would have arrived at exactly the rate."""
 
     async def wait(self, packets: int) -> None:
-        """Count packets, and wait before the next ones are read where these came too fast.
+        """Count packets; if they came too fast, wait before the next ones are read.
 
-        Not a checkpoint where they did not. Cancelled, they are counted.
+        If they did not, this is no checkpoint. Cancelled, they are counted.
         """
         now = trio.current_time()
         self._in_time_until = max(self._in_time_until, now) + packets / self._rate

@@ -1,6 +1,6 @@
 """The transport over one WebSocket: bytes to messages, and the closing handshake.
 
-The protocol is the sans-I/O one of ``websockets``; here is the stream around it.
+The protocol is the sans-I/O one of ``websockets``; this module is the stream around it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO
 
 _RECEIVE = 65_536
-_PARSE = 4_096  # bytes taken apart at once: they may be 2,000 frames
+_PARSE = 4_096  # bytes parsed at once: they may be 2,000 frames
 _INFLATE = 2_048  # bytes decompressed at once: they may become 1,032 times as many
 _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the code
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
@@ -131,7 +131,7 @@ class WebSocketTransport:
     """Carries one channel, or first an upgrade's probe and then its session, over one stream.
 
     :param stream: after the 101 has been sent.
-    :param leftover: bytes that came behind the request.
+    :param leftover: bytes received after the request.
     :param received: what counts incoming data.
     :param read_rate: how fast frames are read.
     """
@@ -149,7 +149,7 @@ class WebSocketTransport:
     ) -> None:
         self.wire = wire_for(stream, deflated=upgraded.deflated)
         self.channel: Channel | None = None
-        """Gets what comes in; a probe is replaced by its session."""
+        """Receives the messages; a probe is replaced by its session."""
         self._stream = stream
         self._protocol = upgraded.protocol
         self._leftover = leftover
@@ -195,7 +195,7 @@ class WebSocketTransport:
         self._reading.cancel()
 
     async def _read(self) -> None:
-        """Read until the channel has ended, by whatever side."""
+        """Read until either side has ended the channel."""
         data: bytes | bytearray = self._leftover
         self._leftover = b""
         try:
@@ -226,7 +226,7 @@ class WebSocketTransport:
             if reply[:1] == _PONG:
                 self._current.outbox.send(Message.control(reply))
             elif reply:
-                self._final = reply  # a close frame; goes out behind the replies to the frames
+                self._final = reply  # a close frame; sent after the replies to the frames
         self._received.bytes += len(data)
         for number, received in enumerate(frames, 1):
             # Only frames of type Frame are left once the handshake is over.
@@ -280,7 +280,7 @@ class WebSocketTransport:
         """Write the rest, then wait for the client's side of the closing handshake.
 
         Closing a socket with unread data resets it, and a reset can overtake the server's
-        close frame: so what still comes is read, and dropped (RFC 6455 §7.1.1).
+        close frame: so what still arrives is read and dropped (RFC 6455 §7.1.1).
         """
         if self._aborted:
             return
@@ -296,6 +296,6 @@ class WebSocketTransport:
                     return
                 protocol.receive_data(data)
                 protocol.events_received()
-                protocol.data_to_send()  # pongs: nothing goes out behind a close frame
+                protocol.data_to_send()  # pongs: nothing is sent after a close frame
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return

@@ -14,7 +14,7 @@ from gbs_actor.socketio.channel.message import Message
 Buffer = bytes | memoryview
 
 Encode = Callable[[Message], bytes]
-"""Returns a message as it is written; computed once per message, which keeps it."""
+"""Returns a message as it is written; computed once per message, and cached."""
 
 WEBSOCKET: Final[Encode] = attrgetter("websocket")
 DEFLATED: Final[Encode] = attrgetter("deflated")
@@ -25,7 +25,7 @@ class Wire(Protocol):
 
     encode: Encode
     separator: bytes
-    """Stands between two messages."""
+    """Separates two messages."""
     batch: int
     """Bytes that messages are joined up to."""
     direct: bool
@@ -35,11 +35,11 @@ class Wire(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether the peer would get now what is sent now, as far as is known."""
+        """Whether data sent now would reach the peer now, as far as is known."""
         ...
 
     def send_nowait(self, data: Buffer) -> int:
-        """Send what goes out without blocking, and return how many bytes that were.
+        """Send as many bytes as possible without blocking, and return how many.
 
         Separators around what is sent are counted, whether or not they go out.
 
@@ -95,11 +95,11 @@ class StreamWire:
 
 
 class SocketWire(StreamWire):
-    """Writes straight to a socket's descriptor, from whatever task sends a message.
+    """Writes straight to a socket's descriptor, from the task that sends the message.
 
     Trio's own ``send`` is a checkpoint: with it a fan-out would switch tasks once per
     connection. The descriptor is looked up at every write, so that after a close it is
-    -1 (EBADF) and never a number that the system has given to another file meanwhile.
+    -1 (EBADF) and never a descriptor that has been reused for another file.
     """
 
     direct = True

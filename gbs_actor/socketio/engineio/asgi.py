@@ -19,7 +19,7 @@ from gbs_actor.socketio.net.asgi import (
 )
 from gbs_actor.socketio.net.http_response import HttpResponse
 
-_DROP_BYTES: Final = 65_536  # of a body that nobody reads
+_DROP_BYTES: Final = 65_536  # of a body that is not read
 _DROP_TIME: Final = 1.0  # seconds for it
 
 
@@ -55,7 +55,7 @@ class EngineApp(WebSocketApp):
             await respond_over_asgi(send, response)
 
     async def _wait(self, scope: Scope, receive: Receive) -> HttpResponse | None:
-        """Serve a GET, which may wait, as long as the client does; ``None``: it has gone."""
+        """Serve a GET, which may wait; return ``None`` if the client has disconnected."""
         response: HttpResponse | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
@@ -75,7 +75,7 @@ class _Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._over = False  # nothing more comes, or is worth to be read
+        self._over = False  # nothing more comes, or the rest is not needed
 
     async def read(self, limit: int) -> bytes:
         """See :data:`~gbs_actor.socketio.engineio.server.ReadBody`."""
@@ -92,7 +92,7 @@ class _Body:
     async def drop(self) -> None:
         """Read what is left, if it is little, so that the connection may be used again.
 
-        :raises ClientGone: the client has gone.
+        :raises ClientGone: the client has disconnected.
         """
         dropped = 0
         with trio.move_on_after(_DROP_TIME):
@@ -110,5 +110,5 @@ class _Body:
 
 async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
-        pass  # the body of a GET, which means nothing
+        pass  # the body of a GET, which is ignored
     scope.cancel()

@@ -11,7 +11,7 @@ from gbs_actor.socketio.net.http_response import RequestRefused
 
 
 class HandshakeError(msgspec.Struct, frozen=True):
-    """Why a request is refused: the JSON body of the answer."""
+    """Why a request is refused: the JSON body of the response."""
 
     code: int
     message: str

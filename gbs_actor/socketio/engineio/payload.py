@@ -19,18 +19,18 @@ from gbs_actor.socketio.channel.wire import Encode
 SEPARATOR = b"\x1e"
 
 BASE64 = "b"
-"""What a binary packet begins with, where it is written as text."""
+"""What a binary packet begins with, if it is written as text."""
 
 _BINARY = BASE64.encode()
 
 
 def encode_binary(payload: bytes) -> bytes:
-    """Return a binary packet as it stands in a payload."""
+    """Return a binary packet as it is encoded in a payload."""
     return _BINARY + b64encode(payload)
 
 
 def _encode_message(message: Message) -> bytes:
-    """Return the packets of a message as they stand in a payload."""
+    """Return the packets of a message as they are encoded in a payload."""
     parts = message.parts
     if len(parts) > 1:
         return SEPARATOR.join(map(POLLING, parts))
@@ -96,7 +96,7 @@ def fitting(payload: bytes | memoryview, limit: int) -> int:
 
 
 def payload_frames(payload: bytes) -> bytes:
-    """Return a payload's packets as WebSocket frames: for what an upgrade finds half sent."""
+    """Return a payload's packets as WebSocket frames: for the rest of a payload at an upgrade."""
     frames = []
     for packet in payload.split(SEPARATOR):
         if packet[:1] == _BINARY:

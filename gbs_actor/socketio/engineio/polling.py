@@ -1,4 +1,4 @@
-"""A session carried by long-polling: GETs that wait for packets, POSTs that bring them.
+"""A session carried by long-polling: a GET waits for packets, a POST sends them.
 
 See the Engine.IO protocol, revision 4, "HTTP long-polling".
 """
@@ -79,7 +79,7 @@ class PollWire:
     async def poll(self) -> bytes:
         """Wait for a payload.
 
-        Cancelled, the next GET gets what was to be sent.
+        Cancelled, the next GET receives what was to be sent.
         """
         poll = self._poll = _Poll()
         self._writable.unpark_all()
@@ -90,7 +90,7 @@ class PollWire:
         return poll.payload
 
     def respond(self, payload: bytes) -> None:
-        """Respond to the GET that waits, if there is one, past what is queued."""
+        """Respond to the waiting GET, if there is one, ahead of what is queued."""
         if self._poll is not None:
             self._respond(payload)
 
@@ -142,7 +142,7 @@ class PollingTransport:
     async def get(self, session: Session) -> bytes:
         """Return the next payload; waits for one, unless the client is upgrading.
 
-        Cancelled, as the client has gone: end the session.
+        Cancelled, as the client has disconnected: end the session.
 
         :raises OverlappingRequests: another GET waits already.
         """
@@ -181,11 +181,11 @@ class PollingTransport:
         Cancelled, an unknown number of the packets was passed.
 
         :raises ProtocolViolation: the session has ended before all of it was passed, by this
-            payload or for another reason; not where the client itself has closed.
+            payload or for another reason; not if the client itself has closed.
         """
         try:
             for number, packet in enumerate(decode_payload(body), 1):
-                # Before a packet, not behind the last one: the client may fetch only after the
+                # Before a packet, not after the last one: the client may fetch only after the
                 # response to its POST.
                 if session.paused:
                     await session.wait_unpaused()
@@ -229,7 +229,7 @@ class PollingTransport:
         self.wire.respond(NOOP)
 
     def retire(self) -> None:
-        """Carry the session no longer: it has moved to another transport."""
+        """Stop carrying the session: it has moved to another transport."""
         self.wire.retire()
 
     def _overlap(self, session: Session) -> None:

@@ -1,7 +1,6 @@
 """An Engine.IO v4 server: sessions over long-polling and WebSocket, and upgrades between them.
 
-What the messages of a session mean is up to its
-:class:`~gbs_actor.socketio.engineio.session.Application`.
+The :class:`~gbs_actor.socketio.engineio.session.Application` of a session handles its messages.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 
 
 class BodyTooLarge(Exception):
-    """A request's body has more bytes than it may have."""
+    """A request's body is too large."""
 
 
 class ClientGone(Exception):
@@ -85,7 +84,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     """Serves Engine.IO sessions.
 
     Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
-    :meth:`serve_websocket`; for everything else there is
+    :meth:`serve_websocket`; for everything else use
     :class:`~gbs_actor.socketio.engineio.asgi.EngineApp`.
 
     :param make_application: returns what handles the messages of a new session.
@@ -129,7 +128,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
         """Return the one that the client prefers, as the reference server does.
 
-        A client that offers some takes the lack of one for a failure (RFC 6455 §4.1).
+        A client that offers some fails if none is selected (RFC 6455 §4.1).
         """
         return offered_subprotocols(accepted.handshake.headers)[:1]
 
@@ -158,13 +157,13 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     async def serve_http(
         self, request: Request, read_body: ReadBody, peer: str | None, *, secure: bool
     ) -> HttpResponse:
-        """Respond to one request of a client that polls, or that tries to.
+        """Respond to one long-polling request.
 
-        Cancelled, as the client has gone: a GET that waits ends its session.
+        Cancelled, as the client has disconnected: a waiting GET ends its session.
 
-        :param peer: IP address of the other end; ``None`` where it has none.
+        :param peer: IP address of the other end; ``None`` if it has none.
         :param secure: whether it uses TLS.
-        :raises ClientGone: the client has gone.
+        :raises ClientGone: the client has disconnected.
         """
         origins = [value for name, value in request.fields if name == "origin"]
         if is_preflight(request.method, request.header("access-control-request-method")):
@@ -326,7 +325,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         self._upgrades += 1
 
     def statistics(self) -> ServerStatistics:
-        """Return counters; reads all connections, so it is not for every message."""
+        """Return counters; reads all connections, so do not call it for every message."""
         sessions = self._sessions.values()
         polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
         counters = {**asdict(super().statistics()), "connections": len(sessions)}

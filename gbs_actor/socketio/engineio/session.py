@@ -1,4 +1,4 @@
-"""One Engine.IO session: its packets, its heartbeat and its end, whatever carries it."""
+"""One Engine.IO session: its packets, its heartbeat and its end, over any transport."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
 
 class Application(Protocol):
-    """What handles the messages of a session: Socket.IO, or anything else."""
+    """What handles the messages of a session: Socket.IO, or another protocol."""
 
     @property
     def joined(self) -> bool:
@@ -32,7 +32,7 @@ class Application(Protocol):
 
     @property
     def backlogged(self) -> bool:
-        """Whether it has not caught up with what was received; reading pauses then."""
+        """Whether it has not caught up with the received messages; reading pauses then."""
         ...
 
     def receive_text(self, text: str, start: int) -> None:
@@ -189,17 +189,17 @@ class Session(LiveChannel):
 
     @property
     def paused(self) -> bool:
-        """Whether the session must not be read on for now.
+        """Whether reading is paused.
 
-        What is queued does not count while the client upgrades: then it polls no more, and
+        What is queued does not count during an upgrade: the client no longer polls then, and
         moves only after the response to its POST.
         """
         return super().paused and (self.backlogged or not self.upgrading)
 
     @property
     def joined(self) -> bool:
-        """See :class:`~gbs_actor.socketio.channel.liveness.Watched`."""
+        """See :class:`~gbs_actor.socketio.channel.liveness.LivenessOwner`."""
         return self._application.joined
 
     def __repr__(self) -> str:
-        return f"<Session {self.sid[:4]}…>"  # the whole id would let a reader of logs take part
+        return f"<Session {self.sid[:4]}…>"  # the whole id is a secret

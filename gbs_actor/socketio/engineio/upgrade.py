@@ -1,4 +1,4 @@
-"""A WebSocket that a polling session may move to: ``2probe``, ``3probe``, ``5``.
+"""Upgrades a polling session to a WebSocket: ``2probe``, ``3probe``, ``5``.
 
 See the Engine.IO protocol, revision 4, "Upgrade".
 """
@@ -26,9 +26,9 @@ _PROBE_ACK: Final = Message(f"{PacketType.PONG}probe".encode())
 class Probe(Channel):
     """The channel of a WebSocket until its client has moved its session there.
 
-    In every other case the polling session continues as if there had been no probe.
+    If the upgrade fails, the polling session continues as if there had been no probe.
 
-    :param session: the one that may move; where it cannot, the WebSocket is closed.
+    :param session: the one to move; if it cannot move, the WebSocket is closed.
     :param timeout: seconds the client may take.
     :param on_upgrade: called when the session has moved.
     """
@@ -60,7 +60,7 @@ class Probe(Channel):
         self._websocket = transport
         self._session = session
         self._polls: PollingTransport | None = None
-        """Carries the session; ``None`` where that does not move."""
+        """Carries the session; ``None`` if it cannot move."""
         self._on_upgrade = on_upgrade
         self._probed = self._moving = self._moved = False
         self._timers = timers
@@ -98,7 +98,7 @@ class Probe(Channel):
             self.violated(ProtocolViolation("not what belongs into an upgrade"))
 
     def receive_binary(self, payload: bytes) -> None:
-        """Refuse: nothing binary belongs into an upgrade."""
+        """Refuse: an upgrade has no binary packets."""
         self.violated(ProtocolViolation("not what belongs into an upgrade"))
 
     @property
@@ -107,7 +107,7 @@ class Probe(Channel):
         return self._moving
 
     async def _upgrade_later(self) -> None:
-        """Upgrade once the last of the probe's own bytes have gone out."""
+        """Upgrade once the last of the probe's own bytes have been sent."""
         self.outbox.finish(None)
         await self.outbox.flushed.wait()
         if self.reason is None and self._session.reason is None:

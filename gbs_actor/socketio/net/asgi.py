@@ -1,4 +1,4 @@
-"""HTTP and lifespan in ASGI's terms: what a scope asks for, and how a response is sent.
+"""HTTP and lifespan over ASGI: scopes to requests, responses to messages.
 
 The types are loose, as every framework has its own for them.
 """
@@ -41,7 +41,7 @@ def request_of(scope: Scope) -> Request:
 
 
 def peer_of(scope: Scope) -> str | None:
-    """Return the IP address of the connection's other end; ``None`` where it has none."""
+    """Return the IP address of the connection's other end; ``None`` if it has none."""
     client = scope.get("client")
     return None if client is None else client[0]
 
@@ -62,7 +62,7 @@ async def respond_over_asgi(
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve nothing: an application without a single path, whose lifespan has no work."""
+    """Respond with 404 to every request; the lifespan does nothing."""
     if scope["type"] == "http":
         await respond_over_asgi(send, _NOT_FOUND)
     elif scope["type"] == "websocket":
@@ -79,10 +79,10 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def with_lifespan(app: App, running: Running, explain: Callable[[BaseException], str] = str) -> App:
-    """Return an app that takes part in ASGI's lifespan, and is ``app`` for everything else.
+    """Return an app that handles ASGI's lifespan, and passes everything else to ``app``.
 
-    :param running: entered before the first request, left after the last one; where
-        entering it raises, the ASGI server gets the reason and does not start.
+    :param running: entered before the first request, left after the last one; if
+        entering it raises, the ASGI server receives the reason and does not start.
     :param explain: returns the reason as a sentence.
     """
 

@@ -1,4 +1,4 @@
-"""How many connections there may be: in all, and from one address."""
+"""Limits connections: in total, and per address."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ipaddress import IPv6Address
 
 
 class ConnectionLimitReached(Exception):
-    """There are as many connections as there may be.
+    """The limit of connections is reached.
 
-    :param of_address: whether only as far as this address is concerned.
+    :param of_address: whether it is the limit per address.
     """
 
     def __init__(self, *, of_address: bool) -> None:
@@ -22,7 +22,7 @@ class ConnectionLimit:
 
     :param total: connections at the same time.
     :param per_address: of these, from one IP address; those without one are not counted. Of
-        IPv6 a /64 counts as one, as every site has that many (RFC 6177).
+        IPv6, a /64 counts as one address, as every site has one (RFC 6177).
     """
 
     def __init__(self, total: int, per_address: int) -> None:
@@ -38,8 +38,8 @@ class ConnectionLimit:
     def acquire(self, address: str | None) -> None:
         """Count a connection, until :meth:`release`.
 
-        :param address: the client's; ``None`` where it has none.
-        :raises ConnectionLimitReached: there are as many as there may be.
+        :param address: the client's; ``None`` if it has none.
+        :raises ConnectionLimitReached: one of the limits is reached.
         """
         if self._connections >= self._total:
             raise ConnectionLimitReached(of_address=False)
@@ -51,7 +51,7 @@ class ConnectionLimit:
         self._connections += 1
 
     def release(self, address: str | None) -> None:
-        """Count a connection no longer."""
+        """Stop counting a connection."""
         self._connections -= 1
         if address is not None:
             counted = _counted_as(address)
@@ -61,10 +61,10 @@ class ConnectionLimit:
 
 
 def _counted_as(address: str) -> str:
-    """Return the address, or of IPv6 the network, that a connection counts for."""
+    """Return the address, or the IPv6 network, that a connection counts for."""
     if ":" not in address:
         return address
     try:
         return str(IPv6Address(int(IPv6Address(address)) >> 64 << 64))
     except ValueError:
-        return address  # with a zone, or whatever an ASGI server calls its peer
+        return address  # with a zone, or an ASGI server's own name for its peer

@@ -1,8 +1,8 @@
 """Which pages of other origins may read HTTP responses (WHATWG Fetch, "CORS protocol").
 
 The exact origin is allowed, never ``*``, since responses depend on cookies. The fields
-belong on every response, errors included: a browser hides a 401 without them. Nothing here
-knows of a web framework: header values in, header fields out.
+belong on every response, errors included: a browser hides a 401 without them. This module
+depends on no web framework: header values in, header fields out.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class CorsPolicy:
     ) -> CorsPolicy:
         """Return the policy; origins are taken with a slash at the end and in any case.
 
-        ``*`` and ``null`` allow nobody: the one would let any page act with the cookies
-        of its visitor, the other any sandboxed frame.
+        ``*`` and ``null`` allow no origin: ``*`` would let any page act with its visitor's
+        cookies, ``null`` any sandboxed frame.
         """
         return cls(
             frozenset(origin.rstrip("/").lower() for origin in allowed) - {"*", "null"},

@@ -1,7 +1,7 @@
 """The listener: reads each connection's first request head, and decides who serves it.
 
-A WebSocket upgrade on a realtime path goes to its handler, which owns the stream from
-then on. Everything else, malformed or not, goes to an HTTP server with the head replayed.
+A WebSocket upgrade on a realtime path goes to its handler, which then owns
+the stream. Everything else, malformed or not, goes to an HTTP server with the head replayed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 
 REQUEST_TIMEOUT = 30.0
-"""Seconds from the first byte of an HTTP request to its last, whoever reads it."""
+"""Seconds from the first byte of an HTTP request to its last."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _RECEIVE = 16_384
 _ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
 _SETTLED = 0.25  # seconds without a byte after which a response counts as complete
 _REFUSED_HEAD_TIMEOUT = 1.0  # seconds for the head of a request that is refused anyway
-_MAX_REFUSING = 100  # refused connections that get a response; further ones are just closed
+_MAX_REFUSING = 100  # refused connections that get a response; further ones are closed without one
 
 _TOO_MANY = HttpResponse(
     503,
@@ -66,9 +66,9 @@ _NO_TLS = HttpResponse(
 )
 
 UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
-"""Serves one WebSocket: its stream, its request, and what was read behind that.
+"""Serves one WebSocket: its stream, its request, and the bytes read after it.
 
-The stream is a :class:`TlsStream` where the listener is one for TLS.
+The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
 Fallback = Callable[[HttpStream], Awaitable[None]]
@@ -90,9 +90,9 @@ class FrontDoorStatistics:
     """Beyond the limit of connections."""
     accept_failures: int
     bad_heads: int
-    """Too large, too slow, cut off, or of HTTP/2."""
+    """Too large, too slow, incomplete, or HTTP/2."""
     failed_handshakes: int
-    """Of TLS: too slow, cut off, or none at all."""
+    """TLS handshakes: too slow, incomplete, or no TLS at all."""
     failures: int
     """Connections whose handler raised."""
 
@@ -103,15 +103,15 @@ class FrontDoor:
     Listeners may be for TLS, see :class:`TlsListener`; the handshake is done in the
     connection's own task.
 
-    :param upgrades: handlers by path; the longest path that the request's begins with.
+    :param upgrades: handlers by path; the longest prefix of the request's path wins.
     :param fallback: gets every other connection.
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param connections: open at one time; further ones get a 503.
     :param connections_per_address: of these, from one IP address (of IPv6, a /64).
-    :param trusted_proxies: whose connections are not counted by address.
+    :param trusted_proxies: proxies whose connections are not counted per address.
     :param cors: which pages may read the door's own responses.
-    :param http_idle_timeout: seconds without a request that an HTTP connection lives.
+    :param http_idle_timeout: seconds that an HTTP connection is kept without a request.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
     :param write_timeout: seconds that one write of an HTTP response may take.
     """
@@ -160,7 +160,7 @@ class FrontDoor:
     ) -> None:
         """Serve until :meth:`stop_accepting`, and then until the last connection has ended.
 
-        Cancelled, close the listeners and cut all connections off.
+        Cancelled, close the listeners and abort all connections.
 
         :param listeners: closed at the end of accepting.
         """
@@ -173,7 +173,7 @@ class FrontDoor:
                     task_status.started()
 
     def stop_accepting(self) -> None:
-        """Close the listeners; connections that are open go on."""
+        """Close the listeners; open connections continue."""
         if self._accepting is not None:
             self._accepting.cancel()
 
@@ -226,7 +226,7 @@ class FrontDoor:
                 connections.start_soon(self._serve_contained, stream)
 
     async def _serve_contained(self, stream: trio.abc.HalfCloseableStream) -> None:
-        """Serve one connection so that nothing it causes reaches the others."""
+        """Serve one connection; its exceptions end only this connection."""
         self._connections += 1
         try:
             await self._serve(stream)
@@ -316,7 +316,7 @@ class FrontDoor:
         return False
 
     async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
-        """Read a request head and what comes with it; ``None`` where there will be none."""
+        """Read a request head and what comes with it; ``None`` if there will be none."""
         data = bytearray()
         try:
             with trio.move_on_after(self._head_timeout):
@@ -335,7 +335,7 @@ class FrontDoor:
             if data:
                 await self._respond(stream, _TOO_SLOW, data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the client has gone
+            pass  # the client has disconnected
         return None
 
     def _handler(self, request: Request) -> UpgradeHandler | None:

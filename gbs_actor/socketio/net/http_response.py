@@ -1,4 +1,4 @@
-"""Responses to HTTP requests, refusals among them; and how the last one of a stream is sent."""
+"""Responses to HTTP requests, refusals included, and how to send the last one of a stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DRAIN = 65_536  # bytes read and dropped, so that a reset does not overtake the
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response, whatever HTTP server sends it."""
+    """A response, for any HTTP server."""
 
     status: int
     body: bytes
@@ -69,6 +69,6 @@ async def send_response(stream: trio.abc.HalfCloseableStream, response: HttpResp
                     break
                 dropped += len(data)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # the client has gone
+        pass  # the client has disconnected
     finally:
         await trio.aclose_forcefully(stream)

@@ -1,4 +1,4 @@
-"""The stream of an HTTP/1.1 connection: what was read already comes first, and time is limited."""
+"""The stream of an HTTP/1.1 connection: replays what was read, and limits time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from gbs_actor.socketio.net.peer import is_secure, socket_below
 
 _REFUSAL: Final = 1.0  # seconds for the app to refuse a slow request itself
 _EOF_GRACE: Final = 0.5  # seconds for the HTTP server to end after the peer has
-_LINGER: Final = 2.0  # seconds that the rest of an answered request is read and dropped
+_LINGER: Final = (
+    2.0  # seconds in which the rest of a request is read and dropped after its response
+)
 _MAX_DROPPED: Final = 4_194_304  # bytes of it
 _RECEIVE: Final = 65_536
 
@@ -30,9 +32,9 @@ class _Request:
     arrived: bool = False
     """Whether its last byte came."""
     ended: bool = False
-    """Whether it was answered, or will never be."""
+    """Whether it has its response, or will never get one."""
     max_silence: float = inf
-    """Seconds without a byte from the peer that it bears once it has arrived."""
+    """Seconds that the peer may send nothing once it has arrived."""
 
 
 class HttpStream(trio.abc.HalfCloseableStream):
@@ -43,12 +45,12 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
         no request      idle_timeout, from the end of the last request or write
         arriving        request_timeout, from its first byte to its last
-        arrived         without a limit: an answer may be a long poll
+        arrived         without a limit: the response may be a long poll
         a WebSocket     max_silence, from the peer's last byte
 
     :param replay: the bytes that were read.
     :param idle_timeout: seconds.
-    :param request_timeout: seconds; one more where the app could refuse the request itself.
+    :param request_timeout: seconds; one more if the app could refuse the request itself.
     :param write_timeout: seconds that one :meth:`send_all` may take.
     """
 
@@ -96,7 +98,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way: arriving, or not answered yet."""
+        """Whether a request is in flight: arriving, or without its response."""
         return self._sending > 0 or not self._request.ended
 
     @property
@@ -111,7 +113,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
     @property
     def answered_early(self) -> bool:
-        """Whether the app has answered a request, or does, whose rest may still come."""
+        """Whether the app has responded, or is responding, to a request that is still arriving."""
         return self._answered_early or (self._request.in_app and not self._request.arrived)
 
     # What the HTTP server reports
@@ -125,7 +127,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
         :returns: what to call once the request has arrived as a whole.
         """
         request = self._request
-        if request.in_app or request.ended:  # its bytes came with those of the one before
+        if request.in_app or request.ended:  # its bytes came with those of the previous request
             request = self._request = _Request(trio.current_time())
         request.in_app = True
         request.max_silence = max_silence
@@ -146,11 +148,11 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
     @contextmanager
     def watchdog(self) -> Iterator[None]:
-        """Run the HTTP server within the block, and cancel it where it is stuck.
+        """Run the HTTP server within the block, and cancel it if it is stuck.
 
-        It is where it neither receives, nor sends, nor has called the app, for as long as one
-        write may take: it waits for itself, and would not even notice the peer's end. After
-        that end half a second is enough, as its own timers are all that is left.
+        It is stuck if for ``write_timeout`` it has neither received, nor sent, nor called the
+        app: it waits for itself, and would not notice that the peer has disconnected. After the
+        peer's end half a second is enough, as only its own timers are left.
         """
         with trio.CancelScope() as scope:
             self._watchdog = scope
@@ -161,10 +163,10 @@ class HttpStream(trio.abc.HalfCloseableStream):
                 self._watchdog = None
 
     async def linger(self) -> None:
-        """Read and drop the rest of a request that was answered, for up to two seconds.
+        """Read and drop the rest of a request after its response, for up to two seconds.
 
-        Closed with something unread, TCP resets the connection, and a reset overtakes the
-        answer (RFC 9112 §9.6). Nobody else may receive meanwhile.
+        If the socket is closed with unread bytes, TCP resets the connection, and the reset
+        overtakes the response (RFC 9112 §9.6). No other task may receive meanwhile.
         """
         dropped = 0
         try:
@@ -215,17 +217,17 @@ class HttpStream(trio.abc.HalfCloseableStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
 
-        Cancelled, an unknown part of it may have gone out.
+        Cancelled, an unknown part of it may have been sent.
 
         :raises trio.BrokenResourceError: broken, or not accepted in time; closed then.
         :raises trio.ClosedResourceError: closed on this side, or ended by :meth:`send_eof`.
         """
         if self._eof_sent:
-            # The stream below would call itself busy while that is under way.
+            # The stream below would raise BusyResourceError meanwhile.
             await trio.lowlevel.checkpoint()
-            raise trio.ClosedResourceError("nothing is sent behind the end")
+            raise trio.ClosedResourceError("nothing can be sent after the end")
         if not self._request.in_app:
-            self._request.ended = True  # the HTTP server answers it without the app
+            self._request.ended = True  # the HTTP server responds without the app
         self._sending += 1
         self._reschedule()
         try:
@@ -253,7 +255,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
         await self._stream.aclose()
 
     def close_now(self) -> None:
-        """Close the socket below without waiting for whoever uses it.
+        """Close the socket below without waiting for the tasks that use it.
 
         They get a :exc:`trio.ClosedResourceError`, even behind a cancellation shield. A
         stream without a socket is left to its owner.

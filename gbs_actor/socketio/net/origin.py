@@ -1,8 +1,8 @@
 """Which web pages may open a connection that carries a user's cookie.
 
-Browsers send cookies along with a WebSocket handshake to whatever page asks for it, and
-no same-origin rule stops that (cross-site WebSocket hijacking, RFC 6455 §10.2). A token
-given by the page itself needs no such check.
+A browser sends the user's cookies with every WebSocket handshake, whatever page opens it, and
+no same-origin rule prevents that (cross-site WebSocket hijacking, RFC 6455 §10.2). A token
+that the page itself sends needs no such check.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _same_host(origin: str, host: str | None) -> bool:
     except ValueError:
         return False
     if host is None or parts.hostname is None:
-        return False  # "null" has no host, and must not be at home where a request has none
+        return False  # "null" has no host, and must not match a request without one
     if "@" in parts.netloc or "\\" in origin:
-        return False  # no origin; where the host begins in it is read in more than one way
+        return False  # no origin; parsers disagree on where its host begins
     return parts.hostname == own.hostname and ports[0] == ports[1]

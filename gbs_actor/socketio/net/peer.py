@@ -8,7 +8,7 @@ from gbs_actor.socketio.net.tls import TlsStream
 
 
 def socket_below(stream: trio.abc.AsyncResource) -> trio.socket.SocketType | None:
-    """Return the socket that carries a stream; ``None`` where there is none."""
+    """Return the socket that carries a stream; ``None`` if there is none."""
     while isinstance(stream, (TlsStream, trio.SSLStream)):
         stream = stream.transport_stream
     return stream.socket if isinstance(stream, trio.SocketStream) else None
@@ -22,7 +22,7 @@ def is_secure(stream: trio.abc.AsyncResource) -> bool:
 def peer_address(stream: trio.abc.AsyncResource) -> str | None:
     """Return the IP address of a stream's other end, a proxy perhaps.
 
-    :returns: ``None`` where it has none: a Unix socket, a memory stream, or a connection
+    :returns: ``None`` if it has none: a Unix socket, a memory stream, or a connection
         that broke already.
     """
     peer = _peer(stream)

@@ -1,7 +1,7 @@
-"""The head of an HTTP/1.1 request: just enough of it to know where it goes.
+"""The head of an HTTP/1.1 request: parsed just enough to route it.
 
-This is no HTTP server. What is no WebSocket handshake is passed on to one, byte by byte as
-it came, malformed or not.
+This is no HTTP server. All but WebSocket handshakes is passed to one, byte for byte,
+malformed or not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(1\.[01])\r?")
-# The white space around a value is stripped apart: an expression for it backtracks for hours.
+# White space around a value is stripped separately: a regex for it would backtrack for hours.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)\r?")
 HTTP_2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 """What a client of HTTP/2 begins with (RFC 9113 §3.4), as far as it looks like a head."""
@@ -19,16 +19,16 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 def head_length(data: bytes | bytearray, searched: int = 0) -> int | None:
-    """Return how many bytes the request's head has, ``None`` where its end is not there yet.
+    """Return how many bytes the request's head has, ``None`` if its end has not arrived.
 
-    :param searched: how many of the bytes were searched before, in vain.
+    :param searched: how many of the bytes were searched before without finding the end.
     """
     found = _END.search(data, max(0, searched - 3))
     return None if found is None else found.end()
 
 
 def origins_in(head: bytes | bytearray) -> list[str]:
-    """Return the ``Origin`` fields of a head that may be cut off, or none at all."""
+    """Return the ``Origin`` fields of a head that may be incomplete or malformed."""
     *lines, _cut_off = bytes(head).split(b"\n")
     fields = (line.partition(b":") for line in lines[1:])
     return [
@@ -78,7 +78,7 @@ class Request:
 
 
 def parse_request(head: bytes) -> Request | None:
-    """Take a head apart; ``None`` where it is none of HTTP/1.x.
+    """Parse a head; return ``None`` if it is not HTTP/1.x.
 
     :param head: with the empty line at its end.
     """

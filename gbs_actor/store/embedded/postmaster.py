@@ -1,8 +1,8 @@
 """PostgreSQL processes of one data directory, found in ``/proc``.
 
-A process id alone proves nothing: after a crash it may name somebody else by now. So a
-process counts only if it is called ``postgres`` and stands in the data directory, and
-it is watched and signalled through a pidfd, which never comes to mean another one.
+A process id alone proves nothing: after a crash another process may have it. So a process
+counts only if it is called ``postgres`` and the data directory is its working directory. It is
+watched and signalled through a pidfd, which always refers to the same process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import trio
 
 PID_FILE = "postmaster.pid"
 
-_KILL_TIMEOUT = 10.0  # seconds until a killed process is gone; the disk may be slow
+_KILL_TIMEOUT = 10.0  # seconds until a killed process has ended; the disk may be slow
 _STOPPING: tuple[tuple[signal.Signals, float], ...] = (
     (signal.SIGINT, 15.0),
     (signal.SIGQUIT, 5.0),
@@ -46,7 +46,7 @@ class ServerProcess:
 
 
 def read_pid_file(data: Path) -> list[str]:
-    """Return the lines of a server's pid file; none where there is no readable one."""
+    """Return the lines of a server's pid file; none if there is no readable one."""
     try:
         # As root we read in a folder of another account: no links, no blocking on a FIFO.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -64,15 +64,14 @@ def is_ready(data: Path, pid: int) -> bool:
 
 @contextmanager
 def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
-    """Find the PostgreSQL processes that stand in a data directory.
+    """Find the PostgreSQL processes of a data directory.
 
-    Those of other users are seen by root only, which is no loss: a data directory has
-    one owner.
+    Only root can see those of other users, which suffices: a data directory has one owner.
     """
     with ExitStack() as stack:
         found: list[ServerProcess] = []
         for entry in os.listdir("/proc"):
-            if not entry.isdecimal() or not _stands_in(data, entry):
+            if not entry.isdecimal() or not _runs_in(data, entry):
                 continue
             try:
                 pidfd = os.pidfd_open(int(entry))
@@ -80,7 +79,7 @@ def processes_of(data: Path) -> Iterator[list[ServerProcess]]:
                 continue
             stack.callback(os.close, pidfd)
             # Checked again with the pidfd open: now the pid cannot be an earlier owner's.
-            if _stands_in(data, entry):
+            if _runs_in(data, entry):
                 found.append(ServerProcess(int(entry), pidfd, _is_postmaster(entry)))
         yield found
 
@@ -101,7 +100,7 @@ async def wait_ended(processes: list[ServerProcess], seconds: float) -> bool:
 async def stop_leftovers(data: Path) -> int:
     """Stop a server that an earlier run left behind, with all of its backends.
 
-    :return: how many processes were found. Returns when they are gone; they, and their
+    :return: how many processes were found. Returns when they have ended; they, and their
         shared memory, would keep a new server from starting. Cancellation leaves them
         with the signals sent so far.
     """
@@ -122,7 +121,7 @@ async def stop_leftovers(data: Path) -> int:
 
 
 async def kill_all(data: Path) -> bool:
-    """Kill a server with all of its processes; frozen ones do not notice that it is gone.
+    """Kill a server with all of its processes; frozen ones do not notice that it has ended.
 
     Nothing that was confirmed is lost: the next start recovers it from the log.
 
@@ -135,8 +134,8 @@ async def kill_all(data: Path) -> bool:
         return await wait_ended(found, _KILL_TIMEOUT)
 
 
-def _stands_in(data: Path, pid: str) -> bool:
-    """Return whether a process is called postgres and has ``data`` as its folder."""
+def _runs_in(data: Path, pid: str) -> bool:
+    """Return whether a process is called postgres and has ``data`` as its working directory."""
     try:
         if Path("/proc", pid, "comm").read_text().strip() != "postgres":
             return False
@@ -149,9 +148,9 @@ def _stands_in(data: Path, pid: str) -> bool:
 
 
 def _was_started_on(data: Path, pid: str) -> bool:
-    """Recognise a postmaster of ``data`` where its folder is hidden from us.
+    """Return whether it is a postmaster of ``data``, if its working directory cannot be read.
 
-    It is from a root without CAP_SYS_PTRACE, as in most containers.
+    Root without CAP_SYS_PTRACE, as in most containers, cannot read it.
     """
     if os.stat(f"/proc/{pid}").st_uid != data.stat().st_uid:
         return False

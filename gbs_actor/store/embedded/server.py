@@ -32,7 +32,7 @@ DATABASE = "postgres"
 
 _READY_POLL: Final = 0.02
 _LEAST_GRACE: Final = 2.0
-"""Seconds for an orderly stop, however little time the caller has."""
+"""Minimum of seconds for an orderly stop, even if the caller has less time."""
 _RESTART: Final = Backoff(initial=0.1, maximum=2.0)
 
 _Start = Callable[[float], Awaitable[ChildServer]]
@@ -55,17 +55,17 @@ class EmbeddedStatistics:
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server of our own, in a folder of our own.
+    """A PostgreSQL server as a child process, in a folder of its own.
 
-    It listens on a Unix socket only, in a folder that only its account may enter, and
-    lets in only the account that this process runs as.
+    It listens only on a Unix socket, in a folder that only its account may enter, and accepts
+    only the account that this process runs as.
 
-    :param folder: where its data is. It has to be a folder of its own.
+    :param folder: for its data and nothing else.
     :param start_timeout: seconds that the first start gets, recovery included.
     :param restart_timeout: seconds after a failure to become ready again. (After a kill
         with busy backends 0.6 to 6.2 s are normal.)
-    :param stop_timeout: seconds for an orderly stop, where the caller has no deadline that
-        comes sooner.
+    :param stop_timeout: seconds for an orderly stop, if the caller has no earlier
+        deadline.
     :param site: where to look for the package with the programs; default: Python's path.
     """
 
@@ -92,14 +92,14 @@ class EmbeddedPostgres:
     def dsn(self) -> str:
         """The address to connect to; it contains no secret."""
         host = quote(str(self._folder.sockets), safe="")
-        # What is missing here, the driver takes from PGPORT, PGSSLMODE and the like.
+        # What is missing here, the driver would read from PGPORT, PGSSLMODE and the like.
         return (
             f"postgresql://{ROLE}@/{DATABASE}?host={host}&port=5432&sslmode=disable"
             "&target_session_attrs=any"
         )
 
     def statistics(self) -> EmbeddedStatistics:
-        """Return what is known without asking it; never blocks."""
+        """Return counters; never blocks."""
         return EmbeddedStatistics(
             pid=None if self._child is None else self._child.pid,
             ready=self._ready,
@@ -109,17 +109,17 @@ class EmbeddedPostgres:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Run PostgreSQL for the time of a block; the value is its DSN.
+        """Run PostgreSQL within the block; the value is its DSN.
 
-        It is ready when the block begins, is started again when it dies, and has ended
-        when the block has, cancelled or not. If this process is killed, PostgreSQL is
-        stopped by the kernel; what remains nevertheless, the next start stops.
+        It is ready when the block begins, is restarted if it ends, and has ended when the block
+        has, cancelled or not. If this process is killed, the kernel stops PostgreSQL; the next
+        start stops processes that remain nevertheless.
 
         :raises DirectoryInUse: another server runs on this folder.
         :raises UnsuitableFolder: the folder cannot be used.
         :raises NoAccount: there is no account PostgreSQL could run as.
         :raises BinariesMissing: its programs are not installed.
-        :raises EmbeddedPostgresError: it does not start, or not again after a failure.
+        :raises EmbeddedPostgresError: it does not start, or does not restart after a failure.
         """
         if sys.platform != "linux":
             raise EmbeddedPostgresError(
@@ -143,7 +143,7 @@ class EmbeddedPostgres:
             raise failure
 
     async def _prepare(self) -> tuple[Account, Installation]:
-        """Find account and programs, and create the data where there is none."""
+        """Find account and programs, and create the data directory if there is none."""
         folder = self._folder
         account = await postgres_account(folder.data)
         folder.prepare(account)
@@ -229,10 +229,10 @@ class EmbeddedPostgres:
             child = await start(self._restart_timeout)
 
     async def _stop(self) -> None:
-        """Stop PostgreSQL, whatever state it is in, shielded from cancellation.
+        """Stop PostgreSQL in any state, shielded from cancellation.
 
-        It has until the caller's deadline to end in good order. One that does not, for
-        instance because it is frozen, is killed: whatever it has confirmed is safe in its log.
+        It has until the caller's deadline for an orderly stop. One that does not stop, for
+        instance because it is frozen, is killed: its log has every commit it has confirmed.
 
         :raises EmbeddedPostgresError: it cannot even be killed.
         """

@@ -1,8 +1,8 @@
-"""asyncpg, which needs asyncio, for callers in Trio: the only module that knows either.
+"""asyncpg, which needs asyncio, for callers in Trio: the only module that uses either.
 
-Every call has a deadline, and a call that is late or cancelled ends at once, by ending
-its connection. asyncpg's own time-outs are not enough: they send a cancel request and
-wait for it, and a frozen server does not answer that one either.
+Every call has a deadline. A call that is late or cancelled ends at once, by terminating its
+connection. asyncpg's own timeouts are not enough: they send a cancel request and wait for the
+response, which a frozen server does not send.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ServerRefused(Exception):
-    """The server answered with an error; the transaction has been rolled back."""
+    """The server returned an error; the transaction has been rolled back."""
 
     def __init__(self, sqlstate: str, message: str, constraint: str | None = None) -> None:
         super().__init__(f"{message} ({sqlstate})")
@@ -47,7 +47,7 @@ class ConnectionLost(Exception):
 
 
 class NotConnected(Exception):
-    """No connection could be made; ``final`` where trying again would not help."""
+    """No connection could be opened; ``final`` if a retry would not help."""
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
@@ -56,10 +56,10 @@ class NotConnected(Exception):
 
 @dataclass(slots=True)
 class BridgeCounters:
-    """What has happened on a bridge so far."""
+    """Counters of a bridge."""
 
     terminated: int = 0
-    """Connections that ended otherwise than by an orderly close, from either side."""
+    """Connections that ended without an orderly close from either side."""
     background_errors: int = 0
     """Errors of the driver that belonged to no call."""
 
@@ -71,7 +71,7 @@ class Bridge:
         self._loop = loop
         self.counters = BridgeCounters()
         loop.set_exception_handler(self._note_background_error)
-        # The loop's own name look-up cannot be cancelled, and would hold its caller far
+        # The loop's own name look-up cannot be cancelled, and would block its caller far
         # beyond the deadline; Trio's abandons its thread.
         loop.getaddrinfo = trio_asyncio.trio_as_aio(trio.socket.getaddrinfo)
 
@@ -82,7 +82,7 @@ class Bridge:
 
         :param deadline: in Trio's time.
         :param settings: of the server, for this connection.
-        :raises NotConnected: in time there is none; the reason names no password.
+        :raises NotConnected: none was opened in time; the reason contains no password.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         connecting: Coroutine[Any, Any, Any] = asyncpg.connect(
@@ -94,7 +94,7 @@ class Bridge:
             raise NotConnected("the database does not answer") from None
         except asyncpg.PostgresError as error:
             # Wrong credentials (28), no such database (3D), unknown settings (42):
-            # those stay so. Starting up, shutting down, too many clients do not.
+            # these are permanent. Starting up, shutting down, too many clients are not.
             final = (error.sqlstate or "")[:2] in {"28", "3D", "42"}
             raise NotConnected(_describe(error), final=final) from None
         except (OSError, EOFError, asyncio.CancelledError) as error:
@@ -153,7 +153,7 @@ class DbConnection:
 
     Every method takes the deadline in Trio's time, and raises :exc:`ServerRefused`, or
     :exc:`ConnectionLost` after which the connection is closed. A cancelled call closes
-    the connection too, before the cancellation goes on.
+    the connection too, before the cancellation continues.
     """
 
     def __init__(self, bridge: Bridge, driver: Any) -> None:
@@ -182,8 +182,8 @@ class DbConnection:
     async def prepare(self, sql: str, *, deadline: float) -> None:
         """Prepare a statement, so that :meth:`fetch` runs it in one round trip.
 
-        Includes reading the types of its parameters, which the driver keeps for as long
-        as the connection lives.
+        Also reads the types of its parameters, which the driver caches until the connection
+        ends.
         """
         self._prepared[sql] = await self._call(lambda: self._driver.prepare(sql), deadline)
 
@@ -218,8 +218,8 @@ class DbConnection:
         """Run a block in a transaction; an exception of any kind rolls it back.
 
         :param mode: such as ``ISOLATION LEVEL REPEATABLE READ READ ONLY``.
-        :param commit_timeout: seconds that the commit gets, for blocks that may outlast
-            ``deadline``; by default the commit has to keep ``deadline`` too.
+        :param commit_timeout: seconds for the commit, for blocks that may outlast
+            ``deadline``; by default ``deadline`` bounds the commit, too.
         """
         await self.execute(f"BEGIN {mode}", deadline=deadline)
         try:
@@ -241,7 +241,7 @@ class DbConnection:
             self._note_end()
 
     async def close(self, *, deadline: float) -> None:
-        """Close the connection in good order; if that takes too long, terminate it."""
+        """Close the connection orderly; if that takes too long, terminate it."""
         if self._driver.is_closed():
             return
         self._ending = True
@@ -305,9 +305,9 @@ class _NotSent(Exception):
 
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[Bridge]:
-    """Run an asyncio event loop for the time of a block.
+    """Run an asyncio event loop within the block.
 
-    Exceptions of the block leave it ungrouped, unless background tasks fail too.
+    Exceptions of the block are raised ungrouped, unless background tasks fail, too.
     """
     failure: Exception | None = None
     async with trio_asyncio.open_loop() as loop:
@@ -320,7 +320,7 @@ async def open_bridge() -> AsyncIterator[Bridge]:
 
 
 def _describe(error: BaseException) -> str:
-    """Return what went wrong, without a server's DETAIL: that may quote personal data."""
+    """Return what went wrong, without the server's DETAIL, which may quote personal data."""
     if isinstance(error, asyncpg.PostgresError) and error.args:
         return str(error.args[0])
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

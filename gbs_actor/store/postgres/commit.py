@@ -32,7 +32,7 @@ _REPEATED = "GB002"
 _COMMAND_ID = "lineup_change_command"
 _ONE_LIVE_MEMO = "one_live_lineup_memo"
 _TRY_AGAIN = frozenset({"40001", "40P01"})
-"""serialization_failure and deadlock_detected: nothing is wrong with the commit itself."""
+"""serialization_failure and deadlock_detected: a retry may succeed."""
 _ATTEMPTS = 4
 
 
@@ -45,7 +45,7 @@ def commit_arguments(
 ) -> tuple[object, ...]:
     """Return the arguments of :data:`COMMIT`: an array of rows for each table.
 
-    Members of a row stand in the order of the attributes of its type, see the migrations.
+    The members of a row are in the order of the attributes of its type, see the migrations.
     """
     return (
         retreat_id,
@@ -59,9 +59,9 @@ def commit_arguments(
 
 
 class Commits:
-    """Commits batches, and counts how that went.
+    """Commits batches, and counts the outcomes.
 
-    :param timeout: seconds until a commit without an answer counts as unknown.
+    :param timeout: seconds until a commit without a reply counts as unknown.
     """
 
     def __init__(self, database: Database, *, timeout: float) -> None:
@@ -69,7 +69,7 @@ class Commits:
         self._timeout = timeout
         self.succeeded = 0
         self.failed = 0
-        """For whatever reason, unknown outcomes included."""
+        """For any reason, unknown outcomes included."""
         self.unknown = 0
 
     async def run(
@@ -82,8 +82,8 @@ class Commits:
     ) -> None:
         """Commit a batch; see :meth:`Store.commit() <gbs_actor.store.protocol.Store.commit>`.
 
-        It ends within the timeout. A cancellation ends it at once, and its connection with
-        it; the commit may nevertheless take effect.
+        It ends within the timeout. Cancellation ends it at once, together with its connection;
+        the commit may nevertheless take effect.
         """
         arguments = commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
         try:
@@ -96,7 +96,7 @@ class Commits:
         self.succeeded += 1
 
     async def _run(self, arguments: tuple[object, ...]) -> None:
-        """Run the statement, again where it is certain that it had no effect."""
+        """Run the statement; retry if it certainly had no effect."""
         deadline = trio.current_time() + self._timeout
         for attempt in count(1):
             await self._database.wait_for_lease(deadline)
@@ -126,7 +126,7 @@ class Commits:
         changes: Sequence[Change],
         repeatable: Collection[UUID],
     ) -> StaleRevision | RepeatedCommands | CommitRefused:
-        """Return what a server's error means for the caller of a commit."""
+        """Return the exception for a server's error."""
         if error.sqlstate == _STALE or error.constraint == _ONE_LIVE_MEMO:
             return StaleRevision(str(error))
         if error.sqlstate == _REPEATED:

@@ -27,7 +27,7 @@ CLOSE_TIMEOUT = 2.0
 """Seconds that an orderly close of connections may take."""
 
 _DATA_ERRORS = ("21", "22", "23", "44", "54")
-"""Classes of errors that the same values would meet again."""
+"""Classes of errors that a retry with the same values would get again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Timeouts:
 class Database:
     """The connections of one store, each checked out for one call at a time.
 
-    :param bridge: what they are made on.
+    :param bridge: opens the connections.
     :param dsn: the database's address; it appears in no message.
     :param prepare: statements that each connection prepares when it is opened.
     :param pool_size: connections at most, besides the one that holds the lease.
@@ -67,10 +67,10 @@ class Database:
         """Whether the last contact succeeded."""
 
     async def connect_without_limits(self, deadline: float) -> DbConnection:
-        """Open a connection that no time limits of the server apply to.
+        """Open a connection without the server's time limits.
 
-        But the server has to notice soon when we vanish (a network that was cut, a machine
-        that lost power): until then the connection holds its locks.
+        But the server has to notice soon that this process has vanished (a broken network, a
+        machine without power): until then the connection holds its locks.
         """
         settings = {
             "application_name": "gbs_actor",
@@ -94,9 +94,9 @@ class Database:
             "application_name": "gbs_actor",
             "timezone": "UTC",
             "jit": "off",
-            # So that the server gives a definite answer before we stop waiting for one…
+            # So that the server returns a definite outcome before we stop waiting for one…
             "lock_timeout": _milliseconds(0.8 * self._timeouts.commit),
-            # …and does not go on for long with what nobody waits for any more.
+            # …and does not run long statements that no caller waits for.
             "statement_timeout": _milliseconds(longest),
             "idle_in_transaction_session_timeout": _milliseconds(longest),
             "client_connection_check_interval": _milliseconds(1.0),
@@ -116,17 +116,17 @@ class Database:
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
         """Run one statement that may be run twice, and return its rows.
 
-        :raises StoreUnavailable: there is no answer in time.
+        :raises StoreUnavailable: there is no reply in time.
         """
         return await self.read(
             lambda connection, deadline: connection.fetch(sql, *arguments, deadline=deadline)
         )
 
     async def read(self, query: Callable[[DbConnection, float], Awaitable[T]]) -> T:
-        """Run a query, and if the connection was a dead one, again on a fresh one.
+        """Run a query; if its connection was broken, retry on a new one.
 
-        :param query: gets a connection and a deadline; it must do no harm twice.
-        :raises StoreUnavailable: there is no answer in time.
+        :param query: called with a connection and a deadline; must be idempotent.
+        :raises StoreUnavailable: there is no reply in time.
         """
         deadline = trio.current_time() + self._timeouts.read
         for fresh in (False, True):
@@ -142,9 +142,9 @@ class Database:
     async def write(self, change: Callable[[DbConnection], Awaitable[T]]) -> T:
         """Run a transaction that is no commit of a room.
 
-        :raises StoreUnavailable: nothing was sent, for want of a connection or the lease.
+        :raises StoreUnavailable: nothing was sent: there is no connection, or no lease.
         :raises CommitRefused: the database refused; nothing has changed.
-        :raises OutcomeUnknown: connection lost or time-out under way.
+        :raises OutcomeUnknown: connection lost, or timeout, after it was sent.
         """
         deadline = trio.current_time() + self._timeouts.connect
         await self.wait_for_lease(deadline)
@@ -162,7 +162,7 @@ class Database:
     async def connection(
         self, deadline: float, *, fresh: bool = False
     ) -> AsyncIterator[DbConnection]:
-        """Check out a connection and note whether the database could be reached.
+        """Check out a connection and record whether the database could be reached.
 
         :raises StoreUnavailable: there is none in time. Nothing was sent.
         """
@@ -171,7 +171,7 @@ class Database:
                 yield connection
         except (StoreUnavailable, ConnectionLost):
             self.reachable = False
-            # What cut one connection off has probably cut off the idle ones, too.
+            # What broke one connection has probably broken the idle ones, too.
             self.pool.end_idle()
             raise
         except ServerRefused:
@@ -182,14 +182,14 @@ class Database:
     async def wait_for_lease(self, deadline: float) -> None:
         """Wait until we are the only server of the database.
 
-        :raises StoreUnavailable: until the deadline, or for too long, we are not.
+        :raises StoreUnavailable: another server is until the deadline, or too long.
         """
         if not self.lease.held:
             limit = trio.current_time() + self._timeouts.connect
             await self.lease.wait_held(min(deadline, limit))
 
     async def aclose(self) -> None:
-        """Close every connection, in two seconds at most and not to be cancelled."""
+        """Close every connection, within two seconds, shielded from cancellation."""
         deadline = trio.current_time() + CLOSE_TIMEOUT
         with trio.CancelScope(shield=True):
             await self.pool.aclose(deadline=deadline)
@@ -197,7 +197,7 @@ class Database:
 
 
 def refused(error: ServerRefused) -> CommitRefused:
-    """Return what a server's error means for the caller of a write."""
+    """Return the exception for a server's error."""
     return CommitRefused(str(error), data_error=error.sqlstate.startswith(_DATA_ERRORS))
 
 

@@ -1,4 +1,4 @@
-"""Putting a whole retreat into PostgreSQL, all of it or nothing."""
+"""Imports a whole retreat into PostgreSQL, all or nothing."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class Import:
     async def run(self, progress: Callable[[int, int], None] | None) -> int:
         """Add the retreat at revision 0 and return its id.
 
-        Departments and grades that are there keep their names. Cancelled: nothing is added.
+        Existing departments and grades keep their names. Cancelled: nothing is added.
 
         :param progress: called with the people done so far and in all.
-        :raises RetreatExists: there is one with this slug.
+        :raises RetreatExists: one with this slug exists.
         :raises ValueError: the parts of the seed do not fit together.
-        :raises ServerRefused: a value the database does not take.
-        :raises ConnectionLost: the database has gone; with it, the transaction, unless it
-            was lost in the very commit.
+        :raises ServerRefused: the database refuses a value.
+        :raises ConnectionLost: the connection was lost. The transaction is rolled back, unless
+            it was lost during the commit.
         """
         check(self._seed)
         async with self._connection.transaction(
@@ -142,7 +142,7 @@ class Import:
                 for memo in layout.memos
             ],
         )
-        # Until the server comes to it by itself, it would plan loads for empty tables.
+        # Until autovacuum does this, the server would plan loads for empty tables.
         await self._connection.execute(f"ANALYZE {', '.join(_FILLED)}", deadline=self._deadline())
         return retreat_id
 
@@ -199,7 +199,7 @@ class Import:
             await self._connection.copy(table, columns, records, deadline=self._deadline())
 
     async def _draw_ids(self) -> _DrawnIds:
-        """Make sure of departments and grades, and draw ids for everything else."""
+        """Insert missing departments and grades, and draw ids for everything else."""
         seed, fetch = self._seed, self._connection.fetch
         numbers = [univ.number for univ in seed.univ_groups]
         names = [univ.name for univ in seed.univ_groups]

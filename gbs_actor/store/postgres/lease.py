@@ -1,4 +1,4 @@
-"""The right to serve a database: one server at a time, by a lock that dies with it."""
+"""The right to serve a database: one server at a time, by an advisory lock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lease:
     """An advisory lock on a connection of its own.
 
     The lock ends with its connection, so that it never outlives the server. If the
-    connection is lost while the server lives, :meth:`keep` takes the lock again.
+    connection is lost while the server runs, :meth:`keep` takes the lock again.
 
     :param timeout: seconds that one query may take.
     """
@@ -80,8 +80,8 @@ class Lease:
         """Take the lock for the first time.
 
         :param longest_wait: seconds to wait for another holder: the connection of a server that
-            was just killed may live a moment longer.
-        :raises DatabaseInUse: somebody else keeps it.
+            was just killed may stay open a moment longer.
+        :raises DatabaseInUse: another server holds it.
         :raises StoreUnavailable: the database cannot be reached.
         """
         deadline = trio.current_time() + self._timeout
@@ -123,7 +123,7 @@ class Lease:
         self._taken.set()
 
     async def _watch(self, connection: DbConnection) -> None:
-        """Return when the connection has ended, or no longer answers."""
+        """Return when the connection has ended, or no longer responds."""
         while not connection.lost.is_set():
             with trio.move_on_after(_HEARTBEAT):
                 await connection.lost.wait()

@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SchemaMismatch(StoreError):
-    """The database's schema is not the one this program works with."""
+    """The database's schema is not that of this program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What tells whether the file was edited, line ends apart."""
+        """Changes if the file is edited; independent of line ends."""
         return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
 
 
@@ -67,7 +67,7 @@ async def pending_migrations(
 ) -> list[Migration]:
     """Return those that the database does not have yet.
 
-    :raises SchemaMismatch: it has one that this program does not know, or has otherwise.
+    :raises SchemaMismatch: it has one that is unknown, or different, in this program.
     """
     known = await connection.fetch("SELECT to_regclass('schema_migration') AS t", deadline=deadline)
     if known[0]["t"] is None:
@@ -94,13 +94,13 @@ async def migrate(
 ) -> list[Migration]:
     """Bring the schema up to date and return what was applied.
 
-    Safe where several servers start at once: one does it, the others wait. Each
-    migration is a transaction of its own, so an interruption leaves whole ones.
+    Several servers may start at once: one migrates, the others wait. Each migration is a
+    transaction of its own, so an interruption leaves only complete ones.
 
     :param step_timeout: seconds that waiting for another server, and each migration, may take.
-    :raises SchemaMismatch: the database is ahead, or its history is another one.
-    :raises ServerRefused: a migration failed, and has left no trace.
-    :raises ConnectionLost: the database has gone.
+    :raises SchemaMismatch: the database has a newer schema, or other migrations.
+    :raises ServerRefused: a migration failed, and was rolled back.
+    :raises ConnectionLost: the connection was lost.
     """
 
     def deadline() -> float:

@@ -26,11 +26,11 @@ class PoolStatistics:
     open: int
     """Connections that are open."""
     idle: int
-    """Those of them that nobody uses."""
+    """The open connections that are idle."""
 
 
 class Pool:
-    """At most ``size`` connections, the one used last first, so that surplus ones stay idle.
+    """At most ``size`` connections; reuses the one used last, so that surplus ones stay idle.
 
     :param size: how many connections there are at most.
     :param connect_timeout: seconds that a caller waits for a connection at most.
@@ -51,14 +51,14 @@ class Pool:
     async def connection(
         self, deadline: float, *, fresh: bool = False
     ) -> AsyncIterator[DbConnection]:
-        """Check out a connection for the time of a block.
+        """Check out a connection within the block.
 
-        Afterwards it is kept, unless it has broken or is in a transaction.
+        Afterwards it is kept, unless it is broken or in a transaction.
 
         :param deadline: in Trio's time; connecting ends at ``connect_timeout`` if that is
             earlier.
-        :param fresh: use none that was used before, and end those that are idle: one of
-            them turned out to be dead.
+        :param fresh: open a new one, and terminate the idle ones, as one of them was
+            broken.
         :raises StoreUnavailable: there is none in time. Nothing was sent.
         """
         deadline = min(deadline, trio.current_time() + self._connect_timeout)
@@ -82,12 +82,12 @@ class Pool:
             self._slots.release_on_behalf_of(borrower)
 
     async def aclose(self, *, deadline: float) -> None:
-        """Close the idle connections; the others must have been given back."""
+        """Close the idle connections; the others must have been returned."""
         while self._idle:
             await self._idle.pop().close(deadline=deadline)
 
     def end_idle(self) -> None:
-        """End the connections that nobody uses."""
+        """Terminate the idle connections."""
         while self._idle:
             self._idle.pop().terminate()
 
@@ -103,10 +103,10 @@ class Pool:
 
 
 async def connect_with_retries(connect: Connect, deadline: float) -> DbConnection:
-    """Connect, trying again while the server is starting or restarting.
+    """Connect, retrying while the server is starting or restarting.
 
     :param deadline: in Trio's time.
-    :raises StoreUnavailable: there was no connection in time, or retries are of no use.
+    :raises StoreUnavailable: there was no connection in time, or a retry would not help.
     """
     for pause in _RECONNECT.delays():
         try:

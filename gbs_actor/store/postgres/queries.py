@@ -1,4 +1,4 @@
-"""The store's queries, and how their rows become records."""
+"""The store's queries, and the conversion of rows to records."""
 
 from __future__ import annotations
 
@@ -108,9 +108,9 @@ SELECT id, pruned_revision, last FROM retreat, LATERAL (
     ) AS prefix
     WHERE last > pruned_revision ORDER BY id
 """
-"""Where the log of each retreat has entries before a moment, up to revision ``last``.
+"""The retreats whose logs have entries before a moment, and the revision ``last`` of those.
 
-A prefix always, even where times do not ascend: what is left has no gap.
+Always a prefix, even if times do not ascend: the rest of the log has no gap.
 """
 
 PRUNE_LOG = """
@@ -176,7 +176,7 @@ def log_entry(row: Row) -> LogEntry:
 
 
 def session_key(sid: str) -> bytes:
-    """Return what stands for a session's id in the database."""
+    """Return the hash of a session's id that the database stores."""
     return hashlib.sha256(sid.encode()).digest()
 
 
@@ -184,7 +184,7 @@ def session_location_arguments(
     locations: Mapping[str, SessionLocation | None],
 ) -> tuple[object, ...]:
     """Return the arguments of :data:`UPDATE_SESSION_LOCATIONS`: an array for each column."""
-    # In one order always: two that update the same rows must not wait for each other.
+    # Always in the same order: two that update the same rows must not deadlock.
     keyed = sorted(
         ((session_key(sid), location) for sid, location in locations.items()),
         key=lambda pair: pair[0],
@@ -256,7 +256,7 @@ def _field_value(text: str | None) -> FieldValue | None:
     return None if text is None else _FIELD_VALUES.decode(text)
 
 
-# Looked up instead of constructed: a load does this for everybody.
+# Looked up instead of constructed: a load does this for every person.
 _GENDERS: dict[str, Gender] = {each.value: each for each in Gender}
 _USER_TYPES: dict[str | None, UserType | None] = {
     None: None,

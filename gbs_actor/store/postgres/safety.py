@@ -6,7 +6,7 @@ from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.protocol import StoreError
 
 MINIMUM_VERSION = 14
-"""Of PostgreSQL: from then on it notices that a client has gone while a statement runs."""
+"""The first PostgreSQL version that notices a client's disconnect while a statement runs."""
 
 _QUESTION = """
 SELECT current_setting('server_version_num')::int / 10000 AS version,
@@ -26,7 +26,7 @@ async def check_safety(connection: DbConnection, *, deadline: float) -> None:
     """Refuse a database that does not keep what it confirms.
 
     :param deadline: in Trio's time.
-    :raises UnsafeDatabase: naming the setting that is at fault.
+    :raises UnsafeDatabase: names the wrong setting.
     """
     row = (await connection.fetch(_QUESTION, deadline=deadline))[0]
     if row["version"] < MINIMUM_VERSION:

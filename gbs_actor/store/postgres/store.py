@@ -50,15 +50,14 @@ from gbs_actor.store.writes import check_revisions, collapse
 _ROOMS, _STORE = RoomSettings(), StoreSettings()
 
 PRUNE_CHUNK: Final = 1_000
-"""Log entries that one transaction of a pruning removes at most."""
+"""How many log entries one transaction of a pruning removes at most."""
 
 
 class PostgresStore:
     """Implements :class:`~gbs_actor.store.protocol.AdminStore` on PostgreSQL.
 
-    Opened by :meth:`open` only. Every call is bounded in time, and none holds its caller
-    longer than that, whatever state the database is in. After a failure the next call
-    works as soon as the database is back.
+    Opened by :meth:`open` only. Every call is bounded in time, in any state of the database.
+    After a failure the next call succeeds as soon as the database is available again.
     """
 
     def __init__(self, bridge: Bridge, dsn: str, *, timeouts: Timeouts, pool_size: int) -> None:
@@ -85,11 +84,11 @@ class PostgresStore:
         pool_size: int = _STORE.pool_size,
         migrating: bool = False,
     ) -> AsyncIterator[PostgresStore]:
-        """Open a store for the time of a block, as the only server of its database.
+        """Open a store within the block, as the only server of its database.
 
         :param dsn: ``postgresql://…``; it appears in no message, since it may hold a password.
-        :param commit_timeout: seconds until a commit without an answer counts as unknown.
-        :param read_timeout: seconds for everything that changes nothing.
+        :param commit_timeout: seconds until a commit without a reply counts as unknown.
+        :param read_timeout: seconds for reads.
         :param database_connect_timeout: seconds to wait for a connection.
         :param lock_timeout: seconds to wait for another server to release the database.
         :param migrate_timeout: seconds that each migration may take.
@@ -105,7 +104,7 @@ class PostgresStore:
             store = cls(bridge, dsn, timeouts=timeouts, pool_size=pool_size)
             try:
                 await store._database.lease.take(lock_timeout)
-                # Before the pool opens: its connections keep the types they have read.
+                # Before the pool opens: its connections cache the types they have read.
                 await store._check(migrate_timeout if migrating else None)
                 async with background(store._database.lease.keep):
                     yield store
@@ -148,8 +147,8 @@ class PostgresStore:
     ) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`.
 
-        It ends within ``commit_timeout``. A cancellation ends it at once, and its
-        connection with it; the commit may nevertheless take effect.
+        It ends within ``commit_timeout``. Cancellation ends it at once, together
+        with its connection; the commit may nevertheless take effect.
         """
         check_revisions(expected_revision, changes)
         writes = collapse(changes)
@@ -210,7 +209,7 @@ class PostgresStore:
         return int(rows[0]["pruned"])
 
     async def ping(self) -> None:
-        """Return once the database has answered and we are its only server."""
+        """Return once the database has responded and this is its only server."""
         await self._database.wait_for_lease(trio.current_time() + self._timeouts.connect)
         await self._database.fetch("SELECT 1")
 

@@ -1,1 +1,1 @@
-"""A whole retreat as it is put into a store."""
+"""A whole retreat to import into a store: its ``seed``, and the ``layout`` of its rows."""

@@ -1,4 +1,4 @@
-"""A seed as the rows of a retreat: ids given, references resolved, mistakes found."""
+"""The rows of a seed: ids assigned, references resolved, mistakes reported."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gbs_actor.store.seed.seed import RetreatSeed, SeedPerson
 
 
 class MemoKind(StrEnum):
-    """Whose memo on a registration it is; of LINEUP_STAFF one at most is live."""
+    """The kind of a registration's memo; at most one of LINEUP_STAFF is live."""
 
     LINEUP_STAFF = "LINEUP_STAFF"
     """Written on the line-up page, through commands."""
     LINEUP_HISTORY = "LINEUP_HISTORY"
-    """A request that the line-up has yet to resolve; read only here."""
+    """A request that the line-up has yet to resolve; read-only."""
     ADMIN = "ADMIN"
-    """From the administration of the retreat; read only here."""
+    """From the administration of the retreat; read-only."""
 
 
 class SeedIds(Protocol):
@@ -95,7 +95,7 @@ def seeded_memos(person: SeedPerson) -> list[tuple[MemoKind, str, str]]:
 def check(seed: RetreatSeed) -> None:
     """Refuse a seed whose parts do not fit together.
 
-    :raises ValueError: naming the first part that does not.
+    :raises ValueError: names the first part that does not.
     """
     if not seed.slug:
         raise ValueError("a retreat needs a slug")
@@ -119,7 +119,7 @@ def check(seed: RetreatSeed) -> None:
 
 
 def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
-    """Give every person, registration and memo of a seed its id.
+    """Assign an id to every person, registration and memo of a seed.
 
     :raises ValueError: the parts of the seed do not fit together.
     """

@@ -1,4 +1,4 @@
-"""A whole retreat as it is put into a store: for demo data, imports and tests."""
+"""A whole retreat to import into a store: demo data, imports and tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SeedSchedule:
 
 @dataclass(frozen=True, slots=True)
 class SeedPerson:
-    """One registered person; the store gives the ids."""
+    """One registered person; the store assigns the ids."""
 
     name: str
     gender: Gender
@@ -68,6 +68,6 @@ class RetreatSeed:
     schedules: tuple[SeedSchedule, ...]
     people: tuple[SeedPerson, ...]
     group_memos: tuple[tuple[int, str], ...] = ()
-    """``(group number, memo)``; groups that people are in exist without being listed."""
+    """``(group number, memo)``; groups of registered people need not be listed."""
     grants: tuple[tuple[int, str], ...] = ()
     """``(user id, role)``: per-retreat grants."""

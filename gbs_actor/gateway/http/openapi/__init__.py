@@ -1,4 +1,4 @@
-"""The API described in OpenAPI 3.1, from the types that it is written with."""
+"""Describes the API in OpenAPI 3.1, from the types that it decodes and encodes."""
 
 from gbs_actor.gateway.http.openapi.document import describe
 

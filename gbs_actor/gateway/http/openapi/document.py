@@ -11,15 +11,15 @@ from gbs_actor.gateway.http.openapi.schemas import schemas
 
 _ABOUT = """\
 The line-up of a retreat over plain HTTP: reads, and writes that go through the same room as
-those of the live page, and are seen there in the same order.
+those of the live page, in the same order.
 
-Every error is JSON, `{code, message, …}`; so are those of requests that no operation takes: 404
-where there is nothing at an address, and 405, which names the right methods in `Allow`. Pages of
-the allowed origins may read every answer (CORS), and send the cookie along.
+Every error is JSON, `{code, message, …}`; so are those of requests that match no operation: 404
+for an unknown path, and 405, which lists the right methods in `Allow`. Pages of the allowed
+origins may read every response (CORS), and send the cookie.
 
-A write is answered once it is durable. Send it with an `Idempotency-Key`, and it may be sent
-again after any failure. With `If-Match` it is refused where somebody else was faster; without,
-the later one wins.
+The response to a write is sent once the write is durable. With an `Idempotency-Key` a client may
+send it again after any failure. With `If-Match` it is refused if the field has changed since;
+without, the later write wins.
 """
 
 
@@ -38,8 +38,8 @@ def describe(cookie_name: str) -> dict[str, Any]:
         },
         "security": [{"bearer": []}, {"cookie": []}],
         "tags": [
-            {"name": "line-up", "description": "For staff whose role may see or change it."},
-            {"name": "operators", "description": "For those who look after the server."},
+            {"name": "line-up", "description": "For staff whose role may read or edit it."},
+            {"name": "operators", "description": "For operators."},
             {"name": "probes", "description": "For load balancers; without a token."},
         ],
         "paths": paths(),
@@ -58,8 +58,8 @@ def describe(cookie_name: str) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": cookie_name,
-                    "description": "The same token. Writes count only from this server's own "
-                    "pages and those of the allowed origins.",
+                    "description": "The same token. Writes are accepted only from this server's "
+                    "own pages and those of the allowed origins.",
                 },
             },
         },

@@ -36,7 +36,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "description": "The person's registration: `id` of their row.",
         "schema": _ID,
     },
-    # Of a memo's address there is one template (OpenAPI §4.8.8.2), whatever the id is of.
+    # A memo's path has one template (OpenAPI §4.8.8.2), whichever id it has.
     "memoOwner": {
         "in": "path",
         "name": "id",
@@ -48,7 +48,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "in": "path",
         "name": "id",
         "required": True,
-        "description": "The memo: `lineupMemoId` of the row it stands on.",
+        "description": "The memo: `lineupMemoId` of its row.",
         "schema": _ID,
     },
     "since": {
@@ -61,7 +61,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
     "epoch": {
         "in": "query",
         "name": "epoch",
-        "description": "The epoch that `since` belongs to; in another one it means nothing.",
+        "description": "The epoch that `since` belongs to; in another epoch `since` is ignored.",
         "schema": {
             "type": "string",
             "maxLength": MAX_EPOCH_LENGTH,
@@ -71,7 +71,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
     "ifNoneMatch": {
         "in": "header",
         "name": "If-None-Match",
-        "description": "The `ETag` of what the reader has; a 304 saves sending it again.",
+        "description": "The `ETag` of the reader's list; the response is 304 if that is current.",
         "schema": {"type": "string"},
     },
     "idempotencyKey": {
@@ -90,7 +90,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
     "ifMatch": {
         "in": "header",
         "name": "If-Match",
-        "description": "The revision the user was looking at, bare or quoted: CONFLICT where the "
+        "description": "The revision the user was looking at, bare or quoted: CONFLICT if the "
         "field was changed since. `*` is as good as none: then the later change wins.",
         "schema": {"type": "string", "pattern": f'^(\\*|{_REVISION}|"{_REVISION}")$'},
     },

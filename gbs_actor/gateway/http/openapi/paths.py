@@ -25,7 +25,7 @@ _LINKS: Final = {
         for operation in ("updateMemo", "deleteMemo")
     }
 }
-"""By operation, what can be done with its answer."""
+"""By operation, the links of its response."""
 
 
 def paths() -> dict[str, Described]:
@@ -49,7 +49,7 @@ def _write(spec: CommandSpec[Any], route: Route) -> Described:
     content = json(reference((route.body or spec.body).__name__))
     if route.example is not None:
         content["application/json"]["example"] = route.example
-    answer = success("Edited", "The change is durable, and on everybody's screen.")
+    answer = success("Edited", "The change is durable, and sent to all pages.")
     if route.operation in _LINKS:
         answer["links"] = _LINKS[route.operation]
     names = ("slug", *filter(None, [route.parameter]), "idempotencyKey", "ifMatch")
@@ -72,7 +72,7 @@ _READ: Final[Described] = {
     "parameters": parameters("slug", "since", "epoch", "ifNoneMatch"),
     "responses": {
         "200": success("UserLineups", "The rows.", headers=ETAG),
-        "304": {"description": "The reader has just this.", "headers": ETAG},
+        "304": {"description": "The reader's list is current.", "headers": ETAG},
         **errors(*_READ_ERRORS),
     },
 }
@@ -80,7 +80,7 @@ _READ: Final[Described] = {
 _ROOMS: Final[Described] = {
     "operationId": "readRooms",
     "tags": ["operators"],
-    "summary": "Look at all open rooms.",
+    "summary": "Show all open rooms.",
     "responses": {
         "200": success("Rooms", "The statistics of the rooms."),
         **errors(401, 403, 429, 500),
@@ -90,7 +90,7 @@ _ROOMS: Final[Described] = {
 _ROOM: Final[Described] = {
     "operationId": "readRoom",
     "tags": ["operators"],
-    "summary": "Look at one open room, with everybody in it.",
+    "summary": "Show one open room, with its subscribers.",
     "parameters": parameters("slug"),
     "responses": {
         "200": success("Room", "The statistics of the room."),
@@ -101,7 +101,7 @@ _ROOM: Final[Described] = {
 _HEALTH: Final[Described] = {
     "operationId": "readHealth",
     "tags": ["probes"],
-    "summary": "Does the process answer?",
+    "summary": "Does the process respond?",
     "security": _ANYBODY,
     "responses": {"200": success("Alive", "It does."), **errors(500)},
 }
@@ -109,10 +109,10 @@ _HEALTH: Final[Described] = {
 _READINESS: Final[Described] = {
     "operationId": "readReadiness",
     "tags": ["probes"],
-    "summary": "Should the server get clients?",
+    "summary": "Should the server receive clients?",
     "security": _ANYBODY,
     "responses": {
-        "200": success("Ready", "The database answers, and the server is not stopping."),
+        "200": success("Ready", "The database responds, and the server is not stopping."),
         **errors(500, 503),
     },
 }

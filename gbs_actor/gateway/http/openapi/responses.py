@@ -1,4 +1,4 @@
-"""The answers an operation can give: bodies, headers, and every error status."""
+"""The responses of operations: bodies, headers, and every error status."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Described = dict[str, Any]
 _NOT_OVER_HTTP: Final = {Code.NOT_IN_ROOM}
 _NAMES: Final = {
     400: ("BadRequest", "The request is malformed; the message names the fault."),
-    401: ("Unauthorized", "There is no token, or not a good one."),
-    403: ("Forbidden", "The token is good, but its user may not do this here."),
+    401: ("Unauthorized", "There is no token, or an invalid one."),
+    403: ("Forbidden", "The token is valid, but its user may not do this here."),
     404: ("NotFound", "There is no such retreat, person or memo."),
     408: ("RequestTimeout", "The body took too long to arrive."),
-    409: ("Conflict", "It stands against the line-up as it is now; nothing was changed."),
+    409: ("Conflict", "It conflicts with the current line-up; nothing was changed."),
     413: ("ContentTooLarge", "The body is too large."),
     415: ("UnsupportedMediaType", "The body is not declared as JSON."),
     429: (
@@ -27,7 +27,10 @@ _NAMES: Final = {
         "The user sends too many requests, counted over all their connections.",
     ),
     500: ("Internal", "Something went wrong on the server; repeating it will not help."),
-    503: ("Unavailable", "Not now. The same request may be sent again, and takes effect once."),
+    503: (
+        "Unavailable",
+        "Not now. The client may send the same request again; it takes effect once.",
+    ),
     504: (
         "OutcomeUnknown",
         "It is not known whether the change was saved. Repeat it with the same `Idempotency-Key`; "
@@ -66,7 +69,7 @@ def json(schema: Described) -> Described:
 
 
 def success(name: str, description: str, **parts: Any) -> Described:
-    """Return the answer of an operation that worked.
+    """Return the response of a successful operation.
 
     :param name: the component of its body.
     :param parts: headers, links.
@@ -75,14 +78,14 @@ def success(name: str, description: str, **parts: Any) -> Described:
 
 
 def errors(*statuses: int) -> Described:
-    """Return the answers of an operation that did not, by status."""
+    """Return the responses of a failed operation, by status."""
     return {
         str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"} for status in statuses
     }
 
 
 def components() -> dict[str, Described]:
-    """Return every error answer, by name."""
+    """Return every error response, by name."""
     codes: defaultdict[int, set[str]] = defaultdict(set)
     for code, status in STATUS.items():
         if code not in _NOT_OVER_HTTP:

@@ -1,7 +1,6 @@
 """JSON Schemas of everything that crosses the HTTP API, from the types themselves.
 
-What a type cannot express is added here: that a field has to be given, and rules that tie two
-fields together.
+This module adds what a type cannot express: required fields, and rules over two fields.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SCHEMAS: Final = "#/components/schemas/"
 _BODIES: Final = tuple(
     dict.fromkeys(route.body or spec.body for spec in COMMANDS for route in spec.routes)
 )
-"""What the operations that change something take."""
+"""The bodies of the operations that write."""
 
 _TYPES: Final[dict[str, Any]] = {
     "UserLineups": UserLineups[tuple[Row, ...]],
@@ -56,7 +55,7 @@ _ROW: Final = {
     "lineupMemocolor": '#RRGGBB; "" for none.',
     "revision": "The room's revision at which this row last changed.",
 }
-"""What is not plain from a field's name."""
+"""Descriptions of fields whose names do not explain them."""
 
 _TIMES: Final = {"createdAt", "updatedAt", "changedAt"}
 
@@ -121,7 +120,7 @@ def error_schema(codes: Collection[str]) -> Schema:
 
 
 def _add_statistics(components: dict[str, Schema]) -> None:
-    """Write the statistics' names as the admin pages do."""
+    """Rename the statistics' fields as the admin pages do."""
     reached = {
         *("Rooms", "RoomSummary", "Room"),
         *("SubscriberStatistics", "SinkStatistics", "Durations"),
@@ -138,7 +137,7 @@ def _require(schema: Schema, field: str) -> None:
 
 
 def _require_target(schema: Schema, field: str) -> None:
-    """Require the id of what a command addresses; ``null`` stands for an absent one."""
+    """Require the id of what a command addresses; ``null`` counts as absent."""
     _require(schema, field)
     described = schema["properties"][field]
     described["anyOf"] = [each for each in described["anyOf"] if each != {"type": "null"}]
@@ -160,7 +159,7 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
         return value
     renamed = {key: _renamed(each, names) for key, each in value.items()}
     if any(each.get("type") == "integer" for each in renamed.get("anyOf", ())):
-        # 5.0 is an integer to JSON Schema (Validation §6.1.1); of floats no others are taken.
+        # 5.0 is an integer to JSON Schema (Validation §6.1.1); no other float is accepted.
         renamed["anyOf"] = [each for each in renamed["anyOf"] if each != {"type": "number"}]
     if isinstance(target := renamed.get("$ref"), str):
         name = target.removeprefix(SCHEMAS)
