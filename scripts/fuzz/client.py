@@ -226,7 +226,8 @@ class Client:
                 break
             self._take(received)
         self._note_end(f"closed with {received}")
-        await drop(websocket)
+        if isinstance(websocket, Peer):
+            await drop(websocket)
 
     async def _receive(self, websocket: WebSocket) -> str | bytes | Close | Refused:
         try:

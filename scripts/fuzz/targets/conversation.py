@@ -279,7 +279,6 @@ class _Scenario:
             case 0:
                 client.answers_pings = False
             case 1 if client.websocket is not None:
-                await send_to(client.websocket, choices.pick(("40/custom,", "40/bare,", "3")))
                 await drop(client.websocket)
             case 2:
                 await self._ask("GET", client.query("polling"), [b""])
@@ -306,7 +305,7 @@ class _Scenario:
         if bad and choices.chance():
             query = choices.pick(bad).query(choices.pick(("websocket", "polling", "x")))
         if choices.chance(4):
-            await self._probe(query)
+            await self._probe(choices.pick((query, "EIO=4&transport=websocket")))
             return
         method = choices.pick(("GET", "POST", "OPTIONS", "DELETE", "HEAD", "get"))
         await self._ask(method, query, [b""], foreign=choices.chance(4))
@@ -319,6 +318,7 @@ class _Scenario:
             self._nursery.start_soon(send_to, websocket, choices.pick(_PROBE_PACKETS))
             await trio.sleep(choices.pick(_PAUSES) if choices.chance(4) else 0)
         if choices.chance():
+            await send_to(websocket, "40/custom,")  # answered when it is gone already
             await drop(websocket)
 
     async def _ask(
