@@ -27,10 +27,15 @@ APPS: Final = ("engineio", "socketio")
 CONNECT_TIMEOUT: Final = 1.5
 """Seconds; long enough that no other test notices."""
 UPGRADE_TIMEOUT: Final = 0.6
+PING_INTERVAL: Final = 0.3
+PING_TIMEOUT: Final = 5.0
+"""Seconds; long enough that no session ends because its client is slow on a busy machine."""
 COOKIE: Final = "accessToken"
 ORIGIN: Final = "https://page.test"
 
 _OPTIONS: Final = {
+    "ping_interval": PING_INTERVAL,
+    "ping_timeout": PING_TIMEOUT,
     "connect_timeout": CONNECT_TIMEOUT,
     "upgrade_timeout": UPGRADE_TIMEOUT,
     "close_timeout": 1.0,  # as a shutdown waits for clients that are between two polls
@@ -100,16 +105,17 @@ class Process:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[tuple[str, str], Process]]:
+def running(folder: Path, **options: object) -> Iterator[dict[tuple[str, str], Process]]:
     """Run every app on every host within the block.
 
-    :param folder: for what they say.
+    :param folder: for their logs.
+    :param options: fields of :class:`ServerOptions`.
     """
     processes: dict[tuple[str, str], Process] = {}
     try:
         for host in HOSTS:
             for app in APPS:
-                processes[host, app] = Process(host, app, folder / f"{host}-{app}.log")
+                processes[host, app] = Process(host, app, folder / f"{host}-{app}.log", **options)
         yield processes
     finally:
         for process in processes.values():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.conformance.clients import Site, Transport, received_in_time
-from tests.conformance.processes import COOKIE, ORIGIN
+from tests.conformance.processes import COOKIE, ORIGIN, PING_INTERVAL, PING_TIMEOUT
 from tests.socketio.peer import Peer, Refused
 from tests.socketio.polls import POLLING, WEBSOCKET
 
@@ -34,8 +34,8 @@ async def test_a_poll_opens_a_session(site: Site) -> None:
     assert opened.keys() == {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
     assert isinstance(opened["sid"], str)
     assert opened["upgrades"] == ["websocket"]
-    assert opened["pingInterval"] == 300
-    assert opened["pingTimeout"] == 200
+    assert opened["pingInterval"] == 1000 * PING_INTERVAL
+    assert opened["pingTimeout"] == 1000 * PING_TIMEOUT
     assert opened["maxPayload"] == 1_000_000
 
 
@@ -47,8 +47,8 @@ async def test_a_websocket_opens_a_session(site: Site) -> None:
     assert opened.keys() == {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
     assert isinstance(opened["sid"], str)
     assert opened["upgrades"] == []
-    assert opened["pingInterval"] == 300
-    assert opened["pingTimeout"] == 200
+    assert opened["pingInterval"] == 1000 * PING_INTERVAL
+    assert opened["pingTimeout"] == 1000 * PING_TIMEOUT
     assert opened["maxPayload"] == 1_000_000
 
 

@@ -7,13 +7,15 @@ transports wait side by side.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
+import pytest
 import trio
 from wsproto.utilities import LocalProtocolError
 
 from tests.conformance.clients import Client, PollingClient, Site, Transport
+from tests.conformance.processes import Process, running
 from tests.socketio.polls import POLLING
 
 INTERVAL = 0.3
@@ -25,6 +27,14 @@ LATE = 1.5
 TOO_BUSY = 0.05
 """Seconds of lateness with which a pong may miss its time through no fault of the server."""
 ATTEMPTS = 3
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Process]]:
+    """The apps under test at these times."""
+    folder = tmp_path_factory.mktemp("apps")
+    with running(folder, ping_interval=INTERVAL, ping_timeout=TIMEOUT) as started:
+        yield started
 
 
 async def over_each(site: Site, check: Callable[[Client, float], Awaitable[None]]) -> None:
