@@ -41,8 +41,8 @@ DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch 
 COMMITTING waits for the next start, which resolves the outcome. What is queued gets
 ROOM_RESTARTED, joins wait. After a back-off the room loads again and sends each subscriber
 what it missed: nobody has to rejoin. More than ``max_crashes`` within ``crash_window`` make
-the room FAILED: all get ROOM_UNAVAILABLE until an operator restarts it or ``cool_down`` has
-passed.
+the room FAILED: all get ROOM_UNAVAILABLE until an operator restarts it or ``crash_cool_down``
+has passed.
 
 After an outage, and whenever another server may have had the retreats, a room compares its
 revision, epoch and removal revision with the store, and loads again if they differ.
