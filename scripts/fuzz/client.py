@@ -67,7 +67,7 @@ class Network:
         self.site = Site(EngineApp(application.server), nursery, self._listener, PATH)
 
     async def dial(self, query: str, way: str, *, polite: bool = True) -> WebSocket:
-        """Ask for a WebSocket; whether it is refused, :meth:`WebSocket.receive` tells.
+        """Ask for a WebSocket; a refusal comes by :meth:`WebSocket.receive`.
 
         :param polite: whether an ASGI server gets to know that a closed one has ended.
         """
@@ -151,7 +151,7 @@ class Client:
     # Polling.
 
     async def open_polling(self, *, poll: bool = True) -> None:
-        """Open a session; go on polling, unless told not to."""
+        """Open a session; go on polling, unless ``poll`` is false."""
         await self._get()
         if poll and self.sid is not None:
             self._nursery.start_soon(self._keep_polling)
@@ -288,12 +288,12 @@ class Client:
     async def leave(self, how: str) -> None:
         """End the session.
 
-        :param how: "goodbye": by a packet; "silence": by answering nothing any more; else by
+        :param how: "packet": by a packet; "silence": by answering nothing any more; else by
             dropping what carries it.
         """
         self.answers_pings = self.good = False
         self._reading.set()
-        if how == "goodbye":
+        if how == "packet":
             self._nursery.start_soon(self.send, "1")
         elif self.websocket is None:
             self._note_end("left")

@@ -39,7 +39,7 @@ from tests.socketio.polls import Exchange
 _PAUSES: Final = (0.0, 0.0, 0.01, 0.4, 3.1, 7.9, 10.3, 20.7, 25.9, 46.3)
 _LONG: Final = 400.0
 """Seconds after which nothing can be left of clients that send nothing."""
-_ENDINGS: Final = ("goodbye", "drop", "silence", "shutdown", "cancel")
+_ENDINGS: Final = ("packet", "drop", "silence", "shutdown", "cancel")
 _MOST_CLIENTS: Final = 6
 _GOOD_EVENTS: Final = (
     "echo", "slow", "tick", "state", "broadcast", "fail", "keep", "drop", "later", "volatile",
@@ -100,30 +100,30 @@ class _Scenario:
                 door = FrontDoor({PATH: application.server.serve_websocket}, no_fallback)
                 await around.start(door.serve, [self.listener])
                 self._network = Network(application, self.listener, around)
-                witness = Client(
+                other = Client(
                     Network(application, self.listener, around),
                     around,
                     good=True,
                     way=self._choices.pick(("memory", "sockets", "asgi")),
                 )
-                await witness.open_websocket()
-                await witness.send("40/custom,")
+                await other.open_websocket()
+                await other.send("40/custom,")
                 await wait_all_tasks_blocked()
                 tasks = living_tasks()
                 await self._act()
                 await trio.sleep(_LONG)
                 application.release()
                 if self._ending != "shutdown":
-                    await self._check_witness(witness)
+                    await self._check_other(other)
                     application.check_empty(sessions=1)
                     assert living_tasks() == tasks, f"{living_tasks() - tasks} tasks too many"
                     await self._serve_another(around)
-                    await witness.send("1")
+                    await other.send("1")
                     await trio.sleep(1)
                 assert door.statistics().failures == 0
                 around.cancel_scope.cancel()
             await trio.sleep(1)
-            del witness
+            del other
             application.check_empty()
             application.check_disconnected()
 
@@ -385,7 +385,7 @@ class _Scenario:
     async def _leave(self) -> None:
         if self._ending == "shutdown":
             await self._shut_down()
-        if self._ending != "goodbye":
+        if self._ending != "packet":
             for exchange in self._exchanges:
                 exchange.leave()
         for client in self._clients:
@@ -406,12 +406,12 @@ class _Scenario:
         late = await self._network.site.request("GET", "EIO=4&transport=polling")
         assert late.status == 503
 
-    async def _check_witness(self, witness: Client) -> None:
-        assert witness.end is None, f"the witness is out: {witness.end}"
-        await witness.send(witness.event("/custom", "echo", "still there?"))
+    async def _check_other(self, other: Client) -> None:
+        assert other.end is None, f"the other client is out: {other.end}"
+        await other.send(other.event("/custom", "echo", "still there?"))
         await trio.sleep(1)
         await wait_all_tasks_blocked()
-        assert not witness.missing_acks, "the witness is served no more"
+        assert not other.missing_acks, "the other client is served no more"
 
     async def _serve_another(self, nursery: trio.Nursery) -> None:
         client = Client(self._network, nursery, good=True)

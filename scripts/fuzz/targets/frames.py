@@ -242,4 +242,4 @@ class _Exchange:
         return choices.pick(bad)
 
 
-TARGET = Target("frames", check, slice=60)
+TARGET = Target("frames", check, slice=50)

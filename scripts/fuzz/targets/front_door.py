@@ -27,7 +27,7 @@ from scripts.fuzz.choices import Choices
 from scripts.fuzz.client import NarrowListener
 from scripts.fuzz.running import Target
 from scripts.fuzz.simulation import living_tasks, simulate
-from scripts.fuzz.targets.frames import TEXT, frame
+from scripts.fuzz.targets.frames import CLOSE, TEXT, frame
 from scripts.fuzz.targets.request_head import make_head
 from tests.certificates import Authority
 from tests.socketio.peer import Peer
@@ -118,9 +118,9 @@ class _Scenario:
 
     async def run(self) -> None:
         async with self._serving() as around:
-            witness = Peer(self.plain.dial_socket())
-            await witness.join()
-            around.start_soon(_answer_pings, witness)
+            other = Peer(self.plain.dial_socket())
+            await other.join()
+            around.start_soon(_answer_pings, other)
             await wait_all_tasks_blocked()
             tasks = living_tasks()
             with trio.move_on_after(10 * _LONG) as scope:
@@ -129,14 +129,14 @@ class _Scenario:
                         await self._step(visitors)
             assert not scope.cancelled_caught, "a connection does not end"
             await trio.sleep(_LONG)
-            sent = len(witness.pongs)
-            await witness.ping(b"still there?")
+            sent = len(other.pongs)
+            await other.ping(b"still there?")
             await wait_all_tasks_blocked()
-            assert len(witness.pongs) == sent + 1, "the witness is served no more"
+            assert len(other.pongs) == sent + 1, "the other client is served no more"
             self._check(connections=1)
             assert living_tasks() == tasks, f"{living_tasks() - tasks} tasks too many"
             await self._serve_others()
-            await trio.aclose_forcefully(witness.stream)
+            await trio.aclose_forcefully(other.stream)
             await trio.sleep(_LONG)
             self._check(connections=0)
 
@@ -224,6 +224,9 @@ class _Scenario:
         answer = await _talk(self.plain.dial_socket(), pieces, 0, _AT_END)
         assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
         assert b'"upgrades"' in answer
+        pieces = [_WEBSOCKET + frame(TEXT, b"40") + frame(CLOSE, b"")]  # all at once
+        answer = await _talk(self.plain.dial_socket(), pieces, 0, _AT_END)
+        assert b'40{"sid"' in answer, answer[:200]
         inner = self._in_tls(self.tls.dial_socket())
         pieces = [b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"]
         answer = await _talk(inner, pieces, 0, _AT_END)

@@ -213,4 +213,4 @@ def _prefix(namespace: str) -> str:
     return "" if namespace == "/" else f"{namespace},"
 
 
-TARGET = Target("membership", MembershipMachine, slice=80)
+TARGET = Target("membership", MembershipMachine, slice=60)

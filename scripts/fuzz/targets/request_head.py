@@ -155,4 +155,4 @@ def _check_upgrade(request: Request, *, deflate: bool) -> None:
         assert "server_max_window_bits" not in agreed, "compressed for one client alone"
 
 
-TARGET = Target("request-head", check, slice=200)
+TARGET = Target("request-head", check, slice=120)
