@@ -7,9 +7,11 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted
+from gbs_actor.rooms import Accepted, RoomSupervisor, Tracepoint
 
 from .faulty_store import Fault
+from .peers import Client
+from .retreats import memory_store
 from .world import code, give_all, world
 
 
@@ -67,3 +69,22 @@ async def test_cancelling_the_rooms_answers_everything_that_waits(
         await trio.sleep(0.1)
         pendings += give_all(client, 2)
     assert [code(p.answers[0]) for p in pendings] == [Code.OUTCOME_UNKNOWN, Code.ROOM_UNAVAILABLE]
+
+
+async def test_what_was_rejected_at_the_end_while_it_was_decided_is_not_committed(
+    autojump_clock: MockClock,
+) -> None:
+    store = await memory_store("winter")
+
+    def give_up(slug: str, tracepoint: Tracepoint) -> None:
+        if tracepoint is Tracepoint.DECIDED:
+            supervisor.reject_pending()
+
+    supervisor = RoomSupervisor(store, observe=give_up)
+    async with supervisor.running():
+        client = Client(supervisor)
+        await client.join("winter")
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        await trio.sleep(1)
+        assert [code(answer) for answer in pending.answers] == [Code.ROOM_RESTARTED]
+        assert await store.log(1) == []
