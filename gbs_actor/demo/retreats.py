@@ -121,7 +121,7 @@ _SEASONS: Final = {"winter": ("겨울", 1, 18), "summer": ("여름", 7, 11)}
 
 @dataclass(frozen=True, slots=True)
 class _Occasion:
-    """Which retreat it is, as its slug tells."""
+    """Which retreat a slug names."""
 
     title: str
     first_day: datetime

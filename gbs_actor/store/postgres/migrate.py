@@ -46,7 +46,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What tells whether the file was edited, line ends apart."""
+        """A hash of the script, line ends apart: another one if the file was edited."""
         return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
 
 
