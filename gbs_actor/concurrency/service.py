@@ -55,21 +55,30 @@ class Service:
         delays = self._backoff.delays()
         while True:
             started = trio.current_time()
-            self._running = True
-            try:
-                await self._serve()
-            except Exception as error:
-                cause = first_exception(error)
-                self._failures += 1
-                self._last_error = f"{type(cause).__name__}: {cause}"
-                logger.exception("service %r failed and starts again", self._name)
-            else:
+            if not await self._run_once():
                 return
-            finally:
-                self._running = False
             if trio.current_time() - started >= HEALTHY_AFTER:
                 delays = self._backoff.delays()
             await trio.sleep(next(delays))
+
+    async def _run_once(self) -> bool:
+        """Serve until it returns or fails; return whether it failed.
+
+        A failure that coincides with cancellation is logged before that goes on.
+        """
+        failed = False
+        self._running = True
+        try:
+            await self._serve()
+        except* Exception as errors:
+            failed = True
+            cause = first_exception(errors)
+            self._failures += 1
+            self._last_error = f"{type(cause).__name__}: {cause}"
+            logger.exception("service %r failed and starts again", self._name)
+        finally:
+            self._running = False
+        return failed
 
     def statistics(self) -> ServiceStatistics:
         """Return its state and counters; never blocks."""

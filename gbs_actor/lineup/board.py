@@ -132,7 +132,7 @@ class Board:
         """Whether a client must replace its list instead of merging :meth:`rows_since`.
 
         :param since: the revision of the last row that the client received.
-        :param epoch: the epoch the client got it in; ``None`` where it does not say.
+        :param epoch: the epoch the client got it in; ``None`` where it sent none.
         """
         if since is None or since > self.revision:
             return True

@@ -73,7 +73,7 @@ _encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def request_bytes(action: Action) -> bytes:
-    """Return the canonical JSON of an action, to tell a repeat from another request.
+    """Return the canonical JSON of an action, to distinguish a repeat from another request.
 
     Equal actions give equal bytes, different ones different bytes. What a command rests
     on (``baseRevision``) and its id are no part of it. Logs store these bytes.

@@ -52,7 +52,7 @@ class Commits:
     async def commit(self, batch: Batch) -> None:
         """Commit a batch's changes; without any, only look its ids up.
 
-        :raises StoreError: each kind of it, as :meth:`Store.commit` says.
+        :raises StoreError: each kind of it; see :meth:`Store.commit`.
         """
         if batch.changes:
             batch.phase = Phase.COMMITTING
@@ -114,7 +114,7 @@ class Commits:
         raise OutcomeUnknown("the store did not reply in time")
 
     async def _resolve_behind_fence(self, batch: Batch) -> Resolution:
-        """Commit a fence in the place of the batch, then look the batch up in the log.
+        """Commit a fence instead of the batch, then look the batch up in the log.
 
         A commit that is late, too, expects the revision that the batch expected. Once
         the retreat has another one, by the fence or because the batch took effect, what

@@ -1,8 +1,8 @@
 """What a room sends to a client, what it replies, and what it needs of a connection.
 
 A room knows nothing of Socket.IO or WebSocket: each connection brings a :class:`Sink`,
-and sinks that speak the same wire format share one :class:`Format`, so that a message is
-encoded once for all of them.
+and sinks of the same wire format share one :class:`Format`, so that a message is encoded
+once for all of them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ CommandReply = Callable[[Accepted | Rejection], None]
 """Called exactly once, from the room's task, behind the rows of the command's revision."""
 
 JoinReply = Callable[[Snapshot | Rejection], None]
-"""Called exactly once, at the join's place in what goes out on the connection."""
+"""Called exactly once, in the order of what goes out on the connection."""
 
 DoneReply = Callable[[Done | Rejection], None]
 """Called exactly once, for leaving and editing marks."""

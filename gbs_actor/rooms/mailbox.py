@@ -108,6 +108,15 @@ class MarkUpdate(MailboxItem[Done | Rejection]):
         """Whether a later update of the same connection was rejected."""
         return self._number <= self.subscriber.marks_rejected
 
+    @property
+    def superseded(self) -> bool:
+        """Whether a later update of the same connection was carried out."""
+        return self._number < self.subscriber.marks_carried_out
+
+    def note_carried_out(self) -> None:
+        """Note that the mark is now as this update wants it."""
+        self.subscriber.marks_carried_out = self._number
+
     def reply(self, outcome: Done | Rejection) -> None:
         """Call the reply, unless it was called before."""
         if not self.replied:

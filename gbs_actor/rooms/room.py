@@ -180,6 +180,8 @@ class Room:
             try:
                 await self._decisions.decide(batch, self._rows.board, self._clock())
                 handle.observe(Tracepoint.DECIDED)
+                if all(step.work.replied for step in batch.steps):
+                    return False  # rejected meanwhile, at the end of the server
                 await self._commits.commit(batch)
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING

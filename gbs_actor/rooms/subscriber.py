@@ -92,6 +92,9 @@ class Subscriber:
         self.marks_rejected = 0
         """Of the mark updates submitted, the first so many no longer count: a later one
         was rejected."""
+        self.marks_carried_out = 0
+        """The number of the last mark update that was carried out: one that was in hand
+        with a commit may come behind a later one, and then changes nothing."""
         self._all_replied = trio.lowlevel.ParkingLot()
 
     @property

@@ -75,6 +75,10 @@ class Subscriptions:
         if board.registration(update.registration_id) is None:
             update.reply(NO_SUCH_ROW)
             return
+        if update.superseded:
+            update.reply(Done(board.revision))
+            return
+        update.note_carried_out()
         before = handle.marks.edited_field(subscriber)
         if update.editing and not update.outdated:
             now = trio.current_time()

@@ -70,3 +70,26 @@ async def test_a_failure_is_logged_with_the_name(
         await Service("token expiry", serve).run()
     assert "token expiry" in caplog.text
     assert "RuntimeError: once" in caplog.text
+
+
+async def test_a_failure_that_coincides_with_cancellation_is_logged_and_stays_inside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("a bug")
+
+    async def serve() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(fail_when_cancelled)
+
+    service = Service("pruning", serve)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert service.statistics().failures == 1
+    assert "pruning" in caplog.text

@@ -315,6 +315,24 @@ async def test_a_mark_that_is_refused_ends_the_one_before_and_those_that_wait(
         assert shown(other) == {(1, 6, "gbsNumber")}
 
 
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.CONTENDED])
+@pytest.mark.parametrize("down_for", [0, 8])
+async def test_a_mark_that_ends_while_a_commit_is_resolved_does_not_begin_afterwards(
+    autojump_clock: MockClock, fault: Fault, down_for: int
+) -> None:
+    async with world(config=RoomSettings(commit_resolve_timeout=2, editing_timeout=600)) as w:
+        author, other = await w.client(1), await w.client(2)
+        w.store.commits.extend([fault] + [Fault.UNAVAILABLE] * down_for)
+        w.store.reads.extend([Fault.UNAVAILABLE] * down_for)
+        other.give(other.command(AssignNumber(7, 1)))
+        begun = author.mark(7)
+        await trio.sleep(0.005)
+        ended = author.mark(7, on=False)
+        await trio.sleep(120)
+        assert shown(other) == set()
+        assert [len(begun), len(ended)] == [1, 1]
+
+
 @dataclass
 class Meanwhile:
     """Runs whenever it is let, and notes how much was done in one go before."""

@@ -85,3 +85,22 @@ async def test_giving_up_in_the_middle_of_a_fan_out_takes_no_reply_away(
             client = Client(supervisor)
             await client.join("winter")
             assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
+
+
+async def test_what_was_rejected_at_the_end_while_it_was_decided_is_not_committed(
+    autojump_clock: MockClock,
+) -> None:
+    store = await memory_store("winter")
+
+    def give_up(slug: str, tracepoint: Tracepoint) -> None:
+        if tracepoint is Tracepoint.DECIDED:
+            supervisor.reject_pending()
+
+    supervisor = RoomSupervisor(store, observe=give_up)
+    async with supervisor.running():
+        client = Client(supervisor)
+        await client.join("winter")
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        await trio.sleep(1)
+        assert [code(answer) for answer in pending.answers] == [Code.ROOM_RESTARTED]
+        assert await store.log(1) == []

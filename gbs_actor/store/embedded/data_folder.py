@@ -62,7 +62,7 @@ class DataFolder:
 
     @property
     def sockets(self) -> Path:
-        """The folder of the Unix socket; elsewhere if the path of ``base`` is too long."""
+        """The folder of the Unix socket, elsewhere if ``base`` is too long a path."""
         own = self.base / "run"
         fits = len(os.fsencode(own / SOCKET_NAME)) <= _SOCKET_PATH_LIMIT
         if fits and not set(str(own)) & set(',"'):  # PostgreSQL's setting is a list

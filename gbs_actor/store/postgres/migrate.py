@@ -46,7 +46,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """Changes if the file is edited; independent of line ends."""
+        """A hash of the script, line ends apart: another one if the file was edited."""
         return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
 
 
