@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -11,6 +13,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, Subscriber
+from gbs_actor.store.protocol import StoreUnavailable
 from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.world import Transport, world
 
@@ -400,6 +403,30 @@ async def test_an_exception_is_answered_with_internal_and_the_connection_lives(
         assert "secret" not in ack["message"]
         assert here.realtime.dispatch.statistics().internal_errors == 1
         assert (await peer.call("leave-retreat", SLUG))["status"] == "OK"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), StoreUnavailable("away")])
+async def test_what_raises_behind_its_reply_gets_no_other_one(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    transport: Transport,
+    error: Exception,
+) -> None:
+    async with world() as here, here.joined_by(transport) as peer:
+        join = here.parts.rooms.join
+
+        async def joined_and_broken(*args: Any, **options: Any) -> None:
+            await join(*args, **options)
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(here.parts.rooms, "join", joined_and_broken)
+            assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
+            await peer.emit("join-retreat", SLUG)
+            assert len(await peer.event("initial-data")) == 6
+        assert (await peer.call("leave-retreat", SLUG))["status"] == "OK"
+        assert peer.named("error") == []
+    assert "was replied to before" not in caplog.text
 
 
 # Limits

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import Event, OutboxLimits, Socket, SocketServer, encode_event
+from gbs_actor.socketio import ConnectError, Event, OutboxLimits, Socket, SocketServer, encode_event
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, serving
 
@@ -184,6 +184,47 @@ async def test_a_log_that_keeps_its_records_pauses_no_connection(
             assert len(log.records) == 50
     finally:
         logging.getLogger("gbs_actor.socketio").removeHandler(log)
+
+
+async def test_events_behind_a_refused_connect_do_not_count(clock: MockClock) -> None:
+    server = SocketServer(max_unanswered_events=10)
+
+    @server.namespace("/").on("work")
+    def work(socket: Socket) -> str:
+        return "done"
+
+    @server.namespace("/admin").on_connect
+    async def refuse(socket: Socket, auth: object) -> None:
+        await trio.sleep(1)
+        raise ConnectError("no")
+
+    async with serving(server) as service:
+        peer = await service.joined()
+        for _ in range(5):
+            await peer.send_many("40/admin,", *(f'42/admin,{i}["work"]' for i in range(8)))
+            assert await peer.receive_text() == '44/admin,{"message":"no"}'
+        await peer.send('427["work"]')
+        assert await peer.receive_text() == '437["done"]'
+
+
+async def test_events_of_a_namespace_that_was_left_count_until_their_late_replies(
+    clock: MockClock,
+) -> None:
+    server = SocketServer(max_unanswered_events=10)
+    events = keeping(server)
+    async with serving(server) as service:
+        peer = await service.joined()
+        await peer.send_many(*(f'42{i}["work"]' for i in range(10)), "41", "40")
+        assert (await peer.receive_text()).startswith("40{")
+        await peer.send_many(*(f'42{i}["work"]' for i in range(10, 15)))
+        await wait_all_tasks_blocked()
+        assert len(events) == 11
+        for event in events[:10]:
+            event.reply("late")
+        await wait_all_tasks_blocked()
+        assert len(events) == 15
+        events[-1].reply("in time")
+        assert await peer.receive_text() == '4314["in time"]'
 
 
 async def test_events_that_their_handler_releases_do_not_count(clock: MockClock) -> None:

@@ -47,7 +47,7 @@ class Message:
         self._attachments = attachments
         self._websocket: bytes | None = None
         self._deflated: bytes | None = None
-        self._encoded: dict[Callable[[Message], bytes], bytes] | None = None
+        self._encoded: tuple[Callable[[Message], bytes], bytes] | None = None
 
     @classmethod
     def binary(cls, payload: bytes, key: Hashable | None = None) -> Message:
@@ -139,16 +139,16 @@ class Message:
         return encoded
 
     def encoded_by(self, encode: Callable[[Message], bytes]) -> bytes:
-        """Return what ``encode`` makes of the message, computed once: for other transports.
+        """Return what ``encode`` makes of the message: for a transport of a layer above.
+
+        Kept for the last ``encode`` alone: a message goes out over one more layer at most.
 
         :param encode: a module-level function, as it is the key of the cached bytes.
         """
-        if self._encoded is None:
-            self._encoded = {}
-        encoded = self._encoded.get(encode)
-        if encoded is None:
-            encoded = self._encoded[encode] = encode(self)
-        return encoded
+        encoded = self._encoded
+        if encoded is None or encoded[0] is not encode:
+            encoded = self._encoded = (encode, encode(self))
+        return encoded[1]
 
     def __repr__(self) -> str:
         if not self._parts:

@@ -34,8 +34,10 @@ def _encode_message(message: Message) -> bytes:
     parts = message.parts
     if len(parts) > 1:
         return SEPARATOR.join(map(POLLING, parts))
+    if not message.attachments:
+        return message.text
     packets = [*map(encode_binary, message.attachments)]
-    if message.text or not packets:
+    if message.text:
         packets.insert(0, message.text)
     return SEPARATOR.join(packets)
 
