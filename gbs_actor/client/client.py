@@ -320,7 +320,7 @@ class Client:
         if result.reply is None:
             raise Disconnected(
                 f"no answer to {name} within {self._command_timeout:g} s"
-                f" ({self._connection.last_loss or 'the connection stands'})",
+                f" ({self._connection.last_loss or 'still connected'})",
                 command_id if result.sent else None,
             )
         if not result.reply.ok:

@@ -1,4 +1,4 @@
-"""What the Socket.IO server costs: per delivery, per echoed message, per idle connection.
+"""Measures the cost of the Socket.IO server: per delivery, per echoed message, per idle connection.
 
 ``python scripts/bench/fanout.py --sockets 500 --updates 200``
 
@@ -49,7 +49,7 @@ def masked(payload: bytes) -> bytes:
 
 
 class Clients:
-    """Bare sockets, driven by words on a pipe; runs in a process of its own."""
+    """Bare sockets, driven by orders on a pipe; runs in a process of its own."""
 
     def __init__(self, port: int, orders: Connection) -> None:
         self._port = port
@@ -59,7 +59,7 @@ class Clients:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
-        """Carry out orders until told to stop."""
+        """Carry out orders until the order to stop."""
         while True:
             order, number = self._orders.recv()
             if order == "stop":
@@ -233,7 +233,7 @@ class Bench:
         return total
 
     async def _bare_send(self, orders: Connection) -> Spent:
-        """Measure the system call alone: what no server can be faster than."""
+        """Measure the system call alone: a lower bound for any server."""
         with socket.create_server(("127.0.0.1", 0), backlog=4_096) as listener:
             orders.send(("connect-bare", listener.getsockname()[1]))
             accepted = [listener.accept()[0] for _ in range(self._number)]

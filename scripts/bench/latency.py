@@ -1,15 +1,15 @@
-"""How long an edit takes to its acknowledgement, and to everybody else's screen.
+"""Measures the time from an edit to its acknowledgement, and to the other clients' updates.
 
-Against a running server; clients of the Python library, all of one user, so that more than
-fifty need a higher GBS_MAX_CONNECTIONS_PER_USER at the server:
+Runs against a server; clients of the Python library, all of one user, so that more than fifty
+need a higher GBS_MAX_CONNECTIONS_PER_USER at the server:
 
     gbs-actor serve --demo --port 8080 &
     python scripts/bench/latency.py --url http://127.0.0.1:8080 --token "$TOKEN"
 
-One client edits at a time, in turns, at a pace at which nothing queues: the figures are
-of the way, not of a queue. The clients share this one process, so that with many of them
-the last screens also wait for this process's own decoding of the earlier ones: what is
-told of "other screens" is an upper bound. The event rate limit is not met by this pace.
+One client edits at a time, in turns, so slowly that nothing queues: the figures contain no
+queueing. All clients share this process, so that with many of them the last ones also wait until
+it has decoded the messages of the others: the figures of "other screens" are upper bounds. The
+edits stay below the event rate limit.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gbs_actor.settings import AuthSettings, Settings, example
 from gbs_actor.store.postgres.bridge import open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.cli.conftest import Command
-from tests.store.meddling import ask, soon
+from tests.store.other_clients import ask, soon
 from tests.store.worlds import Desk
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -14,8 +14,8 @@ GRACE = 5.0
 """Seconds; Hypercorn lets connections be for a while before it ends them."""
 
 
-async def told(client: WebSocketClient) -> Close:
-    """Return how a session ends that answers its pings until then, and the handshake."""
+async def read_close(client: WebSocketClient) -> Close:
+    """Answer pings until the close frame, finish the closing handshake, and return the frame."""
     with trio.fail_after(GRACE):
         while not isinstance(received := await client.peer.receive(), Close):
             assert received == "2"
@@ -27,14 +27,14 @@ async def told(client: WebSocketClient) -> Close:
 async def test_a_websocket_is_closed_with_1001(host: str, tmp_path: Path) -> None:
     codes: list[int] = []
 
-    async def tell(client: WebSocketClient) -> None:
-        codes.append((await told(client)).code)
+    async def record_code(client: WebSocketClient) -> None:
+        codes.append((await read_close(client)).code)
 
     async with mortal(host, tmp_path / "log") as (site, end), trio.open_nursery() as nursery:
         for transport in ("websocket", "upgraded"):
             client = await site.open(transport)
             assert isinstance(client, WebSocketClient)
-            nursery.start_soon(tell, client)
+            nursery.start_soon(record_code, client)
         end()
     assert codes == [1001, 1001]
 

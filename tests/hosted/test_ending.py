@@ -64,10 +64,10 @@ async def polled_to_the_end(http: httpx.AsyncClient, target: str) -> str:
 
 
 async def test_at_the_end_everybody_is_told_at_once(server: ServerProcess) -> None:
-    told: list[object] = []
+    ends: list[object] = []
 
     async def note(end: Callable[[], Awaitable[object]]) -> None:
-        told.append(await end())
+        ends.append(await end())
 
     async with (
         httpx.AsyncClient(base_url=server.url, timeout=60) as http,
@@ -83,7 +83,7 @@ async def test_at_the_end_everybody_is_told_at_once(server: ServerProcess) -> No
             nursery.start_soon(note, lambda: close_code(plain))
             nursery.start_soon(note, lambda: polled_to_the_end(http, target))
             exit_code = await trio.to_thread.run_sync(server.stop)
-    assert sorted(map(str, told)) == ["1", "1001", "1001"]
+    assert sorted(map(str, ends)) == ["1", "1001", "1001"]
     assert exit_code == 0
     assert time.monotonic() - began < SOON
     server.start_again()

@@ -60,7 +60,7 @@ async def stream_to(nginx: NginxProcess, tls: ssl.SSLContext | None = None) -> t
 
 @dataclass
 class Mirror:
-    """A server whose app answers with what it is told, and whose sockets can be looked at."""
+    """A server whose app responds with the request that it has seen."""
 
     door: FrontDoor
     sockets: SocketServer
@@ -71,7 +71,7 @@ class Mirror:
 async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
     sockets = SocketServer(trusted_proxies=trusted)
     sockets.namespace("/gbs-lineup")
-    app = EngineApp(sockets, with_remote_endpoint(_tell, TrustedProxies(trusted)))
+    app = EngineApp(sockets, with_remote_endpoint(_echo_request, TrustedProxies(trusted)))
     http = HttpServer(app, head_limit=16_384, max_payload=1_000_000, http_idle_timeout=75)
     door = FrontDoor({"/socket.io/": sockets.serve_websocket}, http.serve)
     listeners = await trio.open_tcp_listeners(0, host=HOST)
@@ -81,18 +81,18 @@ async def mirror(*trusted: str) -> AsyncIterator[Mirror]:
         nursery.cancel_scope.cancel()
 
 
-async def _tell(scope: Any, receive: Any, send: Any) -> None:
+async def _echo_request(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         raise NotImplementedError  # as ASGI has it for an app without one
     headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
     while (await receive()).get("more_body"):
         pass  # an answer before the body has come would end the connection under nginx
-    told = {"client": scope["client"][0], "scheme": scope["scheme"], "headers": headers}
+    seen = {"client": scope["client"][0], "scheme": scope["scheme"], "headers": headers}
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
 
 
-async def told(
+async def request_seen(
     stream: trio.abc.Stream, *, headers: Sequence[str] = (), host: str = "gbs.example:8443"
 ) -> dict[str, Any]:
     lines = ["GET /what HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
@@ -101,24 +101,24 @@ async def told(
     with trio.fail_after(10):
         while data := await stream.receive_some():
             received += data
-    said: dict[str, Any] = json.loads(received[received.index(b"{") : received.rindex(b"}") + 1])
-    said["headers"] = dict(said["headers"])
-    return said
+    seen: dict[str, Any] = json.loads(received[received.index(b"{") : received.rindex(b"}") + 1])
+    seen["headers"] = dict(seen["headers"])
+    return seen
 
 
 async def test_the_clients_address_scheme_and_host_come_through() -> None:
     async with mirror(HOST) as server, proxy(server.port) as nginx:
-        said = await told(await stream_to(nginx))
-    assert (said["client"], said["scheme"]) == (CLIENT, "http")
-    assert said["headers"]["host"] == "gbs.example:8443"
+        seen = await request_seen(await stream_to(nginx))
+    assert (seen["client"], seen["scheme"]) == (CLIENT, "http")
+    assert seen["headers"]["host"] == "gbs.example:8443"
 
 
 async def test_where_nginx_ends_tls_the_scheme_is_https(
     authority: Authority, certificate: IssuedCertificate
 ) -> None:
     async with mirror(HOST) as server, proxy(server.port, certificate) as nginx:
-        said = await told(await stream_to(nginx, authority.client_context()))
-    assert (said["client"], said["scheme"]) == (CLIENT, "https")
+        seen = await request_seen(await stream_to(nginx, authority.client_context()))
+    assert (seen["client"], seen["scheme"]) == (CLIENT, "https")
 
 
 async def test_what_a_client_claims_of_itself_is_not_believed() -> None:
@@ -128,18 +128,18 @@ async def test_what_a_client_claims_of_itself_is_not_believed() -> None:
         "X-Forwarded-Host: elsewhere.example",
     ]
     async with mirror(HOST) as server, proxy(server.port) as nginx:
-        said = await told(await stream_to(nginx), headers=claims)
-        assert (said["client"], said["scheme"]) == (CLIENT, "http")
-        assert said["headers"]["host"] == "gbs.example:8443"
+        seen = await request_seen(await stream_to(nginx), headers=claims)
+        assert (seen["client"], seen["scheme"]) == (CLIENT, "http")
+        assert seen["headers"]["host"] == "gbs.example:8443"
         past_nginx = await trio.open_tcp_stream(HOST, server.port, local_address=CLIENT)
-        said = await told(past_nginx, headers=claims)
-        assert (said["client"], said["scheme"]) == (CLIENT, "http")
+        seen = await request_seen(past_nginx, headers=claims)
+        assert (seen["client"], seen["scheme"]) == (CLIENT, "http")
 
 
 async def test_a_proxy_that_is_not_trusted_is_the_client() -> None:
     async with mirror() as server, proxy(server.port) as nginx:
-        said = await told(await stream_to(nginx))
-    assert (said["client"], said["scheme"]) == (HOST, "http")
+        seen = await request_seen(await stream_to(nginx))
+    assert (seen["client"], seen["scheme"]) == (HOST, "http")
 
 
 async def test_a_sockets_handshake_tells_of_the_client(
@@ -176,9 +176,9 @@ async def test_requests_share_connections_and_an_upgrade_gets_a_fresh_one() -> N
 async def test_no_other_upgrade_is_passed_on() -> None:
     upgrade = ["Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"]
     async with mirror(HOST) as server, proxy(server.port) as nginx:
-        said = await told(await stream_to(nginx), headers=upgrade)
-    assert "upgrade" not in said["headers"]
-    assert "connection" not in said["headers"]
+        seen = await request_seen(await stream_to(nginx), headers=upgrade)
+    assert "upgrade" not in seen["headers"]
+    assert "connection" not in seen["headers"]
 
 
 async def test_a_body_beyond_the_servers_limit_is_refused() -> None:
@@ -321,9 +321,9 @@ async def test_of_the_servers_answers_nginx_changes_nothing_that_pages_go_by(
         httpx.AsyncClient(headers=headers) as http,
     ):
         passed_on = await http.request(method, nginx.url + path)
-        said = await http.request(method, server.url + path)
-    assert passed_on.status_code == said.status_code == status
-    assert cors_fields(passed_on) == cors_fields(said)
+        seen = await http.request(method, server.url + path)
+    assert passed_on.status_code == seen.status_code == status
+    assert cors_fields(passed_on) == cors_fields(seen)
     names = [name for name, _ in cors_fields(passed_on)]
     assert len(names) == len(set(names))
     assert ("access-control-allow-origin" in names) == (origin == PAGE)
@@ -341,10 +341,10 @@ async def test_what_is_too_large_is_refused_in_the_servers_words(
 ) -> None:
     async with lineup() as (server, nginx), httpx.AsyncClient(headers=BEARER) as http:
         request = partial(http.put, content=content, headers=headers)
-        said = await request(f"{server.url}{LINEUPS}/1")
+        seen = await request(f"{server.url}{LINEUPS}/1")
         by_nginx = await request(f"{nginx.url}{LINEUPS}/1")
-    assert said.status_code in {413, 431}
-    assert (by_nginx.status_code, by_nginx.json()) == (said.status_code, said.json())
+    assert seen.status_code in {413, 431}
+    assert (by_nginx.status_code, by_nginx.json()) == (seen.status_code, seen.json())
 
 
 # The line-up through it

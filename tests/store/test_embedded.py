@@ -27,7 +27,7 @@ from gbs_actor.store.embedded.data_folder import (
 from gbs_actor.store.embedded.postmaster import PID_FILE, processes_of
 from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.bridge import NotConnected, open_bridge
-from tests.store.meddling import ask, soon
+from tests.store.other_clients import ask, soon
 from tests.store.server_process import server_process
 
 AS_ROOT = os.geteuid() == 0

@@ -16,7 +16,7 @@ from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.rooms.peers import Client
 from tests.store.fixtures import PostgresCluster
-from tests.store.meddling import ask, terminate_others
+from tests.store.other_clients import ask, terminate_others
 from tests.store.worlds import Desk, seed
 
 

@@ -18,7 +18,7 @@ from gbs_actor.store.postgres.migrate import (
 )
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.fixtures import PostgresCluster
-from tests.store.meddling import ask, soon
+from tests.store.other_clients import ask, soon
 
 STEPS = [
     Migration(1, "first", "CREATE TABLE first (id int);"),

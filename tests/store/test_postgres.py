@@ -18,7 +18,7 @@ from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.bridge import ConnectionLost, DbConnection, open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
-from tests.store.meddling import (
+from tests.store.other_clients import (
     ask,
     fail_commits,
     locked_groups,

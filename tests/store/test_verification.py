@@ -14,7 +14,7 @@ from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.bridge import DbConnection
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import Verification, verify
-from tests.store.meddling import ask
+from tests.store.other_clients import ask
 from tests.store.worlds import MOMENT, AnyStore, Desk
 
 WITH_MEMO, PLAIN, OTHER = 2, 4, 5

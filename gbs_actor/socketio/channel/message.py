@@ -20,7 +20,7 @@ class Message:
     Attributes:
         key: slot in an outbox. A newer message with an equal key replaces an older one that
             is still queued; ``None``: it is never replaced.
-        count: how many messages it stands for; 1 unless it is a bundle.
+        count: number of messages; 1 unless it is a bundle.
 
     :param text: UTF-8, sent as a WebSocket text message.
     :param attachments: sent behind it, as a binary message each.

@@ -130,7 +130,7 @@ class DataFolder:
         if not account.can_reach(self.base):
             raise UnsuitableFolder(
                 f"the user {account.name!r}, as whom PostgreSQL runs, cannot reach {self.base}; "
-                "name a folder below one that everybody may pass, such as /var/lib"
+                "name a folder below one that all users may search, such as /var/lib"
             )
         self._make_socket_folder(account)
         us = Account.with_uid(os.geteuid())

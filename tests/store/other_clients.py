@@ -1,4 +1,4 @@
-"""What somebody beside the store may do to its database."""
+"""Other clients of a store's database, and their statements."""
 
 from __future__ import annotations
 
