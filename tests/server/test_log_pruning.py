@@ -18,7 +18,7 @@ from gbs_actor.store.postgres.bridge import open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Progress
 from tests.server.running import running_demo, settings
-from tests.store.meddling import ask, soon
+from tests.store.other_clients import ask, soon
 from tests.store.worlds import Desk
 
 LOG = "SELECT FROM lineup_change"
