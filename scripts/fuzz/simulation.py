@@ -8,11 +8,13 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trio
 from trio._core import _run  # the order of tasks has no public switch
 from trio.testing import MockClock
+
+T = TypeVar("T")
 
 ON_PURPOSE: Final = "on purpose"
 """The text of exceptions that a case raises itself; they may be logged."""
@@ -35,10 +37,10 @@ def living_tasks() -> int:
     return trio.lowlevel.current_statistics().tasks_living
 
 
-def instances(kind: type) -> int:
-    """Return how many objects of a type are in memory."""
+def instances(kind: type[T]) -> list[T]:
+    """Return the objects of a type that are in memory."""
     gc.collect()
-    return sum(isinstance(each, kind) for each in gc.get_objects())
+    return [each for each in gc.get_objects() if isinstance(each, kind)]
 
 
 class _Recorder(logging.Handler):
