@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import Accepted, RoomSettings, RoomSupervisor, Tracepoint
 
 from .faulty_store import Fault, FaultyStore
 from .peers import Client
@@ -104,3 +104,25 @@ async def test_what_was_rejected_at_the_end_while_it_was_decided_is_not_committe
         await trio.sleep(1)
         assert [code(answer) for answer in pending.answers] == [Code.ROOM_RESTARTED]
         assert await store.log(1) == []
+
+
+async def test_a_cancellation_in_the_middle_of_a_fan_out_does_not_divide_it(
+    autojump_clock: MockClock,
+) -> None:
+    delivering = trio.Event()
+
+    def observe(slug: str, tracepoint: Tracepoint) -> None:
+        if tracepoint is Tracepoint.DELIVERING:
+            delivering.set()
+
+    store = await memory_store("winter")
+    supervisor = RoomSupervisor(store, RoomSettings(deliveries_per_yield=1), observe=observe)
+    async with supervisor.running():
+        clients = [Client(supervisor, number) for number in range(1, 5)]
+        for client in clients:
+            await client.join("winter")
+        pendings = give_all(clients[-1], 1, 2)
+        await delivering.wait()
+        assert [pending.answers for pending in pendings] == [[], []]
+    assert [type(answer) for p in pendings for answer in p.answers] == [Accepted, Accepted]
+    assert [client.updates[-1].revision for client in clients] == [2] * 4

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
-from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import (
+    Accepted,
+    EncodedRow,
+    RoomSettings,
+    RoomState,
+    RoomSupervisor,
+    Tracepoint,
+)
 from gbs_actor.store.protocol import CommitRefused
 
 from .faulty_store import Fault, FaultyStore
-from .peers import Client, TestFormat
+from .peers import Client, TestFormat, Updates
 from .retreats import memory_store
 from .world import COMMAND_ID, code, give_all, world
 
@@ -355,3 +363,30 @@ async def test_statistics_tell_how_far_a_subscriber_lags(autojump_clock: MockClo
         assert (room.revision, room.accepted, room.commit.count) == (3, 3, 3)
         assert [s.sink.queued > 0 for s in room.subscribers] == [False, True]
         assert replace(room.subscribers[0], sink=room.subscribers[1].sink).lag == 0
+
+
+class MovingFormat(TestFormat):
+    """Takes its only client out of the room while a row is encoded for it."""
+
+    client: Client
+
+    def update(self, row: EncodedRow) -> Updates:
+        self.client.subscriber.enter(None)
+        return super().update(row)
+
+
+@pytest.mark.parametrize("is_author", [False, True])
+async def test_who_moves_on_in_the_middle_of_a_fan_out_gets_nothing_more_of_it(
+    autojump_clock: MockClock, is_author: bool
+) -> None:
+    async with world() as w:
+        other = await w.client(1)
+        form = MovingFormat()
+        form.client = Client(w.supervisor, 2, form)
+        await form.client.join("winter")
+        author = form.client if is_author else other
+        pending = author.give(author.command(AssignNumber(7, 1)))
+        await trio.sleep(1)
+        assert form.client.updates == []
+        assert [type(answer) for answer in pending.answers] == [Accepted]
+        assert other.updates != []
