@@ -120,7 +120,8 @@ class _Scenario:
         async with self._serving() as around:
             other = Peer(self.plain.dial_socket())
             await other.join()
-            around.start_soon(_answer_pings, other)
+            sending = trio.Lock()
+            around.start_soon(_answer_pings, other, sending)
             await wait_all_tasks_blocked()
             tasks = living_tasks()
             with trio.move_on_after(10 * _LONG) as scope:
@@ -130,7 +131,8 @@ class _Scenario:
             assert not scope.cancelled_caught, "a connection does not end"
             await trio.sleep(_LONG)
             sent = len(other.pongs)
-            await other.ping(b"still there?")
+            async with sending:
+                await other.ping(b"still there?")
             await wait_all_tasks_blocked()
             assert len(other.pongs) == sent + 1, "the other client is served no more"
             self._check(connections=1)
@@ -233,11 +235,12 @@ class _Scenario:
         assert answer.startswith(b"HTTP/1.1 404 "), answer[:200]
 
 
-async def _answer_pings(peer: Peer) -> None:
+async def _answer_pings(peer: Peer, sending: trio.Lock) -> None:
     with suppress(*_GONE):
         while isinstance(received := await peer.receive(), (str, bytes)):
             if received == "2":
-                await peer.send("3")
+                async with sending:
+                    await peer.send("3")
 
 
 async def _talk(stream: trio.abc.Stream, pieces: list[bytes], pause: float, close: int) -> bytes:
