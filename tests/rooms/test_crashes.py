@@ -52,6 +52,21 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
         assert other.rows[7]["gbsNumber"] == 1
 
 
+async def test_a_commit_that_a_crash_cut_off_is_looked_up_and_answered(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client, other = await w.client(1), await w.client(2)
+        w.bugs.at = [Tracepoint.STORE_REPLIED]  # durable, and the room does not know it yet
+        answer = await client.ask(AssignNumber(7, 1))
+        assert isinstance(answer, Accepted)
+        room = w.supervisor.room_statistics("winter")
+        assert room is not None
+        assert room.restarts == 1
+        assert other.rows == client.rows
+        assert other.rows[7]["gbsNumber"] == 1
+
+
 async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wait(
     autojump_clock: MockClock,
 ) -> None:
