@@ -58,7 +58,8 @@ async def test_a_commit_that_a_crash_cut_off_is_looked_up_and_answered(
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
         w.bugs.at = [Tracepoint.STORE_REPLIED]  # durable, and the room does not know it yet
-        answer = await client.ask(AssignNumber(7, 1))
+        with trio.fail_after(60):
+            answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         room = w.supervisor.room_statistics("winter")
         assert room is not None
