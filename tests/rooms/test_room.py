@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import trio
 from trio.testing import MockClock
 
@@ -375,18 +374,15 @@ class MovingFormat(TestFormat):
         return super().update(row)
 
 
-@pytest.mark.parametrize("is_author", [False, True])
 async def test_who_moves_on_in_the_middle_of_a_fan_out_gets_nothing_more_of_it(
-    autojump_clock: MockClock, is_author: bool
+    autojump_clock: MockClock,
 ) -> None:
+    # The author itself cannot: its next join waits for the reply.
     async with world() as w:
-        other = await w.client(1)
+        author = await w.client(1)
         form = MovingFormat()
         form.client = Client(w.supervisor, 2, form)
         await form.client.join("winter")
-        author = form.client if is_author else other
-        pending = author.give(author.command(AssignNumber(7, 1)))
-        await trio.sleep(1)
+        assert isinstance(await author.ask(AssignNumber(7, 1)), Accepted)
         assert form.client.updates == []
-        assert [type(answer) for answer in pending.answers] == [Accepted]
-        assert other.updates != []
+        assert author.updates != []
