@@ -45,12 +45,17 @@ async def test_a_session_moves_to_a_websocket(site: Site) -> None:
 
 
 async def test_a_waiting_get_is_answered_at_the_probe(site: Site) -> None:
-    polls = await site.polls()
-    await polls.gets.send("GET", polls.target)
-    await site.settle()
-    await site.probe(polls)
-    answer = await polls.gets.answer()
-    assert (answer.status, answer.text) == (200, "6")
+    texts: list[str] = []
+    while "6" not in texts:
+        polls = await site.polls()
+        await polls.gets.send("GET", polls.target)
+        await site.settle()
+        await site.probe(polls)
+        answer = await polls.gets.answer()
+        assert answer.status == 200
+        texts.append(answer.text)
+        # On a busy machine a ping may answer it before the probe has come.
+        assert len(texts) < 5, texts
 
 
 async def test_every_get_between_probe_and_upgrade_is_answered_at_once(engine: Site) -> None:
