@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 import trio
@@ -80,8 +81,25 @@ class PollingClient(Client):
         self.posts = posts
         self._waiting: deque[str] = deque()
 
-    async def get(self) -> Answer:
+    async def get_any(self) -> Answer:
+        """Poll; a ping may be the answer, or a part of it."""
         return await self.gets.request("GET", self.target)
+
+    async def get(self) -> Answer:
+        """Poll until the answer is more than a ping; a busy machine is late for those."""
+        return await self._without_ping(await self.get_any())
+
+    async def answer(self) -> Answer:
+        """Return what answers a GET that waits, as :meth:`get` does."""
+        return await self._without_ping(await self.gets.answer())
+
+    async def _without_ping(self, answer: Answer) -> Answer:
+        while answer.status == 200 and "2" in answer.packets:
+            packets = [packet for packet in answer.packets if packet != "2"]
+            if packets:
+                return replace(answer, body=SEPARATOR.join(packets).encode())
+            answer = await self.get_any()
+        return answer
 
     async def post(self, *packets: Packet) -> Answer:
         return await self.posts.request("POST", self.target, payload(*packets))
@@ -98,7 +116,7 @@ class PollingClient(Client):
 
     async def receive_any(self) -> Packet:
         if not self._waiting:
-            answer = await self.get()
+            answer = await self.get_any()
             assert answer.status == 200, answer
             self._waiting.extend(answer.packets)
         packet = self._waiting.popleft()
@@ -108,7 +126,7 @@ class PollingClient(Client):
         before: list[Packet] = [packet for packet in self._waiting if packet != "2"]
         self._waiting.clear()
         with trio.fail_after(patience):
-            while (answer := await self.get()).status == 200:
+            while (answer := await self.get_any()).status == 200:
                 before += [packet for packet in answer.packets if packet not in {"1", "2"}]
         assert (answer.status, answer.json()["code"]) == (400, 1), answer
         return before

@@ -14,7 +14,7 @@ async def test_a_close_packet_ends_the_waiting_get_with_a_noop(site: Site) -> No
     await site.settle()
     answer = await polls.posts.request("POST", polls.target, "1")
     assert (answer.status, answer.text) == (200, "ok")
-    answer = await polls.gets.answer()
+    answer = await polls.answer()
     assert (answer.status, answer.text) == (200, "6")
     for method in ("GET", "POST"):
         answer = await site.ask(method, f"{POLLING}&sid={polls.sid}", "4hello")

@@ -132,7 +132,7 @@ async def test_a_get_waits_until_there_is_something(engine: Site) -> None:
         await polls.gets.answer()
         raise AssertionError("it did not wait")
     await polls.send("4hello")
-    assert (await polls.gets.answer()).text == "4hello"
+    assert (await polls.answer()).text == "4hello"
 
 
 async def test_packets_are_joined_up_to_max_payload(engine: Site) -> None:
@@ -210,7 +210,7 @@ async def test_a_get_that_waits_is_told_of_a_body_that_cannot_be_read(engine: Si
     await polls.gets.send("GET", polls.target)
     await engine.settle()
     assert (await polls.post("abc")).status == 400
-    assert (await polls.gets.answer()).text == "1"
+    assert (await polls.answer()).text == "1"
 
 
 async def test_a_second_get_ends_the_session(site: Site) -> None:
@@ -219,7 +219,7 @@ async def test_a_second_get_ends_the_session(site: Site) -> None:
     await site.settle()
     second = await site.ask("GET", f"{POLLING}&sid={polls.sid}&t=burst")
     assert (second.status, second.json()) == (400, BAD_REQUEST)
-    first = await polls.gets.answer()
+    first = await polls.answer()
     assert (first.status, first.text) == (200, "1")
     assert await polls.ended() == []
 
@@ -232,7 +232,7 @@ async def test_a_second_post_ends_the_session(site: Site) -> None:
     await site.settle()
     second = await site.ask("POST", f"{POLLING}&sid={polls.sid}", "4hello")
     assert (second.status, second.json()) == (400, BAD_REQUEST)
-    first = await polls.gets.answer()
+    first = await polls.answer()
     assert (first.status, first.text) == (200, "1")
     await polls.posts.rest(b"llo")
     assert (await polls.posts.answer()).status == 400
@@ -256,7 +256,7 @@ async def test_a_post_that_breaks_off_ends_the_session(site: Site) -> None:
     await polls.posts.begin("POST", polls.target, [("Content-Length", "100")])
     await polls.posts.part(b"4hello")
     await polls.posts.aclose()
-    assert (await polls.gets.answer()).text == "1"
+    assert (await polls.answer()).text == "1"
     assert await polls.ended() == []
 
 

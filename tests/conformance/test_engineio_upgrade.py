@@ -25,7 +25,7 @@ async def still_polls(site: Site, polls: PollingClient) -> None:
     await site.settle()
     await polls.gets.send("GET", polls.target)
     await polls.send("4still here")
-    assert [*(await polls.gets.answer()).packets] == ["4still here"]
+    assert [*(await polls.answer()).packets] == ["4still here"]
 
 
 async def closed(peer: Peer, patience: float = 5.0) -> Close:
@@ -167,7 +167,7 @@ async def test_a_probe_that_takes_too_long_leaves_the_session_polling(engine: Si
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
         while not ends.is_set():  # or there would be no session to go on with
-            for packet in (await polls.get()).packets:
+            for packet in (await polls.get_any()).packets:
                 if packet == "2":
                     await polls.send("3")
             await trio.sleep(0.01)

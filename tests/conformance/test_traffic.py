@@ -44,7 +44,7 @@ class Upgrading:
 
     async def _fetch(self, polls: PollingClient) -> None:
         while not self._paused:
-            for packet in (await polls.get()).packets:
+            for packet in (await polls.get_any()).packets:
                 if packet != "6":
                     self.received.append(packet)
         self._idle.set()
