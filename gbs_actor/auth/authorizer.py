@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Final
 
 import trio
 
@@ -13,6 +16,8 @@ from gbs_actor.store.protocol import Store, StoreUnavailable
 
 _AUTH = AuthSettings()
 
+NO_ROLE: Final = ""
+"""The role of a user whose token does not allow a retreat: it may do nothing."""
 MAX_GRANTS = 10_000
 """How many roles are cached; the one looked up longest ago is dropped first."""
 
@@ -69,15 +74,21 @@ class _Grant:
 
 
 class Authorizer:
-    """A user's role in one retreat: the token's, unless a grant there overrides it.
+    """Decides which role a user has in a retreat, and so who may see it.
 
-    :param grant_ttl: seconds for which a grant is cached.
+    Without the retreat in the token's claim ``retreats`` it is :data:`NO_ROLE`; else the one that
+    a grant gives there; else the token's.
+
+    :param grant_ttl: seconds within which a change of a grant takes effect.
     """
 
     def __init__(self, store: Store, policy: Policy, *, grant_ttl: float = _AUTH.grant_ttl) -> None:
         self.policy = policy
+        self.max_age = grant_ttl / 3
+        """Seconds for which a grant is cached, and of a round of the gateway's ``GrantWatch``: a
+        client may join with a cached grant, and be looked up at the end of the second round.
+        """
         self._store = store
-        self._ttl = grant_ttl
         self._grants: OrderedDict[tuple[str, int], _Grant] = OrderedDict()
         self._hits = self._lookups = self._stale_hits = 0
 
@@ -91,26 +102,74 @@ class Authorizer:
 
         Cancelled, it leaves the cache unchanged.
         """
-        key = (slug, user.user_id)
-        known = self._grants.get(key)
-        if known is not None and trio.current_time() - known.looked_up_at < self._ttl:
-            self._hits += 1
+        grants = await self._cached(user, (slug,), required=True)
+        return _role(user, slug, grants.get(slug))
+
+    async def roles_for(self, user: User, slugs: Collection[str]) -> dict[str, str]:
+        """Return the roles the user has in several retreats, for a list of them; by one query.
+
+        While the store is unreachable, a grant that is not cached counts as none: that is when
+        operators need the list of rooms.
+
+        Cancelled, it leaves the cache unchanged.
+        """
+        grants = await self._cached(user, slugs, required=False)
+        return {slug: _role(user, slug, grants.get(slug)) for slug in slugs}
+
+    async def current_roles(self, slug: str, users: Sequence[User]) -> list[str]:
+        """Return the roles that users have in one retreat, by one query whatever is cached.
+
+        :raises StoreUnavailable: the store is unreachable.
+
+        Cancelled, it leaves the cache unchanged.
+        """
+        grants = await self._look_up((slug,), {user.user_id for user in users})
+        return [_role(user, slug, grants[slug, user.user_id]) for user in users]
+
+    async def _cached(
+        self, user: User, slugs: Collection[str], *, required: bool
+    ) -> dict[str, _Grant | None]:
+        """Return the user's grants where the token allows the retreat; look up those too old.
+
+        :param required: raise if the store is unreachable and a grant is not in the cache.
+        """
+        user_id, now = user.user_id, trio.current_time()
+        grants = {slug: self._grants.get((slug, user_id)) for slug in slugs if user.may_enter(slug)}
+        outdated = [
+            slug
+            for slug, grant in grants.items()
+            if grant is None or now - grant.looked_up_at >= self.max_age
+        ]
+        self._hits += len(grants) - len(outdated)
+        if not outdated:
             await trio.lowlevel.checkpoint()
-            return known.role or user.role
-        looked_up_at = trio.current_time()
+            return grants
         try:
-            role = await self._store.role_in_retreat(slug, user.user_id)
+            found = await self._look_up(outdated, {user_id})
         except StoreUnavailable:
-            if known is None:
+            if required and None in grants.values():
                 raise
-            self._stale_hits += 1
-            return known.role or user.role
-        self._lookups += 1
-        self._grants[key] = _Grant(role, looked_up_at)
-        self._grants.move_to_end(key)
+            self._stale_hits += len(outdated)
+            return grants
+        return grants | {slug: found[slug, user_id] for slug in outdated}
+
+    async def _look_up(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], _Grant]:
+        """Return the grants in the store, or those cached meanwhile by a later lookup."""
+        looked_up_at = trio.current_time()
+        roles = await self._store.grants(slugs, user_ids)
+        found = {}
+        for key in product(slugs, user_ids):
+            known = self._grants.get(key)
+            if known is None or known.looked_up_at <= looked_up_at:
+                known = self._grants[key] = _Grant(roles.get(key), looked_up_at)
+                self._grants.move_to_end(key)
+            found[key] = known
+        self._lookups += len(found)
         while len(self._grants) > MAX_GRANTS:
             self._grants.popitem(last=False)
-        return role or user.role
+        return found
 
     def clear_cache(self) -> None:
         """Clear the cache, after grants were changed."""
@@ -119,3 +178,10 @@ class Authorizer:
     def statistics(self) -> AuthorizerStatistics:
         """Return counters; never blocks."""
         return AuthorizerStatistics(len(self._grants), self._hits, self._lookups, self._stale_hits)
+
+
+def _role(user: User, slug: str, grant: _Grant | None) -> str:
+    """Decide the role of a user in a retreat; nothing else does."""
+    if not user.may_enter(slug):
+        return NO_ROLE
+    return user.role if grant is None or grant.role is None else grant.role

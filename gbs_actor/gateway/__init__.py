@@ -15,7 +15,8 @@ The parts that all transports share:
 
 ``client``      :class:`~gbs_actor.gateway.client.Client`, an authenticated peer, and the
                 protocol of its transport, :class:`~gbs_actor.gateway.client.Peer`
-``clients``     admits clients, and watches their tokens (``expiry``) until they leave
+``clients``     admits clients, and watches their tokens (``expiry``) and roles (``grants``)
+                until they leave
 ``invocation``  one event of a client, with its one reply; a subclass for each transport
 ``dispatch``    one table, from the name of an event to its handler
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors
@@ -24,5 +25,5 @@ The parts that all transports share:
 
 Names and arguments of the events are in :mod:`gbs_actor.contract`. No transport depends on
 another. Roles are checked in ``dispatch`` (events) and ``http.identity`` (requests), by the
-policy in :mod:`gbs_actor.auth`.
+policy in :mod:`gbs_actor.auth`, which also decides who sees which retreat.
 """

@@ -36,6 +36,10 @@ class Peer(Sink, Protocol):
         """
         ...
 
+    def close_forbidden(self) -> None:
+        """Close the connection for good: the user may no longer read."""
+        ...
+
 
 class RecoverableSession(Protocol):
     """Tracks the rooms that a client joins and leaves, so that it can resume."""
@@ -93,11 +97,10 @@ class Client:
         """The room revision up to which the client was sent everything; ``None`` outside."""
         return None if self.subscriber.room_slug is None else self.subscriber.sent_revision
 
-    def authenticated(self, credentials: Credentials, role: str) -> None:
+    def authenticated(self, credentials: Credentials) -> None:
         """Continue with a new token of the same user."""
         self.credentials = credentials
         self.author = author_of(credentials.user)
-        self.role = role
         self.expiry_notified = False
 
 

@@ -1,4 +1,4 @@
-"""All clients of the server: admission, tokens and their expiry, connections per user."""
+"""All clients of the server: admission, tokens and their expiry, roles, connections per user."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -20,14 +21,21 @@ from gbs_actor.auth import (
     forbidden,
 )
 from gbs_actor.concurrency import Service, ServiceStatistics, background
+from gbs_actor.contract.events import ServerEvent
+from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Client, Peer
 from gbs_actor.gateway.expiry import ExpiryWatch
+from gbs_actor.gateway.grants import GrantWatch
 from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import Handshake
 
 FoundToken = tuple[str, TokenSource]
+
+_REVOKED: Final = Failure.because(Code.FORBIDDEN, "You may no longer read this line-up.")
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +52,11 @@ class ClientsStatistics:
     expiry_failures: int
     """Clients that could not be notified of their token's expiry, and were aborted."""
     expiry_watch: ServiceStatistics
+    revoked: int
+    """Clients that were disconnected, as they may no longer read."""
+    grant_failures: int
+    """Lookups of a room's roles that failed; they are repeated."""
+    grant_watch: ServiceStatistics
 
 
 class TooManyConnections(Exception):
@@ -51,7 +64,7 @@ class TooManyConnections(Exception):
 
 
 class Clients:
-    """Admits clients, and watches their tokens until they leave.
+    """Admits clients, and watches their tokens and roles until they leave.
 
     A transport calls :meth:`find_token`, :meth:`authenticate` and :meth:`connect`, and
     :meth:`disconnected` at the end.
@@ -76,12 +89,14 @@ class Clients:
         self._clients: set[Client] = set()
         self._watch = ExpiryWatch(verifier.now)
         self._service = Service("token expiry", self._watch.run)
-        self._refused = 0
+        self._grants = GrantWatch(self._clients, authorizer, self.set_role)
+        self._grant_service = Service("grants", self._grants.run)
+        self._refused = self._revoked = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch the clients' tokens while the block runs."""
-        async with background(self._service.run):
+        """Watch the clients' tokens and roles while the block runs."""
+        async with background(self._service.run), background(self._grant_service.run):
             yield
 
     def statistics(self) -> ClientsStatistics:
@@ -92,6 +107,9 @@ class Clients:
             refused=self._refused,
             expiry_failures=self._watch.failures,
             expiry_watch=self._service.statistics(),
+            revoked=self._revoked,
+            grant_failures=self._grants.failures,
+            grant_watch=self._grant_service.statistics(),
         )
 
     def find_token(self, payload: object, handshake: Handshake) -> FoundToken | None:
@@ -139,8 +157,34 @@ class Clients:
 
         :param role: the user's, in the room the client is in.
         """
-        client.authenticated(credentials, role)
+        client.authenticated(credentials)
         self._watch.watch(client)
+        self.set_role(client, role)
+
+    def set_role(self, client: Client, role: str) -> None:
+        """Give a client the role that it has by now in the room it is in.
+
+        If it may no longer edit, its editing mark ends. If it may no longer read, it gets
+        ``error`` FORBIDDEN and is disconnected for good: nothing is left to recover.
+        """
+        former, client.role = client.role, role
+        policy = self._authorizer.policy
+        if not policy.may_read(role) and policy.may_read(former):
+            self._revoke(client)
+        elif not policy.may_edit(role) and policy.may_edit(former):
+            self._rooms.reject_mark(client.subscriber)
+
+    def _revoke(self, client: Client) -> None:
+        self._revoked += 1
+        logger.info("user %d may no longer read, and is disconnected", client.user.user_id)
+        try:
+            client.peer.send_event(ServerEvent.ERROR, replies.error_event(None, _REVOKED))
+            client.peer.close_forbidden()
+        except Exception:
+            # It must receive nothing any more; other clients must not wait.
+            logger.exception("a client that may no longer read is aborted")
+            client.peer.abort()
+        self._rooms.disconnect(client.subscriber)
 
     def disconnected(self, client: Client) -> None:
         """Remove a client that has ended; its commands in flight are still carried out."""

@@ -50,7 +50,7 @@ Handler = Callable[[Client, Invocation], Awaitable[None] | None]
 """Handles an event; returns what is left to await, if anything."""
 
 _FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
-_OTHER_RETREAT: Final = Failure.because(Code.FORBIDDEN, "You may not enter this retreat.")
+_NO_READER: Final = Failure.because(Code.FORBIDDEN, "You may not read this retreat.")
 _RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
 _TOO_MANY_MARKS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many editing marks; the last one has ended."
@@ -247,6 +247,10 @@ class Dispatch:
             await self._rooms.join(
                 request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
             )
+        # The room may have taken long to load, and the role may have changed meanwhile.
+        current_role = await self._authorizer.role_for(client.user, request.slug)
+        if subscriber.room_slug == request.slug:
+            self._clients.set_role(client, current_role)
 
     def _leave(self, client: Client, request: LeaveRequest, invocation: Invocation) -> None:
         """Leave a retreat, if that is the one the client is in."""
@@ -272,7 +276,7 @@ class Dispatch:
     async def _renew(
         self, client: Client, request: AuthenticateRequest, invocation: Invocation
     ) -> None:
-        """Accept a new token of the same user.
+        """Accept a new token of the same user; who may not read with it is disconnected.
 
         :raises StoreUnavailable: the role in the retreat cannot be looked up.
         """
@@ -283,12 +287,10 @@ class Dispatch:
             invocation.reply(Failure(refused.code, refused.message))
             return
         slug = client.subscriber.room_slug
-        if slug is not None and not user.may_enter(slug):
-            invocation.reply(_OTHER_RETREAT)
-            return
         role = user.role if slug is None else await self._authorizer.role_for(user, slug)
         if not self._authorizer.policy.may_read(role):
-            invocation.reply(_FORBIDDEN)
+            invocation.reply(_NO_READER)
+            self._clients.set_role(client, role)
             return
         self._clients.renew(client, credentials, role)
         invocation.reply(Done(client.revision))
@@ -324,10 +326,8 @@ class Dispatch:
 
         :raises StoreUnavailable: the role cannot be looked up.
         """
-        if not client.user.may_enter(slug):
-            return _OTHER_RETREAT
         role = await self._authorizer.role_for(client.user, slug)
-        return role if self._authorizer.policy.may_read(role) else _FORBIDDEN
+        return role if self._authorizer.policy.may_read(role) else _NO_READER
 
     async def _later(
         self,

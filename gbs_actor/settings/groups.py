@@ -320,7 +320,9 @@ class AuthSettings(Group):
     expired, at most 12 hours.
     """
     grant_ttl: Annotated[float, Field(ge=0, le=3_600)] = 30.0
-    """Seconds that a per-retreat grant is cached."""
+    """Seconds within which a change of a per-retreat grant takes effect, on open connections too.
+    0: as soon as possible, at a query for each request.
+    """
     reader_roles: tuple[Role, ...] = tuple(Role)
     """Roles that may read the line-up."""
     editor_roles: tuple[Role, ...] = (Role.LINEUP_STAFF, Role.ADMIN_MINISTER)

@@ -158,11 +158,18 @@ class MemoryStore:
         later = (entry for entry in stored.log if entry.revision > after_revision)
         return list(islice(later, limit))
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
-        stored = self._by_slug.get(slug)
-        return None if stored is None else stored.roles.get(user_id)
+        return {
+            (slug, user_id): role
+            for slug in slugs
+            if (stored := self._by_slug.get(slug)) is not None
+            for user_id in user_ids
+            if (role := stored.roles.get(user_id)) is not None
+        }
 
     async def update_session_locations(
         self, locations: Mapping[str, SessionLocation | None]

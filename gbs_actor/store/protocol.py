@@ -179,8 +179,13 @@ class Store(Protocol):
         """Return at most ``limit`` log entries after ``after_revision``, ascending."""
         ...
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
-        """Return the role that a grant gives this user in this retreat, if there is one."""
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
+        """Return the roles that grants give these users in these retreats, by slug and user.
+
+        Who has no grant in a retreat is left out. Costs one small read.
+        """
         ...
 
     async def update_session_locations(

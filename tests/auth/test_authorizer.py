@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.auth import Authorizer, Policy, Role, TokenSource, User
 from gbs_actor.auth import authorizer as module
+from gbs_actor.auth.authorizer import NO_ROLE
 from gbs_actor.settings import AuthSettings
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import StoreUnavailable
@@ -20,18 +21,25 @@ POLICY = Policy.from_settings(AuthSettings())
 class Grants(MemoryStore):
     """A store with grants that can be changed, and that can be out of reach."""
 
-    def __init__(self, **grants: str) -> None:
+    def __init__(self, **roles: str) -> None:
         super().__init__()
-        self.grants: dict[str, str] = grants
+        self.roles = roles
         self.reachable = True
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
         await trio.lowlevel.checkpoint()
-        self.asked.append((slug, user_id))
+        self.asked.append((tuple(slugs), tuple(user_ids)))
         if not self.reachable:
             raise StoreUnavailable("out of reach")
-        return self.grants.get(slug)
+        return {
+            (slug, user_id): self.roles[slug]
+            for slug in slugs
+            if slug in self.roles
+            for user_id in user_ids
+        }
 
 
 def user(role: Role = Role.LEADER_STAFF, retreats: Collection[str] | None = None) -> User:
@@ -93,8 +101,8 @@ async def test_a_grant_is_cached_for_its_time_and_no_longer(
     store = Grants(winter="LINEUP_STAFF")
     authorizer = Authorizer(store, POLICY, grant_ttl=30)
     await authorizer.role_for(user(), "winter")
-    store.grants.clear()
-    await trio.sleep(29.9)
+    store.roles.clear()
+    await trio.sleep(authorizer.max_age - 0.1)
     assert await authorizer.role_for(user(), "winter") == "LINEUP_STAFF"
     assert len(store.asked) == 1
     await trio.sleep(0.2)
@@ -106,7 +114,7 @@ async def test_that_there_is_no_grant_is_cached_too() -> None:
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
     await authorizer.role_for(user(), "winter")
-    assert store.asked == [("winter", 7)]
+    assert store.asked == [(("winter",), (7,))]
 
 
 async def test_while_the_store_is_unreachable_the_last_grant_counts_however_old(
@@ -128,7 +136,7 @@ async def test_when_the_store_is_back_grants_are_looked_up_again(autojump_clock:
     store.reachable = False
     await trio.sleep(60)
     await authorizer.role_for(user(), "winter")
-    store.reachable, store.grants = True, {}
+    store.reachable, store.roles = True, {}
     assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
 
 
@@ -153,21 +161,96 @@ async def test_the_cache_is_bounded_and_drops_the_oldest_grant_first(
     await authorizer.role_for(user(), "b")
     assert store.asked == []
     await authorizer.role_for(user(), "a")
-    assert store.asked == [("a", 7)]
+    assert store.asked == [(("a",), (7,))]
 
 
 async def test_when_the_cache_is_cleared_every_grant_is_looked_up_anew() -> None:
     store = Grants(winter="LINEUP_STAFF")
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
-    store.grants = {"winter": "ADMIN_MINISTER"}
+    store.roles = {"winter": "ADMIN_MINISTER"}
     authorizer.clear_cache()
     assert await authorizer.role_for(user(), "winter") == "ADMIN_MINISTER"
 
 
+async def test_a_token_for_other_retreats_gives_no_role_there_whatever_is_granted() -> None:
+    store = Grants(winter="ADMIN_MINISTER")
+    role = await Authorizer(store, POLICY).role_for(user(retreats=["summer"]), "winter")
+    assert not any(may(role) for may in (POLICY.may_read, POLICY.may_edit, POLICY.is_operator))
+    assert store.asked == []
+
+
+async def test_the_roles_in_several_retreats_are_one_query_for_those_not_cached() -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "spring")
+    store.asked.clear()
+    someone = user(retreats=["winter", "summer", "spring"])
+    roles = await authorizer.roles_for(someone, ["winter", "summer", "spring", "autumn"])
+    assert roles == {
+        "winter": "LINEUP_STAFF",
+        "summer": "LEADER_STAFF",
+        "spring": "LEADER_STAFF",
+        "autumn": NO_ROLE,
+    }
+    assert store.asked == [(("winter", "summer"), (7,))]
+
+
+async def test_a_list_shows_by_the_token_what_cannot_be_looked_up() -> None:
+    store = Grants(winter="NOBODY")
+    store.reachable = False
+    someone = user(Role.ADMIN_MINISTER, retreats=["winter"])
+    roles = await Authorizer(store, POLICY).roles_for(someone, ["winter", "summer"])
+    assert roles == {"winter": "ADMIN_MINISTER", "summer": NO_ROLE}
+
+
+async def test_the_current_roles_of_several_users_are_one_query_and_are_cached() -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    await authorizer.role_for(user(), "winter")
+    store.roles["winter"] = "NOBODY"
+    assert await authorizer.current_roles("winter", [user(), user(retreats=[])]) == [
+        "NOBODY",
+        NO_ROLE,
+    ]
+    assert await authorizer.role_for(user(), "winter") == "NOBODY"
+    assert len(store.asked) == 2
+
+
+async def test_a_lookup_that_was_overtaken_does_not_bring_back_what_it_found(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(Grants):
+        async def grants(
+            self, slugs: Collection[str], user_ids: Collection[int]
+        ) -> dict[tuple[str, int], str]:
+            found = await super().grants(slugs, user_ids)
+            if len(self.asked) == 1:
+                await trio.sleep(1)
+            return found
+
+    store = Slow(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    roles: list[str] = []
+
+    async def look_up() -> None:
+        roles.append(await authorizer.role_for(user(), "winter"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look_up)
+        await wait_all_tasks_blocked()
+        store.roles["winter"] = "NOBODY"
+        await trio.sleep(0.5)
+        nursery.start_soon(look_up)
+    assert roles == ["NOBODY", "NOBODY"]
+    assert await authorizer.role_for(user(), "winter") == "NOBODY"
+
+
 async def test_a_cancelled_lookup_leaves_nothing_in_the_cache() -> None:
     class Slow(Grants):
-        async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+        async def grants(
+            self, slugs: Collection[str], user_ids: Collection[int]
+        ) -> dict[tuple[str, int], str]:
             await trio.sleep_forever()
             raise AssertionError
 

@@ -88,6 +88,7 @@ class BreakableStore(MemoryStore):
         self.roles_may_go_on = trio.Event()
         self.roles_may_go_on.set()
         self.role_waits = trio.Event()
+        self.grant_queries: list[tuple[frozenset[str], frozenset[int]]] = []
 
     async def load(self, slug: str) -> Retreat | None:
         await self.loads_may_go_on.wait()
@@ -110,13 +111,24 @@ class BreakableStore(MemoryStore):
         if self.broken:
             raise StoreUnavailable("told to be")
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
         if self.broken:
             raise StoreUnavailable("told to be")
         if not self.roles_may_go_on.is_set():
             self.role_waits.set()
         await self.roles_may_go_on.wait()
-        return await super().role_in_retreat(slug, user_id)
+        self.grant_queries.append((frozenset(slugs), frozenset(user_ids)))
+        return await super().grants(slugs, user_ids)
+
+    def grant(self, user_id: int, role: str | None, slug: str = SLUG) -> None:
+        """Give a user a role in a retreat, or take it back, as somebody does in the database."""
+        roles = self._by_slug[slug].roles
+        if role is None:
+            roles.pop(user_id, None)
+        else:
+            roles[user_id] = role
 
 
 class WallClock:
@@ -206,7 +218,7 @@ async def composed(
         store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
     clock = WallClock()
-    authorizer = Authorizer(store, Policy.from_settings(auth))
+    authorizer = Authorizer(store, Policy.from_settings(auth), grant_ttl=settings.auth.grant_ttl)
     rooms = RoomSupervisor(store)
     async with rooms.running():
         yield Parts(

@@ -522,15 +522,28 @@ async def test_whose_role_may_not_read_there_by_now_is_not_recovered(
         client = await here.joined(user_id=53)
         former = client.sid
 
-        async def role(slug: str, user_id: int) -> str | None:
-            return "NOBODY"
-
-        here.parts.store.role_in_retreat = role  # type: ignore[method-assign]
+        here.parts.store.grant(53, "NOBODY")
         here.parts.authorizer.clear_cache()
         await client.come_back()
         assert client.refusal is None
         assert not client.recovered
         assert client.sid != former
+
+
+@pytest.mark.parametrize("carrier", ["websocket", "polling"])
+async def test_who_was_disconnected_as_its_grant_was_revoked_has_nothing_left_to_recover(
+    autojump_clock: MockClock, carrier: Carrier
+) -> None:
+    async with world() as here:
+        client = await here.joined(carrier)
+        former = client.sid, client.pid
+        here.parts.store.grant(7, "NOBODY")
+        await client.until(lambda: client.left)
+        assert client.events[-1].name == "error"
+        here.parts.store.grant(7, None)
+        await trio.sleep(here.parts.settings.auth.grant_ttl)
+        await client.come_back()
+        await assert_new(client, former)
 
 
 async def test_a_retreat_that_is_gone_is_not_recovered(autojump_clock: MockClock) -> None:

@@ -15,7 +15,14 @@ from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
 from gbs_actor.socketio.net.request import head_length, parse_request
-from tests.gateway.composing import SLUG, Parts, Realtime, composed, served_namespace
+from tests.gateway.composing import (
+    SLUG,
+    BreakableStore,
+    Parts,
+    Realtime,
+    composed,
+    served_namespace,
+)
 from tests.gateway.peer import Peer, talking
 from tests.gateway.plain_peer import PlainPeer, talking_plainly
 
@@ -149,13 +156,15 @@ async def world(
     config: Settings | None = None,
     *,
     readers: tuple[Role, ...] = tuple(Role),
+    store: BreakableStore | None = None,
     **options: Any,
 ) -> AsyncIterator[World]:
     """Serve within the block.
 
+    :param store: see :func:`composed`.
     :param options: of both servers.
     """
-    async with composed(config, readers=readers) as parts:
+    async with composed(config, readers=readers, store=store) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
         async with served_namespace(parts, sockets) as realtime:
             plain = PlainServer(

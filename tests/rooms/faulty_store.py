@@ -115,8 +115,10 @@ class FaultyStore:
     ) -> list[LogEntry]:
         return await self.inner.log(retreat_id, after_revision=after_revision, limit=limit)
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
-        return await self.inner.role_in_retreat(slug, user_id)
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
+        return await self.inner.grants(slugs, user_ids)
 
     async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
         await self._read()

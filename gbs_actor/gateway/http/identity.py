@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import trio
 from quart import Request
@@ -72,13 +72,17 @@ class Identity:
     async def role_in(self, user: User, slug: str) -> str:
         """Return the role the user has in a retreat.
 
-        :raises AuthError: FORBIDDEN, the token does not allow this retreat.
         :raises InvalidPayload: no retreat can have this slug.
         :raises StoreUnavailable: see :meth:`gbs_actor.auth.Authorizer.role_for`.
         """
-        if not user.may_enter(check_slug(slug)):
-            raise forbidden()
-        return await self._authorizer.role_for(user, slug)
+        return await self._authorizer.role_for(user, check_slug(slug))
+
+    async def roles_in(self, user: User, slugs: Collection[str]) -> dict[str, str]:
+        """Return the roles the user has in several retreats, for a list of them.
+
+        See :meth:`gbs_actor.auth.Authorizer.roles_for`.
+        """
+        return await self._authorizer.roles_for(user, slugs)
 
     async def require(
         self, request: Request, permitted: Callable[[str], bool], slug: str | None = None

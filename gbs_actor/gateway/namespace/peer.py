@@ -79,6 +79,10 @@ class SocketPeer:
         else:
             self._socket.disconnect()
 
+    def close_forbidden(self) -> None:
+        """Disconnect the client from the namespace; it does not reconnect by itself."""
+        self._socket.disconnect()
+
     def abort(self) -> None:
         """End the connection at once."""
         self._socket.abort()

@@ -140,6 +140,10 @@ class PlainChannel(LiveChannel):
         """Close the connection as its token has expired."""
         self.close(close_frame.EXPIRED.code, close_frame.EXPIRED.reason)
 
+    def close_forbidden(self) -> None:
+        """Close the connection as its user may no longer read."""
+        self.close(close_frame.REVOKED.code, close_frame.REVOKED.reason)
+
     def statistics(self) -> SinkStatistics:
         """Return how far behind the outbox is."""
         return sink_statistics(self.outbox.statistics())

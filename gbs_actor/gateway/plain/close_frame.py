@@ -27,6 +27,7 @@ FORBIDDEN: Final = 4403
 TOO_MANY: Final = 4429
 
 EXPIRED: Final = CloseFrame(AUTHENTICATION, AuthErrorCode.TOKEN_EXPIRED)
+REVOKED: Final = CloseFrame(FORBIDDEN, Code.FORBIDDEN)
 NO_SUCH_RETREAT: Final = CloseFrame(4404, Code.RETREAT_NOT_FOUND)
 TOO_MANY_OF_USER: Final = CloseFrame(TOO_MANY, "too many connections of this user")
 TOO_MANY_OF_ADDRESS: Final = CloseFrame(TOO_MANY, "too many connections from this address")

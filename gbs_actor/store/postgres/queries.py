@@ -83,9 +83,10 @@ LOG = """
 SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY revision LIMIT $3
 """
 
-ROLE = """
-SELECT role FROM retreat_admin_role
-    WHERE retreat_id = (SELECT id FROM retreat WHERE slug = $1) AND user_id = $2
+GRANTS = """
+SELECT retreat.slug, granted.user_id, granted.role
+    FROM retreat_admin_role AS granted JOIN retreat ON retreat.id = granted.retreat_id
+    WHERE retreat.slug = ANY ($1) AND granted.user_id = ANY ($2)
 """
 
 SLUGS = 'SELECT slug FROM retreat ORDER BY slug COLLATE "C"'

@@ -179,12 +179,14 @@ class PostgresStore:
 
     # -- what the gateway and health checks need
 
-    async def role_in_retreat(self, slug: str, user_id: int) -> str | None:
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        if not is_storable(slug) or user_id not in INT8:
-            return None
-        rows = await self._database.fetch(queries.ROLE, slug, user_id)
-        return rows[0]["role"] if rows else None
+        known = [slug for slug in slugs if is_storable(slug)]
+        users = [user_id for user_id in user_ids if user_id in INT8]
+        rows = await self._database.fetch(queries.GRANTS, known, users)
+        return {(row["slug"], row["user_id"]): row["role"] for row in rows}
 
     async def update_session_locations(
         self, locations: Mapping[str, SessionLocation | None]
