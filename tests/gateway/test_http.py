@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import trio
@@ -8,8 +9,8 @@ from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.probes import READY_TIMEOUT
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.site import LINEUPS, body, exchange, site
+from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
+from tests.gateway.site import LINEUPS, Site, body, exchange, site
 
 # Probes
 
@@ -278,6 +279,43 @@ async def test_an_operator_sees_one_room_in_full() -> None:
         assert (answer["revision"], answer["accepted"]) == (1, 1)
         assert answer["subscribers"] == []
         assert answer["commit"]["count"] == 1
+
+
+async def shown_rooms(here: Site, **token: Any) -> set[str]:
+    """Return the slugs that an operator is shown, all of two rooms being open."""
+    for slug in (SLUG, OTHER_SLUG):
+        await here.rows(f"/api/v1/retreat/{slug}/line-up/user-lineups")
+    response = await here.get("/admin/rooms", here.bearer(role=Role.ADMIN_MINISTER, **token))
+    assert response.status_code == 200
+    return {room["slug"] for room in (await body(response))["rooms"]}
+
+
+async def test_an_operator_of_some_retreats_sees_only_their_rooms() -> None:
+    async with site() as here:
+        assert await shown_rooms(here) == {SLUG, OTHER_SLUG}
+        assert await shown_rooms(here, retreats=(OTHER_SLUG,)) == {OTHER_SLUG}
+        assert await shown_rooms(here, retreats=()) == set()
+        headers = here.bearer(role=Role.ADMIN_MINISTER, retreats=(OTHER_SLUG,))
+        for hidden in (SLUG, "none"):  # as if it were none: its answer does not differ
+            response = await here.get(f"/admin/rooms/{hidden}", headers)
+            assert (response.status_code, (await body(response))["code"]) == (403, "FORBIDDEN")
+        assert (await here.get(f"/admin/rooms/{OTHER_SLUG}", headers)).status_code == 200
+
+
+async def test_a_grant_that_takes_the_operator_away_hides_the_room_in_the_list_too() -> None:
+    async with site() as here:
+        assert await shown_rooms(here, user_id=51) == {OTHER_SLUG}
+        headers = here.bearer(role=Role.ADMIN_MINISTER, user_id=51)
+        assert (await here.get(f"/admin/rooms/{SLUG}", headers)).status_code == 403
+
+
+async def test_while_the_store_is_unreachable_an_operator_sees_the_rooms_of_the_token() -> None:
+    async with site() as here:
+        assert await shown_rooms(here, user_id=9) == {SLUG, OTHER_SLUG}
+        here.parts.store.broken = True
+        headers = here.bearer(role=Role.ADMIN_MINISTER, user_id=10, retreats=(SLUG,))
+        response = await here.get("/admin/rooms", headers)
+        assert [room["slug"] for room in (await body(response))["rooms"]] == [SLUG]
 
 
 async def test_a_room_that_is_not_open_is_404() -> None:

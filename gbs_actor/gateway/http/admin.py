@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,13 +16,19 @@ from gbs_actor.rooms import RoomSupervisor
 
 
 def admin(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
-    """Return the operators' routes: they read ``statistics()`` and change nothing."""
+    """Return the operators' routes: they read ``statistics()`` and change nothing.
+
+    An operator sees the rooms of those retreats in which they are one.
+    """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
     @blueprint.get("/rooms")
     async def all_rooms() -> Response:
-        await identity.require(request, identity.policy.is_operator)
-        return _statistics(_camel(rooms.statistics()))
+        user = await identity.require(request, identity.policy.is_operator)
+        statistics = rooms.statistics()
+        roles = await identity.roles_in(user, [room.slug for room in statistics.rooms])
+        shown = (room for room in statistics.rooms if identity.policy.is_operator(roles[room.slug]))
+        return _statistics(_camel(replace(statistics, rooms=tuple(shown))))
 
     @blueprint.get("/rooms/<slug>")
     async def room(slug: str) -> Response:
