@@ -8,6 +8,7 @@ from typing import Protocol
 from gbs_actor.auth import Credentials, TokenSource, User
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.lineup.commands import Author
+from gbs_actor.lineup.names import shown_name
 from gbs_actor.rooms import Sink, SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import OutboxStatistics
 
@@ -105,11 +106,8 @@ class Client:
 
 
 def author_of(user: User) -> Author:
-    """Return the user as the author of commands.
-
-    A user whose token has no name still needs one that others can read.
-    """
-    name = user.name or user.email or str(user.user_id)
+    """Return the user as the author of commands, with the name that others see."""
+    name = shown_name(user.name, user.user_id, user.email)
     return Author(user_id=user.user_id, name=name, admin_user_id=user.admin_user_id)
 
 

@@ -9,6 +9,7 @@ The moving parts::
                                 (once it is committed)
 
 - ``commands``, ``rules``: what staff may ask for, and which values are accepted.
+- ``names``: the name that others see.
 - ``board``: the line-up as of its last committed change, and a ``Row`` per person.
 - ``draft``: decides commands one on top of the other; the board stays as it is.
 - ``changes``, ``codes``: an accepted command with every row that reads differently, or why

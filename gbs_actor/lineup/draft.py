@@ -28,6 +28,7 @@ from gbs_actor.lineup.commands import (
     kind_of,
     request_bytes,
 )
+from gbs_actor.lineup.names import shown_name
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
 from gbs_actor.lineup.row import (
     NOBODY,
@@ -230,14 +231,15 @@ class Draft:
         self, registration: Registration, theirs: NumberValue | MemoValue, stamp: Stamp
     ) -> Rejection:
         field = "gbsNumber" if isinstance(theirs, NumberValue) else "lineupMemo"
+        author = "" if stamp.author_id is None else shown_name(stamp.author_name, stamp.author_id)
         return Rejection(
             Code.CONFLICT,
-            f"{stamp.author_name or 'Somebody'} has changed {field} meanwhile",
+            f"{author or 'Somebody'} has changed {field} meanwhile",
             row=self._state.rows[registration.id],
             conflict=Conflict(
                 field=field,
                 theirs=theirs,
-                changed_by=stamp.author_name,
+                changed_by=author,
                 changed_by_id=stamp.author_id,
                 changed_at=stamp.at,
                 revision=stamp.revision,

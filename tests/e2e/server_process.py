@@ -34,7 +34,7 @@ START_TIMEOUT = 60.0
 
 
 def token(
-    user_id: int = 7, name: str = "김간사", role: str = "LINEUP_STAFF", **claims: object
+    user_id: int = 7, name: str | None = "김간사", role: str = "LINEUP_STAFF", **claims: object
 ) -> str:
     """Sign a token as the page's own server would: PyJWT, nothing of ours."""
     payload = {

@@ -46,6 +46,24 @@ def _check_order(frames: list[dict[str, Any]]) -> None:
             assert frame["data"] == states[frame["data"]["id"]]
 
 
+@pytest.mark.parametrize("name", [None, "user31@example.org"])
+async def test_who_has_no_name_is_not_shown_by_e_mail(
+    server: ServerProcess, person: Row, name: str | None
+) -> None:
+    async with (
+        plain_client(server, token(32)) as other,
+        plain_client(server, token(31, name)) as nameless,
+    ):
+        presence = await other.payload("room-presence", lambda seen: seen["total"] == 2)
+        assert "사용자 31" in {user["userName"] for user in presence["users"]}
+        edit = {"lineupId": person["id"], "gbsNumber": empty_group()}
+        assert (await nameless.call("update-gbs-number", edit))["status"] == "OK"
+        edit |= {"gbsNumber": empty_group(), "baseRevision": 0}
+        ack = await other.call("update-gbs-number", edit)
+        assert ack["conflict"]["changedBy"] == "사용자 31"
+        assert "@example.org" not in json.dumps([other.received, ack])
+
+
 async def test_clients_of_both_protocols_edit_one_room_in_one_order(
     driver: Driver, server: ServerProcess, person: Row, other_person: Row
 ) -> None:

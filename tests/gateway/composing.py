@@ -164,6 +164,7 @@ class Parts:
         role: Role = Role.LINEUP_STAFF,
         *,
         name: str = "김하늘",
+        email: str = "",
         expires_in: float | None = 3_600,
         retreats: tuple[str, ...] | None = None,
     ) -> str:
@@ -173,6 +174,7 @@ class Parts:
             user_id=user_id,
             role=role,
             name=name,
+            email=email,
             expires_in=expires_in,
             retreats=retreats,
             now=self.clock(),

@@ -633,6 +633,26 @@ async def test_what_one_does_with_a_new_token_bears_its_name(transport: Transpor
         assert ack["conflict"]["changedBy"] == "새 이름"
 
 
+@pytest.mark.parametrize("name", ["", "7@example.org", "\u3000"])
+async def test_nobody_is_shown_by_e_mail(transport: Transport, name: str) -> None:
+    shown = "사용자 7"
+    async with (
+        world() as here,
+        here.joined_by(transport, user_id=8) as other,
+        here.joined_by(transport, name=name, email="7@example.org") as peer,
+    ):
+        presence = await other.payload("room-presence", lambda presence: presence["total"] == 2)
+        assert [user["userName"] for user in presence["users"]] == ["김하늘", shown]
+        await peer.call("user-editing", {"lineupId": 2})
+        assert (await other.event("user-editing"))["userName"] == shown
+        await peer.call("update-gbs-number", EDIT)
+        ack = await other.call("update-gbs-number", {**EDIT, "gbsNumber": 4, "baseRevision": 0})
+        assert ack["conflict"]["changedBy"] == shown
+        statistics = here.parts.rooms.room_statistics(SLUG)
+        assert statistics is not None
+        assert {each.user_name for each in statistics.subscribers} == {"김하늘", shown}
+
+
 async def test_another_users_token_is_refused_and_changes_nothing(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         ack = await peer.call("authenticate", {"token": here.parts.token(user_id=8)})
