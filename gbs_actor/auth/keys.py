@@ -67,11 +67,21 @@ def read_pem(path: Path) -> Key:
     :raises SettingsError: it cannot be read, or is no public key for RS256 or ES256.
     """
     try:
-        return _public_key(load_pem_public_key(_read(path)))
+        return _public_key(_load_pem(_read(path)))
     except OSError as error:
         raise SettingsError(f"jwt_public_key_file {path}: {error.strerror}.") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SettingsError(f"jwt_public_key_file {path} holds no usable key: {error}.") from None
+
+
+def _load_pem(content: bytes) -> object:
+    try:
+        return load_pem_public_key(content)
+    except ValueError:
+        raise ValueError(
+            'it must begin with "-----BEGIN PUBLIC KEY-----"; of a private key, '
+            "openssl pkey -pubout makes that"
+        ) from None
 
 
 def parse_key_set(content: bytes) -> tuple[Key, ...]:
@@ -86,6 +96,8 @@ def parse_key_set(content: bytes) -> tuple[Key, ...]:
         document = json.loads(content)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError:
+        raise ValueError("it is no JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError('there is no list "keys"')  # noqa: TRY004  (the content is at fault)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from ipaddress import ip_address
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
-from gbs_actor.settings import MINIMUM_SECRET, Settings, SettingsError
+from gbs_actor.settings import MAKE_SECRET, MINIMUM_SECRET, Settings, SettingsError
 from gbs_actor.store.embedded.data_folder import DataFolder
+
+log = structlog.get_logger(__name__)
 
 SECRET_FILE = "jwt-secret"  # noqa: S105  (its name)
 
@@ -61,18 +65,39 @@ def _create(path: Path, secret: str) -> None:
 def with_keys(settings: Settings, *, demo: bool) -> Settings:
     """Return settings that have a key to verify tokens with.
 
-    In the demo a secret is created if none is set; otherwise that is an error.
+    In the demo a secret is created if none is set, and a warning is logged for what does not
+    belong into a demo. Otherwise a missing key is an error, and so is a secret that can be guessed.
 
-    :raises SettingsError: no key is set and this is no demo, or the secret cannot be kept.
+    :raises SettingsError: this is no demo, and no key is set or a secret can be guessed; or the
+        demo's secret cannot be kept.
     """
+    if demo:
+        _warn(settings)
+    else:
+        settings.refuse_guessable_secrets()
     if settings.auth.has_key:
         return settings
     if not demo:
         raise SettingsError(
-            "There is nothing to verify tokens with: set GBS_JWT_SECRET (at least "
-            f"{MINIMUM_SECRET} bytes), GBS_JWT_PUBLIC_KEY_FILE or GBS_JWKS_FILE, or try the "
-            "server with --demo."
+            "There is nothing to verify tokens with: set GBS_JWT_SECRET (a random text of at least "
+            f"{MINIMUM_SECRET} bytes, by: {MAKE_SECRET}), GBS_JWT_PUBLIC_KEY_FILE or "
+            "GBS_JWKS_FILE, or try the server with --demo."
         )
     secret = SecretStr(demo_secret(settings.store.data_dir))
     auth = settings.auth.model_copy(update={"jwt_secret": secret})
     return settings.model_copy(update={"auth": auth})
+
+
+def _warn(settings: Settings) -> None:
+    host = settings.server.host
+    if not _is_loopback(host):
+        log.warning("The demo, whose tokens are printed, is open to other machines", host=host)
+    if settings.auth.jwt_secret is not None:
+        log.warning("The demo prints tokens signed with your own jwt_secret, valid for 30 days")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

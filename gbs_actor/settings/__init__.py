@@ -5,6 +5,7 @@
     groups     every setting: name, type, default, and the docstring that documents it
     values     the types of settings
     sources    command line, environment and TOML file, as tables by group and name
+    guessable  secrets that can be guessed
     settings   Settings: the groups, loaded from the sources and validated
     errors     sentences for the operator about refused values
     example    config/gbs_actor.toml, written from the groups
@@ -26,6 +27,7 @@ from gbs_actor.settings.groups import (
     StoreSettings,
     default_data_dir,
 )
+from gbs_actor.settings.guessable import MAKE_SECRET
 from gbs_actor.settings.settings import (
     EffectiveSetting,
     Settings,
@@ -37,6 +39,7 @@ from gbs_actor.settings.sources import SettingsError, variable
 from gbs_actor.settings.values import MINIMUM_SECRET, Algorithm, LogFormat, LogLevel
 
 __all__ = [
+    "MAKE_SECRET",
     "MINIMUM_SECRET",
     "Algorithm",
     "AuthSettings",

@@ -34,14 +34,18 @@ def _sentence(details: ErrorDetails, sources: Sources, known: Mapping[str, Seque
     if not name:
         where = f"{sources.path}: " if sources.file.get(group) is not None else ""
         return f"{where}[{group}]: {problem}."
-    where = {
+    value = "" if name in SECRETS else f", and is {details['input']!r}"
+    return f"{where_set(group, name, sources)}: {problem[:1].lower()}{problem[1:]}{value}."
+
+
+def where_set(group: str, name: str, sources: Sources) -> str:
+    """Return where an operator finds the value of a setting."""
+    return {
         "environment": variable(name),
         "file": f"{sources.path}, [{group}] {name}",
         "command line": f"--{name.replace('_', '-')}",
         "default": f"The default of [{group}] {name}",
     }[sources.source_of(group, name)]
-    value = "" if name in SECRETS else f", and is {details['input']!r}"
-    return f"{where}: {problem[:1].lower()}{problem[1:]}{value}."
 
 
 def _unknown(group: str, name: str, sources: Sources, known: Mapping[str, Sequence[str]]) -> str:

@@ -32,7 +32,6 @@ from gbs_actor.settings.values import (
     Rate,
     Seconds,
     Secret,
-    SigningSecret,
     Text,
     UrlPath,
 )
@@ -295,7 +294,7 @@ class StoreSettings(Group):
 class AuthSettings(Group):
     """Verification of tokens, and what each role may do."""
 
-    jwt_secret: SigningSecret | None = None
+    jwt_secret: Secret | None = None
     """Secret of HS256 tokens, at least 32 bytes."""
     jwt_public_key_file: Path | None = None
     """PEM file with the public key of RS256 or ES256 tokens."""

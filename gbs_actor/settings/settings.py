@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from gbs_actor.settings.errors import settings_error
+from gbs_actor.settings.errors import settings_error, where_set
 from gbs_actor.settings.groups import (
     AuthSettings,
     Group,
@@ -27,8 +27,10 @@ from gbs_actor.settings.groups import (
     SocketSettings,
     StoreSettings,
 )
+from gbs_actor.settings.guessable import MAKE_SECRET, is_guessable
 from gbs_actor.settings.sources import (
     PREFIX,
+    SettingsError,
     SourceName,
     Sources,
     Tables,
@@ -114,6 +116,22 @@ class Settings(Group):
             raise settings_error(error, sources, names) from None
         settings._sources = sources
         return settings
+
+    def refuse_guessable_secrets(self) -> None:
+        """Refuse secrets of common words or repetition: who guesses one signs tokens with it.
+
+        :raises SettingsError: one of them can be guessed.
+        """
+        secrets = {
+            ("auth", "jwt_secret"): self.auth.jwt_secret,
+            ("recovery", "recovery_secret"): self.recovery.recovery_secret,
+        }
+        for (group, name), secret in secrets.items():
+            if secret is not None and is_guessable(secret.get_secret_value()):
+                raise SettingsError(
+                    f"{where_set(group, name, self._sources)}: can be guessed; make a random "
+                    f"secret by: {MAKE_SECRET}"
+                )
 
     def build(self, part: Callable[..., Part], *arguments: object, **options: object) -> Part:
         """Build a part, passing every setting that it has a parameter for.

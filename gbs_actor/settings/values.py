@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,13 @@ MINIMUM_SECRET = 32
 """The shortest HS256 secret, in bytes (RFC 7518 §3.2: as long as the hash)."""
 
 _YEAR = 86_400 * 365
+_ASYMMETRIC_KEY = re.compile(
+    r"----[- ](BEGIN|END) "  # PEM (RFC 7468)
+    r"|^\s*(ssh-|ecdsa-sha2-)"  # OpenSSH
+    r'|"kty"'  # JSON Web Key (RFC 7517)
+    # The base64 of a key alone: its algorithm, or an RSA modulus of 2,048 or 4,096 bits.
+    "|BgkqhkiG9w0BAQ|YHKoZIzj0CAQ|GByqGSM49AgE|KCAQEA|KCAgEA"
+)
 
 
 def _origin(value: str) -> str:
@@ -39,16 +47,12 @@ def _proxy(value: str) -> str:
 
 
 def _secret(value: SecretStr) -> SecretStr:
+    if _ASYMMETRIC_KEY.search(value.get_secret_value()):
+        # A public key as secret would let all who know it sign tokens.
+        raise ValueError("must be random text, not a key; public keys go into jwt_public_key_file")
     length = len(value.get_secret_value().encode())
     if length < MINIMUM_SECRET:
         raise ValueError(f"must have at least {MINIMUM_SECRET} bytes, and has {length}")
-    return value
-
-
-def _signing_secret(value: SecretStr) -> SecretStr:
-    if _secret(value).get_secret_value().lstrip().startswith("-----BEGIN "):
-        # A public key as secret would let all who know it sign tokens.
-        raise ValueError("must not be a PEM key; keys go into jwt_public_key_file")
     return value
 
 
@@ -73,7 +77,6 @@ ProxyAddress = Annotated[str, AfterValidator(_proxy)]
 CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 Algorithm = Literal["HS256", "RS256", "ES256"]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]

@@ -17,6 +17,7 @@ from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.settings import AuthSettings, Settings, example
 from gbs_actor.store.postgres.bridge import open_bridge
 from gbs_actor.store.postgres.store import PostgresStore
+from tests.auth.keypairs import ec_key, private_pem
 from tests.cli.conftest import Command
 from tests.store.other_clients import ask, soon
 from tests.store.worlds import Desk
@@ -140,6 +141,45 @@ def test_outside_the_demo_the_server_does_not_start_without_a_key(command: Comma
     assert result.exit_code == 2
     assert "set GBS_JWT_SECRET" in result.stderr
     assert "--demo" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"GBS_JWT_SECRET": "changeme" * 4}, "GBS_JWT_SECRET: can be guessed"),
+        (
+            {"GBS_JWT_SECRET": SECRET, "GBS_RECOVERY_SECRET": "x" * 32},
+            "GBS_RECOVERY_SECRET: can be guessed",
+        ),
+        (
+            {"GBS_JWT_SECRET": "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAB"},
+            "GBS_JWT_SECRET: must be random text, not a key",
+        ),
+        ({"GBS_JWT_PUBLIC_KEY_FILE": "private.pem"}, "jwt_public_key_file private.pem holds no"),
+        ({"GBS_JWT_PUBLIC_KEY_FILE": "secret.txt"}, "jwt_public_key_file secret.txt holds no"),
+        ({"GBS_JWT_PUBLIC_KEY_FILE": "none.pem"}, "jwt_public_key_file none.pem: No such file"),
+        ({"GBS_JWKS_FILE": "private.pem"}, "jwks_file private.pem holds no usable keys"),
+        (
+            {"GBS_JWT_SECRET": SECRET, "GBS_JWT_ALGORITHMS": "RS256"},
+            "No token could be verified",
+        ),
+    ],
+)
+def test_keys_that_cannot_be_used_are_one_sentence(
+    command: Command,
+    tmp_path: Path,
+    database_url: str,
+    environment: dict[str, str],
+    sentence: str,
+) -> None:
+    (tmp_path / "private.pem").write_bytes(private_pem(ec_key()))
+    (tmp_path / "secret.txt").write_text(SECRET)
+    result = command("serve", GBS_DATABASE_URL=database_url, **environment)
+    assert result.exit_code == 2
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert line.startswith(f"Error: {sentence}")
+    assert SECRET not in result.output
+    assert "Traceback" not in result.output
 
 
 def test_an_option_goes_before_a_variable_and_is_named_when_wrong(command: Command) -> None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from gbs_actor.auth import Role, Verifier, mint
 from gbs_actor.demo.secret import SECRET_FILE, demo_secret, with_keys
-from gbs_actor.settings import AuthSettings, Settings, SettingsError, StoreSettings
+from gbs_actor.settings import (
+    AuthSettings,
+    ServerSettings,
+    Settings,
+    SettingsError,
+    StoreSettings,
+)
 from gbs_actor.store.protocol import StoreError
 
 
@@ -78,6 +86,44 @@ def test_outside_the_demo_no_key_is_an_error_that_names_what_to_set(tmp_path: Pa
     with pytest.raises(SettingsError, match="set GBS_JWT_SECRET"):
         with_keys(in_folder(tmp_path / "data"), demo=False)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_a_secret_that_can_be_guessed_is_refused_outside_the_demo_only(
+    tmp_path: Path, demo: bool
+) -> None:
+    auth = AuthSettings(jwt_secret=SecretStr("changeme" * 4))
+    settings = in_folder(tmp_path).model_copy(update={"auth": auth})
+    with nullcontext() if demo else pytest.raises(SettingsError, match="openssl rand"):
+        with_keys(settings, demo=demo)
+
+
+@pytest.mark.parametrize(
+    ("host", "secret", "warnings"),
+    [
+        ("127.0.0.1", None, []),
+        ("localhost", None, []),
+        ("::1", None, []),
+        ("0.0.0.0", None, ["open to other machines"]),
+        ("::", None, ["open to other machines"]),
+        ("gbs.example.org", None, ["open to other machines"]),
+        ("127.0.0.1", "x" * 32, ["your own jwt_secret"]),
+        ("192.168.0.7", "x" * 32, ["open to other machines", "your own jwt_secret"]),
+    ],
+)
+def test_the_demo_warns_in_one_line_of_what_does_not_belong_into_a_demo(
+    tmp_path: Path, host: str, secret: str | None, warnings: list[str]
+) -> None:
+    settings = Settings(
+        server=ServerSettings(host=host),
+        auth=AuthSettings(jwt_secret=None if secret is None else SecretStr(secret)),
+        store=StoreSettings(data_dir=tmp_path),
+    )
+    with capture_logs() as logs:
+        with_keys(settings, demo=True)
+    logged = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    assert len(logged) == len(warnings)
+    assert all(wanted in line for wanted, line in zip(warnings, logged, strict=True))
 
 
 def test_a_token_signed_with_the_demos_secret_is_accepted_by_the_demo(tmp_path: Path) -> None:

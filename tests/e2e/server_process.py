@@ -26,7 +26,7 @@ import gbs_actor
 from tests.store.fixtures import copy_folder, memory
 
 ROOT = Path(gbs_actor.__file__).parents[1]
-SECRET = "a secret of the tests, long enough for HS256"
+SECRET = "mXv0Zq7dRk3wTn9bYc5hLs1fJg8pUe2aKo6i"
 RETREAT = "2024-winter"
 HYPERCORN = ("-m", "hypercorn", "-k", "trio", "--graceful-timeout", "1", "-b")
 START_TIMEOUT = 60.0

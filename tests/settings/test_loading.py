@@ -277,6 +277,13 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     [
         ("jwt_secret", "too-short-geheim"),
         ("jwt_secret", "-----BEGIN PUBLIC KEY-----\ngeheim and long enough\n-----END"),
+        ("jwt_secret", "# geheim\n-----BEGIN PUBLIC KEY-----\ngeheim and long enough\n-----END"),
+        ("jwt_secret", "----- BEGIN RSA PRIVATE KEY -----\ngeheim and long enough"),
+        ("jwt_secret", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABgeheim"),
+        ("jwt_secret", "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAgeheim"),
+        ("jwt_secret", "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEgeheim"),
+        ("jwt_secret", '{"kty": "oct", "k": "geheim and long enough"}'),
+        ("recovery_secret", "-----BEGIN PRIVATE KEY-----\ngeheim and long enough"),
         ("recovery_secret", "too-short-geheim"),
         ("database_url", "mysql://me:geheim@db/x"),
     ],
