@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.auth import Role
+from gbs_actor.gateway.namespace.peer import SocketPeer
 from tests.gateway import peer as peer_module
 from tests.gateway import plain_peer
 from tests.gateway.composing import OTHER_SLUG, SLUG, BreakableStore, seed, settings_with
@@ -236,6 +237,26 @@ async def test_while_the_store_fails_roles_stay_and_are_looked_up_again(
         reachable_at = trio.current_time()
         await until_kicked(peer)
         assert trio.current_time() - reachable_at <= GRANT_TTL
+
+
+async def test_a_client_that_cannot_be_notified_is_aborted_and_the_next_one_is_not_forgotten(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(SocketPeer, "send_event", fail)
+    async with (
+        world() as here,
+        here.joined_by("socketio") as broken,
+        here.joined_by("plain") as peer,
+    ):
+        here.parts.store.grant(7, NOBODY)
+        await until_kicked(peer)
+        with trio.fail_after(GRANT_TTL):
+            await broken.closed.wait()
+        await _until_empty(here)
+        assert here.realtime.clients.statistics().grant_watch.failures == 0
 
 
 async def test_a_short_time_is_kept_too(autojump_clock: MockClock, transport: Transport) -> None:
