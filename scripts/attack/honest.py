@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Any
@@ -111,7 +111,7 @@ class People:
         await editor.edit(edit)
         self._last[edit.row_id] = edit.number
 
-    def _edits(self, rows: list[int]) -> Any:
+    def _edits(self, rows: list[int]) -> Iterator[Edit]:
         for at in count():
             row_id = rows[at % len(rows)]
             number = 1_000 + (row_id * 131 + at) % 8_000
