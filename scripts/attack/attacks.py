@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from scripts.attack.swarm import Plan, Step
 
+SMALL_RETREAT = "2024-winter"
+"""80 people: 50 KB."""
 LARGE_RETREAT = "2024-summer"
 """600 people: nearly 400 KB each time that the list is sent."""
 ONE_PLACE = ("127.0.66.1",)
@@ -72,10 +74,10 @@ def _strangers(_token: str, scale: float) -> Plan:
     return Plan((Step(b"", handshake),), _count(500, scale), 500 * scale, FIVE_PLACES)
 
 
-def _burst(_token: str, scale: float) -> Plan:
+def _burst(token: str, scale: float) -> Plan:
     request = (
-        f"GET /api/v1/retreat/{LARGE_RETREAT}/line-up/user-lineups HTTP/1.1\r\n"
-        "Host: localhost\r\nConnection: close\r\n\r\n"
+        f"GET /api/v1/retreat/{SMALL_RETREAT}/line-up/user-lineups HTTP/1.1\r\n"
+        f"Host: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     ).encode()
     return Plan((Step(b"", request),), _count(3_000, scale), 3_000, ONE_PLACE, burst_every=10)
 
@@ -111,7 +113,11 @@ ATTACKS = {
             "namespace",
             _strangers,
         ),
-        Attack("burst", "3,000 HTTP connections at once, every 10 s", _burst),
+        Attack(
+            "burst",
+            "3,000 requests for a list at once, each on a connection of its own, every 10 s",
+            _burst,
+        ),
         Attack("bad-hosts", "300 requests a second with a malformed Host", _bad_hosts),
     )
 }

@@ -95,7 +95,7 @@ async def _attack(
                 nursery.start_soon(_kill_database, server, measured, length.seconds / 3)
         await _pass(length.seconds, advance)
     measured.ended = trio.current_time()
-    measured.server_cpu = _cpu_of(server) - cpu
+    measured.server_cpu = max(0.0, _cpu_of(server) - cpu)  # nothing where it is gone
     measured.own_cpu = _own_cpu(resource.RUSAGE_SELF) - own
     measured.attacker_cpu = _own_cpu(resource.RUSAGE_CHILDREN) - children
 

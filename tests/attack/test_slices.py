@@ -61,3 +61,12 @@ def test_a_target_is_missed_where_somebody_was_not_served() -> None:
     assert [name for name, met in measured.targets().items() if not met] == [
         "every newcomer served"
     ]
+
+
+def test_a_server_that_has_ended_meets_no_target_of_time() -> None:
+    measured = Measured(began=0, ended=10, observed=20, alive=False)
+    measured.acks.add(1, 1.01)
+    met = measured.targets()
+    assert not met["p99 below 100 ms"]
+    assert not met["maximum below 500 ms"]
+    assert not met["nothing lost"]
