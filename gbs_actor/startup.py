@@ -67,9 +67,11 @@ def explain(error: BaseException) -> str | None:
 
 
 def print_error(text: str) -> None:
-    """Write a sentence to standard error, without markup."""
+    """Write a sentence to standard error; nothing in it is markup or controls a terminal."""
     from rich.console import Console
+    from rich.text import Text
+
+    from gbs_actor.observability import visible_lines
 
     console = Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=True)
-    console.print("Error:", style="bold red", end=" ")
-    console.print(text, markup=False)
+    console.print(Text.assemble(("Error:", "bold red"), " ", visible_lines(text)))

@@ -8,6 +8,7 @@ import typer
 
 from gbs_actor import __version__
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
+from gbs_actor.cli.output import echo
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.settings import settings
 from gbs_actor.cli.tailing import tail
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gbs-actor {__version__}")
+        echo(f"gbs-actor {__version__}")
         raise typer.Exit
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-import typer
 
+from gbs_actor.cli.output import echo
 from gbs_actor.roles import Role
 from gbs_actor.settings import Settings
 
@@ -88,4 +88,4 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
             (8, "데모 관리자", Role.ADMIN_MINISTER),
         )
     ]
-    typer.echo(demo_banner(urls[0], *tokens))
+    echo(*demo_banner(urls[0], *tokens).split("\n"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gbs_actor.cli.failures import FAILED, CommandFailed, expected_failures
+from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ def _progress_bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    from gbs_actor.observability import visible
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     console = Console(file=sys.stderr)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(visible(title), total=None)
 
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -98,9 +101,9 @@ def migrate(config: ConfigOption = None) -> None:
     with expected_failures():
         applied = trio.run(_migrate, load_settings(config))
         for name in applied:
-            typer.echo(f"Applied {name}.")
+            echo(f"Applied {name}.")
         if not applied:
-            typer.echo("The schema was up to date.")
+            echo("The schema was up to date.")
 
 
 def demo_data(
@@ -122,7 +125,7 @@ def demo_data(
                 trio.run(partial(_add_retreat, settings, retreat, people, progress))
             except* RetreatExists:
                 raise CommandFailed(f"There is a retreat {retreat} already.") from None
-        typer.echo(f"Retreat {retreat} now has {people} people.")
+        echo(f"Retreat {retreat} now has {people} people.")
 
 
 def new_epoch(
@@ -142,7 +145,7 @@ def new_epoch(
         count = trio.run(_renew_epoch, load_settings(config), slug)
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
-        typer.echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")
+        echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")
 
 
 def prune(
@@ -170,7 +173,7 @@ def prune(
         with _progress_bar("Pruning the log") as progress:
             count = trio.run(_prune, settings, kept, progress)
         entries = "1 log entry" if count == 1 else f"{count:,} log entries"
-        typer.echo(f"{entries} older than {kept} days removed.")
+        echo(f"{entries} older than {kept} days removed.")
 
 
 def verify(
@@ -192,10 +195,10 @@ def verify(
             raise CommandFailed(f"There is no retreat {slug}.")
         for name, outcome in found.items():
             for line in (*outcome.faults, *outcome.differences):
-                typer.echo(f"{name}: {line}")
+                echo(f"{name}: {line}")
             count = len(outcome.faults) + len(outcome.differences)
             since = f" since revision {outcome.pruned_revision}" if outcome.pruned_revision else ""
-            typer.echo(
+            echo(
                 f"{name}: {outcome.registrations:,} people, {outcome.entries:,} log entries"
                 f"{since}: {_verdict(count)}"
             )

@@ -26,6 +26,7 @@ class CommandFailed(Exception):
 def _explained(error: BaseException) -> tuple[str, int] | None:
     """Return the sentence and the exit code for an expected error; ``None``: a bug."""
     from gbs_actor.client.errors import ClientError
+    from gbs_actor.observability import visible
     from gbs_actor.settings import SettingsError
 
     match error:
@@ -34,7 +35,7 @@ def _explained(error: BaseException) -> tuple[str, int] | None:
         case SettingsError():
             return str(error), WRONG_USAGE
         case ClientError():
-            return str(error), FAILED
+            return visible(str(error)), FAILED  # the server's words, line breaks included
         case _:
             sentence = explain(error)
             return None if sentence is None else (sentence, FAILED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gbs_actor.cli.failures import expected_failures
+from gbs_actor.cli.output import echo
 
 if TYPE_CHECKING:
     from gbs_actor.settings import EffectiveSetting, Settings
@@ -52,15 +53,15 @@ def settings(
     if show_example:
         from gbs_actor.settings import example
 
-        typer.echo(example(), nl=False)
+        echo(*example().splitlines())
         return
     with expected_failures():
         effective = load_settings(config).effective()
         for group, members in groupby(effective, key=lambda setting: setting.group):
-            typer.echo(f"[{group}]")
+            echo(f"[{group}]")
             for setting in members:
-                typer.echo(_line(setting))
-            typer.echo()
+                echo(_line(setting))
+            echo("")
 
 
 def _line(setting: EffectiveSetting) -> str:

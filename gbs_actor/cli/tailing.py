@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
+from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
 from gbs_actor.cli.tokens import make_token
 from gbs_actor.roles import Role
@@ -164,6 +165,6 @@ def tail(
                 token or _token(settings),
                 slug,
                 as_json=as_json,
-                write=typer.echo,
+                write=echo,
             )
         )

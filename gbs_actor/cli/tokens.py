@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
+from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
 from gbs_actor.roles import Role
 
@@ -108,7 +109,7 @@ def token(
     """
     expires_in = _seconds(expires)
     with expected_failures():
-        typer.echo(
+        echo(
             make_token(
                 load_settings(config),
                 user_id=user_id,

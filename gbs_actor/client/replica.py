@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gbs_actor.lineup.records import Row
-
-
-def _list_order(row: Row) -> tuple[bool, int, bool, int, str, int]:
-    """Sort key of the list: by group with none last, leader first, grade down, name, id."""
-    number = row.gbs_number
-    return (number is None, number or 0, not row.is_leader, -row.grade_number, row.name, row.id)
+from gbs_actor.lineup.row import sort_key
 
 
 class Replica:
@@ -31,7 +26,7 @@ class Replica:
     def rows(self) -> tuple[Row, ...]:
         """All rows, in list order."""
         if self._sorted is None:
-            self._sorted = tuple(sorted(self._rows.values(), key=_list_order))
+            self._sorted = tuple(sorted(self._rows.values(), key=sort_key))
         return self._sorted
 
     @property

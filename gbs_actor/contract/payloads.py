@@ -39,7 +39,8 @@ _Number = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_N
 _Text = Annotated[
     str,
     Meta(
-        description="Surrounding white space is dropped. Without a colour it must not be empty.",
+        description="White space around it is dropped, as by trim() in a browser. Without a colour "
+        "it must have something visible.",
         extra_json_schema={"maxLength": MEMO_LENGTH, "pattern": "^[^\\u0000]*$"},
     ),
 ]

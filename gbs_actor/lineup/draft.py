@@ -41,6 +41,7 @@ from gbs_actor.lineup.row import (
 )
 from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
 from gbs_actor.lineup.state import State
+from gbs_actor.lineup.text import comparable
 
 
 class MemoIdsExhausted(RuntimeError):
@@ -169,7 +170,7 @@ class Draft:
         if memo is not None:
             # One memo per person: whoever creates a second one has not seen the first,
             # whatever revision they were looking at.
-            if (memo.text, memo.color) != (text, color):
+            if not _is_same(memo, text, color):
                 return self._conflict(registration, _memo_value(memo), stamp)
             return self._unchanged(command, registration, _memo_value(memo), at)
         if _is_newer(stamp, command):
@@ -189,7 +190,7 @@ class Draft:
         registration, memo = found
         self._check_base(command)
         text, color = clean_memo(action.text, action.color)
-        if (memo.text, memo.color) == (text, color):
+        if _is_same(memo, text, color):
             return self._unchanged(command, registration, _memo_value(memo), at)
         if _is_newer(registration.memo_stamp, command):
             return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
@@ -346,6 +347,11 @@ def _no_registration(registration_id: int) -> Rejection:
 def _is_newer(stamp: Stamp, command: Command) -> bool:
     """Whether the field was changed after what the command's author was looking at."""
     return command.base_revision is not None and stamp.revision > command.base_revision
+
+
+def _is_same(memo: Memo, text: str, color: str) -> bool:
+    """Whether a memo reads so already, in whatever normalization form of Unicode."""
+    return (comparable(memo.text), memo.color) == (comparable(text), color)
 
 
 def _memo_value(memo: Memo | None) -> MemoValue:

@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from gbs_actor.lineup.records import Gender, Group, Memo, Registration, Row
+from gbs_actor.lineup.text import comparable
 
 # -- totals
 
@@ -65,7 +66,7 @@ def sort_key(row: Row) -> SortKey:
     """Return the key that sorts rows as clients see them.
 
     Group number ascending, unassigned people last; in a group the leader first; then
-    grade descending; then name, by code point; then id.
+    grade descending; then name, by code point of its NFC form; then id.
     """
     unassigned = row.gbs_number is None
     return (
@@ -73,7 +74,7 @@ def sort_key(row: Row) -> SortKey:
         row.gbs_number or 0,
         unassigned or not row.is_leader,
         -row.grade_number,
-        row.name,
+        comparable(row.name),
         row.id,
     )
 

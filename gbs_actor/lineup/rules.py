@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gbs_actor.lineup.text import is_blank, trimmed
+
 MEMO_LENGTH: Final = 2_000
 """The longest memo, in code points, after trimming."""
 
@@ -81,11 +83,12 @@ def clean_memo(text: str, color: str | None) -> tuple[str, str]:
     Cleaning is idempotent: what it returned passes unchanged.
 
     :param text: trimmed here; then at most 2,000 code points, without U+0000 (which
-        PostgreSQL cannot store) and lone surrogates (which no UTF-8 can carry).
+        PostgreSQL cannot store) and lone surrogates (which no UTF-8 can carry). One of
+        invisible characters only is as good as empty.
     :param color: see :func:`clean_color`.
     :raises InvalidValue: the text or the colour breaks a rule, or both are empty.
     """
-    text = text.strip()
+    text = trimmed(text)
     color = clean_color(color)
     if len(text) > MEMO_LENGTH:
         raise InvalidValue("memo", f"a memo has at most {MEMO_LENGTH:,} characters")
@@ -95,6 +98,8 @@ def clean_memo(text: str, color: str | None) -> tuple[str, str]:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidValue("memo", "a memo has no lone surrogates") from error
+    if is_blank(text):
+        text = ""
     if not text and not color:
         raise InvalidValue("memo", "a memo without a colour has a text")
     return text, color

@@ -14,18 +14,24 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from textwrap import indent
 from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
 
 from gbs_actor.observability.masking import masked
+from gbs_actor.observability.terminal import visible, visible_lines
 
 LIBRARY_LOGGERS = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.app", "quart.serving")
 """Loggers that would have handlers of their own."""
 
 MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "asyncio": logging.WARNING}
 """Levels of libraries whose ordinary messages do not help an operator."""
+
+
+_OF_MANY_LINES = frozenset({"exception", "stack"})
+_json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
 
 def mask_secrets(
@@ -36,6 +42,24 @@ def mask_secrets(
         if name not in {"_record", "_from_structlog", "exc_info"}:
             event[name] = masked(event[name], name)
     return event
+
+
+def make_visible(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Make every value of an event safe for a terminal; a structlog processor."""
+    for name, value in event.items():
+        if name in _OF_MANY_LINES:
+            # Indented, so that no line of an exception's text passes for an entry of the log.
+            event[name] = indent(visible_lines(str(value)), "    ")
+        elif value is not None and not isinstance(value, (bool, int, float)):
+            event[name] = visible(value if isinstance(value, str) else repr(value))
+    return event
+
+
+def _render_json(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    """Return an event as one JSON object on one line, safe for a terminal as well."""
+    return visible(str(_json(logger, method, event)))
 
 
 def configure_logging(
@@ -60,9 +84,10 @@ def configure_logging(
     ]
     renderer: list[Processor]
     if log_format == "json":
-        renderer = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+        renderer = [_render_json]
     else:
-        renderer = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)]
+        console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
+        renderer = [make_visible, console]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

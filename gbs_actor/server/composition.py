@@ -21,6 +21,7 @@ from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import awaiting_requests
+from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     CloseCode,
@@ -67,14 +68,15 @@ class Composition:
             socket_clients,
             LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
+        self.write_check = WriteCheck(store, settings.store.write_check_interval)
         http = create_app(
             Services(
                 rooms=self.rooms,
-                store=store,
                 verifier=verifier,
                 authorizer=authorizer,
                 settings=settings,
                 rates=rates,
+                store_failure=self.write_check.failure,
                 draining=lambda: self.draining,
             )
         )
@@ -89,6 +91,7 @@ class Composition:
     async def running(self) -> AsyncIterator[None]:
         """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
+            self.write_check.running(),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),

@@ -202,6 +202,10 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
 
+    async def check_write(self) -> None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+
     async def wait_interrupted(self, seen: int) -> int:
         """Wait until cancelled: no other process has this memory."""
         await trio.sleep_forever()

@@ -213,7 +213,17 @@ class Store(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Return once the store has responded; a readiness check."""
+        """Return once the store has responded."""
+        ...
+
+    async def check_write(self) -> None:
+        """Return once a small write of no consequence is durable; a readiness check.
+
+        It needs new space, as changes do: it fails where the disk is full.
+
+        :raises CommitRefused: the store refuses to write.
+        :raises OutcomeUnknown: the connection was lost after it was sent.
+        """
         ...
 
     async def wait_interrupted(self, seen: int) -> int:

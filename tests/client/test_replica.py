@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,17 @@ def test_rows_stand_in_list_order() -> None:
     second_by_name = _row(5, gbsNumber=1, gradeNumber=3, name="나")
     second_group = _row(6, gbsNumber=2)
     ordered = [leader, senior, first_by_name, second_by_name, second_group, unassigned]
+    replica.replace(list(reversed(ordered)), 0, "e")
+    assert list(replica.rows) == ordered
+
+
+def test_list_order_is_the_servers() -> None:
+    replica = Replica()
+    unassigned = _row(1, gradeNumber=4)
+    unassigned_leader = _row(2, gradeNumber=1, isLeader=True)
+    decomposed = _row(3, gbsNumber=1, name=normalize("NFD", "나"))
+    composed = _row(4, gbsNumber=1, name="다")
+    ordered = [decomposed, composed, unassigned, unassigned_leader]
     replica.replace(list(reversed(ordered)), 0, "e")
     assert list(replica.rows) == ordered
 

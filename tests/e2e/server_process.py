@@ -181,17 +181,21 @@ def start_server(
     hosted: bool = False,
     options: Sequence[str] = (),
     timeout: float = START_TIMEOUT,
+    descriptors: int | None = None,
 ) -> ServerProcess:
     """Start a server and wait until it serves.
 
     :param hosted: under stock Hypercorn; the data has to be there.
     :param options: of Hypercorn's, further ones.
+    :param descriptors: files that it may open, soft and hard limit; ``None``: as many as here.
     :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
     """
     extra = dict(environment or {})
     serve = [sys.executable, "-m", "gbs_actor.cli", "serve", "--demo", "--port", str(port)]
     if hosted:
         serve = [sys.executable, *HYPERCORN, f"127.0.0.1:{port}", *options, "gbs_actor.asgi:app"]
+    if descriptors is not None:
+        serve = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *serve]
     began = time.monotonic()
     offset = log_path.stat().st_size if log_path.exists() else 0
     with log_path.open("ab") as log:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -82,18 +82,22 @@ class Editors:
 
 
 @asynccontextmanager
-async def editing(server: ServerProcess, *, count: int = 4) -> AsyncIterator[Editors]:
+async def editing(
+    server: ServerProcess, *, count: int = 4, claims: Mapping[str, object] | None = None
+) -> AsyncIterator[Editors]:
     """Editors at work for the time of a block, and clients that only look on.
 
     Behind the block the edits under way are finished, and everything is checked: nothing
     acknowledged is lost, nothing happened twice, everybody sees the same.
+
+    :param claims: of the editors' tokens, further ones.
     """
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(
                 connect(
                     server.url,
-                    token(100 + at, f"간사{at}"),
+                    token(100 + at, f"간사{at}", **(claims or {})),  # type: ignore[arg-type]
                     backoff=IMPATIENT,
                     attempt_timeout=5,
                     command_timeout=STALLED,

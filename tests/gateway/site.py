@@ -30,6 +30,7 @@ class Site:
     parts: Parts
     app: QuartTrio
     client: QuartClient
+    store_failure: str | None = None
     draining: bool = False
 
     def bearer(self, **token: Any) -> dict[str, str]:
@@ -156,11 +157,11 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
         made: list[Site] = []
         services = Services(
             parts.rooms,
-            parts.store,
             parts.verifier,
             parts.authorizer,
             parts.settings,
             parts.rates,
+            lambda: made[0].store_failure,
             lambda: made[0].draining,
         )
         app = create_app(services)

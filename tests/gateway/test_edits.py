@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 import pytest
@@ -648,3 +649,27 @@ async def test_a_bad_token_costs_nobody_anything() -> None:
             )
             assert response.status_code == 401
         assert len(here.parts.rates) == 0
+
+
+# Text
+
+
+async def test_a_memo_is_trimmed_as_in_a_browser_and_compared_in_nfc() -> None:
+    async with site() as here:
+        path, typed = f"/{PERSON}/lineup-memo", normalize("NFD", "늦게 도착")
+        first = await ok(await here.send("POST", path, {"memo": f"\ufeff{typed}\u3000"}))
+        assert first["userRetreatGbsLineup"]["lineupMemo"] == typed
+        again = await ok(await here.send("POST", path, {"memo": normalize("NFC", typed)}))
+        assert again["updatedLineups"] == []
+        assert again["userRetreatGbsLineup"]["lineupMemo"] == typed
+
+
+@pytest.mark.parametrize("memo", ["\u200b", "\u3164\u115f", "\u2800\ufeff", "\u202e"])
+async def test_a_memo_of_invisible_characters_is_as_good_as_empty(memo: str) -> None:
+    async with site() as here:
+        path = f"/{PERSON}/lineup-memo"
+        refused = await here.send("POST", path, {"memo": memo})
+        assert refused.status_code == 400
+        assert (await body(refused))["message"].startswith("memo")
+        colored = await ok(await here.send("POST", path, {"memo": memo, "color": "#FECACA"}))
+        assert colored["userRetreatGbsLineup"]["lineupMemo"] == ""

@@ -10,10 +10,11 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gbs_actor.gateway.http.openapi import describe
-from gbs_actor.gateway.http.openapi.schemas import WHITE_SPACE
+from gbs_actor.gateway.http.openapi.schemas import SHOWS_NOTHING
 from gbs_actor.gateway.http.responses import STATUS
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.text import is_blank
 from tests.gateway.composing import settings_with
 from tests.gateway.site import body, site
 
@@ -116,11 +117,11 @@ def test_every_write_takes_the_two_headers(method: str) -> None:
             assert {"idempotencyKey", "ifMatch"} <= names
 
 
-def test_white_space_is_what_trimming_takes_away() -> None:
-    white = re.compile(f"[{WHITE_SPACE}]")
-    for number in (*range(0xD800), *range(0xE000, 0x11_0000)):
+def test_what_makes_no_memo_is_described() -> None:
+    nothing = re.compile(f"[{SHOWS_NOTHING}]")
+    for number in (*range(0xD800), *range(0xE000, 0x1_0000)):
         character = chr(number)
-        assert bool(white.fullmatch(character)) == (character.strip() == ""), hex(number)
+        assert bool(nothing.fullmatch(character)) == is_blank(character), hex(number)
 
 
 def test_operations_have_names_of_their_own() -> None:

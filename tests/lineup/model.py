@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Model:
         others = [row for row in rows if row["gbsNumber"] is None]
         for part in (assigned, others):
             part.sort(key=lambda row: row["id"])
-            part.sort(key=lambda row: row["name"])
+            part.sort(key=lambda row: normalize("NFC", row["name"]))
             part.sort(key=lambda row: row["gradeNumber"], reverse=True)
         assigned.sort(key=lambda row: not row["isLeader"])
         assigned.sort(key=lambda row: row["gbsNumber"])
@@ -158,7 +159,7 @@ class Model:
             except InvalidValue:
                 return "VALIDATION_FAILED"
         current = None if person.memo is None else person.memo[1:]
-        if wanted == current:
+        if _composed(wanted) == _composed(current):
             return "unchanged"
         if isinstance(action, CreateMemo) and current is not None:
             return "CONFLICT"
@@ -171,6 +172,10 @@ class Model:
         person.memo_changed = self.revision + 1
         person.updated_at = at
         return "changed"
+
+
+def _composed(memo: tuple[str, str] | None) -> tuple[str, str] | None:
+    return None if memo is None else (normalize("NFC", memo[0]), memo[1])
 
 
 def as_model_row(row: msgspec.Struct) -> ModelRow:

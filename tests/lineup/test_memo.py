@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 
 from gbs_actor.lineup.changes import Conflict, MemoValue
@@ -260,3 +262,20 @@ def test_a_creation_without_an_id_left_fails_and_leaves_the_draft_as_it_was() ->
     unchanged = draft.row(1)
     assert unchanged is not None
     assert unchanged.lineup_memo_id is None
+
+
+COMPOSED, DECOMPOSED = (normalize(form, "늦게 도착") for form in ("NFC", "NFD"))
+
+
+def test_a_memo_is_stored_in_the_form_in_which_it_was_typed() -> None:
+    it = board(registration(1))
+    accepted(it, CreateMemo(1, DECOMPOSED, ""))
+    assert row(it, 1).lineup_memo == DECOMPOSED
+
+
+def test_the_same_memo_in_another_normalization_form_is_no_conflict_and_no_change() -> None:
+    it = board(registration(1, memo=Memo(50, COMPOSED, "#FECACA")))
+    created = accepted(it, CreateMemo(1, DECOMPOSED, "#FECACA"))
+    updated = accepted(it, UpdateMemo(50, DECOMPOSED, "#FECACA"), base=0)
+    assert created.rows == updated.rows == ()
+    assert row(it, 1).lineup_memo == COMPOSED

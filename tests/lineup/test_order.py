@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unicodedata import normalize
+
 from tests.lineup.making import board, registration
 
 
@@ -31,3 +33,13 @@ def test_the_same_grade_is_ordered_by_name() -> None:
 def test_the_same_name_is_ordered_by_id() -> None:
     it = board(registration(2, 1, name="가"), registration(1, 1, name="가"))
     assert it.ordered_ids() == (1, 2)
+
+
+def test_a_name_has_its_place_in_whatever_normalization_form_it_was_typed() -> None:
+    decomposed = normalize("NFD", "나")
+    it = board(
+        registration(1, 1, name="다"),
+        registration(2, 1, name=decomposed),
+        registration(3, 1, name="A"),
+    )
+    assert it.ordered_ids() == (3, 2, 1)

@@ -135,6 +135,9 @@ class FaultyStore:
     async def ping(self) -> None:
         await self._read()
 
+    async def check_write(self) -> None:
+        await self._read()
+
     async def wait_interrupted(self, seen: int) -> int:
         while self._interruptions <= seen:
             await self._interrupted.park()

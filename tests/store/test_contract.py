@@ -644,3 +644,10 @@ class TestOffsets:
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
         location = replace(HERE, known_elsewhere=10)
         assert [location.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]
+
+
+async def test_a_small_write_of_no_consequence_succeeds_again_and_again(desk: Desk) -> None:
+    before = await desk.loaded()
+    for _ in range(3):
+        await desk.store.check_write()
+    assert await desk.loaded() == before

@@ -21,7 +21,6 @@ from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
-from gbs_actor.store.protocol import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,13 @@ class Services:
     """The parts below the HTTP side, as one server has composed them."""
 
     rooms: RoomSupervisor
-    store: Store
     verifier: Verifier
     authorizer: Authorizer
     settings: Settings
     rates: UserRateLimit
     """How often users may send requests, shared with their other transports."""
+    store_failure: Callable[[], str | None]
+    """In one sentence, why no change could be stored at the moment; ``None``: it could."""
     draining: Callable[[], bool]
     """Whether the server is about to stop, so that no new clients should be sent to it."""
 
@@ -59,7 +59,7 @@ def create_app(services: Services) -> QuartTrio:
     for blueprint in (
         index(),
         docs(settings.auth.cookie_name),
-        probes(services.store, services.draining),
+        probes(services.store_failure, services.draining),
         lineups(rooms, identity),
         edits(rooms, identity),
         admin(rooms, identity),

@@ -127,6 +127,8 @@ PRUNED_REVISION = "SELECT pruned_revision FROM retreat WHERE id = $1"
 
 RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
 
+WRITE_CHECK = "SELECT lineup_write_check()"
+
 UPDATE_SESSION_LOCATIONS = "SELECT session_place_update($1, $2, $3, $4, $5)"
 """Arguments from :func:`session_location_arguments`."""
 

@@ -215,6 +215,12 @@ class PostgresStore:
         await self._database.wait_for_lease(trio.current_time() + self._timeouts.connect)
         await self._database.fetch("SELECT 1")
 
+    async def check_write(self) -> None:
+        """See :class:`~gbs_actor.store.protocol.Store`. Does not wait for the lock."""
+        if not self._database.lease.held:
+            raise StoreUnavailable("this server does not hold the lock on the database")
+        await self._write(queries.WRITE_CHECK)
+
     async def wait_interrupted(self, seen: int) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`: the lock was lost and taken again."""
         return await self._database.lease.wait_retaken(seen)

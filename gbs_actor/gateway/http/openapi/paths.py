@@ -112,7 +112,7 @@ _READINESS: Final[Described] = {
     "summary": "Should the server receive clients?",
     "security": _ANYBODY,
     "responses": {
-        "200": success("Ready", "The database responds, and the server is not stopping."),
+        "200": success("Ready", "The database stores changes, and the server is not stopping."),
         **errors(500, 503),
     },
 }

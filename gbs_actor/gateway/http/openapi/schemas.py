@@ -16,6 +16,7 @@ from gbs_actor.gateway.http.admin import camel
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
 from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
 
 Schema = dict[str, Any]
@@ -40,10 +41,10 @@ _TYPES: Final[dict[str, Any]] = {
 }
 """The types that operations refer to, by the names of their components."""
 
-WHITE_SPACE: Final = (
-    r"\u0009-\u000D\u001C-\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
+SHOWS_NOTHING: Final = "".join(
+    char if char == "-" else f"\\u{ord(char):04X}" for char in INVISIBLE + WHITE_SPACE
 )
-"""What is trimmed from a memo, as a character class of a regular expression."""
+"""What makes no memo, as a character class of a regular expression (code points below U+10000)."""
 
 _ROW: Final = {
     "id": "The registration's id; clients merge rows by it.",
@@ -102,7 +103,7 @@ def schemas() -> dict[str, Schema]:
 _MEMO_OR_COLOR: Final = [
     {
         "title": "A text",
-        "properties": {"memo": {"type": "string", "pattern": f"[^{WHITE_SPACE}]"}},
+        "properties": {"memo": {"type": "string", "pattern": f"[^{SHOWS_NOTHING}]"}},
     },
     {
         "title": "Only a colour",

@@ -1,0 +1,119 @@
+"""Whether the store can keep a change: found out by a small write every few seconds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from gbs_actor.concurrency import Service, background
+from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, Store, StoreError
+
+TIMEOUT: Final = 2.0
+"""Seconds that a write may take."""
+
+_NOT_CONFIRMED: Final = "The database did not confirm a write in time."
+_REFUSED: Final = "The database refuses to write."
+_NO_REPLY: Final = "The database does not answer."
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCheckStatistics:
+    """A write check at one moment. Counters run since it was made."""
+
+    ready: bool
+    """Whether the last write succeeded, not too long ago."""
+    writes: int
+    """Writes that succeeded."""
+    failures: int
+    """Writes that failed or took too long."""
+    age: float
+    """Seconds since the last write succeeded; infinite if none has."""
+
+
+class WriteCheck:
+    """Writes to the store every few seconds, so that a probe need not.
+
+    So a store that is full, read-only, frozen or unreachable is noticed without traffic, and
+    so is its return.
+
+    :param interval: seconds between two writes.
+    """
+
+    def __init__(self, store: Store, interval: float) -> None:
+        self._store = store
+        self._interval = interval
+        self._failure: str | None = None
+        self._written_at = float("-inf")
+        self._writes = 0
+        self._failures = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write once, whatever the outcome, and then go on within the block."""
+        await self._write()
+        async with background(Service("write check", self._run).run):
+            yield
+
+    def failure(self) -> str | None:
+        """Return in one sentence why no change could be stored; ``None``: it could."""
+        if self._failure is None and self._age() > self._interval + 2 * TIMEOUT:
+            return _NOT_CONFIRMED
+        return self._failure
+
+    def statistics(self) -> WriteCheckStatistics:
+        """Return the last outcome and counters; never blocks."""
+        return WriteCheckStatistics(
+            ready=self.failure() is None,
+            writes=self._writes,
+            failures=self._failures,
+            age=self._age(),
+        )
+
+    async def _run(self) -> None:
+        while True:
+            await trio.sleep(self._interval)
+            await self._write()
+
+    async def _write(self) -> None:
+        """Write once and keep the outcome; takes at most :data:`TIMEOUT`."""
+        failure, detail = _NOT_CONFIRMED, f"a write took longer than {TIMEOUT:g} s"
+        with trio.move_on_after(TIMEOUT):
+            try:
+                await self._store.check_write()
+            except StoreError as error:
+                failure, detail = _sentence(error), str(error)
+            else:
+                self._succeeded()
+                return
+        self._failures += 1
+        if self._failure != failure:
+            logger.error("not ready: %s %s", failure, detail)
+        self._failure = failure
+
+    def _succeeded(self) -> None:
+        self._writes += 1
+        self._written_at = trio.current_time()
+        if self._failure is not None:
+            logger.info("ready: the database stores changes")
+        self._failure = None
+
+    def _age(self) -> float:
+        return trio.current_time() - self._written_at
+
+
+def _sentence(error: StoreError) -> str:
+    """Return the reason for anybody who asks; the database's own words may name its files."""
+    match error:
+        case CommitRefused():
+            return _REFUSED
+        case OutcomeUnknown():
+            return _NOT_CONFIRMED
+        case _:
+            return _NO_REPLY

@@ -1,0 +1,118 @@
+"""The server's own small writes, by which /readyz knows whether changes could be stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from gbs_actor.server.write_check import TIMEOUT, WriteCheck
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, StoreError, StoreUnavailable
+from tests.server.running import running, settings, small_store
+
+INTERVAL = 5.0
+
+
+class Disk(MemoryStore):
+    """A store whose next writes fail, hang or crash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception | None = None
+        self.hangs = False
+
+    async def check_write(self) -> None:
+        await super().check_write()
+        if self.hangs:
+            await trio.sleep_forever()
+        if self.error is not None:
+            raise self.error
+
+
+@asynccontextmanager
+async def checked(store: Disk) -> AsyncIterator[WriteCheck]:
+    check = WriteCheck(store, INTERVAL)
+    async with check.running():
+        yield check
+
+
+async def test_it_knows_from_the_start(autojump_clock: trio.testing.MockClock) -> None:
+    async with checked(Disk()) as check:
+        assert check.failure() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (CommitRefused("could not extend file: No space left"), "The database refuses to write."),
+        (StoreUnavailable("nobody is there"), "The database does not answer."),
+        (OutcomeUnknown("lost"), "The database did not confirm a write in time."),
+    ],
+)
+async def test_a_failed_write_is_a_reason_and_comes_right_without_traffic(
+    error: StoreError,
+    sentence: str,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Disk()
+    async with checked(store) as check:
+        store.error = error
+        await trio.sleep(2.5 * INTERVAL)
+        assert check.failure() == sentence
+        store.error = None
+        await trio.sleep(INTERVAL)
+        assert check.failure() is None
+        assert (check.statistics().writes, check.statistics().failures) == (2, 2)
+    said = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert said == [f"not ready: {sentence} {error}"], "once, and with the store's own words"
+
+
+async def test_a_write_that_hangs_is_a_reason_after_its_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    store = Disk()
+    async with checked(store) as check:
+        store.hangs = True
+        await trio.sleep(INTERVAL + 1.1 * TIMEOUT)
+        assert check.failure() == "The database did not confirm a write in time."
+        store.hangs = False
+        await trio.sleep(INTERVAL)
+        assert check.failure() is None
+
+
+async def test_a_store_that_hangs_at_the_start_delays_it_by_the_time_of_one_write(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    store = Disk()
+    store.hangs = True
+    before = trio.current_time()
+    async with checked(store) as check:
+        assert trio.current_time() - before == TIMEOUT
+        assert check.failure() is not None
+
+
+async def test_a_check_that_crashes_is_no_longer_believed(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Disk()
+    async with checked(store) as check:
+        store.error = ZeroDivisionError("a bug")
+        await trio.sleep(10 * INTERVAL)
+        assert check.failure() is not None
+        store.error = None
+        await trio.sleep(60)
+        assert check.failure() is None
+
+
+async def test_a_probe_asks_nothing_of_the_store() -> None:
+    store = await small_store()
+    async with running(store, using=settings()) as server:
+        store.broken = True
+        ask = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+        assert (await server.ask(ask)).startswith(b"HTTP/1.1 200")
