@@ -83,6 +83,22 @@ LOG = """
 SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY revision LIMIT $3
 """
 
+SLUG_OF_REGISTRATION = """
+SELECT slug FROM retreat
+    WHERE id = (SELECT retreat_id FROM user_retreat_registration WHERE id = $1)
+"""
+
+SLUG_OF_MEMO = """
+SELECT slug FROM retreat
+    WHERE id = (
+        SELECT registration.retreat_id
+            FROM user_retreat_registration_memo AS memo
+            JOIN user_retreat_registration AS registration
+                ON registration.id = memo.registration_id
+            WHERE memo.id = $1 AND memo.kind = 'LINEUP_STAFF'
+    )
+"""
+
 ROLE = """
 SELECT role FROM retreat_admin_role
     WHERE retreat_id = (SELECT id FROM retreat WHERE slug = $1) AND user_id = $2
