@@ -386,3 +386,18 @@ async def test_an_edit_in_the_room_is_answered_behind_one_elsewhere(
         assert [ack["revision"] for ack in replies] == [None, 1, 1]
         states = [room.state for room in here.parts.rooms.statistics().rooms]
         assert states == [RoomState.RUNNING] * 2
+
+
+async def test_a_join_of_the_own_room_is_answered_behind_an_edit_elsewhere(
+    transport: Transport,
+) -> None:
+    async with world() as here, here.joined_by(transport) as peer:
+        peer.forget()
+        here.parts.store.loads_may_go_on = trio.Event()
+        there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
+        join = await peer.begin("join-retreat", SLUG)
+        await trio.testing.wait_all_tasks_blocked()
+        assert "reply" not in peer.order()
+        here.parts.store.loads_may_go_on.set()
+        assert (await peer.reply(there))["status"] == "OK"
+        assert (await peer.reply(join))["status"] == "OK"
