@@ -24,6 +24,7 @@ from gbs_actor.contract.commands import BY_ACTION
 from gbs_actor.contract.events import ClientEvent
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.rules import InvalidValue, check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ class Client:
         :param base_revision: the room revision that the user saw: if another value
             was set since, the call fails with ``CONFLICT``. ``None``: the later edit wins.
         :param command_id: to repeat an earlier call; ``None``: a fresh one.
+        :raises ValueError: an id, the number or the revision is not an integer; nothing is sent.
         :raises CommandFailed: the server refused it, or sent only retryable replies.
         :raises Disconnected: no reply; the outcome is unknown, and its ``command_id``
             can be given again.
@@ -295,6 +297,7 @@ class Client:
         base_revision: int | None,
         command_id: UUID | None,
     ) -> Row:
+        _check(action, base_revision)
         command_id = command_id or uuid4()
         spec = BY_ACTION[type(action)]
         argument = {**spec.argument(action), "commandId": str(command_id)}
@@ -353,7 +356,7 @@ class Client:
     def _join_argument(self, slug: str) -> dict[str, object]:
         if slug != self._slug or self.epoch is None:
             return {"retreatSlug": slug}
-        return {"retreatSlug": slug, "since": self.revision, "epoch": self.epoch}
+        return {"retreatSlug": slug, "since": self._view.replica.since, "epoch": self.epoch}
 
     def _joined(self, slug: str, reply: Reply) -> None:
         if not reply.ok:
@@ -368,7 +371,7 @@ class Client:
     def _merge_reply(self, reply: Reply) -> None:
         row = reply.row()
         if row is not None:
-            self._view.merge_row(row, (reply.revision or 0) if reply.ok else 0)
+            self._view.merge_answer(row, reply.revision if reply.ok else None)
 
     async def _run(self) -> None:
         await self._connection.run()
@@ -392,6 +395,26 @@ class Client:
 
 def _ignore(reply: Reply) -> None:
     """Ignore a reply."""
+
+
+def _check(action: Action, base_revision: int | None) -> None:
+    """Refuse numbers that JSON would change: NaN becomes null, and null means "in no group".
+
+    :raises InvalidValue: not an integer, or outside its range.
+    """
+    if isinstance(action, AssignNumber):
+        check_number(action.gbs_number)
+    if isinstance(action, UpdateMemo | DeleteMemo):
+        _check_integer("memo_id", action.memo_id)
+    else:
+        _check_integer("registration_id", action.registration_id)
+    if base_revision is not None:
+        _check_integer("base_revision", base_revision)
+
+
+def _check_integer(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidValue(name, f"an integer is needed, not {value!r}")
 
 
 @asynccontextmanager

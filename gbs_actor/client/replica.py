@@ -11,14 +11,16 @@ from gbs_actor.lineup.row import sort_key
 class Replica:
     """Rows merged by id, as a line-up page keeps them.
 
-    Each row that arrives replaces the older one, unconditionally, as in the page: the server
-    guarantees the order. :attr:`backward_merges` counts violations of it.
+    Each row of an update or a join replaces the older one, unconditionally, as in the page: the
+    server guarantees the order. :attr:`backward_merges` counts violations of it. The row of an
+    answer may be of another retreat, or older than the list, if it was given outside the room.
     """
 
     def __init__(self) -> None:
         self._rows: dict[int, Row] = {}
         self._sorted: tuple[Row, ...] | None = ()
         self._revision = 0
+        self._since = 0
         self._epoch: str | None = None
         self._backward_merges = 0
 
@@ -33,6 +35,11 @@ class Replica:
     def revision(self) -> int:
         """The highest revision seen; everything up to it has arrived."""
         return self._revision
+
+    @property
+    def since(self) -> int:
+        """The highest revision of an update or a join: what the next join may ask from."""
+        return self._since
 
     @property
     def epoch(self) -> str | None:
@@ -52,24 +59,39 @@ class Replica:
         """Remove everything: the retreat was left."""
         self._rows.clear()
         self._sorted = ()
-        self._revision = 0
+        self._revision = self._since = 0
         self._epoch = None
 
     def replace(self, rows: Sequence[Row], revision: int, epoch: str | None) -> None:
         """Replace everything by a full list."""
         self._rows = {row.id: row for row in rows}
         self._sorted = None
-        self._revision = revision
+        self._revision = self._since = revision
         self._epoch = epoch
 
     def merge(self, rows: Sequence[Row], revision: int = 0) -> None:
-        """Merge the newer state of some rows; everything up to ``revision`` has arrived."""
+        """Merge rows of an update or a join; everything up to ``revision`` has arrived."""
         for row in rows:
             former = self._rows.get(row.id)
             if former is not None and former.revision > row.revision:
                 self._backward_merges += 1
             self._rows[row.id] = row
-            self._revision = max(self._revision, row.revision)
+            revision = max(revision, row.revision)
         if rows:
             self._sorted = None
         self._revision = max(self._revision, revision)
+        self._since = max(self._since, revision)
+
+    def merge_answer(self, row: Row, revision: int | None) -> None:
+        """Merge the row of an answer, unless it is not in the list or there is a newer one.
+
+        :param revision: the answer's: everything up to it has arrived. ``None``: it was given
+            outside the room, or is an error.
+        """
+        former = self._rows.get(row.id)
+        if former is not None and former.revision <= row.revision:
+            self._rows[row.id] = row
+            self._sorted = None
+        elif former is not None and revision is not None:
+            self._backward_merges += 1
+        self._revision = max(self._revision, revision or 0)

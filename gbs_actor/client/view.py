@@ -61,14 +61,17 @@ class LineupView:
             self._publish(RowUpdated(row))
         self._wake()
 
-    def merge_row(self, row: Row, revision: int = 0) -> None:
-        """Merge one row; everything up to a revision has arrived."""
+    def merge_row(self, row: Row) -> None:
+        """Merge the row of an update."""
         known = self.replica.get(row.id)
-        self.replica.merge([row], revision)
-        if known != row:
-            self._publish(RowUpdated(row))
-        else:
-            self._wake()  # the revision may be a later one, of a change without rows
+        self.replica.merge([row])
+        self._publish_change(row.id, known)
+
+    def merge_answer(self, row: Row, revision: int | None) -> None:
+        """Merge the row of an answer; see :meth:`Replica.merge_answer`."""
+        known = self.replica.get(row.id)
+        self.replica.merge_answer(row, revision)
+        self._publish_change(row.id, known)
 
     def receive(self, event: packets.Event) -> None:
         """Receive an event of the server.
@@ -93,6 +96,13 @@ class LineupView:
         self._wake()
         for feed in list(self._feeds):
             feed.end(failure)
+
+    def _publish_change(self, row_id: int, known: Row | None) -> None:
+        row = self.replica.get(row_id)
+        if row is not None and row != known:
+            self._publish(RowUpdated(row))
+        else:
+            self._wake()  # the revision may be a later one, of a change without rows
 
     def _publish(self, update: Update) -> None:
         for feed in list(self._feeds):

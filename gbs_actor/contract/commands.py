@@ -13,9 +13,16 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from gbs_actor.contract.decoding import Id, check_revision, decode, one_id
+from gbs_actor.contract.decoding import (
+    Id,
+    check_optional_text,
+    check_revision,
+    check_slug,
+    decode,
+    one_id,
+)
 from gbs_actor.contract.events import ClientEvent
-from gbs_actor.contract.payloads import AssignBody, GuardBody, MemoBody, NumberBody
+from gbs_actor.contract.payloads import AssignBody, Epoch, GuardBody, MemoBody, NumberBody
 from gbs_actor.lineup.commands import (
     Action,
     AssignNumber,
@@ -39,8 +46,11 @@ class CommandRequest:
     action: Action
     command_id: UUID | None
     base_revision: int | None
+    epoch: str | None = None
+    retreat_slug: str | None = None
+    """The retreat it belongs to; ``None``: that of the room, else of the target."""
 
-    def command(self, author: Author) -> Command:
+    def command(self, author: Author, *, outside_room: bool = False) -> Command:
         """Return the command of this author; without a client's id it gets a new one."""
         return Command(
             action=self.action,
@@ -48,6 +58,8 @@ class CommandRequest:
             id=uuid4() if self.command_id is None else self.command_id,
             client_made_id=self.command_id is not None,
             base_revision=self.base_revision,
+            epoch=self.epoch,
+            outside_room=outside_room,
         )
 
 
@@ -113,9 +125,11 @@ class CommandSpec(Generic[BodyT]):
         self.routes = routes
         self._make = make
         self._body_decoder = msgspec.json.Decoder(body)
-        # The event's argument is the body and, under any of its names, the target's id.
+        # The event's argument is the body and, under any of its names, the target's id; and
+        # what HTTP has in the path or does not need.
         ids = [(name, Id, None) for name in target.spellings]
-        argument = msgspec.defstruct(action.__name__, ids, bases=(body,))
+        more = [("retreatSlug", str | None, None), ("epoch", Epoch | None, None)]
+        argument = msgspec.defstruct(action.__name__, [*ids, *more], bases=(body,))
         self._argument_decoder = msgspec.json.Decoder(cast("type[BodyT]", argument))
 
     def decode(self, raw: bytes) -> CommandRequest:
@@ -124,9 +138,15 @@ class CommandSpec(Generic[BodyT]):
         :raises InvalidPayload: see :func:`~gbs_actor.contract.decoding.decode`; or a rule
             is broken.
         """
-        argument = decode(raw, self._argument_decoder)
+        argument: Any = decode(raw, self._argument_decoder)
         target = one_id(*((name, getattr(argument, name)) for name in self.target.spellings))
-        return self._request(target, argument)
+        slug = argument.retreatSlug
+        return self._request(
+            target,
+            argument,
+            epoch=check_optional_text("epoch", argument.epoch),
+            retreat_slug=None if slug is None else check_slug(slug),
+        )
 
     def decode_body(self, target: str, raw: bytes) -> CommandRequest:
         """Decode an HTTP body whose target is in the path.
@@ -143,10 +163,17 @@ class CommandSpec(Generic[BodyT]):
         del members["action"]
         return {self.target.spellings[-1]: members.pop(self.target.name), **members}
 
-    def _request(self, target: int, body: BodyT) -> CommandRequest:
+    def _request(
+        self,
+        target: int,
+        body: BodyT,
+        *,
+        epoch: str | None = None,
+        retreat_slug: str | None = None,
+    ) -> CommandRequest:
         action = self._make(target, body)
         base_revision = check_revision("baseRevision", body.base_revision)
-        return CommandRequest(action, body.command_id, base_revision)
+        return CommandRequest(action, body.command_id, base_revision, epoch, retreat_slug)
 
 
 _REGISTRATION: Final = Target("registrationId", ("lineupId", "userRetreatRegistrationId"))

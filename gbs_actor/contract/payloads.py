@@ -35,6 +35,7 @@ MAX_EPOCH_LENGTH: Final = 200
 MAX_FIELD_LENGTH: Final = 64
 """Characters of the field name in an editing mark."""
 
+Epoch = Annotated[str, Meta(max_length=MAX_EPOCH_LENGTH)]
 _Number = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_NUMBER})] | float
 _Text = Annotated[
     str,
@@ -142,7 +143,7 @@ class AuthenticateRequest:
 class _Join(msgspec.Struct, rename="camel"):
     retreat_slug: str | UnsetType = UNSET
     since: Revision | None = None
-    epoch: Annotated[str, Meta(max_length=MAX_EPOCH_LENGTH)] | None = None
+    epoch: Epoch | None = None
 
 
 class _Leave(msgspec.Struct, rename="camel"):

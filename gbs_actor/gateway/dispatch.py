@@ -31,6 +31,7 @@ from gbs_actor.contract.payloads import (
 )
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.command_router import FORBIDDEN, CommandRouter
 from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
 from gbs_actor.gateway.limits import UserRateLimit
@@ -49,7 +50,6 @@ RequestT = TypeVar("RequestT")
 Handler = Callable[[Client, Invocation], Awaitable[None] | None]
 """Handles an event; returns what is left to await, if anything."""
 
-_FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
 _NO_READER: Final = Failure.because(Code.FORBIDDEN, "You may not read this retreat.")
 _RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
 _TOO_MANY_MARKS: Final = Failure.because(
@@ -100,6 +100,7 @@ class Dispatch:
         self._authorizer = authorizer
         self._max_pending_commands = settings.socketio.max_unanswered_events
         self._rates = rates
+        self._router = CommandRouter(rooms, authorizer.policy, self._reader_role)
         self._editing_rates = UserRateLimit(
             settings.limits.user_editing_rate, settings.limits.user_editing_burst
         )
@@ -172,16 +173,24 @@ class Dispatch:
 
     # The handlers of the table
 
-    def _command(self, spec: CommandSpec[Any], client: Client, invocation: Invocation) -> None:
-        if not self._may_change(client, invocation):
-            return
+    def _command(
+        self, spec: CommandSpec[Any], client: Client, invocation: Invocation
+    ) -> Awaitable[None] | None:
+        try:
+            request = spec.decode(invocation.argument())
+        except InvalidPayload:
+            if self._may_change(client, invocation):
+                raise
+            return None
+        if not self._may_change(client, invocation, request.retreat_slug):
+            return None
         if client.subscriber.in_flight >= self._max_pending_commands:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_COMMANDS)
-            return
-        command = spec.decode(invocation.argument()).command(client.author)
-        reply = partial(invocation.reply, repeatable=command.client_made_id)
-        self._rooms.submit(client.subscriber, command, reply)
+            return None
+        if self._router.submit_nowait(client, request, invocation):
+            return None
+        return self._later(self._router.submit, client, request, invocation)
 
     def _user_editing(self, client: Client, invocation: Invocation) -> None:
         if not self._may_change(client, invocation):
@@ -307,14 +316,17 @@ class Dispatch:
         invocation.reply(_RATE_LIMITED)
         return False
 
-    def _may_change(self, client: Client, invocation: Invocation) -> bool:
-        """Return whether a client may edit, else refuse; called before its payload is decoded.
+    def _may_change(self, client: Client, invocation: Invocation, slug: str | None = None) -> bool:
+        """Return whether a client may edit in its room, else refuse.
 
         Outside a room no role is refused: a grant in the retreat may allow it.
+
+        :param slug: the retreat in which it wants to; ``None``: that of the room.
         """
-        in_room = client.subscriber.room_slug is not None
+        room_slug = None if client.subscriber.leaving else client.subscriber.room_slug
+        in_room = room_slug is not None and slug in (None, room_slug)
         if in_room and not self._authorizer.policy.may_edit(client.role):
-            invocation.reply(_FORBIDDEN)
+            invocation.reply(FORBIDDEN)
         elif client.credentials.expired(self._verifier.now()):
             invocation.reply(EXPIRED)
         else:

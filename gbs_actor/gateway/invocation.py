@@ -53,13 +53,17 @@ class Invocation(ABC):
         :raises InvalidPayload: there is none, or it cannot be separated from the rest.
         """
 
-    def reply(self, outcome: Outcome, *, repeatable: bool = True) -> None:
+    def reply(
+        self, outcome: Outcome, *, repeatable: bool = True, outside_room: bool = False
+    ) -> None:
         """Reply, once; a room calls it after it has sent the rows that go before the reply.
 
         After the end of the connection it does nothing.
 
         :param repeatable: whether the client can repeat the command under the same
             ``commandId``; see :meth:`Failure.of <gbs_actor.gateway.replies.Failure.of>`.
+        :param outside_room: the command was carried out in a room that the client is not in:
+            that room's revision would mean nothing to it.
         :raises RuntimeError: at the second call.
         """
         if self.replied:
@@ -68,7 +72,7 @@ class Invocation(ABC):
         match outcome:
             case Accepted():
                 if self.wants_reply:
-                    self._send(replies.accepted(outcome))
+                    self._send(replies.accepted(outcome, outside_room=outside_room))
             case Done():
                 if self.wants_reply:
                     self._send(replies.done(outcome))

@@ -124,9 +124,13 @@ def _write_joined(snapshot: Snapshot) -> bytes:
     return _encoder.encode(_Joined("OK", rows, revision, snapshot.epoch, snapshot.full))
 
 
-def accepted(outcome: Accepted) -> bytes:
-    """Return the ack of a mutation that took effect, as JSON."""
-    return _encoder.encode(_Ok("OK", Raw(outcome.row.json), outcome.revision))
+def accepted(outcome: Accepted, *, outside_room: bool = False) -> bytes:
+    """Return the ack of a mutation that took effect, as JSON.
+
+    :param outside_room: leave the revision out, since it is of a room the client is not in.
+    """
+    revision = None if outside_room else outcome.revision
+    return _encoder.encode(_Ok("OK", Raw(outcome.row.json), revision))
 
 
 def done(outcome: Done) -> bytes:

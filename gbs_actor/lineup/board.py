@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.commands import Action, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.records import Group, Registration, Retreat, Row
 from gbs_actor.lineup.row import NOBODY, build_row, sort_key, totals_of
@@ -160,6 +161,12 @@ class Board:
         """Return the id of the registration that has this memo, if the memo exists."""
         return self._memo_owners.get(memo_id)
 
+    def target(self, action: Action) -> int | None:
+        """Return the id of the registration that an action is about, if it is here."""
+        if isinstance(action, UpdateMemo | DeleteMemo):
+            return self.memo_owner(action.memo_id)
+        return action.registration_id if action.registration_id in self._registrations else None
+
     # -- how it changes
 
     def draft(self, memo_ids: Iterator[int]) -> Draft:
@@ -167,7 +174,7 @@ class Board:
 
         :param memo_ids: fresh ids; each created memo takes one.
         """
-        return Draft(self._state.overlay(), memo_ids)
+        return Draft(self._state.overlay(), self.epoch, memo_ids)
 
     def apply(self, change: Change) -> None:
         """Take over a committed change; the work is in the size of the change.

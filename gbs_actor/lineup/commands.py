@@ -101,3 +101,8 @@ class Command:
     """Whether the client gave the id: only then can the command be a repeat."""
     base_revision: int | None = None
     """The room revision the author was looking at; ``None``: the later wins."""
+    epoch: str | None = None
+    """The epoch of that revision; ``None``: the current one."""
+    outside_room: bool = False
+    """Whether the author was not in the room: then without a base revision it does not
+    overwrite what somebody else wrote last."""

@@ -55,10 +55,11 @@ class Draft:
     the board takes over a change that is not this draft's.
     """
 
-    __slots__ = ("_memo_ids", "_state")
+    __slots__ = ("_epoch", "_memo_ids", "_state")
 
-    def __init__(self, state: State, memo_ids: Iterator[int]) -> None:
+    def __init__(self, state: State, epoch: str, memo_ids: Iterator[int]) -> None:
         self._state = state
+        self._epoch = epoch
         self._memo_ids = memo_ids
 
     @property
@@ -128,7 +129,7 @@ class Draft:
         before = NumberValue(registration.gbs_number)
         if registration.gbs_number == wanted:
             return self._unchanged(command, registration, before, at)
-        if _is_newer(registration.number_stamp, command):
+        if self._is_unseen(registration.number_stamp, command):
             return self._conflict(registration, before, registration.number_stamp)
 
         changed = Registration(
@@ -173,7 +174,7 @@ class Draft:
             if not _is_same(memo, text, color):
                 return self._conflict(registration, _memo_value(memo), stamp)
             return self._unchanged(command, registration, _memo_value(memo), at)
-        if _is_newer(stamp, command):
+        if self._is_unseen(stamp, command):
             return self._conflict(registration, MemoValue(), stamp)
         memo_id = next(self._memo_ids, None)
         if memo_id is None:
@@ -192,7 +193,7 @@ class Draft:
         text, color = clean_memo(action.text, action.color)
         if _is_same(memo, text, color):
             return self._unchanged(command, registration, _memo_value(memo), at)
-        if _is_newer(registration.memo_stamp, command):
+        if self._is_unseen(registration.memo_stamp, command):
             return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
         updated = Memo(memo.id, text, color)
         return self._memo_change(command, registration, updated, at)
@@ -205,7 +206,7 @@ class Draft:
             return found
         registration, memo = found
         self._check_base(command)
-        if _is_newer(registration.memo_stamp, command):
+        if self._is_unseen(registration.memo_stamp, command):
             return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
         return self._memo_change(command, registration, None, at)
 
@@ -220,10 +221,24 @@ class Draft:
 
     def _check_base(self, command: Command) -> None:
         base = command.base_revision
-        if base is not None and not 0 <= base <= self._state.revision:
+        if base is None or self._is_of_other_epoch(command):
+            return
+        if not 0 <= base <= self._state.revision:
             raise InvalidValue(
                 "baseRevision", f"the room is at revision {self._state.revision}, not at {base}"
             )
+
+    def _is_of_other_epoch(self, command: Command) -> bool:
+        return command.epoch is not None and command.epoch != self._epoch
+
+    def _is_unseen(self, stamp: Stamp, command: Command) -> bool:
+        """Whether the command's author may not have seen the value that it replaces."""
+        if self._is_of_other_epoch(command):
+            return True
+        if command.base_revision is not None:
+            return stamp.revision > command.base_revision
+        by_other = stamp.revision > 0 and stamp.author_id != command.author.user_id
+        return command.outside_room and by_other
 
     def _stamp(self, author: Author, at: datetime) -> Stamp:
         return Stamp(self._state.revision + 1, author.user_id, author.name, at)
@@ -342,11 +357,6 @@ class Draft:
 
 def _no_registration(registration_id: int) -> Rejection:
     return Rejection(Code.NOT_FOUND, f"There is no line-up row {registration_id}")
-
-
-def _is_newer(stamp: Stamp, command: Command) -> bool:
-    """Whether the field was changed after what the command's author was looking at."""
-    return command.base_revision is not None and stamp.revision > command.base_revision
 
 
 def _is_same(memo: Memo, text: str, color: str) -> bool:

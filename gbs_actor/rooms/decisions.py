@@ -83,7 +83,8 @@ class Decisions:
                 continue
             if command.client_made_id:
                 repeatable.add(command.id)
-            step.outcome = _decide_one(draft, command, at)
+            only_repeat = step.work.only_repeat
+            step.outcome = NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at)
             rows = 0
             if isinstance(step.outcome, Change):
                 changes.append(step.outcome)

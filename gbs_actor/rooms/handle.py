@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.commands import Command
+from gbs_actor.lineup.commands import Action, Command
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
@@ -82,10 +82,15 @@ class RoomHandle:
     # -- for connections
 
     def submit(
-        self, command: Command, reply: CommandReply, subscriber: Subscriber | None = None
+        self,
+        command: Command,
+        reply: CommandReply,
+        subscriber: Subscriber | None = None,
+        *,
+        only_repeat: bool = False,
     ) -> None:
-        """Queue a command, or reply at once why not."""
-        self._put(Submission(command, reply, subscriber))
+        """Queue a command, or reply at once why not; see :class:`Submission`."""
+        self._put(Submission(command, reply, subscriber, only_repeat=only_repeat))
 
     def mark_editing(
         self,
@@ -166,6 +171,10 @@ class RoomHandle:
         self.draining = True
         self.pause_over.unpark_all()
         self.mailbox.wake()
+
+    def holds_target(self, action: Action) -> bool:
+        """Whether the registration or memo that an action is about is on the board."""
+        return self.rows is not None and self.rows.board.target(action) is not None
 
     @property
     def wanted(self) -> bool:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class MailboxItem(Generic[T]):
     """Something that a room is to do and to reply to once.
 
-    :param subscriber: whose it is; ``None``: it comes from outside the room.
+    :param subscriber: whose it is; ``None``: no connection's that could be in a room.
     :param reply: called with the outcome, at most once.
     """
 
@@ -61,15 +61,25 @@ class MailboxItem(Generic[T]):
 
 
 class Submission(MailboxItem[Accepted | Rejection]):
-    """A command."""
+    """A command.
 
-    __slots__ = ("command",)
+    :param subscriber: the connection that submitted it, in this room or outside of it.
+    :param only_repeat: it is not carried out, but gets its reply if it was accepted before.
+    """
+
+    __slots__ = ("command", "only_repeat")
 
     def __init__(
-        self, command: Command, reply: CommandReply, subscriber: Subscriber | None = None
+        self,
+        command: Command,
+        reply: CommandReply,
+        subscriber: Subscriber | None = None,
+        *,
+        only_repeat: bool = False,
     ) -> None:
         super().__init__(subscriber, reply)
         self.command = command
+        self.only_repeat = only_repeat
         if subscriber is not None:
             subscriber.in_flight += 1
 

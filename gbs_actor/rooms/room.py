@@ -154,7 +154,9 @@ class Room:
         self._subscriptions.empty_since = trio.current_time()
         handle.observe(Tracepoint.TAKEN)
         for submission in batch.submissions():
-            if submission.subscriber is not None and submission.subscriber.room is not handle:
+            subscriber = submission.subscriber
+            inside = subscriber is None or subscriber.room is handle
+            if not inside and not submission.command.outside_room:
                 submission.reply(NOT_IN_ROOM)  # submitted behind a leave
         if await self._commit(batch):
             # No checkpoint lies between the commit's return and this shield: commit,

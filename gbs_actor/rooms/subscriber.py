@@ -86,8 +86,12 @@ class Subscriber:
         self.known_elsewhere = -1
         """The highest offset the client may know from outside its room; -1: none."""
         self.closed = False
+        self.leaving = False
+        """Whether a leave of its room is queued."""
         self.in_flight = 0
         """Commands and mark updates without a reply."""
+        self.commands_slug: str | None = None
+        """The retreat that its last command was submitted to."""
         self.marks_submitted = 0
         self.marks_rejected = 0
         """Of the mark updates submitted, the first so many no longer count: a later one
@@ -96,6 +100,7 @@ class Subscriber:
         """The number of the last mark update that was carried out: one that was in hand
         with a commit may come behind a later one, and then changes nothing."""
         self._all_replied = trio.lowlevel.ParkingLot()
+        self._left = trio.lowlevel.ParkingLot()
 
     @property
     def room_slug(self) -> str | None:
@@ -107,6 +112,8 @@ class Subscriber:
         if self.room is not None:
             self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
         self.room = room
+        self.leaving = False
+        self._left.unpark_all()
 
     def deliver(self, message: Any) -> None:
         """Pass a message to the sink; a sink that raises loses its connection."""
@@ -129,6 +136,18 @@ class Subscriber:
         """
         while self.in_flight:
             await self._all_replied.park()
+
+    def waits_elsewhere(self, slug: str) -> bool:
+        """Whether commands of another retreat than this one may have no reply yet."""
+        return self.in_flight > 0 and self.commands_slug != slug
+
+    async def wait_left(self) -> None:
+        """Wait until a queued leave was carried out, or another room was joined.
+
+        Cancellation ends the wait and changes nothing.
+        """
+        while self.leaving:
+            await self._left.park()
 
     def statistics(self, room_revision: int) -> SubscriberStatistics:
         """Return how far the connection has followed a room at ``room_revision``."""

@@ -11,7 +11,7 @@ import trio
 
 from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.commands import Command
+from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
 from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
@@ -106,13 +106,13 @@ class RoomSupervisor:
         """Put a subscriber into a retreat's room, and take it out of its former one.
 
         Returns once ``reply`` was called. A join that fails leaves the subscriber where
-        it was. Commands in flight in the former room get their replies first. Cancellation
+        it was. Commands in flight in another room get their replies first. Cancellation
         takes the join back, unless it was carried out already.
 
         :param since: the revision of the last row the client has; inclusive.
         :param epoch: the epoch that revision belongs to.
         """
-        if subscriber.room_slug != slug:
+        if subscriber.room_slug != slug or subscriber.waits_elsewhere(slug):
             await subscriber.wait_replied()
         await self._await_reply(slug, Join(subscriber, since, epoch, reply))
 
@@ -150,6 +150,7 @@ class RoomSupervisor:
         if subscriber.room is None:
             Leave(subscriber, reply).reply(Done(None))
         else:
+            subscriber.leaving = True
             subscriber.room.leave(subscriber, reply)
 
     def disconnect(self, subscriber: Subscriber) -> None:
@@ -162,15 +163,56 @@ class RoomSupervisor:
         if subscriber.room is None:
             Submission(command, reply, subscriber).reply(self._not_in_room())
         else:
+            subscriber.commands_slug = subscriber.room.slug
             subscriber.room.submit(command, reply, subscriber)
 
     def submit_to(self, slug: str, command: Command, reply: CommandReply) -> None:
         """Submit a command to a retreat's room from outside; starts the room if need be."""
-        handle = self._open(slug)
-        if handle is None:
-            Submission(command, reply).reply(SHUTTING_DOWN)
-        else:
-            handle.submit(command, reply)
+        self._submit_to(slug, command, reply)
+
+    async def submit_outside(
+        self,
+        slug: str,
+        subscriber: Subscriber,
+        command: Command,
+        reply: CommandReply,
+        *,
+        only_repeat: bool = False,
+    ) -> None:
+        """Submit a command of a subscriber to a room that it is not in.
+
+        Starts the room if need be; the subscriber joins nothing. Returns once the command is
+        in the room's mailbox: it is carried out, even if the connection ends. Commands in
+        flight in another room get their replies first; cancelled meanwhile, nothing is
+        submitted.
+
+        :param command: with ``outside_room``.
+        :param only_repeat: see :class:`~gbs_actor.rooms.mailbox.Submission`.
+        """
+        if subscriber.waits_elsewhere(slug):
+            await subscriber.wait_replied()
+        subscriber.commands_slug = slug
+        self._submit_to(slug, command, reply, subscriber, only_repeat=only_repeat)
+
+    def holds_target(self, subscriber: Subscriber, action: Action) -> bool:
+        """Whether the subscriber is in a room that has the row or memo of an action."""
+        handle = self._handles.get(subscriber.room_slug or "")
+        return handle is not None and handle.holds_target(action)
+
+    async def find_slug(self, action: Action) -> str | None:
+        """Return the slug of the retreat that an action is about.
+
+        :returns: ``None`` if there is no such registration or memo; one of a deleted memo is
+            found.
+        :raises StoreUnavailable: no room has it loaded, and the store cannot be reached.
+        """
+        for handle in self._handles.values():
+            if handle.holds_target(action):
+                await trio.lowlevel.checkpoint()
+                return handle.slug
+        if isinstance(action, UpdateMemo | DeleteMemo):
+            return await self._store.slug_of_memo(action.memo_id)
+        return await self._store.slug_of_registration(action.registration_id)
 
     def mark_editing(
         self,
@@ -259,6 +301,21 @@ class RoomSupervisor:
             await join.done.wait()
         finally:
             join.withdraw()
+
+    def _submit_to(
+        self,
+        slug: str,
+        command: Command,
+        reply: CommandReply,
+        subscriber: Subscriber | None = None,
+        *,
+        only_repeat: bool = False,
+    ) -> None:
+        handle = self._open(slug)
+        if handle is None:
+            Submission(command, reply, subscriber).reply(SHUTTING_DOWN)
+        else:
+            handle.submit(command, reply, subscriber, only_repeat=only_repeat)
 
     def _open(self, slug: str) -> RoomHandle | None:
         """Return the room's handle, starting the room if there is none."""

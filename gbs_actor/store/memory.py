@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count, islice, takewhile
@@ -39,6 +39,8 @@ class _Stored:
     registrations: dict[int, Registration]
     groups: dict[int, Group]
     roles: dict[int, str]
+    memos: set[int]
+    """Ids of all line-up memos, deleted ones included."""
     revision: int = 0
     pruned_revision: int = 0
     log: list[LogEntry] = field(default_factory=list)
@@ -158,6 +160,16 @@ class MemoryStore:
         later = (entry for entry in stored.log if entry.revision > after_revision)
         return list(islice(later, limit))
 
+    async def slug_of_registration(self, registration_id: int) -> str | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        return self._slug_where(lambda stored: registration_id in stored.registrations)
+
+    async def slug_of_memo(self, memo_id: int) -> str | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        return self._slug_where(lambda stored: memo_id in stored.memos)
+
     async def grants(
         self, slugs: Collection[str], user_ids: Collection[int]
     ) -> dict[tuple[str, int], str]:
@@ -227,6 +239,7 @@ class MemoryStore:
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},
             roles=dict(seed.grants),
+            memos={each.memo.id for each in layout.registrations if each.memo is not None},
         )
         self._by_slug[seed.slug] = self._by_id[stored.id] = stored
         if progress is not None:
@@ -285,6 +298,9 @@ class MemoryStore:
             background_errors=0,
         )
 
+    def _slug_where(self, holds: Callable[[_Stored], bool]) -> str | None:
+        return next((slug for slug, stored in self._by_slug.items() if holds(stored)), None)
+
     def _fresh_epoch(self) -> str:
         return f"{self._identity}-{next(self._epochs)}"
 
@@ -310,6 +326,7 @@ class MemoryStore:
         for registration in writes.registrations:
             known = stored.registrations[registration.id]
             stored.registrations[registration.id] = replace(registration, person=known.person)
+        stored.memos.update(memo.id for memo in writes.memos)
         stored.groups.update((group.number, group) for group in writes.groups)
         for change in changes:
             entry = LogEntry.of(change)

@@ -179,6 +179,14 @@ class Store(Protocol):
         """Return at most ``limit`` log entries after ``after_revision``, ascending."""
         ...
 
+    async def slug_of_registration(self, registration_id: int) -> str | None:
+        """Return the slug of the retreat that a registration is in, if there is one."""
+        ...
+
+    async def slug_of_memo(self, memo_id: int) -> str | None:
+        """Return the slug of the retreat that a line-up memo is in; it may be deleted."""
+        ...
+
     async def grants(
         self, slugs: Collection[str], user_ids: Collection[int]
     ) -> dict[tuple[str, int], str]:

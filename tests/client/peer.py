@@ -115,7 +115,7 @@ class Conversation:
     async def answer(self, sent: Sent, **answer: object) -> None:
         await self.send(f"43{NAMESPACE},{sent.ack_id}{json.dumps([answer])}")
 
-    async def ok(self, sent: Sent, data: object, revision: int, **more: object) -> None:
+    async def ok(self, sent: Sent, data: object, revision: int | None, **more: object) -> None:
         await self.answer(sent, status="OK", data=data, revision=revision, **more)
 
     async def let_join(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -292,6 +294,48 @@ async def test_rows_merge_in_the_order_of_arrival_around_an_answer(
                     break
         assert client.rows[0].gbs_number == 3
         assert client.statistics().backward_merges == 0
+
+
+async def test_the_revision_of_an_answer_is_not_what_a_later_join_asks_from(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    async with joined(peer, row(1), revision=3) as (client, conversation):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.assign, 1, 4)
+            sent = await conversation.event()
+            await conversation.ok(sent, row(1, 9, gbsNumber=4), None)
+        assert client.rows[0].gbs_number == 4
+        await conversation.drop()
+        again = await peer.next()
+        await again.greet()
+        asked = await again.let_join(row(1, 9, gbsNumber=4), revision=9, full=False)
+        assert asked.argument == {"retreatSlug": "winter", "since": 3, "epoch": "e"}
+
+
+NOT_A_NUMBER: tuple[Any, ...] = (math.nan, math.inf, 3.0, 3.5, True, "3", Decimal(3))
+
+
+@pytest.mark.parametrize("number", NOT_A_NUMBER)
+async def test_what_is_no_integer_is_refused_before_anything_is_sent(
+    peer: Peer, autojump_clock: MockClock, number: Any
+) -> None:
+    async with joined(peer, row(1), revision=3) as (client, conversation):
+        with pytest.raises(ValueError, match="gbsNumber"):
+            await client.assign(1, number)
+        with pytest.raises(ValueError, match="base_revision"):
+            await client.assign(1, 4, base_revision=number)
+        with pytest.raises(ValueError, match="registration_id"):
+            await client.create_memo(number, "메모")
+        with pytest.raises(ValueError, match="memo_id"):
+            await client.delete_memo(number)
+        with pytest.raises(ValueError, match="between 1 and 9999"):
+            await client.assign(1, 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.assign, 1, None)
+            sent = await conversation.event()
+            assert isinstance(sent.argument, dict)
+            assert sent.argument["gbsNumber"] is None  # the first that was sent
+            await conversation.ok(sent, row(1, 4), 4)
 
 
 async def test_a_retryable_answer_is_asked_again_with_the_same_id(

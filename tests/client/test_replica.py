@@ -68,3 +68,43 @@ def test_a_row_that_goes_back_is_taken_and_counted() -> None:
     replica.merge([_row(1, 6, gbsNumber=3)])
     assert replica.backward_merges == 1
     assert replica.rows[0].gbs_number == 3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 50))))
+def test_an_answer_never_moves_what_the_next_join_asks_from(
+    arrivals: list[tuple[bool, int]],
+) -> None:
+    replica = Replica()
+    replica.replace([_row(it) for it in range(5)], 0, "e")
+    for is_update, revision in arrivals:
+        if is_update:
+            replica.merge([_row(revision % 5, revision)])
+        else:
+            replica.merge_answer(_row(revision % 5, revision), None)
+    assert replica.since == max((revision for update, revision in arrivals if update), default=0)
+    assert replica.revision == replica.since
+
+
+def test_an_answer_in_the_room_says_that_everything_up_to_it_has_arrived() -> None:
+    replica = Replica()
+    replica.replace([_row(1)], 3, "e")
+    replica.merge_answer(_row(1, 3), 5)
+    assert (replica.revision, replica.since) == (5, 3)
+
+
+def test_an_older_answer_overwrites_no_newer_row() -> None:
+    replica = Replica()
+    replica.replace([_row(1, 7, gbsNumber=3)], 7, "e")
+    replica.merge_answer(_row(1, 6, gbsNumber=9), None)
+    assert replica.rows[0].gbs_number == 3
+    assert replica.backward_merges == 0
+    replica.merge_answer(_row(1, 6, gbsNumber=9), 6)
+    assert replica.rows[0].gbs_number == 3
+    assert replica.backward_merges == 1
+
+
+def test_an_answer_about_another_retreats_row_adds_nothing() -> None:
+    replica = Replica()
+    replica.replace([_row(1)], 3, "e")
+    replica.merge_answer(_row(8, 5), None)
+    assert [it.id for it in replica.rows] == [1]

@@ -39,6 +39,38 @@ def decoded(event: str, payload: object) -> CommandRequest:
     return BY_EVENT[event].decode(json.dumps(payload).encode())
 
 
+# Where a mutation belongs, and what it rests on
+
+
+@pytest.mark.parametrize("event", COMPLETE)
+def test_every_mutation_may_name_its_retreat_and_epoch(event: str) -> None:
+    plain = decoded(event, COMPLETE[event])
+    assert (plain.retreat_slug, plain.epoch) == (None, None)
+    nulls = decoded(event, {**COMPLETE[event], "retreatSlug": None, "epoch": None})
+    assert nulls == plain
+    named = decoded(event, {**COMPLETE[event], "retreatSlug": "2024-winter", "epoch": "e"})
+    assert (named.retreat_slug, named.epoch, named.action) == ("2024-winter", "e", plain.action)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("retreatSlug", ""),
+        *((name, value) for name in ("retreatSlug", "epoch") for value in ("a\0", 7, "x" * 201)),
+    ],
+)
+def test_a_retreat_or_epoch_that_cannot_be_is_refused(field: str, value: object) -> None:
+    error = refused("delete-lineup-memo", {"memoId": 7, field: value})
+    assert error.field == field
+
+
+def test_a_command_outside_its_room_is_marked_as_such() -> None:
+    request = decoded("delete-lineup-memo", {"memoId": 7, "epoch": "e"})
+    assert request.command(AUTHOR).epoch == "e"
+    assert not request.command(AUTHOR).outside_room
+    assert request.command(AUTHOR, outside_room=True).outside_room
+
+
 # Ids
 
 

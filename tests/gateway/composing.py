@@ -111,6 +111,11 @@ class BreakableStore(MemoryStore):
         if self.broken:
             raise StoreUnavailable("told to be")
 
+    async def slug_of_registration(self, registration_id: int) -> str | None:
+        if self.broken:
+            raise StoreUnavailable("told to be")
+        return await super().slug_of_registration(registration_id)
+
     async def grants(
         self, slugs: Collection[str], user_ids: Collection[int]
     ) -> dict[tuple[str, int], str]:

@@ -25,7 +25,7 @@ async def pair(here: World, carrier: Carrier = "websocket") -> tuple[Client, Cli
 
 
 async def is_outside(client: Client) -> bool:
-    answer = await client.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 9})
+    answer = await client.call("user-editing", {"lineupId": 2, "editing": False})
     return bool(answer.get("code") == "NOT_IN_ROOM")
 
 

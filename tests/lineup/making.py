@@ -108,9 +108,22 @@ def board(*registrations: Registration, revision: int = 0, groups: Iterable[Grou
 
 
 def command(
-    action: Action, *, by: Author = JIWON, base: int | None = None, id_: int = 1
+    action: Action,
+    *,
+    by: Author = JIWON,
+    base: int | None = None,
+    id_: int = 1,
+    epoch: str | None = None,
+    outside: bool = False,
 ) -> Command:
-    return Command(action=action, author=by, id=UUID(int=id_), base_revision=base)
+    return Command(
+        action=action,
+        author=by,
+        id=UUID(int=id_),
+        base_revision=base,
+        epoch=epoch,
+        outside_room=outside,
+    )
 
 
 def outcome(

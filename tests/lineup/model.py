@@ -28,6 +28,8 @@ class ModelPerson:
     memo: tuple[int, str, str] | None
     number_changed: int
     memo_changed: int
+    number_author: int | None
+    memo_author: int | None
     updated_at: datetime
 
 
@@ -39,6 +41,7 @@ class Model:
     def __init__(self, retreat: Retreat, revisions: dict[int, int]) -> None:
         """:param revisions: the rows' revisions at the start, by registration id."""
         self.revision = retreat.revision
+        self.epoch = retreat.epoch
         self.group_memos = {number: group.memo for number, group in retreat.groups.items()}
         self.people = {
             each.id: ModelPerson(
@@ -65,6 +68,8 @@ class Model:
                 memo=None if each.memo is None else (each.memo.id, each.memo.text, each.memo.color),
                 number_changed=each.number_stamp.revision,
                 memo_changed=each.memo_stamp.revision,
+                number_author=each.number_stamp.author_id,
+                memo_author=each.memo_stamp.author_id,
                 updated_at=each.updated_at,
             )
             for each in retreat.registrations
@@ -136,7 +141,15 @@ class Model:
         if person is None:
             return "NOT_FOUND"
         base = command.base_revision
-        if base is not None and (base < 0 or base > self.revision):
+        author = command.author.user_id
+        lost = command.epoch not in (None, self.epoch)
+
+        def unseen(changed: int, by: int | None) -> bool:
+            if base is None:
+                return lost or (command.outside_room and changed > 0 and by != author)
+            return lost or changed > base
+
+        if base is not None and not lost and (base < 0 or base > self.revision):
             return "VALIDATION_FAILED"
         if isinstance(action, AssignNumber):
             if action.gbs_number is not None and not 1 <= action.gbs_number <= 9999:
@@ -145,10 +158,11 @@ class Model:
                 return "LEADER_LOCKED"
             if action.gbs_number == person.number:
                 return "unchanged"
-            if base is not None and person.number_changed > base:
+            if unseen(person.number_changed, person.number_author):
                 return "CONFLICT"
             person.number = action.gbs_number
             person.number_changed = self.revision + 1
+            person.number_author = author
             person.updated_at = at
             return "changed"
 
@@ -163,13 +177,14 @@ class Model:
             return "unchanged"
         if isinstance(action, CreateMemo) and current is not None:
             return "CONFLICT"
-        if base is not None and person.memo_changed > base:
+        if unseen(person.memo_changed, person.memo_author):
             return "CONFLICT"
         if wanted is None:
             person.memo = None
         else:
             person.memo = (person.memo[0] if person.memo else next_memo_id, *wanted)
         person.memo_changed = self.revision + 1
+        person.memo_author = author
         person.updated_at = at
         return "changed"
 

@@ -57,6 +57,8 @@ class Step:
     action: Action
     age: int | None
     by_minsu: bool
+    outside: bool
+    epoch: str | None
 
     def command(self, revision: int, id_: int) -> Command:
         return Command(
@@ -64,6 +66,8 @@ class Step:
             author=MINSU if self.by_minsu else JIWON,
             id=UUID(int=id_),
             base_revision=None if self.age is None else revision - self.age,
+            epoch=self.epoch,
+            outside_room=self.outside,
         )
 
 
@@ -111,7 +115,15 @@ _actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(DeleteMemo, _memos),
 )
 _steps = st.lists(
-    st.builds(Step, _actions, st.none() | st.integers(-1, 4), st.booleans()), max_size=14
+    st.builds(
+        Step,
+        _actions,
+        st.none() | st.integers(-1, 4),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from([None, None, None, "e1", "another"]),
+    ),
+    max_size=14,
 )
 
 

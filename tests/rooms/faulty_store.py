@@ -115,6 +115,14 @@ class FaultyStore:
     ) -> list[LogEntry]:
         return await self.inner.log(retreat_id, after_revision=after_revision, limit=limit)
 
+    async def slug_of_registration(self, registration_id: int) -> str | None:
+        await self._read()
+        return await self.inner.slug_of_registration(registration_id)
+
+    async def slug_of_memo(self, memo_id: int) -> str | None:
+        await self._read()
+        return await self.inner.slug_of_memo(memo_id)
+
     async def grants(
         self, slugs: Collection[str], user_ids: Collection[int]
     ) -> dict[tuple[str, int], str]:

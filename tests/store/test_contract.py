@@ -11,8 +11,15 @@ from uuid import UUID
 import pytest
 import trio
 
-from gbs_actor.lineup.changes import MemoValue, NumberValue
-from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
+from gbs_actor.lineup.changes import Change, MemoValue, NumberValue
+from gbs_actor.lineup.commands import (
+    AssignNumber,
+    Command,
+    CreateMemo,
+    DeleteMemo,
+    Kind,
+    UpdateMemo,
+)
 from gbs_actor.lineup.records import Group, Memo, Stamp
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -193,6 +200,57 @@ class TestRoles:
     @pytest.mark.parametrize(("slug", "user"), [("winter", 9), ("summer", 7), ("winter", 2**70)])
     async def test_without_a_grant_there_is_no_role(self, desk: Desk, slug: str, user: int) -> None:
         assert await desk.store.grants([slug], [user]) == {}
+
+
+class TestSlugs:
+    async def test_a_registration_is_in_its_retreat(self, desk: Desk) -> None:
+        other = await Desk.of(desk.store, "summer")
+        for each, slug in ((desk, "winter"), (other, "summer")):
+            for row in each.board.rows():
+                assert await desk.store.slug_of_registration(row.id) == slug
+        assert await desk.store.slug_of_registration(2**63 - 1) is None
+
+    async def test_a_memo_is_in_the_retreat_of_its_registration(self, desk: Desk) -> None:
+        other = await Desk.of(desk.store, "summer")
+        await desk.do(CreateMemo(PLAIN, "조용히", ""))
+        assert await desk.store.slug_of_memo(desk.memo_id(PLAIN)) == "winter"
+        assert await desk.store.slug_of_memo(desk.memo_id(WITH_MEMO)) == "winter"
+        seeded = next(row.lineup_memo_id for row in other.board.rows() if row.lineup_memo_id)
+        assert await desk.store.slug_of_memo(seeded) == "summer"
+        assert await desk.store.slug_of_memo(2**63 - 1) is None
+
+    async def test_a_deleted_memo_is_still_in_its_retreat(self, desk: Desk) -> None:
+        seeded = desk.memo_id(WITH_MEMO)
+        await desk.do(CreateMemo(PLAIN, "조용히", ""))
+        created = desk.memo_id(PLAIN)
+        await desk.do(DeleteMemo(seeded), DeleteMemo(created), CreateMemo(PLAIN, "다시", ""))
+        for memo_id in (seeded, created, desk.memo_id(PLAIN)):
+            assert await desk.store.slug_of_memo(memo_id) == "winter"
+
+    async def test_a_memo_that_one_batch_creates_and_deletes_is_in_its_retreat(
+        self, desk: Desk
+    ) -> None:
+        memo_id = (await desk.store.reserve_memo_ids(1))[0]
+        draft = desk.board.draft(iter([memo_id]))
+        created = draft.decide(
+            Command(CreateMemo(PLAIN, "조용히", ""), AUTHOR, UUID(int=900)), MOMENT
+        )
+        deleted = draft.decide(Command(DeleteMemo(memo_id), AUTHOR, UUID(int=901)), MOMENT)
+        assert isinstance(created, Change)
+        assert isinstance(deleted, Change)
+        await desk.commit([created, deleted])
+        assert await desk.store.slug_of_memo(memo_id) == "winter"
+
+    async def test_memos_of_other_kinds_are_not_found(self, desk: Desk) -> None:
+        live = desk.memo_id(WITH_MEMO)
+        others = [memo_id for memo_id in range(1, 10) if memo_id != live]
+        assert [await desk.store.slug_of_memo(memo_id) for memo_id in others] == [None] * 8
+
+    async def test_what_a_deleted_retreat_had_is_in_none(self, desk: Desk) -> None:
+        memo_id = desk.memo_id(WITH_MEMO)
+        await desk.store.delete_retreat("winter")
+        assert await desk.store.slug_of_registration(PLAIN) is None
+        assert await desk.store.slug_of_memo(memo_id) is None
 
 
 class TestCommitting:

@@ -89,6 +89,22 @@ SELECT retreat.slug, granted.user_id, granted.role
     WHERE retreat.slug = ANY ($1) AND granted.user_id = ANY ($2)
 """
 
+SLUG_OF_REGISTRATION = """
+SELECT slug FROM retreat
+    WHERE id = (SELECT retreat_id FROM user_retreat_registration WHERE id = $1)
+"""
+
+SLUG_OF_MEMO = """
+SELECT slug FROM retreat
+    WHERE id = (
+        SELECT registration.retreat_id
+            FROM user_retreat_registration_memo AS memo
+            JOIN user_retreat_registration AS registration
+                ON registration.id = memo.registration_id
+            WHERE memo.id = $1 AND memo.kind = 'LINEUP_STAFF'
+    )
+"""
+
 SLUGS = 'SELECT slug FROM retreat ORDER BY slug COLLATE "C"'
 
 NEW_EPOCH = """

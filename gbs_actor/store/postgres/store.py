@@ -179,6 +179,16 @@ class PostgresStore:
 
     # -- what the gateway and health checks need
 
+    async def slug_of_registration(self, registration_id: int) -> str | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        rows = await self._database.fetch(queries.SLUG_OF_REGISTRATION, registration_id)
+        return rows[0]["slug"] if rows else None
+
+    async def slug_of_memo(self, memo_id: int) -> str | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        rows = await self._database.fetch(queries.SLUG_OF_MEMO, memo_id)
+        return rows[0]["slug"] if rows else None
+
     async def grants(
         self, slugs: Collection[str], user_ids: Collection[int]
     ) -> dict[tuple[str, int], str]:

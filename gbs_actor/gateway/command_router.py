@@ -1,0 +1,115 @@
+"""Submits each command of a client to the room of the retreat it belongs to.
+
+That is the room that the client is in, unless it is in none or the command names another
+retreat. Clients that were away send what was edited meanwhile, and repeat what nobody
+acknowledged, before they join again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from gbs_actor.auth import Policy
+from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.invocation import Invocation
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms.delivery import NOT_IN_ROOM, Accepted
+
+FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
+
+ReaderRole = Callable[[Client, str], Awaitable[str | Failure]]
+"""Returns a client's role in a retreat, or why it may not read there."""
+
+
+class CommandRouter:
+    """Submits commands, in the order in which their clients sent them.
+
+    :param reader_role: raises :exc:`~gbs_actor.store.protocol.StoreUnavailable` if it cannot
+        look the role up.
+    """
+
+    def __init__(self, rooms: RoomSupervisor, policy: Policy, reader_role: ReaderRole) -> None:
+        self._rooms = rooms
+        self._policy = policy
+        self._reader_role = reader_role
+
+    def submit_nowait(
+        self, client: Client, request: CommandRequest, invocation: Invocation
+    ) -> bool:
+        """Submit a command to the room the client is in, where its role was checked.
+
+        :returns: ``False``: it may belong to another room or has to wait; nothing was done.
+        """
+        subscriber = client.subscriber
+        slug, named = subscriber.room_slug, request.retreat_slug
+        if slug is None or subscriber.leaving or subscriber.waits_elsewhere(slug):
+            return False
+        if named is None and request.command_id is not None:
+            # A row that is not here may be of a retreat in which the command was accepted.
+            if not self._rooms.holds_target(subscriber, request.action):
+                return False
+        elif named not in (None, slug):
+            return False
+        self._submit_inside(client, request, invocation)
+        return True
+
+    async def submit(self, client: Client, request: CommandRequest, invocation: Invocation) -> None:
+        """Submit a command to the room it belongs to; the client stays where it is.
+
+        Returns once it is submitted: its reply is not awaited, so that commands in a row share
+        a commit. Cancelled before, it is not carried out.
+
+        :raises StoreUnavailable: the retreat, or the role there, cannot be looked up.
+        """
+        subscriber = client.subscriber
+        await subscriber.wait_left()
+        inside, named = subscriber.room_slug, request.retreat_slug
+        slug = named or await self._rooms.find_slug(request.action)
+        if slug is not None and slug != inside:
+            role = await self._reader_role(client, slug)
+            if not isinstance(role, Failure):
+                only_repeat = inside is not None and named is None
+                if only_repeat or self._policy.may_edit(role):
+                    await self._submit_outside(slug, client, request, invocation, only_repeat)
+                else:
+                    invocation.reply(FORBIDDEN)
+                return
+            if named is not None:
+                invocation.reply(NOT_IN_ROOM)
+                return
+        # The room rejects what is not in it. Outside a room nothing is left to try.
+        if inside is not None and subscriber.waits_elsewhere(inside):
+            await subscriber.wait_replied()
+        self._submit_inside(client, request, invocation)
+
+    def _submit_inside(
+        self, client: Client, request: CommandRequest, invocation: Invocation
+    ) -> None:
+        command = request.command(client.author)
+        reply = partial(invocation.reply, repeatable=command.client_made_id)
+        self._rooms.submit(client.subscriber, command, reply)
+
+    async def _submit_outside(
+        self,
+        slug: str,
+        client: Client,
+        request: CommandRequest,
+        invocation: Invocation,
+        only_repeat: bool,
+    ) -> None:
+        command = request.command(client.author, outside_room=True)
+
+        def reply(outcome: Accepted | Rejection) -> None:
+            if isinstance(outcome, Rejection) and outcome.code is Code.RETREAT_NOT_FOUND:
+                outcome = NOT_IN_ROOM  # as where the client may not read
+            invocation.reply(outcome, repeatable=command.client_made_id, outside_room=True)
+
+        await self._rooms.submit_outside(
+            slug, client.subscriber, command, reply, only_repeat=only_repeat
+        )
