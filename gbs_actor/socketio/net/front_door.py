@@ -305,7 +305,8 @@ class FrontDoor:
             await self._refuse(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
         with admitted:
-            await self._work.turn(self._key(peer))
+            if isinstance(stream, TlsStream):
+                await self._turn(peer)
             await self._route(stream, admitted)
 
     async def _route(
@@ -321,6 +322,7 @@ class FrontDoor:
             self._bad_heads += 1
             await send_response(stream, _NO_HTTP_2)
             return
+        await self._turn(peer_address(stream), data)
         length = head_length(data)
         request = None if length is None else parse_request(data[:length])
         handler = None if request is None else self._handler(request)
@@ -423,11 +425,11 @@ class FrontDoor:
         finally:
             self._http.discard(replay)
 
-    async def _turn(self, peer: str | None, received: bytes | bytearray) -> None:
-        """Wait until the HTTP server may handle what was received."""
+    async def _turn(self, peer: str | None, received: bytes | bytearray = b"") -> None:
+        """Wait until a connection's next piece of work may begin: a handshake, or a request."""
         await self._work.turn(self._key(peer, received))
 
-    def _key(self, peer: str | None, received: bytes | bytearray = b"") -> str | None:
+    def _key(self, peer: str | None, received: bytes | bytearray) -> str | None:
         """Return whose turn it is: an address, behind a trusted proxy that of the client.
 
         :param received: begins with a request's head, if it shows who the client is.

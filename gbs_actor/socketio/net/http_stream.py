@@ -56,7 +56,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
     :param write_timeout: seconds that one :meth:`send_all` may take.
     :param admitted: learns whether a request is in flight. If there is no room for another
         idle connection, this one is closed after its response.
-    :param turn: called with received bytes; returns when the HTTP server may handle them.
+    :param turn: called with received bytes, but not with ``replay``; returns when the HTTP
+        server may handle them.
     """
 
     def __init__(
@@ -210,7 +211,6 @@ class HttpStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
             size = len(self._replay) if max_bytes is None else max_bytes
             data, self._replay = self._replay[:size], self._replay[size:]
-            await self._wait_for_turn(data)
             return data
         received: bytes | bytearray = b""
         self._receiving_since = trio.current_time()
@@ -232,12 +232,9 @@ class HttpStream(trio.abc.HalfCloseableStream):
             self._request = _Request(self._last_byte)
         elif not received and not self._request.in_app:
             self._request.ended = True
-        await self._wait_for_turn(received)
-        return received
-
-    async def _wait_for_turn(self, received: bytes | bytearray) -> None:
-        if self._turn is not None and received:
+        if received and self._turn is not None:
             await self._turn(received)
+        return received
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
