@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import TcpListener, TlsListener
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +55,14 @@ def with_tls(
     :param context: called for each connection.
     """
     return [TlsListener(listener, context) for listener in listeners]
+
+
+def warn_of_unknown_proxy(settings: Settings) -> None:
+    """Warn if clients most likely come through a proxy that is not trusted."""
+    if settings.server.host in _LOOPBACK and not settings.http.trusted_proxies:
+        logger.warning(
+            "the server listens on %s only, and trusted_proxies is empty: clients of a proxy on"
+            " this machine all count as one address; if there is one, set"
+            " GBS_TRUSTED_PROXIES=127.0.0.1,::1",
+            settings.server.host,
+        )
