@@ -82,6 +82,8 @@ class ServerProcess:
     """Whether it is Hypercorn that listens."""
     options: Sequence[str] = ()
     """Further ones of Hypercorn's."""
+    wrapper: Sequence[str] = ()
+    """The command that runs it, prlimit for instance."""
 
     @property
     def url(self) -> str:
@@ -133,6 +135,7 @@ class ServerProcess:
             port=self.own_port,
             hosted=self.hosted,
             options=self.options,
+            wrapper=self.wrapper,
         )
         self.process, self.started_in = again.process, again.started_in
 
@@ -180,12 +183,14 @@ def start_server(
     port: int = 0,
     hosted: bool = False,
     options: Sequence[str] = (),
+    wrapper: Sequence[str] = (),
     timeout: float = START_TIMEOUT,
 ) -> ServerProcess:
     """Start a server and wait until it serves.
 
     :param hosted: under stock Hypercorn; the data has to be there.
     :param options: of Hypercorn's, further ones.
+    :param wrapper: command and arguments that become the server by ``exec``.
     :raises DidNotStart: it ended before, or took longer than ``timeout`` seconds.
     """
     extra = dict(environment or {})
@@ -196,7 +201,7 @@ def start_server(
     offset = log_path.stat().st_size if log_path.exists() else 0
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            serve,
+            [*wrapper, *serve],
             env=clean_environment(data_dir, extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -205,7 +210,13 @@ def start_server(
             start_new_session=True,
         )
     server = ServerProcess(
-        process, data_dir, log_path, environment=extra, hosted=hosted, options=options
+        process,
+        data_dir,
+        log_path,
+        environment=extra,
+        hosted=hosted,
+        options=options,
+        wrapper=wrapper,
     )
     while True:
         with log_path.open("rb") as log:
@@ -289,6 +300,7 @@ def running_server(
     on_disk: bool = False,
     hosted: bool = False,
     options: Sequence[str] = (),
+    wrapper: Sequence[str] = (),
 ) -> Iterator[ServerProcess]:
     """A server on the demo's data for the time of a block; stopped in good order behind it.
 
@@ -302,6 +314,7 @@ def running_server(
             environment=environment,
             hosted=hosted,
             options=options,
+            wrapper=wrapper,
         )
         try:
             yield server
