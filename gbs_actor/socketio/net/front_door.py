@@ -256,7 +256,8 @@ class FrontDoor:
                 except OSError as error:
                     failures += 1
                     self._accept_failures += 1
-                    logger.warning("accepting a connection failed: %s", error)
+                    if failures == 1:
+                        logger.warning("accepting a connection failed: %s", error)
                     with trio.move_on_after(_ACCEPT_PAUSE):
                         if out_of_descriptors(error):
                             await self._free_descriptors(listener, again=failures > 1)
