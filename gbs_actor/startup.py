@@ -21,6 +21,8 @@ _OPERATORS_ERRNOS: Final = frozenset(
         errno.EADDRNOTAVAIL,
         errno.EACCES,
         errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
         errno.ENOSPC,
         errno.EROFS,
         errno.ECONNREFUSED,

@@ -81,7 +81,11 @@ class Composition:
             )
         )
         self.plain = PlainServer(
-            self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
+            self.clients,
+            dispatch,
+            self.sockets.options,
+            self.sockets.connection_limit,
+            self.sockets.unauthenticated,
         )
         http_app = with_remote_endpoint(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
@@ -124,6 +128,10 @@ def _socket_server(settings: Settings) -> SocketServer:
         # A shutdown waits for the first of these once and for the second four times.
         close_timeout=min(5.0, grace / 5),
         disconnect_timeout=min(5.0, grace / 20),
+        # Strangers never take all the sessions.
+        max_unauthenticated=min(
+            settings.http.max_unauthenticated, max(1, settings.socketio.max_connections // 2)
+        ),
         cookie_names=(settings.auth.cookie_name,),
         outbox=settings.build(OutboxLimits),
     )

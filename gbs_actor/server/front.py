@@ -48,6 +48,7 @@ class Front:
             },
             self._http.serve,
             connections=settings.socketio.max_connections + settings.http.http_connections,
+            unauthenticated=sockets.unauthenticated,
             trusted_proxies=sockets.trusted_proxies,
             cors=cors_policy(settings.http.allowed_origins),
         )

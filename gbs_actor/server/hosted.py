@@ -13,6 +13,7 @@ from gbs_actor.concurrency import background
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
+from gbs_actor.server.descriptors import fit_to_descriptors
 from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
@@ -62,7 +63,7 @@ class HostedServer:
         :raises SettingsError: a setting is wrong, or keys cannot be used.
         :raises StoreError: the database cannot be used.
         """
-        settings = self._load()
+        settings = fit_to_descriptors(self._load())
         grace = settings.server.shutdown_grace
         self._ending = ending = trio.Event()
         with trio.CancelScope() as lifetime:

@@ -10,9 +10,10 @@ from gbs_actor.concurrency import background
 from gbs_actor.demo import add_demo_retreats
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
+from gbs_actor.server.descriptors import fit_to_descriptors
 from gbs_actor.server.front import Front
 from gbs_actor.server.lifetime import graceful
-from gbs_actor.server.listening import BoundAddress
+from gbs_actor.server.listening import BoundAddress, warn_of_unknown_proxy
 from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import Store
@@ -34,12 +35,16 @@ async def serve(
     :param demo: migrate the database and add the demo's retreats if they are missing.
     :param reloads: the TLS certificate is read again for each item.
     :param task_status: receives the bound addresses once clients can connect.
-    :raises SettingsError: the keys or the certificate of the settings cannot be used.
+    :raises SettingsError: the keys or the certificate of the settings cannot be used, or the
+        process may open too few files.
     :raises StoreError: the database cannot be used.
     :raises OSError: the address cannot be listened on.
 
     Exceptions may be raised in groups, as by every nursery.
     """
+    settings = fit_to_descriptors(settings)
+    if not demo:
+        warn_of_unknown_proxy(settings)
     async with (
         graceful(settings.server.shutdown_grace) as lifetime,
         open_store(settings, migrating=demo) as store,

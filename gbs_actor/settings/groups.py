@@ -68,7 +68,7 @@ class ServerSettings(Group):
     """
     port: Port = 8080
     """TCP port; 0 takes any free one."""
-    backlog: Count = 1024
+    backlog: Count = 4096
     """Connections the kernel holds until the server accepts them."""
     shutdown_grace: Seconds = 10.0
     """Seconds that a shutdown may take: commits in flight finish, submitted commands get their
@@ -114,6 +114,17 @@ class HttpSettings(Group):
     connections_per_address: Count = _DOOR["connections_per_address"].default
     """Connections of any kind, idle ones too, from one IP address (IPv6: a /64), at most;
     beyond that 503. Those of trusted_proxies are not counted.
+    """
+    max_unauthenticated: Count = _OPTIONS.max_unauthenticated
+    """Connections and sessions without an authenticated client at the same time, at most: idle
+    HTTP connections, and sessions that have not connected to the namespace. Half of
+    max_connections if that is less. When there is no room, the address with the most gives
+    way; else the oldest one of more than 10 seconds; else the response is 503.
+    """
+    max_unauthenticated_per_address: Count = _OPTIONS.max_unauthenticated_per_address
+    """Of these, from one IP address (IPv6: a /64), at most. When there is no room, the oldest one
+    of more than 10 seconds gives way; else the response is 503. Behind one of trusted_proxies
+    the client's address counts, for sessions.
     """
     head_limit: BufferBytes = _DOOR["head_limit"].default
     """Bytes of a request's head, at most."""

@@ -79,6 +79,7 @@ from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
+from gbs_actor.socketio.net.fair_queue import FairQueue, FairQueueStatistics
 from gbs_actor.socketio.net.front_door import (
     Fallback,
     FrontDoor,
@@ -87,11 +88,17 @@ from gbs_actor.socketio.net.front_door import (
 )
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
+from gbs_actor.socketio.net.listener import TcpListener
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
 from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint, TrustedProxies
+from gbs_actor.socketio.net.unauthenticated import (
+    Unauthenticated,
+    UnauthenticatedLimit,
+    UnauthenticatedStatistics,
+)
 from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
@@ -115,6 +122,8 @@ __all__ = [
     "EngineApp",
     "EngineServer",
     "Event",
+    "FairQueue",
+    "FairQueueStatistics",
     "Fallback",
     "FrontDoor",
     "FrontDoorStatistics",
@@ -146,11 +155,15 @@ __all__ = [
     "SocketClosed",
     "SocketIOError",
     "SocketServer",
+    "TcpListener",
     "Timers",
     "TlsListener",
     "TlsStream",
     "Transport",
     "TrustedProxies",
+    "Unauthenticated",
+    "UnauthenticatedLimit",
+    "UnauthenticatedStatistics",
     "UpgradeHandler",
     "UpgradeTransport",
     "WebSocketApp",

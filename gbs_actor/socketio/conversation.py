@@ -182,6 +182,7 @@ class Conversation:
         if socket.closed:  # ended meanwhile: its on_disconnect runs as any other's
             return
         self._membership.accepted()
+        self._session.authenticated()
         if socket.accept():
             self.leave(socket)
 

@@ -82,6 +82,8 @@ class ServerProcess:
     """Whether it is Hypercorn that listens."""
     options: Sequence[str] = ()
     """Further ones of Hypercorn's."""
+    descriptors: int | None = None
+    """The command that runs it, prlimit for instance."""
 
     @property
     def url(self) -> str:
@@ -133,6 +135,7 @@ class ServerProcess:
             port=self.own_port,
             hosted=self.hosted,
             options=self.options,
+            descriptors=self.descriptors,
         )
         self.process, self.started_in = again.process, again.started_in
 
@@ -180,8 +183,8 @@ def start_server(
     port: int = 0,
     hosted: bool = False,
     options: Sequence[str] = (),
-    timeout: float = START_TIMEOUT,
     descriptors: int | None = None,
+    timeout: float = START_TIMEOUT,
 ) -> ServerProcess:
     """Start a server and wait until it serves.
 
@@ -209,7 +212,13 @@ def start_server(
             start_new_session=True,
         )
     server = ServerProcess(
-        process, data_dir, log_path, environment=extra, hosted=hosted, options=options
+        process,
+        data_dir,
+        log_path,
+        environment=extra,
+        hosted=hosted,
+        options=options,
+        descriptors=descriptors,
     )
     while True:
         with log_path.open("rb") as log:
@@ -293,6 +302,7 @@ def running_server(
     on_disk: bool = False,
     hosted: bool = False,
     options: Sequence[str] = (),
+    descriptors: int | None = None,
 ) -> Iterator[ServerProcess]:
     """A server on the demo's data for the time of a block; stopped in good order behind it.
 
@@ -306,6 +316,7 @@ def running_server(
             environment=environment,
             hosted=hosted,
             options=options,
+            descriptors=descriptors,
         )
         try:
             yield server

@@ -168,7 +168,11 @@ async def world(
         sockets = SocketServer(cookie_names=["accessToken"], **options)
         async with served_namespace(parts, sockets) as realtime:
             plain = PlainServer(
-                realtime.clients, realtime.dispatch, sockets.options, sockets.connection_limit
+                realtime.clients,
+                realtime.dispatch,
+                sockets.options,
+                sockets.connection_limit,
+                sockets.unauthenticated,
             )
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
                 yield World(parts, realtime, sockets, plain, nursery)

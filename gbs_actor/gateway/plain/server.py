@@ -28,6 +28,7 @@ from gbs_actor.socketio import (
     RequestRefused,
     ServerOptions,
     Transport,
+    UnauthenticatedLimit,
     UpgradeTransport,
     offered_subprotocols,
 )
@@ -49,6 +50,7 @@ class PlainServer(ChannelServer[PlainHandshake]):
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
     :param connection_limit: shared with that server.
+    :param unauthenticated: likewise, and shared with the front door.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class PlainServer(ChannelServer[PlainHandshake]):
         dispatch: Dispatch,
         options: ServerOptions,
         connection_limit: ConnectionLimit,
+        unauthenticated: UnauthenticatedLimit,
     ) -> None:
-        super().__init__(options, connection_limit)
+        super().__init__(options, connection_limit, unauthenticated)
         self._clients = clients
         self._dispatch = dispatch
         self._format = PlainFormat()
@@ -82,14 +85,8 @@ class PlainServer(ChannelServer[PlainHandshake]):
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
-        full = self._acquire_connection(handshake.remote_address)
-        if full is not None and isinstance(who, Credentials):
-            who = full
-        try:
-            yield PlainHandshake(slug or "", who, selectable(token))
-        finally:
-            if full is None:
-                self.connection_limit.release(handshake.remote_address)
+        with self._counted(handshake.remote_address, who) as outcome:
+            yield PlainHandshake(slug or "", outcome, selectable(token))
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | CloseFrame:
         payload = None if token is None else {"token": token}
@@ -104,13 +101,34 @@ class PlainServer(ChannelServer[PlainHandshake]):
         except AuthError as refused:
             return close_frame.for_refusal(refused)
 
-    def _acquire_connection(self, address: str | None) -> CloseFrame | None:
-        """Count the connection; if there are too many, return the close frame."""
+    @contextmanager
+    def _counted(
+        self, address: str | None, who: Credentials | CloseFrame
+    ) -> Iterator[Credentials | CloseFrame]:
+        """Count a client's connection within the block; if there are too many, refuse it.
+
+        :raises RequestRefused: there is no room even for a WebSocket that is only closed.
+        """
+        if isinstance(who, Credentials):
+            try:
+                self.connection_limit.acquire(address)
+            except ConnectionLimitReached as full:
+                who = close_frame.TOO_MANY_OF_ADDRESS if full.of_address else close_frame.FULL
+            else:
+                try:
+                    yield who
+                finally:
+                    self.connection_limit.release(address)
+                return
         try:
-            self.connection_limit.acquire(address)
-        except ConnectionLimitReached as full:
-            return close_frame.TOO_MANY_OF_ADDRESS if full.of_address else close_frame.FULL
-        return None
+            unauthenticated = self.unauthenticated.acquire(address, connection=True)
+        except ConnectionLimitReached:
+            error = _Error(Code.RATE_LIMITED, "There are too many connections; try again.")
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
+        try:
+            yield who
+        finally:
+            unauthenticated.release()
 
     def subprotocols(self, accepted: PlainHandshake) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""

@@ -35,6 +35,10 @@ class ServerOptions:
     """Further ones get a 503."""
     max_connections_per_address: int = 2_000
     """Of one IP address (of IPv6, a /64), which many users may share."""
+    max_unauthenticated: int = 4_000
+    """Sessions without a namespace, and connections without a session, at the same time."""
+    max_unauthenticated_per_address: int = 500
+    """Of these, from one IP address (of IPv6, a /64)."""
     max_unanswered_events: int = 256
     """Events without their ack above which reading pauses."""
     max_waiting_events: int = 256
@@ -84,6 +88,8 @@ class ServerOptions:
             "disconnect_timeout",
             "max_connections",
             "max_connections_per_address",
+            "max_unauthenticated",
+            "max_unauthenticated_per_address",
             "max_unanswered_events",
             "max_waiting_events",
             "max_held_bytes",

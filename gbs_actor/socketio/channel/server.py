@@ -33,6 +33,7 @@ from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +69,14 @@ class ChannelServer(ABC, Generic[Accepted]):
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
     :param connection_limit: shared with other servers; without it, the server has its own.
+    :param unauthenticated: likewise, and shared with the front door.
     """
 
     def __init__(
-        self, options: ServerOptions, connection_limit: ConnectionLimit | None = None
+        self,
+        options: ServerOptions,
+        connection_limit: ConnectionLimit | None = None,
+        unauthenticated: UnauthenticatedLimit | None = None,
     ) -> None:
         self.options = options
         if connection_limit is None:
@@ -79,6 +84,11 @@ class ChannelServer(ABC, Generic[Accepted]):
                 options.max_connections, options.max_connections_per_address
             )
         self.connection_limit = connection_limit
+        if unauthenticated is None:
+            unauthenticated = UnauthenticatedLimit(
+                options.max_unauthenticated, options.max_unauthenticated_per_address
+            )
+        self.unauthenticated = unauthenticated
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
         """Counted by the transports."""

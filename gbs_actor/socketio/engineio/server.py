@@ -36,6 +36,7 @@ from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionL
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused
 from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.unauthenticated import Unauthenticated
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class AcceptedWebSocket:
     handshake: Handshake
     session: Session | None
     """The polling session that is to move to it."""
+    unauthenticated: Unauthenticated
+    """What it counts as until its session's client is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +118,11 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     ) -> Iterator[AcceptedWebSocket]:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
+        session = None
         if "sid" in handshake.query:
-            yield AcceptedWebSocket(handshake, self._session(handshake.query, "websocket"))
-            return
-        address = handshake.remote_address
-        self._acquire_connection(address)
-        try:
-            yield AcceptedWebSocket(handshake, None)
-        finally:
-            self.connection_limit.release(address)
+            session = self._session(handshake.query, "websocket")
+        with self._counted(handshake, connection=True, of=session) as unauthenticated:
+            yield AcceptedWebSocket(handshake, session, unauthenticated)
 
     def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
         """Return the one that the client prefers, as the reference server does.
@@ -140,15 +139,23 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
 
         def make(_: Transport, nursery: trio.Nursery) -> Channel:
             if session is None:
-                return self._make_session(transport, nursery, accepted.handshake)
-            return Probe(
+                return self._make_session(
+                    transport, nursery, accepted.handshake, accepted.unauthenticated
+                )
+            probe = Probe(
                 transport,
                 nursery,
                 session=session,
                 timers=self._timers,
                 timeout=self.options.upgrade_timeout,
-                on_upgrade=self._count_upgrade,
+                on_upgrade=upgraded,
             )
+            accepted.unauthenticated.on_eviction(probe.abort)
+            return probe
+
+        def upgraded() -> None:
+            accepted.unauthenticated.release()  # the session counts, if its client is unknown
+            self._upgrades += 1
 
         await self._run(make, transport)
 
@@ -188,7 +195,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
-        self._acquire_connection(handshake.remote_address)
+        self._check_serving()
         assert self._nursery is not None
         session: Session = await self._nursery.start(self._run_session, handshake)
         assert isinstance(session.transport, PollingTransport)
@@ -200,28 +207,32 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         """Carry a session that begins with polling, also on the WebSocket it may move to.
 
         An exception ends this session only.
+
+        :raises RequestRefused: it must not begin.
         """
         session: Session | None = None
 
         def make(transport: Transport, nursery: trio.Nursery) -> Session:
             nonlocal session
-            session = self._make_session(transport, nursery, handshake)
+            session = self._make_session(transport, nursery, handshake, unauthenticated)
             session.closed = trio.Event()
             task_status.started(session)
             if not self.accepting:  # any longer: it has begun to end since we have checked
                 session.end("server shutting down", CloseCode.GOING_AWAY)
             return session
 
-        self._handshakes += 1
-        try:
-            with self._counted_as_open():
-                await self._run(make, PollingTransport(self.options.max_payload, self.read_rate()))
-        except* Exception:
-            logger.exception("a session failed")
-        finally:
-            self.connection_limit.release(handshake.remote_address)
-            if session is not None and session.closed is not None:
-                session.closed.set()
+        with self._counted(handshake, connection=False) as unauthenticated:
+            self._handshakes += 1
+            try:
+                with self._counted_as_open():
+                    await self._run(
+                        make, PollingTransport(self.options.max_payload, self.read_rate())
+                    )
+            except* Exception:
+                logger.exception("a session failed")
+            finally:
+                if session is not None and session.closed is not None:
+                    session.closed.set()
 
     async def _get(self, session: Session, transport: PollingTransport) -> HttpResponse:
         try:
@@ -286,14 +297,39 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
             raise refused(error)
         return session
 
-    def _acquire_connection(self, address: str | None) -> None:
+    def _check_serving(self) -> None:
         if not self._serving:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, _OVERLOADED)
+
+    @contextmanager
+    def _counted(
+        self, handshake: Handshake, *, connection: bool, of: Session | None = None
+    ) -> Iterator[Unauthenticated]:
+        """Count a client within the block, as unauthenticated until its session is accepted.
+
+        :param connection: whether it holds a connection.
+        :param of: its session, which is counted already.
+        :raises RequestRefused: there is no room, or the server is shutting down.
+        """
+        self._check_serving()
+        address = handshake.remote_address
         try:
-            self.connection_limit.acquire(address)
+            unauthenticated = self.unauthenticated.acquire(address, connection=connection)
+            try:
+                if of is None:
+                    self.connection_limit.acquire(address)
+            except ConnectionLimitReached:
+                unauthenticated.release()
+                raise
         except ConnectionLimitReached as full:
             error = _TOO_MANY_FROM_ADDRESS if full.of_address else _OVERLOADED
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
+        try:
+            yield unauthenticated
+        finally:
+            unauthenticated.release()
+            if of is None:
+                self.connection_limit.release(address)
 
     def bad_request(self, status: int) -> RequestRefused:
         """See :class:`ChannelServer`."""
@@ -302,7 +338,11 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     # Running
 
     def _make_session(
-        self, transport: Transport, nursery: trio.Nursery, handshake: Handshake
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        handshake: Handshake,
+        unauthenticated: Unauthenticated,
     ) -> Session:
         session = Session(
             transport,
@@ -314,15 +354,13 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
             make_application=self._make_application,
         )
         self._sessions[session.sid] = session
+        session.count_as(unauthenticated)
         return session
 
     def _remove(self, channel: Channel) -> None:
         super()._remove(channel)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
-
-    def _count_upgrade(self) -> None:
-        self._upgrades += 1
 
     def statistics(self) -> ServerStatistics:
         """Return counters; reads all connections, so do not call it for every message."""

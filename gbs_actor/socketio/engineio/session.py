@@ -18,6 +18,7 @@ from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.engineio import packets
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import BASE64, decode_binary, payload_frames
+from gbs_actor.socketio.net.unauthenticated import Unauthenticated
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 
@@ -73,6 +74,7 @@ class Session(LiveChannel):
         "over",
         "probe",
         "sid",
+        "unauthenticated",
         "upgrading",
     )
 
@@ -94,12 +96,28 @@ class Session(LiveChannel):
         """The WebSocket that the client may move to."""
         self.upgrading = False
         """Whether the client has begun to move there, so that no poll may wait."""
+        self.unauthenticated: Unauthenticated | None = None
+        """Limits it until its client is accepted in a namespace."""
         self.over: trio.Event | None = None
         """Set at the end; made by the task that waits for it."""
         self.closed: trio.Event | None = None
         """Set when its disconnect handlers have run; made by the task that owns the session."""
         self._application = make_application(self)
         self.start_liveness(timers)
+
+    def count_as(self, unauthenticated: Unauthenticated) -> None:
+        """Count as unauthenticated until :meth:`authenticated`, or the end.
+
+        If it has to make room, it ends.
+        """
+        self.unauthenticated = unauthenticated
+        unauthenticated.on_eviction(self.abort)
+
+    def authenticated(self) -> None:
+        """Note that the application has accepted the client; may be called more than once."""
+        if self.unauthenticated is not None:
+            self.unauthenticated.release()
+            self.unauthenticated = None
 
     def open(self) -> None:
         """Send the open packet."""
@@ -156,6 +174,8 @@ class Session(LiveChannel):
     def move(self, transport: Transport) -> None:
         """Continue on another transport, with all that is queued."""
         self.transport = transport
+        if self.unauthenticated is not None:
+            self.unauthenticated.connection = True
         self.probe = None
         self.upgrading = False
         self.outbox.move(transport.wire, payload_frames)
@@ -165,6 +185,7 @@ class Session(LiveChannel):
     def ended(self, reason: str) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Channel`."""
         super().ended(reason)
+        self.authenticated()  # it does not count any longer
         self._application.ended(reason)
         if self.probe is not None:
             self.probe.close(CloseCode.GOING_AWAY, "the session has ended")

@@ -35,16 +35,18 @@ class ConnectionLimit:
         """Return how many connections there are."""
         return self._connections
 
-    def acquire(self, address: str | None) -> None:
+    def acquire(self, address: str | None, *, above_total: bool = False) -> None:
         """Count a connection, until :meth:`release`.
 
         :param address: the client's; ``None`` if it has none.
+        :param above_total: count it even if there are as many as there may be in total, as
+            another one is about to end.
         :raises ConnectionLimitReached: one of the limits is reached.
         """
-        if self._connections >= self._total:
+        if self._connections >= self._total and not above_total:
             raise ConnectionLimitReached(of_address=False)
         if address is not None:
-            counted = _counted_as(address)
+            counted = counted_as(address)
             if self._per_address[counted] >= self._limit:
                 raise ConnectionLimitReached(of_address=True)
             self._per_address[counted] += 1
@@ -54,14 +56,14 @@ class ConnectionLimit:
         """Stop counting a connection."""
         self._connections -= 1
         if address is not None:
-            counted = _counted_as(address)
+            counted = counted_as(address)
             self._per_address[counted] -= 1
             if not self._per_address[counted]:
                 del self._per_address[counted]
 
 
-def _counted_as(address: str) -> str:
-    """Return the address, or the IPv6 network, that a connection counts for."""
+def counted_as(address: str) -> str:
+    """Return the address, or the IPv6 network (/64), that a connection counts for."""
     if ":" not in address:
         return address
     try:

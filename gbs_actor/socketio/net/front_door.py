@@ -9,12 +9,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import trio
 
-from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
+from gbs_actor.socketio.net.admission import Admission, AdmittedConnection
+from gbs_actor.socketio.net.connection_limit import (
+    ConnectionLimit,
+    ConnectionLimitReached,
+    counted_as,
+)
 from gbs_actor.socketio.net.cors import CorsPolicy
+from gbs_actor.socketio.net.descriptors import SpareDescriptor, out_of_descriptors
+from gbs_actor.socketio.net.fair_queue import FairQueue
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.peer import peer_address
@@ -27,6 +35,7 @@ from gbs_actor.socketio.net.request import (
 )
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 
 REQUEST_TIMEOUT = 30.0
 """Seconds from the first byte of an HTTP request to its last."""
@@ -37,6 +46,7 @@ _RECEIVE = 16_384
 _ACCEPT_PAUSE = 0.1  # seconds, where accepting fails: out of descriptors, or of memory
 _SETTLED = 0.25  # seconds without a byte after which a response counts as complete
 _REFUSED_HEAD_TIMEOUT = 1.0  # seconds for the head of a request that is refused anyway
+_CLOSED_AT_ONCE = 32  # connections, where there are no descriptors left
 _MAX_REFUSING = 100  # refused connections that get a response; further ones are closed without one
 
 _TOO_MANY = HttpResponse(
@@ -87,7 +97,13 @@ class FrontDoorStatistics:
     """Open now, at the fallback."""
     accepted: int
     refused: int
-    """Beyond the limit of connections."""
+    """Beyond a limit of connections."""
+    evicted: int
+    """Connections and sessions without an authenticated client that were ended to make room."""
+    waiting: int
+    """Connections that wait for their turn: new ones, and those with bytes of a request."""
+    longest_wait: float
+    """Seconds that one of them has waited."""
     accept_failures: int
     bad_heads: int
     """Too large, too slow, incomplete, or HTTP/2."""
@@ -109,6 +125,8 @@ class FrontDoor:
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param connections: open at one time; further ones get a 503.
     :param connections_per_address: of these, from one IP address (of IPv6, a /64).
+    :param unauthenticated: limits the connections that no client is authenticated on; shared
+        with the servers of ``upgrades``. By default they are limited like the others.
     :param trusted_proxies: proxies whose connections are not counted per address.
     :param cors: which pages may read the door's own responses.
     :param http_idle_timeout: seconds that an HTTP connection is kept without a request.
@@ -125,6 +143,7 @@ class FrontDoor:
         head_timeout: float = 10.0,
         connections: int = 20_000,
         connections_per_address: int = 4_000,
+        unauthenticated: UnauthenticatedLimit | None = None,
         trusted_proxies: TrustedProxies | None = None,
         cors: CorsPolicy | None = None,
         http_idle_timeout: float = 75.0,
@@ -135,8 +154,16 @@ class FrontDoor:
         self._fallback = fallback
         self._head_limit = head_limit
         self._head_timeout = head_timeout
-        self._connection_limit = ConnectionLimit(connections, connections_per_address)
         self._trusted_proxies = trusted_proxies or TrustedProxies()
+        if unauthenticated is None:
+            unauthenticated = UnauthenticatedLimit(connections, connections_per_address)
+        self._admission = Admission(
+            ConnectionLimit(connections, connections_per_address),
+            unauthenticated,
+            self._trusted_proxies,
+        )
+        self._work = FairQueue()
+        self._spare = SpareDescriptor()
         self._cors = cors or CorsPolicy.of((), ())
         self._http_idle_timeout = http_idle_timeout
         self._request_timeout = request_timeout
@@ -164,13 +191,17 @@ class FrontDoor:
 
         :param listeners: closed at the end of accepting.
         """
-        async with trio.open_nursery() as connections:
-            self._accepting = trio.CancelScope()
-            with self._accepting:
-                async with trio.open_nursery() as accepting:
-                    for listener in listeners:
-                        accepting.start_soon(self._accept, listener, connections)
-                    task_status.started()
+        async with trio.open_nursery() as working:
+            working.start_soon(self._work.run)
+            with self._spare.held():
+                async with trio.open_nursery() as connections:
+                    self._accepting = trio.CancelScope()
+                    with self._accepting:
+                        async with trio.open_nursery() as accepting:
+                            for listener in listeners:
+                                accepting.start_soon(self._accept, listener, connections)
+                            task_status.started()
+            working.cancel_scope.cancel()
 
     def stop_accepting(self) -> None:
         """Close the listeners; open connections continue."""
@@ -199,11 +230,15 @@ class FrontDoor:
 
     def statistics(self) -> FrontDoorStatistics:
         """Return counters; never blocks."""
+        work = self._work.statistics()
         return FrontDoorStatistics(
             connections=self._connections,
             http_connections=len(self._http),
             accepted=self._accepted,
             refused=self._refused,
+            evicted=self._admission.unauthenticated.statistics().evicted,
+            waiting=work.waiting,
+            longest_wait=work.longest_wait,
             accept_failures=self._accept_failures,
             bad_heads=self._bad_heads,
             failed_handshakes=self._failed_handshakes,
@@ -211,6 +246,7 @@ class FrontDoor:
         )
 
     async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        failures = 0  # in a row
         async with listener:
             while True:
                 try:
@@ -218,12 +254,35 @@ class FrontDoor:
                 except trio.ClosedResourceError:
                     return
                 except OSError as error:
+                    failures += 1
                     self._accept_failures += 1
-                    logger.warning("accepting a connection failed: %s", error)
-                    await trio.sleep(_ACCEPT_PAUSE)
+                    if failures == 1:
+                        logger.warning("accepting a connection failed: %s", error)
+                    with trio.move_on_after(_ACCEPT_PAUSE):
+                        if out_of_descriptors(error):
+                            await self._free_descriptors(listener, again=failures > 1)
+                        await trio.sleep_forever()
                     continue
+                failures = 0
                 self._accepted += 1
                 connections.start_soon(self._serve_contained, stream)
+
+    async def _free_descriptors(self, listener: Listener, *, again: bool) -> None:
+        """Close the oldest connections without an authenticated client.
+
+        If that does not help, accept by the spare descriptor those that wait, and close them.
+
+        :param again: whether accepting has failed before.
+        """
+        if self._admission.unauthenticated.evict_oldest(_CLOSED_AT_ONCE) or not again:
+            return
+        with self._spare.lent():
+            try:
+                while True:
+                    await trio.aclose_forcefully(await listener.accept())
+                    self._refused += 1
+            except OSError:
+                self._accept_failures += 1  # another task has taken the descriptor
 
     async def _serve_contained(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one connection; its exceptions end only this connection."""
@@ -241,18 +300,19 @@ class FrontDoor:
 
     async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
         peer = peer_address(stream)
-        address = None if self._trusted_proxies.trusts(peer) else peer
         try:
-            self._connection_limit.acquire(address)
+            admitted = self._admission.admit(peer)
         except ConnectionLimitReached as full:
             await self._refuse(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
-        try:
-            await self._route(stream)
-        finally:
-            self._connection_limit.release(address)
+        with admitted:
+            if isinstance(stream, TlsStream):
+                await self._turn(peer)
+            await self._route(stream, admitted)
 
-    async def _route(self, stream: trio.abc.HalfCloseableStream) -> None:
+    async def _route(
+        self, stream: trio.abc.HalfCloseableStream, admitted: AdmittedConnection
+    ) -> None:
         if not await self._open(stream):
             return
         data = await self._read_head(stream)
@@ -263,13 +323,15 @@ class FrontDoor:
             self._bad_heads += 1
             await send_response(stream, _NO_HTTP_2)
             return
+        await self._turn(peer_address(stream), data)
         length = head_length(data)
         request = None if length is None else parse_request(data[:length])
         handler = None if request is None else self._handler(request)
         if request is not None and handler is not None:
+            admitted.busy()  # what the handler makes of it counts instead
             await handler(stream, request, data[len(request.head) :])
         else:
-            await self._fall_back(stream, data)
+            await self._fall_back(stream, data, admitted)
 
     async def _refuse(self, stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:
         self._refused += 1
@@ -346,19 +408,39 @@ class FrontDoor:
             (handler for prefix, handler in self._upgrades if path.startswith(prefix)), None
         )
 
-    async def _fall_back(self, stream: trio.abc.HalfCloseableStream, data: bytes) -> None:
+    async def _fall_back(
+        self, stream: trio.abc.HalfCloseableStream, data: bytes, admitted: AdmittedConnection
+    ) -> None:
         replay = HttpStream(
             stream,
             data,
             idle_timeout=self._http_idle_timeout,
             request_timeout=self._request_timeout,
             write_timeout=self._write_timeout,
+            admitted=admitted,
+            turn=partial(self._turn, peer_address(stream)),
         )
         self._http.add(replay)
         try:
             await self._fallback(replay)
         finally:
             self._http.discard(replay)
+
+    async def _turn(self, peer: str | None, received: bytes | bytearray = b"") -> None:
+        """Wait until a connection's next piece of work may begin: a handshake, or a request."""
+        await self._work.turn(self._key(peer, received))
+
+    def _key(self, peer: str | None, received: bytes | bytearray) -> str | None:
+        """Return whose turn it is: an address, behind a trusted proxy that of the client.
+
+        :param received: begins with a request's head, if it shows who the client is.
+        """
+        if self._trusted_proxies.trusts(peer) and (length := head_length(received)):
+            request = parse_request(bytes(received[:length]))
+            forwarded = None if request is None else request.header("x-forwarded-for")
+            fields = {} if forwarded is None else {"x-forwarded-for": forwarded}
+            peer = self._trusted_proxies.resolve(peer, secure=False, headers=fields).address
+        return None if peer is None else counted_as(peer)
 
 
 async def _respond_without_tls(stream: TlsStream) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -10,6 +10,8 @@ from typing import Final
 
 import trio
 
+from gbs_actor.socketio.net.admission import AdmittedConnection
+from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached
 from gbs_actor.socketio.net.peer import is_secure, socket_below
 
 _REFUSAL: Final = 1.0  # seconds for the app to refuse a slow request itself
@@ -52,6 +54,10 @@ class HttpStream(trio.abc.HalfCloseableStream):
     :param idle_timeout: seconds.
     :param request_timeout: seconds; one more if the app could refuse the request itself.
     :param write_timeout: seconds that one :meth:`send_all` may take.
+    :param admitted: learns whether a request is in flight. If there is no room for another
+        idle connection, this one is closed after its response.
+    :param turn: called with received bytes, but not with ``replay``; returns when the HTTP
+        server may handle them.
     """
 
     def __init__(
@@ -62,12 +68,16 @@ class HttpStream(trio.abc.HalfCloseableStream):
         idle_timeout: float,
         request_timeout: float,
         write_timeout: float,
+        admitted: AdmittedConnection | None = None,
+        turn: Callable[[bytes | bytearray], Awaitable[None]] | None = None,
     ) -> None:
         self._stream = stream
         self._replay = replay
         self._idle_timeout = idle_timeout
         self._request_timeout = request_timeout
         self._write_timeout = write_timeout
+        self._admitted = admitted
+        self._turn = turn
         now = trio.current_time()
         self._request = _Request(now, ended=not replay)
         """The latest one."""
@@ -131,6 +141,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
             request = self._request = _Request(trio.current_time())
         request.in_app = True
         request.max_silence = max_silence
+        if self._admitted is not None:
+            self._admitted.busy()
         self._reschedule()
 
         def arrived() -> None:
@@ -144,7 +156,15 @@ class HttpStream(trio.abc.HalfCloseableStream):
             if not request.arrived:
                 self._answered_early = True  # also once more of it has been read
             self._idle_since = trio.current_time()
+            self._count_as_idle()
             self._reschedule()
+
+    def _count_as_idle(self) -> None:
+        try:
+            if self._admitted is not None:
+                self._admitted.idle()
+        except ConnectionLimitReached:
+            self._idle_timeout = 0.0
 
     @contextmanager
     def watchdog(self) -> Iterator[None]:
@@ -212,6 +232,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
             self._request = _Request(self._last_byte)
         elif not received and not self._request.in_app:
             self._request.ended = True
+        if received and self._turn is not None:
+            await self._turn(received)
         return received
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

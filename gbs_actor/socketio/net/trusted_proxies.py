@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+logger = logging.getLogger(__name__)
 
 UNIX: Final = "unix"
 """Denotes peers without an IP address: those of a Unix socket."""
@@ -41,6 +44,7 @@ class TrustedProxies:
     """
 
     def __init__(self, proxies: Collection[str] = ()) -> None:
+        self._warned = False
         self._unix = UNIX in proxies
         self._networks = tuple(_network(text) for text in proxies if text != UNIX)
 
@@ -62,6 +66,8 @@ class TrustedProxies:
         host = headers.get("host")
         address = None if peer is None else _address(peer)
         if not self.trusts(peer):
+            if address is not None and address.is_loopback and "x-forwarded-for" in headers:
+                self._warn_of_unknown_proxy(address)
             return RemoteEndpoint(peer if address is None else str(address), secure, host)
         for text in reversed(_items(headers.get("x-forwarded-for"))):
             via_unix = text == "unix:"  # what nginx calls a peer of that kind
@@ -85,6 +91,16 @@ class TrustedProxies:
         :param peer: its IP address; ``None`` if it has none.
         """
         return self._unix if peer is None else self._trusts(_address(peer))
+
+    def _warn_of_unknown_proxy(self, address: _Address) -> None:
+        """Log once that a proxy on this machine is not trusted."""
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "a proxy at %s is not among the trusted proxies: all of its clients count as one"
+                " address, and limits per address concern them together",
+                address,
+            )
 
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)

@@ -47,6 +47,7 @@ class ChildServer:
         worker threads end when they idle.
 
         :raises EmbeddedPostgresError: the program cannot be run.
+        :raises OSError: there are too few descriptors.
         """
         setpriv = shutil.which("setpriv")
         settings = {
@@ -86,7 +87,13 @@ class ChildServer:
             ) from None
         finally:
             os.close(child_output)
-        return cls(process, output)
+        try:
+            return cls(process, output)
+        except OSError:
+            process.kill()
+            process.wait()
+            os.close(output)
+            raise
 
     @property
     def pid(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -62,8 +63,9 @@ class EmbeddedPostgres:
 
     :param folder: for its data and nothing else.
     :param start_timeout: seconds that the first start gets, recovery included.
-    :param restart_timeout: seconds after a failure to become ready again. (After a kill
-        with busy backends 0.6 to 6.2 s are normal.)
+    :param restart_timeout: seconds after a failure to become ready again; by default it is
+        tried for as long as it takes: a full disk, or a lack of descriptors, may end. (After a
+        kill with busy backends 0.6 to 6.2 s are normal.)
     :param stop_timeout: seconds for an orderly stop, if the caller has no earlier
         deadline.
     :param site: where to look for the package with the programs; default: Python's path.
@@ -74,7 +76,7 @@ class EmbeddedPostgres:
         folder: Path,
         *,
         start_timeout: float = 120.0,
-        restart_timeout: float = 60.0,
+        restart_timeout: float = inf,
         stop_timeout: float = 30.0,
         site: Path | None = None,
     ) -> None:
@@ -192,14 +194,23 @@ class EmbeddedPostgres:
     ) -> ChildServer:
         """Start PostgreSQL and wait until it is ready, trying again with back-off.
 
-        :raises EmbeddedPostgresError: it is not ready after ``longest_wait`` seconds.
+        :raises EmbeddedPostgresError: it is not ready after ``longest_wait`` seconds, or it
+            cannot be run, and never could.
         """
         lines: list[str] = []
         with trio.move_on_after(longest_wait):
             for pause in _RESTART.delays():
-                await stop_leftovers(self._folder.data)
-                self._folder.remove_stale_locks()
-                child = self._child = ChildServer.start(account, installation, self._folder)
+                try:
+                    await stop_leftovers(self._folder.data)
+                    self._folder.remove_stale_locks()
+                    child = self._child = ChildServer.start(account, installation, self._folder)
+                except (OSError, EmbeddedPostgresError) as error:
+                    if not self._starts:
+                        raise
+                    lines = [str(error)]
+                    _log.warning("postgres cannot be started now", reason=str(error))
+                    await trio.sleep(pause)
+                    continue
                 readers.start_soon(child.read_output)
                 while not is_ready(self._folder.data, child.pid):
                     with trio.move_on_after(_READY_POLL):

@@ -1,0 +1,116 @@
+"""Which accepted connections are served: within the limits, or in place of idle strangers."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
+from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+from gbs_actor.socketio.net.unauthenticated import Unauthenticated, UnauthenticatedLimit
+
+
+class Admission:
+    """Admits the connections of one listener.
+
+    Those of a trusted proxy count in all only: each carries requests of many clients, and
+    their sessions count by the forwarded address.
+
+    :param limit: of all connections.
+    :param unauthenticated: of those that no client is authenticated on.
+    """
+
+    def __init__(
+        self,
+        limit: ConnectionLimit,
+        unauthenticated: UnauthenticatedLimit,
+        trusted_proxies: TrustedProxies,
+    ) -> None:
+        self._limit = limit
+        self.unauthenticated = unauthenticated
+        self._trusted_proxies = trusted_proxies
+
+    def admit(self, peer: str | None) -> AdmittedConnection:
+        """Return a connection that counts until the end of its block.
+
+        :param peer: IP address of its other end; ``None`` if it has none.
+        :raises ConnectionLimitReached: there is no room.
+        """
+        if self._trusted_proxies.trusts(peer):
+            self._acquire(None)
+            return AdmittedConnection(None, self._limit, None)
+        self._acquire(peer)
+        connection = AdmittedConnection(peer, self._limit, self.unauthenticated)
+        try:
+            connection.idle()
+        except ConnectionLimitReached:
+            self._limit.release(peer)
+            raise
+        return connection
+
+    def _acquire(self, address: str | None) -> None:
+        try:
+            self._limit.acquire(address)
+        except ConnectionLimitReached as full:
+            if full.of_address or not self._close_one(address):
+                raise
+            self._limit.acquire(address, above_total=True)
+
+    def _close_one(self, address: str | None) -> bool:
+        """Evict until a connection is about to close; return whether one is."""
+        while (evicted := self.unauthenticated.make_room(address)) is not None:
+            if evicted.connection:
+                return True
+        return False
+
+
+class AdmittedConnection:
+    """A connection within the limits; cancelled if it is idle and has to make room.
+
+    It counts as unauthenticated from the beginning; see :meth:`busy`.
+    """
+
+    def __init__(
+        self,
+        address: str | None,
+        limit: ConnectionLimit,
+        unauthenticated: UnauthenticatedLimit | None,
+    ) -> None:
+        self._address = address
+        self._limit = limit
+        self._unauthenticated = unauthenticated
+        self._entry: Unauthenticated | None = None
+        self._scope = trio.CancelScope()
+
+    def busy(self) -> None:
+        """Stop counting as unauthenticated: a request is in flight, or a session counts."""
+        if self._entry is not None:
+            self._entry.release()
+            self._entry = None
+
+    def idle(self) -> None:
+        """Count as unauthenticated, from now on.
+
+        :raises ConnectionLimitReached: there is no room; it should be closed.
+        """
+        if self._unauthenticated is not None and self._entry is None:
+            self._entry = self._unauthenticated.acquire(self._address, connection=True)
+            self._entry.on_eviction(self._scope.cancel)
+
+    def __enter__(self) -> Self:
+        """Begin the block that serves the connection."""
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """End it; an eviction is no exception."""
+        self.busy()
+        self._limit.release(self._address)
+        return self._scope.__exit__(kind, error, traceback)

@@ -1,0 +1,103 @@
+"""Lets work begin piece by piece: fair between keys, and only while the event loop is quick.
+
+All tasks of a server share one thread, so what makes one wait is how many others are runnable.
+A burst of requests that all begin at once makes every pass of the scheduler take seconds; those
+that begin one by one leave it short, and take no longer altogether.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+SHORT_PASS: Final = 0.0005
+"""Seconds of computing in a pass over all runnable tasks after which more work may begin."""
+LONGEST_PAUSE: Final = 0.005
+"""Seconds of computing after which a piece of work begins however long the passes are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FairQueueStatistics:
+    """A fair queue at one moment, and counters since it was made."""
+
+    waiting: int
+    """Pieces of work that wait for their turn."""
+    keys: int
+    """Keys that they belong to."""
+    turns: int
+    """Pieces of work that have begun."""
+    longest_wait: float
+    """Seconds until a turn, the longest so far."""
+
+
+class FairQueue:
+    """Gives turns to pieces of work, one key after the other (round-robin).
+
+    :meth:`run` has to run meanwhile. If nothing is queued it costs nothing.
+
+    :param clock: returns the seconds that this thread has computed; what other processes take
+        does not count.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._queues: OrderedDict[Hashable, deque[trio.Event]] = OrderedDict()
+        self._waiting = self._turns = 0
+        self._longest_wait = 0.0
+        self._filled = trio.Event()
+
+    def statistics(self) -> FairQueueStatistics:
+        """Return its state and counters; never blocks."""
+        return FairQueueStatistics(
+            self._waiting, len(self._queues), self._turns, self._longest_wait
+        )
+
+    async def turn(self, key: Hashable) -> None:
+        """Return when the next piece of work of this key may begin.
+
+        Those of one key begin in the order of the calls. Cancelled, it gives up its place.
+
+        :param key: whose work it is, e.g. an IP address.
+        """
+        turn = trio.Event()
+        queue = self._queues.setdefault(key, deque())
+        queue.append(turn)
+        self._waiting += 1
+        self._filled.set()
+        began = trio.current_time()
+        try:
+            await turn.wait()
+        finally:
+            if not turn.is_set():
+                self._waiting -= 1
+                queue.remove(turn)
+                if not queue:
+                    del self._queues[key]
+        self._longest_wait = max(self._longest_wait, trio.current_time() - began)
+
+    async def run(self) -> None:
+        """Give turns until cancelled."""
+        last = self._clock()
+        while True:
+            if not self._queues:
+                self._filled = trio.Event()
+                await self._filled.wait()
+            before = self._clock()
+            await trio.lowlevel.checkpoint()
+            now = self._clock()
+            if self._queues and (now - before < SHORT_PASS or now - last > LONGEST_PAUSE):
+                last = now
+                self._next()
+
+    def _next(self) -> None:
+        key, queue = self._queues.popitem(last=False)
+        queue.popleft().set()
+        if queue:
+            self._queues[key] = queue
+        self._waiting -= 1
+        self._turns += 1

@@ -1,0 +1,144 @@
+"""Which connections the front door serves, and which of them make room."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gbs_actor.socketio import FrontDoor, HttpStream, TrustedProxies, UnauthenticatedLimit
+from tests.socketio.net.test_front_door import opened, read_all
+from tests.socketio.peer import Duplex, MemoryListener
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def http(work: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint) -> object:
+    """Return a server of HTTP that keeps its connections; ``work`` is done for each request."""
+
+    async def serve(stream: HttpStream) -> None:
+        while await stream.receive_some():
+            with stream.answering() as arrived:
+                arrived()
+                await work()
+                await stream.send_all(RESPONSE)
+
+    return serve
+
+
+def door_of(fallback: object, total: int, *, connections: int = 100) -> FrontDoor:
+    assert callable(fallback)
+    return FrontDoor(
+        {}, fallback, connections=connections, unauthenticated=UnauthenticatedLimit(total, total)
+    )
+
+
+async def answer(stream: Duplex) -> bytes:
+    """Send a request, and return the beginning of its response."""
+    await stream.send_all(REQUEST)
+    return bytes(await stream.receive_some(1_000))[9:12]
+
+
+async def test_idle_connections_are_limited(clock: MockClock) -> None:
+    listener = MemoryListener()
+    async with opened(door_of(http(), 2), [listener]):
+        clients = [listener.dial() for _ in range(3)]
+        assert [await answer(client) for client in clients] == [b"200", b"200", b"503"]
+
+
+async def test_an_idle_connection_of_more_than_ten_seconds_makes_room(clock: MockClock) -> None:
+    listener = MemoryListener()
+    door = door_of(http(), 2)
+    async with opened(door, [listener]):
+        first, second = listener.dial(), listener.dial()
+        assert await answer(first) == b"200"
+        await trio.sleep(5)
+        assert await answer(second) == b"200"
+        assert await answer(first) == b"200"  # it has begun to be idle anew
+        await trio.sleep(10)
+        third = listener.dial()
+        assert await answer(third) == b"200"
+        assert await read_all(second) == b""
+        assert await answer(first) == b"200"
+        assert door.statistics().evicted == 1
+        assert door.statistics().failures == 0
+
+
+async def test_a_connection_does_not_count_while_its_request_is_in_flight(
+    clock: MockClock,
+) -> None:
+    listener = MemoryListener()
+    release = trio.Event()
+    async with opened(door_of(http(release.wait), 1), [listener]):
+        clients = []
+        for _ in range(3):
+            clients.append(listener.dial())
+            await clients[-1].send_all(REQUEST)
+            await wait_all_tasks_blocked()
+        release.set()
+        # All are answered. Only one of them has room as an idle connection.
+        await wait_all_tasks_blocked()
+        assert [bytes(await each.receive_some(1_000)) for each in clients] == [RESPONSE] * 3
+        assert await answer(clients[0]) == b"200"
+        assert [await read_all(each) for each in clients[1:]] == [b"", b""]
+
+
+async def test_a_full_server_closes_the_oldest_idle_connection(clock: MockClock) -> None:
+    listener = MemoryListener()
+    door = door_of(http(), 100, connections=2)
+    async with opened(door, [listener]):
+        first, second = listener.dial(), listener.dial()
+        assert [await answer(each) for each in (first, second)] == [b"200", b"200"]
+        assert await answer(listener.dial()) == b"503"
+        await trio.sleep(10)
+        assert await answer(listener.dial()) == b"200"
+        assert await read_all(first) == b""
+        assert await answer(second) == b"200"
+
+
+async def test_connections_of_a_trusted_proxy_make_no_room(clock: MockClock) -> None:
+    listener = MemoryListener()
+    limit = UnauthenticatedLimit(1, 1)
+    fallback = http()
+    assert callable(fallback)
+    door = FrontDoor({}, fallback, unauthenticated=limit, trusted_proxies=TrustedProxies(["unix"]))
+    async with opened(door, [listener]):
+        assert [await answer(listener.dial()) for _ in range(5)] == [b"200"] * 5
+        assert len(limit) == 0
+
+
+class Exhausted(MemoryListener):
+    """Accepts nothing while there are no descriptors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = 0
+
+    async def accept(self) -> Duplex:
+        stream = await super().accept()
+        if not self.free:
+            self._send.send_nowait(stream)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return stream
+
+
+async def test_without_descriptors_idle_connections_are_closed_for_newcomers(
+    clock: MockClock,
+) -> None:
+    listener = Exhausted()
+    door = door_of(http(), 100)
+    async with opened(door, [listener]):
+        listener.free = 1
+        idle = [listener.dial() for _ in range(3)]
+        assert [await answer(each) for each in idle] == [b"200"] * 3
+        listener.free = 0
+        newcomer = listener.dial()
+        await newcomer.send_all(REQUEST)
+        await wait_all_tasks_blocked()
+        assert [await read_all(each) for each in idle] == [b""] * 3
+        listener.free = 1
+        assert bytes(await newcomer.receive_some(1_000)) == RESPONSE
+        assert door.statistics().accept_failures == 1
