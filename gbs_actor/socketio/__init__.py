@@ -85,13 +85,18 @@ from gbs_actor.socketio.net.front_door import (
     FrontDoorStatistics,
     UpgradeHandler,
 )
+from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
-from gbs_actor.socketio.net.origin import OriginPolicy
+from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
-from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint, TrustedProxies
+from gbs_actor.socketio.net.trusted_proxies import (
+    BadForwardedField,
+    RemoteEndpoint,
+    TrustedProxies,
+)
 from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
@@ -102,6 +107,7 @@ __all__ = [
     "Application",
     "Backlog",
     "BacklogEvent",
+    "BadForwardedField",
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
@@ -161,6 +167,8 @@ __all__ = [
     "join_fields",
     "offered_subprotocols",
     "origins_of",
+    "own_origin",
+    "parse_host",
     "peer_address",
     "peer_address_with_port",
     "respond_over_asgi",

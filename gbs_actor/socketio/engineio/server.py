@@ -262,7 +262,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         if "sid" not in query and (error := check_query(method, query, upgrade=upgrade)):
             raise refused(error)
         origin = handshake.headers.get("origin")
-        if self._origins.refuses(origin, handshake.host, handshake.cookies):
+        if self._origins.refuses(origin, handshake.own_origin, handshake.cookies):
             raise refused(FORBIDDEN)
         return handshake
 
