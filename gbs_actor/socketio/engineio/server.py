@@ -190,9 +190,10 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
         self._acquire_connection(handshake.remote_address)
         assert self._nursery is not None
-        session: Session = await self._nursery.start(self._run_session, handshake)
+        with trio.CancelScope(shield=True):  # it waits for nobody
+            session: Session = await self._nursery.start(self._run_session, handshake)
         assert isinstance(session.transport, PollingTransport)
-        return await self._get(session, session.transport)
+        return await self._get(session, session.transport, opening=True)
 
     async def _run_session(
         self, handshake: Handshake, *, task_status: trio.TaskStatus[Session]
@@ -223,9 +224,11 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
             if session is not None and session.closed is not None:
                 session.closed.set()
 
-    async def _get(self, session: Session, transport: PollingTransport) -> HttpResponse:
+    async def _get(
+        self, session: Session, transport: PollingTransport, *, opening: bool = False
+    ) -> HttpResponse:
         try:
-            payload = await transport.get(session)
+            payload = await transport.get(session, opening=opening)
         except OverlappingRequests:
             raise refused(BAD_REQUEST) from None
         return HttpResponse(200, payload, _TEXT, UNCACHED)
