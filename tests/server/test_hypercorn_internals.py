@@ -27,6 +27,7 @@ DIGESTS = {
     "hypercorn.logging:Logger": "6667e7778b9fe1cc",
     "h11._connection:Connection": "8d4edd3b81e79312",
     "h11._events:Request": "bc58f9f92fdde508",
+    "hypercorn.events:Updated": "f3e844f652e19c7a",
     "hypercorn.protocol:H11Protocol": "a27b72c4ca4cd907",
     "hypercorn.protocol.h11:WSStream": "6ee1275b34527ea9",
     "hypercorn.protocol.events:Data": "466614a7cdc8e5ad",

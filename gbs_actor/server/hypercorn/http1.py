@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import h11
+from hypercorn.events import Updated
 from hypercorn.protocol.h11 import H11Protocol
 
 from gbs_actor.socketio.net.request import LOWEST, BadRequest, parse_lines, refusal_of_head
@@ -57,6 +58,7 @@ class StrictHttp1(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         """Refuse a request before the application is called, as the front door does."""
+        await self.send(Updated(idle=False))  # its idle timer would keep the connection
         refusal = refusal_of_head(status_code)
         headers = [
             ("Content-Type", refusal.content_type),

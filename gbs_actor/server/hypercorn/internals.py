@@ -30,6 +30,7 @@ TOUCHED: Final = {
     "hypercorn.logging:Logger": "its `exception` is quieter if a peer broke the protocol",
     "h11._connection:Connection": "its reader of heads is replaced",
     "h11._events:Request": "made without its own checks of fields",
+    "hypercorn.events:Updated": "ends the idle timer of a connection that is refused",
     "hypercorn.protocol:H11Protocol": "replaced by StrictHttp1",
     "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
     "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
