@@ -12,7 +12,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, create_app, with_remote_endpoint
+from gbs_actor.gateway.http import Services, cors_policy, create_app, with_remote_endpoint
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
@@ -20,7 +20,7 @@ from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.server.hypercorn import awaiting_requests
+from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
@@ -87,7 +87,11 @@ class Composition:
             self.sockets.connection_limit,
             self.sockets.unauthenticated,
         )
-        http_app = with_remote_endpoint(awaiting_requests(http), self.sockets.trusted_proxies)
+        http_app = with_remote_endpoint(
+            awaiting_requests(answering_half_closed(http)),
+            self.sockets.trusted_proxies,
+            cors_policy(settings.http.allowed_origins),
+        )
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything except the listener, as an ASGI application without a lifespan."""
 

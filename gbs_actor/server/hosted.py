@@ -17,8 +17,8 @@ from gbs_actor.server.descriptors import fit_to_descriptors
 from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import CloseCode, HttpResponse, origins_of, respond_over_asgi
-from gbs_actor.socketio.net.asgi import App, Receive, Scope, Send
+from gbs_actor.socketio import HttpResponse, origins_of
+from gbs_actor.socketio.net.asgi import App, Receive, Scope, Send, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +98,7 @@ def _unavailable(origins: Collection[str] = ()) -> App:
     policy = cors_policy(origins)
 
     async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER})
-            return
         headers = (("Retry-After", "2"), *policy.response_fields(origins_of(scope["headers"])))
-        await respond_over_asgi(send, HttpResponse(503, _NOT_RUNNING, headers=headers))
+        await refuse(scope, receive, send, HttpResponse(503, _NOT_RUNNING, headers=headers))
 
     return unavailable

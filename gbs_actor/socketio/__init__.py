@@ -86,14 +86,19 @@ from gbs_actor.socketio.net.front_door import (
     FrontDoorStatistics,
     UpgradeHandler,
 )
+from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.listener import TcpListener
-from gbs_actor.socketio.net.origin import OriginPolicy
+from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
-from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint, TrustedProxies
+from gbs_actor.socketio.net.trusted_proxies import (
+    BadForwardedField,
+    RemoteEndpoint,
+    TrustedProxies,
+)
 from gbs_actor.socketio.net.unauthenticated import (
     Unauthenticated,
     UnauthenticatedLimit,
@@ -109,6 +114,7 @@ __all__ = [
     "Application",
     "Backlog",
     "BacklogEvent",
+    "BadForwardedField",
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
@@ -174,6 +180,8 @@ __all__ = [
     "join_fields",
     "offered_subprotocols",
     "origins_of",
+    "own_origin",
+    "parse_host",
     "peer_address",
     "peer_address_with_port",
     "respond_over_asgi",

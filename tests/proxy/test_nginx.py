@@ -40,7 +40,7 @@ from tests.proxy.nginx import (
     refusing_port,
     with_tls,
 )
-from tests.server.running import Running, answer, running, settings, token
+from tests.server.running import Running, answer, everything, running, settings, token
 from tests.server.test_serving import BEARER, EDIT, LINEUPS
 
 CLIENT = "127.0.0.77"
@@ -415,9 +415,39 @@ async def test_the_servers_own_page_needs_no_permission_behind_tls(
             "Cookie: accessToken=x\r\nOrigin: {}\r\n\r\n"
         )
         own = await answer(stream, request.format("https://gbs.example").encode())
-        foreign = await answer(stream, request.format("https://evil.example").encode())
-    assert own.startswith(b"HTTP/1.1 200")
-    assert foreign.startswith(b"HTTP/1.1 403")
+        assert own.startswith(b"HTTP/1.1 200")
+        for origin in ("https://evil.example", "http://gbs.example"):
+            foreign = await answer(stream, request.format(origin).encode())
+            assert foreign.startswith(b"HTTP/1.1 403")
+
+
+async def test_who_ends_its_side_behind_a_request_gets_the_response() -> None:
+    edit = b'{"gbsNumber":3}'
+    head = f"HTTP/1.1\r\nHost: a\r\nAuthorization: {BEARER['Authorization']}\r\n"
+    write = f"PUT {LINEUPS}/2 {head}Content-Length: {len(edit)}\r\n\r\n".encode() + edit
+    read = f"GET {LINEUPS} {head}\r\n".encode()
+    async with lineup() as (_, nginx):
+        for request in (write, read):
+            async with await stream_to(nginx) as stream:
+                assert isinstance(stream, trio.SocketStream)
+                await stream.send_all(request)
+                await stream.send_eof()
+                received = await everything(stream)
+            assert received.startswith(b"HTTP/1.1 200 ")
+            assert b'"revision":1' in received
+
+
+async def test_a_poll_that_a_client_cancels_ends_its_session() -> None:
+    path = "/socket.io/?EIO=4&transport=polling"
+    async with lineup() as (_, nginx), httpx.AsyncClient(base_url=nginx.url) as http:
+        sid = json.loads((await http.get(path)).text[1:])["sid"]
+        poll = f"{path}&sid={sid}"
+        with trio.fail_after(10):
+            while (await http.post(poll, content="3")).status_code != 400:
+                async with await stream_to(nginx) as stream:
+                    await stream.send_all(f"GET {poll} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                    with trio.move_on_after(0.2):  # for the poll to reach the server
+                        await stream.receive_some()
 
 
 async def test_a_reload_ends_websockets_soon_and_new_ones_are_served() -> None:

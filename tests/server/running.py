@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,11 +11,17 @@ from functools import partial
 from typing import Any
 
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.run import worker_serve
 from pydantic import SecretStr
 
 from gbs_actor.auth import Role, mint
 from gbs_actor.server import BoundAddress, serve, serve_on
+from gbs_actor.server.composition import Composition
+from gbs_actor.server.hypercorn import limit_hypercorn
 from gbs_actor.settings import AuthSettings, RoomSettings, ServerSettings, Settings
+from gbs_actor.socketio import with_lifespan
 from gbs_actor.store.protocol import Store
 from tests.certificates import IssuedCertificate
 from tests.gateway.composing import SECRET, BreakableStore, seed
@@ -134,6 +141,26 @@ async def running(
     async with _started(serve_it) as server:
         server.tls = tls
         yield server
+
+
+@asynccontextmanager
+async def running_hosted(
+    store: Store | None = None, *, using: Settings | None = None
+) -> AsyncIterator[Running]:
+    """Run the ASGI application under stock Hypercorn, over a store as :func:`running`."""
+    limit_hypercorn()
+    composition = Composition(store or await small_store(), using or settings())
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.graceful_timeout = 0.1
+    config.errorlog = logging.getLogger("hypercorn.error")
+    app = ASGIWrapper(with_lifespan(composition.app, composition.running))
+    serve_it = partial(worker_serve, app, config)
+    async with trio.open_nursery() as nursery:
+        (bind,) = await nursery.start(serve_it)
+        host, _, port = bind.removeprefix("http://").partition(":")
+        yield Running(BoundAddress(host, int(port)), nursery.cancel_scope)
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ async def test_a_request_that_makes_no_sense_is_answered_whatever_it_wants_to_up
     async with serving() as (door, dial):
         stream = await dial()
         await stream.send_all(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")
-        assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
         await stream.aclose()
         await trio.sleep(1)
         assert door.statistics().connections == 0
@@ -65,8 +65,6 @@ async def test_a_request_that_makes_no_sense_is_answered_whatever_it_wants_to_up
     "offer",
     [
         b"permessage-deflate; client_max_window_bits=x",
-        b"permessage-deflate; server_max_window_bits=",
-        b"permessage-deflate; client_max_window_bits=15 folded",
         b"x, permessage-deflate; client_max_window_bits",
     ],
 )
@@ -82,3 +80,25 @@ async def test_no_extension_is_agreed_on_whatever_is_offered(
         assert b"sec-websocket-extensions" not in agreed.lower()
         await stream.aclose()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"permessage-deflate; server_max_window_bits=",
+        b"permessage-deflate; client_max_window_bits=15 folded",
+        b";",
+    ],
+)
+async def test_an_offer_that_is_malformed_fails_the_handshake(
+    clock: MockClock, offer: bytes
+) -> None:
+    # RFC 6455 §9.1
+    async with serving() as (_, dial):
+        for data in ([], [HEALTH]):
+            stream = await dial()
+            for each in data:
+                assert b" 404 " in await answer(stream, each)
+            head = WEBSOCKET + b"Sec-WebSocket-Extensions: %b\r\n\r\n" % offer
+            assert (await answer(stream, head)).startswith(b"HTTP/1.1 400 ")
+            await stream.aclose()

@@ -75,5 +75,5 @@ async def test_the_preface_ends_a_connection_in_use_too(serving: Serving) -> Non
         await answer(stream, HEALTH)
         await stream.send_all(PREFACE + SETTINGS)
         received = await everything(stream)
-    assert received.startswith(b"HTTP/1.1 4")
+    assert received.startswith(b"HTTP/1.1 505 ")
     assert SETTINGS[3:5] not in received

@@ -15,7 +15,7 @@ from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
-from gbs_actor.gateway.http.middleware import refusing_bad_targets
+from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
@@ -47,7 +47,7 @@ def create_app(services: Services) -> QuartTrio:
     app = QuartTrio("gbs_actor", static_folder=None)
     settings, rooms = services.settings, services.rooms
     policy = cors_policy(settings.http.allowed_origins)
-    handler = refusing_bad_targets(app.asgi_app, policy)
+    handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = settings.http.max_body
     # A path with a wrong slash gets 404; the default would redirect.

@@ -19,7 +19,7 @@ from gbs_actor.auth import (
 from gbs_actor.contract.decoding import check_slug
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import OriginPolicy
+from gbs_actor.socketio import OriginPolicy, own_origin
 
 
 class RateLimited(Exception):
@@ -113,5 +113,6 @@ class Identity:
         if user.source is not TokenSource.COOKIE or not given:
             return
         origin = given[0] if len(given) == 1 else "null"
-        if self._origins.refuses(origin, request.headers.get("Host"), request.cookies):
+        own = own_origin(request.headers.get("Host"), secure=request.scheme == "https")
+        if self._origins.refuses(origin, own, request.cookies):
             raise forbidden()

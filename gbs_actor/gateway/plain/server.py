@@ -93,7 +93,7 @@ class PlainServer(ChannelServer[PlainHandshake]):
         found = self._clients.find_token(payload, handshake)
         by_cookie = found is not None and found[1] is TokenSource.COOKIE
         origin = handshake.headers.get("origin")
-        if by_cookie and self._origins.refuses(origin, handshake.host, handshake.cookies):
+        if by_cookie and self._origins.refuses(origin, handshake.own_origin, handshake.cookies):
             error = _Error(Code.FORBIDDEN, "Pages of this origin may not connect.")
             raise RequestRefused(HTTPStatus.FORBIDDEN, error)
         try:

@@ -6,14 +6,17 @@
     FrontDoor                               hypercorn.trio.worker_serve   <- prepare_worker
       └─ HttpServer.serve(HttpStream)         │
            └─ TCPServer, one a connection     └─ TCPServer
-                └─ H11Protocol                     └─ H11Protocol         <- limit_hypercorn
-                     ├─ HTTPStream ── early_responses(Quart)
+                └─ H11Protocol                     └─ H11Protocol         <- StrictHttp1
+                     ├─ HTTPStream ── early_responses(half_closed(Quart))
                      └─ WSStream                                          <- BoundedWebSocket
+
+``limit_hypercorn`` puts the classes on the right in place.
 
 Only this package uses Hypercorn's internals; ``internals`` lists the names.
 """
 
 from gbs_actor.server.hypercorn.early_responses import awaiting_requests
+from gbs_actor.server.hypercorn.half_closed import answering_half_closed
 from gbs_actor.server.hypercorn.internals import limit_hypercorn
 from gbs_actor.server.hypercorn.server import HttpServer, HttpStatistics
 from gbs_actor.server.hypercorn.worker import prepare_worker
@@ -21,6 +24,7 @@ from gbs_actor.server.hypercorn.worker import prepare_worker
 __all__ = [
     "HttpServer",
     "HttpStatistics",
+    "answering_half_closed",
     "awaiting_requests",
     "limit_hypercorn",
     "prepare_worker",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from typing import Any, Final
 
-import h11
-import trio
+from hypercorn import protocol as protocols
 from hypercorn.protocol import h11 as http1
 
+from gbs_actor.server.hypercorn.http1 import StrictHttp1
 from gbs_actor.server.hypercorn.websocket import BoundedWebSocket
 
 TOUCHED: Final = {
@@ -22,12 +22,16 @@ TOUCHED: Final = {
     "hypercorn.trio.worker_context:WorkerContext": "its event `terminated` ends idle connections",
     "hypercorn.protocol:ProtocolWrapper": "speaks HTTP/1.1 unless ALPN says h2",
     # Relied on in their current behaviour.
+    "hypercorn.protocol.h11:H11Protocol": "base of StrictHttp1",
     "hypercorn.protocol.h11:H11Protocol._create_stream": "makes the WSStream that is replaced",
     "hypercorn.protocol.h11:H11Protocol._maybe_recycle": "closes after an early response",
     "hypercorn.trio.task_group:_handle": "logs what the app raises",
     # Replaced or built on.
     "hypercorn.logging:Logger": "its `exception` is quieter if a peer broke the protocol",
-    "hypercorn.protocol.h11:H11Protocol._check_protocol": "replaced: it turns to HTTP/2",
+    "h11._connection:Connection": "its reader of heads is replaced",
+    "h11._events:Request": "made without its own checks of fields",
+    "hypercorn.events:Updated": "ends the idle timer of a connection that is refused",
+    "hypercorn.protocol:H11Protocol": "replaced by StrictHttp1",
     "hypercorn.protocol.h11:WSStream": "replaced by BoundedWebSocket",
     "hypercorn.protocol.events:Data": "what BoundedWebSocket gets before or behind a handshake",
     "hypercorn.protocol.events:Event": "what BoundedWebSocket gets",
@@ -43,22 +47,17 @@ TOUCHED: Final = {
 """By ``module:name``, what each is used for. Its settings and its typing are public."""
 
 
-async def _stay_with_http_1(_protocol: http1.H11Protocol, _request: h11.Request) -> None:
-    """Ignore an upgrade to HTTP/2, as a server may (RFC 9110 §7.8)."""
-    await trio.lowlevel.checkpoint()
-
-
 _REPLACED: Final[tuple[tuple[Any, str, Any], ...]] = (
     (http1, "WSStream", BoundedWebSocket),
-    (http1.H11Protocol, "_check_protocol", _stay_with_http_1),
+    (protocols, "H11Protocol", StrictHttp1),
 )
 
 
 def limit_hypercorn() -> None:
     """Make Hypercorn keep limits from now on, in this whole process.
 
-    Its WebSockets become :class:`BoundedWebSocket`, and no connection in plain text turns to
-    HTTP/2. Over TLS ``alpn_protocols`` decides that.
+    Its WebSockets become :class:`BoundedWebSocket`, its HTTP/1.1 :class:`StrictHttp1`. So no
+    connection in plain text turns to HTTP/2. Over TLS ``alpn_protocols`` decides that.
 
     :raises RuntimeError: this version of Hypercorn lacks one of the names.
     """

@@ -32,8 +32,8 @@ from gbs_actor.socketio.net.asgi import (
     Send,
     not_found,
     peer_of,
+    refuse_handshake,
     request_of,
-    respond_over_asgi,
 )
 from gbs_actor.socketio.net.http_response import RequestRefused
 
@@ -81,11 +81,7 @@ class WebSocketApp:
                 )
                 await server.carry(transport, accepted)
         except RequestRefused as refusal:
-            response = server.refusal_response(refusal)
-            if "websocket.http.response" in scope.get("extensions", {}):
-                await respond_over_asgi(send, response, "websocket.http.response")
-            else:
-                await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION})
+            await refuse_handshake(scope, send, server.refusal_response(refusal))
 
 
 class AsgiTransport:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gbs_actor.socketio.net.origin import own_origin
 from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint
 
 _MAX_QUERY_FIELDS = 100
@@ -34,6 +35,11 @@ class Handshake:
     """Host, and port if there is one, under which the client has requested the server."""
     auth: Any = None
     """The payload of the CONNECT packet: an object, or ``None``."""
+
+    @property
+    def own_origin(self) -> str | None:
+        """The origin under which the client has requested the server."""
+        return own_origin(self.host, secure=self.secure)
 
 
 def parse_query(query: str) -> dict[str, str]:

@@ -269,12 +269,12 @@ class ChannelServer(ABC, Generic[Accepted]):
 
         :raises RequestRefused: it is malformed.
         """
+        headers = join_fields(request.fields)
         try:
             query = parse_query(request.query)
+            sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
-        headers = join_fields(request.fields)
-        sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
         return open_handshake(headers, query, sender)
 
     async def _run(self, make: MakeChannel, transport: Transport) -> None:

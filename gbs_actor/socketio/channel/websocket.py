@@ -31,7 +31,7 @@ from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
 from gbs_actor.socketio.channel.wire import wire_for
-from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.request import WEBSOCKET_VERSION, Request
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO
@@ -43,7 +43,7 @@ _MAX_REASON = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the co
 _FRAMES_PER_TURN = 64  # handled before other connections get theirs
 
 _PONG = bytes((ws.PONG,))
-_VERSION = "13"  # RFC 6455 §4.1
+_NEEDED = ("connection", "upgrade", "sec-websocket-")  # what fields of a handshake begin with
 _WINDOW = 15  # bits; a smaller one would need a compression of its own
 
 # What a connection sends is compressed message by message, so that all can share it; what
@@ -108,13 +108,15 @@ def _accept(
         select_subprotocol=_select if subprotocols else None,
     )
     if request.method == "GET":
-        response = handshake.accept(WebSocketRequest(request.target, Headers(request.fields)))
+        # Others may hold characters that ``Headers`` refuses.
+        fields = [field for field in request.fields if field[0].startswith(_NEEDED)]
+        response = handshake.accept(WebSocketRequest(request.target, Headers(fields)))
     else:  # RFC 6455 §4.1
         response = handshake.reject(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket needs a GET.\n")
     if response.status_code == HTTPStatus.BAD_REQUEST and (
-        request.header("sec-websocket-version") != _VERSION
+        request.header("sec-websocket-version") != WEBSOCKET_VERSION
     ):
-        response.headers["Sec-WebSocket-Version"] = _VERSION
+        response.headers["Sec-WebSocket-Version"] = WEBSOCKET_VERSION
     return handshake, response
 
 

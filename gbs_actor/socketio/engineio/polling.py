@@ -76,15 +76,19 @@ class PollWire:
         while self._poll is None and not self._retired:
             await self._writable.park()
 
-    async def poll(self) -> bytes:
+    async def poll(self, *, ready: bool) -> bytes:
         """Wait for a payload.
 
         Cancelled, the next GET receives what was to be sent.
+
+        :param ready: there is one, which is written within this turn of the scheduler. Then it is
+            returned even if cancelled: who has ended only its side of the connection reads it.
         """
         poll = self._poll = _Poll()
         self._writable.unpark_all()
         try:
-            await poll.responded.wait()
+            with trio.CancelScope(shield=ready):
+                await poll.responded.wait()
         finally:
             self._poll = None
         return poll.payload
@@ -139,11 +143,12 @@ class PollingTransport:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         await channel.outbox.flushed.wait()
 
-    async def get(self, session: Session) -> bytes:
+    async def get(self, session: Session, *, opening: bool = False) -> bytes:
         """Return the next payload; waits for one, unless the client is upgrading.
 
-        Cancelled, as the client has disconnected: end the session.
+        Cancelled while it waits, as the client has disconnected: end the session.
 
+        :param opening: whether the session is about to send its first packet.
         :raises OverlappingRequests: another GET waits already.
         """
         if self._getting:
@@ -153,7 +158,7 @@ class PollingTransport:
             if session.upgrading and not session.outbox.waiting:
                 await trio.lowlevel.checkpoint()
                 return NOOP
-            return await self.wire.poll()
+            return await self.wire.poll(ready=opening or session.outbox.waiting)
         except trio.Cancelled:
             if session.transport is self:  # else it has moved to a WebSocket
                 session.lose("transport close")

@@ -197,9 +197,10 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
         self._check_serving()
         assert self._nursery is not None
-        session: Session = await self._nursery.start(self._run_session, handshake)
+        with trio.CancelScope(shield=True):  # it waits for nobody
+            session: Session = await self._nursery.start(self._run_session, handshake)
         assert isinstance(session.transport, PollingTransport)
-        return await self._get(session, session.transport)
+        return await self._get(session, session.transport, opening=True)
 
     async def _run_session(
         self, handshake: Handshake, *, task_status: trio.TaskStatus[Session]
@@ -234,9 +235,11 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
                 if session is not None and session.closed is not None:
                     session.closed.set()
 
-    async def _get(self, session: Session, transport: PollingTransport) -> HttpResponse:
+    async def _get(
+        self, session: Session, transport: PollingTransport, *, opening: bool = False
+    ) -> HttpResponse:
         try:
-            payload = await transport.get(session)
+            payload = await transport.get(session, opening=opening)
         except OverlappingRequests:
             raise refused(BAD_REQUEST) from None
         return HttpResponse(200, payload, _TEXT, UNCACHED)
@@ -273,7 +276,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         if "sid" not in query and (error := check_query(method, query, upgrade=upgrade)):
             raise refused(error)
         origin = handshake.headers.get("origin")
-        if self._origins.refuses(origin, handshake.host, handshake.cookies):
+        if self._origins.refuses(origin, handshake.own_origin, handshake.cookies):
             raise refused(FORBIDDEN)
         return handshake
 

@@ -36,7 +36,6 @@ def request_of(scope: Scope) -> Request:
             (name.decode("latin-1").lower(), value.decode("latin-1"))
             for name, value in scope["headers"]
         ),
-        head=b"",
     )
 
 
@@ -61,13 +60,27 @@ async def respond_over_asgi(
     await send({"type": f"{prefix}.body", "body": response.body})
 
 
+async def refuse(scope: Scope, receive: Receive, send: Send, response: HttpResponse) -> None:
+    """Respond to a request, or to a WebSocket handshake that was not received yet."""
+    if scope["type"] == "http":
+        await respond_over_asgi(send, response)
+        return
+    await receive()  # websocket.connect
+    await refuse_handshake(scope, send, response)
+
+
+async def refuse_handshake(scope: Scope, send: Send, response: HttpResponse) -> None:
+    """Respond to a WebSocket handshake; a server without that extension responds with 403."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await respond_over_asgi(send, response, "websocket.http.response")
+    else:
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Respond with 404 to every request; the lifespan does nothing."""
-    if scope["type"] == "http":
-        await respond_over_asgi(send, _NOT_FOUND)
-    elif scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+    if scope["type"] in {"http", "websocket"}:
+        await refuse(scope, receive, send, _NOT_FOUND)
     elif scope["type"] == "lifespan":
         while True:
             event = (await receive())["type"]

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gbs_actor.socketio.net.origin import allowed_origins
+
 PREFLIGHT_MAX_AGE: Final = 600
 """Seconds a browser may cache the response to a preflight."""
 
@@ -47,7 +49,7 @@ class CorsPolicy:
         cookies, ``null`` any sandboxed frame.
         """
         return cls(
-            frozenset(origin.rstrip("/").lower() for origin in allowed) - {"*", "null"},
+            allowed_origins(allowed),
             ", ".join(methods),
             ", ".join(request_headers),
             ", ".join(exposed_headers),

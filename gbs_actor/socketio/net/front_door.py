@@ -1,13 +1,14 @@
 """The listener: reads each connection's first request head, and decides who serves it.
 
-A WebSocket upgrade on a realtime path goes to its handler, which then owns
-the stream. Everything else, malformed or not, goes to an HTTP server with the head replayed.
+A WebSocket upgrade on a realtime path goes to its handler, which then owns the stream. What is
+malformed is refused. Everything else goes to an HTTP server with the head replayed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,11 +28,13 @@ from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
 from gbs_actor.socketio.net.peer import peer_address
 from gbs_actor.socketio.net.request import (
-    HTTP_2_PREFACE,
+    LOWEST,
+    BadRequest,
     Request,
     head_length,
     origins_in,
     parse_request,
+    refusal_of_head,
 )
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
@@ -61,15 +64,8 @@ _TOO_MANY_OF_ADDRESS = HttpResponse(
     b'"message":"There are as many connections from this address as there may be."}',
     headers=(("Retry-After", "1"),),
 )
-_TOO_LARGE = HttpResponse(
-    431,
-    b'{"code":"REQUEST_HEADER_FIELDS_TOO_LARGE","message":"The head of the request is too large."}',
-)
 _TOO_SLOW = HttpResponse(
     408, b'{"code":"REQUEST_TIMEOUT","message":"The head of the request came too slowly."}'
-)
-_NO_HTTP_2 = HttpResponse(
-    505, b'{"code":"HTTP_VERSION_NOT_SUPPORTED","message":"This server speaks HTTP/1.1."}'
 )
 _NO_TLS = HttpResponse(
     400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
@@ -106,7 +102,7 @@ class FrontDoorStatistics:
     """Seconds that one of them has waited."""
     accept_failures: int
     bad_heads: int
-    """Too large, too slow, incomplete, or HTTP/2."""
+    """Too large, too slow, incomplete, or malformed."""
     failed_handshakes: int
     """TLS handshakes: too slow, incomplete, or no TLS at all."""
     failures: int
@@ -307,7 +303,7 @@ class FrontDoor:
             return
         with admitted:
             if isinstance(stream, TlsStream):
-                await self._turn(peer)
+                await self._work.turn(self._counted_for(peer))
             await self._route(stream, admitted)
 
     async def _route(
@@ -319,17 +315,19 @@ class FrontDoor:
         if data is None:
             self._bad_heads += 1
             return
-        if data.startswith(HTTP_2_PREFACE):
+        length = head_length(data) or 0
+        try:
+            request = parse_request(data[:length])
+        except BadRequest as bad:
+            logger.debug("a request is refused: %s", bad)
             self._bad_heads += 1
-            await send_response(stream, _NO_HTTP_2)
+            await self._respond(stream, refusal_of_head(bad.status), data)
             return
-        await self._turn(peer_address(stream), data)
-        length = head_length(data)
-        request = None if length is None else parse_request(data[:length])
-        handler = None if request is None else self._handler(request)
-        if request is not None and handler is not None:
+        await self._work.turn(self._counted_for(peer_address(stream), request))
+        handler = self._handler(request)
+        if handler is not None:
             admitted.busy()  # what the handler makes of it counts instead
-            await handler(stream, request, data[len(request.head) :])
+            await handler(stream, request, data[length:])
         else:
             await self._fall_back(stream, data, admitted)
 
@@ -356,7 +354,7 @@ class FrontDoor:
         return data
 
     async def _respond(
-        self, stream: trio.abc.HalfCloseableStream, response: HttpResponse, head: bytearray
+        self, stream: trio.abc.HalfCloseableStream, response: HttpResponse, head: bytes | bytearray
     ) -> None:
         """Respond to a request whose head was read at least in part."""
         fields = self._cors.response_fields(origins_in(head))
@@ -378,19 +376,25 @@ class FrontDoor:
         return False
 
     async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
-        """Read a request head and what comes with it; ``None`` if there will be none."""
+        """Read a request head and what comes with it; ``None`` if there will be none.
+
+        Empty lines before it are skipped (RFC 9112 §2.2). What cannot become a head, or breaks
+        off, is returned as it is.
+        """
         data = bytearray()
         try:
             with trio.move_on_after(self._head_timeout):
                 while True:
                     received = await stream.receive_some(_RECEIVE)
                     if not received:
-                        return None
+                        return bytes(data) or None
                     searched = len(data)
-                    data += received
+                    data += received if data else received.lstrip(b"\r\n")
+                    if data and data[0] < LOWEST:
+                        return bytes(data)
                     length = head_length(data, searched)
                     if (length or len(data)) > self._head_limit:
-                        await self._respond(stream, _TOO_LARGE, data)
+                        await self._respond(stream, refusal_of_head(431), data)
                         return None
                     if length is not None:
                         return bytes(data)
@@ -426,19 +430,19 @@ class FrontDoor:
         finally:
             self._http.discard(replay)
 
-    async def _turn(self, peer: str | None, received: bytes | bytearray = b"") -> None:
-        """Wait until a connection's next piece of work may begin: a handshake, or a request."""
-        await self._work.turn(self._key(peer, received))
-
-    def _key(self, peer: str | None, received: bytes | bytearray) -> str | None:
-        """Return whose turn it is: an address, behind a trusted proxy that of the client.
-
-        :param received: begins with a request's head, if it shows who the client is.
-        """
+    async def _turn(self, peer: str | None, received: bytes | bytearray) -> None:
+        """Wait until the HTTP server may handle received bytes, maybe those of a request."""
+        request = None
         if self._trusted_proxies.trusts(peer) and (length := head_length(received)):
-            request = parse_request(bytes(received[:length]))
-            forwarded = None if request is None else request.header("x-forwarded-for")
-            fields = {} if forwarded is None else {"x-forwarded-for": forwarded}
+            with suppress(BadRequest):  # the HTTP server will refuse it
+                request = parse_request(received[:length])
+        await self._work.turn(self._counted_for(peer, request))
+
+    def _counted_for(self, peer: str | None, request: Request | None = None) -> str | None:
+        """Return whose turn it is: an address, behind a trusted proxy that of the client."""
+        forwarded = None if request is None else request.header("x-forwarded-for")
+        if forwarded is not None and self._trusted_proxies.trusts(peer):
+            fields = {"x-forwarded-for": forwarded}
             peer = self._trusted_proxies.resolve(peer, secure=False, headers=fields).address
         return None if peer is None else counted_as(peer)
 

@@ -10,7 +10,8 @@ import msgspec
 import trio
 
 _SEND_TIMEOUT = 2.0  # seconds for the client to take the response
-_DRAIN = 65_536  # bytes read and dropped, so that a reset does not overtake the response
+_RECEIVE = 65_536
+_DRAIN = 4_194_304  # bytes read and dropped, so that a reset does not overtake the response
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def send_response(stream: trio.abc.HalfCloseableStream, response: HttpResp
             await stream.send_eof()
             dropped = 0
             while dropped < _DRAIN:
-                data = await stream.receive_some(_DRAIN)
+                data = await stream.receive_some(_RECEIVE)
                 if not data:
                     break
                 dropped += len(data)

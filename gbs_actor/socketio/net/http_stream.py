@@ -123,7 +123,10 @@ class HttpStream(trio.abc.HalfCloseableStream):
 
     @property
     def answered_early(self) -> bool:
-        """Whether the app has responded, or is responding, to a request that is still arriving."""
+        """Whether a request that may still be arriving was responded to, or is being so.
+
+        By the app, or by the HTTP server, which has refused it.
+        """
         return self._answered_early or (self._request.in_app and not self._request.arrived)
 
     # What the HTTP server reports
@@ -140,6 +143,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
         if request.in_app or request.ended:  # its bytes came with those of the previous request
             request = self._request = _Request(trio.current_time())
         request.in_app = True
+        self._answered_early = False
         request.max_silence = max_silence
         if self._admitted is not None:
             self._admitted.busy()
@@ -248,8 +252,9 @@ class HttpStream(trio.abc.HalfCloseableStream):
             # The stream below would raise BusyResourceError meanwhile.
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("nothing can be sent after the end")
-        if not self._request.in_app:
-            self._request.ended = True  # the HTTP server responds without the app
+        if not self._request.in_app or self._request.ended:
+            # The HTTP server responds without the app: a refusal, or a 100 (Continue).
+            self._request.ended = self._answered_early = True
         self._sending += 1
         self._reschedule()
         try:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from gbs_actor.socketio.net.host import parse_host
+
 logger = logging.getLogger(__name__)
 
 UNIX: Final = "unix"
 """Denotes peers without an IP address: those of a Unix socket."""
 
 _SECURE: Final = {"https": True, "wss": True, "http": False, "ws": False}
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 _Address = IPv4Address | IPv6Address
@@ -31,6 +32,10 @@ class RemoteEndpoint:
     """Whether it uses TLS: to this server, or to the first proxy."""
     host: str | None
     """Host, and port if there is one, under which it has requested the server."""
+
+
+class BadForwardedField(ValueError):
+    """A field of a trusted proxy is malformed; the text is its name."""
 
 
 class TrustedProxies:
@@ -56,12 +61,14 @@ class TrustedProxies:
         ``X-Forwarded-For`` is read from the right, where the nearest proxy writes: the
         first address that is not trusted is the client's, as the client itself may have sent
         everything left of it. An item that is no address ends the reading at the proxy that
-        forwarded it. Of
-        ``X-Forwarded-Proto`` and ``-Host`` the nearest proxy's counts, the rightmost.
+        forwarded it. Of ``X-Forwarded-Proto`` and ``-Host`` counts what the outermost trusted
+        proxy has written: it stands as far from the right, or, if not every proxy has added
+        one, leftmost.
 
         :param peer: IP address of the connection's other end; ``None`` if it has none.
         :param secure: whether that connection uses TLS.
         :param headers: of the request, names in lower case, repeated ones joined by ", ".
+        :raises BadForwardedField: a trusted proxy forwards a scheme or a host that is none.
         """
         host = headers.get("host")
         address = None if peer is None else _address(peer)
@@ -69,20 +76,26 @@ class TrustedProxies:
             if address is not None and address.is_loopback and "x-forwarded-for" in headers:
                 self._warn_of_unknown_proxy(address)
             return RemoteEndpoint(peer if address is None else str(address), secure, host)
+        proxies = 0
         for text in reversed(_items(headers.get("x-forwarded-for"))):
             via_unix = text == "unix:"  # what nginx calls a peer of that kind
             hop = None if via_unix else _address(text)
             if hop is None and not via_unix:
                 break
+            proxies += 1
             address = hop
             if not (self._unix if via_unix else self._trusts(hop)):
                 break
-        scheme = _last(headers.get("x-forwarded-proto")).lower()
-        forwarded_host = _last(headers.get("x-forwarded-host"))
+        scheme = _written(headers.get("x-forwarded-proto"), proxies)
+        forwarded_host = _written(headers.get("x-forwarded-host"), proxies)
+        if scheme is not None and scheme.lower() not in _SECURE:
+            raise BadForwardedField("X-Forwarded-Proto")
+        if forwarded_host is not None and parse_host(forwarded_host) is None:
+            raise BadForwardedField("X-Forwarded-Host")
         return RemoteEndpoint(
             None if address is None else str(address),
-            _SECURE.get(scheme, secure),
-            forwarded_host if _HOST.fullmatch(forwarded_host) else host,
+            secure if scheme is None else _SECURE[scheme.lower()],
+            host if forwarded_host is None else forwarded_host,
         )
 
     def trusts(self, peer: str | None) -> bool:
@@ -132,6 +145,7 @@ def _items(value: str | None) -> list[str]:
     return [item for item in (part.strip() for part in (value or "").split(",")) if item]
 
 
-def _last(value: str | None) -> str:
+def _written(value: str | None, proxies: int) -> str | None:
+    """Return the item that the outermost of so many proxies has written; ``None``: none."""
     items = _items(value)
-    return items[-1] if items else ""
+    return items[-min(max(proxies, 1), len(items))] if items else None

@@ -14,7 +14,12 @@ import h11
 
 from gbs_actor.socketio import Request
 from gbs_actor.socketio.channel.websocket import upgrade
-from gbs_actor.socketio.net.request import head_length, parse_request
+from gbs_actor.socketio.net.request import (
+    BadRequest,
+    head_length,
+    parse_request,
+    refusal_of_head,
+)
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.running import Target
 
@@ -56,19 +61,30 @@ def check(choices: Choices) -> None:
         return
     head = head[:length]
     assert re.search(rb"\n\r?\n\Z", head)
-    request = parse_request(head)
     expected = _parse(head)
-    if request is None:
-        assert expected is None or not _is_expected_to_parse(head), "a good head is refused"
+    try:
+        request = parse_request(head)
+    except BadRequest as bad:
+        assert refusal_of_head(bad.status).status == bad.status
+        assert expected is None or _is_refused_besides(head, expected), "a good head is refused"
         return
+    assert expected is not None or re.search(rb"[\x0b\x0c\x85\x1c-\x1f]", head), "a bad one is not"
     if expected is not None:
-        assert request.method.encode() == expected.method
-        assert request.target.encode() == expected.target
-        assert request.version.encode() == expected.http_version
-        fields = [(name.encode(), value.encode("latin-1")) for name, value in request.fields]
-        assert _without_framing(fields) == _without_framing(list(expected.headers))
+        _check_parsed(request, expected)
     assert request.path + ("?" if "?" in request.target else "") + request.query == request.target
     _check_upgrade(request, deflate=choices.chance())
+
+
+def _check_parsed(request: Request, expected: h11.Request) -> None:
+    assert request.method.encode() == expected.method
+    assert request.target.startswith("/")
+    assert expected.target.endswith(request.target.encode())
+    assert request.version == ("1.0" if expected.http_version == b"1.0" else "1.1")
+    changed = {b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"host"}
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in request.fields]
+    assert [field for field in fields if field[0] not in changed] == [
+        field for field in expected.headers if field[0] not in changed
+    ]
 
 
 def make_head(choices: Choices) -> bytes:
@@ -110,21 +126,24 @@ def _parse(head: bytes) -> h11.Request | None:
     return event if isinstance(event, h11.Request) else None
 
 
-def _without_framing(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Leave out what h11 joins or rewrites."""
-    return [pair for pair in fields if pair[0] not in {b"content-length", b"transfer-encoding"}]
-
-
-def _is_expected_to_parse(head: bytes) -> bool:
-    """Return whether a head that h11 takes has to be taken here, too.
-
-    Not so, on purpose: other versions, lines that are folded, and control characters.
-    """
-    line = head.split(b"\n")[0]
+def _is_refused_besides(head: bytes, request: h11.Request) -> bool:
+    """Return whether a head that h11 takes is refused on purpose."""
+    headers = list(request.headers)
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\n")[1:]]
+    path = request.target.partition(b"?")[0]
+    upgrade = dict(headers).get(b"upgrade", b"").lower()
     return (
-        re.search(rb"HTTP/1\.[01]\r?\Z", line) is not None
-        and re.search(rb"\n[ \t]", head) is None
-        and re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", head.replace(b"\r\n", b"\n")) is None
+        request.http_version[:1] != b"1"
+        or request.method != request.method.upper()
+        or request.method == b"CONNECT"
+        or re.fullmatch(rb"(/|https?://a/)[^#]*", request.target) is None
+        or re.search(rb"%(00|(?![0-9A-Fa-f]{2}))", path) is not None
+        or re.search(rb"\n[ \t]", head) is not None
+        or names.count(b"content-length") > 1
+        or (b"transfer-encoding" in names and b"content-length" in names)
+        or (b"transfer-encoding" in names and request.http_version == b"1.0")
+        or dict(headers).get(b"host", b"a") != b"a"
+        or b"websocket" in upgrade
     )
 
 
