@@ -31,6 +31,7 @@ NAMES: Final = (
     "front-door",
     "request-head",
     "http-stream",
+    "strangers",
 )
 """All targets; each is the module of :mod:`scripts.fuzz.targets` that has its name."""
 
