@@ -58,7 +58,8 @@ class Client:
     gives its command an id and sends it until a final reply arrives: again over a new
     connection after a disconnect, and again after a retryable reply, always with the same
     id, so that it takes effect once. ``command_timeout`` bounds all attempts together; for a
-    shorter time use a cancel scope.
+    shorter time use a cancel scope. Before a :meth:`join` it takes effect in the retreat of its
+    row, and without a base revision it overwrites nothing that another user wrote.
     """
 
     def __init__(

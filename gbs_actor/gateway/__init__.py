@@ -19,6 +19,8 @@ The parts that all transports share:
                 until they leave
 ``invocation``  one event of a client, with its one reply; a subclass for each transport
 ``dispatch``    one table, from the name of an event to its handler
+``command_router``
+                submits a command to the room it belongs to, which its client may not be in
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors
 ``format``      a room's messages, encoded once for all clients of the same protocol
 ``limits``      rate limits and connection limits of one user

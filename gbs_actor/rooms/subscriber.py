@@ -99,8 +99,8 @@ class Subscriber:
         self.marks_carried_out = 0
         """The number of the last mark update that was carried out: one that was in hand
         with a commit may come behind a later one, and then changes nothing."""
-        self._all_replied = trio.lowlevel.ParkingLot()
-        self._left = trio.lowlevel.ParkingLot()
+        self._changes = trio.lowlevel.ParkingLot()
+        """Woken when the last reply was sent, and when a room was entered or left."""
 
     @property
     def room_slug(self) -> str | None:
@@ -113,7 +113,7 @@ class Subscriber:
             self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
         self.room = room
         self.leaving = False
-        self._left.unpark_all()
+        self._changes.unpark_all()
 
     def deliver(self, message: Any) -> None:
         """Pass a message to the sink; a sink that raises loses its connection."""
@@ -127,7 +127,7 @@ class Subscriber:
         """Count one command or mark update as replied to; rooms call it."""
         self.in_flight -= 1
         if self.in_flight == 0:
-            self._all_replied.unpark_all()
+            self._changes.unpark_all()
 
     async def wait_replied(self) -> None:
         """Wait until every command and mark update of this connection has its reply.
@@ -135,7 +135,7 @@ class Subscriber:
         Cancellation ends the wait and changes nothing.
         """
         while self.in_flight:
-            await self._all_replied.park()
+            await self._changes.park()
 
     def waits_elsewhere(self, slug: str) -> bool:
         """Whether commands of another retreat than this one may have no reply yet."""
@@ -147,7 +147,7 @@ class Subscriber:
         Cancellation ends the wait and changes nothing.
         """
         while self.leaving:
-            await self._left.park()
+            await self._changes.park()
 
     def statistics(self, room_revision: int) -> SubscriberStatistics:
         """Return how far the connection has followed a room at ``room_revision``."""

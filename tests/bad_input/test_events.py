@@ -38,7 +38,12 @@ WRONG_REVISIONS = ["-1", "1.5", "true", '"x"', "[]", "{}", "999999999", HUGE]
 WRONG_COMMAND_IDS = ["5", "true", '""', '"x"', "[]", "{}", '"' + "g" * 36 + '"', f'"{HUGE}"']
 
 MEMO = {"memo": '"메모"'}
-SHARED = {"baseRevision": WRONG_REVISIONS, "commandId": WRONG_COMMAND_IDS}
+SHARED = {
+    "baseRevision": WRONG_REVISIONS,
+    "commandId": WRONG_COMMAND_IDS,
+    "retreatSlug": ["5", "true", "[]", "{}", '""', '"a\\u0000"'],
+    "epoch": ["5", "true", "[]", "{}"],
+}
 GOOD: dict[str, dict[str, str]] = {
     "update-gbs-number": {"lineupId": "ID", "gbsNumber": "3"},
     "create-lineup-memo": {"lineupId": "ID", **MEMO},
@@ -215,9 +220,7 @@ anything = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                ["lineupId", "memoId", "gbsNumber", "memo", "color", "baseRevision", "commandId"]
-            )
+            st.sampled_from(["lineupId", "memoId", "gbsNumber", "memo", "color", *SHARED])
             | st.text(max_size=8),
             inner,
             max_size=5,

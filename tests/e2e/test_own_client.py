@@ -105,6 +105,24 @@ async def test_many_concurrent_edits_are_each_answered_once(
         assert client.statistics().backward_merges == 0
 
 
+async def test_an_edit_needs_no_join(server: ServerProcess, person: Row) -> None:
+    async with (
+        connect(server.url, token(7)) as client,
+        connect(server.url, token(8, "이수진")) as other,
+    ):
+        await other.join(RETREAT)
+        theirs = await other.assign(person["id"], 7200)
+        with pytest.raises(CommandFailed) as failed:
+            await client.assign(person["id"], 7201)
+        assert failed.value.code == "CONFLICT"
+        assert failed.value.row == theirs
+        row = await client.assign(person["id"], 7201, base_revision=theirs.revision)
+        assert (row.gbs_number, client.rows, client.revision) == (7201, (), 0)
+        await other.until(lambda it: it.row(person["id"]) == row)
+        await client.join(RETREAT)
+        assert client.row(person["id"]) == row
+
+
 async def test_the_refusal_of_a_token_is_told(server: ServerProcess) -> None:
     with pytest.raises(ConnectError) as refused:
         async with connect(server.url, "nonsense"):

@@ -126,6 +126,25 @@ async def test_a_command_repeated_over_the_other_protocol_takes_effect_once(
         assert (again["revision"], again["data"]) == (first["revision"], first["data"])
 
 
+async def test_in_another_room_a_repeat_gets_its_answer_and_a_named_retreat_its_edit(
+    server: ServerProcess, person: Row, other_person: Row
+) -> None:
+    edit = {"lineupId": person["id"], "gbsNumber": empty_group(), "commandId": str(uuid4())}
+    async with plain_client(server, token(7)) as plain:
+        await plain.event("initial-data")
+        first = await plain.call("update-gbs-number", edit)
+        assert (await plain.call("join-retreat", "2024-summer"))["status"] == "OK"
+        again = await plain.call("update-gbs-number", edit)
+        assert again == {**first, "revision": None}
+        other = {"lineupId": other_person["id"], "gbsNumber": empty_group()}
+        assert (await plain.call("update-gbs-number", other))["code"] == "NOT_FOUND"
+        there = await plain.call("update-gbs-number", {**other, "retreatSlug": RETREAT})
+        assert (there["status"], there["revision"]) == ("OK", None)
+        await plain.call("leave-retreat", "2024-summer")
+        again = await plain.call("update-gbs-number", edit)
+        assert again["status"] == "OK"
+
+
 async def test_the_operators_see_a_plain_client_among_the_subscribers(
     server: ServerProcess,
 ) -> None:

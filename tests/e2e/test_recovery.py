@@ -144,7 +144,7 @@ async def test_a_client_that_disconnected_is_not_recovered(
         for client in clients:
             await client.disconnect()
             await client.reconnect()
-            answer = await client.ask(*assignment(person, empty_group()))
+            answer = await client.ask("user-editing", {"lineupId": person["id"]})
             assert answer["code"] == "NOT_IN_ROOM"
         assert await recovered(clients, marks) == [False] * len(clients)
 

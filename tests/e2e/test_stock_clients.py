@@ -411,13 +411,21 @@ async def test_an_editing_mark_is_shown_to_the_others_only(
         assert "user-editing" not in {it.name for it in author.happened}
 
 
-async def test_outside_a_room_nothing_can_be_edited(
+async def test_outside_a_room_a_row_of_a_retreat_can_be_edited_and_nothing_else(
     driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server, count=1) as (client,):
         assert (await client.ask("leave-retreat", RETREAT))["status"] == "OK"
-        answer = await client.ask("update-gbs-number", {"lineupId": person["id"], "gbsNumber": 3})
-        assert answer["code"] == "NOT_IN_ROOM"
+        unknown = {"lineupId": 9_999_999, "gbsNumber": 3}
+        assert (await client.ask("update-gbs-number", unknown))["code"] == "NOT_IN_ROOM"
+        mark = {"lineupId": person["id"], "field": "gbsNumber"}
+        assert (await client.ask("user-editing", mark))["code"] == "NOT_IN_ROOM"
+        edit = {"lineupId": person["id"], "gbsNumber": empty_group(), "baseRevision": 0}
+        answer = await client.ask("update-gbs-number", edit | {"epoch": "another"})
+        assert (answer["code"], answer["data"]["id"]) == ("CONFLICT", person["id"])
+        edit["baseRevision"] = answer["conflict"]["revision"]
+        answer = await client.ask("update-gbs-number", edit)
+        assert (answer["status"], answer["revision"]) == ("OK", None)
 
 
 async def test_who_left_sees_no_more_rows(

@@ -123,7 +123,7 @@ async def test_who_has_left_is_not_put_back_by_a_kill_right_after_the_answer(
         await client.closed.wait()
         await client.connect()
         assert not client.recovered
-        answer = await client.call("update-gbs-number", {"lineupId": 1, "gbsNumber": 9})
+        answer = await client.call("user-editing", {"lineupId": 1})
         assert answer["code"] == "NOT_IN_ROOM"
 
 
@@ -146,5 +146,5 @@ async def test_who_has_changed_rooms_is_not_put_into_the_former_one(
             await client.until(lambda: client.rows == editor.rows)
             assert client.rows == await net.listed(OTHER)
         else:
-            answer = await client.call("update-gbs-number", {"lineupId": person, "gbsNumber": 9})
+            answer = await client.call("user-editing", {"lineupId": person})
             assert answer["code"] == "NOT_IN_ROOM"

@@ -34,6 +34,7 @@ from tests.gateway.composing import (
     two_retreats,
 )
 from tests.gateway.pages import Page
+from tests.rooms.crashes import Crashes
 from tests.rooms.faulty_store import Fault, FaultyStore
 
 PAGES = 3
@@ -133,13 +134,19 @@ class Result:
     outside: int = field(default=0)
 
 
-async def play(script: Sequence[Step], commits: Sequence[Fault], reads: Sequence[Fault]) -> Result:
+async def play(
+    script: Sequence[Step],
+    commits: Sequence[Fault],
+    reads: Sequence[Fault],
+    crash_at: frozenset[int],
+) -> Result:
+    crashes = Crashes(crash_at)
     inner = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET))
     config = settings_with(event_burst=10_000, user_burst=10_000, max_connections_per_user=1_000)
     async with trio.open_nursery() as nursery:
         store = FaultyStore(inner, nursery, commits, reads)
-        rooms = RecordingSupervisor(store)
+        rooms = RecordingSupervisor(store, observe=crashes)
         rooms.inside, rooms.unseen = set(), set()
         verifier = Verifier(auth, now=WallClock())
         authorizer = Authorizer(store, Policy.from_settings(auth))
@@ -156,11 +163,13 @@ async def play(script: Sequence[Step], commits: Sequence[Fault], reads: Sequence
             await _play_steps(script, everybody, nursery)
             store.commits.clear()
             store.reads.clear()
+            crashes.at = frozenset()
             await trio.sleep(200)  # longer than any fault takes
             for page in everybody:
                 await _settle(page, nursery)
             await trio.sleep(200)
             await rooms.drain()
+            assert rooms.statistics().crashes == crashes.raised
         nursery.cancel_scope.cancel()
     retreat = await inner.load(SLUG)
     other = await inner.load(OTHER_SLUG)
@@ -282,18 +291,28 @@ def _writes(logs: list[LogEntry]) -> Iterator[tuple[LogEntry, LogEntry | None]]:
 
 
 def run(
-    script: Sequence[Step], commits: Sequence[Fault] = (), reads: Sequence[Fault] = ()
+    script: Sequence[Step],
+    commits: Sequence[Fault] = (),
+    reads: Sequence[Fault] = (),
+    crash_at: frozenset[int] = frozenset(),
 ) -> Result:
     clock = trio.testing.MockClock(autojump_threshold=0)
-    return trio.run(play, script, commits, reads, clock=clock, strict_exception_groups=True)
+    return trio.run(
+        play, script, commits, reads, crash_at, clock=clock, strict_exception_groups=True
+    )
 
 
 @settings(max_examples=300, deadline=None)
-@given(script=st.lists(steps, max_size=40), commits=commit_faults, reads=read_faults)
+@given(
+    script=st.lists(steps, max_size=40),
+    commits=commit_faults,
+    reads=read_faults,
+    crash_at=st.frozensets(st.integers(0, 120), max_size=4),
+)
 def test_what_is_typed_while_away_is_neither_lost_nor_doubled_nor_overwrites_unseen(
-    script: list[Step], commits: list[Fault], reads: list[Fault]
+    script: list[Step], commits: list[Fault], reads: list[Fault], crash_at: frozenset[int]
 ) -> None:
-    check(run(script, commits, reads))
+    check(run(script, commits, reads, crash_at))
 
 
 AWAY: tuple[Step, ...] = (

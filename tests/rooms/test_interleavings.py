@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms import Accepted, Done, RoomSettings, RoomSupervisor, Subscriber, Tracepoint
 from tests.lineup.replaying import replay
 
+from .crashes import Crashes
 from .faulty_store import Fault, FaultyStore
 from .peers import Client
 from .retreats import memory_store
@@ -100,27 +101,6 @@ commit_faults = st.lists(st.sampled_from(Fault), max_size=8)
 read_faults = st.lists(
     st.sampled_from([Fault.NONE, Fault.NONE, Fault.SLOW, Fault.UNAVAILABLE]), max_size=8
 )
-
-
-class Bug(Exception):
-    """What the injected crashes raise."""
-
-
-@dataclass
-class Crashes:
-    """Raises at the given steps of the rooms' loops, counted from the start."""
-
-    at: frozenset[int]
-    count: int = 0
-    raised: int = 0
-    tracepoints: list[Tracepoint] = field(default_factory=list)
-
-    def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
-        self.count += 1
-        self.tracepoints.append(tracepoint)
-        if self.count - 1 in self.at:
-            self.raised += 1
-            raise Bug(f"at {tracepoint}")
 
 
 @dataclass
