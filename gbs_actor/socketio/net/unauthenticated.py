@@ -6,7 +6,9 @@ connections of a server, or the descriptors, without a token.
 
 When the limit of an address is reached, only what is older than a grace period makes room, the
 oldest first: if the oldest did so at any age, a flood would end everybody behind that address
-before their handshakes are done. When the limit in all is reached, the address that holds the
+before their handshakes are done. The limit per address divided by the grace period should not be
+far below the handshakes a second that a server can do: then a flood delays the others behind its
+address, but keeps nobody out. When the limit in all is reached, the address that holds the
 most makes room for those that hold less.
 """
 
@@ -88,7 +90,7 @@ class UnauthenticatedLimit:
         holds more than others.
     """
 
-    def __init__(self, total: int, per_address: int, grace: float = 10.0) -> None:
+    def __init__(self, total: int, per_address: int, grace: float = 2.0) -> None:
         self._total = total
         self._per_address = per_address
         self._grace = grace
