@@ -118,14 +118,17 @@ class HttpSettings(Group):
     max_unauthenticated: Count = _OPTIONS.max_unauthenticated
     """Connections and sessions without an authenticated client at the same time, at most: idle
     HTTP connections, and sessions that have not connected to the namespace. Half of
-    max_connections if that is less. When there is no room, the address with the most gives
-    way; else the oldest one of more than 10 seconds; else the response is 503.
+    max_connections if that is less. When there is no room, the oldest one of the address with
+    the most makes room, or else the oldest one after unauthenticated_grace, or else the
+    response is 503.
     """
     max_unauthenticated_per_address: Count = _OPTIONS.max_unauthenticated_per_address
     """Of these, from one IP address (IPv6: a /64), at most. When there is no room, the oldest one
-    of more than 10 seconds gives way; else the response is 503. Behind one of trusted_proxies
-    the client's address counts, for sessions.
+    makes room after unauthenticated_grace, or else the response is 503. Behind one of
+    trusted_proxies sessions count for the client's address.
     """
+    unauthenticated_grace: Seconds = _OPTIONS.unauthenticated_grace
+    """Seconds that a client has for its handshakes before it may have to make room."""
     head_limit: BufferBytes = _DOOR["head_limit"].default
     """Bytes of a request's head, at most."""
     head_timeout: Seconds = _DOOR["head_timeout"].default

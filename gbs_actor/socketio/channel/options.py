@@ -37,8 +37,10 @@ class ServerOptions:
     """Of one IP address (of IPv6, a /64), which many users may share."""
     max_unauthenticated: int = 4_000
     """Sessions without a namespace, and connections without a session, at the same time."""
-    max_unauthenticated_per_address: int = 500
+    max_unauthenticated_per_address: int = 1_000
     """Of these, from one IP address (of IPv6, a /64)."""
+    unauthenticated_grace: float = 2.0
+    """Seconds after which one of these makes room for another one, if there is none."""
     max_unanswered_events: int = 256
     """Events without their ack above which reading pauses."""
     max_waiting_events: int = 256
@@ -90,6 +92,7 @@ class ServerOptions:
             "max_connections_per_address",
             "max_unauthenticated",
             "max_unauthenticated_per_address",
+            "unauthenticated_grace",
             "max_unanswered_events",
             "max_waiting_events",
             "max_held_bytes",

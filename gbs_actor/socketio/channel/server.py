@@ -86,7 +86,9 @@ class ChannelServer(ABC, Generic[Accepted]):
         self.connection_limit = connection_limit
         if unauthenticated is None:
             unauthenticated = UnauthenticatedLimit(
-                options.max_unauthenticated, options.max_unauthenticated_per_address
+                options.max_unauthenticated,
+                options.max_unauthenticated_per_address,
+                options.unauthenticated_grace,
             )
         self.unauthenticated = unauthenticated
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)

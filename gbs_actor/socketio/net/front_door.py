@@ -299,7 +299,7 @@ class FrontDoor:
         try:
             admitted = self._admission.admit(peer)
         except ConnectionLimitReached as full:
-            await self._refuse(stream, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
+            await self._refuse(stream, peer, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
             return
         with admitted:
             if isinstance(stream, TlsStream):
@@ -331,12 +331,15 @@ class FrontDoor:
         else:
             await self._fall_back(stream, data, admitted)
 
-    async def _refuse(self, stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:
+    async def _refuse(
+        self, stream: trio.abc.HalfCloseableStream, peer: str | None, response: HttpResponse
+    ) -> None:
         self._refused += 1
         if self._refusing == _MAX_REFUSING:
             return
         self._refusing += 1
         try:
+            await self._turn(peer)
             if await self._open(stream):
                 await self._respond(stream, response, await self._read_head_part(stream))
         finally:

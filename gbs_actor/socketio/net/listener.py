@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 4
 """Connections that are accepted before other tasks run."""
 
 
@@ -30,7 +30,7 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
         self._in_a_row = 0
 
     async def accept(self) -> trio.SocketStream:
-        """Accept a connection; a checkpoint only if there is none, and once every 16 calls.
+        """Accept a connection; a checkpoint only if there is none, and once every few calls.
 
         :raises OSError: the system cannot accept one: too few descriptors, or too little memory.
         :raises trio.ClosedResourceError: closed on this side.

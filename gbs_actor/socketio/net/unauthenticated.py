@@ -4,9 +4,11 @@ Counted are a connection from its accept until its WebSocket takes over, except 
 of it is in flight, and a session until its client is accepted. So nobody can take the
 connections of a server, or the descriptors, without a token.
 
-When the limit of an address is reached, only what is older than :data:`MIN_AGE` makes room, the
+When the limit of an address is reached, only what is older than a grace period makes room, the
 oldest first: if the oldest did so at any age, a flood would end everybody behind that address
-before their handshakes are done. When the limit in all is reached, the address that holds the
+before their handshakes are done. The limit per address divided by the grace period should not be
+far below the handshakes a second that a server can do: then a flood delays the others behind its
+address, but keeps nobody out. When the limit in all is reached, the address that holds the
 most makes room for those that hold less.
 """
 
@@ -14,14 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import trio
 
 from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached, counted_as
-
-MIN_AGE: Final = 10.0
-"""Seconds that a client gets at least, unless its address holds more than others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +86,14 @@ class UnauthenticatedLimit:
     :param total: connections and sessions at the same time.
     :param per_address: of these, from one IP address (of IPv6, a /64); many people may share
         one. Those without an address are bounded in all only.
+    :param grace: seconds that a client has at least for its handshakes, unless its address
+        holds more than others.
     """
 
-    def __init__(self, total: int, per_address: int) -> None:
+    def __init__(self, total: int, per_address: int, grace: float = 2.0) -> None:
         self._total = total
         self._per_address = per_address
+        self._grace = grace
         self._all: dict[Unauthenticated, None] = {}
         """The oldest first, as everywhere here."""
         self._of: dict[str | None, dict[Unauthenticated, None]] = {}
@@ -163,7 +164,7 @@ class UnauthenticatedLimit:
             del self._of[entry.address]
 
     def _evict_old(self, entry: Unauthenticated) -> Unauthenticated | None:
-        return self._evict(entry) if entry.age >= MIN_AGE else None
+        return self._evict(entry) if entry.age >= self._grace else None
 
     def _evict(self, entry: Unauthenticated) -> Unauthenticated:
         self._evicted += 1

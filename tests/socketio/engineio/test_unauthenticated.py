@@ -61,10 +61,10 @@ async def test_a_session_that_is_refused_a_namespace_counts_on(clock: MockClock)
         assert len(server.unauthenticated) == 1
 
 
-async def test_a_polling_session_of_more_than_ten_seconds_makes_room(clock: MockClock) -> None:
+async def test_a_polling_session_of_more_than_two_seconds_makes_room(clock: MockClock) -> None:
     async with site(server_of()) as clients:
         oldest = await clients.polls()
-        await trio.sleep(9)
+        await trio.sleep(1)
         second = await clients.polls()
         assert await refused(clients, "polling")
         await trio.sleep(1)
@@ -73,12 +73,12 @@ async def test_a_polling_session_of_more_than_ten_seconds_makes_room(clock: Mock
         assert (await second.post("40")).status == 200
 
 
-async def test_a_websocket_of_more_than_ten_seconds_makes_room(clock: MockClock) -> None:
+async def test_a_websocket_of_more_than_two_seconds_makes_room(clock: MockClock) -> None:
     server = server_of(max_unauthenticated=1)
     async with site(server) as clients:
         oldest = await clients.dial(WEBSOCKET)
         await oldest.receive()
-        await trio.sleep(10)
+        await trio.sleep(2)
         assert not await refused(clients, "websocket")
         assert await ending(oldest) == Close(1006)
         await wait_all_tasks_blocked()
