@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gbs_actor.lineup.text import is_blank, trimmed
+
 _ADDRESS: Final = re.compile(r"[^\s@]@[^\s@]")
 
 
@@ -17,5 +19,5 @@ def shown_name(name: str, user_id: int, email: str = "") -> str:
     :param name: from a token or from the store; "": there is none.
     :param email: the user's address, whatever it looks like; "": it is not known.
     """
-    is_email = _ADDRESS.search(name) or name.strip().casefold() == email.strip().casefold()
-    return f"사용자 {user_id}" if is_email or not name.strip() else name
+    is_email = _ADDRESS.search(name) or trimmed(name).casefold() == trimmed(email).casefold()
+    return f"사용자 {user_id}" if is_email or is_blank(name) else name

@@ -339,7 +339,7 @@ class FrontDoor:
             return
         self._refusing += 1
         try:
-            await self._turn(peer)
+            await self._work.turn(self._counted_for(peer))
             if await self._open(stream):
                 await self._respond(stream, response, await self._read_head_part(stream))
         finally:
