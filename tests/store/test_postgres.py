@@ -401,3 +401,22 @@ class TestSessionLocations:
         assert row["held"] == durability
         (row,) = await ask(outside, "SELECT current_setting('synchronous_commit') AS held")
         assert row["held"] == "on"
+
+
+async def test_a_small_write_needs_no_right_to_temporary_tables(
+    postgres: PostgresStore, outside: DbConnection
+) -> None:
+    await postgres.check_write()
+    (row,) = await outside.fetch("SELECT current_database() AS name", deadline=soon())
+    async with outside.transaction(deadline=soon()):
+        for statement in (
+            f'REVOKE TEMPORARY ON DATABASE "{row["name"]}" FROM PUBLIC',
+            "CREATE ROLE writes_only",
+            "GRANT UPDATE ON write_check TO writes_only",
+            "SET LOCAL ROLE writes_only",
+            "SELECT lineup_write_check()",
+            "RESET ROLE",
+            "REVOKE UPDATE ON write_check FROM writes_only",
+            "DROP ROLE writes_only",
+        ):
+            await outside.execute(statement, deadline=soon())
