@@ -372,6 +372,7 @@ async def write_from(here: Site, origins: list[str], **headers: str) -> Response
     "origins",
     [
         ["https://evil.example"],
+        pytest.param(["https://localhost"], id="the server's own, but for the scheme"),
         ["null"],
         [""],
         ["https://page.example", "https://evil.example"],

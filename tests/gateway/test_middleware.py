@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import trio
 
 from gbs_actor.gateway.http import with_remote_endpoint
-from gbs_actor.socketio import TrustedProxies
+from gbs_actor.socketio import CorsPolicy, TrustedProxies
 
 PROXY, CLIENT = "10.0.0.1", "198.51.100.20"
 FORWARDED = [
@@ -79,3 +80,34 @@ async def test_what_the_server_gave_is_not_changed_in_place() -> None:
 async def test_the_lifespan_is_passed_on() -> None:
     given = {"type": "lifespan", "asgi": {"version": "3.0"}}
     assert await seen(given) == given
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(
+    "field", [(b"x-forwarded-host", b"a b"), (b"x-forwarded-proto", b"gopher")]
+)
+async def test_a_malformed_field_of_a_proxy_is_refused_and_pages_can_read_that(
+    field: tuple[bytes, bytes], kind: str
+) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("called")
+
+    async def connect() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [field, (b"origin", b"https://page.example")]
+    scope = {
+        **scope_of(PROXY, headers, kind, "ws" if kind == "websocket" else "http"),
+        "extensions": {"websocket.http.response": {}},
+    }
+    policy = CorsPolicy.of(["https://page.example"], ["GET"])
+    called = with_remote_endpoint(app, TrustedProxies(["10.0.0.0/8"]), policy)
+    await called(scope, connect, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+    assert (b"access-control-allow-origin", b"https://page.example") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["code"] == "VALIDATION_FAILED"

@@ -190,9 +190,12 @@ async def test_who_is_not_let_in_leaves_nothing_behind() -> None:
 # Origins
 
 
-async def test_a_page_of_a_foreign_origin_with_the_cookie_is_refused_before_the_upgrade() -> None:
+@pytest.mark.parametrize("origin", [AWAY, HOME.replace("http:", "https:")])
+async def test_a_page_of_a_foreign_origin_with_the_cookie_is_refused_before_the_upgrade(
+    origin: str,
+) -> None:
     async with world() as here:
-        headers = {"Cookie": f"accessToken={here.parts.token()}", "Origin": AWAY}
+        headers = {"Cookie": f"accessToken={here.parts.token()}", "Origin": origin}
         rejected = await rejection(here.connect_with(headers=headers))
         assert (rejected.status, rejected.body["code"]) == (403, "FORBIDDEN")
         assert here.plain.statistics().refused == 1

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from gbs_actor.server.hypercorn import answering_half_closed
 from gbs_actor.store.protocol import Store
 from tests.certificates import Authority
 from tests.gateway.composing import SLUG
@@ -171,3 +173,48 @@ async def test_a_polling_client_gets_what_is_ready(serving: Serving) -> None:
             assert await everything(stream) == b""
         async with asked(server, request("GET", f"{POLLING}&sid={sid}")) as stream:
             assert status(await everything(stream)) == 400
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/event-stream; charset=utf-8"])
+async def test_a_stream_of_events_ends(content_type: str) -> None:
+    told = trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "http.request"
+        field = (b"Content-Type", content_type.encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [field]})
+        assert (await receive())["type"] == "http.disconnect"
+        told.set()
+
+    await called(app)
+    assert told.is_set()
+
+
+async def test_any_other_response_is_completed() -> None:
+    told = trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "http.request"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with trio.move_on_after(0.05):
+            await receive()
+            told.set()
+
+    await called(app)
+    assert not told.is_set()
+
+
+async def called(app: Any) -> None:
+    """Call an app with a request whose client has ended its side."""
+    events = [
+        {"type": "http.request", "body": b"", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return events.pop(0)
+
+    async def send(event: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    await answering_half_closed(app)({"type": "http"}, receive, send)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ A connection on its way to the code that serves it::
 
     listener, TlsListener
         FrontDoor          counts it (ConnectionLimit), does the TLS handshake, reads one head
+            BadRequest     a malformed head: refused
             Request        a WebSocket upgrade on a realtime path: to its handler
             HttpStream     all else: to an HTTP server, with the head replayed and time limits
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from gbs_actor.socketio.net.http_response import HttpResponse
@@ -72,6 +73,8 @@ async def refuse(scope: Scope, receive: Receive, send: Send, response: HttpRespo
 async def refuse_handshake(scope: Scope, send: Send, response: HttpResponse) -> None:
     """Respond to a WebSocket handshake; a server without that extension responds with 403."""
     if "websocket.http.response" in scope.get("extensions", {}):
+        if scope.get("http_version", "1.1") == "1.1":  # whose connection ends then
+            response = replace(response, headers=(*response.headers, ("Connection", "close")))
         await respond_over_asgi(send, response, "websocket.http.response")
     else:
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
