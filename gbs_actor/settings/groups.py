@@ -143,6 +143,10 @@ class SocketSettings(Group):
     """Seconds a client may take to send a pong before its session is closed."""
     max_payload: BufferBytes = _OPTIONS.max_payload
     """Bytes of one message from a client, at most."""
+    max_poll_packets: Count = _OPTIONS.max_poll_packets
+    """Packets in the response to one poll, at most; the rest is in the next. The Python client
+    (python-engineio) drops its connection at more than 16.
+    """
     connect_timeout: Seconds = _OPTIONS.connect_timeout
     """Seconds a client may take to join a namespace."""
     upgrade_timeout: Seconds = _OPTIONS.upgrade_timeout

@@ -19,6 +19,8 @@ class ServerOptions:
     """From the time a ping is due until its pong must have come."""
     max_payload: int = 1_000_000
     """Bytes of one message from a client."""
+    max_poll_packets: int = 16
+    """Packets in the response to one poll; the Python client refuses more than 16."""
     connect_timeout: float = 45.0
     """From the handshake until the client must have joined a namespace."""
     upgrade_timeout: float = 10.0
@@ -76,6 +78,7 @@ class ServerOptions:
             "ping_interval",
             "ping_timeout",
             "max_payload",
+            "max_poll_packets",
             "connect_timeout",
             "upgrade_timeout",
             "request_timeout",

@@ -307,7 +307,7 @@ class Outbox:
         wire = self._wire
         for message in self._waiting.values():
             size += len(self._encode(message))
-            if batch and size > wire.batch:
+            if batch and (size > wire.batch or len(batch) == wire.batch_messages):
                 break
             size += len(wire.separator)
             batch.append(message)

@@ -215,7 +215,11 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         self._handshakes += 1
         try:
             with self._counted_as_open():
-                await self._run(make, PollingTransport(self.options.max_payload, self.read_rate()))
+                options = self.options
+                transport = PollingTransport(
+                    options.max_payload, options.max_poll_packets, self.read_rate()
+                )
+                await self._run(make, transport)
         except* Exception:
             logger.exception("a session failed")
         finally:

@@ -33,6 +33,7 @@ class ScriptedWire:
 
     separator = b""
     batch = 65_536
+    batch_messages = 65_536
     ready = True
 
     def __init__(self, script: list[int], *, immediate: bool = True) -> None:
