@@ -253,6 +253,11 @@ class RoomSettings(Group):
     """The same in a large room, in seconds."""
     presence_large_room: Count = 50
     """Connections above which a room counts as large."""
+    recent_changes_time: Interval = 120.0
+    """Seconds for which a changed row also goes out behind the answer to a join without since,
+    over Socket.IO (the 200 latest): the page that loads its list over HTTP, and ignores that of
+    the join, would miss it. 0: never.
+    """
     memo_id_block: Count = 64
     """Memo ids a room reserves from the database at once."""
     remembered_commands: NonNegativeInt = 4_096

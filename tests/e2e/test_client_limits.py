@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.drivers import TRANSPORTS, Driver, Drivers
 from tests.e2e.in_room import assignment, empty_group, in_room
-from tests.e2e.screen import Row, updates
+from tests.e2e.screen import Row, join_end, updates
 from tests.e2e.server_process import ServerProcess, token
 from tests.e2e.stock_client import StockClient
 
@@ -39,7 +39,8 @@ def each(request: pytest.FixtureRequest, kind: Drivers) -> Driver:
 
 
 def _has_whole_group(client: StockClient, group: set[int]) -> bool:
-    return group == {row["id"] for row in updates(client) if row["totalCount"] == GROUP}
+    rows = updates(client, since=join_end(client))
+    return group == {row["id"] for row in rows if row["totalCount"] == GROUP}
 
 
 def _lost(client: StockClient) -> bool:

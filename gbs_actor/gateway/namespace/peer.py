@@ -17,6 +17,9 @@ class SocketIOFormat(EventFormat):
 
     __slots__ = ("_namespace",)
 
+    # The page in use loads its list over HTTP and ignores that of the join.
+    repeats_recent = True
+
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
