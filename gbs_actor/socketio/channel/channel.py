@@ -174,6 +174,9 @@ class Channel(ABC):
         """Whether the application has not caught up with what was received; reading pauses then."""
         return False
 
+    def resume_events(self) -> None:  # noqa: B027  (a probe has none)
+        """Start the events that have waited until the outbox is not congested any more."""
+
     @property
     def paused(self) -> bool:
         """Whether reading is paused."""
@@ -199,7 +202,8 @@ class Channel(ABC):
     # What the outbox calls.
 
     def outbox_drained(self) -> None:
-        """Resume reading, as the client has caught up."""
+        """Start events and resume reading, as the client has caught up."""
+        self.resume_events()
         self.resume_reading()
 
     def outbox_overflowed(self) -> None:

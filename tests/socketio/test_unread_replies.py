@@ -1,0 +1,89 @@
+"""A client that does not read what it asked for, and asks for more in the same breath."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gbs_actor.socketio import OutboxLimits, Socket, SocketServer
+from tests.socketio.peer import Peer, serving
+from tests.socketio.polls import Polls, site
+
+CALLS = 40
+LARGE = "x" * 60_000
+LIMITS = OutboxLimits(pause_bytes=100_000)
+
+
+class Reading(SocketServer):
+    """Replies to each event with a large text, after a while."""
+
+    def __init__(self) -> None:
+        super().__init__(outbox=LIMITS, max_waiting_events=8, ping_interval=25, ping_timeout=60)
+        self.started = 0
+        self.ended: list[tuple[str, float]] = []
+        space = self.namespace("/")
+        space.on("read")(self._read)
+        space.on_disconnect(lambda _, why: self.ended.append((why, trio.current_time())))
+
+    async def _read(self, socket: Socket) -> str:
+        self.started += 1
+        await trio.sleep(0.001)
+        return LARGE
+
+
+@asynccontextmanager
+async def asked_by_websocket(server: Reading) -> AsyncIterator[Peer]:
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        await peer.join()
+        calls = [f'42{number}["read"]' for number in range(CALLS)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.send_many, *calls)
+            yield peer
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def asked_by_polling(server: Reading) -> AsyncIterator[Polls]:
+    async with site(server) as clients:
+        polls = await clients.joined()
+        polls.tell().body(b"\x1e".join(b'42%d["read"]' % n for n in range(CALLS)))
+        yield polls
+
+
+async def test_a_websocket_that_is_not_read_starts_no_more_events(clock: MockClock) -> None:
+    server = Reading()
+    async with asked_by_websocket(server) as peer:
+        await trio.sleep(10)
+        assert server.started <= 3
+        replies = [await peer.receive_text() for _ in range(CALLS)]
+        assert [text[:20] for text in replies] == [f'43{n}["{LARGE}'[:20] for n in range(CALLS)]
+
+
+async def test_a_session_that_is_not_polled_starts_no_more_events(clock: MockClock) -> None:
+    server = Reading()
+    async with asked_by_polling(server) as polls:
+        await trio.sleep(10)
+        assert server.started <= 3
+        replies: list[str] = []
+        while len(replies) < CALLS:
+            replies += (await polls.get()).packets
+        assert [text[:20] for text in replies] == [f'43{n}["{LARGE}'[:20] for n in range(CALLS)]
+
+
+@pytest.mark.parametrize("asked", [asked_by_websocket, asked_by_polling])
+async def test_one_that_never_reads_is_gone_in_time_although_its_events_wait(
+    clock: MockClock, asked: Callable[[Reading], AbstractAsyncContextManager[object]]
+) -> None:
+    server = Reading()
+    async with asked(server):
+        await trio.sleep(84)
+        assert server.ended == []
+        await trio.sleep(2)
+        assert server.ended == [("ping timeout", 85.0)]
+        await wait_all_tasks_blocked()
+        assert server.started <= 3
