@@ -22,7 +22,7 @@ from gbs_actor.auth import (
 from gbs_actor.concurrency import Service, ServiceStatistics, background
 from gbs_actor.gateway.client import Client, Peer
 from gbs_actor.gateway.expiry import ExpiryWatch
-from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
+from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserMemoryLimits
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import Handshake
@@ -73,6 +73,7 @@ class Clients:
         self._authorizer = authorizer
         self._settings = settings
         self._connection_limit = connection_limit
+        self._memory_limits = UserMemoryLimits(settings.limits.outbox_bytes_per_user)
         self._clients: set[Client] = set()
         self._watch = ExpiryWatch(verifier.now)
         self._service = Service("token expiry", self._watch.run)
@@ -127,10 +128,15 @@ class Clients:
         if not self._connection_limit.take(credentials.user.user_id):
             self._refused += 1
             raise TooManyConnections
-        limits = self._settings.socketio
-        bucket = TokenBucket(limits.event_rate, limits.event_burst, trio.current_time())
-        client = Client(peer, credentials, bucket)
+        limits, now = self._settings.socketio, trio.current_time()
+        client = Client(
+            peer,
+            credentials,
+            TokenBucket(limits.event_rate, limits.event_burst, now),
+            TokenBucket(limits.join_rate, limits.join_burst, now),
+        )
         self._clients.add(client)
+        self._memory_limits.add(credentials.user.user_id, peer.outbox)
         self._watch.watch(client)
         return client
 
@@ -146,5 +152,6 @@ class Clients:
         """Remove a client that has ended; its commands in flight are still carried out."""
         self._clients.discard(client)
         self._connection_limit.leave(client.user.user_id)
+        self._memory_limits.remove(client.user.user_id, client.peer.outbox)
         self._watch.remove(client)
         self._rooms.disconnect(client.subscriber)

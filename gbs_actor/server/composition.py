@@ -79,7 +79,11 @@ class Composition:
             )
         )
         self.plain = PlainServer(
-            self.clients, dispatch, self.sockets.options, self.sockets.connection_limit
+            self.clients,
+            dispatch,
+            self.sockets.options,
+            self.sockets.connection_limit,
+            self.sockets.memory_limit,
         )
         http_app = with_remote_endpoint(awaiting_requests(http), self.sockets.trusted_proxies)
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))

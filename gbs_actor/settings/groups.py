@@ -175,6 +175,10 @@ class SocketSettings(Group):
     """Events per second one connection may send in the long run."""
     event_burst: Count = 200
     """Events one connection may send at once before the rate counts."""
+    join_rate: Rate = 1.0
+    """Joins per second of one connection in the long run; each is answered with a list."""
+    join_burst: Count = 20
+    """Joins of one connection at once before the rate counts."""
     packet_rate: Rate = _OPTIONS.packet_rate
     """Packets and frames of any kind per second of one connection in the long run; faster
     ones are read later.
@@ -185,6 +189,10 @@ class SocketSettings(Group):
     """Messages queued for a slow client, at most; beyond that it is disconnected."""
     outbox_bytes: Bytes = _OPTIONS.outbox.outbox_bytes
     """Bytes queued for a slow client, at most; beyond that it is disconnected."""
+    outbox_bytes_in_all: Bytes = _OPTIONS.outbox_bytes_in_all
+    """Bytes queued for all clients, at most, what many of them are sent counted once; beyond that
+    those that take most of it are disconnected.
+    """
 
 
 class LimitSettings(Group):
@@ -200,6 +208,14 @@ class LimitSettings(Group):
     """
     user_editing_burst: Count = 500
     """Editing marks of one user at once, before the rate counts."""
+    user_join_rate: Rate = 50.0
+    """Joins per second of one user in the long run."""
+    user_join_burst: Count = 2000
+    """Joins of one user at once, before the rate counts."""
+    outbox_bytes_per_user: Bytes = 33_554_432
+    """Bytes queued for the connections of one user, at most, what several of them are sent counted
+    once; beyond that those that take most of it are disconnected.
+    """
     max_connections_per_user: Count = 1000
     """Realtime connections of one user at the same time, at most. Scripts often share one token."""
 

@@ -75,6 +75,31 @@ async def test_a_session_that_is_not_polled_starts_no_more_events(clock: MockClo
         assert [text[:20] for text in replies] == [f'43{n}["{LARGE}'[:20] for n in range(CALLS)]
 
 
+async def test_who_holds_most_of_what_all_may_queue_is_closed_and_not_who_reads(
+    clock: MockClock,
+) -> None:
+    server = SocketServer(outbox_bytes_in_all=500_000)
+
+    @server.namespace("/").on("read")
+    def read(socket: Socket) -> str:
+        return LARGE
+
+    async with serving(server) as service, trio.open_nursery() as nursery:
+        greedy = [service.dial(lockstep=True) for _ in range(10)]
+        for peer in greedy:
+            await peer.join()
+            nursery.start_soon(peer.send_many, *(f'42{n}["read"]' for n in range(4)))
+        reader = await service.joined()
+        await trio.sleep(1)
+        await reader.send('420["read"]')
+        assert len(await reader.receive_text()) > len(LARGE)
+        assert server.memory_limit.bytes <= 500_000
+        assert server.memory_limit.closed >= 2
+        assert len(server.namespace("/").sockets) == 11 - server.memory_limit.closed
+        nursery.cancel_scope.cancel()
+    assert server.memory_limit.bytes == len(server.memory_limit) == 0
+
+
 @pytest.mark.parametrize("asked", [asked_by_websocket, asked_by_polling])
 async def test_one_that_never_reads_is_gone_in_time_although_its_events_wait(
     clock: MockClock, asked: Callable[[Reading], AbstractAsyncContextManager[object]]

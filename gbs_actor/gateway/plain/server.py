@@ -24,6 +24,7 @@ from gbs_actor.socketio import (
     ConnectionLimit,
     ConnectionLimitReached,
     Handshake,
+    MemoryLimit,
     Request,
     RequestRefused,
     ServerOptions,
@@ -49,6 +50,7 @@ class PlainServer(ChannelServer[PlainHandshake]):
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
     :param connection_limit: shared with that server.
+    :param memory_limit: the same; without it, this server has its own.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class PlainServer(ChannelServer[PlainHandshake]):
         dispatch: Dispatch,
         options: ServerOptions,
         connection_limit: ConnectionLimit,
+        memory_limit: MemoryLimit | None = None,
     ) -> None:
-        super().__init__(options, connection_limit)
+        super().__init__(options, connection_limit, memory_limit)
         self._clients = clients
         self._dispatch = dispatch
         self._format = PlainFormat()

@@ -131,9 +131,16 @@ class Channel(ABC):
         self.transport.abort()
 
     def overflow(self) -> None:
-        """Close the transport, as too much is queued: the client is too slow."""
+        """Close the transport, as too much is queued: the client is too slow.
+
+        What is queued is dropped. A close frame would have to wait behind a message that is
+        partly sent: if that is long, the connection is dropped instead.
+        """
         logger.info("%r closed: too far behind", self)
-        self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
+        if self.outbox.stuck:
+            self.lose("transport close")
+        else:
+            self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
         """End the channel, then the transport. Does not block.

@@ -64,6 +64,10 @@ class ServerOptions:
     """Cookies that authenticate a user; only requests with one have their origin checked."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose ``X-Forwarded-*`` headers count."""
+    outbox_bytes_in_all: int = 134_217_728
+    """Bytes queued on all connections, each message counted once; beyond that the connections
+    that take most of it are closed.
+    """
     outbox: OutboxLimits = field(default_factory=OutboxLimits)
 
     def __post_init__(self) -> None:
@@ -93,6 +97,7 @@ class ServerOptions:
             "packet_rate",
             "packet_burst",
             "max_attachment_bytes",
+            "outbox_bytes_in_all",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")
