@@ -100,6 +100,29 @@ async def test_who_holds_most_of_what_all_may_queue_is_closed_and_not_who_reads(
     assert server.memory_limit.bytes == len(server.memory_limit) == 0
 
 
+async def test_what_a_connection_that_is_being_closed_has_queued_is_dropped_as_well(
+    clock: MockClock,
+) -> None:
+    server = SocketServer(outbox_bytes_in_all=200_000)
+    space = server.namespace("/")
+    async with serving(server) as service:
+        slow = service.dial(lockstep=True)
+        await slow.join()
+        (socket,) = space.sockets
+        socket.emit("large", LARGE)
+        socket.emit("large", LARGE)
+        socket.close_transport(1012)
+        assert server.memory_limit.bytes > 100_000
+        await trio.sleep(1)
+        other = service.dial(lockstep=True)
+        await other.join()
+        (second,) = space.sockets
+        second.emit("large", LARGE)
+        second.emit("large", LARGE)
+        assert server.memory_limit.bytes <= 150_000
+        assert not second.closed
+
+
 @pytest.mark.parametrize("asked", [asked_by_websocket, asked_by_polling])
 async def test_one_that_never_reads_is_gone_in_time_although_its_events_wait(
     clock: MockClock, asked: Callable[[Reading], AbstractAsyncContextManager[object]]

@@ -134,10 +134,11 @@ class Channel(ABC):
         """Close the transport, as too much is queued: the client is too slow.
 
         What is queued is dropped. A close frame would have to wait behind a message that is
-        partly sent: if that is long, the connection is dropped instead.
+        partly sent: if that is long, the connection is dropped instead, as is one that is being
+        closed already.
         """
         logger.info("%r closed: too far behind", self)
-        if self.outbox.stuck:
+        if self.outbox.stuck or self.reason is not None:
             self.lose("transport close")
         else:
             self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)

@@ -8,10 +8,13 @@ one that was sent something just then, which may be the only one that reads.
 from __future__ import annotations
 
 import heapq
+import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gbs_actor.socketio.channel.message import Message
+
+logger = logging.getLogger(__name__)
 
 _CANDIDATES: Final = 64
 """Connections looked at closely at once: those with most bytes queued."""
@@ -100,17 +103,23 @@ class MemoryLimit:
         """If the limit is exceeded, close connections until a quarter of it is free."""
         if self.bytes <= self.limit:
             return
-        enough = self.limit * 3 // 4
+        before, enough, closed = self.bytes, self.limit * 3 // 4, self.closed
         while self.bytes > enough:
-            behind = [each for each in self._outboxes if each.behind_since is not None]
-            worst = heapq.nlargest(_CANDIDATES, behind, key=lambda each: each.queued_bytes)
-            if not worst:
-                return
+            at_first = self.bytes
+            worst = heapq.nlargest(_CANDIDATES, self._outboxes, key=lambda each: each.queued_bytes)
             for outbox in sorted(worst, key=self._rank):
                 if self.bytes <= enough:
                     break
                 self.closed += 1
                 outbox.overflow()
+            if self.bytes == at_first:
+                break
+        logger.warning(
+            "%d connections closed: %d bytes were queued, and %d may be",
+            self.closed - closed,
+            before,
+            self.limit,
+        )
 
     def _rank(self, outbox: LimitedOutbox) -> tuple[float, float]:
         """Order connections by the memory they take, then by how long they are behind."""

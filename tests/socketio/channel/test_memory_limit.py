@@ -89,6 +89,18 @@ def test_what_is_shared_counts_little_against_each() -> None:
     assert not any(box.closed for box in honest)
 
 
+def test_it_ends_where_nothing_can_be_freed() -> None:
+    class Stubborn(Box):
+        def overflow(self) -> None:
+            self.closed = True
+
+    limit = MemoryLimit(1_000)
+    stubborn = Stubborn(limit)
+    stubborn.queue(large(2))
+    assert stubborn.closed
+    assert limit.bytes == 2 * KILOBYTES
+
+
 def test_there_may_be_more_to_close_than_are_looked_at_closely() -> None:
     limit = MemoryLimit(1_000 * KILOBYTES)
     shared = large(700)
