@@ -10,7 +10,7 @@ from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.lineup.commands import Author
 from gbs_actor.lineup.names import shown_name
 from gbs_actor.rooms import Sink, SinkStatistics, Snapshot, Subscriber
-from gbs_actor.socketio import OutboxStatistics
+from gbs_actor.socketio import Outbox, OutboxStatistics
 
 
 class Peer(Sink, Protocol):
@@ -18,6 +18,11 @@ class Peer(Sink, Protocol):
 
     No method blocks; after the connection has ended they do nothing.
     """
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue of the connection."""
+        ...
 
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event.
@@ -62,6 +67,7 @@ class Client:
     """One client: its user, its room, and its limits.
 
     :param bucket: how often it may send events.
+    :param join_bucket: how often it may join a retreat.
     """
 
     __slots__ = (
@@ -69,16 +75,20 @@ class Client:
         "bucket",
         "credentials",
         "expiry_notified",
+        "join_bucket",
         "peer",
         "role",
         "session",
         "subscriber",
     )
 
-    def __init__(self, peer: Peer, credentials: Credentials, bucket: TokenBucket) -> None:
+    def __init__(
+        self, peer: Peer, credentials: Credentials, bucket: TokenBucket, join_bucket: TokenBucket
+    ) -> None:
         self.peer = peer
         self.credentials = credentials
         self.bucket = bucket
+        self.join_bucket = join_bucket
         self.author = author_of(credentials.user)
         self.subscriber = Subscriber(peer, self.author)
         self.role: str = credentials.user.role

@@ -26,7 +26,7 @@ from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Client, Peer
 from gbs_actor.gateway.expiry import ExpiryWatch
 from gbs_actor.gateway.grants import GrantWatch
-from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
+from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserMemoryLimits
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
@@ -86,6 +86,7 @@ class Clients:
         self._authorizer = authorizer
         self._settings = settings
         self._connection_limit = connection_limit
+        self._memory_limits = UserMemoryLimits(settings.limits.outbox_bytes_per_user)
         self._clients: set[Client] = set()
         self._watch = ExpiryWatch(verifier.now)
         self._service = Service("token expiry", self._watch.run)
@@ -145,10 +146,15 @@ class Clients:
         if not self._connection_limit.take(credentials.user.user_id):
             self._refused += 1
             raise TooManyConnections
-        limits = self._settings.socketio
-        bucket = TokenBucket(limits.event_rate, limits.event_burst, trio.current_time())
-        client = Client(peer, credentials, bucket)
+        limits, now = self._settings.socketio, trio.current_time()
+        client = Client(
+            peer,
+            credentials,
+            TokenBucket(limits.event_rate, limits.event_burst, now),
+            TokenBucket(limits.join_rate, limits.join_burst, now),
+        )
         self._clients.add(client)
+        self._memory_limits.add(credentials.user.user_id, peer.outbox)
         self._watch.watch(client)
         return client
 
@@ -190,5 +196,6 @@ class Clients:
         """Remove a client that has ended; its commands in flight are still carried out."""
         self._clients.discard(client)
         self._connection_limit.leave(client.user.user_id)
+        self._memory_limits.remove(client.user.user_id, client.peer.outbox)
         self._watch.remove(client)
         self._rooms.disconnect(client.subscriber)

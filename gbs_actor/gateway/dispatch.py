@@ -55,6 +55,7 @@ _RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow
 _TOO_MANY_MARKS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many editing marks; the last one has ended."
 )
+_TOO_MANY_JOINS: Final = Failure.because(Code.RATE_LIMITED, "Too many joins; slow down.")
 _TOO_MANY_COMMANDS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many commands without an answer; wait for some."
 )
@@ -104,6 +105,9 @@ class Dispatch:
         self._editing_rates = UserRateLimit(
             settings.limits.user_editing_rate, settings.limits.user_editing_burst
         )
+        self._join_rates = UserRateLimit(
+            settings.limits.user_join_rate, settings.limits.user_join_burst
+        )
         self._events = self._refused_by_rate = self._internal_errors = 0
         self._handlers: dict[str, Handler] = {
             ClientEvent.JOIN_RETREAT: self._join_retreat,
@@ -145,7 +149,8 @@ class Dispatch:
 
     async def join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
         """Join a retreat for a client that joins by connecting."""
-        await self._later(self._join, client, request, invocation)
+        if self._may_join(client, invocation):
+            await self._later(self._join, client, request, invocation)
 
     async def resume(self, client: Client, location: SessionLocation, since: int) -> bool:
         """Put a client into the room that its session is in, and send the rows it missed.
@@ -211,8 +216,10 @@ class Dispatch:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_MARKS)
 
-    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None]:
+    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_join(invocation.argument())
+        if not self._may_join(client, invocation):
+            return None
         if not invocation.wants_reply:
             # The rows are sent as `initial-data`, which always replaces the list.
             request = replace(request, since=None)
@@ -314,6 +321,15 @@ class Dispatch:
             return True
         self._refused_by_rate += 1
         invocation.reply(_RATE_LIMITED)
+        return False
+
+    def _may_join(self, client: Client, invocation: Invocation) -> bool:
+        """Count a join, which is answered with a whole list; if it exceeds a rate, refuse it."""
+        now = trio.current_time()
+        if client.join_bucket.take(now) and self._join_rates.take(client.user.user_id, now):
+            return True
+        self._refused_by_rate += 1
+        invocation.reply(_TOO_MANY_JOINS)
         return False
 
     def _may_change(self, client: Client, invocation: Invocation, slug: str | None = None) -> bool:

@@ -23,6 +23,9 @@ class EventFormat(ABC):
 
     __slots__ = ()
 
+    repeats_recent = False
+    """See :class:`gbs_actor.rooms.delivery.Format`."""
+
     @abstractmethod
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event.

@@ -1,4 +1,4 @@
-"""Limits per user, over all their connections: rates, and the number of connections.
+"""Limits per user, over all their connections: rates, connections, and memory.
 
 The caller passes the time in: this module neither waits nor reads a clock.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from typing import Final
+
+from gbs_actor.socketio import MemoryLimit, Outbox
 
 MAX_BUCKETS: Final = 50_000
 """How many users' buckets are kept; the least recently used bucket is removed first."""
@@ -142,3 +144,33 @@ class UserConnectionLimit:
     def __len__(self) -> int:
         """Return how many users have a connection open."""
         return len(self._open)
+
+
+class UserMemoryLimits:
+    """Bounds what is queued on the connections of each user; see :class:`MemoryLimit`.
+
+    :param limit: bytes of one user.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._limits: dict[int, MemoryLimit] = {}
+        """Of the users that have a connection."""
+
+    def add(self, user_id: int, outbox: Outbox) -> None:
+        """Count what is queued in an outbox, until :meth:`remove`."""
+        limit = self._limits.get(user_id)
+        if limit is None:
+            limit = self._limits[user_id] = MemoryLimit(self._limit)
+        outbox.add_limit(limit)
+
+    def remove(self, user_id: int, outbox: Outbox) -> None:
+        """Stop counting what is queued in an outbox."""
+        limit = self._limits[user_id]
+        outbox.remove_limit(limit)
+        if not len(limit):
+            del self._limits[user_id]
+
+    def __len__(self) -> int:
+        """Return how many users have a connection."""
+        return len(self._limits)

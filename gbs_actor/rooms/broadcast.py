@@ -7,27 +7,20 @@ from typing import Any
 
 import trio
 
-from gbs_actor.rooms.delivery import Format, Presence
+from gbs_actor.rooms.delivery import Format
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.presence import MarkChange
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.work_budget import WorkBudget
 
 
-async def broadcast_presence(handle: RoomHandle, presence: Presence, revision: int) -> None:
-    """Send everybody in a room who is there; see :func:`_broadcast`.
+async def broadcast_presence(handle: RoomHandle, revision: int) -> None:
+    """Send everybody in a room who is there, as it was built last; see :func:`_broadcast`.
 
     :param revision: the room's.
     """
-    encoded: dict[Format, Any] = {}
-
-    def message(subscriber: Subscriber) -> Any:
-        form = subscriber.sink.format
-        if form not in encoded:
-            encoded[form] = form.presence(presence, revision)
-        return encoded[form]
-
-    await _broadcast(handle, message)
+    presence = handle.presence
+    await _broadcast(handle, lambda each: presence.message(each.sink.format, revision))
 
 
 async def broadcast_marks(handle: RoomHandle, changes: Sequence[MarkChange], revision: int) -> None:

@@ -189,6 +189,11 @@ class Format(Protocol):
     Sinks of the same wire format share the very same object; rooms compare by identity.
     """
 
+    @property
+    def repeats_recent(self) -> bool:
+        """Whether recent changes also follow the rows, for one who joins without a revision."""
+        ...
+
     def update(self, row: EncodedRow) -> Any:
         """Encode a changed row."""
         ...

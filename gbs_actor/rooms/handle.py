@@ -21,7 +21,7 @@ from gbs_actor.rooms.delivery import (
     DoneReply,
 )
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
-from gbs_actor.rooms.presence import EditingMarks, PresenceThrottle
+from gbs_actor.rooms.presence import EditingMarks, RoomPresence
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics, RoomSummary
 from gbs_actor.rooms.subscriber import Subscriber
@@ -52,7 +52,7 @@ class RoomHandle:
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
         self.marks = EditingMarks(config)
-        self.presence = PresenceThrottle(config)
+        self.presence = RoomPresence(config)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""

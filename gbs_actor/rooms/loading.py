@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import trio
@@ -14,6 +15,7 @@ from gbs_actor.rooms.delivery import NO_SUCH_RETREAT, STORE_DOWN
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Leave
+from gbs_actor.rooms.recent_changes import RecentChanges, settled_revision
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
@@ -35,15 +37,22 @@ class Loading:
     :param store: where the retreat is durable.
     :param subscriptions: what goes on while the store is waited for.
     :param fan_out: sends what a new board has and the subscribers lack.
+    :param clock: the wall clock, aware, UTC.
     """
 
     def __init__(
-        self, handle: RoomHandle, store: Store, subscriptions: Subscriptions, fan_out: FanOut
+        self,
+        handle: RoomHandle,
+        store: Store,
+        subscriptions: Subscriptions,
+        fan_out: FanOut,
+        clock: Callable[[], datetime],
     ) -> None:
         self._handle = handle
         self._store = store
         self._subscriptions = subscriptions
         self._fan_out = fan_out
+        self._clock = clock
 
     async def load(self) -> None:
         """Load the retreat for the first time; wait for the store only for somebody there.
@@ -139,7 +148,10 @@ class Loading:
                 handle.remove(Leave(subscriber))
             raise RoomEnded
         epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
-        handle.rows = EncodedRows(Board(retreat))
+        seconds = handle.config.recent_changes_time
+        before = self._clock() - timedelta(seconds=seconds)
+        settled = settled_revision(retreat.registrations, before)
+        handle.rows = EncodedRows(Board(retreat), RecentChanges(settled, seconds))
         for subscriber in handle.subscribers:
             sent = subscriber.sent_revision
             if retreat.epoch != epoch or not retreat.removal_revision <= sent <= retreat.revision:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
-from gbs_actor.rooms.delivery import EditedField, Editing, Presence, PresentUser
+from gbs_actor.rooms.delivery import EditedField, Editing, Format, Presence, PresentUser
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.settings import RoomSettings
 
@@ -181,28 +182,58 @@ class Throttle:
         self._last_sent = now
 
 
-class PresenceThrottle:
-    """When the next presence message is due: on change, and not too often.
+class RoomPresence:
+    """Who is present, as everybody was sent it last; the next is due on change, not too often.
+
+    Who joins in between gets the same bytes as the others who do.
 
     :param config: gives the intervals.
     """
 
     def __init__(self, config: RoomSettings) -> None:
         self._changed = False
-        self._throttle = Throttle(config, config.presence_interval, config.presence_interval_large)
+        self._sent = Throttle(config, config.presence_interval, config.presence_interval_large)
+        self._built = Throttle(config, config.presence_interval, config.presence_interval_large)
+        self._shown: Presence | None = None
+        self._revision = 0
+        self._encoded: dict[Format, Any] = {}
 
     def change(self) -> None:
         """Note that who is present, or what they edit, has changed."""
         self._changed = True
 
     def due(self, subscribers: int) -> float:
-        """Return the time at which a message is due (``inf``: nothing has changed)."""
-        return self._throttle.due(subscribers) if self._changed else inf
+        """Return the time at which a message to everybody is due (``inf``: nothing has changed)."""
+        return self._sent.due(subscribers) if self._changed else inf
+
+    def outdated(self, subscribers: int, now: float) -> bool:
+        """Return whether to :meth:`build` it before a message to one who joins."""
+        outdated = self._changed and self._built.due(subscribers) <= now
+        return outdated or self._shown is None
+
+    def build(self, subscribers: Iterable[Subscriber], marks: EditingMarks, now: float) -> None:
+        """Show who is present now, in the messages that are made from here on."""
+        self._shown = present_users(subscribers, marks)
+        self._encoded.clear()
+        self._built.sent(now)
+
+    def message(self, form: Format, revision: int) -> Any:
+        """Return the message; encoded once per format and revision.
+
+        :param revision: the room's.
+        """
+        assert self._shown is not None
+        if revision != self._revision:
+            self._revision = revision
+            self._encoded.clear()
+        if form not in self._encoded:
+            self._encoded[form] = form.presence(self._shown, revision)
+        return self._encoded[form]
 
     def sent(self, now: float) -> None:
-        """Note that a message was sent."""
+        """Note that everybody is sent it as it was built."""
         self._changed = False
-        self._throttle.sent(now)
+        self._sent.sent(now)
 
 
 def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Presence:

@@ -71,7 +71,7 @@ class Room:
         self._commits = Commits(handle, store, clock)
         self._subscriptions = Subscriptions(handle)
         self._fan_out = FanOut(handle, self._subscriptions, handle.observe)
-        self._loading = Loading(handle, store, self._subscriptions, self._fan_out)
+        self._loading = Loading(handle, store, self._subscriptions, self._fan_out, clock)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained or found not to exist.

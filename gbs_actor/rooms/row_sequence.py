@@ -57,7 +57,10 @@ class RowSequence:
         return self.piece(form, start, end)
 
     def build_at_once(self, form: Format, start: int, end: int) -> Any:
-        """Build a piece of one or more rows, without a checkpoint."""
+        """Return a piece of one or more rows; build it if need be, without a checkpoint."""
+        piece = self.piece(form, start, end)
+        if piece is not None:
+            return piece
         for _ in self._build(form, start, end):
             pass
         return self.piece(form, start, end)

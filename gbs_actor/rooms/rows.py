@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import trio
+
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
 from gbs_actor.rooms.delivery import EncodedRow, Snapshot
+from gbs_actor.rooms.recent_changes import RecentChanges
+from gbs_actor.rooms.row_sequence import RowSequence
 
 _KEPT_PARTS = 8
-"""Partial snapshots kept for the next to ask: after a network failure many clients come
-back that were sent the same last."""
+"""Partial snapshots kept for the next to ask, and sequences of changed rows: after a network
+failure many clients come back that were sent the same last."""
 
 
 class EncodedRows:
@@ -18,13 +24,17 @@ class EncodedRows:
     encoding in all.
 
     :param board: the committed state; :meth:`apply` moves it on.
+    :param recent: which of its revisions are recent.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, recent: RecentChanges) -> None:
         self.board = board
+        self._recent = recent
+        recent.reached(board.revision, trio.current_time())
         self._encoded: dict[int, EncodedRow] = {}
         self._full: Snapshot | None = None
         self._parts: dict[int, Snapshot] = {}
+        self._changed: dict[int, RowSequence] = {}
 
     def row(self, registration_id: int) -> EncodedRow | None:
         """Return the row as it is, or ``None`` where there is no such registration."""
@@ -41,6 +51,8 @@ class EncodedRows:
         self.board.apply(change)
         self._full = None
         self._parts.clear()
+        self._changed.clear()
+        self._recent.reached(change.revision, trio.current_time())
         changed = tuple(EncodedRow.of(row) for row in change.rows)
         for encoded in changed:
             self._encoded[encoded.id] = encoded
@@ -50,6 +62,19 @@ class EncodedRows:
         """Return the rows with a higher revision, ascending by revision."""
         rows = (self._row(row_id) for row_id in self.board.ordered_ids())
         return sorted((row for row in rows if row.revision > revision), key=lambda r: r.revision)
+
+    def changed_after(self, revision: int) -> RowSequence:
+        """Return the rows with a higher revision; the same object for all who ask for it."""
+        changed = self._changed.get(revision)
+        if changed is None:
+            _make_room(self._changed)
+            changed = self._changed[revision] = RowSequence(self.newer_than(revision))
+        return changed
+
+    def changed_lately(self) -> RowSequence:
+        """Return the rows that have changed recently, the latest of them where they are many."""
+        settled = self._recent.settled(trio.current_time())
+        return self.changed_after(settled)
 
     def snapshot(self, since: int | None = None, epoch: str | None = None) -> Snapshot:
         """Return all rows, or where ``since`` and ``epoch`` allow it those changed since.
@@ -68,8 +93,7 @@ class EncodedRows:
     def _part(self, since: int) -> Snapshot:
         part = self._parts.get(since)
         if part is None:
-            if len(self._parts) >= _KEPT_PARTS:
-                del self._parts[next(iter(self._parts))]
+            _make_room(self._parts)
             board, rows = self.board, self._array(from_revision=since)
             part = Snapshot(board.revision, board.epoch, full=False, rows=rows)
             self._parts[since] = part
@@ -83,3 +107,9 @@ class EncodedRows:
     def _array(self, from_revision: int = 0) -> bytes:
         rows = (self._row(row_id) for row_id in self.board.ordered_ids())
         return b"[" + b",".join(r.json for r in rows if r.revision >= from_revision) + b"]"
+
+
+def _make_room(kept: dict[int, Any]) -> None:
+    """Drop the oldest of what is kept, where it is enough."""
+    if len(kept) >= _KEPT_PARTS:
+        del kept[next(iter(kept))]

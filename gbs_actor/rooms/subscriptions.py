@@ -17,8 +17,7 @@ from gbs_actor.rooms.delivery import (
 )
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Control, Item, Join, Leave, MarkUpdate, Resume, Submission
-from gbs_actor.rooms.presence import present_users
-from gbs_actor.rooms.row_sequence import RowSequence
+from gbs_actor.rooms.recent_changes import MAX_RECENT_ROWS
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Tracepoint
@@ -111,9 +110,9 @@ class Subscriptions:
                 await broadcast_marks(handle, changes, self._rows.board.revision)
                 handle.marks.sent(changes, now)
         if handle.presence.due(len(handle.subscribers)) <= now:
-            presence = present_users(handle.subscribers, handle.marks)
+            handle.presence.build(handle.subscribers, handle.marks, now)
             handle.presence.sent(now)  # first, as it may change while others run
-            await broadcast_presence(handle, presence, self._rows.board.revision)
+            await broadcast_presence(handle, self._rows.board.revision)
 
     def next_due(self) -> float:
         """Return the Trio time at which :meth:`send_due` has something to do next."""
@@ -154,18 +153,44 @@ class Subscriptions:
             self._take_in(subscriber)
             subscriber.sent_revision = snapshot.revision
         join.reply(snapshot)
+        if subscriber is not None:
+            if join.since is None and subscriber.sink.format.repeats_recent:
+                self._send_recent(subscriber)
+            self._send_presence(subscriber)
 
     def _resume(self, resume: Resume) -> None:
         subscriber, board = resume.subscriber, self._rows.board
         if board.needs_full(resume.since, resume.epoch):
             resume.reply(TOO_MUCH_MISSED)
             return
-        missed = RowSequence(self._rows.newer_than(resume.since - 1))
+        missed = self._rows.changed_after(resume.since - 1)
         self._take_in(subscriber)
         if len(missed):
             subscriber.deliver(missed.build_at_once(subscriber.sink.format, 0, len(missed)))
         subscriber.sent_revision = board.revision
+        self._send_presence(subscriber)
         resume.reply(Done(board.revision))
+
+    def _send_recent(self, subscriber: Subscriber) -> None:
+        """Send the rows that changed lately once more, as changes; ascending by revision.
+
+        All are in the reply to the join, too, but a page may have its list from HTTP.
+        """
+        rows = self._rows.changed_lately()
+        if len(rows):
+            start = max(0, len(rows) - MAX_RECENT_ROWS)
+            subscriber.deliver(rows.build_at_once(subscriber.sink.format, start, len(rows)))
+
+    def _send_presence(self, subscriber: Subscriber) -> None:
+        """Send a subscriber that has joined who is there; the others get it when it is due.
+
+        It is the first event with an offset, without which a client cannot resume.
+        """
+        handle, now = self._handle, trio.current_time()
+        if handle.presence.outdated(len(handle.subscribers), now):
+            handle.presence.build(handle.subscribers, handle.marks, now)
+        form = subscriber.sink.format
+        subscriber.deliver(handle.presence.message(form, self._rows.board.revision))
 
     def _take_in(self, subscriber: Subscriber) -> None:
         handle, former = self._handle, subscriber.room

@@ -84,8 +84,9 @@ class Composition:
             self.clients,
             dispatch,
             self.sockets.options,
-            self.sockets.connection_limit,
-            self.sockets.unauthenticated,
+            connection_limit=self.sockets.connection_limit,
+            unauthenticated=self.sockets.unauthenticated,
+            memory_limit=self.sockets.memory_limit,
         )
         http_app = with_remote_endpoint(
             awaiting_requests(answering_half_closed(http)),

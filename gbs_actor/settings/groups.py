@@ -156,6 +156,10 @@ class SocketSettings(Group):
     """Seconds a client may take to send a pong before its session is closed."""
     max_payload: BufferBytes = _OPTIONS.max_payload
     """Bytes of one message from a client, at most."""
+    max_poll_packets: Count = _OPTIONS.max_poll_packets
+    """Packets in the response to one poll, at most; the rest is in the next. The Python client
+    (python-engineio) drops its connection at more than 16.
+    """
     connect_timeout: Seconds = _OPTIONS.connect_timeout
     """Seconds a client may take to join a namespace."""
     upgrade_timeout: Seconds = _OPTIONS.upgrade_timeout
@@ -184,6 +188,10 @@ class SocketSettings(Group):
     """Events per second one connection may send in the long run."""
     event_burst: Count = 200
     """Events one connection may send at once before the rate counts."""
+    join_rate: Rate = 1.0
+    """Joins per second of one connection in the long run; each is answered with a list."""
+    join_burst: Count = 20
+    """Joins of one connection at once before the rate counts."""
     packet_rate: Rate = _OPTIONS.packet_rate
     """Packets and frames of any kind per second of one connection in the long run; faster
     ones are read later.
@@ -194,6 +202,10 @@ class SocketSettings(Group):
     """Messages queued for a slow client, at most; beyond that it is disconnected."""
     outbox_bytes: Bytes = _OPTIONS.outbox.outbox_bytes
     """Bytes queued for a slow client, at most; beyond that it is disconnected."""
+    outbox_bytes_in_all: Bytes = _OPTIONS.outbox_bytes_in_all
+    """Bytes queued for all clients, at most, what many of them are sent counted once; beyond that
+    those that take most of it are disconnected.
+    """
 
 
 class LimitSettings(Group):
@@ -209,6 +221,14 @@ class LimitSettings(Group):
     """
     user_editing_burst: Count = 500
     """Editing marks of one user at once, before the rate counts."""
+    user_join_rate: Rate = 50.0
+    """Joins per second of one user in the long run."""
+    user_join_burst: Count = 2000
+    """Joins of one user at once, before the rate counts."""
+    outbox_bytes_per_user: Bytes = 33_554_432
+    """Bytes queued for the connections of one user, at most, what several of them are sent counted
+    once; beyond that those that take most of it are disconnected.
+    """
     max_connections_per_user: Count = 1000
     """Realtime connections of one user at the same time, at most. Scripts often share one token."""
 
@@ -262,6 +282,11 @@ class RoomSettings(Group):
     """The same in a large room, in seconds."""
     presence_large_room: Count = 50
     """Connections above which a room counts as large."""
+    recent_changes_time: Interval = 120.0
+    """Seconds for which a changed row also goes out behind the answer to a join without since,
+    over Socket.IO (the 200 latest): the page that loads its list over HTTP, and ignores that of
+    the join, would miss it. 0: never.
+    """
     memo_id_block: Count = 64
     """Memo ids a room reserves from the database at once."""
     remembered_commands: NonNegativeInt = 4_096

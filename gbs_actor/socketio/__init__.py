@@ -57,6 +57,7 @@ from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, Upgrad
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
 from gbs_actor.socketio.channel.liveness import LiveChannel
+from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatistics
@@ -139,6 +140,7 @@ __all__ = [
     "InvalidArguments",
     "KeptEvent",
     "LiveChannel",
+    "MemoryLimit",
     "MemoryRecovery",
     "Message",
     "Namespace",

@@ -307,3 +307,7 @@ class Conversation:
     def backlogged(self) -> bool:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         return self._backlog.full
+
+    def resume_events(self) -> None:
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
+        self._backlog.resume()

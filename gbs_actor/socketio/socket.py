@@ -281,6 +281,11 @@ class Socket:
                 self._disconnected.set()
         await self._disconnected.wait()
 
+    @property
+    def outbox(self) -> Outbox:
+        """The queue of its connection, which sockets in other namespaces share."""
+        return self._owner.outbox
+
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
         return self._owner.outbox.statistics()

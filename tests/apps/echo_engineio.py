@@ -26,6 +26,9 @@ class Echo:
     def receive_binary(self, payload: bytes) -> None:
         self._connection.send(payload)
 
+    def resume_events(self) -> None:
+        """Nothing has waited."""
+
     def ended(self, reason: str) -> None:
         """Nothing is left to do."""
 

@@ -59,6 +59,7 @@ async def in_room(
             )
             answer = await client.ask("join-retreat", RETREAT)
             assert answer["status"] == "OK", answer
+            await client.event("room-presence")  # the last of what a join brings
         yield clients
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from tests.e2e.stock_client import Happened, StockClient
+from tests.e2e.stock_client import StockClient
 
 Row = dict[str, Any]
 
@@ -49,12 +48,15 @@ def updates_by_connection(client: StockClient) -> list[list[Row]]:
     return found
 
 
-def revisions(happened: Iterable[Happened]) -> list[list[int]]:
-    """Return the revisions of updates and answers as they came, one list per connection."""
-    found: list[list[int]] = []
-    for it in happened:
-        if it.name == "connect":
-            found.append([])
-        elif it.name == "lineup-updated" or (it.name == "ack" and it.value.get("revision")):
-            found[-1].append(it.value["revision"])
-    return found
+def join_end(client: StockClient) -> int:
+    """Return how many of what happened belong to the join: recent changes and presence, too."""
+    return [it.name for it in client.happened].index("room-presence") + 1
+
+
+def revisions(client: StockClient) -> list[int]:
+    """Return the revisions of updates and answers as they came behind the join."""
+    return [
+        it.value["revision"]
+        for it in client.happened[join_end(client) :]
+        if it.name == "lineup-updated" or (it.name == "ack" and it.value.get("revision"))
+    ]

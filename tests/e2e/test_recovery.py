@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -22,7 +23,7 @@ from tests.e2e.in_room import (
 )
 from tests.e2e.relay import Relay, relay_to
 from tests.e2e.screen import Row, updates
-from tests.e2e.server_process import RETREAT, ServerProcess, token
+from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.e2e.stock_client import StockClient
 
 ASKING: dict[str, object] = {"recovery": True}
@@ -78,6 +79,10 @@ async def recovered(clients: list[StockClient], marks: list[int]) -> list[bool]:
     ]
 
 
+def _is(wanted: Row, row: Row) -> bool:
+    return wanted.items() <= row.items()
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -114,6 +119,38 @@ async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
         assert answer["status"] == "OK"
         for client in clients:
             await client.event("lineup-updated", lambda row: row == answer["data"])
+
+
+async def test_a_client_that_is_cut_off_right_behind_its_join_is_recovered(
+    drivers: Drivers, page: str
+) -> None:
+    # The room as a whole is sent nothing meanwhile.
+    seldom = {"GBS_PRESENCE_INTERVAL": "3600", "GBS_ALLOWED_ORIGINS": page}
+    with running_server(environment=seldom) as server:
+        async with (
+            connect(server.url, token(20)) as editor,
+            connect(server.url, token(21)) as watcher,
+            relay_to(server) as relay,
+        ):
+            people = [row.id for row in await editor.join(RETREAT) if not row.is_leader]
+            await watcher.join(RETREAT)
+            async with in_room(
+                drivers.values(), relay.url, auth=ASKING, options=COMES_BACK
+            ) as clients:
+                await until_settled(drivers.values(), clients)
+                marks = [0] * len(clients)
+                # The second cut comes right behind the CONNECT that recovered the first.
+                for person in people[:2]:
+                    for client, mark in zip(clients, marks, strict=True):
+                        await client.event("room-presence", since=mark)
+                    marks = [len(client.happened) for client in clients]
+                    await lose_network(relay, clients)
+                    missed = {"id": person, "gbsNumber": empty_group()}
+                    await editor.assign(person, missed["gbsNumber"])
+                    relay.reopen()
+                    assert await recovered(clients, marks) == [True] * len(clients)
+                    for client, mark in zip(clients, marks, strict=True):
+                        await client.event("lineup-updated", partial(_is, missed), since=mark)
 
 
 async def test_a_client_that_closed_its_connection_but_not_its_socket_is_recovered(

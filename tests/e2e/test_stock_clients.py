@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.drivers import Driver
 from tests.e2e.in_room import empty_group
+from tests.e2e.screen import join_end
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import Refused, StockClient, stock_client
 
@@ -34,6 +35,7 @@ async def in_room(
             await client.connect(server.url, token(user_id, f"간사{user_id}"))
             answer = await client.ask("join-retreat", slug)
             assert answer["status"] == "OK", answer
+            await client.event("room-presence")  # the last of what a join brings
             clients.append(client)
         yield clients
 
@@ -138,6 +140,7 @@ async def test_a_memo_is_created_updated_and_deleted_before_everybodys_eyes(
     driver: Driver, server: ServerProcess, person: Row
 ) -> None:
     async with in_room(driver, server) as (author, other):
+        marks = [join_end(client) for client in (author, other)]
         created = await author.ask(
             "create-lineup-memo",
             {"userRetreatRegistrationId": person["id"], "memo": " 허리 조심 ", "color": "#FECACA"},
@@ -153,11 +156,11 @@ async def test_a_memo_is_created_updated_and_deleted_before_everybodys_eyes(
         deleted = await author.ask("delete-lineup-memo", {"userRetreatRegistrationMemoId": memo_id})
         assert deleted["status"] == "OK", deleted
         assert deleted["data"]["lineupMemoId"] is None
-        for client in (author, other):
+        for client, mark in zip((author, other), marks, strict=True):
             await client.event("lineup-updated", lambda row: row == deleted["data"])
             states = [
                 (it.arguments[0]["lineupMemo"], it.arguments[0]["lineupMemocolor"])
-                for it in client.happened
+                for it in client.happened[mark:]
                 if it.name == "lineup-updated" and it.arguments[0]["id"] == person["id"]
             ]
             assert states == [("허리 조심", "#FECACA"), ("괜찮음", ""), ("", "")]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.invocation import Invocation
 from gbs_actor.rooms import EncodedRow, Format, SinkStatistics, Snapshot
+from gbs_actor.socketio import MemoryLimit, Outbox
 from gbs_actor.socketio.channel.dispatcher import Dispatcher
 from tests.gateway.composing import SECRET, SLUG
 from tests.rooms.peers import FORMAT, Bundle, Rows, Stamped, Updates
@@ -59,6 +60,7 @@ class Line:
     def __init__(self, page: Page, nursery: trio.Nursery) -> None:
         self.page = page
         self.alive = True
+        self.outbox = cast("Outbox", _NoOutbox())
         self.client = page.clients.connect(self, page.clients.authenticate(page.token))
         self._dispatcher = Dispatcher(nursery, lambda: None)
 
@@ -100,6 +102,16 @@ class Line:
 
     def statistics(self) -> SinkStatistics:
         return SinkStatistics(0, 0, 0, 0.0)
+
+
+class _NoOutbox:
+    """Nothing is ever queued."""
+
+    def add_limit(self, limit: MemoryLimit) -> None:
+        limit.add(cast("Outbox", self))
+
+    def remove_limit(self, limit: MemoryLimit) -> None:
+        limit.discard(cast("Outbox", self))
 
 
 class _PageInvocation(Invocation):

@@ -5,6 +5,7 @@ import itertools
 import weakref
 from dataclasses import replace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.settings import AuthSettings
+from gbs_actor.socketio import Outbox
 from tests.gateway.composing import NOW, SECRET, WallClock, composed
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
@@ -28,6 +30,7 @@ class RecordingPeer:
     def __init__(self) -> None:
         self.done: list[tuple[float, str]] = []
         self.failure: Exception | None = None
+        self.outbox = Mock(spec=Outbox)
 
     def send_event(self, name: str, payload: bytes) -> None:
         if self.failure is not None:
@@ -50,7 +53,8 @@ def client(
     peer = RecordingPeer()
     expires_at = None if expires_in is None else NOW + expires_in
     user = replace(USER, expires_at=expires_at, source=source)
-    made = Client(cast(Peer, peer), Credentials(user, 3_600.0), TokenBucket(1, 1, 0.0))
+    buckets = TokenBucket(1, 1, 0.0), TokenBucket(1, 1, 0.0)
+    made = Client(cast(Peer, peer), Credentials(user, 3_600.0), *buckets)
     return made, peer
 
 

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.limits import (
+    TokenBucket,
+    UserConnectionLimit,
+    UserMemoryLimits,
+    UserRateLimit,
+)
+from gbs_actor.socketio import Outbox
 
 # Token buckets
 
@@ -54,6 +62,25 @@ def test_no_stretch_of_time_lets_through_more_than_rate_and_burst(
         now += pause
         passed += bucket.take(now)
     assert passed <= burst + now * rate + 1e-6
+
+
+# Memory of users
+
+
+def test_a_user_without_a_connection_takes_no_memory() -> None:
+    limits = UserMemoryLimits(100)
+    one, other = Mock(spec=Outbox), Mock(spec=Outbox)
+    one.add_limit.side_effect = lambda limit: limit.add(one)
+    one.remove_limit.side_effect = lambda limit: limit.discard(one)
+    other.add_limit.side_effect = lambda limit: limit.add(other)
+    other.remove_limit.side_effect = lambda limit: limit.discard(other)
+    limits.add(7, one)
+    limits.add(7, other)
+    assert one.add_limit.call_args == other.add_limit.call_args
+    limits.remove(7, one)
+    assert len(limits) == 1
+    limits.remove(7, other)
+    assert len(limits) == 0
 
 
 # Rates of users

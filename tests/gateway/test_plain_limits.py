@@ -142,7 +142,53 @@ async def test_frames_that_are_no_events_count_as_events(
         ]
 
 
+async def test_joins_of_a_connection_have_a_rate_of_their_own(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = settings_with(join_rate=0.5, join_burst=2)
+    async with world(config) as here, here.connect_socketio() as peer:
+        answers = [await peer.call("join-retreat", SLUG) for _ in range(3)]
+        assert [answer["status"] for answer in answers] == ["OK", "OK", "ERROR"]
+        assert answers[2]["code"] == "RATE_LIMITED"
+        assert answers[2]["retryable"] is True
+        await trio.sleep(2)
+        assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
+        await peer.call("user-editing", {"lineupId": 3})  # others are not refused
+
+
+async def test_joins_of_a_user_have_a_rate_over_all_connections_and_protocols(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    config = settings_with(user_join_rate=0.5, user_join_burst=2)
+    async with world(config) as here, here.joined_by_socketio(), here.joined():
+        async with here.connect_socketio() as third:
+            assert (await third.call("join-retreat", SLUG))["code"] == "RATE_LIMITED"
+        async with here.connect() as fourth:
+            assert await fourth.end() == (1013, "RATE_LIMITED")
+        async with here.joined(user_id=8):
+            pass
+
+
 # What waits
+
+
+async def test_what_is_queued_for_one_user_is_bounded_and_another_user_is_not_closed() -> None:
+    config = settings_with(outbox_bytes_per_user=10_000)
+    async with world(config) as here, here.joined() as other:
+        slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
+        await slow.upgrade(here.parts.token(user_id=99))
+        join = slow.protocol.send(
+            events.TextMessage(f'{{"id":1,"event":"join-retreat","data":"{SLUG}"}}')
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(slow.stream.send_all, join * 10)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        room = here.parts.rooms.room_statistics(SLUG)
+        assert room is not None
+        assert [each.user_id for each in room.subscribers] == [7]
+        assert (await other.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
 async def test_who_has_too_much_unanswered_is_not_read_on_until_it_is() -> None:

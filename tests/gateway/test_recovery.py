@@ -80,11 +80,13 @@ async def test_every_event_ends_with_the_revision_as_its_offset(
         assert (await client.event("error")).offset == "0"
         await client.emit("join-retreat", SLUG)
         assert (await client.event("initial-data")).offset == "1"
+        assert (await client.event("lineup-updated")).offset == "1"  # of before the join
         assert (await client.event("room-presence")).offset == "1"
         await editor.call("user-editing", {"lineupId": 3})
         assert (await client.event("user-editing")).offset == "1"
+        seen = len(client.events)
         assert await editor.assign(3, 3) == 2
-        update = await client.event("lineup-updated")
+        update = await client.event("lineup-updated", since=seen)
         assert update.offset == str(update.payload["revision"]) == "2"
         seen = len(client.events)
         await client.emit("no such event")

@@ -171,8 +171,9 @@ async def world(
                 realtime.clients,
                 realtime.dispatch,
                 sockets.options,
-                sockets.connection_limit,
-                sockets.unauthenticated,
+                connection_limit=sockets.connection_limit,
+                unauthenticated=sockets.unauthenticated,
+                memory_limit=sockets.memory_limit,
             )
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:
                 yield World(parts, realtime, sockets, plain, nursery)

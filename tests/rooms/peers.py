@@ -58,6 +58,8 @@ class TestFormat:
 
     __test__ = False
 
+    repeats_recent = False
+
     def __init__(self) -> None:
         self.encodings = 0
 

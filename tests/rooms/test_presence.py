@@ -9,9 +9,10 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, RoomSettings, Tracepoint
+from gbs_actor.rooms import Done, Presence, RoomSettings, Tracepoint
 
 from .faulty_store import Fault
+from .peers import Client, Stamped, TestFormat
 from .world import code, world
 
 
@@ -100,6 +101,10 @@ async def test_a_mark_on_nobody_is_not_found(autojump_clock: MockClock) -> None:
         assert [code(a) for a in answers] == [Code.NOT_FOUND]
 
 
+def _is_presence(message: object) -> bool:
+    return isinstance(message, Stamped) and isinstance(message.payload, Presence)
+
+
 async def test_presence_counts_the_connections_of_a_user(autojump_clock: MockClock) -> None:
     async with world() as w:
         await w.client(1)
@@ -114,11 +119,13 @@ async def test_presence_counts_the_connections_of_a_user(autojump_clock: MockClo
 async def test_presence_is_sent_at_most_twice_a_second(autojump_clock: MockClock) -> None:
     async with world() as w:
         watcher = await w.client(1)
+        await trio.sleep(1)
+        watcher.transcript.clear()  # its own join
         for n in range(40):
             await w.client(n + 2)
             await trio.sleep(0.05)
         await trio.sleep(1)
-        times = [at for at, m in watcher.transcript if type(m).__name__ == "Presence"]
+        times = [at for at, message in watcher.transcript if _is_presence(message)]
         assert all(later - earlier >= 0.49 for earlier, later in pairwise(times))
         assert watcher.presences[-1].total == 41
 
@@ -134,7 +141,66 @@ async def test_presence_of_a_large_room_is_sent_every_two_seconds_and_names_a_hu
         for n in range(10):
             await w.client(n + 200)
             await trio.sleep(0.5)
-        times = [at for at, m in watcher.transcript if type(m).__name__ == "Presence"]
+        times = [at for at, message in watcher.transcript if _is_presence(message)]
         assert all(later - earlier >= 2 for earlier, later in pairwise(times))
         await trio.sleep(3)
         assert (len(watcher.presences[-1].users), watcher.presences[-1].total) == (100, 131)
+
+
+async def test_who_joins_is_sent_presence_right_behind_the_rows_and_the_others_later(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        watcher = await w.client(1)
+        await w.client(2)
+        seen = len(watcher.presences)
+        joiner = await w.client(3)
+        assert [type(message).__name__ for _, message in joiner.transcript] == [
+            "Snapshot",
+            "Stamped",
+        ]
+        assert joiner.offset == 0
+        assert len(watcher.presences) == seen
+        await trio.sleep(1)
+        assert watcher.presences[-1].total == joiner.presences[-1].total == 3
+
+
+async def test_who_joins_again_is_sent_presence_again(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client(1)
+        await trio.sleep(5)
+        seen = len(client.presences)
+        await client.join("winter")
+        assert len(client.presences) == seen + 1
+
+
+async def test_who_comes_back_after_a_while_is_in_the_presence_behind_the_rows(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        await w.client(1)
+        await trio.sleep(5)
+        joiner = await w.client(2)
+        assert [user.user_id for user in joiner.presences[0].users] == [1, 2]
+
+
+async def test_a_thousand_who_join_at_once_share_the_presence_of_a_few_encodings(
+    autojump_clock: MockClock,
+) -> None:
+    class Form(TestFormat):
+        presences = 0
+
+        def presence(self, presence: Presence, revision: int) -> Stamped:
+            self.presences += 1
+            return super().presence(presence, revision)
+
+    form = Form()
+    async with world() as w:
+        clients = [Client(w.supervisor, n, form) for n in range(1_000)]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client.join, "winter")
+        assert all(client.presences for client in clients)
+        assert form.presences <= 3
+        await trio.sleep(5)
+        assert {client.presences[-1].total for client in clients} == {1_000}

@@ -11,7 +11,7 @@ from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Done, RoomState
 
 from .faulty_store import Fault
-from .peers import Client, TestFormat
+from .peers import Client, Stamped, TestFormat
 from .world import World, code, world
 
 
@@ -173,3 +173,16 @@ async def test_what_a_client_knows_of_former_rooms_is_remembered(
         w.supervisor.leave(client.subscriber)
         await trio.sleep(1)
         assert client.subscriber.known_elsewhere == 3
+
+
+async def test_who_comes_back_is_sent_presence_behind_the_rows(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        await trio.sleep(1)
+        await three_edits(w)
+        client.transcript.clear()
+        assert await resumed(client, 1) == Done(3)
+        *rows, presence = [message for _, message in client.transcript]
+        assert rows
+        assert isinstance(presence, Stamped)
+        assert client.offset == 3

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import trio
 
 from gbs_actor.socketio import Backlog, Channel, InvalidArguments, KeptEvent, Message, ServerOptions
+from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.packet import decode_event
 
@@ -18,6 +20,7 @@ class Idle(Channel):
 
     def __init__(self) -> None:
         self.nursery = cast(trio.Nursery, None)
+        self.outbox = cast(Outbox, SimpleNamespace(congested=False))
 
     def open(self) -> None:
         raise AssertionError

@@ -9,13 +9,16 @@ from gbs_actor.gateway.client import sink_statistics
 from gbs_actor.gateway.format import EventFormat
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
-from gbs_actor.socketio import CloseCode, Message, Socket, encode_raw_event
+from gbs_actor.socketio import CloseCode, Message, Outbox, Socket, encode_raw_event
 
 
 class SocketIOFormat(EventFormat):
     """Encodes for the sockets of one Socket.IO namespace."""
 
     __slots__ = ("_namespace",)
+
+    # The page in use loads its list over HTTP and ignores that of the join.
+    repeats_recent = True
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -56,6 +59,11 @@ class SocketPeer:
     def format(self) -> SocketIOFormat:
         """The format shared with the other sockets of the namespace."""
         return self._format
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue of the socket's connection."""
+        return self._socket.outbox
 
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the socket's outbox; never blocks."""

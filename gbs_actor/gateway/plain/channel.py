@@ -155,6 +155,10 @@ class PlainChannel(LiveChannel):
         """Whether reading has to pause, as too much is not done."""
         return self._backlog.full
 
+    def resume_events(self) -> None:
+        """Start the events that have waited until the outbox is not congested any more."""
+        self._backlog.resume()
+
     @property
     def ping_message(self) -> Message:
         """A WebSocket ping (RFC 6455 §5.5.2)."""

@@ -24,6 +24,7 @@ from gbs_actor.socketio import (
     ConnectionLimit,
     ConnectionLimitReached,
     Handshake,
+    MemoryLimit,
     Request,
     RequestRefused,
     ServerOptions,
@@ -50,7 +51,8 @@ class PlainServer(ChannelServer[PlainHandshake]):
 
     :param options: those of the Socket.IO server beside it; its path does not matter.
     :param connection_limit: shared with that server.
-    :param unauthenticated: likewise, and shared with the front door.
+    :param unauthenticated: shared with that server and with the front door.
+    :param memory_limit: shared with that server; without it, this server has its own.
     """
 
     def __init__(
@@ -58,10 +60,17 @@ class PlainServer(ChannelServer[PlainHandshake]):
         clients: Clients,
         dispatch: Dispatch,
         options: ServerOptions,
+        *,
         connection_limit: ConnectionLimit,
         unauthenticated: UnauthenticatedLimit,
+        memory_limit: MemoryLimit | None = None,
     ) -> None:
-        super().__init__(options, connection_limit, unauthenticated)
+        super().__init__(
+            options,
+            connection_limit=connection_limit,
+            unauthenticated=unauthenticated,
+            memory_limit=memory_limit,
+        )
         self._clients = clients
         self._dispatch = dispatch
         self._format = PlainFormat()

@@ -195,6 +195,7 @@ class AsgiWire:
 
     separator = b""
     batch = 65_536
+    batch_messages = 65_536
     direct = False
     immediate = False
     ready = True

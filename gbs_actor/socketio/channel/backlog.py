@@ -6,6 +6,9 @@ the client waits for an acknowledgement, the event also counts as unacknowledged
 whose handler never replies counts until :meth:`BacklogEvent.release` or the end of the
 connection. Above ``max_unanswered_events`` the connection is not read. Nothing depends on when
 an object is collected.
+
+While the outbox is congested no event is started: a client that does not read what it asked for
+can ask for no more.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ class Backlog:
     def __init__(self, channel: Channel, options: ServerOptions) -> None:
         self._channel = channel
         self._options = options
-        self._dispatcher = Dispatcher(channel.nursery, channel.resume_reading)
+        self._dispatcher = Dispatcher(
+            channel.nursery, channel.resume_reading, self._outbox_has_room
+        )
         self._unacknowledged = 0
         self._kept_bytes = 0
 
@@ -37,11 +42,15 @@ class Backlog:
         self._dispatcher.submit(job)
 
     def submit_event(self, event: BacklogEvent, job: Job) -> None:
-        """Run a job that handles an event, as :meth:`submit` does; its end is the event's."""
+        """Run a job that handles an event, once the outbox has room; its end is the event's."""
         self._kept_bytes += event.size
         if event.wants_ack:
             self._unacknowledged += 1
-        self._dispatcher.submit(job, event.end_use)
+        self._dispatcher.submit(job, event.end_use, when_ready=True)
+
+    def resume(self) -> None:
+        """Start the events that have waited for the outbox."""
+        self._dispatcher.resume()
 
     def remove_bytes(self, size: int) -> None:
         """Count ``size`` bytes less."""
@@ -61,6 +70,9 @@ class Backlog:
             or len(self._dispatcher) >= self._options.max_waiting_events
             or self._kept_bytes > self._options.max_held_bytes
         )
+
+    def _outbox_has_room(self) -> bool:
+        return not self._channel.outbox.congested
 
     async def stop(self) -> None:
         """Cancel the running handler, drop the queue, and return once the handler has unwound.

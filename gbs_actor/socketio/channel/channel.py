@@ -131,9 +131,17 @@ class Channel(ABC):
         self.transport.abort()
 
     def overflow(self) -> None:
-        """Close the transport, as too much is queued: the client is too slow."""
+        """Close the transport, as too much is queued: the client is too slow.
+
+        What is queued is dropped. A close frame would have to wait behind a message that is
+        partly sent: if that is long, the connection is dropped instead, as is one that is being
+        closed already.
+        """
         logger.info("%r closed: too far behind", self)
-        self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
+        if self.outbox.stuck or self.reason is not None:
+            self.lose("transport close")
+        else:
+            self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
         """End the channel, then the transport. Does not block.
@@ -174,6 +182,9 @@ class Channel(ABC):
         """Whether the application has not caught up with what was received; reading pauses then."""
         return False
 
+    def resume_events(self) -> None:  # noqa: B027  (a probe has none)
+        """Start the events that have waited until the outbox is not congested any more."""
+
     @property
     def paused(self) -> bool:
         """Whether reading is paused."""
@@ -199,7 +210,8 @@ class Channel(ABC):
     # What the outbox calls.
 
     def outbox_drained(self) -> None:
-        """Resume reading, as the client has caught up."""
+        """Start events and resume reading, as the client has caught up."""
+        self.resume_events()
         self.resume_reading()
 
     def outbox_overflowed(self) -> None:

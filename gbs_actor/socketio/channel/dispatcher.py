@@ -2,7 +2,8 @@
 
 A synchronous handler costs no task: it runs in the task that read the packet. A handler that
 has to be awaited runs in the connection's dispatcher task; later events wait in a queue, while
-the connection is still read.
+the connection is still read. So do events of a client that does not read what it is sent: each
+may bring it more.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ Job = Callable[[], Awaitable[None] | None]
 Done = Callable[[], None]
 """Called when a job has ended; must not raise."""
 
+_Queued = tuple[Job, Done | None, bool]
+
 
 class Dispatcher:
     """Runs jobs in order.
 
     :param nursery: where the task runs, when one is needed.
     :param on_progress: called after each job that the task has run.
+    :param ready: whether jobs that wait for it may start; see :meth:`resume`.
     """
 
     __slots__ = (
@@ -39,16 +43,21 @@ class Dispatcher:
         "_jobs",
         "_nursery",
         "_on_progress",
+        "_ready",
         "_scope",
         "_stopped",
     )
 
-    def __init__(self, nursery: trio.Nursery, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        on_progress: Callable[[], None],
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._nursery = nursery
         self._on_progress = on_progress
-        self._jobs: deque[tuple[Job, Done | None]] | None = (
-            None  # an empty one is 0.7 KB on every connection
-        )
+        self._ready = ready
+        self._jobs: deque[_Queued] | None = None  # an empty one is 0.7 KB on every connection
         self._busy = False
         self._awaited: Awaitable[None] | None = None
         self._done: Done | None = None
@@ -61,18 +70,28 @@ class Dispatcher:
         """Return how many jobs are queued, the running one not included."""
         return 0 if self._jobs is None else len(self._jobs)
 
-    def submit(self, job: Job, done: Done | None = None) -> None:
+    def submit(self, job: Job, done: Done | None = None, *, when_ready: bool = False) -> None:
         """Run a job now if possible, else after those in the queue. After the end, do nothing.
 
         :param done: called once the job has ended, unless the dispatcher has ended.
+        :param when_ready: whether the job, and so all behind it, waits until it may start.
         """
         if self._stopped:
             return
-        if self._busy:
+        if self._busy or self._jobs or (when_ready and not self._ready()):
             if self._jobs is None:
                 self._jobs = deque()
-            self._jobs.append((job, done))
-            return
+            self._jobs.append((job, done, when_ready))
+        else:
+            self._run_now(job, done)
+
+    def resume(self) -> None:
+        """Run the jobs that were not to start before."""
+        if not self._busy and (following := self._next()) is not None:
+            self._run_now(*following)
+
+    def _run_now(self, job: Job, done: Done | None) -> None:
+        """Run a job and those in the queue, up to one that has to be awaited."""
         self._busy = True
         while True:
             awaitable = _start(job)
@@ -81,10 +100,21 @@ class Dispatcher:
                 return
             if done is not None:
                 done()
-            if not self._jobs:
+            following = self._next()
+            if following is None:
                 self._busy = False
                 return
-            job, done = self._jobs.popleft()
+            job, done = following
+
+    def _next(self) -> tuple[Job, Done | None] | None:
+        """Take the first job of the queue, if it may start."""
+        if not self._jobs:
+            return None
+        job, done, when_ready = self._jobs[0]
+        if when_ready and not self._ready():
+            return None
+        self._jobs.popleft()
+        return job, done
 
     def _hand_over(self, awaitable: Awaitable[None], done: Done | None) -> None:
         self._awaited, self._done = awaitable, done
@@ -117,7 +147,7 @@ class Dispatcher:
                 await _finish(awaitable)
             if done is not None:
                 done()
-            following = self._jobs.popleft() if self._jobs else None
+            following = self._next()
             self._on_progress()  # now that the queue is shorter
             if following is None:
                 return

@@ -213,7 +213,9 @@ class LiveChannel(Channel):
         """
         if self._gate is None:
             return trio.current_time() < self._resumed_at + self._options.ping_timeout
-        return self.backlogged or self.outbox.sent_bytes != self._sent_at_ping
+        if self.outbox.sent_bytes != self._sent_at_ping:
+            return True
+        return self.backlogged and not self.outbox.congested  # else its events wait for it
 
     def ping(self) -> None:
         """Send a ping."""

@@ -32,6 +32,7 @@ class Message:
         "_encoded",
         "_parts",
         "_text",
+        "_text_start",
         "_websocket",
         "count",
         "key",
@@ -44,6 +45,8 @@ class Message:
         self.count = 1
         self._parts: tuple[Message, ...] = ()
         self._text = text
+        self._text_start = 0
+        """Where the text is in the WebSocket frame, from when it is no longer kept by itself."""
         self._attachments = attachments
         self._websocket: bytes | None = None
         self._deflated: bytes | None = None
@@ -99,6 +102,8 @@ class Message:
     @property
     def text(self) -> bytes:
         """The text; empty for a bundle, and if there is none."""
+        if self._text_start and self._websocket is not None:
+            return self._websocket[self._text_start :]
         return self._text
 
     @property
@@ -114,6 +119,8 @@ class Message:
             if not self._parts:
                 if not self._attachments:
                     encoded = ws.frame(self._text)
+                    self._text_start = len(encoded) - len(self._text)
+                    self._text = b""  # a list need not be in memory twice
                 else:
                     frames = [ws.frame(payload, ws.BINARY) for payload in self._attachments]
                     encoded = b"".join([ws.frame(self._text), *frames] if self._text else frames)
@@ -129,8 +136,8 @@ class Message:
         if encoded is None:
             if not self._parts:
                 encoded = b""
-                if self._text or not self._attachments:
-                    encoded = deflate(self._text, ws.TEXT) or ws.frame(self._text)
+                if self.text or not self._attachments:
+                    encoded = deflate(self.text, ws.TEXT) or ws.frame(self.text)
                 for payload in self._attachments:
                     encoded += deflate(payload, ws.BINARY) or ws.frame(payload, ws.BINARY)
             else:
@@ -152,5 +159,5 @@ class Message:
 
     def __repr__(self) -> str:
         if not self._parts:
-            return f"<Message {self._text[:60]!r} key={self.key!r}>"
+            return f"<Message {self.text[:60]!r} key={self.key!r}>"
         return f"<Message bundle of {len(self._parts)}>"

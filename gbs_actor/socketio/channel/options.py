@@ -19,6 +19,8 @@ class ServerOptions:
     """From the time a ping is due until its pong must have come."""
     max_payload: int = 1_000_000
     """Bytes of one message from a client."""
+    max_poll_packets: int = 16
+    """Packets in the response to one poll; the Python client refuses more than 16."""
     connect_timeout: float = 45.0
     """From the handshake until the client must have joined a namespace."""
     upgrade_timeout: float = 10.0
@@ -68,6 +70,10 @@ class ServerOptions:
     """Cookies that authenticate a user; only requests with one have their origin checked."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose ``X-Forwarded-*`` headers count."""
+    outbox_bytes_in_all: int = 134_217_728
+    """Bytes queued on all connections, each message counted once; beyond that the connections
+    that take most of it are closed.
+    """
     outbox: OutboxLimits = field(default_factory=OutboxLimits)
 
     def __post_init__(self) -> None:
@@ -82,6 +88,7 @@ class ServerOptions:
             "ping_interval",
             "ping_timeout",
             "max_payload",
+            "max_poll_packets",
             "connect_timeout",
             "upgrade_timeout",
             "request_timeout",
@@ -99,6 +106,7 @@ class ServerOptions:
             "packet_rate",
             "packet_burst",
             "max_attachment_bytes",
+            "outbox_bytes_in_all",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
+from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.wire import Wire
+
+_SMALL_REST: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,11 @@ class OutboxLimits:
     pause_messages: int = 256
     """Unkeyed messages above which reading pauses."""
     pause_bytes: int = 1_000_000
-    """Bytes of unkeyed messages above which reading pauses."""
+    """Bytes of unkeyed messages, and of one partly sent, above which reading pauses."""
     outbox_messages: int = 20_000
     """Unkeyed messages above which the connection is closed."""
     outbox_bytes: int = 16_777_216
-    """Bytes of unkeyed messages above which it is closed; one alone may be larger."""
+    """Bytes of queued messages above which it is closed; one alone may be larger."""
     max_keys: int = 65_536
     """Keyed messages above which it is closed: a bound where keys are not bounded."""
 
@@ -78,15 +81,17 @@ class Outbox:
     """
 
     __slots__ = (
-        "_behind_since",
+        "_bytes",
         "_closing",
         "_conflated",
         "_congested",
         "_encode",
         "_ended",
         "_limits",
+        "_memory",
         "_owner",
         "_rest",
+        "_rest_of",
         "_send_direct",
         "_sent_bytes",
         "_sent_messages",
@@ -95,6 +100,7 @@ class Outbox:
         "_waiting",
         "_wire",
         "_writing",
+        "behind_since",
         "flushed",
     )
 
@@ -104,6 +110,11 @@ class Outbox:
         self._limits = limits
         self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
         self._rest: memoryview | None = None
+        self._rest_of: tuple[Message, ...] = ()
+        """The messages that the rest is of."""
+        self._memory: tuple[MemoryLimit, ...] = ()
+        self._bytes = 0
+        """Bytes of the queued messages, all of a partly sent one included."""
         self._unkeyed = 0
         self._unkeyed_bytes = 0
         self._writing = False
@@ -111,7 +122,8 @@ class Outbox:
         self._closing = False
         self._ended = False
         self._conflated = 0
-        self._behind_since: float | None = None
+        self.behind_since: float | None = None
+        """Trio time since which something is queued; ``None``: nothing is."""
         self._sent_messages = 0
         self._sent_bytes = 0
         self.flushed = trio.Event()
@@ -133,6 +145,39 @@ class Outbox:
         return bool(self._waiting) or self._rest is not None
 
     @property
+    def stuck(self) -> bool:
+        """Whether much is left of a partly sent message, which would have to be sent first."""
+        return self._rest is not None and len(self._rest) > _SMALL_REST
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the queued messages, all of a partly sent one included."""
+        return self._bytes
+
+    def held_messages(self) -> list[Message]:
+        """Return the queued messages, a partly sent one included."""
+        return [*self._rest_of, *self._waiting.values()]
+
+    def overflow(self) -> None:
+        """Close the connection, as too much is queued."""
+        self._owner.outbox_overflowed()
+
+    def add_limit(self, limit: MemoryLimit) -> None:
+        """Count what is queued against a limit that is shared with other connections."""
+        self._memory = (*self._memory, limit)
+        limit.add(self)
+        for message in self.held_messages():
+            limit.hold(message, len(self._encode(message)))
+
+    def remove_limit(self, limit: MemoryLimit) -> None:
+        """Count nothing against a shared limit any more. Idempotent."""
+        if limit in self._memory:
+            self._memory = tuple(each for each in self._memory if each is not limit)
+            for message in self.held_messages():
+                limit.release(message)
+            limit.discard(self)
+
+    @property
     def sent_bytes(self) -> int:
         """Bytes that have been written."""
         return self._sent_bytes
@@ -152,8 +197,8 @@ class Outbox:
             conflated=self._conflated,
             behind_for=(
                 0.0
-                if self._behind_since is None
-                else max(0.0, trio.current_time() - self._behind_since)
+                if self.behind_since is None
+                else max(0.0, trio.current_time() - self.behind_since)
             ),
             sent_messages=self._sent_messages,
             sent_bytes=self._sent_bytes,
@@ -216,6 +261,7 @@ class Outbox:
         self._set_wire(wire)
         unkeyed = (message for message in self._waiting.values() if message.key is None)
         self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
+        self._bytes = sum(map(len, map(self._encode, self.held_messages())))
 
     def _set_wire(self, wire: Wire) -> None:
         self._wire = wire
@@ -226,7 +272,7 @@ class Outbox:
     def stop(self) -> None:
         """Drop everything, and write nothing from now on."""
         self._closing = self._ended = True
-        self._rest = None
+        self._set_rest(None)
         self._clear()
         self.flushed.set()
 
@@ -255,7 +301,7 @@ class Outbox:
             return False
         if self._rest is not None or self._waiting:
             return True
-        self._behind_since = None
+        self.behind_since = None
         if self._closing:
             self.flushed.set()
         return False
@@ -278,8 +324,10 @@ class Outbox:
             return
         self._sent_bytes += sent
         if rest is not None:
-            self._rest = rest[sent:] if sent < len(rest) else None
-            return
+            if sent < len(rest):
+                self._rest = rest[sent:]
+            else:
+                self._set_rest(None)
         for message in batch:
             if sent <= 0:
                 break
@@ -294,12 +342,14 @@ class Outbox:
             batch = self._next_batch()
             for message in batch:
                 self._remove(message)
-            self._rest = rest = memoryview(self._join(batch))
+            rest = memoryview(self._join(batch))
+            self._set_rest(rest, *batch)
             self._sent_messages += len(batch)
             self._check_drained()
         await self._wire.send_all(rest)
         self._sent_bytes += len(rest)
-        self._rest = None
+        self._set_rest(None)
+        self._check_drained()
 
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []
@@ -307,7 +357,7 @@ class Outbox:
         wire = self._wire
         for message in self._waiting.values():
             size += len(self._encode(message))
-            if batch and size > wire.batch:
+            if batch and (size > wire.batch or len(batch) == wire.batch_messages):
                 break
             size += len(wire.separator)
             batch.append(message)
@@ -326,7 +376,7 @@ class Outbox:
             self._sent_messages += 1
             return sent - size - len(self._wire.separator)
         if sent > 0:
-            self._rest = memoryview(encoded)[sent:]
+            self._set_rest(memoryview(encoded)[sent:], message)
             self._sent_messages += 1
         else:
             self._queue(message)
@@ -340,45 +390,76 @@ class Outbox:
             self._unkeyed += 1
             self._unkeyed_bytes += len(self._encode(message))
         else:
-            if self._waiting.pop(key, None) is not None:
+            older = self._waiting.pop(key, None)
+            if older is not None:
+                self._release(older)
                 self._conflated += 1
             self._waiting[key] = message
+        self._hold(message)
+
+    def _set_rest(self, rest: memoryview | None, *messages: Message) -> None:
+        """Keep the rest of messages that were partly sent; ``None``: all was sent."""
+        for message in self._rest_of:
+            self._release(message)
+        self._rest, self._rest_of = rest, messages
+        for message in messages:
+            self._hold(message)
+
+    def _hold(self, message: Message) -> None:
+        size = len(self._encode(message))
+        self._bytes += size
+        for limit in self._memory:
+            limit.hold(message, size)
+
+    def _release(self, message: Message) -> None:
+        self._bytes -= len(self._encode(message))
+        for limit in self._memory:
+            limit.release(message)
 
     def _remove(self, message: Message) -> None:
         self._waiting.popitem(last=False)
+        self._release(message)
         if message.key is None:
             self._unkeyed -= 1
             self._unkeyed_bytes -= len(self._encode(message))
 
     def _clear(self) -> None:
+        for message in self._waiting.values():
+            self._release(message)
         self._waiting.clear()
         self._unkeyed = self._unkeyed_bytes = 0
 
     def _check_limits(self) -> None:
         limits = self._limits
-        if self._unkeyed > limits.pause_messages or self._unkeyed_bytes > limits.pause_bytes:
+        if self._unkeyed > limits.pause_messages or self._unkeyed_size > limits.pause_bytes:
             self._congested = True
-        if self._unkeyed > limits.outbox_messages or (
-            self._unkeyed_bytes > limits.outbox_bytes and self._unkeyed > 1
+        waiting = len(self._waiting)
+        if (
+            self._unkeyed > limits.outbox_messages
+            or waiting - self._unkeyed > limits.max_keys
+            or (self._bytes > limits.outbox_bytes and waiting > 1)
         ):
             self._owner.outbox_overflowed()
-            return
-        if len(self._waiting) - self._unkeyed > limits.max_keys:
-            self._owner.outbox_overflowed()
+        for limit in self._memory:
+            limit.enforce()
 
     def _check_drained(self) -> None:
         limits = self._limits
         if (
             self._congested
             and self._unkeyed <= limits.pause_messages // 2
-            and self._unkeyed_bytes <= limits.pause_bytes // 2
+            and self._unkeyed_size <= limits.pause_bytes // 2
         ):
             self._congested = False
             self._owner.outbox_drained()
 
+    @property
+    def _unkeyed_size(self) -> int:
+        return self._unkeyed_bytes + (0 if self._rest is None else len(self._rest))
+
     def _start_writer(self) -> None:
         self._writing = True
-        self._behind_since = trio.current_time()
+        self.behind_since = trio.current_time()
         self._owner.start_writer(self.write)
 
     def _break(self, error: BaseException) -> None:

@@ -23,6 +23,7 @@ from gbs_actor.socketio.channel.channel import (
 )
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
+from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
@@ -69,14 +70,17 @@ class ChannelServer(ABC, Generic[Accepted]):
     :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
 
     :param connection_limit: shared with other servers; without it, the server has its own.
-    :param unauthenticated: likewise, and shared with the front door.
+    :param unauthenticated: shared with other servers and with the front door.
+    :param memory_limit: shared with other servers, too; bounds what is queued on all connections.
     """
 
     def __init__(
         self,
         options: ServerOptions,
+        *,
         connection_limit: ConnectionLimit | None = None,
         unauthenticated: UnauthenticatedLimit | None = None,
+        memory_limit: MemoryLimit | None = None,
     ) -> None:
         self.options = options
         if connection_limit is None:
@@ -91,6 +95,9 @@ class ChannelServer(ABC, Generic[Accepted]):
                 options.unauthenticated_grace,
             )
         self.unauthenticated = unauthenticated
+        if memory_limit is None:
+            memory_limit = MemoryLimit(options.outbox_bytes_in_all)
+        self.memory_limit = memory_limit
         self.trusted_proxies = TrustedProxies(options.trusted_proxies)
         self.received = Traffic()
         """Counted by the transports."""
@@ -287,6 +294,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             nonlocal channel
             channel = make(transport, nursery)
             self._channels[channel] = scope
+            channel.outbox.add_limit(self.memory_limit)
             return channel
 
         with trio.CancelScope() as scope:
@@ -299,6 +307,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     def _remove(self, channel: Channel) -> None:
         """Remove a channel that has ended; keep its counters."""
         del self._channels[channel]
+        channel.outbox.remove_limit(self.memory_limit)
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes
 

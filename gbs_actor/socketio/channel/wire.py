@@ -28,6 +28,8 @@ class Wire(Protocol):
     """Separates two messages."""
     batch: int
     """Bytes that messages are joined up to."""
+    batch_messages: int
+    """How many messages are joined at most."""
     direct: bool
     """Whether a message is written at once; else it is queued, to be joined with others."""
     immediate: bool
@@ -73,6 +75,7 @@ class StreamWire:
 
     separator = b""
     batch = 65_536
+    batch_messages = 65_536
     direct = False
     immediate = False
     ready = True

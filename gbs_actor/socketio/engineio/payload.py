@@ -80,21 +80,24 @@ def _decode_packet(packet: bytes) -> str | bytes:
         raise ProtocolViolation("payload is no UTF-8") from None
 
 
-def fitting(payload: bytes | memoryview, limit: int) -> int:
+def fitting(payload: bytes | memoryview, max_bytes: int, max_packets: int) -> int:
     """Return how many bytes of a payload to send, so that only whole packets go out.
 
     As many packets as fit; the first one in any case. Where a part is returned, it ends in
     front of a separator.
-
-    :param limit: bytes.
     """
-    if len(payload) <= limit:
-        return len(payload)
     data = bytes(payload)
-    end = data.rfind(SEPARATOR, 0, limit + 1)
-    if end < 0:
-        end = data.find(SEPARATOR)
-    return end if end >= 0 else len(data)
+    end = -1
+    for _ in range(max_packets):
+        following = data.find(SEPARATOR, end + 1)
+        if following < 0:
+            following = len(data)
+        if following > max_bytes and end >= 0:
+            break
+        end = following
+        if end == len(data):
+            break
+    return end
 
 
 def payload_frames(payload: bytes) -> bytes:

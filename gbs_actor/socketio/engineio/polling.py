@@ -41,15 +41,17 @@ class PollWire:
     """Writes into the GET that waits, one payload each.
 
     :param max_payload: bytes up to which packets are joined.
+    :param max_packets: packets in one payload, at most.
     """
 
     separator = SEPARATOR
     direct = False  # what is sent next goes into the same response
     immediate = True
 
-    def __init__(self, max_payload: int) -> None:
+    def __init__(self, max_payload: int, max_packets: int) -> None:
         self.encode: Encode = POLLING
         self.batch = max_payload
+        self.batch_messages = max_packets
         self._poll: _Poll | None = None
         self._retired = False
         self._writable = trio.lowlevel.ParkingLot()
@@ -63,7 +65,8 @@ class PollWire:
         """See :class:`~gbs_actor.socketio.channel.wire.Wire`."""
         if self._poll is None:
             raise BlockingIOError
-        size = fitting(data, self.batch)
+        # A message with attachments is more than one packet.
+        size = fitting(data, self.batch, self.batch_messages)
         self._respond(bytes(data[:size]))
         return size if size == len(data) else size + len(SEPARATOR)
 
@@ -119,14 +122,15 @@ class PollingTransport:
     """Carries one session by the requests of its client.
 
     :param max_payload: bytes up to which packets are joined into one response.
+    :param max_packets: packets in one response, at most.
     :param read_rate: how fast packets are read.
     """
 
     upgrades: tuple[str, ...] = ("websocket",)
     pings = False
 
-    def __init__(self, max_payload: int, read_rate: ReadRate) -> None:
-        self.wire = PollWire(max_payload)
+    def __init__(self, max_payload: int, max_packets: int, read_rate: ReadRate) -> None:
+        self.wire = PollWire(max_payload, max_packets)
         self._read_rate = read_rate
         self._getting = False
         self._posting = False

@@ -99,7 +99,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         make_application: Callable[[Session], Application],
         connection_limit: ConnectionLimit | None = None,
     ) -> None:
-        super().__init__(options, connection_limit)
+        super().__init__(options, connection_limit=connection_limit)
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
@@ -222,13 +222,15 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
                 session.end("server shutting down", CloseCode.GOING_AWAY)
             return session
 
+        options = self.options
         with self._counted(handshake, connection=False) as unauthenticated:
             self._handshakes += 1
             try:
                 with self._counted_as_open():
-                    await self._run(
-                        make, PollingTransport(self.options.max_payload, self.read_rate())
+                    transport = PollingTransport(
+                        options.max_payload, options.max_poll_packets, self.read_rate()
                     )
+                    await self._run(make, transport)
             except* Exception:
                 logger.exception("a session failed")
             finally:

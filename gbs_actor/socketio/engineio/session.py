@@ -36,6 +36,10 @@ class Application(Protocol):
         """Whether it has not caught up with the received messages; reading pauses then."""
         ...
 
+    def resume_events(self) -> None:
+        """Start the events that have waited for the outbox; called when it is not congested."""
+        ...
+
     def receive_text(self, text: str, start: int) -> None:
         """Take the message that is in ``text`` from ``start`` on.
 
@@ -207,6 +211,10 @@ class Session(LiveChannel):
     def backlogged(self) -> bool:
         """See :class:`Application`."""
         return self._application.backlogged
+
+    def resume_events(self) -> None:
+        """See :class:`Application`."""
+        self._application.resume_events()
 
     @property
     def paused(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -45,3 +47,61 @@ async def test_each_job_that_has_ended_is_reported_once() -> None:
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert ended == ["outer", "inner", "later", "last"]
+
+
+async def test_what_waits_to_be_ready_and_all_behind_it_start_in_order_once_it_is() -> None:
+    ready = False
+    ran: list[int] = []
+
+    async def handler(number: int) -> None:
+        await trio.lowlevel.checkpoint()
+        ran.append(number)
+
+    async with trio.open_nursery() as nursery:
+        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher.submit(partial(ran.append, 0))
+        dispatcher.submit(partial(handler, 1), when_ready=True)
+        dispatcher.submit(partial(ran.append, 2))
+        dispatcher.submit(partial(ran.append, 3), when_ready=True)
+        dispatcher.resume()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (ran, len(dispatcher)) == ([0], 3)
+        ready = True
+        dispatcher.resume()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ran == [0, 1, 2, 3]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_becomes_unready_meanwhile_stops_the_jobs_that_wait_for_it() -> None:
+    ready = True
+    ran: list[int] = []
+
+    async def fill() -> None:
+        nonlocal ready
+        await trio.lowlevel.checkpoint()
+        ready = False
+
+    async with trio.open_nursery() as nursery:
+        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher.submit(fill, when_ready=True)
+        dispatcher.submit(partial(ran.append, 1), when_ready=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ran == []
+        ready = True
+        dispatcher.resume()
+        assert ran == [1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_at_the_end_nothing_that_waited_is_started() -> None:
+    ready = False
+    ran: list[int] = []
+    async with trio.open_nursery() as nursery:
+        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher.submit(partial(ran.append, 1), when_ready=True)
+        await dispatcher.stop(1)
+        ready = True
+        dispatcher.resume()
+        assert ran == []
+        nursery.cancel_scope.cancel()

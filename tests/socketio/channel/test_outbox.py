@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from wsproto.frame_protocol import FrameProtocol
 
-from gbs_actor.socketio import Message, OutboxLimits, encode_event, encode_raw_event
+from gbs_actor.socketio import MemoryLimit, Message, OutboxLimits, encode_event, encode_raw_event
 from gbs_actor.socketio.channel.frame import frame
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
@@ -33,6 +33,7 @@ class ScriptedWire:
 
     separator = b""
     batch = 65_536
+    batch_messages = 65_536
     ready = True
 
     def __init__(self, script: list[int], *, immediate: bool = True) -> None:
@@ -165,6 +166,8 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
     actions: list[tuple[Any, ...]], script: list[int], immediate: bool
 ) -> None:
     outbox, wire, owner = make(script, immediate=immediate)
+    limit = MemoryLimit(10**9)
+    outbox.add_limit(limit)
     revision = 0
     latest: dict[int, int] = {}
     replies: list[int] = []
@@ -188,7 +191,10 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
         else:
             for _ in range(details[0]):
                 owner.step()
+        held = sum(len(message.websocket) for message in outbox.held_messages())
+        assert limit.bytes == outbox.queued_bytes == held
     owner.run()
+    assert limit.bytes == outbox.queued_bytes == 0
 
     seen_replies: list[int] = []
     seen_rows: dict[int, int] = {}
@@ -358,6 +364,52 @@ async def test_one_message_alone_may_be_larger_than_the_limit() -> None:
     outbox, _, owner = make([0], limits=OutboxLimits(pause_bytes=50, outbox_bytes=200))
     outbox.send(encode_event("/", "large", "x" * 1_001))
     assert owner.overflows == 0
+    owner.run()
+
+
+async def test_bytes_of_keyed_messages_count_against_the_limit_too() -> None:
+    outbox, _, owner = make([0], limits=OutboxLimits(outbox_bytes=1_000))
+    for key in range(3):
+        outbox.send(row(key, key, 400))
+    assert owner.overflows == 1
+    owner.run()
+
+
+async def test_the_rest_of_a_large_message_congests_until_half_of_it_is_sent() -> None:
+    outbox, _, owner = make([100, 500, 500], limits=OutboxLimits(pause_bytes=1_000))
+    outbox.send(encode_event("/", "large", "x" * 1_400))
+    congested = [outbox.congested]
+    for _ in range(2):
+        owner.step()
+        congested.append(outbox.congested)
+    assert congested == [True, True, False]
+    assert owner.reliefs == 1
+    owner.run()
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_what_is_dropped_counts_no_longer(immediate: bool) -> None:
+    outbox, _, _ = make([3, 0, 0, 0], immediate=immediate)
+    limit = MemoryLimit(1_000)
+    outbox.add_limit(limit)
+    for number in range(5):
+        outbox.send(reply(number))
+    assert limit.bytes > 0
+    outbox.stop()
+    outbox.remove_limit(limit)
+    assert (limit.bytes, len(limit)) == (0, 0)
+
+
+async def test_a_limit_can_be_added_and_removed_while_messages_are_queued() -> None:
+    outbox, _, owner = make([3, 0])
+    outbox.send(reply(1))
+    outbox.send(reply(2))
+    limit = MemoryLimit(1_000)
+    outbox.add_limit(limit)
+    assert limit.bytes == outbox.queued_bytes == 2 * len(reply(1).websocket)
+    outbox.remove_limit(limit)
+    outbox.remove_limit(limit)
+    assert (limit.bytes, len(limit)) == (0, 0)
     owner.run()
 
 

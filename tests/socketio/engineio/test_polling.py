@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import OutboxLimits, Socket, SocketServer, encode_event
+from gbs_actor.socketio import Message, OutboxLimits, Socket, SocketServer, encode_event
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.polls import POLLING, WEBSOCKET, Polls, Site, binary, site
@@ -626,6 +627,56 @@ async def test_a_client_that_does_not_fetch_is_closed(clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         assert gone == [("transport close", 0.0)]
         assert await polls.gone()
+
+
+async def test_a_response_has_at_most_16_packets_and_the_next_has_the_rest(
+    clock: MockClock,
+) -> None:
+    async with quiet() as (polls, socket):
+        socket.deliver(Message.bundle([encode_event("/", "row", n, key=n) for n in range(40)]))
+        socket.emit("done")
+        responses = [(await polls.get()).packets for _ in range(3)]
+        assert [len(packets) for packets in responses] == [16, 16, 9]
+        rows = [f'42["row",{n}]' for n in range(40)]
+        assert [*chain.from_iterable(responses)] == [*rows, '42["done"]']
+        assert trio.current_time() == 0
+
+
+async def test_packets_behind_the_16th_are_still_replaced_by_newer_ones(clock: MockClock) -> None:
+    async with quiet() as (polls, socket):
+        for number in range(20):
+            socket.deliver(encode_event("/", "state", number, key=number))
+        assert len((await polls.get()).packets) == 16
+        socket.deliver(encode_event("/", "state", 18, "newer", key=18))
+        assert (await polls.get()).packets == [
+            '42["state",16]',
+            '42["state",17]',
+            '42["state",19]',
+            '42["state",18,"newer"]',
+        ]
+
+
+async def test_the_attachments_of_an_event_count_as_packets_and_stay_in_order(
+    clock: MockClock,
+) -> None:
+    async with quiet(max_poll_packets=3) as (polls, socket):
+        socket.emit("first")
+        socket.emit("files", b"1", b"2", b"3", b"4")
+        socket.emit("last")
+        responses = [(await polls.get()).packets for _ in range(3)]
+        assert [len(packets) for packets in responses] == [3, 3, 1]
+        head, *rest = [*chain.from_iterable(responses)][1:]
+        assert head.startswith('454-["files",')
+        assert rest == [*map(binary, (b"1", b"2", b"3", b"4")), '42["last"]']
+
+
+async def test_a_close_comes_behind_all_that_is_queued(clock: MockClock) -> None:
+    async with quiet() as (polls, socket):
+        for number in range(20):
+            socket.emit("news", number)
+        socket.close_transport(1012)
+        assert len((await polls.get()).packets) == 16
+        assert (await polls.get()).packets == [*(f'42["news",{n}]' for n in range(16, 20)), "1"]
 
 
 async def test_a_client_is_not_read_while_its_answers_wait(clock: MockClock) -> None:

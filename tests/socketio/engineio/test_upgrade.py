@@ -527,6 +527,21 @@ async def test_a_post_that_must_wait_goes_on_behind_the_upgrade(
         assert (await post.answered()).body == b"ok"
 
 
+async def test_what_a_poll_leaves_goes_over_the_websocket(clock: MockClock, kind: Kind) -> None:
+    server = SocketServer(max_poll_packets=2)
+    server.namespace("/")
+    async with site(server) as clients:
+        polls = await clients.joined()
+        await wait_all_tasks_blocked()
+        (socket,) = server.namespace("/").sockets
+        websocket = await probed(clients, kind, polls)
+        socket.emit("files", b"1", b"2")
+        socket.emit("last")
+        assert len((await polls.get()).packets) == 2
+        await websocket.send("5")
+        assert [await websocket.receive() for _ in range(2)] == [b"2", '42["last"]']
+
+
 async def test_a_post_and_the_websocket_may_wait_for_the_same_handler(
     clock: MockClock, kind: Kind
 ) -> None:

@@ -1,0 +1,130 @@
+"""Bounds the memory of what is queued on many connections together.
+
+Connections share most of what they are sent, so a message counts once, however many outboxes it
+is queued in. If the limit is exceeded, the connections that take most memory are closed: not the
+one that was sent something just then, which may be the only one that reads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gbs_actor.socketio.channel.message import Message
+
+logger = logging.getLogger(__name__)
+
+_CANDIDATES: Final = 64
+"""Connections looked at closely at once: those with most bytes queued."""
+_ALIKE: Final = 65_536
+"""Bytes of a difference in memory below which the one that is behind for longer is closed."""
+
+
+class LimitedOutbox(Protocol):
+    """One outbox under a limit. No method may block or raise."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the messages queued in it, shared ones included."""
+        ...
+
+    @property
+    def behind_since(self) -> float | None:
+        """Trio time since which something is queued; ``None``: nothing is."""
+        ...
+
+    def held_messages(self) -> list[Message]:
+        """Return the messages that are queued, one that is partly sent included."""
+        ...
+
+    def overflow(self) -> None:
+        """Close the connection, and drop what is queued."""
+        ...
+
+
+@dataclass(slots=True)
+class _Held:
+    size: int
+    outboxes: int = 1
+
+
+class MemoryLimit:
+    """Bounds the bytes queued in several outboxes together.
+
+    :param limit: bytes.
+    """
+
+    __slots__ = ("_held", "_outboxes", "bytes", "closed", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        """Bytes of the messages that are queued anywhere, each counted once."""
+        self.closed = 0
+        """Connections closed because of the limit."""
+        self._held: dict[Message, _Held] = {}
+        self._outboxes: dict[LimitedOutbox, None] = {}
+
+    def __len__(self) -> int:
+        """Return how many outboxes there are."""
+        return len(self._outboxes)
+
+    def add(self, outbox: LimitedOutbox) -> None:
+        """Add an outbox, before anything is queued in it."""
+        self._outboxes[outbox] = None
+
+    def discard(self, outbox: LimitedOutbox) -> None:
+        """Remove an outbox in which nothing is queued any more."""
+        self._outboxes.pop(outbox, None)
+
+    def hold(self, message: Message, size: int) -> None:
+        """Count a message that is queued in one more outbox.
+
+        :param size: bytes that it takes.
+        """
+        held = self._held.get(message)
+        if held is None:
+            self._held[message] = _Held(size)
+            self.bytes += size
+        else:
+            held.outboxes += 1
+
+    def release(self, message: Message) -> None:
+        """Count a message that is queued in one outbox less."""
+        held = self._held[message]
+        held.outboxes -= 1
+        if not held.outboxes:
+            del self._held[message]
+            self.bytes -= held.size
+
+    def enforce(self) -> None:
+        """If the limit is exceeded, close connections until a quarter of it is free."""
+        if self.bytes <= self.limit:
+            return
+        before, enough, closed = self.bytes, self.limit * 3 // 4, self.closed
+        while self.bytes > enough:
+            at_first = self.bytes
+            worst = heapq.nlargest(_CANDIDATES, self._outboxes, key=lambda each: each.queued_bytes)
+            for outbox in sorted(worst, key=self._rank):
+                if self.bytes <= enough:
+                    break
+                self.closed += 1
+                outbox.overflow()
+            if self.bytes == at_first:
+                break
+        logger.warning(
+            "%d connections closed: %d bytes were queued, and %d may be",
+            self.closed - closed,
+            before,
+            self.limit,
+        )
+
+    def _rank(self, outbox: LimitedOutbox) -> tuple[float, float]:
+        """Order connections by the memory they take, then by how long they are behind."""
+        share = sum(
+            self._held[message].size / self._held[message].outboxes
+            for message in outbox.held_messages()
+        )
+        return -(share // _ALIKE), outbox.behind_since or 0.0

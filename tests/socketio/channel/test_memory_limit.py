@@ -1,0 +1,111 @@
+"""Bytes that are queued on many connections, and whose are given up."""
+
+from __future__ import annotations
+
+from gbs_actor.socketio import MemoryLimit, Message
+
+KILOBYTES = 1_000
+
+
+class Box:
+    """An outbox whose client reads nothing."""
+
+    def __init__(self, limit: MemoryLimit, since: float = 0.0) -> None:
+        self.limit = limit
+        self.behind_since: float | None = since
+        self.messages: list[Message] = []
+        self.closed = False
+        limit.add(self)
+
+    @property
+    def queued_bytes(self) -> int:
+        return sum(len(message.text) for message in self.messages)
+
+    def held_messages(self) -> list[Message]:
+        return self.messages
+
+    def queue(self, *messages: Message) -> None:
+        for message in messages:
+            self.messages.append(message)
+            self.limit.hold(message, len(message.text))
+        self.limit.enforce()
+
+    def overflow(self) -> None:
+        self.closed = True
+        self.behind_since = None
+        for message in self.messages:
+            self.limit.release(message)
+        self.messages = []
+
+
+def large(kilobytes: int) -> Message:
+    return Message(b"x" * KILOBYTES * kilobytes)
+
+
+def test_a_message_that_many_are_sent_counts_once() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    boxes = [Box(limit) for _ in range(1_000)]
+    message = large(600)
+    for box in boxes:
+        box.queue(message)
+    assert limit.bytes == 600 * KILOBYTES
+    assert not any(box.closed for box in boxes)
+    for box in boxes:
+        box.overflow()
+    assert limit.bytes == 0
+
+
+def test_those_that_take_most_are_closed_until_a_quarter_is_free() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    greedy = [Box(limit) for _ in range(4)]
+    for box in greedy:
+        box.queue(large(240))
+    fresh = Box(limit, since=5.0)
+    fresh.queue(large(50))
+    assert not fresh.closed
+    assert [box.closed for box in greedy].count(True) == 2
+    assert limit.bytes <= 750 * KILOBYTES
+    assert limit.closed == 2
+
+
+def test_of_those_that_take_as_much_the_ones_that_are_behind_longest_are_closed() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    boxes = [Box(limit, since=since) for since in (3.0, 1.0, 2.0)]
+    for box in boxes:
+        box.queue(large(300))
+    Box(limit, since=4.0).queue(large(310))
+    assert [box.closed for box in boxes] == [False, True, True]
+
+
+def test_what_is_shared_counts_little_against_each() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    shared = large(600)
+    honest = [Box(limit) for _ in range(10)]
+    for box in honest:
+        box.queue(shared)
+    greedy = Box(limit, since=9.0)
+    greedy.queue(large(410))
+    assert greedy.closed
+    assert not any(box.closed for box in honest)
+
+
+def test_it_ends_where_nothing_can_be_freed() -> None:
+    class Stubborn(Box):
+        def overflow(self) -> None:
+            self.closed = True
+
+    limit = MemoryLimit(1_000)
+    stubborn = Stubborn(limit)
+    stubborn.queue(large(2))
+    assert stubborn.closed
+    assert limit.bytes == 2 * KILOBYTES
+
+
+def test_there_may_be_more_to_close_than_are_looked_at_closely() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    shared = large(700)
+    for _ in range(100):
+        Box(limit).queue(shared)
+    Box(limit).queue(large(100), large(100), large(101))
+    Box(limit).queue(large(301))
+    assert limit.bytes <= 750 * KILOBYTES
