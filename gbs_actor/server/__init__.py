@@ -18,7 +18,7 @@ transports and then the HTTP connections, all within ``shutdown_grace``.
 
 Tasks are of three kinds. An exception of a *critical* one ends the server:
 
-- the front door's accept loops, one a listener (a failed accept is retried);
+- the front door's accept loops, one a listener (a failed accept is retried), and its queue;
 - the timers of Socket.IO and of plain WebSockets: pings, timeouts;
 - the supervision of rooms, but not the rooms;
 - the lease of the database, and the watch over the embedded PostgreSQL and its output;

@@ -23,7 +23,7 @@ Four layers; each imports only from those below it::
     channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
                 WebSocketTransport  AsgiTransport  WebSocketApp
     ---------------------------------------------------------------------------
-    net         FrontDoor  HttpStream  TlsStream  Request  TrustedProxies
+    net         FrontDoor  UnauthenticatedLimit  FairQueue  HttpStream  TlsStream  Request
 
 An event on its way in, one function call after the other in the task that reads::
 

@@ -2,8 +2,9 @@
 
 A connection on its way to the code that serves it::
 
-    listener, TlsListener
-        FrontDoor          counts it (ConnectionLimit), does the TLS handshake, reads one head
+    TcpListener, TlsListener
+        FrontDoor          Admission counts it (ConnectionLimit, UnauthenticatedLimit); does the
+                           TLS handshake, reads one head, waits for a turn (FairQueue)
             BadRequest     a malformed head: refused
             Request        a WebSocket upgrade on a realtime path: to its handler
             HttpStream     all else: to an HTTP server, with the head replayed and time limits

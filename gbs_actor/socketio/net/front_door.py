@@ -214,7 +214,8 @@ class FrontDoor:
         try:
             with trio.move_on_after(timeout):
                 while True:
-                    if not any(self._in_flight(stream) for stream in self._http):
+                    waiting = self._work.statistics().waiting
+                    if not waiting and not any(map(self._in_flight, self._http)):
                         break
                     await trio.sleep(_SETTLED / 5)
         finally:
