@@ -34,7 +34,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.command_router import FORBIDDEN, CommandRouter
 from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
-from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.gateway.limits import TokenBucket, UserRateLimit
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
@@ -149,7 +149,7 @@ class Dispatch:
 
     async def join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
         """Join a retreat for a client that joins by connecting."""
-        if self._may_join(client, invocation):
+        if self._within_join_rate(client, invocation):
             await self._later(self._join, client, request, invocation)
 
     async def resume(self, client: Client, location: SessionLocation, since: int) -> bool:
@@ -216,10 +216,8 @@ class Dispatch:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_MARKS)
 
-    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
+    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None]:
         request = decode_join(invocation.argument())
-        if not self._may_join(client, invocation):
-            return None
         if not invocation.wants_reply:
             # The rows are sent as `initial-data`, which always replaces the list.
             request = replace(request, since=None)
@@ -314,22 +312,32 @@ class Dispatch:
     # What they share
 
     def _within_rate(self, client: Client, invocation: Invocation) -> bool:
-        """Count an event; if it exceeds a rate, refuse it and return ``False``."""
-        self._events += 1
-        now = trio.current_time()
-        if client.bucket.take(now) and self._rates.take(client.user.user_id, now):
-            return True
-        self._refused_by_rate += 1
-        invocation.reply(_RATE_LIMITED)
-        return False
+        """Count an event; if it exceeds a rate, refuse it and return ``False``.
 
-    def _may_join(self, client: Client, invocation: Invocation) -> bool:
-        """Count a join, which is answered with a whole list; if it exceeds a rate, refuse it."""
+        Joins have a rate of their own: each is answered with a list, and the one behind many
+        edits that were typed offline must not be refused for them.
+        """
+        self._events += 1
+        if invocation.name == ClientEvent.JOIN_RETREAT:
+            return self._within_join_rate(client, invocation)
+        return self._take(client, invocation, client.bucket, self._rates, _RATE_LIMITED)
+
+    def _within_join_rate(self, client: Client, invocation: Invocation) -> bool:
+        return self._take(client, invocation, client.join_bucket, self._join_rates, _TOO_MANY_JOINS)
+
+    def _take(
+        self,
+        client: Client,
+        invocation: Invocation,
+        bucket: TokenBucket,
+        rates: UserRateLimit,
+        refusal: Failure,
+    ) -> bool:
         now = trio.current_time()
-        if client.join_bucket.take(now) and self._join_rates.take(client.user.user_id, now):
+        if bucket.take(now) and rates.take(client.user.user_id, now):
             return True
         self._refused_by_rate += 1
-        invocation.reply(_TOO_MANY_JOINS)
+        invocation.reply(refusal)
         return False
 
     def _may_change(self, client: Client, invocation: Invocation, slug: str | None = None) -> bool:
