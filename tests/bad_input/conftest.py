@@ -37,6 +37,8 @@ def server(public_key: bytes, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "GBS_EVENT_BURST": "100000",
             "GBS_USER_RATE": "100000",
             "GBS_USER_BURST": "100000",
+            "GBS_JOIN_RATE": "100000",
+            "GBS_JOIN_BURST": "100000",
             "GBS_JWT_ISSUER": ISSUER,
             "GBS_JWT_PUBLIC_KEY_FILE": str(key_file),
         }
