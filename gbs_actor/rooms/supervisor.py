@@ -44,8 +44,8 @@ class RoomSupervisor:
     pause, and its subscribers get what they missed. A room that crashes too often is
     FAILED and rejects everything until :meth:`restart` or until a cool-down has passed.
 
-    What connections call is synchronous, apart from :meth:`join` and :meth:`read`, and
-    every reply is called exactly once.
+    What connections call is synchronous, apart from :meth:`join`, :meth:`resume`,
+    :meth:`read` and :meth:`find_slug`, and every reply is called exactly once.
 
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
@@ -170,7 +170,7 @@ class RoomSupervisor:
         """Submit a command to a retreat's room from outside; starts the room if need be."""
         self._submit_to(slug, command, reply)
 
-    async def submit_outside(
+    def submit_outside(
         self,
         slug: str,
         subscriber: Subscriber,
@@ -181,16 +181,13 @@ class RoomSupervisor:
     ) -> None:
         """Submit a command of a subscriber to a room that it is not in.
 
-        Starts the room if need be; the subscriber joins nothing. Returns once the command is
-        in the room's mailbox: it is carried out, even if the connection ends. Commands in
-        flight in another room get their replies first; cancelled meanwhile, nothing is
-        submitted.
+        Starts the room if need be; the subscriber joins nothing. It is carried out even if the
+        connection ends. For replies in order, call
+        :meth:`~gbs_actor.rooms.subscriber.Subscriber.wait_replied_elsewhere` first.
 
         :param command: with ``outside_room``.
         :param only_repeat: see :class:`~gbs_actor.rooms.mailbox.Submission`.
         """
-        if subscriber.waits_elsewhere(slug):
-            await subscriber.wait_replied()
         subscriber.commands_slug = slug
         self._submit_to(slug, command, reply, subscriber, only_repeat=only_repeat)
 
