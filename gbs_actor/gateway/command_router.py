@@ -25,6 +25,8 @@ FORBIDDEN: Final = Failure.because(Code.FORBIDDEN, "Your role may not do this.")
 
 ReaderRole = Callable[[Client, str], Awaitable[str | Failure]]
 """Returns a client's role in a retreat, or why it may not read there."""
+MayChange = Callable[[Client, Invocation, str | None], bool]
+"""Whether a client may edit in its room, or try elsewhere; replies if not."""
 
 
 class CommandRouter:
@@ -32,12 +34,20 @@ class CommandRouter:
 
     :param reader_role: raises :exc:`~gbs_actor.store.protocol.StoreUnavailable` if it cannot
         look the role up.
+    :param may_change: called again once a command has waited: for its retreat, or ``None``.
     """
 
-    def __init__(self, rooms: RoomSupervisor, policy: Policy, reader_role: ReaderRole) -> None:
+    def __init__(
+        self,
+        rooms: RoomSupervisor,
+        policy: Policy,
+        reader_role: ReaderRole,
+        may_change: MayChange,
+    ) -> None:
         self._rooms = rooms
         self._policy = policy
         self._reader_role = reader_role
+        self._may_change = may_change
 
     def submit_nowait(
         self, client: Client, request: CommandRequest, invocation: Invocation
@@ -62,8 +72,9 @@ class CommandRouter:
     async def submit(self, client: Client, request: CommandRequest, invocation: Invocation) -> None:
         """Submit a command to the room it belongs to; the client stays where it is.
 
-        Returns once it is submitted: its reply is not awaited, so that commands in a row share
-        a commit. Cancelled before, it is not carried out.
+        Commands in flight in another room get their replies first; rights are checked behind
+        that. Returns once it is submitted: its reply is not awaited, so that commands in a row
+        share a commit. Cancelled before, it is not carried out.
 
         :raises StoreUnavailable: the retreat, or the role there, cannot be looked up.
         """
@@ -72,21 +83,24 @@ class CommandRouter:
         inside, named = subscriber.room_slug, request.retreat_slug
         slug = named or await self._rooms.find_slug(request.action)
         if slug is not None and slug != inside:
+            await subscriber.wait_replied_elsewhere(slug)
             role = await self._reader_role(client, slug)
             if not isinstance(role, Failure):
-                only_repeat = inside is not None and named is None
-                if only_repeat or self._policy.may_edit(role):
-                    await self._submit_outside(slug, client, request, invocation, only_repeat)
-                else:
-                    invocation.reply(FORBIDDEN)
+                if self._may_change(client, invocation, named):
+                    only_repeat = inside is not None and named is None
+                    if only_repeat or self._policy.may_edit(role):
+                        self._submit_outside(slug, client, request, invocation, only_repeat)
+                    else:
+                        invocation.reply(FORBIDDEN)
                 return
             if named is not None:
                 invocation.reply(NOT_IN_ROOM)
                 return
         # The room rejects what is not in it. Outside a room nothing is left to try.
-        if inside is not None and subscriber.waits_elsewhere(inside):
-            await subscriber.wait_replied()
-        self._submit_inside(client, request, invocation)
+        if inside is not None:
+            await subscriber.wait_replied_elsewhere(inside)
+        if self._may_change(client, invocation, named):
+            self._submit_inside(client, request, invocation)
 
     def _submit_inside(
         self, client: Client, request: CommandRequest, invocation: Invocation
@@ -95,7 +109,7 @@ class CommandRouter:
         reply = partial(invocation.reply, repeatable=command.client_made_id)
         self._rooms.submit(client.subscriber, command, reply)
 
-    async def _submit_outside(
+    def _submit_outside(
         self,
         slug: str,
         client: Client,
@@ -110,6 +124,4 @@ class CommandRouter:
                 outcome = NOT_IN_ROOM  # as where the client may not read
             invocation.reply(outcome, repeatable=command.client_made_id, outside_room=True)
 
-        await self._rooms.submit_outside(
-            slug, client.subscriber, command, reply, only_repeat=only_repeat
-        )
+        self._rooms.submit_outside(slug, client.subscriber, command, reply, only_repeat=only_repeat)

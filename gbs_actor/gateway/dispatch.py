@@ -101,7 +101,7 @@ class Dispatch:
         self._authorizer = authorizer
         self._max_pending_commands = settings.socketio.max_unanswered_events
         self._rates = rates
-        self._router = CommandRouter(rooms, authorizer.policy, self._reader_role)
+        self._router = CommandRouter(rooms, authorizer.policy, self._reader_role, self._may_change)
         self._editing_rates = UserRateLimit(
             settings.limits.user_editing_rate, settings.limits.user_editing_burst
         )

@@ -2,8 +2,8 @@
 
 The moving parts, from a connection inward:
 
-- :class:`RoomSupervisor` starts, restarts and stops rooms, and is where connections reach
-  them. Each room is one task in its nursery.
+- :class:`RoomSupervisor` starts and stops rooms, and is where connections reach them. Each
+  room is one task in its nursery: a ``RestartLoop``, which starts it again after a crash.
 - :class:`Subscriber` is a client's place in a room, and passes messages to its :class:`Sink`.
 - ``RoomHandle`` outlives the room's task: mailbox, subscribers, marks, the batch in hand.
 - ``Room`` is one incarnation of that task. It runs the loop below, with ``Loading``,
@@ -36,7 +36,7 @@ The life of a batch::
 Joins, leaves, editing marks and presence (``Subscriptions``) need no store: they go on
 while one is waited for.
 
-When a room crashes, the supervisor counts it and replies by the phase of the batch in hand:
+When a room crashes, its ``RestartLoop`` counts it and replies by the phase of the batch in hand:
 DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch itself;
 COMMITTING waits for the next start, which resolves the outcome. What is queued gets
 ROOM_RESTARTED, joins wait. After a back-off the room loads again and sends each subscriber

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from gbs_actor.lineup.changes import Change, LogEntry, Rejection
 from gbs_actor.lineup.records import Row
+from gbs_actor.rooms.delivery import RESTARTED, UNKNOWN_OUTCOME
 from gbs_actor.rooms.mailbox import Submission, Work
 
 
@@ -81,3 +82,8 @@ class Batch:
         """Reject everything that has no reply yet."""
         for step in self.steps:
             step.work.reply(rejection)
+
+    def reject_interrupted(self) -> None:
+        """Reject what has no reply yet, as its room does not go on with it."""
+        deciding = self.phase is Phase.DECIDING
+        self.reject_pending(RESTARTED if deciding else UNKNOWN_OUTCOME)

@@ -141,6 +141,14 @@ class Subscriber:
         """Whether commands of another retreat than this one may have no reply yet."""
         return self.in_flight > 0 and self.commands_slug != slug
 
+    async def wait_replied_elsewhere(self, slug: str) -> None:
+        """Wait until commands of other retreats than this one have their replies.
+
+        Cancellation ends the wait and changes nothing.
+        """
+        if self.waits_elsewhere(slug):
+            await self.wait_replied()
+
     async def wait_left(self) -> None:
         """Wait until a queued leave was carried out, or another room was joined.
 

@@ -1,8 +1,7 @@
-"""Starts, restarts and stops rooms, and is where connections reach them."""
+"""Starts and stops rooms, and is where connections reach them."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,13 +11,11 @@ import trio
 from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
-from gbs_actor.rooms.batch import Batch, Phase
+from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
     SHUTTING_DOWN,
-    UNAVAILABLE,
-    UNKNOWN_OUTCOME,
     CommandReply,
     Done,
     DoneReply,
@@ -27,14 +24,13 @@ from gbs_actor.rooms.delivery import (
 )
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
-from gbs_actor.rooms.room import Room, utc_now
+from gbs_actor.rooms.restart_loop import RestartLoop
+from gbs_actor.rooms.room import utc_now
 from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
-
-log = logging.getLogger(__name__)
 
 
 class RoomSupervisor:
@@ -44,8 +40,8 @@ class RoomSupervisor:
     pause, and its subscribers get what they missed. A room that crashes too often is
     FAILED and rejects everything until :meth:`restart` or until a cool-down has passed.
 
-    What connections call is synchronous, apart from :meth:`join` and :meth:`read`, and
-    every reply is called exactly once.
+    What connections call is synchronous, apart from :meth:`join`, :meth:`resume`,
+    :meth:`read` and :meth:`find_slug`, and every reply is called exactly once.
 
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
@@ -170,7 +166,7 @@ class RoomSupervisor:
         """Submit a command to a retreat's room from outside; starts the room if need be."""
         self._submit_to(slug, command, reply)
 
-    async def submit_outside(
+    def submit_outside(
         self,
         slug: str,
         subscriber: Subscriber,
@@ -181,16 +177,13 @@ class RoomSupervisor:
     ) -> None:
         """Submit a command of a subscriber to a room that it is not in.
 
-        Starts the room if need be; the subscriber joins nothing. Returns once the command is
-        in the room's mailbox: it is carried out, even if the connection ends. Commands in
-        flight in another room get their replies first; cancelled meanwhile, nothing is
-        submitted.
+        Starts the room if need be; the subscriber joins nothing. It is carried out even if the
+        connection ends. For replies in order, call
+        :meth:`~gbs_actor.rooms.subscriber.Subscriber.wait_replied_elsewhere` first.
 
         :param command: with ``outside_room``.
         :param only_repeat: see :class:`~gbs_actor.rooms.mailbox.Submission`.
         """
-        if subscriber.waits_elsewhere(slug):
-            await subscriber.wait_replied()
         subscriber.commands_slug = slug
         self._submit_to(slug, command, reply, subscriber, only_repeat=only_repeat)
 
@@ -283,7 +276,7 @@ class RoomSupervisor:
         """
         for handle in self._handles.values():
             if handle.batch is not None and handle.batch.phase is not Phase.COMMITTED:
-                _reject_pending(handle.batch)
+                handle.batch.reject_interrupted()
             handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
 
     # -- supervision ----------------------------------------------------------------------
@@ -334,91 +327,21 @@ class RoomSupervisor:
                 handle.compare_with_store()
 
     async def _supervise(self, handle: RoomHandle) -> None:
-        """Run one room after another under the same handle until it may stop."""
+        loop = RestartLoop(handle, self._store, self._clock, self._count_crash)
         try:
-            while await self._run_once(handle):
-                await self._pause(handle)
-                if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
-                    return
-                handle.state = RoomState.RESTARTING
-                handle.failed_until = None
-                handle.restarts += 1
-            self._stopped_idle += not handle.draining
+            stopped = await loop.run()
+            self._stopped_idle += stopped and not handle.draining
         finally:
             self._close(handle)
 
-    async def _run_once(self, handle: RoomHandle) -> bool:
-        """Run a room until it stops or crashes; return whether it crashed.
-
-        A crash that coincides with cancellation is handled before that goes on.
-        """
-        room = Room(handle, self._store, clock=self._clock)
-        crashed = False
-        try:
-            await room.run()
-        except* Exception as errors:  # noqa: BLE001  (whatever it is, it is a crash)
-            crashed = True
-            with trio.CancelScope(shield=True):
-                await self._handle_crash(room, handle, errors)
-        return crashed
-
-    async def _handle_crash(
-        self, room: Room, handle: RoomHandle, error: BaseExceptionGroup[Exception]
-    ) -> None:
-        """Reply what the crash decides, and set how the room goes on."""
+    def _count_crash(self) -> None:
         self._crashes += 1
-        handle.resolving = False
-        log.error("room %s crashed", handle.slug, exc_info=error)
-        failed = handle.crashes.add(error, trio.current_time())
-        if handle.batch is not None:
-            await self._reply_after_crash(room, handle, failed=failed)
-        handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
-        handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
-        if failed:
-            config = self._config
-            handle.failed_until = trio.current_time() + config.crash_cool_down
-            log.error(
-                "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
-                handle.slug,
-                len(handle.crashes),
-                config.crash_window,
-                config.crash_cool_down,
-            )
-
-    async def _reply_after_crash(self, room: Room, handle: RoomHandle, *, failed: bool) -> None:
-        """Reply to the batch in hand as its phase allows.
-
-        One of unknown outcome is left for the next start to resolve, if that is soon.
-        """
-        batch = handle.batch
-        assert batch is not None
-        if batch.phase is Phase.COMMITTING:
-            if failed:
-                batch.reject_pending(UNKNOWN_OUTCOME)
-            return
-        if batch.phase is Phase.COMMITTED:
-            try:
-                await room.send_committed(batch)
-            except Exception:
-                log.exception("room %s: replies to a durable batch failed", handle.slug)
-        _reject_pending(batch)
-        handle.batch = None
-
-    async def _pause(self, handle: RoomHandle) -> None:
-        """Wait for the end of the back-off or the cool-down, an operator, or the drain."""
-        if handle.draining:
-            return
-        failed = handle.state is RoomState.FAILED
-        with trio.move_on_after(
-            self._config.crash_cool_down if failed else handle.crashes.next_delay()
-        ):
-            await handle.pause_over.park()
 
     def _close(self, handle: RoomHandle) -> None:
         """Remove a room that has ended, rejecting whatever is still queued for it."""
         handle.state = RoomState.STOPPED
         if handle.batch is not None:
-            _reject_pending(handle.batch)
+            handle.batch.reject_interrupted()
         rejection = SHUTTING_DOWN if self._draining else RESTARTED
         handle.reject_queued(rejection, joins=rejection)
         for subscriber in tuple(handle.subscribers):
@@ -426,8 +349,3 @@ class RoomSupervisor:
         del self._handles[handle.slug]
         if not self._handles:
             self._emptied.unpark_all()
-
-
-def _reject_pending(batch: Batch) -> None:
-    deciding = batch.phase is Phase.DECIDING
-    batch.reject_pending(RESTARTED if deciding else UNKNOWN_OUTCOME)

@@ -110,7 +110,7 @@ class RecordingSupervisor(RoomSupervisor):
         self.inside.add(command.id)
         super().submit(subscriber, command, reply)
 
-    async def submit_outside(
+    def submit_outside(
         self,
         slug: str,
         subscriber: Subscriber,
@@ -121,7 +121,7 @@ class RecordingSupervisor(RoomSupervisor):
     ) -> None:
         if command.base_revision is None:
             self.unseen.add(command.id)
-        await super().submit_outside(slug, subscriber, command, reply, only_repeat=only_repeat)
+        super().submit_outside(slug, subscriber, command, reply, only_repeat=only_repeat)
 
 
 @dataclass

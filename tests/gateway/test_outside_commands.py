@@ -401,3 +401,48 @@ async def test_a_join_of_the_own_room_is_answered_behind_an_edit_elsewhere(
         here.parts.store.loads_may_go_on.set()
         assert (await peer.reply(there))["status"] == "OK"
         assert (await peer.reply(join))["status"] == "OK"
+
+
+# Rights that change while a command waits
+
+
+async def test_the_role_elsewhere_is_looked_up_behind_the_wait(transport: Transport) -> None:
+    async with world() as here, here.outside_by(transport) as peer:
+        store = here.parts.store
+        here.parts.authorizer.clear_cache()
+        store.commits_may_go_on = trio.Event()
+        first = await peer.begin("update-gbs-number", EDIT)
+        second = await peer.begin("update-gbs-number", OTHER_EDIT)
+        await trio.testing.wait_all_tasks_blocked()
+        store.grant(7, "ACCOUNT_STAFF", OTHER_SLUG)
+        store.commits_may_go_on.set()
+        assert (await peer.reply(first))["status"] == "OK"
+        assert (await peer.reply(second))["code"] == "FORBIDDEN"
+
+
+async def test_the_role_in_the_room_is_checked_behind_the_wait(transport: Transport) -> None:
+    async with world() as here, here.joined_by(transport) as peer:
+        peer.forget()
+        store = here.parts.store
+        store.commits_may_go_on = trio.Event()
+        there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
+        edit = await peer.begin("update-gbs-number", EDIT)
+        await trio.testing.wait_all_tasks_blocked()
+        (client,) = here.realtime.clients._clients
+        here.realtime.clients.set_role(client, "ACCOUNT_STAFF")
+        store.commits_may_go_on.set()
+        assert (await peer.reply(there))["status"] == "OK"
+        assert (await peer.reply(edit))["code"] == "FORBIDDEN"
+
+
+async def test_the_token_is_checked_behind_the_wait(transport: Transport) -> None:
+    async with world() as here, here.outside_by(transport, expires_in=60) as peer:
+        store = here.parts.store
+        store.commits_may_go_on = trio.Event()
+        first = await peer.begin("update-gbs-number", EDIT)
+        second = await peer.begin("update-gbs-number", OTHER_EDIT)
+        await trio.testing.wait_all_tasks_blocked()
+        here.parts.clock.advance(91)
+        store.commits_may_go_on.set()
+        assert (await peer.reply(first))["status"] == "OK"
+        assert (await peer.reply(second))["code"] == "TOKEN_EXPIRED"

@@ -1,0 +1,124 @@
+"""Runs a room, and starts it again after each crash."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import trio
+
+from gbs_actor.rooms.batch import Phase
+from gbs_actor.rooms.delivery import RESTARTED, UNAVAILABLE, UNKNOWN_OUTCOME
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.room import Room
+from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.store.protocol import Store
+
+log = logging.getLogger(__name__)
+
+
+class RestartLoop:
+    """Runs one room after another under the same handle until it may stop.
+
+    :param store: where the retreat is durable.
+    :param clock: the wall clock, aware, UTC.
+    :param on_crash: called at each crash.
+    """
+
+    def __init__(
+        self,
+        handle: RoomHandle,
+        store: Store,
+        clock: Callable[[], datetime],
+        on_crash: Callable[[], None],
+    ) -> None:
+        self._handle = handle
+        self._store = store
+        self._clock = clock
+        self._on_crash = on_crash
+
+    async def run(self) -> bool:
+        """Run until the room is idle or drained, or has crashed and nobody waits for it.
+
+        Cancelled, it ends the room between two commits. The caller closes the handle.
+
+        :returns: ``False`` after such a crash.
+        """
+        handle = self._handle
+        while await self._run_once():
+            await self._pause()
+            if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
+                return False
+            handle.state = RoomState.RESTARTING
+            handle.failed_until = None
+            handle.restarts += 1
+        return True
+
+    async def _run_once(self) -> bool:
+        """Run a room until it stops or crashes; return whether it crashed.
+
+        A crash that coincides with cancellation is handled before that goes on.
+        """
+        room = Room(self._handle, self._store, clock=self._clock)
+        crashed = False
+        try:
+            await room.run()
+        except* Exception as errors:  # noqa: BLE001  (whatever it is, it is a crash)
+            crashed = True
+            with trio.CancelScope(shield=True):
+                await self._handle_crash(room, errors)
+        return crashed
+
+    async def _handle_crash(self, room: Room, error: BaseExceptionGroup[Exception]) -> None:
+        """Reply what the crash decides, and set how the room goes on."""
+        handle = self._handle
+        self._on_crash()
+        handle.resolving = False
+        log.error("room %s crashed", handle.slug, exc_info=error)
+        failed = handle.crashes.add(error, trio.current_time())
+        if handle.batch is not None:
+            await self._reply_after_crash(room, failed=failed)
+        handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
+        handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
+        if failed:
+            config = handle.config
+            handle.failed_until = trio.current_time() + config.crash_cool_down
+            log.error(
+                "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
+                handle.slug,
+                len(handle.crashes),
+                config.crash_window,
+                config.crash_cool_down,
+            )
+
+    async def _reply_after_crash(self, room: Room, *, failed: bool) -> None:
+        """Reply to the batch in hand as its phase allows.
+
+        One of unknown outcome is left for the next start to resolve, if that is soon.
+        """
+        handle = self._handle
+        batch = handle.batch
+        assert batch is not None
+        if batch.phase is Phase.COMMITTING:
+            if failed:
+                batch.reject_pending(UNKNOWN_OUTCOME)
+            return
+        if batch.phase is Phase.COMMITTED:
+            try:
+                await room.send_committed(batch)
+            except Exception:
+                log.exception("room %s: replies to a durable batch failed", handle.slug)
+        batch.reject_interrupted()
+        handle.batch = None
+
+    async def _pause(self) -> None:
+        """Wait for the end of the back-off or the cool-down, an operator, or the drain."""
+        handle = self._handle
+        if handle.draining:
+            return
+        failed = handle.state is RoomState.FAILED
+        with trio.move_on_after(
+            handle.config.crash_cool_down if failed else handle.crashes.next_delay()
+        ):
+            await handle.pause_over.park()
