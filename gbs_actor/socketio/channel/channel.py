@@ -182,6 +182,11 @@ class Channel(ABC):
         """Whether the application has not caught up with what was received; reading pauses then."""
         return False
 
+    @property
+    def may_start_events(self) -> bool:
+        """Whether what was received may be handled, which may make more to send."""
+        return not self.outbox.congested
+
     def resume_events(self) -> None:  # noqa: B027  (a probe has none)
         """Start the events that have waited until the outbox is not congested any more."""
 

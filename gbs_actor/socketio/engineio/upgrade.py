@@ -84,6 +84,7 @@ class Probe(Channel):
         if text == _PROBE and not self._probed and self._polls is not None:
             self._probed = True
             self._session.upgrading = True
+            self._session.resume_events()
             self._session.resume_reading()
             if not self._session.outbox.waiting:  # else those go to the GET
                 self._polls.respond_noop()
