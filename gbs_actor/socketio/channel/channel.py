@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.wire import Wire
 
 logger = logging.getLogger(__name__)

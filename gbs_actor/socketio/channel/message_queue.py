@@ -53,11 +53,6 @@ class MessageQueue:
         return len(self._waiting)
 
     @property
-    def keyed(self) -> int:
-        """Whole messages with a key."""
-        return len(self._waiting) - self.unkeyed
-
-    @property
     def pending(self) -> bool:
         """Whether anything is queued."""
         return self.rest is not None or bool(self._waiting)
@@ -104,6 +99,12 @@ class MessageQueue:
             size += len(wire.separator)
             batch.append(message)
         return batch
+
+    def join(self, batch: list[Message], wire: Wire) -> bytes:
+        """Return the messages of a batch as they are written at once."""
+        if len(batch) == 1:
+            return self._encode(batch[0])
+        return wire.separator.join(map(self._encode, batch))
 
     def remove_first(self) -> None:
         """Remove the whole message that comes first."""
@@ -173,7 +174,8 @@ class MessageQueue:
     def enforce_limits(self) -> None:
         """Close connections, where a limit is exceeded."""
         for limit in self._memory:
-            limit.enforce()
+            if limit.bytes > limit.limit:  # a call for each message would cost
+                limit.enforce()
 
     def _hold(self, message: Message) -> None:
         size = len(self._encode(message))

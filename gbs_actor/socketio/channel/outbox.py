@@ -1,14 +1,13 @@
 """The queue of one connection: bounded, in order, never blocking the sender.
 
 The outbox is the only code that writes to a connection, once a channel is open on it. A
-message is written at once if nothing is queued; else it is queued until the writer, a task of
-the connection, has written what is before it.
+message is written at once if nothing is queued; else it waits until the writer, a task of the
+connection, has written what is before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import trio
@@ -16,41 +15,10 @@ import trio
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.message_queue import MessageQueue
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.channel.wire import Wire
 
 _SMALL_REST: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxLimits:
-    """How much may be queued on one connection."""
-
-    pause_messages: int = 256
-    """Unkeyed messages above which reading pauses."""
-    pause_bytes: int = 1_000_000
-    """Bytes of unkeyed messages, and of one partly sent, above which reading pauses."""
-    outbox_messages: int = 20_000
-    """Unkeyed messages above which the connection is closed."""
-    outbox_bytes: int = 16_777_216
-    """Bytes of queued messages above which it is closed; one alone may be larger."""
-    max_keys: int = 65_536
-    """Keyed messages above which it is closed: a bound where keys are not bounded."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatistics:
-    """How far behind a connection is, and what it has sent."""
-
-    queued: int
-    """Messages, one that is partly sent included."""
-    queued_bytes: int
-    conflated: int
-    """Queued messages that a newer one with the same key has replaced."""
-    behind_for: float
-    """Seconds since nothing was queued; 0 if nothing is."""
-    sent_messages: int
-    """Packets that went out as a whole; a bundle counts as many."""
-    sent_bytes: int
 
 
 class OutboxOwner(Protocol):
@@ -287,7 +255,7 @@ class Outbox:
             data: bytes | memoryview = rest
         else:
             batch = queue.first(self._wire)
-            data = self._join(batch)
+            data = queue.join(batch, self._wire)
         try:
             sent = self._wire.send_nowait(data)
         except BlockingIOError:
@@ -313,7 +281,7 @@ class Outbox:
             batch = queue.first(self._wire)
             for _ in batch:
                 queue.remove_first()
-            rest = memoryview(self._join(batch))
+            rest = memoryview(queue.join(batch, self._wire))
             queue.set_rest(rest, *batch)
             self._sent_messages += len(batch)
             self._check_drained()
@@ -321,11 +289,6 @@ class Outbox:
         self._sent_bytes += len(rest)
         queue.drop_rest()
         self._check_drained()
-
-    def _join(self, batch: list[Message]) -> bytes:
-        if len(batch) == 1:
-            return self._encode(batch[0])
-        return self._wire.separator.join(map(self._encode, batch))
 
     def _record_sent(self, message: Message, sent: int) -> int:
         """Record how much of ``sent`` bytes is of a message; queue its rest, return the excess."""
@@ -342,24 +305,14 @@ class Outbox:
         return 0
 
     def _check_limits(self) -> None:
-        limits, queue = self._limits, self._queue
-        if queue.unkeyed > limits.pause_messages or queue.unkeyed_bytes > limits.pause_bytes:
+        if self._limits.congested(self._queue):
             self._congested = True
-        if (
-            queue.unkeyed > limits.outbox_messages
-            or queue.keyed > limits.max_keys
-            or (queue.bytes > limits.outbox_bytes and len(queue) > 1)
-        ):
+        if self._limits.exceeded(self._queue):
             self._owner.outbox_overflowed()
-        queue.enforce_limits()
+        self._queue.enforce_limits()
 
     def _check_drained(self) -> None:
-        limits, queue = self._limits, self._queue
-        if (
-            self._congested
-            and queue.unkeyed <= limits.pause_messages // 2
-            and queue.unkeyed_bytes <= limits.pause_bytes // 2
-        ):
+        if self._congested and self._limits.drained(self._queue):
             self._congested = False
             self._owner.outbox_drained()
 

@@ -13,7 +13,7 @@ import trio
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.channel.outbox import OutboxLimits
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
