@@ -60,7 +60,8 @@ from gbs_actor.socketio.channel.liveness import LiveChannel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers
 from gbs_actor.socketio.encoding import encode_event, encode_raw_event

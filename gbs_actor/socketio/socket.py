@@ -13,7 +13,8 @@ from gbs_actor.socketio.calls import PendingCalls
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.channel.outbox import Outbox, OutboxStatistics
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.encoding import encode_connect, encode_event
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.packet import decode_values

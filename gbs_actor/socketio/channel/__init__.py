@@ -6,7 +6,7 @@ One channel and what belongs to it::
         Transport      reads; WebSocketTransport, AsgiTransport (engineio adds polling)
             Channel        one peer: open, receive, pause, end; LiveChannel pings, too
                 Backlog        what was received and is not done; Dispatcher runs handlers
-                Outbox         what is to be sent; the only code that writes
+                Outbox         the only code that writes; what has to wait is in a MessageQueue
                     Wire           one direction of the transport
                         Message        encoded once per transport, shared by all outboxes
 

@@ -7,8 +7,8 @@ whose handler never replies counts until :meth:`BacklogEvent.release` or the end
 connection. Above ``max_unanswered_events`` the connection is not read. Nothing depends on when
 an object is collected.
 
-While the outbox is congested no event is started: a client that does not read what it asked for
-can ask for no more.
+While the outbox is congested no event is started, unless the client is upgrading: a client that
+does not read what it asked for can ask for no more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Backlog:
         self._channel = channel
         self._options = options
         self._dispatcher = Dispatcher(
-            channel.nursery, channel.resume_reading, self._outbox_has_room
+            channel.nursery, channel.resume_reading, self._may_start_events
         )
         self._unacknowledged = 0
         self._kept_bytes = 0
@@ -42,7 +42,7 @@ class Backlog:
         self._dispatcher.submit(job)
 
     def submit_event(self, event: BacklogEvent, job: Job) -> None:
-        """Run a job that handles an event, once the outbox has room; its end is the event's."""
+        """Run a job that handles an event, once it may start; its end is the event's."""
         self._kept_bytes += event.size
         if event.wants_ack:
             self._unacknowledged += 1
@@ -71,8 +71,8 @@ class Backlog:
             or self._kept_bytes > self._options.max_held_bytes
         )
 
-    def _outbox_has_room(self) -> bool:
-        return not self._channel.outbox.congested
+    def _may_start_events(self) -> bool:
+        return self._channel.may_start_events
 
     async def stop(self) -> None:
         """Cancel the running handler, drop the queue, and return once the handler has unwound.

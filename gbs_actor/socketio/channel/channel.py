@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.outbox import Outbox, OutboxLimits
+from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.wire import Wire
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,11 @@ class Channel(ABC):
     def backlogged(self) -> bool:
         """Whether the application has not caught up with what was received; reading pauses then."""
         return False
+
+    @property
+    def may_start_events(self) -> bool:
+        """Whether what was received may be handled, which may make more to send."""
+        return not self.outbox.congested
 
     def resume_events(self) -> None:  # noqa: B027  (a probe has none)
         """Start the events that have waited until the outbox is not congested any more."""

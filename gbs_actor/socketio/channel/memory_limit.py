@@ -7,7 +7,6 @@ one that was sent something just then, which may be the only one that reads.
 
 from __future__ import annotations
 
-import heapq
 import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -17,7 +16,7 @@ from gbs_actor.socketio.channel.message import Message
 logger = logging.getLogger(__name__)
 
 _CANDIDATES: Final = 64
-"""Connections looked at closely at once: those with most bytes queued."""
+"""Connections looked at closely at once, those with most bytes queued first."""
 _ALIKE: Final = 65_536
 """Bytes of a difference in memory below which the one that is behind for longer is closed."""
 
@@ -56,7 +55,7 @@ class MemoryLimit:
     :param limit: bytes.
     """
 
-    __slots__ = ("_held", "_outboxes", "bytes", "closed", "limit")
+    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -66,6 +65,7 @@ class MemoryLimit:
         """Connections closed because of the limit."""
         self._held: dict[Message, _Held] = {}
         self._outboxes: dict[LimitedOutbox, None] = {}
+        self._enforcing = False
 
     def __len__(self) -> int:
         """Return how many outboxes there are."""
@@ -101,30 +101,52 @@ class MemoryLimit:
 
     def enforce(self) -> None:
         """If the limit is exceeded, close connections until a quarter of it is free."""
-        if self.bytes <= self.limit:
+        if self.bytes <= self.limit or self._enforcing:
             return
-        before, enough, closed = self.bytes, self.limit * 3 // 4, self.closed
+        self._enforcing = True  # a close frame is queued under this limit, too
+        try:
+            self._enforce()
+        finally:
+            self._enforcing = False
+
+    def _enforce(self) -> None:
+        before, enough = self.bytes, self.limit * 3 // 4
+        closed: set[LimitedOutbox] = set()
         while self.bytes > enough:
-            at_first = self.bytes
-            worst = heapq.nlargest(_CANDIDATES, self._outboxes, key=lambda each: each.queued_bytes)
-            for outbox in sorted(worst, key=self._rank):
+            at_first, closed_before = self.bytes, len(closed)
+            for outbox in self._worst():
                 if self.bytes <= enough:
                     break
-                self.closed += 1
+                closed.add(outbox)
                 outbox.overflow()
-            if self.bytes == at_first:
+            if self.bytes == at_first and len(closed) == closed_before:
                 break
+        self.closed += len(closed)
         logger.warning(
             "%d connections closed: %d bytes were queued, and %d may be",
-            self.closed - closed,
+            len(closed),
             before,
             self.limit,
         )
 
-    def _rank(self, outbox: LimitedOutbox) -> tuple[float, float]:
-        """Order connections by the memory they take, then by how long they are behind."""
-        share = sum(
-            self._held[message].size / self._held[message].outboxes
-            for message in outbox.held_messages()
-        )
-        return -(share // _ALIKE), outbox.behind_since or 0.0
+    def _worst(self) -> list[LimitedOutbox]:
+        """Return connections that take no less memory than the average, the worst first.
+
+        Only so many are looked at as are needed to find some: those with most bytes queued may
+        share all of them with many others.
+        """
+        outboxes = [each for each in self._outboxes if each.queued_bytes]
+        outboxes.sort(key=lambda each: each.queued_bytes, reverse=True)
+        least = 0.99 * self.bytes / max(1, len(outboxes))  # shares are rounded
+        for start in range(0, len(outboxes), _CANDIDATES):
+            candidates = outboxes[start : start + _CANDIDATES]
+            shares = {outbox: self._share(outbox) for outbox in candidates}
+            worst = [outbox for outbox, share in shares.items() if share >= least]
+            if worst:
+                return sorted(worst, key=lambda o: (-(shares[o] // _ALIKE), o.behind_since or 0.0))
+        return []
+
+    def _share(self, outbox: LimitedOutbox) -> float:
+        """Return the bytes that a connection takes; what is shared is divided."""
+        held = (self._held[message] for message in outbox.held_messages())
+        return sum(each.size / each.outboxes for each in held)

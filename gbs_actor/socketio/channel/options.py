@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gbs_actor.socketio.channel.outbox import OutboxLimits
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.net.front_door import REQUEST_TIMEOUT
 
 

@@ -1,57 +1,24 @@
 """The queue of one connection: bounded, in order, never blocking the sender.
 
 The outbox is the only code that writes to a connection, once a channel is open on it. A
-message is written at once if nothing is queued; else it is queued, and a keyed message
-replaces the older one with its key and goes to the end. Only whole, unsent messages are
-replaced: the rest of a partly sent message is kept as bytes and goes first.
+message is written at once if nothing is queued; else it waits until the writer, a task of the
+connection, has written what is before it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 import trio
 
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.message_queue import MessageQueue
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.channel.wire import Wire
 
 _SMALL_REST: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxLimits:
-    """How much may be queued on one connection."""
-
-    pause_messages: int = 256
-    """Unkeyed messages above which reading pauses."""
-    pause_bytes: int = 1_000_000
-    """Bytes of unkeyed messages, and of one partly sent, above which reading pauses."""
-    outbox_messages: int = 20_000
-    """Unkeyed messages above which the connection is closed."""
-    outbox_bytes: int = 16_777_216
-    """Bytes of queued messages above which it is closed; one alone may be larger."""
-    max_keys: int = 65_536
-    """Keyed messages above which it is closed: a bound where keys are not bounded."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatistics:
-    """How far behind a connection is, and what it has sent."""
-
-    queued: int
-    """Messages, one that is partly sent included."""
-    queued_bytes: int
-    conflated: int
-    """Queued messages that a newer one with the same key has replaced."""
-    behind_for: float
-    """Seconds since nothing was queued; 0 if nothing is."""
-    sent_messages: int
-    """Packets that went out as a whole; a bundle counts as many."""
-    sent_bytes: int
 
 
 class OutboxOwner(Protocol):
@@ -81,23 +48,16 @@ class Outbox:
     """
 
     __slots__ = (
-        "_bytes",
         "_closing",
-        "_conflated",
         "_congested",
         "_encode",
         "_ended",
         "_limits",
-        "_memory",
         "_owner",
-        "_rest",
-        "_rest_of",
+        "_queue",
         "_send_direct",
         "_sent_bytes",
         "_sent_messages",
-        "_unkeyed",
-        "_unkeyed_bytes",
-        "_waiting",
         "_wire",
         "_writing",
         "behind_since",
@@ -108,20 +68,11 @@ class Outbox:
         self._set_wire(wire)
         self._owner = owner
         self._limits = limits
-        self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
-        self._rest: memoryview | None = None
-        self._rest_of: tuple[Message, ...] = ()
-        """The messages that the rest is of."""
-        self._memory: tuple[MemoryLimit, ...] = ()
-        self._bytes = 0
-        """Bytes of the queued messages, all of a partly sent one included."""
-        self._unkeyed = 0
-        self._unkeyed_bytes = 0
+        self._queue = MessageQueue(wire.encode)
         self._writing = False
         self._congested = False
         self._closing = False
         self._ended = False
-        self._conflated = 0
         self.behind_since: float | None = None
         """Trio time since which something is queued; ``None``: nothing is."""
         self._sent_messages = 0
@@ -142,21 +93,22 @@ class Outbox:
     @property
     def waiting(self) -> bool:
         """Whether anything is queued."""
-        return bool(self._waiting) or self._rest is not None
+        return self._queue.pending
 
     @property
     def stuck(self) -> bool:
         """Whether much is left of a partly sent message, which would have to be sent first."""
-        return self._rest is not None and len(self._rest) > _SMALL_REST
+        rest = self._queue.rest
+        return rest is not None and len(rest) > _SMALL_REST
 
     @property
     def queued_bytes(self) -> int:
         """Bytes of the queued messages, all of a partly sent one included."""
-        return self._bytes
+        return self._queue.bytes
 
     def held_messages(self) -> list[Message]:
         """Return the queued messages, a partly sent one included."""
-        return [*self._rest_of, *self._waiting.values()]
+        return self._queue.messages()
 
     def overflow(self) -> None:
         """Close the connection, as too much is queued."""
@@ -164,18 +116,11 @@ class Outbox:
 
     def add_limit(self, limit: MemoryLimit) -> None:
         """Count what is queued against a limit that is shared with other connections."""
-        self._memory = (*self._memory, limit)
-        limit.add(self)
-        for message in self.held_messages():
-            limit.hold(message, len(self._encode(message)))
+        self._queue.add_limit(limit, self)
 
     def remove_limit(self, limit: MemoryLimit) -> None:
         """Count nothing against a shared limit any more. Idempotent."""
-        if limit in self._memory:
-            self._memory = tuple(each for each in self._memory if each is not limit)
-            for message in self.held_messages():
-                limit.release(message)
-            limit.discard(self)
+        self._queue.remove_limit(limit, self)
 
     @property
     def sent_bytes(self) -> int:
@@ -189,12 +134,11 @@ class Outbox:
 
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
-        rest = self._rest
-        queued_bytes = sum(map(len, map(self._encode, self._waiting.values())))
+        queue = self._queue
         return OutboxStatistics(
-            queued=len(self._waiting) + (rest is not None),
-            queued_bytes=queued_bytes + (0 if rest is None else len(rest)),
-            conflated=self._conflated,
+            queued=len(queue) + (queue.rest is not None),
+            queued_bytes=queue.unsent_bytes,
+            conflated=queue.conflated,
             behind_for=(
                 0.0
                 if self.behind_since is None
@@ -211,7 +155,7 @@ class Outbox:
         send = self._send_direct
         if self._writing or send is None:
             for part in message.parts:
-                self._queue(part)
+                self._queue.append(part)
             if not self._writing:
                 self._start_writer()
             self._check_limits()
@@ -242,7 +186,7 @@ class Outbox:
         if self._closing:
             return
         if discard:
-            self._clear()
+            self._queue.clear()
         if last is not None:
             self.send(last)
         self._closing = True
@@ -256,12 +200,8 @@ class Outbox:
 
         :param convert: converts the rest of a partly sent message to the new wire's encoding.
         """
-        if self._rest is not None:
-            self._rest = memoryview(convert(bytes(self._rest)))
         self._set_wire(wire)
-        unkeyed = (message for message in self._waiting.values() if message.key is None)
-        self._unkeyed_bytes = sum(map(len, map(self._encode, unkeyed)))
-        self._bytes = sum(map(len, map(self._encode, self.held_messages())))
+        self._queue.change_encoding(wire.encode, convert)
 
     def _set_wire(self, wire: Wire) -> None:
         self._wire = wire
@@ -272,8 +212,8 @@ class Outbox:
     def stop(self) -> None:
         """Drop everything, and write nothing from now on."""
         self._closing = self._ended = True
-        self._set_rest(None)
-        self._clear()
+        self._queue.drop_rest()
+        self._queue.clear()
         self.flushed.set()
 
     async def write(self) -> None:
@@ -299,7 +239,7 @@ class Outbox:
     def _has_pending(self) -> bool:
         if self._ended:
             return False
-        if self._rest is not None or self._waiting:
+        if self._queue.pending:
             return True
         self.behind_since = None
         if self._closing:
@@ -308,13 +248,14 @@ class Outbox:
 
     def _write_some(self) -> None:
         """Write what the socket accepts now; messages not begun can still be replaced."""
-        rest = self._rest
+        queue = self._queue
+        rest = queue.rest
         batch: list[Message] = []
         if rest is not None:
             data: bytes | memoryview = rest
         else:
-            batch = self._next_batch()
-            data = self._join(batch)
+            batch = queue.first(self._wire)
+            data = queue.join(batch, self._wire)
         try:
             sent = self._wire.send_nowait(data)
         except BlockingIOError:
@@ -324,49 +265,30 @@ class Outbox:
             return
         self._sent_bytes += sent
         if rest is not None:
-            if sent < len(rest):
-                self._rest = rest[sent:]
-            else:
-                self._set_rest(None)
+            queue.shorten_rest(sent)
         for message in batch:
             if sent <= 0:
                 break
-            self._remove(message)
+            queue.remove_first()
             sent = self._record_sent(message, sent)
         self._check_drained()
 
     async def _write_batch(self) -> None:
         """Write a batch; its messages cannot be replaced any more."""
-        rest = self._rest
+        queue = self._queue
+        rest = queue.rest
         if rest is None:
-            batch = self._next_batch()
-            for message in batch:
-                self._remove(message)
-            rest = memoryview(self._join(batch))
-            self._set_rest(rest, *batch)
+            batch = queue.first(self._wire)
+            for _ in batch:
+                queue.remove_first()
+            rest = memoryview(queue.join(batch, self._wire))
+            queue.set_rest(rest, *batch)
             self._sent_messages += len(batch)
             self._check_drained()
         await self._wire.send_all(rest)
         self._sent_bytes += len(rest)
-        self._set_rest(None)
+        queue.drop_rest()
         self._check_drained()
-
-    def _next_batch(self) -> list[Message]:
-        batch: list[Message] = []
-        size = 0
-        wire = self._wire
-        for message in self._waiting.values():
-            size += len(self._encode(message))
-            if batch and (size > wire.batch or len(batch) == wire.batch_messages):
-                break
-            size += len(wire.separator)
-            batch.append(message)
-        return batch
-
-    def _join(self, batch: list[Message]) -> bytes:
-        if len(batch) == 1:
-            return self._encode(batch[0])
-        return self._wire.separator.join(map(self._encode, batch))
 
     def _record_sent(self, message: Message, sent: int) -> int:
         """Record how much of ``sent`` bytes is of a message; queue its rest, return the excess."""
@@ -376,86 +298,23 @@ class Outbox:
             self._sent_messages += 1
             return sent - size - len(self._wire.separator)
         if sent > 0:
-            self._set_rest(memoryview(encoded)[sent:], message)
+            self._queue.set_rest(memoryview(encoded)[sent:], message)
             self._sent_messages += 1
         else:
-            self._queue(message)
+            self._queue.append(message)
         return 0
 
-    def _queue(self, message: Message) -> None:
-        key = message.key
-        if key is None:
-            # A new object is a key that equals no other.
-            self._waiting[message if message not in self._waiting else object()] = message
-            self._unkeyed += 1
-            self._unkeyed_bytes += len(self._encode(message))
-        else:
-            older = self._waiting.pop(key, None)
-            if older is not None:
-                self._release(older)
-                self._conflated += 1
-            self._waiting[key] = message
-        self._hold(message)
-
-    def _set_rest(self, rest: memoryview | None, *messages: Message) -> None:
-        """Keep the rest of messages that were partly sent; ``None``: all was sent."""
-        for message in self._rest_of:
-            self._release(message)
-        self._rest, self._rest_of = rest, messages
-        for message in messages:
-            self._hold(message)
-
-    def _hold(self, message: Message) -> None:
-        size = len(self._encode(message))
-        self._bytes += size
-        for limit in self._memory:
-            limit.hold(message, size)
-
-    def _release(self, message: Message) -> None:
-        self._bytes -= len(self._encode(message))
-        for limit in self._memory:
-            limit.release(message)
-
-    def _remove(self, message: Message) -> None:
-        self._waiting.popitem(last=False)
-        self._release(message)
-        if message.key is None:
-            self._unkeyed -= 1
-            self._unkeyed_bytes -= len(self._encode(message))
-
-    def _clear(self) -> None:
-        for message in self._waiting.values():
-            self._release(message)
-        self._waiting.clear()
-        self._unkeyed = self._unkeyed_bytes = 0
-
     def _check_limits(self) -> None:
-        limits = self._limits
-        if self._unkeyed > limits.pause_messages or self._unkeyed_size > limits.pause_bytes:
+        if self._limits.congested(self._queue):
             self._congested = True
-        waiting = len(self._waiting)
-        if (
-            self._unkeyed > limits.outbox_messages
-            or waiting - self._unkeyed > limits.max_keys
-            or (self._bytes > limits.outbox_bytes and waiting > 1)
-        ):
+        if self._limits.exceeded(self._queue):
             self._owner.outbox_overflowed()
-        for limit in self._memory:
-            limit.enforce()
+        self._queue.enforce_limits()
 
     def _check_drained(self) -> None:
-        limits = self._limits
-        if (
-            self._congested
-            and self._unkeyed <= limits.pause_messages // 2
-            and self._unkeyed_size <= limits.pause_bytes // 2
-        ):
+        if self._congested and self._limits.drained(self._queue):
             self._congested = False
             self._owner.outbox_drained()
-
-    @property
-    def _unkeyed_size(self) -> int:
-        return self._unkeyed_bytes + (0 if self._rest is None else len(self._rest))
 
     def _start_writer(self) -> None:
         self._writing = True

@@ -217,6 +217,14 @@ class Session(LiveChannel):
         self._application.resume_events()
 
     @property
+    def may_start_events(self) -> bool:
+        """Whether events are started: what is queued does not count during an upgrade.
+
+        The client no longer polls then, and its POST waits for events if many have to wait.
+        """
+        return self.upgrading or super().may_start_events
+
+    @property
     def paused(self) -> bool:
         """Whether reading is paused.
 

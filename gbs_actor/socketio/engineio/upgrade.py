@@ -13,7 +13,7 @@ import trio
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.channel.outbox import OutboxLimits
+from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
@@ -84,6 +84,7 @@ class Probe(Channel):
         if text == _PROBE and not self._probed and self._polls is not None:
             self._probed = True
             self._session.upgrading = True
+            self._session.resume_events()
             self._session.resume_reading()
             if not self._session.outbox.waiting:  # else those go to the GET
                 self._polls.respond_noop()

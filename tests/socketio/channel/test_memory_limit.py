@@ -109,3 +109,34 @@ def test_there_may_be_more_to_close_than_are_looked_at_closely() -> None:
     Box(limit).queue(large(100), large(100), large(101))
     Box(limit).queue(large(301))
     assert limit.bytes <= 750 * KILOBYTES
+
+
+def test_those_that_share_more_than_one_takes_stay_however_many_they_are() -> None:
+    limit = MemoryLimit(1_000 * KILOBYTES)
+    shared = large(500)
+    honest = [Box(limit) for _ in range(200)]
+    for box in honest:
+        box.queue(shared)
+    greedy = [Box(limit, since=9.0) for _ in range(3)]
+    for box in greedy:
+        box.queue(large(200))
+    assert any(box.closed for box in greedy)
+    assert not any(box.closed for box in honest)
+    assert limit.bytes <= 750 * KILOBYTES
+
+
+def test_the_close_frames_it_causes_do_not_close_others_in_turn() -> None:
+    class Closing(Box):
+        def overflow(self) -> None:
+            if not self.closed:
+                super().overflow()
+                self.queue(Message(b"closed"))
+
+    limit = MemoryLimit(1_000)
+    shared = Message(b"x" * 900)
+    boxes = [Closing(limit) for _ in range(1_000)]
+    for box in boxes:
+        box.queue(shared)
+    boxes[-1].queue(Message(b"x" * 101))
+    assert boxes[-1].closed
+    assert limit.closed == sum(box.closed for box in boxes)

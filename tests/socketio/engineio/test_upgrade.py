@@ -16,7 +16,16 @@ from gbs_actor.socketio import OutboxLimits, Socket, SocketServer
 from tests.apps import echo_engineio
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, Refused
-from tests.socketio.polls import POLLING, WEBSOCKET, AsgiSocket, Polls, Site, binary, site
+from tests.socketio.polls import (
+    POLLING,
+    SEPARATOR,
+    WEBSOCKET,
+    AsgiSocket,
+    Polls,
+    Site,
+    binary,
+    site,
+)
 
 Kind = Literal["socket", "stream", "asgi"]
 WebSocket = Peer | AsgiSocket
@@ -618,3 +627,21 @@ async def test_a_host_that_fails_an_upgraded_session_ends_no_other(
         assert await polls.gone()
         assert (await other.post('42["message"]')).body == b"ok"
     assert "a session failed" not in caplog.text, "it is a broken connection, no bug"
+
+
+async def test_a_post_with_more_events_than_may_wait_is_answered_during_an_upgrade(
+    clock: MockClock, kind: Kind
+) -> None:
+    """The client stops polling then, and moves only after the answer to its POST."""
+    server = silent_server(outbox=OutboxLimits(pause_messages=8), max_waiting_events=8)
+    server.namespace("/").on("call")(lambda socket: None)
+    async with site(server) as clients:
+        polls, _ = await quiet(clients, server)
+        posting = polls.tell()
+        posting.body(SEPARATOR.join(f'42{n}["call"]' for n in range(40)).encode())
+        await wait_all_tasks_blocked()
+        assert not posting.ended.is_set(), "nothing had to wait"
+        websocket = await probed(clients, kind, polls)
+        assert (await posting.answered()).text == "ok"
+        await websocket.send("5")
+        assert [await websocket.receive() for _ in range(40)] == [f"43{n}[]" for n in range(40)]
