@@ -218,3 +218,27 @@ async def called(app: Any) -> None:
         await trio.lowlevel.checkpoint()
 
     await answering_half_closed(app)({"type": "http"}, receive, send)  # type: ignore[arg-type]
+
+
+async def test_after_its_response_an_app_is_told_of_the_disconnect() -> None:
+    received: list[str] = []
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        received.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        received.append((await receive())["type"])
+
+    events = iter([{"type": "http.request", "body": b""}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        await trio.lowlevel.checkpoint()
+        return next(events)
+
+    async def send(_event: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    scope: Any = {"type": "http"}
+    with trio.fail_after(5):
+        await answering_half_closed(app)(scope, receive, send)
+    assert received == ["http.request", "http.disconnect"]

@@ -23,13 +23,13 @@ _EVENT_STREAM = b"text/event-stream"
 def answering_half_closed(app: ASGIFramework) -> ASGIFramework:
     """Return an ASGI app that responds to every request that has arrived in full.
 
-    It is told of a disconnect only before that, or once it responds with a stream of events,
-    which has no other end. If the client is gone altogether, sending fails.
+    It is told of a disconnect only before that, after its response, or once it responds with a
+    stream of events, which has no other end. If the client is gone altogether, sending fails.
     """
 
     async def answering(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         arrived = False
-        streams_events = trio.Event()
+        may_disconnect = trio.Event()
 
         async def receive_or_wait() -> ASGIReceiveEvent:
             nonlocal arrived
@@ -37,7 +37,7 @@ def answering_half_closed(app: ASGIFramework) -> ASGIFramework:
             if event["type"] == "http.request":
                 arrived = not event.get("more_body", False)
             elif event["type"] == "http.disconnect" and arrived:
-                await streams_events.wait()
+                await may_disconnect.wait()
             return event
 
         async def respond(event: ASGISendEvent) -> None:
@@ -45,8 +45,12 @@ def answering_half_closed(app: ASGIFramework) -> ASGIFramework:
                 name.lower() == b"content-type" and value.startswith(_EVENT_STREAM)
                 for name, value in event["headers"]
             ):
-                streams_events.set()
-            await send(event)
+                may_disconnect.set()
+            try:
+                await send(event)
+            finally:
+                if event["type"] == "http.response.body" and not event.get("more_body", False):
+                    may_disconnect.set()
 
         if scope["type"] == "http":
             await app(scope, receive_or_wait, respond)
