@@ -41,7 +41,10 @@ async def test_a_frozen_database(server: ServerProcess) -> None:
     await until_ready(server)
     frozen = freeze(server)
     try:
-        assert await until_unready(server) == "The database did not confirm a write in time."
+        assert await until_unready(server) in {
+            "The database did not confirm a write in time.",
+            "The database does not answer.",  # where its own time-out comes first
+        }
     finally:
         thaw(frozen)
     await until_ready(server)

@@ -37,7 +37,7 @@ class ServerOptions:
     """Further ones get a 503."""
     max_connections_per_address: int = 2_000
     """Of one IP address (of IPv6, a /64), which many users may share."""
-    max_unauthenticated: int = 2_500
+    max_unauthenticated: int = 4_000
     """Sessions without a namespace, and connections without a session, at the same time."""
     max_unauthenticated_per_address: int = 1_000
     """Of these, from one IP address (of IPv6, a /64)."""
