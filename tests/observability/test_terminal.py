@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -40,17 +39,6 @@ def dangers(text: str) -> set[str]:
         or unicodedata.bidirectional(char) in reordering
         or char in "\u061c\u200e\u200f"
     }
-
-
-@pytest.fixture
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.configure(**config)
 
 
 @given(NASTY)
@@ -86,7 +74,7 @@ class _Terminal(io.StringIO):
 
 
 @given(NASTY, NASTY)
-@pytest.mark.usefixtures("_logging_as_it_was")
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_the_console_log_has_no_controls_but_its_own_colours(message: str, value: str) -> None:
     terminal = _Terminal()
     configure_logging(log_level="INFO", log_format="console", stream=terminal)
@@ -98,7 +86,7 @@ def test_the_console_log_has_no_controls_but_its_own_colours(message: str, value
 
 
 @given(NASTY)
-@pytest.mark.usefixtures("_logging_as_it_was")
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_an_exception_in_the_console_log_is_indented_and_has_no_controls(message: str) -> None:
     terminal = _Terminal()
     configure_logging(log_level="INFO", log_format="console", stream=terminal)
@@ -111,7 +99,7 @@ def test_an_exception_in_the_console_log_is_indented_and_has_no_controls(message
 
 
 @given(NASTY, NASTY)
-@pytest.mark.usefixtures("_logging_as_it_was")
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_the_json_log_is_one_safe_line_with_the_same_values(message: str, value: str) -> None:
     stream = io.StringIO()
     configure_logging(log_level="INFO", log_format="json", stream=stream)
