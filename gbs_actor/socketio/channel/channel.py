@@ -194,7 +194,7 @@ class Channel(ABC):
     @property
     def paused(self) -> bool:
         """Whether reading is paused."""
-        return (self.outbox.congested or self.backlogged) and self.reason is None
+        return self.reason is None and (self.outbox.congested or self.backlogged)
 
     async def wait_unpaused(self) -> None:
         """Return once reading may resume, or the channel has ended.

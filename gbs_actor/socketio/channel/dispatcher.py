@@ -161,6 +161,7 @@ class Dispatcher:
         """
         self._stopped = True
         self._jobs = None
+        self._on_progress, self._ready = _nothing, _never  # whose they are can be freed
         if self._scope is not None and self._ended is not None:
             self._scope.cancel()
             with trio.move_on_after(timeout, shield=True):
@@ -180,3 +181,12 @@ async def _finish(awaitable: Awaitable[None]) -> None:
         await awaitable
     except Exception:
         logger.exception("a handler failed")
+
+
+def _nothing() -> None:
+    """Nobody needs to know the progress after the end."""
+
+
+def _never() -> bool:
+    """No job starts after the end."""
+    return False

@@ -196,6 +196,7 @@ class LiveChannel(Channel):
         """See :class:`Channel`; a subclass extends it."""
         if self._liveness is not None:
             self._liveness.stop()
+            self._liveness = None  # it refers to the channel
 
     # What its liveness calls.
 

@@ -212,6 +212,7 @@ class Outbox:
     def stop(self) -> None:
         """Drop everything, and write nothing from now on."""
         self._closing = self._ended = True
+        self._owner = _NOBODY  # what has ended is freed at once, not by the garbage collector
         self._queue.drop_rest()
         self._queue.clear()
         self.flushed.set()
@@ -323,5 +324,25 @@ class Outbox:
 
     def _break(self, error: BaseException) -> None:
         if not self._ended:
+            owner = self._owner
             self.stop()
-            self._owner.outbox_broken(error)
+            owner.outbox_broken(error)
+
+
+class _Nobody:
+    """Owns an outbox that has ended."""
+
+    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Never called, as nothing is queued any more."""
+
+    def outbox_broken(self, error: BaseException) -> None:
+        """Nothing is left to end."""
+
+    def outbox_overflowed(self) -> None:
+        """Nothing is left to end."""
+
+    def outbox_drained(self) -> None:
+        """Nothing is left to start."""
+
+
+_NOBODY: Final = _Nobody()

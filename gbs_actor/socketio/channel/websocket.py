@@ -174,6 +174,7 @@ class WebSocketTransport:
                 if channel.reason is None:
                     await self._read()
         finally:
+            self.channel = None  # it refers to this transport
             self._read_to_end.set()
 
     def close(self, outbox: Outbox, code: int, reason: str, *, discard: bool) -> None:

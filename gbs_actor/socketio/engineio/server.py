@@ -366,6 +366,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         super()._remove(channel)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
+            channel.release()
 
     def statistics(self) -> ServerStatistics:
         """Return counters; reads all connections, so do not call it for every message."""

@@ -200,6 +200,14 @@ class Session(LiveChannel):
         """See :class:`~gbs_actor.socketio.channel.channel.Channel`."""
         await self._application.run_disconnect_handlers()
 
+    def release(self) -> None:
+        """Drop the application, which refers to the session; nothing is received after that.
+
+        So both are freed at once, and not by the garbage collector: it would have to look at
+        thousands of sessions that have ended.
+        """
+        del self._application
+
     # Back-pressure and deadlines.
 
     @property

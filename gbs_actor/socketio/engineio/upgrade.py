@@ -135,6 +135,7 @@ class Probe(Channel):
     def lose(self, reason: str) -> None:
         """See :class:`Channel`."""
         if self._moved:
+            self.outbox.stop()
             self._session.lose(reason)
         else:
             super().lose(reason)
