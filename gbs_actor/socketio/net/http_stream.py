@@ -56,8 +56,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
     :param write_timeout: seconds that one :meth:`send_all` may take.
     :param admitted: learns whether a request is in flight. If there is no room for another
         idle connection, this one is closed after its response.
-    :param turn: called with received bytes, but not with ``replay``; returns when the HTTP
-        server may handle them.
+    :param turn: called with the bytes that begin a request, but not with ``replay``; returns
+        when the HTTP server may handle them.
     """
 
     def __init__(
@@ -234,10 +234,10 @@ class HttpStream(trio.abc.HalfCloseableStream):
         self._last_byte = trio.current_time()
         if received and self._request.ended:
             self._request = _Request(self._last_byte)
+            if self._turn is not None:
+                await self._turn(received)
         elif not received and not self._request.in_app:
             self._request.ended = True
-        if received and self._turn is not None:
-            await self._turn(received)
         return received
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
