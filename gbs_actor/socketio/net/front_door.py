@@ -166,6 +166,8 @@ class FrontDoor:
         self._write_timeout = write_timeout
         self._accepting: trio.CancelScope | None = None
         self._http: set[HttpStream] = set()
+        self._requests = 0  # whose head was read, and that wait for their turn
+        self._draining = False
         self._connections = 0
         self._accepted = 0
         self._refused = 0
@@ -205,19 +207,21 @@ class FrontDoor:
             self._accepting.cancel()
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109  (never raises TooSlowError)
-        """Wait until no HTTP request is in flight, then close every HTTP connection.
+        """Close every HTTP connection, once its request in flight has its response.
 
         Call :meth:`stop_accepting` first. Cancelled, close them at once.
 
         :param timeout: seconds to wait at most.
         """
+        self._draining = True
+        for stream in self._http:
+            stream.close_when_idle()
         try:
             with trio.move_on_after(timeout):
                 while True:
-                    waiting = self._work.statistics().waiting
-                    if not waiting and not any(map(self._in_flight, self._http)):
+                    await trio.sleep(_SETTLED / 5)  # what has arrived is read meanwhile
+                    if not self._requests and not any(map(self._in_flight, self._http)):
                         break
-                    await trio.sleep(_SETTLED / 5)
         finally:
             for stream in list(self._http):
                 stream.close_now()
@@ -324,7 +328,11 @@ class FrontDoor:
             self._bad_heads += 1
             await self._respond(stream, refusal_of_head(bad.status), data)
             return
-        await self._work.turn(self._counted_for(peer_address(stream), request))
+        self._requests += 1
+        try:
+            await self._work.turn(self._counted_for(peer_address(stream), request))
+        finally:
+            self._requests -= 1
         handler = self._handler(request)
         if handler is not None:
             admitted.busy()  # what the handler makes of it counts instead
@@ -428,6 +436,8 @@ class FrontDoor:
             admitted=admitted,
             turn=partial(self._turn, peer_address(stream)),
         )
+        if self._draining:
+            replay.close_when_idle()
         self._http.add(replay)
         try:
             await self._fallback(replay)

@@ -168,7 +168,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
             if self._admitted is not None:
                 self._admitted.idle()
         except ConnectionLimitReached:
-            self._idle_timeout = 0.0
+            self.close_when_idle()
 
     @contextmanager
     def watchdog(self) -> Iterator[None]:
@@ -280,6 +280,11 @@ class HttpStream(trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         """See :class:`trio.abc.AsyncResource`."""
         await self._stream.aclose()
+
+    def close_when_idle(self) -> None:
+        """Close the connection once no request is in flight."""
+        self._idle_timeout = 0.0
+        self._reschedule()
 
     def close_now(self) -> None:
         """Close the socket below without waiting for the tasks that use it.
