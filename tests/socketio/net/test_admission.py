@@ -18,7 +18,7 @@ from gbs_actor.socketio import (
     TrustedProxies,
     UnauthenticatedLimit,
 )
-from gbs_actor.socketio.net.admission import Admission
+from gbs_actor.socketio.net.front_door.admission import Admission
 from tests.socketio.net.test_front_door import opened, read_all
 from tests.socketio.peer import Duplex, MemoryListener
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import trio
 
-from gbs_actor.socketio.net.admission import AdmittedConnection
 from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached
+from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
 from gbs_actor.socketio.net.peer import is_secure, socket_below
 
 _REFUSAL: Final = 1.0  # seconds for the app to refuse a slow request itself
