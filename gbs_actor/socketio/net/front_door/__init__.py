@@ -9,7 +9,7 @@
       Turns                turns          requests begin in turn between addresses (fair_queue)
       HttpStream           http_stream    what an HTTP server gets: head replayed, time limits
 
-``listener`` is the listener of TCP that a server should have.
+``listener`` is a listener of TCP that accepts bursts quickly.
 """
 
 from gbs_actor.socketio.net.front_door.door import (
