@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -15,7 +14,7 @@ from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres import store as store_module
-from gbs_actor.store.postgres.bridge import ConnectionLost, DbConnection, open_bridge
+from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
 from tests.store.other_clients import (
@@ -96,16 +95,6 @@ class TestConnections:
                 nursery.cancel_scope.cancel()
             assert await store.retreats() == ["winter"]
             assert store.statistics().terminated_connections == 1
-
-    async def test_errors_of_the_driver_outside_of_any_call_are_counted(
-        self, postgres: PostgresStore
-    ) -> None:
-        loop = postgres._bridge._loop
-        with capture_logs() as logs:
-            loop.call_exception_handler({"message": "lost", "exception": RuntimeError("boom")})
-        assert postgres.statistics().background_errors == 1
-        assert logs[0]["log_level"] == "warning"
-        await postgres.ping()
 
 
 class TestOpening:
@@ -303,7 +292,7 @@ class TestCommitting:
         assert not mine & others
 
 
-class TestBridge:
+class TestDbConnection:
     async def test_a_failed_block_rolls_its_transaction_back(self, outside: DbConnection) -> None:
         async def fail() -> None:
             async with outside.transaction(deadline=soon()):
@@ -327,14 +316,6 @@ class TestBridge:
             await outside.fetch("SELECT 1", deadline=trio.current_time() - 1)
         assert not lost.value.sent
         assert outside.usable
-
-    async def test_two_bridges_do_not_get_in_each_others_way(self, database_url: str) -> None:
-        async with AsyncExitStack() as stack:
-            bridges = [await stack.enter_async_context(open_bridge()) for _ in range(2)]
-            for bridge in bridges:
-                connection = await bridge.connect(database_url, deadline=soon())
-                assert len(await ask(connection, "SELECT 1")) == 1
-                connection.terminate()
 
 
 class TestPruning:

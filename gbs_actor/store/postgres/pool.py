@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from gbs_actor.concurrency import Backoff
-from gbs_actor.store.postgres.bridge import DbConnection, NotConnected
+from gbs_actor.store.postgres.connection import DbConnection, NotConnected
 from gbs_actor.store.protocol import StoreUnavailable
 
 Connect = Callable[[float], Awaitable[DbConnection]]
