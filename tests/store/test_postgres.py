@@ -301,7 +301,7 @@ class TestDbConnection:
 
         with pytest.raises(LookupError):
             await fail()
-        assert outside.usable
+        assert outside.is_usable()
         assert (await ask(outside, "SELECT to_regclass('gone') AS t"))[0]["t"] is None
 
     async def test_a_late_answer_ends_the_connection(self, outside: DbConnection) -> None:
@@ -309,13 +309,13 @@ class TestDbConnection:
         with pytest.raises(ConnectionLost, match="in time"):
             await outside.fetch("SELECT pg_sleep(30)", deadline=started + 0.2)
         assert trio.current_time() - started < 2
-        assert not outside.usable
+        assert not outside.is_usable()
 
     async def test_a_call_with_no_time_left_is_not_sent(self, outside: DbConnection) -> None:
         with pytest.raises(ConnectionLost, match="no time left") as lost:
             await outside.fetch("SELECT 1", deadline=trio.current_time() - 1)
         assert not lost.value.sent
-        assert outside.usable
+        assert outside.is_usable()
 
 
 class TestPruning:

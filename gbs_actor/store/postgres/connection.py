@@ -126,7 +126,7 @@ class DbConnection:
     :exc:`ConnectionLost` after which the connection is closed. A cancelled call closes
     the connection too, before the cancellation continues.
 
-    Nothing reads from an idle connection: that it has ended is noticed by :attr:`usable`,
+    Nothing reads from an idle connection: that it has ended is noticed by :meth:`is_usable`,
     :meth:`wait_closed` and the next call.
     """
 
@@ -142,11 +142,10 @@ class DbConnection:
         """Whether the connection has ended, as far as was noticed."""
         return bool(self._driver.is_closed())
 
-    @property
-    def usable(self) -> bool:
-        """Whether it is open, in no transaction, and nothing has arrived while it was idle.
+    def is_usable(self) -> bool:
+        """Return whether it is open, in no transaction, and nothing arrived while it was idle.
 
-        An idle connection from which something arrives has been closed, or is about to be.
+        What arrives from an idle connection is nearly always its end.
         """
         driver = self._driver
         return not (driver.is_closed() or driver.is_in_transaction() or self._transport.receive())

@@ -19,6 +19,8 @@ from typing import Protocol as StructuralType
 
 import trio
 
+from gbs_actor.concurrency import first_exception
+
 T = TypeVar("T")
 
 _RECEIVE_SIZE: Final = 65_536
@@ -79,7 +81,12 @@ class ConnectionLoop:
 
         :raises OSError: no connection was made.
         """
-        transport = Transport(self._transports, await trio.open_tcp_stream(host, port))
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            # Of several addresses, the first: "all attempts failed" does not say why.
+            raise first_exception(error.__cause__ or error) from None
+        transport = Transport(self._transports, stream)
         if ssl is not None:
             await transport.start_tls(ssl, host)
         return transport, transport.connect(protocol_factory())

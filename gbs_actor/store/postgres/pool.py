@@ -75,7 +75,7 @@ class Pool:
         try:
             yield connection
         finally:
-            if connection.usable:
+            if connection.is_usable():
                 self._idle.append(connection)
             else:
                 connection.terminate()
@@ -96,7 +96,7 @@ class Pool:
             self.end_idle()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.is_usable():
                 return connection
             connection.terminate()
         return await connect_with_retries(self._connect, deadline)
