@@ -8,8 +8,9 @@ import random
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -152,6 +153,17 @@ async def until_arrived(connection: DbConnection) -> None:
         await trio.lowlevel.wait_readable(connection._transport._socket)
 
 
+async def cancelled(delay: float, call: Callable[[], Awaitable[object]]) -> type:
+    """Cancel a call after ``delay`` seconds and return the type of what it raises then."""
+    with trio.move_on_after(delay):
+        try:
+            await call()
+        except BaseException as error:
+            raised = type(error)
+            raise
+    return raised
+
+
 class TestEnds:
     async def test_the_end_of_an_idle_connection_is_noticed_before_it_is_used(
         self, outside: DbConnection, database_url: str
@@ -195,14 +207,10 @@ class TestEnds:
     async def test_a_cancelled_call_closes_the_connection_and_raises_no_group(
         self, outside: DbConnection
     ) -> None:
-        with trio.move_on_after(0):
-            with pytest.raises(trio.Cancelled):
-                await ask(outside, "SELECT 1")
-            assert outside.is_usable()  # nothing was sent
-        with trio.move_on_after(0.1):
-            with pytest.raises(trio.Cancelled):
-                await ask(outside, "SELECT pg_sleep(30)")
-            assert outside.closed
+        assert await cancelled(0, lambda: ask(outside, "SELECT 1")) is trio.Cancelled
+        assert outside.is_usable()  # nothing was sent
+        assert await cancelled(0.1, lambda: ask(outside, "SELECT pg_sleep(30)")) is trio.Cancelled
+        assert outside.closed
 
     async def test_an_orderly_close_waits_until_the_server_has_closed(
         self, outside: DbConnection, database_url: str
@@ -296,10 +304,9 @@ class TestSilentServers:
 
     async def test_cancellation_while_much_is_sent_raises_no_group(self) -> None:
         async with logged_in() as (server, connection):
-            with trio.move_on_after(0.2):
-                with pytest.raises(trio.Cancelled):
-                    await connection.execute(f"SELECT '{BIG}'", deadline=soon())
-                assert connection.closed
+            sending = partial(connection.execute, f"SELECT '{BIG}'", deadline=soon())
+            assert await cancelled(0.2, sending) is trio.Cancelled
+            assert connection.closed
             server.reading.set()
             with trio.fail_after(5):
                 await server.ended.wait()

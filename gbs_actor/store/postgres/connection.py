@@ -99,8 +99,9 @@ async def connect(
                 server_settings=dict(settings or {}),
                 **_CONNECT_OPTIONS,
             )
+            connection = DbConnection(driver, loop, counters or ConnectionCounters())
             opened = True
-            return DbConnection(driver, loop, counters or ConnectionCounters())
+            return connection
     except asyncpg.PostgresError as error:
         # Wrong credentials (28), no such database (3D), unknown settings (42):
         # these are permanent. Starting up, shutting down, too many clients are not.

@@ -24,7 +24,8 @@ from gbs_actor.concurrency import first_exception
 T = TypeVar("T")
 
 _RECEIVE_SIZE: Final = 65_536
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""Bytes between two checkpoints."""
+_WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Protocol(StructuralType):
@@ -258,20 +259,23 @@ class Transport:
 
         The end of the connection counts.
         """
-        received = False
+        received = 0
         try:
-            while data := self._socket.recv(_RECEIVE_SIZE):
-                received = True
-                self._protocol.data_received(data)
-                if len(data) < _RECEIVE_SIZE and not isinstance(self._socket, ssl.SSLSocket):
+            # With TLS, one record of at most 16 KiB after the other.
+            while received < _RECEIVE_SIZE:
+                if not (data := self._socket.recv(_RECEIVE_SIZE)):
+                    self.end(None)
                     return True
+                received += len(data)
+                self._protocol.data_received(data)
+                if not isinstance(self._socket, ssl.SSLSocket):
+                    break
         except _WOULD_BLOCK:
-            return received
+            pass
         except OSError as error:
             self.end(error)
-        else:
-            self.end(None)
-        return True
+            return True
+        return received > 0
 
     def end(self, error: Exception | None) -> None:
         """Close the connection and notify the protocol; may be repeated."""

@@ -63,10 +63,14 @@ class Pool:
         """
         deadline = min(deadline, trio.current_time() + self._connect_timeout)
         borrower = object()
-        with trio.CancelScope(deadline=deadline) as waiting:
-            await self._slots.acquire_on_behalf_of(borrower)
-        if waiting.cancelled_caught:
-            raise StoreUnavailable("all connections to the database are in use")
+        try:
+            # The usual case costs no switch of tasks: the caller's query has its own.
+            self._slots.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            with trio.CancelScope(deadline=deadline) as waiting:
+                await self._slots.acquire_on_behalf_of(borrower)
+            if waiting.cancelled_caught:
+                raise StoreUnavailable("all connections to the database are in use") from None
         try:
             connection = await self._take(deadline, fresh)
         except BaseException:
