@@ -31,6 +31,7 @@ from gbs_actor.store.postgres.connection import (
     connect,
 )
 from gbs_actor.store.postgres.event_loop import ConnectionLoop, Future, Transport
+from gbs_actor.store.postgres.store import PostgresStore
 from tests.certificates import Authority
 from tests.store.other_clients import ask, soon, terminate_others
 from tests.store.proxy import Proxy, listening, receive_exactly
@@ -49,15 +50,26 @@ class TaskSteps(trio.abc.Instrument):
         self.steps.append(task)
 
 
+async def steps_of(call: Callable[[], Awaitable[object]]) -> list[trio.lowlevel.Task]:
+    """Make a call twice, and return which tasks ran during the second."""
+    await call()
+    await trio.testing.wait_all_tasks_blocked()
+    steps = TaskSteps()
+    trio.lowlevel.add_instrument(steps)
+    await call()
+    trio.lowlevel.remove_instrument(steps)
+    return steps.steps
+
+
 class TestQueries:
     async def test_a_query_takes_one_step_of_one_task(self, outside: DbConnection) -> None:
-        await ask(outside, "SELECT 1")
-        await trio.lowlevel.checkpoint()
-        steps = TaskSteps()
-        trio.lowlevel.add_instrument(steps)
-        await ask(outside, "SELECT 1")
-        trio.lowlevel.remove_instrument(steps)
-        assert steps.steps == [trio.lowlevel.current_task()]
+        steps = await steps_of(lambda: ask(outside, "SELECT 1"))
+        assert steps == [trio.lowlevel.current_task()]
+
+    async def test_a_call_of_the_store_takes_one_step_of_one_task(
+        self, postgres: PostgresStore
+    ) -> None:
+        assert await steps_of(postgres.retreats) == [trio.lowlevel.current_task()]
 
     async def test_no_event_loop_of_asyncio_runs(self, outside: DbConnection) -> None:
         await ask(outside, "SELECT 1")

@@ -143,13 +143,17 @@ class DbConnection:
         """Whether the connection has ended, as far as was noticed."""
         return bool(self._driver.is_closed())
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun that has not ended, or has failed."""
+        return bool(self._driver.is_in_transaction())
+
     def is_usable(self) -> bool:
         """Return whether it is open, in no transaction, and nothing arrived while it was idle.
 
         What arrives from an idle connection is nearly always its end.
         """
-        driver = self._driver
-        return not (driver.is_closed() or driver.is_in_transaction() or self._transport.receive())
+        return not (self.closed or self.in_transaction or self._transport.receive())
 
     async def prepare(self, sql: str, *, deadline: float) -> None:
         """Prepare a statement, so that :meth:`fetch` runs it in one round trip.

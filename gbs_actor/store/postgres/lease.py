@@ -127,6 +127,7 @@ class Lease:
         while not connection.closed:
             with trio.move_on_after(_HEARTBEAT):
                 await connection.wait_closed()
+                return
             try:
                 await connection.fetch("SELECT 1", deadline=trio.current_time() + self._timeout)
             except (ConnectionLost, ServerRefused):

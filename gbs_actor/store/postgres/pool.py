@@ -79,10 +79,10 @@ class Pool:
         try:
             yield connection
         finally:
-            if connection.is_usable():
-                self._idle.append(connection)
-            else:
+            if connection.closed or connection.in_transaction:
                 connection.terminate()
+            else:
+                self._idle.append(connection)
             self._slots.release_on_behalf_of(borrower)
 
     async def aclose(self, *, deadline: float) -> None:
