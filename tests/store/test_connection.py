@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -142,6 +142,15 @@ class TestCopies:
         await outside.copy("noted", ("id", "text"), records, deadline=soon())
         assert (await ask(outside, "SELECT count(*) FROM noted"))[0]["count"] == 3_000
 
+    async def test_no_cancel_request_is_sent_for_an_invalid_record(
+        self, outside: DbConnection
+    ) -> None:
+        await ask(outside, "CREATE TABLE numbers (number int)")
+        copy = outside._driver.copy_records_to_table
+        with pytest.raises(TypeError):
+            await copy("numbers", columns=["number"], records=[(1,), ("two",)])
+        assert outside.closed
+
     async def test_an_invalid_record_closes_the_connection_which_ends_the_transaction(
         self, outside: DbConnection, database_url: str
     ) -> None:
@@ -236,6 +245,27 @@ class TestEnds:
             (row,) = await ask(outside, others)
             assert row["count"] == 1
         assert counters.terminated == 0
+
+
+async def test_what_is_unsent_goes_before_what_is_written_later() -> None:
+    ours, theirs = trio.socket.socketpair()
+    transport = Transport([], trio.SocketStream(ours))
+    transport.write(BIG.encode())
+    received = await theirs.recv(len(BIG))  # there is room now
+    transport.write(b"the end")
+
+    async def receive() -> None:
+        nonlocal received
+        while len(received) < len(BIG) + len(b"the end"):
+            received += await theirs.recv(len(BIG))
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await transport.wait_received()
+    assert received == BIG.encode() + b"the end"
+    transport.close()
+    theirs.close()
 
 
 class SilentServer:
@@ -447,6 +477,28 @@ class TestTLS:
             with pytest.raises(NotConnected, match="SSLError"):
                 await connect(f"postgresql://x@127.0.0.1:{port}/x?sslmode=require", deadline=soon())
 
+    async def test_a_host_with_a_broken_handshake_is_left(
+        self, database_url: str, server_context: ssl.SSLContext
+    ) -> None:
+        left = trio.Event()
+
+        async def serve(stream: trio.SocketStream) -> None:
+            await receive_exactly(stream, 1)
+            await stream.send_all(b"no TLS at all")
+            with suppress(trio.BrokenResourceError):
+                while await stream.receive_some():
+                    pass
+            left.set()
+
+        proxy = Proxy(database_url, server_context, direct=True)
+        async with listening(serve) as broken, listening(proxy.serve) as port:
+            dsn = over(port, database_url, sslmode="require", sslnegotiation="direct")
+            both = dsn.replace("@localhost", f"@127.0.0.1:{broken},localhost")
+            connection = await connect(both, deadline=soon())
+            with trio.fail_after(5):
+                await left.wait()
+            await exchange(connection)
+
     async def test_the_end_of_an_idle_connection(
         self, database_url: str, server_context: ssl.SSLContext, outside: DbConnection
     ) -> None:
@@ -468,6 +520,11 @@ async def exchange(connection: DbConnection) -> None:
 
 
 class TestAddresses:
+    async def test_a_refused_connection_has_its_reason(self) -> None:
+        with pytest.raises(NotConnected, match="Connection refused") as refused:
+            await connect("postgresql://x@127.0.0.1:1/x", deadline=soon())
+        assert not refused.value.final
+
     async def test_the_next_host_is_tried(self, database_url: str) -> None:
         async with listening(Proxy(database_url).serve) as port:
             path = urlsplit(database_url).path

@@ -145,8 +145,8 @@ class DbConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction was begun that has not ended, or has failed."""
-        return bool(self._driver.is_in_transaction())
+        """Whether a transaction was begun that has not ended."""
+        return not self.closed and bool(self._driver.is_in_transaction())
 
     def is_usable(self) -> bool:
         """Return whether it is open, in no transaction, and nothing arrived while it was idle.

@@ -320,16 +320,12 @@ class Transport:
 
     def _send(self, data: bytes | bytearray | memoryview) -> int:
         """Return how many bytes need not be sent any more."""
-        sent = 0
-        with memoryview(data) as view:
-            try:
-                while sent < len(view):
-                    sent += self._socket.send(view[sent:])
-            except _WOULD_BLOCK:
-                pass
-            except OSError:
-                return len(view)  # the connection has ended; what can still be read says why
-        return sent
+        try:
+            return self._socket.send(data)
+        except _WOULD_BLOCK:
+            return 0
+        except OSError:
+            return len(data)  # the connection has ended; what can still be read says why
 
     async def _send_unsent(self) -> None:
         """Send the rest; receive meanwhile, for the server may wait for that."""
