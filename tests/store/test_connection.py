@@ -463,7 +463,9 @@ class TestTLS:
         proxy = Proxy(database_url, server_context, direct=True)
         async with listening(proxy.serve) as port:
             dsn = over(port, database_url, sslmode="require", sslnegotiation="direct")
-            await exchange(await connect(dsn, deadline=soon()))
+            connection = await connect(dsn, deadline=soon())
+            assert connection._driver._protocol.is_ssl
+            await exchange(connection)
         assert proxy.encrypted == 1
 
     async def test_a_broken_handshake(self) -> None:

@@ -196,7 +196,6 @@ async def test_what_was_confirmed_survives_a_kill_under_commits(
     assert len(entries) - len(confirmed) in range(len(doubtful) + 1)
 
 
-@pytest.mark.faults
 async def test_kills_under_calls_that_are_cancelled_leave_nothing_behind(
     store: PostgresStore, embedded: EmbeddedPostgres
 ) -> None:
