@@ -24,7 +24,7 @@ from gbs_actor.concurrency import first_exception
 T = TypeVar("T")
 
 _RECEIVE_SIZE: Final = 65_536
-"""Bytes between two checkpoints."""
+"""Bytes; more than a record of TLS, so that what is left is in the kernel, which reports it."""
 _WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -259,23 +259,18 @@ class Transport:
 
         The end of the connection counts.
         """
-        received = 0
         try:
-            # With TLS, one record of at most 16 KiB after the other.
-            while received < _RECEIVE_SIZE:
-                if not (data := self._socket.recv(_RECEIVE_SIZE)):
-                    self.end(None)
-                    return True
-                received += len(data)
-                self._protocol.data_received(data)
-                if not isinstance(self._socket, ssl.SSLSocket):
-                    break
+            data = self._socket.recv(_RECEIVE_SIZE)
         except _WOULD_BLOCK:
-            pass
+            return False
         except OSError as error:
             self.end(error)
             return True
-        return received > 0
+        if data:
+            self._protocol.data_received(data)
+        else:
+            self.end(None)
+        return True
 
     def end(self, error: Exception | None) -> None:
         """Close the connection and notify the protocol; may be repeated."""
