@@ -41,6 +41,23 @@ class TestConnections:
         assert (await desk.loaded()).revision == 1
         assert postgres.statistics().unknown_outcomes == 0
 
+    async def test_a_commit_is_not_sent_on_a_connection_that_died_idle(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(AssignNumber(PLAIN, 1))
+        await terminate_others(outside)
+        await desk.commit(changes)
+        assert postgres.statistics().unknown_outcomes == 0
+
+    async def test_a_connection_left_in_a_transaction_is_not_kept(
+        self, postgres: PostgresStore
+    ) -> None:
+        async with postgres._database.pool.connection(soon()) as connection:
+            await connection.execute("BEGIN", deadline=soon())
+        assert connection.closed
+        assert postgres.statistics().idle_connections == 0
+
     async def test_a_read_on_connections_that_died_idle_succeeds(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
