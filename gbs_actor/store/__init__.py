@@ -13,7 +13,8 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
             `-- database  connections, timeouts, reads and writes
                   |-- lease   an advisory lock: one server per database
                   |-- pool    connections, each checked out for one call
-                  `-- bridge  DbConnection: deadlines; the only module that uses asyncio
+                  `-- connection  DbConnection: deadlines, and what errors mean
+                        |-- event_loop  what asyncpg needs of asyncio, on Trio
                         `-- PostgreSQL: yours, or ``embedded``, a child process
 
 Both use ``writes`` (a batch as the fewest row writes), ``limits`` (values that no database

@@ -295,7 +295,6 @@ class MemoryStore:
             terminated_connections=0,
             open_connections=0,
             idle_connections=0,
-            background_errors=0,
         )
 
     def _slug_where(self, holds: Callable[[_Stored], bool]) -> str | None:

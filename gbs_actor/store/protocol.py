@@ -116,8 +116,6 @@ class StoreStatistics:
     """Connections that ended at a deadline or by a failure."""
     open_connections: int
     idle_connections: int
-    background_errors: int
-    """Errors of the driver that belonged to no call."""
 
 
 class Store(Protocol):

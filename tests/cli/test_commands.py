@@ -15,7 +15,7 @@ from gbs_actor.auth import Role, Verifier
 from gbs_actor.demo.secret import demo_secret
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.settings import AuthSettings, Settings, example
-from gbs_actor.store.postgres.bridge import open_bridge
+from gbs_actor.store.postgres.connection import connect
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.auth.keypairs import ec_key, private_pem
 from tests.cli.conftest import Command
@@ -289,10 +289,9 @@ def test_a_pruning_keeps_a_day_at_least(command: Command) -> None:
 
 
 async def _ask(url: str, sql: str, *arguments: object) -> None:
-    async with open_bridge() as bridge:
-        connection = await bridge.connect(url, deadline=soon())
-        await ask(connection, sql, *arguments)
-        await connection.close(deadline=soon())
+    connection = await connect(url, deadline=soon())
+    await ask(connection, sql, *arguments)
+    await connection.close(deadline=soon())
 
 
 async def _set_age(url: str, revision: int, days: int) -> None:

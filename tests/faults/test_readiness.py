@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import trio
 
-from gbs_actor.store.postgres.bridge import DbConnection, open_bridge
+from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.lease import LOCK_KEY
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.postgres_processes import freeze, kill, postmaster, thaw
@@ -25,12 +25,11 @@ def server() -> Iterator[ServerProcess]:
 @pytest.fixture
 async def outside(server: ServerProcess) -> AsyncIterator[DbConnection]:
     """A connection to the database past the server."""
-    async with open_bridge() as bridge:
-        connection = await bridge.connect(server.dsn, deadline=soon())
-        try:
-            yield connection
-        finally:
-            connection.terminate()
+    connection = await connect(server.dsn, deadline=soon())
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 def soon() -> float:
@@ -90,9 +89,8 @@ async def test_a_database_that_another_server_has_taken(
 async def _terminate_once_waited_for(server: ServerProcess, pid: str) -> None:
     """End a connection once somebody waits for its lock."""
     waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    async with open_bridge() as bridge:
-        third = await bridge.connect(server.dsn, deadline=soon())
-        while not await third.fetch(waiting, deadline=soon()):  # noqa: ASYNC110
-            await trio.sleep(0.01)
-        await third.fetch(f"SELECT pg_terminate_backend(({pid}))", deadline=soon())
-        await third.close(deadline=soon())
+    third = await connect(server.dsn, deadline=soon())
+    while not await third.fetch(waiting, deadline=soon()):  # noqa: ASYNC110
+        await trio.sleep(0.01)
+    await third.fetch(f"SELECT pg_terminate_backend(({pid}))", deadline=soon())
+    await third.close(deadline=soon())

@@ -14,7 +14,7 @@ from gbs_actor.server.hosted import HostedServer
 from gbs_actor.server.log_pruning import INTERVAL, prune_daily
 from gbs_actor.settings import Settings, StoreSettings
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres.bridge import open_bridge
+from gbs_actor.store.postgres.connection import connect
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Progress
 from tests.server.running import running_demo, settings
@@ -63,13 +63,12 @@ async def test_a_server_prunes_while_it_runs(
     using = settings().model_copy(
         update={"store": StoreSettings(database_url=SecretStr(database_url))}
     )
-    async with open_bridge() as bridge:
-        operator = await bridge.connect(database_url, deadline=soon())
-        await ask(operator, "UPDATE lineup_change SET at = now() - interval '91 days'")
-        assert len(await ask(operator, LOG)) == 1
-        async with running(using):
-            with trio.fail_after(10):
-                # The database tells nobody: it has to be asked.
-                while await ask(operator, LOG):  # noqa: ASYNC110
-                    await trio.sleep(0.01)
-        await operator.close(deadline=soon())
+    operator = await connect(database_url, deadline=soon())
+    await ask(operator, "UPDATE lineup_change SET at = now() - interval '91 days'")
+    assert len(await ask(operator, LOG)) == 1
+    async with running(using):
+        with trio.fail_after(10):
+            # The database tells nobody: it has to be asked.
+            while await ask(operator, LOG):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+    await operator.close(deadline=soon())

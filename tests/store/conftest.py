@@ -11,7 +11,7 @@ import trio
 
 from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres.bridge import DbConnection, open_bridge
+from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
@@ -62,12 +62,11 @@ async def postgres(database_url: str) -> AsyncIterator[PostgresStore]:
 @pytest.fixture
 async def outside(database_url: str) -> AsyncIterator[DbConnection]:
     """A connection beside the store, for what other programs may do to the database."""
-    async with open_bridge() as bridge:
-        connection = await bridge.connect(database_url, deadline=trio.current_time() + 10)
-        try:
-            yield connection
-        finally:
-            connection.terminate()
+    connection = await connect(database_url, deadline=trio.current_time() + 10)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import trio
 
 from gbs_actor.store.embedded.server import DATABASE, EmbeddedPostgres
-from gbs_actor.store.postgres.bridge import Bridge, open_bridge
+from gbs_actor.store.postgres.connection import connect
 from gbs_actor.store.postgres.migrate import migrate, shipped_migrations
 
 T = TypeVar("T")
@@ -117,21 +117,21 @@ class PostgresCluster:
         self._stop = trio.Event()
         with public_temporary_folder() as folder:
             self._embedded = EmbeddedPostgres(folder / "postgres")
-            async with self._embedded.running(), open_bridge() as self._bridge:
+            async with self._embedded.running():
                 await self._run_sql(f"CREATE DATABASE {_TEMPLATE} IS_TEMPLATE true", DATABASE)
-                await self._migrate(self._bridge)
+                await self._migrate()
                 self._started.set()
                 await self._stop.wait()
 
-    async def _migrate(self, bridge: Bridge) -> None:
+    async def _migrate(self) -> None:
         deadline = trio.current_time() + _TIMEOUT
-        connection = await bridge.connect(self.dsn(_TEMPLATE), deadline=deadline)
+        connection = await connect(self.dsn(_TEMPLATE), deadline=deadline)
         await migrate(connection, shipped_migrations(), step_timeout=_TIMEOUT)
         await connection.close(deadline=deadline)
 
     async def _run_sql(self, sql: str, database: str) -> None:
         deadline = trio.current_time() + _TIMEOUT
-        connection = await self._bridge.connect(self.dsn(database), deadline=deadline)
+        connection = await connect(self.dsn(database), deadline=deadline)
         try:
             await connection.execute(sql, deadline=deadline)
         finally:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gbs_actor.store.postgres.bridge import DbConnection, Row
+from gbs_actor.store.postgres.connection import DbConnection, Row
 
 _WAITING = """
 SELECT count(*) AS waiting FROM pg_stat_activity

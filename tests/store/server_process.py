@@ -20,7 +20,7 @@ import trio
 
 from gbs_actor.settings import default_data_dir
 from gbs_actor.store.embedded.server import EmbeddedPostgres
-from gbs_actor.store.postgres.bridge import open_bridge
+from gbs_actor.store.postgres.connection import connect
 
 REPOSITORY = Path(__file__).parents[2]
 READY = b"the database has answered\n"
@@ -87,11 +87,10 @@ async def server_process(
 
 async def _serve(base: Path | None) -> None:
     async with EmbeddedPostgres(base or default_data_dir()).running() as dsn:
-        async with open_bridge() as bridge:
-            deadline = trio.current_time() + 10
-            connection = await bridge.connect(dsn, deadline=deadline)
-            await connection.fetch("SELECT 1", deadline=deadline)
-            connection.terminate()
+        deadline = trio.current_time() + 10
+        connection = await connect(dsn, deadline=deadline)
+        await connection.fetch("SELECT 1", deadline=deadline)
+        connection.terminate()
         # Ends by itself with the test, should it be forgotten.
         with trio.move_on_after(120), trio.open_signal_receiver(signal.SIGTERM) as signals:
             sys.stdout.buffer.write(READY)

@@ -26,7 +26,7 @@ from gbs_actor.store.embedded.data_folder import (
 )
 from gbs_actor.store.embedded.postmaster import PID_FILE, processes_of
 from gbs_actor.store.embedded.server import EmbeddedPostgres
-from gbs_actor.store.postgres.bridge import NotConnected, open_bridge
+from gbs_actor.store.postgres.connection import NotConnected, connect
 from tests.store.other_clients import ask, soon
 from tests.store.server_process import server_process
 
@@ -74,13 +74,12 @@ def bystander(uid: int) -> Iterator[subprocess.Popen[bytes]]:
 
 async def query(dsn: str, sql: str) -> object:
     """Return the first value of the answer, from a connection of its own."""
-    async with open_bridge() as bridge:
-        connection = await bridge.connect(dsn, deadline=soon())
-        try:
-            rows = await ask(connection, sql)
-        finally:
-            connection.terminate()
-        return next(iter(rows[0].values())) if rows else None
+    connection = await connect(dsn, deadline=soon())
+    try:
+        rows = await ask(connection, sql)
+    finally:
+        connection.terminate()
+    return next(iter(rows[0].values())) if rows else None
 
 
 def running_in(base: Path) -> list[int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -23,6 +25,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     StaleRevision,
+    StoreError,
     StoreUnavailable,
 )
 from tests.store.worlds import MOMENT, Desk
@@ -182,7 +185,8 @@ async def test_what_was_confirmed_survives_a_kill_under_commits(
         assert lock_connection is not None
         kill(base, victim)
         with trio.fail_after(20):
-            await lock_connection.lost.wait()
+            while not lock_connection.closed:  # noqa: ASYNC110  (whoever reads closes it)
+                await trio.sleep(0.005)
         enough.set()
     await until_available(store)
     now = (await desk.loaded()).registrations[PLAIN - 1].gbs_number
@@ -190,6 +194,45 @@ async def test_what_was_confirmed_survives_a_kill_under_commits(
     entries = await store.log(desk.retreat_id)
     assert [entry.revision for entry in entries] == [*range(1, len(entries) + 1)]
     assert len(entries) - len(confirmed) in range(len(doubtful) + 1)
+
+
+async def test_kills_under_calls_that_are_cancelled_leave_nothing_behind(
+    store: PostgresStore, embedded: EmbeddedPostgres
+) -> None:
+    await Desk.of(store)
+    chance = Random(1)
+
+    async def commit() -> None:
+        desk = await Desk.of(store)
+        await desk.commit([fence_on(desk)])
+
+    async def work() -> None:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            *(store.retreats, store.check_write, partial(store.load, "winter"), commit)
+        ]
+        while True:
+            await trio.lowlevel.checkpoint()
+            with trio.move_on_after(chance.uniform(0, 0.02)), suppress(StoreError):
+                await chance.choice(calls)()
+
+    before = len(os.listdir("/proc/self/fd"))
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(work)
+        for _ in range(15):
+            await until_available(store)
+            postmaster = embedded.statistics().pid
+            assert postmaster is not None
+            os.kill(postmaster, signal.SIGKILL)
+        await until_available(store)
+        nursery.cancel_scope.cancel()
+    await until_available(store)
+    assert store.statistics().open_connections == 1 + store.statistics().idle_connections
+    store._database.pool.end_idle()
+    assert len(os.listdir("/proc/self/fd")) <= before
+    desk = await Desk.of(store)
+    entries = await store.log(desk.retreat_id, limit=100_000)
+    assert [entry.revision for entry in entries] == [*range(1, len(entries) + 1)]
 
 
 def kill(base: Path, victim: str) -> None:

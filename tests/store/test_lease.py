@@ -10,7 +10,7 @@ import trio.testing
 
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.store.postgres.bridge import DbConnection
+from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.lease import LOCK_KEY, DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from gbs_actor.store.postgres.bridge import Bridge, DbConnection, ServerRefused, open_bridge
+from gbs_actor.store.postgres.connection import DbConnection, ServerRefused, connect
 from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
@@ -34,16 +34,9 @@ def empty_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-async def bridge() -> AsyncIterator[Bridge]:
-    """A bridge to connect with."""
-    async with open_bridge() as bridge:
-        yield bridge
-
-
-@pytest.fixture
-async def connection(bridge: Bridge, empty_url: str) -> AsyncIterator[DbConnection]:
+async def connection(empty_url: str) -> AsyncIterator[DbConnection]:
     """A connection on an empty database."""
-    connection = await bridge.connect(empty_url, deadline=soon())
+    connection = await connect(empty_url, deadline=soon())
     yield connection
     connection.terminate()
 
@@ -88,11 +81,11 @@ async def test_a_migration_that_fails_leaves_no_trace(connection: DbConnection) 
     assert await migrate(connection, STEPS, step_timeout=10) == STEPS[1:]
 
 
-async def test_of_servers_that_start_at_once_one_migrates(bridge: Bridge, empty_url: str) -> None:
+async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> None:
     applied: list[int] = []
 
     async def start() -> None:
-        connection = await bridge.connect(empty_url, deadline=soon())
+        connection = await connect(empty_url, deadline=soon())
         applied.append(len(await migrate(connection, shipped_migrations(), step_timeout=20)))
         connection.terminate()
 
@@ -115,13 +108,12 @@ async def test_a_store_may_migrate_while_it_opens(empty_url: str) -> None:
 
 
 async def test_a_store_refuses_a_schema_it_does_not_know(database_url: str) -> None:
-    async with open_bridge() as bridge:
-        connection = await bridge.connect(database_url, deadline=soon())
-        await ask(
-            connection,
-            "INSERT INTO schema_migration (version, name, checksum) VALUES (99, 'later', '')",
-        )
-        connection.terminate()
+    connection = await connect(database_url, deadline=soon())
+    await ask(
+        connection,
+        "INSERT INTO schema_migration (version, name, checksum) VALUES (99, 'later', '')",
+    )
+    connection.terminate()
     with pytest.raises(SchemaMismatch, match="use a newer program"):
         async with PostgresStore.open(database_url, migrating=True):
             pass

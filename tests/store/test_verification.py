@@ -11,7 +11,7 @@ import pytest
 from gbs_actor.demo import demo_retreat
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.postgres.bridge import DbConnection
+from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import Verification, verify
 from tests.store.other_clients import ask

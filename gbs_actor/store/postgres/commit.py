@@ -13,7 +13,7 @@ import trio
 from gbs_actor.lineup.changes import Change, FieldValue
 from gbs_actor.lineup.records import Registration
 from gbs_actor.store.postgres import queries
-from gbs_actor.store.postgres.bridge import ConnectionLost, ServerRefused
+from gbs_actor.store.postgres.connection import ConnectionLost, ServerRefused
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -105,7 +105,7 @@ class Commits:
                     try:
                         await connection.fetch(COMMIT, *arguments, deadline=deadline)
                     except trio.Cancelled:
-                        self.unknown += connection.lost.is_set()
+                        self.unknown += connection.closed
                         raise
             except ServerRefused as error:
                 if error.sqlstate not in _TRY_AGAIN or attempt == _ATTEMPTS:

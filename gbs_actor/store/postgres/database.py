@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
 
-from gbs_actor.store.postgres.bridge import (
-    Bridge,
+from gbs_actor.store.postgres.connection import (
+    ConnectionCounters,
     ConnectionLost,
     DbConnection,
     NotConnected,
     Row,
     ServerRefused,
+    connect,
 )
 from gbs_actor.store.postgres.lease import Lease
 from gbs_actor.store.postgres.pool import Pool
@@ -42,7 +43,6 @@ class Timeouts:
 class Database:
     """The connections of one store, each checked out for one call at a time.
 
-    :param bridge: opens the connections.
     :param dsn: the database's address; it appears in no message.
     :param prepare: statements that each connection prepares when it is opened.
     :param pool_size: connections at most, besides the one that holds the lease.
@@ -50,14 +50,12 @@ class Database:
 
     def __init__(
         self,
-        bridge: Bridge,
         dsn: str,
         *,
         timeouts: Timeouts,
         pool_size: int,
         prepare: Sequence[str] = (),
     ) -> None:
-        self._bridge = bridge
         self._dsn = dsn
         self._timeouts = timeouts
         self._prepare = prepare
@@ -65,6 +63,7 @@ class Database:
         self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect)
         self.reachable = True
         """Whether the last contact succeeded."""
+        self.counters = ConnectionCounters()
 
     async def connect_without_limits(self, deadline: float) -> DbConnection:
         """Open a connection without the server's time limits.
@@ -85,7 +84,7 @@ class Database:
             "tcp_keepalives_count": "3",
             "tcp_user_timeout": _milliseconds(20.0),
         }
-        return await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
+        return await self._connect_with(settings, deadline)
 
     async def _connect(self, deadline: float) -> DbConnection:
         """Open a connection of the pool."""
@@ -101,7 +100,7 @@ class Database:
             "idle_in_transaction_session_timeout": _milliseconds(longest),
             "client_connection_check_interval": _milliseconds(1.0),
         }
-        connection = await self._bridge.connect(self._dsn, deadline=deadline, settings=settings)
+        connection = await self._connect_with(settings, deadline)
         try:
             for sql in self._prepare:
                 await connection.prepare(sql, deadline=deadline)
@@ -112,6 +111,11 @@ class Database:
             connection.terminate()
             raise
         return connection
+
+    async def _connect_with(self, settings: Mapping[str, str], deadline: float) -> DbConnection:
+        return await connect(
+            self._dsn, deadline=deadline, settings=settings, counters=self.counters
+        )
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
         """Run one statement that may be run twice, and return its rows.

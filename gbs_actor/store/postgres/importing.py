@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.lineup.records import Registration
-from gbs_actor.store.postgres.bridge import DbConnection, ServerRefused
+from gbs_actor.store.postgres.connection import DbConnection, ServerRefused
 from gbs_actor.store.protocol import RetreatExists
 from gbs_actor.store.seed.layout import check, lay_out, seeded_memos
 from gbs_actor.store.seed.seed import RetreatSeed

@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from gbs_actor.concurrency import Backoff
-from gbs_actor.store.postgres.bridge import (
+from gbs_actor.store.postgres.connection import (
     ConnectionLost,
     DbConnection,
     NotConnected,
@@ -52,7 +52,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether the lock is held, as far as is known."""
-        return self._connection is not None and not self._connection.lost.is_set()
+        return self._connection is not None and not self._connection.closed
 
     async def wait_held(self, deadline: float) -> None:
         """Wait until the lock is held.
@@ -124,9 +124,9 @@ class Lease:
 
     async def _watch(self, connection: DbConnection) -> None:
         """Return when the connection has ended, or no longer responds."""
-        while not connection.lost.is_set():
+        while not connection.closed:
             with trio.move_on_after(_HEARTBEAT):
-                await connection.lost.wait()
+                await connection.wait_closed()
                 return
             try:
                 await connection.fetch("SELECT 1", deadline=trio.current_time() + self._timeout)

@@ -11,7 +11,7 @@ from importlib.resources import files
 import structlog
 import trio
 
-from gbs_actor.store.postgres.bridge import DbConnection
+from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.protocol import StoreError
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -121,7 +121,7 @@ async def migrate(
             _log.info("schema migrated", version=migration.version, name=migration.name)
         return pending
     finally:
-        if not connection.lost.is_set():
+        if not connection.closed:
             with trio.CancelScope(shield=True):
                 await connection.fetch(
                     "SELECT pg_advisory_unlock($1)", _LOCK_KEY, deadline=deadline()

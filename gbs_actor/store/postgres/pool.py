@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from gbs_actor.concurrency import Backoff
-from gbs_actor.store.postgres.bridge import DbConnection, NotConnected
+from gbs_actor.store.postgres.connection import DbConnection, NotConnected
 from gbs_actor.store.protocol import StoreUnavailable
 
 Connect = Callable[[float], Awaitable[DbConnection]]
@@ -63,10 +63,14 @@ class Pool:
         """
         deadline = min(deadline, trio.current_time() + self._connect_timeout)
         borrower = object()
-        with trio.CancelScope(deadline=deadline) as waiting:
-            await self._slots.acquire_on_behalf_of(borrower)
-        if waiting.cancelled_caught:
-            raise StoreUnavailable("all connections to the database are in use")
+        try:
+            # The usual case costs no switch of tasks: the caller's query has its own.
+            self._slots.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            with trio.CancelScope(deadline=deadline) as waiting:
+                await self._slots.acquire_on_behalf_of(borrower)
+            if waiting.cancelled_caught:
+                raise StoreUnavailable("all connections to the database are in use") from None
         try:
             connection = await self._take(deadline, fresh)
         except BaseException:
@@ -75,10 +79,10 @@ class Pool:
         try:
             yield connection
         finally:
-            if connection.usable:
-                self._idle.append(connection)
-            else:
+            if connection.closed or connection.in_transaction:
                 connection.terminate()
+            else:
+                self._idle.append(connection)
             self._slots.release_on_behalf_of(borrower)
 
     async def aclose(self, *, deadline: float) -> None:
@@ -96,7 +100,7 @@ class Pool:
             self.end_idle()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.is_usable():
                 return connection
             connection.terminate()
         return await connect_with_retries(self._connect, deadline)

@@ -22,7 +22,7 @@ from gbs_actor.lineup.records import (
     Stamp,
     UserType,
 )
-from gbs_actor.store.postgres.bridge import Row
+from gbs_actor.store.postgres.connection import Row
 from gbs_actor.store.protocol import RetreatVersion, SessionLocation
 
 RETREAT = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gbs_actor.store.postgres.bridge import DbConnection
+from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.protocol import StoreError
 
 MINIMUM_VERSION = 14

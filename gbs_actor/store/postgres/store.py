@@ -16,15 +16,13 @@ from gbs_actor.lineup.records import Retreat
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.limits import INT8, fault_in, is_storable
 from gbs_actor.store.postgres import queries
-from gbs_actor.store.postgres.bridge import (
-    Bridge,
+from gbs_actor.store.postgres.commit import COMMIT, Commits
+from gbs_actor.store.postgres.connection import (
     ConnectionLost,
     DbConnection,
     Row,
     ServerRefused,
-    open_bridge,
 )
-from gbs_actor.store.postgres.commit import COMMIT, Commits
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
 from gbs_actor.store.postgres.importing import Import
 from gbs_actor.store.postgres.migrate import (
@@ -60,12 +58,9 @@ class PostgresStore:
     After a failure the next call succeeds as soon as the database is available again.
     """
 
-    def __init__(self, bridge: Bridge, dsn: str, *, timeouts: Timeouts, pool_size: int) -> None:
-        self._bridge = bridge
+    def __init__(self, dsn: str, *, timeouts: Timeouts, pool_size: int) -> None:
         self._timeouts = timeouts
-        self._database = Database(
-            bridge, dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,)
-        )
+        self._database = Database(dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,))
         self._commits = Commits(self._database, timeout=timeouts.commit)
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
@@ -99,17 +94,16 @@ class PostgresStore:
         :raises SchemaMismatch: its schema is not the one of this program.
         :raises DatabaseInUse: another server serves it.
         """
-        async with open_bridge() as bridge:
-            timeouts = Timeouts(commit_timeout, read_timeout, database_connect_timeout)
-            store = cls(bridge, dsn, timeouts=timeouts, pool_size=pool_size)
-            try:
-                await store._database.lease.take(lock_timeout)
-                # Before the pool opens: its connections cache the types they have read.
-                await store._check(migrate_timeout if migrating else None)
-                async with background(store._database.lease.keep):
-                    yield store
-            finally:
-                await store._database.aclose()
+        timeouts = Timeouts(commit_timeout, read_timeout, database_connect_timeout)
+        store = cls(dsn, timeouts=timeouts, pool_size=pool_size)
+        try:
+            await store._database.lease.take(lock_timeout)
+            # Before the pool opens: its connections cache the types they have read.
+            await store._check(migrate_timeout if migrating else None)
+            async with background(store._database.lease.keep):
+                yield store
+        finally:
+            await store._database.aclose()
 
     # -- what rooms need
 
@@ -244,10 +238,9 @@ class PostgresStore:
             commits=self._commits.succeeded,
             commit_failures=self._commits.failed,
             unknown_outcomes=self._commits.unknown,
-            terminated_connections=self._bridge.counters.terminated,
+            terminated_connections=self._database.counters.terminated,
             open_connections=pool.open + self._database.lease.held,
             idle_connections=pool.idle,
-            background_errors=self._bridge.counters.background_errors,
         )
 
     # -- what operators need
