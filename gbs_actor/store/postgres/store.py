@@ -24,7 +24,8 @@ from gbs_actor.store.postgres.bridge import (
     ServerRefused,
     open_bridge,
 )
-from gbs_actor.store.postgres.commit import COMMIT, Commits
+from gbs_actor.store.postgres.commit import Commits
+from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
 from gbs_actor.store.postgres.importing import Import
 from gbs_actor.store.postgres.migrate import (
