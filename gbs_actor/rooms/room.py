@@ -97,7 +97,6 @@ class Room:
     async def _serve(self) -> None:
         handle, subscriptions = self._handle, self._subscriptions
         while True:
-            await trio.lowlevel.checkpoint()
             if handle.outdated:
                 await self._loading.compare_with_store()
             await subscriptions.process_controls()
@@ -106,12 +105,14 @@ class Room:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
             await subscriptions.send_due()  # behind the edits: it can wait, they cannot
-            if not work and not len(handle.mailbox) and not handle.outdated:
-                idle_at = self._idle_deadline()
-                if handle.draining or idle_at <= trio.current_time():
-                    return
-                with trio.move_on_at(min(subscriptions.next_due(), idle_at)):
-                    await handle.mailbox.wait()
+            if len(handle.mailbox) or handle.outdated:
+                await trio.lowlevel.checkpoint()
+                continue
+            idle_at = self._idle_deadline()
+            if handle.draining or idle_at <= trio.current_time():
+                return
+            with trio.move_on_at(min(subscriptions.next_due(), idle_at)):
+                await handle.mailbox.wait()
 
     def _idle_deadline(self) -> float:
         if self._handle.subscribers:

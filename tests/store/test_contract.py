@@ -336,6 +336,12 @@ class TestStale:
             await desk.store.commit(desk.retreat_id, 0, late)
         assert (await desk.loaded()).registrations[3].gbs_number is None
 
+    async def test_a_revision_that_the_retreat_has_not_reached_is_stale(self, desk: Desk) -> None:
+        (early,) = await desk.decide(AssignNumber(PLAIN, 1))
+        with pytest.raises(StaleRevision, match="revision 5"):
+            await desk.store.commit(desk.retreat_id, 5, [replace(early, revision=6)])
+        assert (await desk.loaded()).revision == 0
+
     async def test_an_unknown_retreat_is_stale(self, desk: Desk) -> None:
         with pytest.raises(StaleRevision):
             await desk.store.commit(99, 0, [desk.fence()])

@@ -12,12 +12,14 @@ import trio
 from structlog.testing import capture_logs
 
 from gbs_actor.lineup.changes import MemoValue
-from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo
-from gbs_actor.store.postgres import queries
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.store.postgres import commit, queries
 from gbs_actor.store.postgres import store as store_module
-from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection
+from gbs_actor.store.postgres.commit_statements import commit_of_one_change
+from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
+from gbs_actor.store.writes import collapse
 from tests.store.other_clients import (
     ask,
     fail_commits,
@@ -156,6 +158,33 @@ class TestOpening:
 
 
 class TestCommitting:
+    async def test_one_change_needs_no_batch_statement(
+        self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk = await Desk.of(postgres)
+        monkeypatch.delattr(commit, "commit_arguments")
+        await desk.do(AssignNumber(PLAIN, 1))
+        await desk.do(AssignNumber(PLAIN, 77))
+        await desk.do(AssignNumber(PLAIN, None))
+        await desk.do(CreateMemo(PLAIN, "x", ""))
+        await desk.do(UpdateMemo(desk.memo_id(PLAIN), "y", "#00FF00"))
+        await desk.do(DeleteMemo(desk.memo_id(PLAIN)))
+        assert (await desk.loaded()).revision == 6
+
+    async def test_one_change_that_comes_too_late_has_no_values_in_the_log_of_the_database(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(CreateMemo(PLAIN, "x", ""))
+        await desk.do(AssignNumber(PLAIN, 1))
+        one = commit_of_one_change(desk.retreat_id, changes, collapse(changes), ())
+        assert one is not None
+        sql, arguments = one
+        with pytest.raises(ServerRefused) as refused:
+            await ask(outside, sql, *arguments)
+        # Division by zero: the error of a constraint has a DETAIL, the row.
+        assert refused.value.sqlstate == "22012"
+
     async def test_of_concurrent_commits_on_one_revision_one_takes_effect(
         self, postgres: PostgresStore
     ) -> None:

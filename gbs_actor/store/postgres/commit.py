@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import count
-from typing import Final
 from uuid import UUID
 
-import msgspec
 import trio
 
-from gbs_actor.lineup.changes import Change, FieldValue
-from gbs_actor.lineup.records import Registration
+from gbs_actor.lineup.changes import Change
 from gbs_actor.store.postgres import queries
+from gbs_actor.store.postgres.commit_statements import (
+    COMMIT,
+    PREVENTED,
+    commit_arguments,
+    commit_of_one_change,
+)
 from gbs_actor.store.postgres.connection import ConnectionLost, ServerRefused
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.protocol import (
@@ -22,10 +25,7 @@ from gbs_actor.store.protocol import (
     StaleRevision,
     StoreUnavailable,
 )
-from gbs_actor.store.writes import MemoWrite, Writes
-
-COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
-"""Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
+from gbs_actor.store.writes import Writes
 
 _STALE = "GB001"
 _REPEATED = "GB002"
@@ -34,28 +34,6 @@ _ONE_LIVE_MEMO = "one_live_lineup_memo"
 _TRY_AGAIN = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: a retry may succeed."""
 _ATTEMPTS = 4
-
-
-def commit_arguments(
-    retreat_id: int,
-    expected_revision: int,
-    repeatable: Collection[UUID],
-    changes: Sequence[Change],
-    writes: Writes,
-) -> tuple[object, ...]:
-    """Return the arguments of :data:`COMMIT`: an array of rows for each table.
-
-    The members of a row are in the order of the attributes of its type, see the migrations.
-    """
-    return (
-        retreat_id,
-        expected_revision,
-        list(repeatable),
-        [(group.number, group.memo, group.revision) for group in writes.groups],
-        [_registration_write(registration) for registration in writes.registrations],
-        [_memo_write(memo) for memo in writes.memos],
-        [_log_write(change) for change in changes],
-    )
 
 
 class Commits:
@@ -85,9 +63,12 @@ class Commits:
         It ends within the timeout. Cancellation ends it at once, together with its connection;
         the commit may nevertheless take effect.
         """
-        arguments = commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
+        deadline = trio.current_time() + self._timeout
+        one = commit_of_one_change(retreat_id, changes, writes, repeatable)
         try:
-            await self._run(arguments)
+            if one is None or not await self._run_one(one, deadline):
+                batch = commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
+                await self._run(COMMIT, batch, deadline)
         except BaseException as error:
             self.failed += 1
             if isinstance(error, ServerRefused):
@@ -95,15 +76,24 @@ class Commits:
             raise
         self.succeeded += 1
 
-    async def _run(self, arguments: tuple[object, ...]) -> None:
-        """Run the statement; retry if it certainly had no effect."""
-        deadline = trio.current_time() + self._timeout
+    async def _run_one(self, one: tuple[str, tuple[object, ...]], deadline: float) -> bool:
+        """Run the statement of one change; return whether it took effect as it is."""
+        try:
+            await self._run(*one, deadline)
+        except ServerRefused as error:
+            if not error.sqlstate.startswith(PREVENTED):
+                raise
+            return False
+        return True
+
+    async def _run(self, sql: str, arguments: tuple[object, ...], deadline: float) -> None:
+        """Run a statement; retry if it certainly had no effect."""
         for attempt in count(1):
             await self._database.wait_for_lease(deadline)
             try:
                 async with self._database.connection(deadline) as connection:
                     try:
-                        await connection.fetch(COMMIT, *arguments, deadline=deadline)
+                        await connection.fetch(sql, *arguments, deadline=deadline)
                     except trio.Cancelled:
                         self.unknown += connection.closed
                         raise
@@ -140,53 +130,3 @@ class Commits:
         if not entries and error.sqlstate != _REPEATED:
             return refused(error)
         return RepeatedCommands({entry.command_id: entry for entry in entries})
-
-
-def _registration_write(registration: Registration) -> tuple[object, ...]:
-    number, memo = registration.number_stamp, registration.memo_stamp
-    return (
-        registration.id,
-        registration.gbs_number,
-        number.revision,
-        number.author_id,
-        number.author_name,
-        number.at,
-        memo.revision,
-        memo.author_id,
-        memo.author_name,
-        memo.at,
-        registration.row_revision,
-        registration.updated_at,
-    )
-
-
-def _memo_write(memo: MemoWrite) -> tuple[object, ...]:
-    return (
-        memo.id,
-        memo.registration_id,
-        memo.text,
-        memo.color,
-        memo.created,
-        memo.deleted,
-        memo.author_id,
-        memo.at,
-    )
-
-
-def _log_write(change: Change) -> tuple[object, ...]:
-    author = change.author
-    return (
-        change.command_id,
-        None if author is None else author.user_id,
-        "" if author is None else author.name,
-        change.kind.value,
-        change.registration_id,
-        change.request,
-        _json(change.before),
-        _json(change.after),
-        change.at,
-    )
-
-
-def _json(value: FieldValue | None) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()

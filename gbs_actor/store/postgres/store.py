@@ -16,7 +16,8 @@ from gbs_actor.lineup.records import Retreat
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.limits import INT8, fault_in, is_storable
 from gbs_actor.store.postgres import queries
-from gbs_actor.store.postgres.commit import COMMIT, Commits
+from gbs_actor.store.postgres.commit import Commits
+from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
     ConnectionLost,
     DbConnection,

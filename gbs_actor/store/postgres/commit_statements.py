@@ -1,0 +1,201 @@
+"""The statements that commit a batch, and their arguments.
+
+``lineup_commit`` commits any batch. Most batches are one change, for which there are statements
+that cost the database half of that. Each of their steps rests on the one before: the retreat at
+the expected revision, its rows, the entry of the log. Where one finds no row, the entry divides by
+zero, so that nothing takes effect; the error quotes no values, as that of a constraint would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from gbs_actor.lineup.changes import Change, FieldValue
+from gbs_actor.lineup.commands import Kind
+from gbs_actor.lineup.records import Registration
+from gbs_actor.store.writes import MemoWrite, Writes
+
+COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
+"""Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
+
+
+def commit_arguments(
+    retreat_id: int,
+    expected_revision: int,
+    repeatable: Collection[UUID],
+    changes: Sequence[Change],
+    writes: Writes,
+) -> tuple[object, ...]:
+    """Return the arguments of :data:`COMMIT`: an array of rows for each table.
+
+    The members of a row are in the order of the attributes of its type, see the migrations.
+    """
+    return (
+        retreat_id,
+        expected_revision,
+        list(repeatable),
+        [(group.number, group.memo, group.revision) for group in writes.groups],
+        [_registration_write(registration) for registration in writes.registrations],
+        [_memo_write(memo) for memo in writes.memos],
+        [_log_write(change) for change in changes],
+    )
+
+
+_RETREAT: Final = """
+WITH head AS (
+    UPDATE retreat SET revision = $2 WHERE id = $1 AND revision = $2::bigint - 1 RETURNING id
+)"""
+
+_NUMBER: Final = """, touched AS (
+    INSERT INTO gbs (retreat_id, number, memo, revision)
+        SELECT head.id, w.number, w.memo, $2
+            FROM head, unnest($13::integer[], $14::text[]) AS w (number, memo)
+        ON CONFLICT (retreat_id, number)
+        DO UPDATE SET memo = excluded.memo, revision = excluded.revision
+        RETURNING id, number
+), written AS (
+    UPDATE user_retreat_registration AS registration SET
+            gbs_id          = (SELECT id FROM touched WHERE number = $15),
+            gbs_revision    = $2,
+            gbs_author_id   = $4,
+            gbs_author_name = $5,
+            gbs_changed_at  = $11,
+            updated_at      = $11
+        FROM head
+        WHERE registration.id = $12 AND registration.retreat_id = head.id
+            AND ($15::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $15))
+        RETURNING 1
+)"""
+
+_MEMO: Final = """, stamped AS (
+    UPDATE user_retreat_registration AS registration SET
+            memo_revision    = $2,
+            memo_author_id   = $4,
+            memo_author_name = $5,
+            memo_changed_at  = $11,
+            updated_at       = $11
+        FROM head
+        WHERE registration.id = $12 AND registration.retreat_id = head.id
+        RETURNING registration.id
+), written AS ("""
+
+_INSERT_MEMO: Final = """
+    INSERT INTO user_retreat_registration_memo
+            (id, registration_id, kind, text, color, author_id, created_at, updated_at)
+        SELECT $13, stamped.id, 'LINEUP_STAFF', $14, $15, $4, $11, $11 FROM stamped
+        RETURNING 1
+)"""
+
+_UPDATE_MEMO: Final = """
+    UPDATE user_retreat_registration_memo AS memo SET
+            text = $14, color = $15, author_id = $4, updated_at = $11{deletion}
+        FROM stamped
+        WHERE memo.id = $13 AND memo.registration_id = stamped.id
+            AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
+        RETURNING 1
+)"""
+
+_LOG: Final = """
+INSERT INTO lineup_change
+        (retreat_id, revision, command_id, author_id, author_name, kind,
+         registration_id, request, before, after, at)
+    VALUES ($1::bigint / (SELECT count(*) FROM written), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
+_ASSIGN_NUMBER: Final = _RETREAT + _NUMBER + _LOG
+_MEMO_STATEMENTS: Final = {
+    Kind.CREATE_MEMO: _RETREAT + _MEMO + _INSERT_MEMO + _LOG,
+    Kind.UPDATE_MEMO: _RETREAT + _MEMO + _UPDATE_MEMO.format(deletion="") + _LOG,
+    Kind.DELETE_MEMO: _RETREAT + _MEMO + _UPDATE_MEMO.format(deletion=", deleted_at = $11") + _LOG,
+}
+
+
+PREVENTED: Final = ("22012", "23")
+"""How the SQLSTATEs begin of a commit that cannot take effect as it is: the division by zero, and
+constraints, as that on command ids. :data:`COMMIT` finds out the reason."""
+
+
+def commit_of_one_change(
+    retreat_id: int, changes: Sequence[Change], writes: Writes, repeatable: Collection[UUID]
+) -> tuple[str, tuple[object, ...]] | None:
+    """Return the statement that commits a batch of one change, and its arguments.
+
+    It takes effect, or fails with one of :data:`PREVENTED`.
+
+    :returns: ``None`` if there is none: the batch is not one change, the change is of another
+        kind or without effect, or an id of another command is to be looked up.
+    """
+    if len(changes) != 1 or not writes.registrations:
+        return None
+    (change,), (registration,) = changes, writes.registrations
+    if any(command_id != change.command_id for command_id in repeatable):
+        return None
+    own: tuple[object, ...]
+    if change.kind is Kind.ASSIGN_NUMBER and not writes.memos:
+        sql = _ASSIGN_NUMBER
+        own = (
+            [group.number for group in writes.groups],
+            [group.memo for group in writes.groups],
+            registration.gbs_number,
+        )
+    elif change.kind in _MEMO_STATEMENTS and len(writes.memos) == 1:
+        (memo,) = writes.memos
+        sql = _MEMO_STATEMENTS[change.kind]
+        own = (memo.id, memo.text, memo.color)
+    else:
+        return None
+    return sql, (retreat_id, change.revision, *_log_write(change), registration.id, *own)
+
+
+def _registration_write(registration: Registration) -> tuple[object, ...]:
+    number, memo = registration.number_stamp, registration.memo_stamp
+    return (
+        registration.id,
+        registration.gbs_number,
+        number.revision,
+        number.author_id,
+        number.author_name,
+        number.at,
+        memo.revision,
+        memo.author_id,
+        memo.author_name,
+        memo.at,
+        registration.row_revision,
+        registration.updated_at,
+    )
+
+
+def _memo_write(memo: MemoWrite) -> tuple[object, ...]:
+    return (
+        memo.id,
+        memo.registration_id,
+        memo.text,
+        memo.color,
+        memo.created,
+        memo.deleted,
+        memo.author_id,
+        memo.at,
+    )
+
+
+def _log_write(change: Change) -> tuple[object, ...]:
+    author = change.author
+    return (
+        change.command_id,
+        None if author is None else author.user_id,
+        "" if author is None else author.name,
+        change.kind.value,
+        change.registration_id,
+        change.request,
+        _json(change.before),
+        _json(change.after),
+        change.at,
+    )
+
+
+def _json(value: FieldValue | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
