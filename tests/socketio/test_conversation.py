@@ -24,6 +24,8 @@ from gbs_actor.socketio import (
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 
 async def test_a_client_joins_emits_and_is_answered(clock: MockClock) -> None:
     async with serving(echo_server()) as service:

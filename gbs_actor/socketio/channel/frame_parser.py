@@ -62,8 +62,13 @@ Received = str | bytes | Ping | Close | Signal
 class Parser(Protocol):
     """Reads frames; the extensions of a connection decide how."""
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Add received bytes."""
+        ...
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes are left, perhaps of a whole frame."""
         ...
 
     def next(self) -> Received | None:
@@ -95,7 +100,7 @@ class FrameParser:
         """What has come of a fragmented message."""
         self._is_text = False
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """See :class:`Parser`."""
         if self._at == len(self._data):
             self._data = data
@@ -105,13 +110,16 @@ class FrameParser:
             self._data += data  # a frame that comes byte by byte is not copied every time
         self._at = 0
 
+    @property
+    def pending(self) -> bool:
+        """See :class:`Parser`."""
+        return self._at < len(self._data)
+
     def next(self) -> Received | None:
         """See :class:`Parser`."""
         data, at = self._data, self._at
         left = len(data) - at
         if left < 2:
-            if not left:
-                self._data, self._at = b"", 0
             return None
         first, length = data[at], data[at + 1] - 0x80
         if length < 0:
@@ -130,13 +138,19 @@ class FrameParser:
                 raise ProtocolViolation(_TOO_LARGE, CloseCode.TOO_LARGE)
             if end > len(data):
                 return None
-            self._at = end
-            return _text(apply_mask(data[start:end], data[key:start]))
+            self._skip_to(end)
+            return decode_text(apply_mask(data[start:end], data[key:start]))
         self._check(first, length)
         if end > len(data):
             return None
-        self._at = end
+        self._skip_to(end)
         return self._receive(first, apply_mask(data[start:end], data[key:start]))
+
+    def _skip_to(self, end: int) -> None:
+        if end == len(self._data):
+            self._data, self._at = b"", 0  # an idle connection holds nothing
+        else:
+            self._at = end
 
     def _check(self, first: int, length: int) -> None:
         """Check a frame's head.
@@ -179,10 +193,14 @@ class FrameParser:
             return payload
         message, self._message = self._message, None
         message += payload
-        return _text(message) if self._is_text else bytes(message)
+        return decode_text(message) if self._is_text else bytes(message)
 
 
-def _text(payload: bytes | bytearray) -> str:
+def decode_text(payload: bytes | bytearray) -> str:
+    """Decode a text message.
+
+    :raises ProtocolViolation: it is not UTF-8 (§8.1).
+    """
     try:
         return str(payload, "utf-8")
     except UnicodeDecodeError:

@@ -23,6 +23,7 @@ from gbs_actor.socketio.net.connection_limit import (
 )
 from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.descriptors import SpareDescriptor, out_of_descriptors
+from gbs_actor.socketio.net.detached import Detached, DetachedConnections
 from gbs_actor.socketio.net.fair_queue import FairQueue
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.http_stream import HttpStream
@@ -71,10 +72,13 @@ _NO_TLS = HttpResponse(
     400, b'{"code":"BAD_REQUEST","message":"This port speaks TLS: the address is https://."}'
 )
 
-UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
+UpgradeHandler = Callable[
+    [trio.abc.HalfCloseableStream, Request, bytes], Awaitable[Detached | None]
+]
 """Serves one WebSocket: its stream, its request, and the bytes read after it.
 
-The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
+It returns when that has ended; or with a connection that it keeps, which counts until it is
+closed. The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
 Fallback = Callable[[HttpStream], Awaitable[None]]
@@ -153,11 +157,9 @@ class FrontDoor:
         self._trusted_proxies = trusted_proxies or TrustedProxies()
         if unauthenticated is None:
             unauthenticated = UnauthenticatedLimit(connections, connections_per_address)
-        self._admission = Admission(
-            ConnectionLimit(connections, connections_per_address),
-            unauthenticated,
-            self._trusted_proxies,
-        )
+        limit = ConnectionLimit(connections, connections_per_address)
+        self._admission = Admission(limit, unauthenticated, self._trusted_proxies)
+        self._detached = DetachedConnections(limit)
         self._work = FairQueue()
         self._spare = SpareDescriptor()
         self._cors = cors or CorsPolicy.of((), ())
@@ -190,13 +192,17 @@ class FrontDoor:
         async with trio.open_nursery() as working:
             working.start_soon(self._work.run)
             with self._spare.held():
-                async with trio.open_nursery() as connections:
-                    self._accepting = trio.CancelScope()
-                    with self._accepting:
-                        async with trio.open_nursery() as accepting:
-                            for listener in listeners:
-                                accepting.start_soon(self._accept, listener, connections)
-                            task_status.started()
+                try:
+                    async with trio.open_nursery() as connections:
+                        self._accepting = trio.CancelScope()
+                        with self._accepting:
+                            async with trio.open_nursery() as accepting:
+                                for listener in listeners:
+                                    accepting.start_soon(self._accept, listener, connections)
+                                task_status.started()
+                    await self._detached.wait_closed()
+                finally:
+                    self._detached.drop_all()
             working.cancel_scope.cancel()
 
     def stop_accepting(self) -> None:
@@ -229,7 +235,7 @@ class FrontDoor:
         """Return counters; never blocks."""
         work = self._work.statistics()
         return FrontDoorStatistics(
-            connections=self._connections,
+            connections=self._connections + len(self._detached),
             http_connections=len(self._http),
             accepted=self._accepted,
             refused=self._refused,
@@ -328,7 +334,9 @@ class FrontDoor:
         handler = self._handler(request)
         if handler is not None:
             admitted.busy()  # what the handler makes of it counts instead
-            await handler(stream, request, data[length:])
+            kept = await handler(stream, request, data[length:])
+            if kept is not None:
+                self._detached.add(kept, admitted.detach())
         else:
             await self._fall_back(stream, data, admitted)
 

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.socketio import ServerOptions
-from gbs_actor.socketio.channel.liveness import Beat, Heartbeat, Liveness
+from gbs_actor.socketio.channel.liveness import Beat, Heartbeat, Liveness, liveness_wheel
 from gbs_actor.socketio.channel.timers import Timers
 
 
@@ -103,7 +103,7 @@ OPTIONS = ServerOptions(ping_interval=25, ping_timeout=60, connect_timeout=45)
 
 async def alive_for(client: Client, seconds: float) -> None:
     timers = Timers()
-    Liveness(client, OPTIONS, timers)
+    Liveness(client, OPTIONS, liveness_wheel(timers, OPTIONS))
     with trio.move_on_after(seconds):
         await timers.run()
 
@@ -130,7 +130,7 @@ async def test_a_client_that_has_not_joined_is_told_so_once(clock: MockClock) ->
 
 async def test_once_stopped_it_holds_no_timer(clock: MockClock) -> None:
     timers = Timers()
-    liveness = Liveness(Client(), OPTIONS, timers)
+    liveness = Liveness(Client(), OPTIONS, liveness_wheel(timers, OPTIONS))
     assert len(timers) == 1
     liveness.stop()
     liveness.stop()
