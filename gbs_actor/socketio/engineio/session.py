@@ -223,7 +223,7 @@ class Session(LiveChannel):
 
         The client no longer polls then, and its POST waits for events if many have to wait.
         """
-        return self.upgrading or super().may_start_events
+        return self.upgrading or not self.outbox.congested
 
     @property
     def paused(self) -> bool:
