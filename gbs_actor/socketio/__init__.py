@@ -83,17 +83,17 @@ from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
-from gbs_actor.socketio.net.fair_queue import FairQueue, FairQueueStatistics
 from gbs_actor.socketio.net.front_door import (
     Fallback,
     FrontDoor,
     FrontDoorStatistics,
     UpgradeHandler,
 )
+from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
+from gbs_actor.socketio.net.front_door.http_stream import HttpStream
+from gbs_actor.socketio.net.front_door.listener import TcpListener
 from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
-from gbs_actor.socketio.net.http_stream import HttpStream
-from gbs_actor.socketio.net.listener import TcpListener
 from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request

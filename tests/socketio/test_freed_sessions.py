@@ -5,8 +5,7 @@ A full collection stops the event loop, for the longer, the more objects there a
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -17,6 +16,7 @@ from gbs_actor.socketio.channel.dispatcher import Dispatcher
 from gbs_actor.socketio.channel.websocket import WebSocketTransport
 from gbs_actor.socketio.conversation import Conversation
 from gbs_actor.socketio.engineio.polling import PollingTransport
+from tests.freeing import freed
 from tests.socketio.polls import WEBSOCKET, Site, site
 
 KINDS = (
@@ -29,20 +29,6 @@ KINDS = (
     Socket,
     WebSocketTransport,
 )
-
-
-@pytest.fixture
-def without_collector() -> Iterator[None]:
-    """No object that is part of a cycle is freed within the test."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-def alive() -> list[object]:
-    """Return the objects of connections that are still in memory."""
-    return [each for each in gc.get_objects() if isinstance(each, KINDS)]
 
 
 async def wait_before_the_reply(socket: Socket) -> str:
@@ -102,7 +88,6 @@ async def leave_while_an_event_is_handled(of: Site) -> None:
     await peer.stream.aclose()
 
 
-@pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize(
     "use",
     [
@@ -118,9 +103,8 @@ async def test_a_connection_that_has_ended_is_freed_at_once(
 ) -> None:
     server = server_with_a_handler()
     async with site(server) as of:
-        assert list(map(repr, alive())) == []
-        await use(of)
-        await trio.sleep(100)
-        await wait_all_tasks_blocked()
-        assert server.statistics().connections == 0
-        assert list(map(repr, alive())) == []
+        with freed(*KINDS):
+            await use(of)
+            await trio.sleep(100)
+            await wait_all_tasks_blocked()
+            assert server.statistics().connections == 0

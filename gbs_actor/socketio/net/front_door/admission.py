@@ -41,12 +41,12 @@ class Admission:
         if self._trusted_proxies.trusts(peer):
             self._acquire(None)
             return AdmittedConnection(None, self._limit, None)
-        self._acquire(peer)
         connection = AdmittedConnection(peer, self._limit, self.unauthenticated)
+        connection.idle()  # first: nobody makes room for an address that has no room itself
         try:
-            connection.idle()
+            self._acquire(peer)
         except ConnectionLimitReached:
-            self._limit.release(peer)
+            connection.busy()
             raise
         return connection
 
