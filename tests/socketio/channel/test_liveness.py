@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -135,3 +136,32 @@ async def test_once_stopped_it_holds_no_timer(clock: MockClock) -> None:
     liveness.stop()
     liveness.stop()
     assert len(timers) == 0
+
+
+async def test_pings_that_are_due_soon_go_out_together(clock: MockClock) -> None:
+    timers = Timers()
+    wheel = liveness_wheel(timers, OPTIONS)
+    clients = [Client() for _ in range(5)]
+    with trio.move_on_after(40):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            for client in clients:
+                Liveness(client, OPTIONS, wheel)
+                await trio.sleep(0.05)
+            await trio.sleep_forever()
+    assert [client.calls for client in clients] == [[("ping", 25.0)]] * 5
+
+
+async def test_a_timeout_is_never_early(clock: MockClock) -> None:
+    timers = Timers()
+    wheel = liveness_wheel(timers, OPTIONS)
+    first, second = Client(), Client()
+    with trio.move_on_after(500):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            Liveness(first, OPTIONS, wheel)
+            await trio.sleep(0.2)
+            Liveness(second, OPTIONS, wheel)
+            await trio.sleep_forever()
+    assert first.calls == [("ping", 25.0), ("ping_timed_out", 85.0)]
+    assert second.calls == [("ping", 25.0), ("ping_timed_out", pytest.approx(85.2))]
