@@ -24,12 +24,13 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from socket import SHUT_WR
-from typing import Any, Final, Protocol
+from typing import Final
 
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.poller import Poller, Socket
 from gbs_actor.socketio.channel.websocket import Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import SocketWire
 
@@ -41,54 +42,6 @@ _STEP: Final = 0.002  # seconds until other tasks run
 
 _IN: Final = 0x001
 _OUT: Final = 0x004
-
-
-class Socket(Protocol):
-    """A socket that does not block, such as :class:`socket.socket`."""
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-        ...
-
-    def recv(self, size: int, /) -> bytes:
-        """Receive; b"" at the end of the stream."""
-        ...
-
-    def send(self, data: Any, /) -> int:
-        """Send some of the data; return how many bytes."""
-        ...
-
-    def shutdown(self, how: int, /) -> None:
-        """End one side."""
-        ...
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        ...
-
-
-class Poller(Protocol):
-    """Reports which descriptors are ready, as long as they are; such as :class:`select.epoll`."""
-
-    def register(self, fd: int, eventmask: int, /) -> None:
-        """Begin to report."""
-        ...
-
-    def modify(self, fd: int, eventmask: int, /) -> None:
-        """Report other events."""
-        ...
-
-    def unregister(self, fd: int, /) -> None:
-        """Report nothing any more."""
-        ...
-
-    def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
-        """Return descriptors with their events."""
-        ...
-
-    def close(self) -> None:
-        """Report nothing any more, whatever is registered."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

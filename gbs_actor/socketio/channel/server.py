@@ -24,6 +24,7 @@ from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
+from gbs_actor.socketio.channel.poller import Socket
 from gbs_actor.socketio.channel.stream_driver import StreamDriver
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timers
@@ -236,10 +237,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             self.open_channel(transport, accepted)
             await driver.run(transport, leftover)
             return None
-        taken = stream.socket
-        connection = self._plane.add(
-            new_socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
-        )
+        connection = self._plane.add(_take_socket(stream))
         transport = self._transport(connection, upgraded)
         self.open_channel(transport, accepted)
         connection.start(transport, leftover)
@@ -408,3 +406,11 @@ class ChannelServer(ABC, Generic[Accepted]):
             sent_bytes=self._sent_bytes + sum(box.sent_bytes for box in outboxes),
             closes=dict(self._closes),
         )
+
+
+def _take_socket(stream: trio.SocketStream) -> Socket:
+    """Take the socket out of a stream, which can then only be closed, and that has no effect."""
+    taken = stream.socket
+    socket = new_socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
+    socket.setblocking(False)
+    return socket
