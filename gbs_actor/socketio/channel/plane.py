@@ -303,8 +303,8 @@ class PlaneConnection:
     def _report(self, events: int) -> None:
         before = self._events
         if events != before and not self._closed:
-            self._events = events
             self._plane.watch(self, before, events)
+            self._events = events
 
     # What its transport calls.
 

@@ -239,8 +239,12 @@ class ChannelServer(ABC, Generic[Accepted]):
             return None
         connection = self._plane.add(_take_socket(stream))
         transport = self._transport(connection, upgraded)
-        self.open_channel(transport, accepted)
-        connection.start(transport, leftover)
+        channel = self.open_channel(transport, accepted)
+        try:
+            connection.start(transport, leftover)
+        except OSError:
+            channel.lose("transport error")  # the system has no room for it in the epoll
+            raise
         return connection
 
     async def _open_handshake(
