@@ -225,14 +225,19 @@ async def test_the_front_door_serves_until_the_last_connection_has_ended(
     server.namespace("/")
     door = FrontDoor({server.path: server.serve_websocket}, no_fallback)
     listener = MemoryListener()
-    async with server.serving():
-        async with trio.open_nursery() as nursery:
-            await nursery.start(door.serve, [listener])
-            peer = Peer(listener.dial())
-            await peer.join()
-            door.stop_accepting()
-            nursery.start_soon(_leave_later, peer)
-        assert trio.current_time() == 7.0
+    ended: list[float] = []
+
+    async def serve(task_status: trio.TaskStatus[None]) -> None:
+        await door.serve([listener], task_status=task_status)
+        ended.append(trio.current_time())
+
+    async with server.serving(), trio.open_nursery() as nursery:
+        await nursery.start(serve)
+        peer = Peer(listener.dial())
+        await peer.join()
+        door.stop_accepting()
+        nursery.start_soon(_leave_later, peer)
+    assert ended == [7.0]
 
 
 async def _leave_later(peer: Peer) -> None:
