@@ -54,6 +54,8 @@ class SimulatedSocket:
 
     def send(self, data: Any, /) -> int:
         assert not self.closed
+        if error := next((each for each in self.incoming if isinstance(each, OSError)), None):
+            raise error
         if not self.room:
             raise BlockingIOError
         taken = bytes(data[: self.room])

@@ -163,6 +163,24 @@ async def test_a_paused_connection_is_not_read_until_it_may_be(clock: MockClock)
         assert talk.messages == ["1", "2"]
 
 
+async def test_a_paused_connection_that_writes_is_not_read_at_its_reset(
+    clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with simulation() as simulated:
+        socket, talk = simulated.connect(room=0)
+        talk.full = True
+        talk.say("queued")
+        socket.say("1")
+        await wait_all_tasks_blocked()
+        received = socket.received
+        assert simulated.poller.masks[socket.fd] == OUT
+        socket.arrive(ConnectionResetError())
+        await wait_all_tasks_blocked()
+        assert talk.reason == "transport error"
+        assert (talk.messages, socket.received) == ([], received)
+        assert not caplog.text
+
+
 async def test_what_came_before_an_end_is_read(clock: MockClock) -> None:
     async with simulation() as simulated:
         socket, talk = simulated.connect()
