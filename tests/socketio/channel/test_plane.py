@@ -312,7 +312,8 @@ async def test_a_flood_does_not_keep_others_waiting(clock: MockClock) -> None:
             quiet.say("hello")
             while len(waits) == number:
                 await trio.lowlevel.checkpoint()
-        assert max(waits) <= 3 * len(floods) * 64
+        # The rest of a batch and another one, and as much by the other of the two tasks.
+        assert max(waits) <= 5 * len(floods) * 64
         assert flooding < 100_000
 
 
