@@ -209,14 +209,16 @@ class ChannelServer(ABC, Generic[Accepted]):
         :returns: the connection, if it continues in the plane, which then owns the socket of
             ``stream``; ``None`` if all has ended and the stream is closed.
         """
+        kept = None
         with self.counted_as_open():
             try:
-                return await self._serve_websocket(stream, request, leftover)
+                kept = await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
                 await send_response(stream, self.refusal_response(refusal))
             finally:
-                await trio.aclose_forcefully(stream)  # has no effect on what the plane has taken
-        return None
+                if kept is None:  # else no checkpoint may come before our caller has it
+                    await trio.aclose_forcefully(stream)
+        return kept
 
     async def _serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes

@@ -71,6 +71,41 @@ def test_a_frame_is_refused_when_its_head_has_come(head: bytes) -> None:
     assert refused(head[:10]) in {CloseCode.PROTOCOL_ERROR, CloseCode.TOO_LARGE}
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(frame(opcode, b"") for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
+        *(frame(opcode, b"", rsv=rsv) for opcode in (TEXT, PING) for rsv in (1, 2, 4)),
+        frame(TEXT, b"x", masked=False),
+        frame(PING, b"", fin=False),
+        frame(CONTINUATION, b""),
+        frame(TEXT, b"", fin=False) + frame(BINARY, b""),
+        *(frame(CLOSE, code.to_bytes(2, "big")) for code in (0, 999, 1005, 1006, 1015, 5000)),
+        frame(CLOSE, b"\x03"),
+    ],
+)
+def test_what_breaks_the_protocol_is_refused(data: bytes) -> None:
+    assert refused(data) == CloseCode.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"\xff"),
+        frame(TEXT, b"\xed\xa0\x80"),
+        frame(TEXT, b"x", fin=False) + frame(CONTINUATION, b"\xff"),
+        frame(CLOSE, b"\x03\xe8\xff"),
+    ],
+)
+def test_text_that_is_not_utf8_is_refused(data: bytes) -> None:
+    assert refused(data) == CloseCode.INVALID_DATA
+
+
+def test_fragments_that_are_too_large_together_are_refused() -> None:
+    parts = frame(BINARY, b"x" * 600, fin=False) + frame(CONTINUATION, b"x" * 600)
+    assert refused(parts) == CloseCode.TOO_LARGE
+
+
 def test_a_length_of_64_bits_needs_no_memory() -> None:
     assert refused(b"\x82\xff" + b"\xff" * 8) == CloseCode.TOO_LARGE
 
