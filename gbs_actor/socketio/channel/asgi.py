@@ -91,7 +91,7 @@ class WebSocketApp:
             server.read_rate(),
             max_payload=server.options.max_payload,
         )
-        server.open_channel(transport, accepted)
+        server.open_channel(transport, accepted, trio.lowlevel.current_task().context)
         await transport.run()
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import copy_context
+from contextvars import Context
 from dataclasses import dataclass
 from http import HTTPStatus
 from socket import socket as new_socket
@@ -236,12 +236,12 @@ class ChannelServer(ABC, Generic[Accepted]):
         if self._plane is None or upgraded.deflated or not isinstance(stream, trio.SocketStream):
             driver = StreamDriver(stream, deflated=upgraded.deflated)
             transport = self._transport(driver, upgraded)
-            self.open_channel(transport, accepted)
+            self.open_channel(transport, accepted, trio.lowlevel.current_task().context)
             await driver.run(transport, leftover)
             return None
         connection = self._plane.add(_take_socket(stream))
         transport = self._transport(connection, upgraded)
-        channel = self.open_channel(transport, accepted)
+        channel = self.open_channel(transport, accepted, connection.context)
         try:
             connection.start(transport, leftover)
         except OSError:
@@ -333,14 +333,18 @@ class ChannelServer(ABC, Generic[Accepted]):
 
     # Channels, from their beginning to their end
 
-    def open_channel(self, transport: UpgradeTransport, accepted: Accepted) -> Channel:
+    def open_channel(
+        self, transport: UpgradeTransport, accepted: Accepted, context: Context
+    ) -> Channel:
         """Begin a channel on a transport that is ready for the first message.
 
         From now on the channel releases what is counted. At its end, all that it has run is
         ended in a task of this server, and then its transport is released.
+
+        :param context: what receives runs in it; the channel's tasks run in copies.
         """
         try:
-            channel = self.make_channel(transport, self.channel_tasks(), accepted)
+            channel = self.make_channel(transport, self.channel_tasks(context), accepted)
         except BaseException:
             self.release(accepted)
             transport.release()
@@ -349,10 +353,10 @@ class ChannelServer(ABC, Generic[Accepted]):
         self.begin(channel, accepted)
         return channel
 
-    def channel_tasks(self) -> ChannelTasks:
-        """Return what runs the tasks of a new channel, in a copy of the caller's context."""
+    def channel_tasks(self, context: Context) -> ChannelTasks:
+        """Return what runs the tasks of a new channel, in copies of a context."""
         assert self._nursery is not None
-        return ChannelTasks(self._nursery, copy_context())
+        return ChannelTasks(self._nursery, context)
 
     def begin(self, channel: Channel, accepted: Accepted) -> None:
         """Send a channel's first message; see :meth:`open_channel`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import Final
@@ -194,7 +195,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             options.max_payload, options.max_poll_packets, self.read_rate()
         )
         try:
-            session = self._make_session(transport, self.channel_tasks(), accepted)
+            session = self._make_session(transport, self.channel_tasks(copy_context()), accepted)
         except BaseException:
             self.release(accepted)
             raise
