@@ -15,7 +15,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer
 from gbs_actor.socketio.channel import server as server_module
 from gbs_actor.socketio.channel.plane import open_plane
+from gbs_actor.socketio.engineio.polling import PollingTransport
+from gbs_actor.socketio.engineio.upgrade import Probe
 from tests.apps.echo_socketio import echo_server
+from tests.freeing import freed
 from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
 from tests.socketio.polls import WEBSOCKET, site
 
@@ -54,13 +57,14 @@ async def test_a_session_that_began_with_polling_has_no_task_after_its_upgrade(
     async with site(SocketServer()) as clients:
         await wait_all_tasks_blocked()
         before = living_tasks()
-        polls = await clients.polls()
-        peer = await clients.dial(f"{WEBSOCKET}&sid={polls.sid}", socket=True)
-        await peer.send("2probe")
-        assert await peer.receive_text() == "3probe"
-        await peer.send("5")
-        await wait_all_tasks_blocked()
-        assert living_tasks() == before
+        with freed(PollingTransport, Probe):
+            polls = await clients.polls()
+            peer = await clients.dial(f"{WEBSOCKET}&sid={polls.sid}", socket=True)
+            await peer.send("2probe")
+            assert await peer.receive_text() == "3probe"
+            await peer.send("5")
+            await wait_all_tasks_blocked()
+            assert living_tasks() == before
 
 
 async def test_a_handler_that_awaits_runs_in_a_task_until_its_connection_ends(
