@@ -160,7 +160,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
             wire_format=self._format,
             options=self.options,
             wheel=self._wheel,
-            on_end=self.channel_ended,
+            on_end=self.channels.ended,
         )
 
     def bad_request(self, status: int) -> RequestRefused:

@@ -2,9 +2,10 @@
 
 One channel and what belongs to it::
 
-    ChannelServer  accepts requests, opens channels, ends what they have run, shuts them down
-        Transport      WebSocketTransport, AsgiTransport (engineio adds polling)
+    ChannelServer  accepts requests, opens channels, shuts them down
+        Channels       those that are open; ends what they have run, and lets go of them
             Channel        one peer: open, receive, pause, end; LiveChannel pings, too
+                Transport      WebSocketTransport, AsgiTransport (engineio adds polling)
                 Backlog        what was received and is not done; Dispatcher runs handlers
                 Outbox         the only code that writes; what has to wait is in a MessageQueue
                     Wire           one direction of the transport

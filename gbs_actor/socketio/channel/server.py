@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from http import HTTPStatus
 from socket import socket as new_socket
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 
 import msgspec
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
+from gbs_actor.socketio.channel.channels import Accepted, Channels
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.channel.liveness import liveness_wheel
@@ -41,9 +41,6 @@ from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 logger = logging.getLogger(__name__)
 
 UNCACHED: Final = (("Cache-Control", "no-store"),)
-
-Accepted = TypeVar("Accepted")
-"""What a server knows about a client that it accepts, and counts for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +104,14 @@ class ChannelServer(ABC, Generic[Accepted]):
         self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
         self._timers = Timers()
         self._wheel = liveness_wheel(self._timers, options)
-        self._nursery: trio.Nursery | None = None
         self._serving = False
         self._plane: Plane | None = None
-        self._channels: dict[Channel, Accepted] = {}
-        """Those that are open or about to end, with what is counted for each."""
+        self.channels: Channels[Accepted] = Channels(
+            memory_limit, options.close_timeout, self._removed
+        )
         self._open = 0  # requests being served, refused ones included
         self._all_closed = trio.Event()
         self._handshakes = self._refused = 0
-        self._sent_messages = self._sent_bytes = 0  # by channels that have ended
-        self._closes: Counter[str] = Counter()
 
     @property
     @abstractmethod
@@ -142,7 +137,7 @@ class ChannelServer(ABC, Generic[Accepted]):
                 nursery.start_soon(self._timers.run)
                 if plane is not None:
                     nursery.start_soon(plane.run)
-                self._nursery = nursery
+                self.channels.use(nursery)
                 self._serving = True
                 try:
                     yield
@@ -165,18 +160,18 @@ class ChannelServer(ABC, Generic[Accepted]):
         """
         check_close_code(code)
         self._serving = False
-        for channel in list(self._channels):
+        for channel in self.channels:
             channel.end("server shutting down", code, "server shutting down")
         handlers = 2 * self.options.disconnect_timeout
         with trio.move_on_after(self.options.close_timeout + handlers):
             await self._wait_closed()
-        for channel in list(self._channels):
+        for channel in self.channels:
             channel.lose("server shutting down")
         with trio.move_on_after(handlers):
             await self._wait_closed()
 
     async def _wait_closed(self) -> None:
-        while self._open or self._channels:
+        while self._open or len(self.channels):
             if self._all_closed.is_set():  # else another task waits, too
                 self._all_closed = trio.Event()
             await self._all_closed.wait()
@@ -192,7 +187,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             self._note_closed()
 
     def _note_closed(self) -> None:
-        if not self._open and not self._channels:
+        if not self._open and not len(self.channels):
             self._all_closed.set()
 
     # WebSocket
@@ -297,7 +292,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     def make_channel(
         self, transport: UpgradeTransport, tasks: ChannelTasks, accepted: Accepted
     ) -> Channel:
-        """Return the channel of a WebSocket; it calls :meth:`channel_ended` at its end."""
+        """Return the channel of a WebSocket; it calls :meth:`.Channels.ended` at its end."""
 
     @abstractmethod
     def bad_request(self, status: int) -> RequestRefused:
@@ -331,8 +326,6 @@ class ChannelServer(ABC, Generic[Accepted]):
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
         return open_handshake(headers, query, sender)
 
-    # Channels, from their beginning to their end
-
     def open_channel(
         self, transport: UpgradeTransport, accepted: Accepted, context: Context
     ) -> Channel:
@@ -344,77 +337,32 @@ class ChannelServer(ABC, Generic[Accepted]):
         :param context: what receives runs in it; the channel's tasks run in copies.
         """
         try:
-            channel = self.make_channel(transport, self.channel_tasks(context), accepted)
+            channel = self.make_channel(transport, self.channels.new_tasks(context), accepted)
         except BaseException:
             self.release(accepted)
             transport.release()
             raise
         transport.channel = channel
-        self.begin(channel, accepted)
+        self.channels.open(channel, accepted)
         return channel
 
-    def channel_tasks(self, context: Context) -> ChannelTasks:
-        """Return what runs the tasks of a new channel, in copies of a context."""
-        assert self._nursery is not None
-        return ChannelTasks(self._nursery, context)
-
-    def begin(self, channel: Channel, accepted: Accepted) -> None:
-        """Send a channel's first message; see :meth:`open_channel`."""
-        self._channels[channel] = accepted
-        channel.outbox.add_limit(self.memory_limit)
-        try:
-            channel.open()
-        except Exception:
-            logger.exception("%r failed to open", channel)
-            channel.lose("transport error")
-
-    def channel_ended(self, channel: Channel, reason: str) -> None:
-        """Count an end, and do what is left to do; to be called by each channel."""
-        self._closes[reason] += 1
-        self._end_later(channel)
-
-    def _end_later(self, channel: Channel) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(self._end, channel)
-
-    async def _end(self, channel: Channel) -> None:
-        """End what a channel has run, and its transport.
-
-        Cancelled, nothing more is written; the disconnect handlers run nevertheless.
-        """
-        try:
-            await channel.run_disconnect_handlers()
-            with trio.move_on_after(self.options.close_timeout):
-                await channel.transport.finish(channel)
-        except Exception:
-            logger.exception("%r failed to end", channel)
-        finally:
-            channel.lose("transport close")
-            await channel.tasks.cancel()
-            self._remove(channel)
-            channel.transport.release()
-
-    def _remove(self, channel: Channel) -> None:
-        """Remove a channel that has ended, or a probe that was successful; keep its counters."""
-        accepted = self._channels.pop(channel)
-        channel.outbox.remove_limit(self.memory_limit)
-        self._sent_messages += channel.outbox.sent_messages
-        self._sent_bytes += channel.outbox.sent_bytes
+    def _removed(self, _channel: Channel, accepted: Accepted) -> None:
+        """Release what is counted for a channel that has ended; a subclass extends it."""
         self.release(accepted)
         self._note_closed()
 
     def statistics(self) -> ChannelStatistics:
         """Return counters; reads all connections, so do not call it for every message."""
-        outboxes = [channel.outbox for channel in self._channels]
+        channels = self.channels
         return ChannelStatistics(
-            connections=len(self._channels),
+            connections=len(channels),
             handshakes=self._handshakes,
             refused=self._refused,
             received_messages=self.received.messages,
             received_bytes=self.received.bytes,
-            sent_messages=self._sent_messages + sum(box.sent_messages for box in outboxes),
-            sent_bytes=self._sent_bytes + sum(box.sent_bytes for box in outboxes),
-            closes=dict(self._closes),
+            sent_messages=channels.sent_messages,
+            sent_bytes=channels.sent_bytes,
+            closes=dict(channels.closes),
         )
 
 

@@ -148,10 +148,10 @@ class EngineServer(ChannelServer[AcceptedClient]):
 
     def _upgraded(self, probe: Probe) -> None:
         self._upgrades += 1
-        self._remove(probe)  # the session counts, and has its place
+        self.channels.remove(probe)  # the session counts, and has its place
 
     def _probe_ended(self, probe: Channel, _reason: str) -> None:
-        self._end_later(probe)
+        self.channels.end_later(probe)
 
     # Long-polling
 
@@ -195,11 +195,13 @@ class EngineServer(ChannelServer[AcceptedClient]):
             options.max_payload, options.max_poll_packets, self.read_rate()
         )
         try:
-            session = self._make_session(transport, self.channel_tasks(copy_context()), accepted)
+            session = self._make_session(
+                transport, self.channels.new_tasks(copy_context()), accepted
+            )
         except BaseException:
             self.release(accepted)
             raise
-        self.begin(session, accepted)
+        self.channels.open(session, accepted)
         return await self._get(session, transport, opening=True)
 
     async def _get(
@@ -316,7 +318,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             handshake=accepted.handshake,
             options=self.options,
             wheel=self._wheel,
-            on_end=self.channel_ended,
+            on_end=self.channels.ended,
             make_application=self._make_application,
         )
         self._handshakes += 1
@@ -324,8 +326,9 @@ class EngineServer(ChannelServer[AcceptedClient]):
         session.count_as(accepted.unauthenticated)
         return session
 
-    def _remove(self, channel: Channel) -> None:
-        super()._remove(channel)
+    def _removed(self, channel: Channel, accepted: AcceptedClient) -> None:
+        """See :class:`ChannelServer`."""
+        super()._removed(channel, accepted)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
             channel.release()
