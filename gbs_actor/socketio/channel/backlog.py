@@ -32,7 +32,7 @@ class Backlog:
         self._options = options
         self._resume_reading = channel.resume_reading
         self._dispatcher = Dispatcher(
-            channel.nursery, channel.resume_reading, lambda: channel.may_start_events
+            channel.tasks, self._resume_reading, lambda: channel.may_start_events
         )
         self._unacknowledged = 0
         self._kept_bytes = 0

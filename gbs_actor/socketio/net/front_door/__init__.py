@@ -8,6 +8,7 @@
       FirstRequestReader   first_request  TLS handshake, head, and what is refused before HTTP
       Turns                turns          requests begin in turn between addresses (fair_queue)
       HttpStream           http_stream    what an HTTP server gets: head replayed, time limits
+      DetachedConnections  detached       those that a handler keeps, until they are closed
 
 ``listener`` is a listener of TCP that accepts bursts quickly.
 """

@@ -17,6 +17,7 @@ from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionL
 from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.front_door.accepting import Acceptor, Listener
 from gbs_actor.socketio.net.front_door.admission import Admission, AdmittedConnection
+from gbs_actor.socketio.net.front_door.detached import Detached, DetachedConnections
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest, FirstRequestReader
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.socketio.net.front_door.turns import Turns
@@ -48,10 +49,13 @@ _TOO_MANY_OF_ADDRESS = HttpResponse(
     headers=(("Retry-After", "1"),),
 )
 
-UpgradeHandler = Callable[[trio.abc.HalfCloseableStream, Request, bytes], Awaitable[None]]
+UpgradeHandler = Callable[
+    [trio.abc.HalfCloseableStream, Request, bytes], Awaitable[Detached | None]
+]
 """Serves one WebSocket: its stream, its request, and the bytes read after it.
 
-The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
+It returns when that has ended; or with a connection that it keeps, which counts until it is
+closed. The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
 Fallback = Callable[[HttpStream], Awaitable[None]]
@@ -130,6 +134,7 @@ class FrontDoor:
         limit = ConnectionLimit(connections, connections_per_address)
         self._acceptor = Acceptor(self._serve_contained, unauthenticated)
         self._admission = Admission(limit, unauthenticated, trusted_proxies)
+        self._detached = DetachedConnections(limit)
         self._turns = Turns(trusted_proxies)
         self._reader = FirstRequestReader(head_limit, head_timeout, cors or CorsPolicy.of((), ()))
         self._http_idle_timeout = http_idle_timeout
@@ -155,7 +160,11 @@ class FrontDoor:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._turns.run)
-            await self._acceptor.run(listeners, task_status=task_status)
+            try:
+                await self._acceptor.run(listeners, task_status=task_status)
+                await self._detached.wait_closed()
+            finally:
+                self._detached.drop_all()
             nursery.cancel_scope.cancel()
 
     def stop_accepting(self) -> None:
@@ -189,7 +198,7 @@ class FrontDoor:
         """Return counters; never blocks."""
         turns = self._turns.statistics()
         return FrontDoorStatistics(
-            connections=self._connections,
+            connections=self._connections + len(self._detached),
             http_connections=len(self._http),
             accepted=self._acceptor.accepted,
             refused=self._refused + self._acceptor.closed,
@@ -258,7 +267,9 @@ class FrontDoor:
         handler = self._handler(first.request)
         if handler is not None:
             admitted.busy()  # what the handler makes of it counts instead
-            await handler(stream, first.request, first.received[first.head_length :])
+            kept = await handler(stream, first.request, first.received[first.head_length :])
+            if kept is not None:
+                self._detached.add(kept, admitted.detach())
         else:
             await self._fall_back(stream, peer, first.received, admitted)
 
