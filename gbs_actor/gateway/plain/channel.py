@@ -77,7 +77,8 @@ class PlainChannel(LiveChannel):
             self.close(who.code, who.reason)
             return
         try:
-            self._client = self._clients.connect(self, who)
+            presence = self._handshake.wants_presence
+            self._client = self._clients.connect(self, who, wants_presence=presence)
         except TooManyConnections:
             refused = close_frame.TOO_MANY_OF_USER
             self.close(refused.code, refused.reason)

@@ -95,7 +95,8 @@ class PlainServer(ChannelServer[PlainHandshake]):
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
         with self._counted(handshake.remote_address, who) as outcome:
-            yield PlainHandshake(slug or "", outcome, selectable(token))
+            presence = handshake.query.get("presence") != "false"
+            yield PlainHandshake(slug or "", outcome, selectable(token), presence)
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | CloseFrame:
         payload = None if token is None else {"token": token}
