@@ -126,6 +126,14 @@ class Subscriber:
             log.exception("a delivery failed; its connection is ended")
             self.sink.abort()
 
+    def release(self) -> None:
+        """Let the sink send what it has held; a sink that raises loses its connection."""
+        try:
+            self.sink.release()
+        except Exception:
+            log.exception("a delivery failed; its connection is ended")
+            self.sink.abort()
+
     def count_reply(self) -> None:
         """Count one command or mark update as replied to; rooms call it."""
         self.in_flight -= 1

@@ -129,6 +129,14 @@ class PlainChannel(LiveChannel):
         """Send now, or queue in the outbox; never blocks."""
         self.outbox.send(message)
 
+    def hold(self) -> None:
+        """Hold back what is sent, up to :meth:`release`."""
+        self.outbox.hold()
+
+    def release(self) -> None:
+        """Send what was held back, by one write if possible."""
+        self.outbox.release()
+
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""
         self.outbox.send(self._format.event(name, payload))

@@ -52,6 +52,7 @@ class Outbox:
         "_congested",
         "_encode",
         "_ended",
+        "_held",
         "_limits",
         "_owner",
         "_queue",
@@ -69,6 +70,7 @@ class Outbox:
         self._owner = owner
         self._limits = limits
         self._queue = MessageQueue(wire.encode)
+        self._held: list[Message] | None = None
         self._writing = False
         self._congested = False
         self._closing = False
@@ -152,6 +154,9 @@ class Outbox:
         """Send a message now, or queue it. After the end, do nothing."""
         if self._closing:
             return
+        if self._held is not None:
+            self._held.append(message)
+            return
         send = self._send_direct
         if self._writing or send is None:
             for part in message.parts:
@@ -177,6 +182,16 @@ class Outbox:
         self._start_writer()
         self._check_limits()
 
+    def hold(self) -> None:
+        """Hold back what is sent, up to :meth:`release`, which is called without a checkpoint."""
+        self._held = []
+
+    def release(self) -> None:
+        """Send what was held back, in its order and by one write if possible."""
+        held, self._held = self._held, None
+        if held:
+            self.send(Message.bundle(held))
+
     def finish(self, last: Message | None, *, discard: bool = False) -> None:
         """Write what is queued, then ``last``; ignore later messages.
 
@@ -185,6 +200,7 @@ class Outbox:
         """
         if self._closing:
             return
+        self.release()
         if discard:
             self._queue.clear()
         if last is not None:
