@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gbs_actor.gateway.namespace.peer import SocketIOFormat
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, AssignNumber, Author, Command, CreateMemo
-from gbs_actor.rooms import Accepted, RoomSupervisor, SinkStatistics, Subscriber
+from gbs_actor.rooms import Accepted, RoomSettings, RoomSupervisor, SinkStatistics, Subscriber
 from gbs_actor.socketio import Message, Outbox, OutboxLimits
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, StreamWire
 from gbs_actor.socketio.encoding import encode_raw_ack
@@ -112,12 +112,13 @@ def _new_year() -> datetime:
 
 
 async def _writes(
-    batches: list[list[tuple[int, Action]]], *, hold: bool
+    batches: list[list[tuple[int, Action]]], *, hold: bool, deliveries_per_yield: int = 256
 ) -> list[list[list[bytes]]]:
     """Return what is written to each connection, batch by batch."""
+    config = RoomSettings(deliveries_per_yield=deliveries_per_yield)
     store = await memory_store()
     written = []
-    rooms = RoomSupervisor(store, clock=_new_year)
+    rooms = RoomSupervisor(store, config, clock=_new_year)
     async with rooms.running():
         connections = [Connection(number, hold=hold) for number in range(USERS)]
         for each in connections:
@@ -136,11 +137,11 @@ async def _writes(
     return written
 
 
-@given(batches=st.lists(BATCH, min_size=1, max_size=3))
+@given(batches=st.lists(BATCH, min_size=1, max_size=3), limit=st.sampled_from([1, 4, 256]))
 async def test_what_is_written_together_is_what_one_message_at_a_time_is(
-    batches: list[list[tuple[int, Action]]],
+    batches: list[list[tuple[int, Action]]], limit: int
 ) -> None:
-    together = await _writes(batches, hold=True)
+    together = await _writes(batches, hold=True, deliveries_per_yield=limit)
     one_by_one = await _writes(batches, hold=False)
     for held, single in zip(together, one_by_one, strict=True):
         for ours, theirs in zip(held, single, strict=True):
@@ -156,3 +157,11 @@ async def test_rows_and_own_replies_of_a_batch_are_one_write_to_a_connection() -
     ]
     [written] = await _writes([batch], hold=True)
     assert [len(writes) for writes in written] == [1, 1, 1, 1]
+
+
+async def test_what_is_too_much_for_one_step_is_several_writes() -> None:
+    batch: list[tuple[int, Action]] = [(0, CreateMemo(number, "a", "")) for number in range(1, 9)]
+    [written] = await _writes([batch], hold=True, deliveries_per_yield=4)
+    # Two rows and their two replies at a time.
+    assert [writes.count(b"lineup-updated") for writes in map(b"".join, written)] == [8] * USERS
+    assert [len(writes) for writes in written] == [4, 1, 1, 1]
