@@ -41,7 +41,7 @@ class Written(StreamWire):
 class NeverBehind:
     """The connection of an outbox whose wire takes everything."""
 
-    def start_writer(self, writer: object) -> None:
+    def start_writer(self, *writer: object) -> None:
         raise AssertionError
 
     def outbox_broken(self, error: BaseException) -> None:
