@@ -43,6 +43,8 @@ class ScriptedWire:
         self.written = bytearray()
         self.writes = 0
         self.error: OSError | None = None
+        self.space: int | None = None
+        """Bytes taken from now on, however many writes they come in; instead of a script."""
         self._script = list(script)
 
     def send_nowait(self, data: Buffer) -> int:
@@ -52,6 +54,9 @@ class ScriptedWire:
         if self.error is not None:
             raise self.error
         accepted = self._script.pop(0) if self._script else len(data)
+        if self.space is not None:
+            accepted = min(self.space, len(data))
+            self.space -= accepted
         if accepted == 0:
             raise BlockingIOError
         taken = bytes(data[:accepted])
@@ -220,20 +225,6 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
     assert statistics.sent_messages + statistics.conflated == revision
 
 
-class BoundedWire(ScriptedWire):
-    """Takes as many bytes as there is space, however many writes they come in."""
-
-    def __init__(self, space: int) -> None:
-        super().__init__([])
-        self.space = space
-
-    def send_nowait(self, data: Buffer) -> int:
-        self._script[:] = [min(self.space, len(data))]
-        taken = super().send_nowait(data)
-        self.space -= taken
-        return taken
-
-
 def batches() -> st.SearchStrategy[list[list[Message]]]:
     """Messages of several batches, single ones and bundles."""
     keys = st.integers(0, 4)
@@ -249,8 +240,7 @@ async def test_what_was_held_back_is_written_as_one_message_at_a_time_would_be(
     sent: list[list[Message]], spaces: list[int]
 ) -> None:
     def written(*, hold: bool) -> tuple[bytes, OutboxStatistics]:
-        wire, owner, space = BoundedWire(0), Owner(), iter(spaces)
-        outbox = Outbox(wire, owner, OutboxLimits())
+        (outbox, wire, owner), space = make([]), iter(spaces)
         for batch in sent:
             wire.space = next(space, 10**9)
             owner.step()
@@ -260,7 +250,7 @@ async def test_what_was_held_back_is_written_as_one_message_at_a_time_would_be(
                 outbox.send(message)
             if hold:
                 outbox.release()
-        wire.space = 10**9
+        wire.space = None
         owner.run()
         return bytes(wire.written), outbox.statistics()
 
