@@ -81,11 +81,20 @@ async def serve_until_signal(
                     partial(serve, settings, demo=demo, reloads=reloads)
                 )
                 announce(addresses)
-                # All modules are loaded and stay: without them, a full collection stops the
-                # event loop for a few milliseconds instead of fifty.
-                gc.collect()
-                gc.freeze()
+                _make_full_collections_short_and_rare()
             watching.cancel_scope.cancel()
+
+
+def _make_full_collections_short_and_rare() -> None:
+    """Configure the garbage collector: a full collection stops the event loop.
+
+    All modules are loaded and stay: without them it takes a few milliseconds instead of fifty.
+    It takes 0.4 s with 4,000 sessions, and finds little: a connection that has ended is freed
+    by its last reference. Young garbage, such as of HTTP requests, is collected as ever.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(2_000, 5, 1_000)
 
 
 async def _stop_on_signal(

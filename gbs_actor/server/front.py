@@ -87,7 +87,6 @@ class Front:
             logger.info("ending: no new connections, commands under way are finished")
             self._door.stop_accepting()
             await self._composition.drain(lifetime.grace)
-            await self._http.stop_accepting()
             await self._door.drain(lifetime.grace / 10)
             nursery.cancel_scope.cancel()
 

@@ -21,14 +21,15 @@ Four layers; each imports only from those below it::
     engineio    EngineServer  Session  PollingTransport  Probe  EngineApp
     ---------------------------------------------------------------------------
     channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
-                WebSocketTransport  AsgiTransport  WebSocketApp
+                WebSocketTransport  AsgiTransport  WebSocketApp  Plane
     ---------------------------------------------------------------------------
     net         FrontDoor  UnauthenticatedLimit  FairQueue  HttpStream  TlsStream  Request
 
 An event on its way in, one function call after the other in the task that reads::
 
     FrontDoor           reads the request head; a WebSocket upgrade goes to
-    ChannelServer       checks it, runs a channel over a
+    ChannelServer       checks it, and opens a channel; the socket goes to the
+    Plane               one task that reads all plain sockets; others have a StreamDriver each
     WebSocketTransport  frames to messages, which go to a
     Session             Engine.IO packets; MESSAGE goes to a
     Conversation        Socket.IO packets, checked by its Membership; an EVENT goes to a
@@ -41,7 +42,7 @@ A message on its way out; sending never blocks::
     Socket.deliver
     Outbox.send         writes to the wire at once, or queues; a keyed message replaces the
                         queued one with its key
-    SocketWire          os.write, no task switch; PollWire: the response to a GET;
+    SocketWire          sends, no task switch; PollWire: the response to a GET;
     StreamWire          TLS and memory streams, from the outbox's writer task
 
 **What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
@@ -56,14 +57,15 @@ from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent, KeptEvent
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
-from gbs_actor.socketio.channel.liveness import LiveChannel
+from gbs_actor.socketio.channel.liveness import LiveChannel, Liveness
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
-from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers
+from gbs_actor.socketio.channel.tasks import ChannelTasks
+from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers, TimerWheel
 from gbs_actor.socketio.encoding import encode_event, encode_raw_event
 from gbs_actor.socketio.engineio.asgi import EngineApp
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
@@ -81,17 +83,17 @@ from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight, origins_of
-from gbs_actor.socketio.net.fair_queue import FairQueue, FairQueueStatistics
 from gbs_actor.socketio.net.front_door import (
     Fallback,
     FrontDoor,
     FrontDoorStatistics,
     UpgradeHandler,
 )
+from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
+from gbs_actor.socketio.net.front_door.http_stream import HttpStream
+from gbs_actor.socketio.net.front_door.listener import TcpListener
 from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
-from gbs_actor.socketio.net.http_stream import HttpStream
-from gbs_actor.socketio.net.listener import TcpListener
 from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
@@ -120,6 +122,7 @@ __all__ = [
     "Channel",
     "ChannelServer",
     "ChannelStatistics",
+    "ChannelTasks",
     "CloseCode",
     "ConnectError",
     "ConnectionLimit",
@@ -141,6 +144,7 @@ __all__ = [
     "InvalidArguments",
     "KeptEvent",
     "LiveChannel",
+    "Liveness",
     "MemoryLimit",
     "MemoryRecovery",
     "Message",
@@ -165,6 +169,7 @@ __all__ = [
     "SocketIOError",
     "SocketServer",
     "TcpListener",
+    "TimerWheel",
     "Timers",
     "TlsListener",
     "TlsStream",

@@ -286,6 +286,8 @@ class Conversation:
                     nursery.start_soon(self._run_last_disconnect_handler, socket)
         for socket in (*self._sockets.values(), *self._accepted.values()):
             socket.finish_disconnect()
+        self._sockets.clear()
+        self._accepted.clear()
 
     async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:

@@ -6,12 +6,14 @@ See the Socket.IO protocol, revision 5; :mod:`.packet` decodes incoming ones.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.packet import ROOT, PacketType
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def encode_event(
@@ -135,7 +137,7 @@ def encode_values(values: Sequence[Any]) -> tuple[bytes, list[bytes]]:
 
 
 def _has_binary(value: Any) -> bool:
-    if isinstance(value, (str, int, float)) or value is None:
+    if type(value) in _SCALARS:
         return False
     if isinstance(value, (bytes, bytearray, memoryview)):
         return True

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.packet import (
@@ -21,6 +23,8 @@ from gbs_actor.socketio.packet import (
     decode_packet,
     decoded_size,
 )
+
+_EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,7 @@ class DisconnectReceived:
     namespace: str
 
 
-@dataclass(frozen=True, slots=True)
-class EventReceived:
+class EventReceived(msgspec.Struct, frozen=True):
     """The client emits an event."""
 
     namespace: str
@@ -55,8 +58,7 @@ class EventReceived:
     attachments: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AckReceived:
+class AckReceived(msgspec.Struct, frozen=True):
     """The client acknowledges an event."""
 
     namespace: str
@@ -191,7 +193,7 @@ class Membership:
             raise ProtocolViolation("packet for a namespace that was never joined")
         if membership is _State.LEFT:
             return None  # not even decoded: a client that was never accepted must not cause work
-        if kind is PacketType.EVENT or kind is PacketType.BINARY_EVENT:
+        if kind in _EVENTS:
             data = decode_event(packet.json)
             return EventReceived(namespace, packet.ack_id, data, attachments)
         if kind is PacketType.DISCONNECT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
@@ -14,6 +14,9 @@ from gbs_actor.socketio.recovery import Recovery
 from gbs_actor.socketio.socket import Socket
 
 logger = logging.getLogger(__name__)
+
+_PLAIN: Final = (tuple, dict, list, str, type(None))
+"""Most of what handlers return; whether anything else is awaitable takes long to find out."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -144,7 +147,7 @@ class Namespace:
             handler = self._handlers.get(event.name)
             if handler is not None:
                 result = handler(socket, *event.arguments())
-                if inspect.isawaitable(result):
+                if not isinstance(result, _PLAIN) and inspect.isawaitable(result):
                     return self._await_result(socket, event, result)
                 _acknowledge(event, result)
             elif self._any is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -66,8 +65,7 @@ _TYPES = {kind.value: kind for kind in PacketType}
 _BINARY_TYPES = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """A packet's head, and its JSON, not decoded."""
 
     type: PacketType
@@ -117,8 +115,7 @@ def _digits(text: str, at: int) -> int:
     return end
 
 
-@dataclass(frozen=True, slots=True)
-class EventData:
+class EventData(msgspec.Struct, frozen=True, gc=False):
     """An event's name, and its arguments, not decoded."""
 
     name: str

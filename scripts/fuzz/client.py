@@ -13,8 +13,8 @@ from wsproto.utilities import LocalProtocolError
 
 from gbs_actor.socketio import EngineApp
 from scripts.fuzz.application import ANSWERS, MAX_PAYLOAD, PATH, Application
-from tests.socketio.peer import Close, Peer, Refused
-from tests.socketio.polls import Answer, AsgiSocket, Exchange, Listener, Site, binary
+from tests.socketio.peer import Close, MemoryListener, Peer, Refused
+from tests.socketio.polls import Answer, AsgiSocket, Exchange, Site, binary
 
 WAYS: Final = ("memory", "sockets", "lockstep", "asgi")
 """What a WebSocket goes over: memory without bound, sockets that take little, streams that take
@@ -34,7 +34,7 @@ GONE: Final = (
 """What sending raises behind the end, or where something else is being sent."""
 
 
-class NarrowListener(Listener):
+class NarrowListener(MemoryListener):
     """Accepts the server ends of socket pairs that take as little at once as there is."""
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ NAMES: Final = (
     "membership",
     "conversation",
     "frames",
+    "frame-parser",
     "front-door",
     "request-head",
     "http-stream",

@@ -40,7 +40,6 @@ async def serve(
             await until.wait()
             door.stop_accepting()
             await server.shutdown()
-            await http.stop_accepting()
             await door.drain(1.0)
             nursery.cancel_scope.cancel()
 

@@ -15,7 +15,7 @@ from gbs_actor.socketio import HttpStream
 from gbs_actor.socketio.net.request import parse_request
 from scripts.fuzz.application import PATH, SLOW, Application
 from scripts.fuzz.simulation import simulate
-from scripts.fuzz.targets.frames import TEXT, frame
+from tests.socketio.frames import TEXT, frame
 from tests.socketio.polls import WEBSOCKET, site
 
 ORDERS = range(6)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -185,6 +186,21 @@ async def test_while_ending_readyz_says_so_and_new_connections_are_refused() -> 
         with pytest.raises(OSError, match="connect"):
             await server.stream()
         store.commits_may_go_on.set()
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+async def test_requests_that_have_arrived_are_answered_before_the_end(used_before: bool) -> None:
+    async with running() as server, AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(await server.stream()) for _ in range(30)]
+        for each in connections:
+            if used_before:
+                await answer(each, HEALTH)
+        for each in connections:
+            await each.send_all(HEALTH)
+        server.scope.cancel()
+        answers = [await everything(each) for each in connections]
+        assert [each[9:12] for each in answers] == [b"200"] * 30
+        await server.ended.wait()
 
 
 async def test_an_idle_http_connection_does_not_hold_up_the_end() -> None:

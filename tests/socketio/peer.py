@@ -216,19 +216,32 @@ class Peer:
 
 
 class MemoryListener(trio.abc.Listener[Duplex]):
-    """Accepts the server ends of memory streams."""
+    """Accepts the server ends of memory streams, or of sockets; see the fixture ``drivers``."""
+
+    over_sockets = False
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Duplex](1_000)
+        self._dialed: list[Duplex] = []
+        """Sockets; one that a test does not use any more would be closed."""
 
     def dial(self, *, lockstep: bool = False) -> Duplex:
         """Return the client end of a new connection.
 
         :param lockstep: whether a write returns only once it has been read.
         """
+        if self.over_sockets and not lockstep:
+            return self.dial_socket()
         make = trio.testing.lockstep_stream_pair if lockstep else trio.testing.memory_stream_pair
         client, server = make()
         self._send.send_nowait(server)
+        return client
+
+    def dial_socket(self) -> trio.SocketStream:
+        """Return the client end of a new connection over sockets."""
+        client, server = map(trio.SocketStream, trio.socket.socketpair())
+        self._send.send_nowait(server)
+        self._dialed.append(client)
         return client
 
     async def accept(self) -> Duplex:

@@ -52,16 +52,6 @@ def binary(payload: bytes) -> str:
     return "b" + base64.b64encode(payload).decode()
 
 
-class Listener(MemoryListener):
-    """Accepts the server ends of socket pairs, too: those are written to directly."""
-
-    def dial_socket(self) -> trio.SocketStream:
-        """Return the client end of a new connection."""
-        client, server = trio.socket.socketpair()
-        self._send.send_nowait(trio.SocketStream(server))
-        return trio.SocketStream(client)
-
-
 class Exchange:
     """A request under way."""
 
@@ -88,7 +78,9 @@ class Exchange:
 class Site:
     """An app and the way to it: over memory for HTTP, and for WebSockets as one likes."""
 
-    def __init__(self, app: App, nursery: trio.Nursery, listener: Listener, path: str) -> None:
+    def __init__(
+        self, app: App, nursery: trio.Nursery, listener: MemoryListener, path: str
+    ) -> None:
         self._app = app
         self._nursery = nursery
         self.listener = listener
@@ -314,7 +306,7 @@ class AsgiSocket:
 async def site(server: EngineServer) -> AsyncIterator[Site]:
     """Serve within the block, by the app and by our own listener."""
     path = server.path
-    listener = Listener()
+    listener = MemoryListener()
     door = FrontDoor({path: server.serve_websocket}, no_fallback)
     async with server.serving(), trio.open_nursery() as nursery:
         await nursery.start(door.serve, [listener])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from gbs_actor.socketio import (
 )
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
+
+pytestmark = pytest.mark.usefixtures("drivers")
 
 
 async def test_a_client_joins_emits_and_is_answered(clock: MockClock) -> None:
@@ -474,3 +477,36 @@ async def test_a_websocket_ping_is_answered(clock: MockClock) -> None:
         await peer.send('420["message-with-ack"]')
         assert await peer.receive_text() == "430[]"
         assert peer.pongs == [b"payload"]
+
+
+_language: ContextVar[str] = ContextVar("language", default="none")
+
+
+async def test_handlers_of_one_connection_share_a_context_and_those_of_another_have_their_own(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    space = server.namespace("/")
+
+    @space.on("set")
+    def set_language(socket: Socket, language: str) -> None:
+        _language.set(language)
+
+    @space.on("get")
+    def get_language(socket: Socket) -> str:
+        return _language.get()
+
+    @space.on("get later")
+    async def get_language_later(socket: Socket) -> str:
+        await trio.sleep(1)
+        return _language.get()
+
+    async with serving(server) as service:
+        one, other = await service.joined(), await service.joined()
+        await one.send_many('42["set","ko"]', '420["get later"]')
+        assert await one.receive_text() == '430["ko"]'
+        await one.send('421["get"]')
+        assert await one.receive_text() == '431["ko"]'
+        await other.send_many('420["get later"]', '421["get"]')
+        assert await other.receive_text() == '430["none"]'
+        assert await other.receive_text() == '431["none"]'

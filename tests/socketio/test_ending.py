@@ -11,6 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer, encode_event
 from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 
 def reasons_of(server: SocketServer) -> list[str]:
     """Return the list to which the reasons of all disconnects are added."""
@@ -105,6 +107,7 @@ async def test_closing_the_transport_sends_what_waits_and_then_the_code(
         socket.emit("never sent")
         assert await peer.receive_event() == ["last words"]
         assert await peer.receive() == Close(code, "come back")
+        await wait_all_tasks_blocked()
         assert reasons == ["transport close"]
 
 
@@ -126,6 +129,7 @@ async def test_aborting_ends_the_stream_at_once(clock: MockClock) -> None:
         peer = await service.joined()
         (await only_socket(server)).abort()
         assert await peer.receive() == Close(1006)
+        await wait_all_tasks_blocked()
         assert reasons == ["transport close"]
         assert trio.current_time() == 0.0
 

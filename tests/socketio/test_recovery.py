@@ -14,6 +14,8 @@ from gbs_actor.socketio import ConnectError, MemoryRecovery, Namespace, Socket, 
 from tests.socketio.lines import Carrier, Line
 from tests.socketio.polls import Site, site
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 both = pytest.mark.parametrize("carrier", ["websocket", "polling"])
 LATER = {"websocket": "polling", "polling": "websocket"}
 

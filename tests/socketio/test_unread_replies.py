@@ -13,6 +13,8 @@ from gbs_actor.socketio import OutboxLimits, Socket, SocketServer
 from tests.socketio.peer import Peer, serving
 from tests.socketio.polls import Polls, site
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 CALLS = 40
 LARGE = "x" * 60_000
 LIMITS = OutboxLimits(pause_bytes=100_000)

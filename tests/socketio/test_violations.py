@@ -13,6 +13,8 @@ from gbs_actor.socketio import ConnectError, Socket
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, serving
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 
 def masked(opcode: int, payload: bytes, *, fin: bool = True, length: int | None = None) -> bytes:
     """Return a client's frame with a mask of zeros, perhaps lying about its length."""

@@ -6,8 +6,6 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
-import trio
-
 from gbs_actor.auth import TokenSource
 from gbs_actor.contract.payloads import JoinRequest
 from gbs_actor.gateway.client import Client, sink_statistics
@@ -21,13 +19,15 @@ from gbs_actor.gateway.plain.invocation import ConnectInvocation, FrameEvent, Pl
 from gbs_actor.rooms import SinkStatistics, Snapshot
 from gbs_actor.socketio import (
     Backlog,
+    ChannelTasks,
     CloseCode,
     LiveChannel,
+    Liveness,
     Message,
     OnEnd,
     ProtocolViolation,
     ServerOptions,
-    Timers,
+    TimerWheel,
     Transport,
 )
 
@@ -48,17 +48,17 @@ class PlainChannel(LiveChannel):
     def __init__(
         self,
         transport: Transport,
-        nursery: trio.Nursery,
+        tasks: ChannelTasks,
         *,
         handshake: PlainHandshake,
         clients: Clients,
         dispatch: Dispatch,
         wire_format: PlainFormat,
         options: ServerOptions,
-        timers: Timers,
+        wheel: TimerWheel[Liveness],
         on_end: OnEnd,
     ) -> None:
-        super().__init__(transport, nursery, options, on_end)
+        super().__init__(transport, tasks, options, on_end)
         self._handshake = handshake
         self._clients = clients
         self._dispatch = dispatch
@@ -66,7 +66,7 @@ class PlainChannel(LiveChannel):
         self._backlog = Backlog(self, options)
         self._client: Client | None = None
         if transport.pings:
-            self.start_liveness(timers)
+            self.start_liveness(wheel)
 
     # What the transport calls.
 

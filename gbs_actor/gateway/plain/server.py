@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
-import trio
 
 from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.gateway.clients import Clients
@@ -21,6 +21,7 @@ from gbs_actor.gateway.plain.handshake import PlainHandshake, selectable, slug_o
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import (
     ChannelServer,
+    ChannelTasks,
     ConnectionLimit,
     ConnectionLimitReached,
     Handshake,
@@ -28,7 +29,6 @@ from gbs_actor.socketio import (
     Request,
     RequestRefused,
     ServerOptions,
-    Transport,
     UnauthenticatedLimit,
     UpgradeTransport,
     offered_subprotocols,
@@ -43,7 +43,16 @@ class _Error(msgspec.Struct, frozen=True):
     message: str
 
 
-class PlainServer(ChannelServer[PlainHandshake]):
+@dataclass(frozen=True, slots=True)
+class AcceptedClient:
+    """A client whose WebSocket may be opened."""
+
+    handshake: PlainHandshake
+    release: Callable[[], None]
+    """Ends the count of its connection."""
+
+
+class PlainServer(ChannelServer[AcceptedClient]):
     """Serves ``/ws/retreats/{slug}``.
 
     A refused client's WebSocket is opened, and closed with the reason as its close code, since a
@@ -80,10 +89,7 @@ class PlainServer(ChannelServer[PlainHandshake]):
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         return PATH
 
-    @contextmanager
-    def _accept(
-        self, request: Request, peer: str | None, *, secure: bool
-    ) -> Iterator[PlainHandshake]:
+    def accept(self, request: Request, peer: str | None, *, secure: bool) -> AcceptedClient:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         if not self.accepting:
             error = _Error(Code.ROOM_UNAVAILABLE, "The server is shutting down; try again.")
@@ -94,9 +100,14 @@ class PlainServer(ChannelServer[PlainHandshake]):
         who = self._authenticated(token, handshake)
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
-        with self._counted(handshake.remote_address, who) as outcome:
-            presence = handshake.query.get("presence") != "false"
-            yield PlainHandshake(slug or "", outcome, selectable(token), presence)
+        who, release = self._count(handshake.remote_address, who)
+        presence = handshake.query.get("presence") != "false"
+        made = PlainHandshake(slug or "", who, selectable(token), presence)
+        return AcceptedClient(made, release)
+
+    def release(self, accepted: AcceptedClient) -> None:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        accepted.release()
 
     def _authenticated(self, token: str | None, handshake: Handshake) -> Credentials | CloseFrame:
         payload = None if token is None else {"token": token}
@@ -111,12 +122,12 @@ class PlainServer(ChannelServer[PlainHandshake]):
         except AuthError as refused:
             return close_frame.for_refusal(refused)
 
-    @contextmanager
-    def _counted(
+    def _count(
         self, address: str | None, who: Credentials | CloseFrame
-    ) -> Iterator[Credentials | CloseFrame]:
-        """Count a client's connection within the block; if there are too many, refuse it.
+    ) -> tuple[Credentials | CloseFrame, Callable[[], None]]:
+        """Count a client's connection; if there are too many, refuse it.
 
+        :returns: who it is, or the reason to close it, and what ends the count.
         :raises RequestRefused: there is no room even for a WebSocket that is only closed.
         """
         if isinstance(who, Credentials):
@@ -125,43 +136,34 @@ class PlainServer(ChannelServer[PlainHandshake]):
             except ConnectionLimitReached as full:
                 who = close_frame.TOO_MANY_OF_ADDRESS if full.of_address else close_frame.FULL
             else:
-                try:
-                    yield who
-                finally:
-                    self.connection_limit.release(address)
-                return
+                return who, partial(self.connection_limit.release, address)
         try:
             unauthenticated = self.unauthenticated.acquire(address, connection=True)
         except ConnectionLimitReached:
             error = _Error(Code.RATE_LIMITED, "There are too many connections; try again.")
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
-        try:
-            yield who
-        finally:
-            unauthenticated.release()
+        return who, unauthenticated.release
 
-    def subprotocols(self, accepted: PlainHandshake) -> Sequence[str]:
+    def subprotocols(self, accepted: AcceptedClient) -> Sequence[str]:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
-        return accepted.subprotocols
+        return accepted.handshake.subprotocols
 
-    async def carry(self, transport: UpgradeTransport, accepted: PlainHandshake) -> None:
+    def make_channel(
+        self, transport: UpgradeTransport, tasks: ChannelTasks, accepted: AcceptedClient
+    ) -> PlainChannel:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""
         self._handshakes += 1
-
-        def make(transport: Transport, nursery: trio.Nursery) -> PlainChannel:
-            return PlainChannel(
-                transport,
-                nursery,
-                handshake=accepted,
-                clients=self._clients,
-                dispatch=self._dispatch,
-                wire_format=self._format,
-                options=self.options,
-                timers=self._timers,
-                on_end=self._count_end,
-            )
-
-        await self._run(make, transport)
+        return PlainChannel(
+            transport,
+            tasks,
+            handshake=accepted.handshake,
+            clients=self._clients,
+            dispatch=self._dispatch,
+            wire_format=self._format,
+            options=self.options,
+            wheel=self._wheel,
+            on_end=self.channel_ended,
+        )
 
     def bad_request(self, status: int) -> RequestRefused:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""

@@ -19,7 +19,7 @@ TOUCHED: Final = {
     # Called.
     "hypercorn.app_wrappers:ASGIWrapper": "the app as TCPServer calls it",
     "hypercorn.trio.tcp_server:TCPServer": "serves one HttpStream; asks for TLS by its attributes",
-    "hypercorn.trio.worker_context:WorkerContext": "its event `terminated` ends idle connections",
+    "hypercorn.trio.worker_context:WorkerContext": "asked for its events by TCPServer",
     "hypercorn.protocol:ProtocolWrapper": "speaks HTTP/1.1 unless ALPN says h2",
     # Relied on in their current behaviour.
     "hypercorn.protocol.h11:H11Protocol": "base of StrictHttp1",

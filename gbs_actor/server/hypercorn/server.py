@@ -121,10 +121,6 @@ class HttpServer:
             self._open -= 1
             await trio.aclose_forcefully(stream)
 
-    async def stop_accepting(self) -> None:
-        """Close idle connections now, and others after the request in flight."""
-        await self._context.terminated.set()
-
     def statistics(self) -> HttpStatistics:
         """Return counters; never blocks."""
         return HttpStatistics(self._open, self._streams, self._failed)

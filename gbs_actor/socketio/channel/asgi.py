@@ -61,27 +61,38 @@ class WebSocketApp:
             await self._other(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        server = self._sockets
         await receive()  # websocket.connect
+        with self._sockets.counted_as_open():
+            await self._serve_websocket(scope, receive, send)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server = self._sockets
         request, secure = request_of(scope), scope["scheme"] == "wss"
         try:
-            with server.accept(request, peer_of(scope), secure=secure) as accepted:
-                offered = offered_subprotocols(join_fields(request.fields))
-                subprotocol = select_subprotocol(offered, server.subprotocols(accepted))
-                await send({"type": "websocket.accept", "subprotocol": subprotocol})
-                if not server.accepting:  # any longer
-                    await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
-                    return
-                transport = AsgiTransport(
-                    receive,
-                    send,
-                    server.received,
-                    server.read_rate(),
-                    max_payload=server.options.max_payload,
-                )
-                await server.carry(transport, accepted)
+            accepted = server.accept(request, peer_of(scope), secure=secure)
         except RequestRefused as refusal:
             await refuse_handshake(scope, send, server.refusal_response(refusal))
+            return
+        try:
+            offered = offered_subprotocols(join_fields(request.fields))
+            subprotocol = select_subprotocol(offered, server.subprotocols(accepted))
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
+            if not server.accepting:  # any longer
+                await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
+                server.release(accepted)
+                return
+        except BaseException:
+            server.release(accepted)
+            raise
+        transport = AsgiTransport(
+            receive,
+            send,
+            server.received,
+            server.read_rate(),
+            max_payload=server.options.max_payload,
+        )
+        server.open_channel(transport, accepted, trio.lowlevel.current_task().context)
+        await transport.run()
 
 
 class AsgiTransport:
@@ -114,28 +125,37 @@ class AsgiTransport:
         self._max_payload = max_payload
         self._reading = trio.CancelScope()
         self._read_to_end = trio.Event()
+        self._released = trio.Event()
         self._aborted = False
 
-    async def carry(self, channel: Channel) -> None:
-        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
-        self.channel = channel
+    async def run(self) -> None:
+        """Receive until the channel has ended, and what that has run.
+
+        Cancelled, nothing more is written.
+        """
         try:
             with self._reading:
-                channel.open()
-                while self._current.reason is None:
+                while self.channel is not None and self.channel.reason is None:
                     await self._receive_message(await self._receive())
+            self._read_to_end.set()
+            await self._released.wait()
         except trio.Cancelled:
             # The ASGI server shuts down, and its own grace period has passed. Or it drops the
             # connection. From here on nothing may be sent after the close, and the session
             # may have another task, which is not cancelled.
-            self._current.lose("server shutting down")
+            if self.channel is not None:
+                self.channel.lose("server shutting down")
             with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                 await self._send(
                     {"type": "websocket.close", "code": CloseCode.GOING_AWAY, "reason": ""}
                 )
             raise
         finally:
+            if self.channel is not None:
+                self.channel.lose("transport close")
             self._read_to_end.set()
+            with trio.CancelScope(shield=True):
+                await self._released.wait()
 
     async def _receive_message(self, message: Mapping[str, Any]) -> None:
         channel = self._current
@@ -188,6 +208,15 @@ class AsgiTransport:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         self._aborted = True
         self._reading.cancel()
+
+    def release(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        self.channel = None  # it refers to this transport
+        self._released.set()
+
+    def write_queued(self, channel: Channel) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
+        channel.tasks.start_soon(channel.outbox.write, self.wire)
 
 
 class AsgiWire:

@@ -26,13 +26,13 @@ class Backlog:
     :param channel: resumes reading when the backlog shrinks.
     """
 
-    __slots__ = ("_channel", "_dispatcher", "_kept_bytes", "_options", "_unacknowledged")
+    __slots__ = ("_dispatcher", "_kept_bytes", "_options", "_resume_reading", "_unacknowledged")
 
     def __init__(self, channel: Channel, options: ServerOptions) -> None:
-        self._channel = channel
         self._options = options
+        self._resume_reading = channel.resume_reading
         self._dispatcher = Dispatcher(
-            channel.nursery, channel.resume_reading, self._may_start_events
+            channel.tasks, self._resume_reading, lambda: channel.may_start_events
         )
         self._unacknowledged = 0
         self._kept_bytes = 0
@@ -55,12 +55,12 @@ class Backlog:
     def remove_bytes(self, size: int) -> None:
         """Count ``size`` bytes less."""
         self._kept_bytes -= size
-        self._channel.resume_reading()
+        self._resume_reading()
 
     def remove_unacknowledged(self) -> None:
         """Count one unacknowledged event less."""
         self._unacknowledged -= 1
-        self._channel.resume_reading()
+        self._resume_reading()
 
     @property
     def full(self) -> bool:
@@ -71,15 +71,13 @@ class Backlog:
             or self._kept_bytes > self._options.max_held_bytes
         )
 
-    def _may_start_events(self) -> bool:
-        return self._channel.may_start_events
-
     async def stop(self) -> None:
         """Cancel the running handler, drop the queue, and return once the handler has unwound.
 
         Shielded from cancellation; returns after ``disconnect_timeout`` at the latest.
         """
         await self._dispatcher.stop(self._options.disconnect_timeout)
+        self._resume_reading = _nothing  # the channel can be freed
 
 
 class BacklogEvent:
@@ -159,3 +157,7 @@ class KeptEvent:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    """Reading is not resumed after the end."""

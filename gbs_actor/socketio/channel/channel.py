@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
+from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.wire import Wire
 
 logger = logging.getLogger(__name__)
 
-OnEnd = Callable[[str], None]
-"""Called once with the reason, when a channel has ended."""
+OnEnd = Callable[["Channel", str], None]
+"""Called once with a channel and the reason, when it has ended; must not block."""
 
 
 class Transport(Protocol):
@@ -39,8 +40,8 @@ class Transport(Protocol):
         """Whether WebSocket pings can be sent over it, and pongs received."""
         ...
 
-    async def carry(self, channel: Channel) -> None:
-        """Pass received messages to the channel until it has ended."""
+    def write_queued(self, channel: Channel) -> None:
+        """Write what is in the channel's outbox when the peer takes it."""
         ...
 
     async def finish(self, channel: Channel) -> None:
@@ -63,6 +64,10 @@ class Transport(Protocol):
         """Drop the stream; does not block."""
         ...
 
+    def release(self) -> None:
+        """Close the stream, as all that the channel has run is done; does not block."""
+        ...
+
 
 class UpgradeTransport(Transport, Protocol):
     """A transport whose channel can be replaced by another one."""
@@ -74,22 +79,31 @@ class UpgradeTransport(Transport, Protocol):
 class Channel(ABC):
     """One peer's messages, in both directions, over any transport.
 
-    :param nursery: where its writer and its handlers run; ends with the channel.
-    :param on_end: called once with the reason, when the channel ends.
+    :param tasks: run its handlers that await, and its writer if it has one.
     """
 
-    __slots__ = ("_gate", "_on_end", "_resumed_at", "nursery", "outbox", "reason", "transport")
+    __slots__ = (
+        "__weakref__",
+        "_on_end",
+        "_resumed_at",
+        "_when_unpaused",
+        "outbox",
+        "reason",
+        "tasks",
+        "transport",
+    )
 
     def __init__(
-        self, transport: Transport, nursery: trio.Nursery, limits: OutboxLimits, on_end: OnEnd
+        self, transport: Transport, tasks: ChannelTasks, limits: OutboxLimits, on_end: OnEnd
     ) -> None:
         self.transport = transport
-        self.nursery = nursery
+        self.tasks = tasks
+        tasks.on_failure = self._task_failed
         self.outbox = Outbox(transport.wire, self, limits)
         self.reason: str | None = None
         """Why the channel has ended; ``None`` while it is open."""
         self._on_end = on_end
-        self._gate: trio.Event | None = None
+        self._when_unpaused: tuple[Callable[[], None], ...] = ()
         self._resumed_at = -math.inf
 
     # What the transport calls.
@@ -159,11 +173,15 @@ class Channel(ABC):
         if self.reason is not None:
             return False
         self.reason = reason
-        self.ended(reason)
-        if self._gate is not None:
-            self._gate.set()
-        self._on_end(reason)
+        try:
+            self.ended(reason)
+        finally:
+            self.resume_reading()
+            self._on_end(self, reason)
         return True
+
+    def _task_failed(self) -> None:
+        self.lose("transport error")
 
     @abstractmethod
     def ended(self, reason: str) -> None:
@@ -173,7 +191,7 @@ class Channel(ABC):
     async def run_disconnect_handlers(self) -> None:
         """End what the channel runs, in bounded time, shielded from cancellation.
 
-        Called when the channel has ended, possibly twice.
+        Called once, when the channel has ended.
         """
 
     # Back-pressure.
@@ -194,24 +212,32 @@ class Channel(ABC):
     @property
     def paused(self) -> bool:
         """Whether reading is paused."""
-        return (self.outbox.congested or self.backlogged) and self.reason is None
+        return self.reason is None and (self.outbox.congested or self.backlogged)
+
+    def when_unpaused(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once reading may resume, or the channel has ended.
+
+        Two may wait: a POST from before an upgrade, and the WebSocket after it.
+
+        :param resume: must not block; does nothing if it waits already.
+        """
+        if resume not in self._when_unpaused:
+            self._when_unpaused = (*self._when_unpaused, resume)
 
     async def wait_unpaused(self) -> None:
-        """Return once reading may resume, or the channel has ended.
-
-        Two tasks may wait: a POST from before an upgrade, and the WebSocket after it.
-        """
+        """Return once reading may resume, or the channel has ended."""
         while self.paused:
-            if self._gate is None or self._gate.is_set():  # else another task waits, too
-                self._gate = trio.Event()
-            await self._gate.wait()
-        self._gate = None
-        self._resumed_at = trio.current_time()
+            resumed = trio.Event()
+            self.when_unpaused(resumed.set)
+            await resumed.wait()
 
     def resume_reading(self) -> None:
-        """Wake the tasks in :meth:`wait_unpaused`, if reading may resume."""
-        if self._gate is not None and not self.paused:
-            self._gate.set()
+        """Call what waits in :meth:`when_unpaused`, if reading may resume."""
+        if self._when_unpaused and not self.paused:
+            waiting, self._when_unpaused = self._when_unpaused, ()
+            self._resumed_at = trio.current_time()
+            for resume in waiting:
+                resume()
 
     # What the outbox calls.
 
@@ -230,33 +256,6 @@ class Channel(ABC):
             logger.debug("%r broke: %r", self, error)
             self.transport.abort()
 
-    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run the outbox' writer in the channel's nursery."""
-        self.nursery.start_soon(writer)
-
-
-MakeChannel = Callable[[Transport, trio.Nursery], Channel]
-
-
-async def run_channel(make: MakeChannel, transport: Transport, close_timeout: float) -> None:
-    """Make a channel and carry it until it has ended; its tasks have ended then, too.
-
-    Cancelled, nothing more is written; the disconnect handlers run nevertheless.
-
-    :param close_timeout: seconds until the peer must have received the end.
-    """
-    async with trio.open_nursery() as nursery:
-        channel = make(transport, nursery)
-        try:
-            await transport.carry(channel)
-            await channel.run_disconnect_handlers()
-            with trio.move_on_after(close_timeout):
-                # It has another one if the client has upgraded meanwhile.
-                await channel.transport.finish(channel)
-        except trio.Cancelled:
-            channel.lose("server shutting down")
-            raise
-        finally:
-            channel.lose("transport close")
-            nursery.cancel_scope.cancel()
-            await channel.run_disconnect_handlers()
+    def start_writer(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.outbox.OutboxOwner`."""
+        self.transport.write_queued(self)

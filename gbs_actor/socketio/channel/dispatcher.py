@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from gbs_actor.socketio.channel.tasks import TaskStarter
+
 logger = logging.getLogger(__name__)
 _LINGER = 5.0  # seconds an idle dispatcher task is kept for the next handler
 
@@ -29,7 +31,7 @@ _Queued = tuple[Job, Done | None, bool]
 class Dispatcher:
     """Runs jobs in order.
 
-    :param nursery: where the task runs, when one is needed.
+    :param tasks: run the task, when one is needed.
     :param on_progress: called after each job that the task has run.
     :param ready: whether jobs that wait for it may start; see :meth:`resume`.
     """
@@ -41,20 +43,20 @@ class Dispatcher:
         "_ended",
         "_idle",
         "_jobs",
-        "_nursery",
         "_on_progress",
         "_ready",
         "_scope",
         "_stopped",
+        "_tasks",
     )
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        tasks: TaskStarter,
         on_progress: Callable[[], None],
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._nursery = nursery
+        self._tasks = tasks
         self._on_progress = on_progress
         self._ready = ready
         self._jobs: deque[_Queued] | None = None  # an empty one is 0.7 KB on every connection
@@ -123,7 +125,7 @@ class Dispatcher:
             return
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
-        self._nursery.start_soon(self._run, self._scope, self._ended)
+        self._tasks.start_soon(self._run, self._scope, self._ended)
 
     async def _run(self, scope: trio.CancelScope, ended: trio.Event) -> None:
         try:
@@ -161,6 +163,7 @@ class Dispatcher:
         """
         self._stopped = True
         self._jobs = None
+        self._on_progress, self._ready = _nothing, _never  # whose they are can be freed
         if self._scope is not None and self._ended is not None:
             self._scope.cancel()
             with trio.move_on_after(timeout, shield=True):
@@ -180,3 +183,12 @@ async def _finish(awaitable: Awaitable[None]) -> None:
         await awaitable
     except Exception:
         logger.exception("a handler failed")
+
+
+def _nothing() -> None:
+    """Nobody needs to know the progress after the end."""
+
+
+def _never() -> bool:
+    """No job starts after the end."""
+    return False

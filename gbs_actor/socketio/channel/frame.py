@@ -19,6 +19,7 @@ TEXT = 0x81
 BINARY = 0x82
 PING = 0x89
 PONG = 0x8A
+CLOSE = 0x88
 
 RSV1 = 0x40
 """Marks the first frame of a compressed message (RFC 7692 §6)."""

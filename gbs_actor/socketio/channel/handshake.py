@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -76,15 +77,21 @@ def open_handshake(
     headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
 ) -> Handshake:
     """Return the handshake of a connection that is about to be opened."""
+    cookie = headers.get("cookie")
     return Handshake(
-        headers=MappingProxyType(dict(headers)),
-        query=MappingProxyType(dict(query)),
-        cookies=MappingProxyType(parse_cookies(headers.get("cookie", ""))),
+        headers=_kept(headers),
+        query=_kept(query),
+        cookies=_NOTHING if cookie is None else MappingProxyType(parse_cookies(cookie)),
         remote_address=sender.address,
         issued=datetime.now(UTC),
         secure=sender.secure,
         host=sender.host,
     )
+
+
+def _kept(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """Return fields as a connection keeps them: most are the same as those of others."""
+    return MappingProxyType({intern(name): intern(value) for name, value in fields.items()})
 
 
 def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -21,7 +21,10 @@ from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
 from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.timers import Timer, Timers
+from gbs_actor.socketio.channel.tasks import ChannelTasks
+from gbs_actor.socketio.channel.timers import Tick, Timers, TimerWheel
+
+_TICKS: Final = 100
 
 
 class Beat(Enum):
@@ -57,10 +60,13 @@ class Heartbeat:
         following = self._due + self._interval
         return min(following, deadline) if now < following else deadline
 
-    def beat(self, now: float) -> Beat:
-        """Return what is due at ``now``; a ping then counts as sent."""
+    def beat(self, now: float, *, early: float = 0.0) -> Beat:
+        """Return what is due at ``now``; a ping then counts as sent.
+
+        :param early: seconds that a ping may be sent before it is due.
+        """
         if not self._outstanding:
-            if now < self._due:
+            if now < self._due - early:
                 return Beat.NOTHING
             self._outstanding = True
             return Beat.PING
@@ -107,47 +113,53 @@ class LivenessOwner(Protocol):
 class Liveness:
     """Pings one client and times it out, from its handshake until :meth:`stop`.
 
-    It has one timer at any time, and no task. Its deadlines are absolute.
+    Its deadlines are absolute. A ping is sent with others that are due soon; a timeout is never
+    early.
+
+    :param wheel: calls :meth:`check`.
     """
 
-    __slots__ = ("_heartbeat", "_join_deadline", "_owner", "_timer", "_timers")
+    __slots__ = ("_heartbeat", "_join_deadline", "_owner", "_tick", "_wheel")
 
-    def __init__(self, owner: LivenessOwner, options: ServerOptions, timers: Timers) -> None:
+    def __init__(
+        self, owner: LivenessOwner, options: ServerOptions, wheel: TimerWheel[Liveness]
+    ) -> None:
         now = trio.current_time()
         self._owner = owner
         self._heartbeat = Heartbeat(now, options.ping_interval, options.ping_timeout)
         self._join_deadline = now + options.connect_timeout
-        self._timers = timers
-        self._timer: Timer | None = None
+        self._wheel = wheel
+        self._tick: Tick[Liveness] | None = None
         self._set_timer(now)
 
     def pong(self) -> None:
         """Receive a pong; if the next ping is overdue, send it."""
         now = trio.current_time()
         self._heartbeat.pong(now)
-        if self._timer is not None and self._heartbeat.next_check(now) <= now:
-            self._timer.cancel()
-            self._check()
+        if self._tick is not None and self._heartbeat.next_check(now) <= now:
+            self._wheel.remove(self._tick, self)
+            self.check()
 
     def stop(self) -> None:
         """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._tick is not None:
+            self._wheel.remove(self._tick, self)
+            self._tick = None
 
     def _set_timer(self, now: float) -> None:
         when = self._heartbeat.next_check(now)
         if not self._owner.joined:
             when = min(when, self._join_deadline)
-        self._timer = self._timers.call_at(when, self._check)
+        self._tick = self._wheel.add(when, self)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Do what is due; a ping may be a little early."""
         now = trio.current_time()
         owner = self._owner
         if now >= self._join_deadline and not owner.joined:
             owner.join_timed_out()
             return
-        beat = self._heartbeat.beat(now)
+        beat = self._heartbeat.beat(now, early=self._wheel.tick)
         if beat is Beat.TIMEOUT:
             if not owner.timeout_suppressed:
                 owner.ping_timed_out()
@@ -156,8 +168,13 @@ class Liveness:
             beat = self._heartbeat.beat(now)
         if beat is Beat.PING:
             owner.ping()
-        if self._timer is not None:  # else the ping has broken the connection
+        if self._tick is not None:  # else the ping has broken the connection
             self._set_timer(now)
+
+
+def liveness_wheel(timers: Timers, options: ServerOptions) -> TimerWheel[Liveness]:
+    """Return the wheel of a server's heartbeats: a hundred ticks in an interval."""
+    return TimerWheel(timers, options.ping_interval / _TICKS, Liveness.check)
 
 
 class LiveChannel(Channel):
@@ -171,9 +188,9 @@ class LiveChannel(Channel):
     __slots__ = ("_liveness", "_options", "_sent_at_ping")
 
     def __init__(
-        self, transport: Transport, nursery: trio.Nursery, options: ServerOptions, on_end: OnEnd
+        self, transport: Transport, tasks: ChannelTasks, options: ServerOptions, on_end: OnEnd
     ) -> None:
-        super().__init__(transport, nursery, options.outbox, on_end)
+        super().__init__(transport, tasks, options.outbox, on_end)
         self._options = options
         self._sent_at_ping = 0
         self._liveness: Liveness | None = None
@@ -183,9 +200,9 @@ class LiveChannel(Channel):
     def ping_message(self) -> Message:
         """A ping; keyed, so that at most one is queued."""
 
-    def start_liveness(self, timers: Timers) -> None:
+    def start_liveness(self, wheel: TimerWheel[Liveness]) -> None:
         """Begin to ping; the deadlines count from now."""
-        self._liveness = Liveness(self, self._options, timers)
+        self._liveness = Liveness(self, self._options, wheel)
 
     def pong_received(self) -> None:
         """Receive the peer's pong."""
@@ -196,6 +213,7 @@ class LiveChannel(Channel):
         """See :class:`Channel`; a subclass extends it."""
         if self._liveness is not None:
             self._liveness.stop()
+            self._liveness = None  # it refers to the channel
 
     # What its liveness calls.
 
@@ -211,7 +229,7 @@ class LiveChannel(Channel):
         If reading is paused because the peer does not read, it times out nevertheless, unless
         it has read something since the ping.
         """
-        if self._gate is None:
+        if not self._when_unpaused:
             return trio.current_time() < self._resumed_at + self._options.ping_timeout
         if self.outbox.sent_bytes != self._sent_at_ping:
             return True

@@ -7,8 +7,8 @@ connection, has written what is before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import trio
 
@@ -24,8 +24,11 @@ _SMALL_REST: Final = 65_536
 class OutboxOwner(Protocol):
     """The channel an outbox belongs to. No method may block or raise."""
 
-    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run :meth:`Outbox.write` in a task of the connection."""
+    def start_writer(self) -> None:
+        """Run :meth:`Outbox.write` in a task, or :meth:`Outbox.write_some` when the wire is ready.
+
+        Called when something is queued; the writer ends when nothing is.
+        """
         ...
 
     def outbox_broken(self, error: BaseException) -> None:
@@ -52,6 +55,7 @@ class Outbox:
         "_congested",
         "_encode",
         "_ended",
+        "_flushed",
         "_held",
         "_limits",
         "_owner",
@@ -62,7 +66,6 @@ class Outbox:
         "_wire",
         "_writing",
         "behind_since",
-        "flushed",
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
@@ -79,8 +82,14 @@ class Outbox:
         """Trio time since which something is queued; ``None``: nothing is."""
         self._sent_messages = 0
         self._sent_bytes = 0
-        self.flushed = trio.Event()
+        self._flushed: trio.Event | None = None
+
+    @property
+    def flushed(self) -> trio.Event:
         """Set once everything has been written, the last message included, or was dropped."""
+        if self._flushed is None:  # not before it is needed: it is a third of an idle outbox
+            self._flushed = trio.Event()
+        return self._flushed
 
     @property
     def congested(self) -> bool:
@@ -212,7 +221,8 @@ class Outbox:
     def move(self, wire: Wire, convert: Callable[[bytes], bytes]) -> None:
         """Continue on another wire, with all that is queued: the client has upgraded.
 
-        If the writer waits for the former wire, that wire's owner has to wake it.
+        If the writer waits for the former wire, that wire's owner has to wake it: it ends, and
+        another one is started for the new wire.
 
         :param convert: converts the rest of a partly sent message to the new wire's encoding.
         """
@@ -228,29 +238,44 @@ class Outbox:
     def stop(self) -> None:
         """Drop everything, and write nothing from now on."""
         self._closing = self._ended = True
+        self._owner = _NOBODY  # what has ended is freed at once, not by the garbage collector
         self._queue.drop_rest()
         self._queue.clear()
         self.flushed.set()
 
-    async def write(self) -> None:
-        """Write until nothing is queued; the task behind :meth:`OutboxOwner.start_writer`.
+    async def write(self, wire: Wire) -> None:
+        """Write until nothing is queued, in a task; see :meth:`OutboxOwner.start_writer`.
 
         Cancelled, the stream may end in the middle of a message: nothing can be
         written after that.
+
+        :param wire: the one to write to; it ends after :meth:`move` to another one.
         """
         try:
-            while self._has_pending():
-                await self._wire.wait_writable()
-                if not self._has_pending():
+            while wire is self._wire and self._has_pending():
+                await wire.wait_writable()
+                if wire is not self._wire or not self._has_pending():
                     break
-                if self._wire.immediate:
-                    self._write_some()
+                if wire.immediate:
+                    self._write_batch_nowait()
                 else:
                     await self._write_batch()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._break(error)
         finally:
             self._writing = False
+        if wire is not self._wire and self._has_pending():
+            self._start_writer()
+
+    def write_some(self) -> bool:
+        """Write what the wire takes now; return whether anything is left.
+
+        For a writer that is no task, on a wire that is :attr:`~Wire.immediate`.
+        """
+        if self._has_pending():
+            self._write_batch_nowait()
+        self._writing = self._has_pending()
+        return self._writing
 
     def _has_pending(self) -> bool:
         if self._ended:
@@ -262,7 +287,7 @@ class Outbox:
             self.flushed.set()
         return False
 
-    def _write_some(self) -> None:
+    def _write_batch_nowait(self) -> None:
         """Write what the socket accepts now; messages not begun can still be replaced."""
         queue = self._queue
         rest = queue.rest
@@ -334,10 +359,31 @@ class Outbox:
 
     def _start_writer(self) -> None:
         self._writing = True
-        self.behind_since = trio.current_time()
-        self._owner.start_writer(self.write)
+        if self.behind_since is None:
+            self.behind_since = trio.current_time()
+        self._owner.start_writer()
 
     def _break(self, error: BaseException) -> None:
         if not self._ended:
+            owner = self._owner
             self.stop()
-            self._owner.outbox_broken(error)
+            owner.outbox_broken(error)
+
+
+class _Nobody:
+    """Owns an outbox that has ended."""
+
+    def start_writer(self) -> None:
+        """Never called, as nothing is queued any more."""
+
+    def outbox_broken(self, error: BaseException) -> None:
+        """Nothing is left to end."""
+
+    def outbox_overflowed(self) -> None:
+        """Nothing is left to end."""
+
+    def outbox_drained(self) -> None:
+        """Nothing is left to start."""
+
+
+_NOBODY: Final = _Nobody()

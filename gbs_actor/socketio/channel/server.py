@@ -6,28 +6,30 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from http import HTTPStatus
+from socket import socket as new_socket
 from typing import Final, Generic, TypeVar
 
 import msgspec
 import trio
 
-from gbs_actor.socketio.channel.channel import (
-    Channel,
-    MakeChannel,
-    Transport,
-    UpgradeTransport,
-    run_channel,
-)
+from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
+from gbs_actor.socketio.channel.liveness import liveness_wheel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
+from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
+from gbs_actor.socketio.channel.poller import Socket
+from gbs_actor.socketio.channel.stream_driver import StreamDriver
+from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
-from gbs_actor.socketio.channel.websocket import WebSocketTransport, upgrade
+from gbs_actor.socketio.channel.websocket import Driver, WebSocketTransport
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 UNCACHED: Final = (("Cache-Control", "no-store"),)
 
 Accepted = TypeVar("Accepted")
-"""What a server knows about a WebSocket that it accepts."""
+"""What a server knows about a client that it accepts, and counts for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class ChannelServer(ABC, Generic[Accepted]):
 
     Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
     :meth:`serve_websocket`; for everything else there is
-    :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`.
+    :class:`~gbs_actor.socketio.channel.asgi.WebSocketApp`. Plain ones on sockets continue in a
+    :class:`~gbs_actor.socketio.channel.plane.Plane`, all others have a task each.
 
     :param connection_limit: shared with other servers; without it, the server has its own.
     :param unauthenticated: shared with other servers and with the front door.
@@ -103,9 +106,12 @@ class ChannelServer(ABC, Generic[Accepted]):
         """Counted by the transports."""
         self._origins = OriginPolicy(options.allowed_origins, options.cookie_names)
         self._timers = Timers()
+        self._wheel = liveness_wheel(self._timers, options)
         self._nursery: trio.Nursery | None = None
         self._serving = False
-        self._channels: dict[Channel, trio.CancelScope] = {}
+        self._plane: Plane | None = None
+        self._channels: dict[Channel, Accepted] = {}
+        """Those that are open or about to end, with what is counted for each."""
         self._open = 0  # requests being served, refused ones included
         self._all_closed = trio.Event()
         self._handshakes = self._refused = 0
@@ -130,16 +136,23 @@ class ChannelServer(ABC, Generic[Accepted]):
         """
         if self._serving:
             raise RuntimeError("the server is being served already")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._timers.run)
-            self._nursery = nursery
-            self._serving = True
-            try:
-                yield
-            finally:
-                with trio.CancelScope(shield=True):
-                    await self.shutdown()
-                nursery.cancel_scope.cancel()
+        plane = self._plane = open_plane()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._timers.run)
+                if plane is not None:
+                    nursery.start_soon(plane.run)
+                self._nursery = nursery
+                self._serving = True
+                try:
+                    yield
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self.shutdown()
+                    nursery.cancel_scope.cancel()
+        finally:
+            if plane is not None:
+                plane.close()
 
     async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Close every transport and wait until they have ended; accept no new ones.
@@ -157,102 +170,134 @@ class ChannelServer(ABC, Generic[Accepted]):
         handlers = 2 * self.options.disconnect_timeout
         with trio.move_on_after(self.options.close_timeout + handlers):
             await self._wait_closed()
-        for scope in self._channels.values():
-            scope.cancel()
+        for channel in list(self._channels):
+            channel.lose("server shutting down")
         with trio.move_on_after(handlers):
             await self._wait_closed()
 
     async def _wait_closed(self) -> None:
-        if self._all_closed.is_set():
-            self._all_closed = trio.Event()
-        if self._open:
+        while self._open or self._channels:
+            if self._all_closed.is_set():  # else another task waits, too
+                self._all_closed = trio.Event()
             await self._all_closed.wait()
 
     @contextmanager
-    def _counted_as_open(self) -> Iterator[None]:
+    def counted_as_open(self) -> Iterator[None]:
         """Make :meth:`shutdown` wait for the block."""
         self._open += 1
         try:
             yield
         finally:
             self._open -= 1
-            if not self._open:
-                self._all_closed.set()
+            self._note_closed()
+
+    def _note_closed(self) -> None:
+        if not self._open and not self._channels:
+            self._all_closed.set()
 
     # WebSocket
 
     async def serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes = b""
-    ) -> None:
-        """Serve one WebSocket until it has ended and its stream is closed.
+    ) -> PlaneConnection | None:
+        """Serve one WebSocket: open it, and run its channel.
 
         Cancelled, drop it.
 
         :param request: the head of the handshake, read from ``stream`` already.
         :param leftover: the bytes read after it.
+        :returns: the connection, if it continues in the plane, which then owns the socket of
+            ``stream``; ``None`` if all has ended and the stream is closed.
         """
-        with self._counted_as_open():
+        kept = None
+        with self.counted_as_open():
             try:
-                await self._serve_websocket(stream, request, leftover)
+                kept = await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
                 await send_response(stream, self.refusal_response(refusal))
             finally:
-                await trio.aclose_forcefully(stream)
+                if kept is None:  # else no checkpoint may come before our caller has it
+                    await trio.aclose_forcefully(stream)
+        return kept
 
     async def _serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
-    ) -> None:
+    ) -> PlaneConnection | None:
         peer, secure = peer_address(stream), is_secure(stream)
-        with self.accept(request, peer, secure=secure) as accepted:
-            options = self.options
-            upgraded = upgrade(
-                request,
-                max_payload=options.max_payload,
-                deflate=options.deflate,
-                subprotocols=self.subprotocols(accepted),
-            )
-            if not upgraded.accepted:
-                refusal = self.bad_request(upgraded.response.status_code)
-                refusal.headers = upgraded.hints
-                raise refusal
-            with trio.move_on_after(options.close_timeout) as in_time:
-                await stream.send_all(upgraded.response.serialize())
-            if in_time.cancelled_caught or not self.accepting:
-                return  # our caller closes the stream, and the client reconnects
-            await self.carry(
-                WebSocketTransport(stream, upgraded, leftover, self.received, self.read_rate()),
-                accepted,
-            )
+        accepted = self.accept(request, peer, secure=secure)
+        try:
+            upgraded = await self._open_handshake(stream, request, accepted)
+        except BaseException:
+            self.release(accepted)
+            raise
+        if upgraded is None:
+            self.release(accepted)  # our caller closes the stream, and the client reconnects
+            return None
+        if self._plane is None or upgraded.deflated or not isinstance(stream, trio.SocketStream):
+            driver = StreamDriver(stream, deflated=upgraded.deflated)
+            transport = self._transport(driver, upgraded)
+            self.open_channel(transport, accepted, trio.lowlevel.current_task().context)
+            await driver.run(transport, leftover)
+            return None
+        connection = self._plane.add(_take_socket(stream))
+        transport = self._transport(connection, upgraded)
+        channel = self.open_channel(transport, accepted, connection.context)
+        try:
+            connection.start(transport, leftover)
+        except OSError:
+            channel.lose("transport error")  # the system has no room for it in the epoll
+            raise
+        return connection
 
-    @contextmanager
-    def accept(self, request: Request, peer: str | None, *, secure: bool) -> Iterator[Accepted]:
-        """Check a WebSocket's request, and count its connection within the block.
+    async def _open_handshake(
+        self, stream: trio.abc.HalfCloseableStream, request: Request, accepted: Accepted
+    ) -> Upgrade | None:
+        """Send the 101; return ``None`` if the client is too slow, or a shutdown has begun.
+
+        :raises RequestRefused: the handshake is malformed.
+        """
+        options = self.options
+        upgraded = upgrade(
+            request,
+            max_payload=options.max_payload,
+            deflate=options.deflate,
+            subprotocols=self.subprotocols(accepted),
+        )
+        if not upgraded.accepted:
+            refusal = self.bad_request(upgraded.response.status_code)
+            refusal.headers = upgraded.hints
+            raise refusal
+        with trio.move_on_after(options.close_timeout) as in_time:
+            await stream.send_all(upgraded.response.serialize())
+        return None if in_time.cancelled_caught or not self.accepting else upgraded
+
+    def _transport(self, driver: Driver, upgraded: Upgrade) -> WebSocketTransport:
+        return WebSocketTransport(
+            driver, upgraded.parser, self.received, self.read_rate(), self._timers
+        )
+
+    @abstractmethod
+    def accept(self, request: Request, peer: str | None, *, secure: bool) -> Accepted:
+        """Check a WebSocket's request, and count its connection until :meth:`release`.
 
         :param peer: IP address of the other end; ``None`` if it has none.
         :param secure: whether it uses TLS.
         :raises RequestRefused: it must not be opened.
         """
-        with self._counted_as_open(), self._accept(request, peer, secure=secure) as accepted:
-            yield accepted
 
     @abstractmethod
-    def _accept(
-        self, request: Request, peer: str | None, *, secure: bool
-    ) -> AbstractContextManager[Accepted]:
-        """See :meth:`accept`."""
+    def release(self, accepted: Accepted) -> None:
+        """Stop counting what :meth:`accept` has counted."""
 
     def subprotocols(self, accepted: Accepted) -> Sequence[str]:
         """Return those that may be selected for a WebSocket, the best one first."""
         return ()
 
     @abstractmethod
-    async def carry(self, transport: UpgradeTransport, accepted: Accepted) -> None:
-        """Carry a WebSocket until it has ended.
-
-        Cancelled, stop writing; the disconnect handlers run nevertheless.
-
-        :param transport: ready for the first message.
-        """
+    def make_channel(
+        self, transport: UpgradeTransport, tasks: ChannelTasks, accepted: Accepted
+    ) -> Channel:
+        """Return the channel of a WebSocket; it calls :meth:`channel_ended` at its end."""
 
     @abstractmethod
     def bad_request(self, status: int) -> RequestRefused:
@@ -286,33 +331,77 @@ class ChannelServer(ABC, Generic[Accepted]):
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
         return open_handshake(headers, query, sender)
 
-    async def _run(self, make: MakeChannel, transport: Transport) -> None:
-        """Carry a channel until it has ended, or :meth:`shutdown` cancels it."""
-        channel: Channel | None = None
+    # Channels, from their beginning to their end
 
-        def made(transport: Transport, nursery: trio.Nursery) -> Channel:
-            nonlocal channel
-            channel = make(transport, nursery)
-            self._channels[channel] = scope
-            channel.outbox.add_limit(self.memory_limit)
-            return channel
+    def open_channel(
+        self, transport: UpgradeTransport, accepted: Accepted, context: Context
+    ) -> Channel:
+        """Begin a channel on a transport that is ready for the first message.
 
-        with trio.CancelScope() as scope:
-            try:
-                await run_channel(made, transport, self.options.close_timeout)
-            finally:
-                if channel is not None:
-                    self._remove(channel)
+        From now on the channel releases what is counted. At its end, all that it has run is
+        ended in a task of this server, and then its transport is released.
+
+        :param context: what receives runs in it; the channel's tasks run in copies.
+        """
+        try:
+            channel = self.make_channel(transport, self.channel_tasks(context), accepted)
+        except BaseException:
+            self.release(accepted)
+            transport.release()
+            raise
+        transport.channel = channel
+        self.begin(channel, accepted)
+        return channel
+
+    def channel_tasks(self, context: Context) -> ChannelTasks:
+        """Return what runs the tasks of a new channel, in copies of a context."""
+        assert self._nursery is not None
+        return ChannelTasks(self._nursery, context)
+
+    def begin(self, channel: Channel, accepted: Accepted) -> None:
+        """Send a channel's first message; see :meth:`open_channel`."""
+        self._channels[channel] = accepted
+        channel.outbox.add_limit(self.memory_limit)
+        try:
+            channel.open()
+        except Exception:
+            logger.exception("%r failed to open", channel)
+            channel.lose("transport error")
+
+    def channel_ended(self, channel: Channel, reason: str) -> None:
+        """Count an end, and do what is left to do; to be called by each channel."""
+        self._closes[reason] += 1
+        self._end_later(channel)
+
+    def _end_later(self, channel: Channel) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._end, channel)
+
+    async def _end(self, channel: Channel) -> None:
+        """End what a channel has run, and its transport.
+
+        Cancelled, nothing more is written; the disconnect handlers run nevertheless.
+        """
+        try:
+            await channel.run_disconnect_handlers()
+            with trio.move_on_after(self.options.close_timeout):
+                await channel.transport.finish(channel)
+        except Exception:
+            logger.exception("%r failed to end", channel)
+        finally:
+            channel.lose("transport close")
+            await channel.tasks.cancel()
+            self._remove(channel)
+            channel.transport.release()
 
     def _remove(self, channel: Channel) -> None:
-        """Remove a channel that has ended; keep its counters."""
-        del self._channels[channel]
+        """Remove a channel that has ended, or a probe that was successful; keep its counters."""
+        accepted = self._channels.pop(channel)
         channel.outbox.remove_limit(self.memory_limit)
         self._sent_messages += channel.outbox.sent_messages
         self._sent_bytes += channel.outbox.sent_bytes
-
-    def _count_end(self, reason: str) -> None:
-        self._closes[reason] += 1
+        self.release(accepted)
+        self._note_closed()
 
     def statistics(self) -> ChannelStatistics:
         """Return counters; reads all connections, so do not call it for every message."""
@@ -327,3 +416,11 @@ class ChannelServer(ABC, Generic[Accepted]):
             sent_bytes=self._sent_bytes + sum(box.sent_bytes for box in outboxes),
             closes=dict(self._closes),
         )
+
+
+def _take_socket(stream: trio.SocketStream) -> Socket:
+    """Take the socket out of a stream, which can then only be closed, and that has no effect."""
+    taken = stream.socket
+    socket = new_socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
+    socket.setblocking(False)
+    return socket

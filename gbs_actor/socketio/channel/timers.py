@@ -1,7 +1,8 @@
 """Deadlines of many connections, watched by one task.
 
 A timer costs a heap entry and no task; a server with 10,000 connections has one task that
-sleeps until the earliest of them.
+sleeps until the earliest of them. What need not be exact costs less: a :class:`TimerWheel` has one
+timer for all the deadlines of a tick.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
@@ -136,3 +138,71 @@ class Timers:
                 callback()
             except Exception:
                 logger.exception("a timer's callback failed")
+
+
+class Tick(Generic[Item]):
+    """The items of a :class:`TimerWheel` that come together."""
+
+    __slots__ = ("items", "number", "timer")
+
+    def __init__(self, number: int, timer: Timer) -> None:
+        self.number = number
+        self.timer = timer
+        self.items: dict[Item, None] = {}
+
+
+class TimerWheel(Generic[Item]):
+    """Deadlines that may be met a little early, all those of a tick at the first of them.
+
+    So 10,000 pings of an interval of 25 s go out in 100 loops. A deadline without any other near
+    it is met exactly.
+
+    :param timers: of the ticks.
+    :param tick: seconds that a deadline is met early at most.
+    :param on_due: called with an item; must not block. An exception is logged.
+    """
+
+    def __init__(self, timers: Timers, tick: float, on_due: Callable[[Item], None]) -> None:
+        self._timers = timers
+        self.tick = tick
+        """See the class."""
+        self._on_due = on_due
+        self._ticks: dict[int, Tick[Item]] = {}
+
+    def __len__(self) -> int:
+        """Return how many deadlines are pending."""
+        return sum(len(tick.items) for tick in self._ticks.values())
+
+    def add(self, when: float, item: Item) -> Tick[Item]:
+        """Add an item, which must not be in the wheel; return the tick that it is in.
+
+        :param when: seconds on Trio's clock.
+        """
+        number = int(when / self.tick)
+        tick = self._ticks.get(number)
+        if tick is None:
+            tick = self._ticks[number] = Tick(number, self._timer(when, number))
+        elif when < tick.timer.when:
+            tick.timer.cancel()
+            tick.timer = self._timer(when, number)
+        tick.items[item] = None
+        return tick
+
+    def remove(self, tick: Tick[Item], item: Item) -> None:
+        """Take an item out. Does nothing if its tick has passed."""
+        if tick.items.pop(item, False) is None and not tick.items:
+            tick.timer.cancel()
+            if self._ticks.get(tick.number) is tick:
+                del self._ticks[tick.number]
+
+    def _timer(self, when: float, number: int) -> Timer:
+        return self._timers.call_at(when, partial(self._pass, number))
+
+    def _pass(self, number: int) -> None:
+        items = self._ticks.pop(number).items
+        for item in list(items):
+            if items.pop(item, False) is None:  # else it was taken out meanwhile
+                try:
+                    self._on_due(item)
+                except Exception:
+                    logger.exception("a timer's callback failed")

@@ -97,8 +97,8 @@ class StreamWire:
         await self._stream.wait_send_all_might_not_block()
 
 
-class SocketWire(StreamWire):
-    """Writes straight to a socket's descriptor, from the task that sends the message.
+class SocketStreamWire(StreamWire):
+    """Writes straight to a stream's socket, from the task that sends the message.
 
     Trio's own ``send`` is a checkpoint: with it a fan-out would switch tasks once per
     connection. The descriptor is looked up at every write, so that after a close it is
@@ -117,11 +117,39 @@ class SocketWire(StreamWire):
         return os.write(self._fileno(), data)
 
 
+class SocketWire:
+    """Writes to a socket that :class:`~gbs_actor.socketio.channel.plane.Plane` waits for.
+
+    :param send: the socket's.
+    """
+
+    __slots__ = ("send_nowait",)
+
+    encode: Encode = WEBSOCKET
+    separator = b""
+    batch = 65_536
+    batch_messages = 65_536
+    direct = True
+    immediate = True
+    ready = True
+
+    def __init__(self, send: Callable[[Buffer], int]) -> None:
+        self.send_nowait = send
+
+    async def send_all(self, data: Buffer) -> None:
+        """Never called, as the wire is :attr:`immediate`."""
+        raise NotImplementedError
+
+    async def wait_writable(self) -> None:
+        """Never called, as no task writes."""
+        raise NotImplementedError
+
+
 def wire_for(stream: trio.abc.SendStream, *, deflated: bool = False) -> Wire:
     """Return the fastest wire a stream allows.
 
     :param deflated: whether the peer takes compressed messages.
     """
     if isinstance(stream, trio.SocketStream):
-        return SocketWire(stream, deflated=deflated)
+        return SocketStreamWire(stream, deflated=deflated)
     return StreamWire(stream, deflated=deflated)

@@ -135,13 +135,9 @@ class PollingTransport:
         self._getting = False
         self._posting = False
 
-    async def carry(self, channel: Channel) -> None:
+    def write_queued(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
-        assert isinstance(channel, Session)
-        channel.open()
-        if channel.reason is None:
-            channel.over = trio.Event()
-            await channel.over.wait()
+        channel.tasks.start_soon(channel.outbox.write, self.wire)
 
     async def finish(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
@@ -232,6 +228,9 @@ class PollingTransport:
     def abort(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         self.wire.respond(CLOSE)
+
+    def release(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
 
     def respond_noop(self) -> None:
         """Respond to the GET that waits, as the client is upgrading."""

@@ -6,8 +6,8 @@ The :class:`~gbs_actor.socketio.engineio.session.Application` of a session handl
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import Final
@@ -15,10 +15,11 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.channel.close_code import ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake, offered_subprotocols
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
+from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.engineio.handshake import (
     BAD_REQUEST,
     FORBIDDEN,
@@ -61,8 +62,8 @@ It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedWebSocket:
-    """A WebSocket that may be opened: for a session of its own, or for an upgrade."""
+class AcceptedClient:
+    """A client that may open a session, or upgrade one."""
 
     handshake: Handshake
     session: Session | None
@@ -83,7 +84,7 @@ class ServerStatistics(ChannelStatistics):
     """Of the handshakes, moved from long-polling to a WebSocket."""
 
 
-class EngineServer(ChannelServer[AcceptedWebSocket]):
+class EngineServer(ChannelServer[AcceptedClient]):
     """Serves Engine.IO sessions.
 
     Run it by :meth:`serving`. Inside, pass WebSocket upgrades on own streams to
@@ -112,52 +113,45 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
 
     # WebSocket
 
-    @contextmanager
-    def _accept(
-        self, request: Request, peer: str | None, *, secure: bool
-    ) -> Iterator[AcceptedWebSocket]:
+    def accept(self, request: Request, peer: str | None, *, secure: bool) -> AcceptedClient:
         """See :class:`ChannelServer`."""
         handshake = self._check(request, peer, secure=secure, upgrade=True)
         session = None
         if "sid" in handshake.query:
             session = self._session(handshake.query, "websocket")
-        with self._counted(handshake, connection=True, of=session) as unauthenticated:
-            yield AcceptedWebSocket(handshake, session, unauthenticated)
+        return self._count(handshake, connection=True, of=session)
 
-    def subprotocols(self, accepted: AcceptedWebSocket) -> Sequence[str]:
+    def subprotocols(self, accepted: AcceptedClient) -> Sequence[str]:
         """Return the one that the client prefers, as the reference server does.
 
         A client that offers some fails if none is selected (RFC 6455 §4.1).
         """
         return offered_subprotocols(accepted.handshake.headers)[:1]
 
-    async def carry(self, transport: UpgradeTransport, accepted: AcceptedWebSocket) -> None:
+    def make_channel(
+        self, transport: UpgradeTransport, tasks: ChannelTasks, accepted: AcceptedClient
+    ) -> Channel:
         """See :class:`ChannelServer`."""
-        session = accepted.session
-        if session is None:
-            self._handshakes += 1
+        if accepted.session is None:
+            return self._make_session(transport, tasks, accepted)
+        probe = Probe(
+            transport,
+            tasks,
+            session=accepted.session,
+            timers=self._timers,
+            timeout=self.options.upgrade_timeout,
+            on_end=self._probe_ended,
+            on_upgrade=self._upgraded,
+        )
+        accepted.unauthenticated.on_eviction(probe.abort)
+        return probe
 
-        def make(_: Transport, nursery: trio.Nursery) -> Channel:
-            if session is None:
-                return self._make_session(
-                    transport, nursery, accepted.handshake, accepted.unauthenticated
-                )
-            probe = Probe(
-                transport,
-                nursery,
-                session=session,
-                timers=self._timers,
-                timeout=self.options.upgrade_timeout,
-                on_upgrade=upgraded,
-            )
-            accepted.unauthenticated.on_eviction(probe.abort)
-            return probe
+    def _upgraded(self, probe: Probe) -> None:
+        self._upgrades += 1
+        self._remove(probe)  # the session counts, and has its place
 
-        def upgraded() -> None:
-            accepted.unauthenticated.release()  # the session counts, if its client is unknown
-            self._upgrades += 1
-
-        await self._run(make, transport)
+    def _probe_ended(self, probe: Channel, _reason: str) -> None:
+        self._end_later(probe)
 
     # Long-polling
 
@@ -175,7 +169,7 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         origins = [value for name, value in request.fields if name == "origin"]
         if is_preflight(request.method, request.header("access-control-request-method")):
             return HttpResponse(204, b"", headers=tuple(self._cors.preflight_fields(origins)))
-        with self._counted_as_open():
+        with self.counted_as_open():
             try:
                 handshake = self._check(request, peer, secure=secure, upgrade=False)
                 response = await self._poll(request.method, handshake, read_body)
@@ -195,47 +189,18 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         raise refused(BAD_REQUEST)
 
     async def _open_session(self, handshake: Handshake) -> HttpResponse:
-        self._check_serving()
-        assert self._nursery is not None
-        with trio.CancelScope(shield=True):  # it waits for nobody
-            session: Session = await self._nursery.start(self._run_session, handshake)
-        assert isinstance(session.transport, PollingTransport)
-        return await self._get(session, session.transport, opening=True)
-
-    async def _run_session(
-        self, handshake: Handshake, *, task_status: trio.TaskStatus[Session]
-    ) -> None:
-        """Carry a session that begins with polling, also on the WebSocket it may move to.
-
-        An exception ends this session only.
-
-        :raises RequestRefused: it must not begin.
-        """
-        session: Session | None = None
-
-        def make(transport: Transport, nursery: trio.Nursery) -> Session:
-            nonlocal session
-            session = self._make_session(transport, nursery, handshake, unauthenticated)
-            session.closed = trio.Event()
-            task_status.started(session)
-            if not self.accepting:  # any longer: it has begun to end since we have checked
-                session.end("server shutting down", CloseCode.GOING_AWAY)
-            return session
-
         options = self.options
-        with self._counted(handshake, connection=False) as unauthenticated:
-            self._handshakes += 1
-            try:
-                with self._counted_as_open():
-                    transport = PollingTransport(
-                        options.max_payload, options.max_poll_packets, self.read_rate()
-                    )
-                    await self._run(make, transport)
-            except* Exception:
-                logger.exception("a session failed")
-            finally:
-                if session is not None and session.closed is not None:
-                    session.closed.set()
+        accepted = self._count(handshake, connection=False)
+        transport = PollingTransport(
+            options.max_payload, options.max_poll_packets, self.read_rate()
+        )
+        try:
+            session = self._make_session(transport, self.channel_tasks(copy_context()), accepted)
+        except BaseException:
+            self.release(accepted)
+            raise
+        self.begin(session, accepted)
+        return await self._get(session, transport, opening=True)
 
     async def _get(
         self, session: Session, transport: PollingTransport, *, opening: bool = False
@@ -306,11 +271,10 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         if not self._serving:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, _OVERLOADED)
 
-    @contextmanager
-    def _counted(
+    def _count(
         self, handshake: Handshake, *, connection: bool, of: Session | None = None
-    ) -> Iterator[Unauthenticated]:
-        """Count a client within the block, as unauthenticated until its session is accepted.
+    ) -> AcceptedClient:
+        """Count a client until :meth:`release`, as unauthenticated until its session is accepted.
 
         :param connection: whether it holds a connection.
         :param of: its session, which is counted already.
@@ -329,12 +293,13 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
         except ConnectionLimitReached as full:
             error = _TOO_MANY_FROM_ADDRESS if full.of_address else _OVERLOADED
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, error) from None
-        try:
-            yield unauthenticated
-        finally:
-            unauthenticated.release()
-            if of is None:
-                self.connection_limit.release(address)
+        return AcceptedClient(handshake, of, unauthenticated)
+
+    def release(self, accepted: AcceptedClient) -> None:
+        """See :class:`ChannelServer`."""
+        accepted.unauthenticated.release()
+        if accepted.session is None:
+            self.connection_limit.release(accepted.handshake.remote_address)
 
     def bad_request(self, status: int) -> RequestRefused:
         """See :class:`ChannelServer`."""
@@ -343,29 +308,27 @@ class EngineServer(ChannelServer[AcceptedWebSocket]):
     # Running
 
     def _make_session(
-        self,
-        transport: Transport,
-        nursery: trio.Nursery,
-        handshake: Handshake,
-        unauthenticated: Unauthenticated,
+        self, transport: Transport, tasks: ChannelTasks, accepted: AcceptedClient
     ) -> Session:
         session = Session(
             transport,
-            nursery,
-            handshake=handshake,
+            tasks,
+            handshake=accepted.handshake,
             options=self.options,
-            timers=self._timers,
-            on_end=self._count_end,
+            wheel=self._wheel,
+            on_end=self.channel_ended,
             make_application=self._make_application,
         )
+        self._handshakes += 1
         self._sessions[session.sid] = session
-        session.count_as(unauthenticated)
+        session.count_as(accepted.unauthenticated)
         return session
 
     def _remove(self, channel: Channel) -> None:
         super()._remove(channel)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
+            channel.release()
 
     def statistics(self) -> ServerStatistics:
         """Return counters; reads all connections, so do not call it for every message."""

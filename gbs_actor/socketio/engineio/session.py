@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Protocol
-
-import trio
+from typing import Final, Protocol
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake
-from gbs_actor.socketio.channel.liveness import LiveChannel
+from gbs_actor.socketio.channel.liveness import LiveChannel, Liveness
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.tasks import ChannelTasks
+from gbs_actor.socketio.channel.timers import TimerWheel
 from gbs_actor.socketio.engineio import packets
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import BASE64, decode_binary, payload_frames
 from gbs_actor.socketio.net.unauthenticated import Unauthenticated
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
+_MESSAGE: Final = PacketType.MESSAGE.value
+_PONG: Final = PacketType.PONG.value
 
 
 class Application(Protocol):
@@ -59,7 +60,7 @@ class Application(Protocol):
         ...
 
     async def run_disconnect_handlers(self) -> None:
-        """Finish in bounded time, shielded; called after the end, possibly twice."""
+        """Finish in bounded time, shielded; called once, after the end."""
         ...
 
 
@@ -73,9 +74,7 @@ class Session(LiveChannel):
 
     __slots__ = (
         "_application",
-        "closed",
         "handshake",
-        "over",
         "probe",
         "sid",
         "unauthenticated",
@@ -85,15 +84,15 @@ class Session(LiveChannel):
     def __init__(
         self,
         transport: Transport,
-        nursery: trio.Nursery,
+        tasks: ChannelTasks,
         *,
         handshake: Handshake,
         options: ServerOptions,
-        timers: Timers,
+        wheel: TimerWheel[Liveness],
         on_end: OnEnd,
         make_application: Callable[[Session], Application],
     ) -> None:
-        super().__init__(transport, nursery, options, on_end)
+        super().__init__(transport, tasks, options, on_end)
         self.sid = secrets.token_urlsafe(15)
         self.handshake = handshake
         self.probe: Channel | None = None
@@ -102,12 +101,8 @@ class Session(LiveChannel):
         """Whether the client has begun to move there, so that no poll may wait."""
         self.unauthenticated: Unauthenticated | None = None
         """Limits it until its client is accepted in a namespace."""
-        self.over: trio.Event | None = None
-        """Set at the end; made by the task that waits for it."""
-        self.closed: trio.Event | None = None
-        """Set when its disconnect handlers have run; made by the task that owns the session."""
         self._application = make_application(self)
-        self.start_liveness(timers)
+        self.start_liveness(wheel)
 
     def count_as(self, unauthenticated: Unauthenticated) -> None:
         """Count as unauthenticated until :meth:`authenticated`, or the end.
@@ -150,9 +145,9 @@ class Session(LiveChannel):
             return  # it had been read when the session ended
         kind = text[:1]
         try:
-            if kind == PacketType.MESSAGE:
+            if kind == _MESSAGE:
                 self._application.receive_text(text, 1)
-            elif kind == PacketType.PONG:
+            elif kind == _PONG:
                 self.pong_received()
             elif kind == PacketType.CLOSE:
                 if self._end("transport close"):
@@ -193,12 +188,18 @@ class Session(LiveChannel):
         self._application.ended(reason)
         if self.probe is not None:
             self.probe.close(CloseCode.GOING_AWAY, "the session has ended")
-        if self.over is not None:
-            self.over.set()
 
     async def run_disconnect_handlers(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Channel`."""
         await self._application.run_disconnect_handlers()
+
+    def release(self) -> None:
+        """Drop the application, which refers to the session; nothing is received after that.
+
+        So both are freed at once, and not by the garbage collector: it would have to look at
+        thousands of sessions that have ended.
+        """
+        del self._application
 
     # Back-pressure and deadlines.
 
@@ -222,7 +223,7 @@ class Session(LiveChannel):
 
         The client no longer polls then, and its POST waits for events if many have to wait.
         """
-        return self.upgrading or super().may_start_events
+        return self.upgrading or not self.outbox.congested
 
     @property
     def paused(self) -> bool:
@@ -231,7 +232,9 @@ class Session(LiveChannel):
         What is queued does not count during an upgrade: the client no longer polls then, and
         moves only after the response to its POST.
         """
-        return super().paused and (self.backlogged or not self.upgrading)
+        return self.reason is None and (
+            self._application.backlogged or (self.outbox.congested and not self.upgrading)
+        )
 
     @property
     def joined(self) -> bool:

@@ -10,10 +10,11 @@ from typing import Final
 
 import trio
 
-from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
+from gbs_actor.socketio.channel.channel import Channel, OnEnd, UpgradeTransport
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
+from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
@@ -30,7 +31,7 @@ class Probe(Channel):
 
     :param session: the one to move; if it cannot move, the WebSocket is closed.
     :param timeout: seconds the client may take.
-    :param on_upgrade: called when the session has moved.
+    :param on_upgrade: called when the session has moved; the probe has no more to do then.
     """
 
     __slots__ = (
@@ -49,14 +50,15 @@ class Probe(Channel):
     def __init__(
         self,
         transport: UpgradeTransport,
-        nursery: trio.Nursery,
+        tasks: ChannelTasks,
         *,
         session: Session,
         timers: Timers,
         timeout: float,
-        on_upgrade: Callable[[], None],
+        on_end: OnEnd,
+        on_upgrade: Callable[[Probe], None],
     ) -> None:
-        super().__init__(transport, nursery, OutboxLimits(), _ignore)
+        super().__init__(transport, tasks, OutboxLimits(), on_end)
         self._websocket = transport
         self._session = session
         self._polls: PollingTransport | None = None
@@ -92,7 +94,7 @@ class Probe(Channel):
         elif text == PacketType.UPGRADE and self._probed:
             self._moving = True
             if self.outbox.waiting:
-                self.nursery.start_soon(self._upgrade_later)
+                self.tasks.start_soon(self._upgrade_later)
             else:
                 self._upgrade()
         else:
@@ -123,7 +125,9 @@ class Probe(Channel):
         self._session.move(self._websocket)
         self._websocket.channel = self._session
         self._polls.retire()
-        self._on_upgrade()
+        self._on_upgrade(self)
+        self.outbox.stop()
+        self.tasks.on_failure = None  # the probe can be freed
 
     # Ending; the session may have moved here.
 
@@ -135,6 +139,7 @@ class Probe(Channel):
     def lose(self, reason: str) -> None:
         """See :class:`Channel`."""
         if self._moved:
+            self.outbox.stop()
             self._session.lose(reason)
         else:
             super().lose(reason)
@@ -147,10 +152,7 @@ class Probe(Channel):
             self._session.upgrading = False
 
     async def run_disconnect_handlers(self) -> None:
-        """Keep the stream open for the session, if it has moved here, until that is done."""
-        if self._moved and self._session.closed is not None:
-            with trio.CancelScope(shield=True):
-                await self._session.closed.wait()
+        """There are none."""
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -161,7 +163,3 @@ class Probe(Channel):
 
     def __repr__(self) -> str:
         return f"<Probe of {self._session!r}>"
-
-
-def _ignore(reason: str) -> None:
-    """A server counts the ends of sessions, not of probes."""

@@ -3,8 +3,8 @@
 A connection on its way to the code that serves it::
 
     TcpListener, TlsListener
-        FrontDoor          Admission counts it (ConnectionLimit, UnauthenticatedLimit); does the
-                           TLS handshake, reads one head, waits for a turn (FairQueue)
+        FrontDoor          counts it (ConnectionLimit, UnauthenticatedLimit), does the TLS
+                           handshake, reads one head, waits for its turn: see ``front_door``
             BadRequest     a malformed head: refused
             Request        a WebSocket upgrade on a realtime path: to its handler
             HttpStream     all else: to an HTTP server, with the head replayed and time limits

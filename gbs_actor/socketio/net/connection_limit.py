@@ -43,12 +43,12 @@ class ConnectionLimit:
             another one is about to end.
         :raises ConnectionLimitReached: one of the limits is reached.
         """
+        counted = None if address is None else counted_as(address)
+        if counted is not None and self._per_address.get(counted, 0) >= self._limit:
+            raise ConnectionLimitReached(of_address=True)
         if self._connections >= self._total and not above_total:
             raise ConnectionLimitReached(of_address=False)
-        if address is not None:
-            counted = counted_as(address)
-            if self._per_address[counted] >= self._limit:
-                raise ConnectionLimitReached(of_address=True)
+        if counted is not None:
             self._per_address[counted] += 1
         self._connections += 1
 

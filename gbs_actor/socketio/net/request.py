@@ -83,14 +83,18 @@ def head_length(data: bytes | bytearray, searched: int = 0) -> int | None:
     return None if found is None else found.end()
 
 
-def origins_in(head: bytes | bytearray) -> list[str]:
-    """Return the ``Origin`` fields of a head that may be incomplete or malformed."""
-    *lines, _cut_off = bytes(head).split(b"\n")
+def field_values(head: bytes | bytearray, name: bytes) -> list[str]:
+    """Return the values of a field in a head that may be incomplete or malformed.
+
+    :param head: may be followed by a body.
+    :param name: in lower case.
+    """
+    *lines, _cut_off = bytes(head[: head_length(head)]).split(b"\n")
     fields = (line.partition(b":") for line in lines[1:])
     return [
         value.strip(b" \t\r").decode("latin-1")
-        for name, _, value in fields
-        if name.lower() == b"origin"
+        for found, _, value in fields
+        if found.lower() == name
     ]
 
 

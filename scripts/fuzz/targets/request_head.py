@@ -13,7 +13,7 @@ from typing import Final
 import h11
 
 from gbs_actor.socketio import Request
-from gbs_actor.socketio.channel.websocket import upgrade
+from gbs_actor.socketio.channel.opening_handshake import upgrade
 from gbs_actor.socketio.net.request import (
     BadRequest,
     head_length,

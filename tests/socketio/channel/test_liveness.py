@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from gbs_actor.socketio import ServerOptions
-from gbs_actor.socketio.channel.liveness import Beat, Heartbeat, Liveness
+from gbs_actor.socketio.channel.liveness import Beat, Heartbeat, Liveness, liveness_wheel
 from gbs_actor.socketio.channel.timers import Timers
 
 
@@ -103,7 +104,7 @@ OPTIONS = ServerOptions(ping_interval=25, ping_timeout=60, connect_timeout=45)
 
 async def alive_for(client: Client, seconds: float) -> None:
     timers = Timers()
-    Liveness(client, OPTIONS, timers)
+    Liveness(client, OPTIONS, liveness_wheel(timers, OPTIONS))
     with trio.move_on_after(seconds):
         await timers.run()
 
@@ -130,8 +131,37 @@ async def test_a_client_that_has_not_joined_is_told_so_once(clock: MockClock) ->
 
 async def test_once_stopped_it_holds_no_timer(clock: MockClock) -> None:
     timers = Timers()
-    liveness = Liveness(Client(), OPTIONS, timers)
+    liveness = Liveness(Client(), OPTIONS, liveness_wheel(timers, OPTIONS))
     assert len(timers) == 1
     liveness.stop()
     liveness.stop()
     assert len(timers) == 0
+
+
+async def test_pings_that_are_due_soon_go_out_together(clock: MockClock) -> None:
+    timers = Timers()
+    wheel = liveness_wheel(timers, OPTIONS)
+    clients = [Client() for _ in range(5)]
+    with trio.move_on_after(40):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            for client in clients:
+                Liveness(client, OPTIONS, wheel)
+                await trio.sleep(0.05)
+            await trio.sleep_forever()
+    assert [client.calls for client in clients] == [[("ping", 25.0)]] * 5
+
+
+async def test_a_timeout_is_never_early(clock: MockClock) -> None:
+    timers = Timers()
+    wheel = liveness_wheel(timers, OPTIONS)
+    first, second = Client(), Client()
+    with trio.move_on_after(500):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            Liveness(first, OPTIONS, wheel)
+            await trio.sleep(0.2)
+            Liveness(second, OPTIONS, wheel)
+            await trio.sleep_forever()
+    assert first.calls == [("ping", 25.0), ("ping_timed_out", 85.0)]
+    assert second.calls == [("ping", 25.0), ("ping_timed_out", pytest.approx(85.2))]

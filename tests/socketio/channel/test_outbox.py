@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from gbs_actor.socketio import MemoryLimit, Message, OutboxLimits, encode_event,
 from gbs_actor.socketio.channel.frame import frame
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
-from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode, Wire
 from gbs_actor.socketio.encoding import encode_ack
 
 
@@ -76,6 +76,9 @@ class ScriptedWire:
 class Owner:
     """Drives the writer by hand and notes what the outbox tells its connection."""
 
+    outbox: Outbox
+    wire: Wire
+
     def __init__(self) -> None:
         self.writer: Coroutine[Any, Any, None] | None = None
         self.writers = 0
@@ -83,9 +86,9 @@ class Owner:
         self.overflows = 0
         self.reliefs = 0
 
-    def start_writer(self, writer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start_writer(self) -> None:
         assert self.writer is None, "a second writer beside the first"
-        self.writer = writer()
+        self.writer = self.outbox.write(self.wire)
         self.writers += 1
         self.step()
 
@@ -119,7 +122,9 @@ def make(
 ) -> tuple[Outbox, ScriptedWire, Owner]:
     wire = ScriptedWire(script, immediate=immediate)
     owner = Owner()
-    return Outbox(wire, owner, limits or OutboxLimits()), wire, owner
+    owner.wire = wire
+    owner.outbox = Outbox(wire, owner, limits or OutboxLimits())
+    return owner.outbox, wire, owner
 
 
 def parse(data: bytes) -> list[Any]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.socketio.channel.timers import DeadlineQueue, Timers
+from gbs_actor.socketio.channel.timers import DeadlineQueue, Tick, Timers, TimerWheel
 
 
 async def test_timers_fire_at_their_times_in_order(clock: MockClock) -> None:
@@ -126,3 +126,86 @@ async def test_timers_keep_no_callback_alive_that_they_have_called(clock: MockCl
         del connection
         assert ended() is None
         nursery.cancel_scope.cancel()
+
+
+# Ticks
+
+
+class Calls:
+    """A wheel, and when it has called what."""
+
+    def __init__(self, tick: float = 1.0) -> None:
+        self.timers = Timers()
+        self.wheel: TimerWheel[str] = TimerWheel(self.timers, tick, self._note)
+        self.calls: list[tuple[str, float]] = []
+        self.drop: list[tuple[Tick[str], str]] = []
+
+    def _note(self, item: str) -> None:
+        self.calls.append((item, trio.current_time()))
+        if item == "fails":
+            raise RuntimeError("a bug")
+        for tick, other in self.drop:
+            self.wheel.remove(tick, other)
+
+    async def run(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self.timers.run()
+
+
+async def test_deadlines_of_one_tick_are_met_at_the_first_of_them(clock: MockClock) -> None:
+    made = Calls()
+    for when in (5.9, 5.2, 6.1, 5.5):
+        made.wheel.add(when, str(when))
+    await made.run(10)
+    assert made.calls == [("5.9", 5.2), ("5.2", 5.2), ("5.5", 5.2), ("6.1", 6.1)]
+    assert len(made.wheel) == len(made.timers) == 0
+
+
+async def test_a_deadline_that_is_alone_is_met_exactly(clock: MockClock) -> None:
+    made = Calls()
+    made.wheel.add(5.9, "alone")
+    await made.run(10)
+    assert made.calls == [("alone", 5.9)]
+
+
+async def test_a_deadline_that_is_removed_is_not_met_and_leaves_no_timer(clock: MockClock) -> None:
+    made = Calls()
+    first, second = made.wheel.add(5.0, "first"), made.wheel.add(5.5, "second")
+    made.wheel.remove(first, "first")
+    assert len(made.wheel) == 1
+    made.wheel.remove(second, "second")
+    made.wheel.remove(second, "second")
+    assert len(made.timers) == 0
+    await made.run(10)
+    assert made.calls == []
+
+
+async def test_a_deadline_that_another_one_of_its_tick_removes_is_not_met(
+    clock: MockClock,
+) -> None:
+    made = Calls()
+    made.wheel.add(5.0, "first")
+    made.drop.append((made.wheel.add(5.5, "second"), "second"))
+    await made.run(10)
+    assert made.calls == [("first", 5.0)]
+
+
+async def test_a_deadline_added_to_a_tick_that_passes_is_met(clock: MockClock) -> None:
+    made = Calls()
+    made.wheel.add(5.0, "first")
+    with trio.move_on_after(5.1):
+        await made.timers.run()
+    made.wheel.add(5.5, "second")
+    await made.run(10)
+    assert made.calls == [("first", 5.0), ("second", 5.5)]
+
+
+async def test_a_failure_is_logged_and_the_others_of_its_tick_are_met(
+    clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Calls()
+    made.wheel.add(5.0, "fails")
+    made.wheel.add(5.1, "works")
+    await made.run(10)
+    assert [item for item, _ in made.calls] == ["fails", "works"]
+    assert "timer" in caplog.text

@@ -11,6 +11,8 @@ from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import serving
 from tests.socketio.polls import WEBSOCKET, site
 
+pytestmark = pytest.mark.usefixtures("drivers")
+
 
 async def test_what_comes_as_fast_as_it_may_is_read_at_once(clock: MockClock) -> None:
     read_rate = ReadRate(rate=10, burst=5)

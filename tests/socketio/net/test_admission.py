@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gbs_actor.socketio import FrontDoor, HttpStream, TrustedProxies, UnauthenticatedLimit
+from gbs_actor.socketio import (
+    ConnectionLimit,
+    ConnectionLimitReached,
+    FrontDoor,
+    HttpStream,
+    TrustedProxies,
+    UnauthenticatedLimit,
+)
+from gbs_actor.socketio.net.front_door.admission import Admission
 from tests.socketio.net.test_front_door import opened, read_all
 from tests.socketio.peer import Duplex, MemoryListener
 
@@ -108,6 +118,24 @@ async def test_connections_of_a_trusted_proxy_make_no_room(clock: MockClock) -> 
     async with opened(door, [listener]):
         assert [await answer(listener.dial()) for _ in range(5)] == [b"200"] * 5
         assert len(limit) == 0
+
+
+async def test_nobody_makes_room_for_an_address_that_is_refused_anyway(clock: MockClock) -> None:
+    unauthenticated = UnauthenticatedLimit(10, 2)
+    limit = ConnectionLimit(3, 10)
+    admission = Admission(limit, unauthenticated, TrustedProxies())
+    with ExitStack() as held:
+        held.enter_context(admission.admit("192.0.2.1"))
+        await trio.sleep(2)
+        for _ in range(2):
+            held.enter_context(admission.admit("192.0.2.2"))
+        with pytest.raises(ConnectionLimitReached) as full:
+            admission.admit("192.0.2.2")
+        assert full.value.of_address
+        assert unauthenticated.statistics().evicted == 0
+        held.enter_context(admission.admit("192.0.2.3"))
+        assert unauthenticated.statistics().evicted == 1
+    assert (len(limit), len(unauthenticated)) == (0, 0)
 
 
 class Exhausted(MemoryListener):

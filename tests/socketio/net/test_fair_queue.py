@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import FairQueue
-from gbs_actor.socketio.net.fair_queue import LONGEST_PAUSE, SHORT_PASS
+from gbs_actor.socketio.net.front_door.fair_queue import LONGEST_PAUSE, SHORT_PASS
 
 
 class Computing:

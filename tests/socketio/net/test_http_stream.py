@@ -355,3 +355,24 @@ async def test_a_server_that_waits_for_itself_is_ended(
         await stream.receive_some()
         await trio.Event().wait()
     assert trio.current_time() == seconds
+
+
+async def test_only_the_bytes_that_begin_a_request_wait_for_a_turn(clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    turns: list[bytes] = []
+
+    async def turn(received: bytes | bytearray) -> None:
+        turns.append(bytes(received))
+
+    stream = HttpStream(near, idle_timeout=60, request_timeout=30, write_timeout=30, turn=turn)
+    for _ in range(2):
+        await far.send_all(b"head")
+        await stream.receive_some()
+        with stream.answering() as arrived:
+            for _ in range(3):
+                await far.send_all(b"body")
+                await stream.receive_some()
+            arrived()
+            await far.send_all(b"WebSocket")
+            await stream.receive_some()
+    assert turns == [b"head", b"head"]

@@ -10,8 +10,8 @@ from typing import Final
 
 import trio
 
-from gbs_actor.socketio.net.admission import AdmittedConnection
 from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached
+from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
 from gbs_actor.socketio.net.peer import is_secure, socket_below
 
 _REFUSAL: Final = 1.0  # seconds for the app to refuse a slow request itself
@@ -56,8 +56,8 @@ class HttpStream(trio.abc.HalfCloseableStream):
     :param write_timeout: seconds that one :meth:`send_all` may take.
     :param admitted: learns whether a request is in flight. If there is no room for another
         idle connection, this one is closed after its response.
-    :param turn: called with received bytes, but not with ``replay``; returns when the HTTP
-        server may handle them.
+    :param turn: called with the bytes that begin a request, but not with ``replay``; returns
+        when the HTTP server may handle them.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
             if self._admitted is not None:
                 self._admitted.idle()
         except ConnectionLimitReached:
-            self._idle_timeout = 0.0
+            self.close_when_idle()
 
     @contextmanager
     def watchdog(self) -> Iterator[None]:
@@ -234,10 +234,10 @@ class HttpStream(trio.abc.HalfCloseableStream):
         self._last_byte = trio.current_time()
         if received and self._request.ended:
             self._request = _Request(self._last_byte)
+            if self._turn is not None:
+                await self._turn(received)
         elif not received and not self._request.in_app:
             self._request.ended = True
-        if received and self._turn is not None:
-            await self._turn(received)
         return received
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -280,6 +280,11 @@ class HttpStream(trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         """See :class:`trio.abc.AsyncResource`."""
         await self._stream.aclose()
+
+    def close_when_idle(self) -> None:
+        """Close the connection once no request is in flight."""
+        self._idle_timeout = 0.0
+        self._reschedule()
 
     def close_now(self) -> None:
         """Close the socket below without waiting for the tasks that use it.

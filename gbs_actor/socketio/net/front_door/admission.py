@@ -41,12 +41,12 @@ class Admission:
         if self._trusted_proxies.trusts(peer):
             self._acquire(None)
             return AdmittedConnection(None, self._limit, None)
-        self._acquire(peer)
         connection = AdmittedConnection(peer, self._limit, self.unauthenticated)
+        connection.idle()  # first: nobody makes room for an address that has no room itself
         try:
-            connection.idle()
+            self._acquire(peer)
         except ConnectionLimitReached:
-            self._limit.release(peer)
+            connection.busy()
             raise
         return connection
 
@@ -79,7 +79,7 @@ class AdmittedConnection:
         unauthenticated: UnauthenticatedLimit | None,
     ) -> None:
         self._address = address
-        self._limit = limit
+        self._limit: ConnectionLimit | None = limit
         self._unauthenticated = unauthenticated
         self._entry: Unauthenticated | None = None
         self._scope = trio.CancelScope()
@@ -99,6 +99,14 @@ class AdmittedConnection:
             self._entry = self._unauthenticated.acquire(self._address, connection=True)
             self._entry.on_eviction(self._scope.cancel)
 
+    def detach(self) -> str | None:
+        """Leave the limit to the caller: it counts on when the block has ended.
+
+        :returns: the address that it counts for.
+        """
+        self._limit = None
+        return self._address
+
     def __enter__(self) -> Self:
         """Begin the block that serves the connection."""
         self._scope.__enter__()
@@ -112,5 +120,6 @@ class AdmittedConnection:
     ) -> bool:
         """End it; an eviction is no exception."""
         self.busy()
-        self._limit.release(self._address)
+        if self._limit is not None:
+            self._limit.release(self._address)
         return self._scope.__exit__(kind, error, traceback)

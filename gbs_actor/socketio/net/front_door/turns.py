@@ -1,0 +1,38 @@
+"""Requests begin in turn between the addresses of their clients."""
+
+from __future__ import annotations
+
+from gbs_actor.socketio.net.connection_limit import counted_as
+from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
+from gbs_actor.socketio.net.request import field_values
+from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
+
+
+class Turns:
+    """A fair queue of requests by address, behind a trusted proxy by that of the client.
+
+    :meth:`run` has to run meanwhile.
+    """
+
+    def __init__(self, trusted_proxies: TrustedProxies) -> None:
+        self._trusted_proxies = trusted_proxies
+        self._queue = FairQueue()
+
+    async def run(self) -> None:
+        """Give turns until cancelled."""
+        await self._queue.run()
+
+    async def turn(self, peer: str | None, head: bytes | bytearray = b"") -> None:
+        """Return when the next request of this client may begin.
+
+        :param peer: IP address of the connection's other end; ``None`` if it has none.
+        :param head: of the request, as far as it has come; may be malformed.
+        """
+        if self._trusted_proxies.trusts(peer):
+            forwarded = {"x-forwarded-for": ", ".join(field_values(head, b"x-forwarded-for"))}
+            peer = self._trusted_proxies.resolve(peer, secure=False, headers=forwarded).address
+        await self._queue.turn(None if peer is None else counted_as(peer))
+
+    def statistics(self) -> FairQueueStatistics:
+        """Return its state and counters; never blocks."""
+        return self._queue.statistics()
