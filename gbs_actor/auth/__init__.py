@@ -6,9 +6,10 @@
                                        │        └─── Authorizer    the role in one retreat
                                     KeyRing                        secret, PEM file, JWKS file
 
-``signing`` makes tokens, for the command line, the demo and tests; ``SessionTokens`` signs
-the recovery ids of Socket.IO sessions. A refused client gets an :exc:`AuthError`. The policy
-is asked in ``gateway.dispatch`` (events) and ``gateway.http`` (requests).
+``verified_tokens`` keeps what a token says once it is verified; ``signing`` makes tokens, for the
+command line, the demo and tests; ``SessionTokens`` signs the recovery ids of Socket.IO sessions. A
+refused client gets an :exc:`AuthError`. The policy is asked in ``gateway.dispatch`` (events) and
+``gateway.http`` (requests).
 """
 
 from gbs_actor.auth.authorizer import Authorizer, AuthorizerStatistics, Policy

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Final
 
 import trio
@@ -73,6 +72,17 @@ class _Grant:
     looked_up_at: float
 
 
+class _Lookup:
+    """One query to come, for all who ask while another one is under way."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, int], None] = {}
+        self.found: dict[tuple[str, int], _Grant] = {}
+        self.failure: str | None = None
+        """Why the store could not be reached."""
+        self.done = False
+
+
 class Authorizer:
     """Decides which role a user has in a retreat, and so who may see it.
 
@@ -90,6 +100,8 @@ class Authorizer:
         """
         self._store = store
         self._grants: OrderedDict[tuple[str, int], _Grant] = OrderedDict()
+        self._looking_up = trio.Lock()
+        self._next_lookup = _Lookup()
         self._hits = self._lookups = self._stale_hits = 0
 
     async def role_for(self, user: User, slug: str) -> str:
@@ -123,7 +135,7 @@ class Authorizer:
 
         Cancelled, it leaves the cache unchanged.
         """
-        grants = await self._look_up((slug,), {user.user_id for user in users})
+        grants = await self._look_up([(slug, user.user_id) for user in users])
         return [_role(user, slug, grants[slug, user.user_id]) for user in users]
 
     async def _cached(
@@ -145,7 +157,7 @@ class Authorizer:
             await trio.lowlevel.checkpoint()
             return grants
         try:
-            found = await self._look_up(outdated, {user_id})
+            found = await self._look_up_together([(slug, user_id) for slug in outdated])
         except StoreUnavailable:
             if required and None in grants.values():
                 raise
@@ -153,14 +165,37 @@ class Authorizer:
             return grants
         return grants | {slug: found[slug, user_id] for slug in outdated}
 
-    async def _look_up(
-        self, slugs: Collection[str], user_ids: Collection[int]
+    async def _look_up_together(
+        self, keys: Collection[tuple[str, int]]
     ) -> dict[tuple[str, int], _Grant]:
+        """Look grants up, by one query for all who ask while another query is under way.
+
+        Many clients that connect at once cost a few queries. Cancelled, the query is left to
+        the others who wait for it.
+        """
+        lookup = self._next_lookup
+        lookup.keys.update(dict.fromkeys(keys))
+        async with self._looking_up:
+            if lookup is self._next_lookup:
+                self._next_lookup = _Lookup()
+            if not lookup.done:
+                try:
+                    lookup.found = await self._look_up(lookup.keys)
+                except StoreUnavailable as error:
+                    lookup.failure = str(error)
+                lookup.done = True
+        if lookup.failure is not None:
+            raise StoreUnavailable(lookup.failure)
+        return lookup.found
+
+    async def _look_up(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], _Grant]:
         """Return the grants in the store, or those cached meanwhile by a later lookup."""
         looked_up_at = trio.current_time()
+        slugs = dict.fromkeys(slug for slug, _ in keys)
+        user_ids = dict.fromkeys(user_id for _, user_id in keys)
         roles = await self._store.grants(slugs, user_ids)
         found = {}
-        for key in product(slugs, user_ids):
+        for key in keys:
             known = self._grants.get(key)
             if known is None or known.looked_up_at <= looked_up_at:
                 known = self._grants[key] = _Grant(roles.get(key), looked_up_at)

@@ -168,6 +168,8 @@ class KeyRing:
     def __init__(self, fixed: Sequence[Key] = (), key_set: KeySetFile | None = None) -> None:
         self._fixed = tuple(fixed)
         self._key_set = key_set
+        self._from_file: tuple[Key, ...] = ()
+        self._all = self._fixed
 
     @classmethod
     def from_settings(cls, settings: AuthSettings) -> KeyRing:
@@ -189,15 +191,22 @@ class KeyRing:
             )
         return ring
 
+    def keys(self) -> tuple[Key, ...]:
+        """Return all keys; the same object as long as they are the same."""
+        if self._key_set is not None:
+            from_file = self._key_set.keys()
+            if from_file is not self._from_file:
+                self._from_file, self._all = from_file, self._fixed + from_file
+        return self._all
+
     def candidates(self, algorithm: str, kid: str | None) -> list[Key]:
         """Return the keys that a token with this algorithm and kid may be signed with.
 
         A kid chooses among the keys of the set that have one; without a kid all keys of
         the algorithm are tried. The secret and the PEM file have no kid and match any.
         """
-        keys = self._fixed + (self._key_set.keys() if self._key_set else ())
         return [
             key
-            for key in keys
+            for key in self.keys()
             if key.algorithm == algorithm and (kid is None or key.kid in {None, kid})
         ]

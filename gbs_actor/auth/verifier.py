@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jwt
 import msgspec
 
 from gbs_actor.auth.errors import invalid_token, token_expired
-from gbs_actor.auth.keys import KeyRing
+from gbs_actor.auth.keys import Key, KeyRing
 from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import LEEWAY, User
+from gbs_actor.auth.verified_tokens import VerifiedToken, VerifiedTokens
 from gbs_actor.roles import Role
 from gbs_actor.settings import AuthSettings
 
@@ -53,6 +55,7 @@ class Verifier:
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._keys = KeyRing.from_settings(settings)
+        self._verified = VerifiedTokens()
         self._now = now
 
     def now(self) -> float:
@@ -60,21 +63,33 @@ class Verifier:
         return self._now()
 
     def verify(self, token: str, source: TokenSource = TokenSource.PAYLOAD) -> User:
-        """Return the user of a token.
+        """Return the user of a token; the same object for the same token and source.
 
         Only a genuine token is reported as expired: other faults are checked first.
 
         :param source: where the token was read from; stored in the user.
         :raises AuthError: INVALID_TOKEN or TOKEN_EXPIRED.
         """
-        claims = self._claims(self._payload(token))
-        now = self._now()
-        if claims.nbf is not None and now < _moment("nbf", claims.nbf) - LEEWAY:
+        if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
+            raise invalid_token("no compact JWS, or too long")
+        keys = self._keys.keys()
+        verified = self._verified.get(token, source, keys)
+        if verified is None:
+            verified = self._verify(token, source, keys)
+            self._verified.add(token, verified)
+        now, user = self._now(), verified.user
+        if verified.not_before is not None and now < verified.not_before - LEEWAY:
             raise invalid_token("nbf lies ahead")
+        if user.expires_at is not None and now >= user.expires_at + LEEWAY:
+            raise token_expired()
+        return user
+
+    def _verify(self, token: str, source: TokenSource, keys: tuple[Key, ...]) -> VerifiedToken:
+        """Verify all of a token but its times."""
+        claims = self._claims(self._payload(token))
         user_id = _identifier(
             "userId", claims.user_id if claims.user_id is not None else claims.sub
         )
-        expires_at = None if claims.exp is None else _moment("exp", claims.exp)
         user = User(
             user_id=user_id,
             admin_user_id=(
@@ -86,22 +101,18 @@ class Verifier:
             email=_text(claims.email),
             role=claims.role,
             retreats=None if claims.retreats is None else frozenset(claims.retreats),
-            expires_at=expires_at,
+            expires_at=None if claims.exp is None else _moment("exp", claims.exp),
             source=source,
         )
-        if expires_at is not None and now >= expires_at + LEEWAY:
-            raise token_expired()
-        return user
+        not_before = None if claims.nbf is None else _moment("nbf", claims.nbf)
+        return VerifiedToken(user, not_before, keys)
 
     def _payload(self, token: str) -> dict[str, Any]:
         """Return the claims of a token whose signature, issuer and audience are right."""
-        if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
-            raise invalid_token("no compact JWS, or too long")
         try:
-            header = jwt.get_unverified_header(token)
+            algorithm, kid = _algorithm_and_kid(token.partition(".")[0])
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise invalid_token(f"header: {error}") from None
-        algorithm, kid = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise invalid_token("algorithm not allowed")
         failure = "no key for this algorithm and kid"
@@ -135,6 +146,13 @@ class Verifier:
             return msgspec.convert(payload, _Claims)
         except (msgspec.ValidationError, RecursionError) as error:
             raise invalid_token(f"claims: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _algorithm_and_kid(header: str) -> tuple[Any, Any]:
+    """Return what a token's header says of its key; most tokens have the same header."""
+    fields = jwt.get_unverified_header(f"{header}..")
+    return fields.get("alg"), fields.get("kid")
 
 
 def _identifier(claim: str, value: int | str | None) -> int:

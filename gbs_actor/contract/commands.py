@@ -39,8 +39,7 @@ LINE_UP_PATH: Final = "/api/v1/retreat/{slug}/line-up"
 """The prefix of the HTTP paths of all commands."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRequest:
+class CommandRequest(msgspec.Struct, frozen=True):
     """An action, with the client's command id and base revision."""
 
     action: Action

@@ -68,6 +68,7 @@ class Client:
 
     :param bucket: how often it may send events.
     :param join_bucket: how often it may join a retreat.
+    :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
     """
 
     __slots__ = (
@@ -83,14 +84,20 @@ class Client:
     )
 
     def __init__(
-        self, peer: Peer, credentials: Credentials, bucket: TokenBucket, join_bucket: TokenBucket
+        self,
+        peer: Peer,
+        credentials: Credentials,
+        bucket: TokenBucket,
+        join_bucket: TokenBucket,
+        *,
+        wants_presence: bool = True,
     ) -> None:
         self.peer = peer
         self.credentials = credentials
         self.bucket = bucket
         self.join_bucket = join_bucket
         self.author = author_of(credentials.user)
-        self.subscriber = Subscriber(peer, self.author)
+        self.subscriber = Subscriber(peer, self.author, wants_presence=wants_presence)
         self.role: str = credentials.user.role
         """The role in the room the client is in, or else that of the token."""
         self.session: RecoverableSession | None = None

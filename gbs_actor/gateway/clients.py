@@ -138,9 +138,12 @@ class Clients:
             raise
         return Credentials(user, self._settings.auth.cookie_grace)
 
-    def connect(self, peer: Peer, credentials: Credentials) -> Client:
+    def connect(
+        self, peer: Peer, credentials: Credentials, *, wants_presence: bool = True
+    ) -> Client:
         """Admit a client.
 
+        :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
         :raises TooManyConnections: its user has as many as allowed.
         """
         if not self._connection_limit.take(credentials.user.user_id):
@@ -152,6 +155,7 @@ class Clients:
             credentials,
             TokenBucket(limits.event_rate, limits.event_burst, now),
             TokenBucket(limits.join_rate, limits.join_burst, now),
+            wants_presence=wants_presence,
         )
         self._clients.add(client)
         self._memory_limits.add(credentials.user.user_id, peer.outbox)

@@ -52,7 +52,8 @@ class ExpiryWatch:
         self.remove(client)
         if when is not None:
             self._deadlines[client] = self._queue.add(when, client)
-            self._sleep.deadline = min(self._sleep.deadline, self._wake_at())
+            if when <= self._queue.earliest:
+                self._sleep.deadline = min(self._sleep.deadline, self._wake_at())
 
     def remove(self, client: Client) -> None:
         """Stop watching a client."""

@@ -89,8 +89,7 @@ def kind_of(action: Action) -> Kind:
     return Kind(str(action.__struct_config__.tag))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """An action, who wants it, and what it rests on."""
 
     action: Action

@@ -17,10 +17,18 @@ from gbs_actor.rooms.work_budget import WorkBudget
 async def broadcast_presence(handle: RoomHandle, revision: int) -> None:
     """Send everybody in a room who is there, as it was built last; see :func:`_broadcast`.
 
+    Those who have declined it are left out.
+
     :param revision: the room's.
     """
     presence = handle.presence
-    await _broadcast(handle, lambda each: presence.message(each.sink.format, revision))
+
+    def message(subscriber: Subscriber) -> Any:
+        if subscriber.wants_presence:
+            return presence.message(subscriber.sink.format, revision)
+        return None
+
+    await _broadcast(handle, message)
 
 
 async def broadcast_marks(handle: RoomHandle, changes: Sequence[MarkChange], revision: int) -> None:

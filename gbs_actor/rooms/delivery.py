@@ -250,6 +250,17 @@ class Sink(Protocol):
         """Send now or queue what :attr:`format` encoded."""
         ...
 
+    def hold(self) -> None:
+        """Hold back what is delivered and replied, so that it goes out together.
+
+        :meth:`release` follows, without a checkpoint in between.
+        """
+        ...
+
+    def release(self) -> None:
+        """Send what was held back, in its order."""
+        ...
+
     def abort(self) -> None:
         """End the connection at once; called where a delivery raised."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
@@ -138,7 +139,10 @@ class FanOut:
     async def _send_all(
         self, rows: RowSequence, replies: list[_Reply], revision: int, budget: WorkBudget
     ) -> None:
-        """Send every subscriber the rows up to ``revision``, and its replies in between."""
+        """Send every subscriber the rows up to ``revision``, and its replies in between.
+
+        What one of them gets goes out together.
+        """
         pending: dict[Subscriber | None, list[_Reply]] = {}
         for reply in replies:
             if isinstance(reply.step.work, Submission) and not reply.step.work.replied:
@@ -147,31 +151,63 @@ class FanOut:
             if subscriber.room is self._handle:  # it may have joined another room meanwhile
                 self._observe(Tracepoint.DELIVERING)
                 if subscriber in pending:
-                    await self._send_replies(subscriber, rows, pending[subscriber], budget)
-                await self._send_rest(subscriber, rows, revision, budget)
+                    own = pending[subscriber]
+                    await self._send_with_replies(subscriber, rows, own, revision, budget)
+                else:
+                    await self._send_rest(subscriber, rows, revision, budget)
 
-    async def _send_replies(
+    async def _send_with_replies(
         self,
         subscriber: Subscriber,
         rows: RowSequence,
-        replies: Iterable[_Reply],
+        replies: Sequence[_Reply],
+        revision: int,
         budget: WorkBudget,
     ) -> None:
-        """Send a subscriber its replies, each behind the rows of its revision."""
-        form = subscriber.sink.format
+        """Send a subscriber the rows up to ``revision``, each reply behind those of its own.
+
+        They go out together, unless they are too many to go without a checkpoint.
+        """
+        form, limit = subscriber.sink.format, self._handle.config.deliveries_per_yield
         position = rows.first_above(subscriber.sent_revision)
-        for reply in replies:
-            if reply.end > position:
-                piece = rows.piece(form, position, reply.end)
-                if piece is None:
-                    piece = await rows.build(form, position, reply.end, budget)
-                # It is still here: a join elsewhere would wait for this reply.
-                subscriber.deliver(piece)
-                position = reply.end
-            subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
-            self._observe(Tracepoint.REPLYING)
-            self._reply(reply)
-            await budget.spend()
+        left: list[tuple[int, _Reply | None]] = [(reply.end, reply) for reply in replies]
+        left.append((len(rows), None))
+        while left:
+            together: list[tuple[Any, _Reply | None]] = []
+            start = position
+            for end, reply in left:
+                piece = None
+                if end > position:
+                    piece = rows.piece(form, position, end)
+                    if piece is None:
+                        piece = await rows.build(form, position, end, budget)
+                    position = end
+                together.append((piece, reply))
+                if position - start + len(together) >= limit:
+                    break
+            del left[: len(together)]
+            if subscriber.room is not self._handle:
+                return  # only once it has its replies: a join elsewhere waits for them
+            self._send_together(subscriber, together)
+            if not left:
+                subscriber.sent_revision = max(subscriber.sent_revision, revision)
+            await budget.spend(len(together))
+
+    def _send_together(
+        self, subscriber: Subscriber, together: Sequence[tuple[Any, _Reply | None]]
+    ) -> None:
+        """Send pieces of rows, and the reply behind each, if there is one."""
+        subscriber.sink.hold()
+        try:
+            for piece, reply in together:
+                if piece is not None:
+                    subscriber.deliver(piece)
+                if reply is not None:
+                    subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
+                    self._observe(Tracepoint.REPLYING)
+                    self._reply(reply)
+        finally:
+            subscriber.release()
 
     async def _send_rest(
         self, subscriber: Subscriber, rows: RowSequence, revision: int, budget: WorkBudget

@@ -164,18 +164,23 @@ class Throttle:
 
     :param interval: least seconds between two of them.
     :param interval_large: the same in large rooms.
+    :param rate: messages per second at most, one to each connection counted.
     """
 
-    def __init__(self, config: RoomSettings, interval: float, interval_large: float) -> None:
+    def __init__(
+        self, config: RoomSettings, interval: float, interval_large: float, rate: float = inf
+    ) -> None:
         self._large_room = config.presence_large_room
         self._interval = interval
         self._interval_large = interval_large
+        self._rate = rate
         self._last_sent = -inf
 
     def due(self, subscribers: int) -> float:
         """Return the time from which on the next one may be sent."""
         large = subscribers > self._large_room
-        return self._last_sent + (self._interval_large if large else self._interval)
+        interval = self._interval_large if large else self._interval
+        return self._last_sent + max(interval, subscribers / self._rate)
 
     def sent(self, now: float) -> None:
         """Note that one was sent."""
@@ -192,8 +197,9 @@ class RoomPresence:
 
     def __init__(self, config: RoomSettings) -> None:
         self._changed = False
-        self._sent = Throttle(config, config.presence_interval, config.presence_interval_large)
-        self._built = Throttle(config, config.presence_interval, config.presence_interval_large)
+        intervals = config.presence_interval, config.presence_interval_large
+        self._sent = Throttle(config, *intervals, config.presence_rate)
+        self._built = Throttle(config, *intervals, config.presence_rate)
         self._shown: Presence | None = None
         self._revision = 0
         self._encoded: dict[Format, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ class RowSequence:
 
     def __init__(self, rows: Sequence[EncodedRow]) -> None:
         self._rows = rows
+        self._repeats = len({row.id for row in rows}) < len(rows)
+        """Whether a row occurs several times."""
         self._formats: defaultdict[Format, _Encoded] = defaultdict(_Encoded)
 
     def __len__(self) -> int:
@@ -74,18 +76,21 @@ class RowSequence:
     def _build(self, form: Format, start: int, end: int) -> Iterator[int]:
         """Build a piece; yield the units of work done in between."""
         encoded = self._formats[form]
-        last: dict[int, int] = {}
-        for position in range(start, end):
-            row_id = self._rows[position].id
-            last.pop(row_id, None)
-            last[row_id] = position
-            if position % _LOOKED_UP_PER_UNIT == 0:
+        updates = encoded.updates
+        positions: Iterable[int] = range(start, end)
+        if self._repeats:
+            last: dict[int, int] = {}
+            for position in positions:
+                row_id = self._rows[position].id
+                last.pop(row_id, None)
+                last[row_id] = position
+                if position % _LOOKED_UP_PER_UNIT == 0:
+                    yield 1
+            positions = last.values()
+        for position in positions:
+            if position not in updates:
+                updates[position] = form.update(self._rows[position])
                 yield 1
-        updates = []
-        for position in last.values():
-            update = encoded.updates.get(position)
-            if update is None:
-                update = encoded.updates[position] = form.update(self._rows[position])
-                yield 1
-            updates.append(update)
-        encoded.pieces[start, end] = updates[0] if len(updates) == 1 else form.bundle(updates)
+        yield (end - start) // _LOOKED_UP_PER_UNIT
+        chosen = [updates[position] for position in positions]
+        encoded.pieces[start, end] = chosen[0] if len(chosen) == 1 else form.bundle(chosen)

@@ -74,11 +74,14 @@ class Subscriber:
 
     :param sink: where the room's messages go.
     :param author: who is connected; stands for them in presence and editing marks.
+    :param wants_presence: whether it is sent who is there each time that changes, and not
+        only when it joins.
     """
 
-    def __init__(self, sink: Sink, author: Author) -> None:
+    def __init__(self, sink: Sink, author: Author, *, wants_presence: bool = True) -> None:
         self.sink = sink
         self.author = author
+        self.wants_presence = wants_presence
         self.number = next(_numbers)
         self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
@@ -119,6 +122,14 @@ class Subscriber:
         """Pass a message to the sink; a sink that raises loses its connection."""
         try:
             self.sink.deliver(message)
+        except Exception:
+            log.exception("a delivery failed; its connection is ended")
+            self.sink.abort()
+
+    def release(self) -> None:
+        """Let the sink send what it has held; a sink that raises loses its connection."""
+        try:
+            self.sink.release()
         except Exception:
             log.exception("a delivery failed; its connection is ended")
             self.sink.abort()

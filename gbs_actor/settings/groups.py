@@ -280,6 +280,10 @@ class RoomSettings(Group):
     """Seconds between two presence messages of a room, at least."""
     presence_interval_large: Interval = 2.0
     """The same in a large room, in seconds."""
+    presence_rate: Rate = 500.0
+    """Presence messages per second of a room to all its connections together, at most: with
+    their number the time between two messages grows.
+    """
     presence_large_room: Count = 50
     """Connections above which a room counts as large."""
     recent_changes_time: Interval = 120.0

@@ -42,10 +42,14 @@ class Grants(MemoryStore):
         }
 
 
-def user(role: Role = Role.LEADER_STAFF, retreats: Collection[str] | None = None) -> User:
+def user(
+    role: Role = Role.LEADER_STAFF,
+    retreats: Collection[str] | None = None,
+    number: int = 7,
+) -> User:
     return User(
-        user_id=7,
-        admin_user_id=7,
+        user_id=number,
+        admin_user_id=number,
         name="김하늘",
         email="",
         role=role,
@@ -241,9 +245,95 @@ async def test_a_lookup_that_was_overtaken_does_not_bring_back_what_it_found(
         await wait_all_tasks_blocked()
         store.roles["winter"] = "NOBODY"
         await trio.sleep(0.5)
-        nursery.start_soon(look_up)
-    assert roles == ["NOBODY", "NOBODY"]
+        assert await authorizer.current_roles("winter", [user()]) == ["NOBODY"]
+    assert roles == ["NOBODY"]
     assert await authorizer.role_for(user(), "winter") == "NOBODY"
+
+
+class Gated(Grants):
+    """A store that replies to a query for each release of ``gate``."""
+
+    def __init__(self, **roles: str) -> None:
+        super().__init__(**roles)
+        self.gate = trio.Semaphore(0)
+
+    async def grants(
+        self, slugs: Collection[str], user_ids: Collection[int]
+    ) -> dict[tuple[str, int], str]:
+        found = await super().grants(slugs, user_ids)
+        await self.gate.acquire()
+        return found
+
+
+async def test_lookups_that_begin_during_a_query_share_the_next_one() -> None:
+    store = Gated(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    roles: dict[tuple[int, str], str] = {}
+
+    async def look_up(number: int, slug: str) -> None:
+        roles[number, slug] = await authorizer.role_for(user(number=number), slug)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look_up, 1, "winter")
+        await wait_all_tasks_blocked()
+        for number in (2, 3):
+            nursery.start_soon(look_up, number, "winter")
+            await wait_all_tasks_blocked()
+        nursery.start_soon(look_up, 3, "summer")
+        await wait_all_tasks_blocked()
+        store.gate.release()
+        store.gate.release()
+    assert store.asked == [(("winter",), (1,)), (("winter", "summer"), (2, 3))]
+    assert roles == {
+        (1, "winter"): "LINEUP_STAFF",
+        (2, "winter"): "LINEUP_STAFF",
+        (3, "winter"): "LINEUP_STAFF",
+        (3, "summer"): "LEADER_STAFF",
+    }
+    assert authorizer.statistics().cached == 4
+
+
+async def test_a_shared_query_that_fails_fails_for_all_who_wait_for_it() -> None:
+    store = Gated()
+    authorizer = Authorizer(store, POLICY)
+    failed: list[int] = []
+
+    async def look_up(number: int) -> None:
+        try:
+            await authorizer.role_for(user(number=number), "winter")
+        except StoreUnavailable:
+            failed.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2, 3):
+            nursery.start_soon(look_up, number)
+            await wait_all_tasks_blocked()
+        store.reachable = False
+        store.gate.release()
+    assert failed == [2, 3]
+    assert len(store.asked) == 2
+
+
+async def test_a_shared_query_outlives_the_one_that_runs_it() -> None:
+    store = Gated(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    running = trio.CancelScope()
+
+    async def look_up(number: int, scope: trio.CancelScope) -> None:
+        with scope:
+            await authorizer.role_for(user(number=number), "winter")
+
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2, 3):
+            nursery.start_soon(look_up, number, running if number == 2 else trio.CancelScope())
+            await wait_all_tasks_blocked()
+        store.gate.release()
+        await wait_all_tasks_blocked()
+        running.cancel()
+        await wait_all_tasks_blocked()
+        store.gate.release()
+    assert [users for _, users in store.asked] == [(1,), (2, 3), (2, 3)]
+    assert authorizer.statistics().cached == 3
 
 
 async def test_a_cancelled_lookup_leaves_nothing_in_the_cache() -> None:

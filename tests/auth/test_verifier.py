@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gbs_actor.auth import AuthError, Role, TokenSource, Verifier, mint
+from gbs_actor.auth import AuthError, Role, TokenSource, Verifier, mint, verified_tokens
 from gbs_actor.settings import AuthSettings
-from tests.auth.keypairs import NOW, SECRET, ec_key, pem, rsa_key
+from tests.auth.keypairs import NOW, SECRET, ec_key, jwk, key_set, pem, rsa_key
 
 CLAIMS = {"userId": 7, "role": "LINEUP_STAFF", "exp": NOW + 3600}
 
@@ -350,3 +350,84 @@ def test_the_client_does_not_learn_why_its_token_is_invalid() -> None:
 def test_a_name_that_cannot_be_stored_or_sent_is_cleaned(name: str, shown: str) -> None:
     user = verifier().verify(signed({"name": name, "email": name}))
     assert (user.name, user.email) == (shown, shown)
+
+
+# Verified once.
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list that each token is added to when its signature is verified."""
+    decode, decoded = jwt.decode, []
+
+    def count(token: str, *args: Any, **more: Any) -> dict[str, Any]:
+        decoded.append(token)
+        return decode(token, *args, **more)
+
+    monkeypatch.setattr(jwt, "decode", count)
+    return decoded
+
+
+def clocked(**settings: Any) -> tuple[Verifier, list[float]]:
+    """A verifier, and its clock, whose one item is the time."""
+    clock = [float(NOW)]
+    made = AuthSettings(**{"jwt_secret": SecretStr(SECRET), **settings})
+    return Verifier(made, now=lambda: clock[0]), clock
+
+
+def test_a_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, token, once = counted(monkeypatch), signed({}), verifier()
+    assert once.verify(token) is once.verify(token)
+    assert decoded == [token]
+
+
+def test_the_source_of_each_use_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, one = signed({}), verifier()
+    assert one.verify(token, TokenSource.COOKIE).source is TokenSource.COOKIE
+    assert one.verify(token, TokenSource.HEADER).source is TokenSource.HEADER
+
+
+def test_a_verified_token_expires_all_the_same() -> None:
+    one, clock = clocked()
+    token = signed({"exp": NOW + 60})
+    one.verify(token)
+    clock[0] += 60 + 30
+    with pytest.raises(AuthError) as caught:
+        one.verify(token)
+    assert caught.value.code.value == "TOKEN_EXPIRED"
+
+
+def test_a_token_that_is_not_in_force_yet_is_accepted_once_it_is() -> None:
+    one, clock = clocked()
+    token = signed({"nbf": NOW + 60})
+    with pytest.raises(AuthError):
+        one.verify(token)
+    clock[0] += 31
+    assert one.verify(token).user_id == 7
+
+
+def test_of_a_verified_token_with_another_signature_nothing_is_believed() -> None:
+    one, token = verifier(), signed({})
+    one.verify(token)
+    forged = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
+    with pytest.raises(AuthError):
+        one.verify(forged)
+
+
+def test_a_verified_token_whose_key_is_removed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_bytes(key_set(jwk(rsa_key(), "a"), jwk(rsa_key("second"), "b")))
+    one, _ = clocked(jwks_file=path, jwt_algorithms=("RS256",))
+    token = jwt.encode(CLAIMS, rsa_key(), algorithm="RS256", headers={"kid": "a"})
+    assert one.verify(token).user_id == 7
+    path.write_bytes(key_set(jwk(rsa_key("second"), "b")))
+    with pytest.raises(AuthError):
+        one.verify(token)
+
+
+def test_the_tokens_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified_tokens, "MAX_TOKENS", 2)
+    decoded, one = counted(monkeypatch), verifier()
+    first, second, third = (signed({"userId": number}) for number in (1, 2, 3))
+    for token in (first, second, first, third, first, second):
+        one.verify(token)
+    assert decoded == [first, second, third, second]

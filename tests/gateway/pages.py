@@ -85,6 +85,12 @@ class Line:
         else:
             assert not self.alive or isinstance(message, Stamped | Bundle)
 
+    def hold(self) -> None:
+        """Hold nothing back."""
+
+    def release(self) -> None:
+        """See :meth:`hold`."""
+
     def send_event(self, name: str, payload: bytes) -> None:
         raise AssertionError(f"{name}: {payload!r}")
 

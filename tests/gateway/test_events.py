@@ -173,6 +173,21 @@ async def test_a_connection_that_ends_leaves_its_room(
         assert (statistics.clients, statistics.expiring) == (1, 1)
 
 
+async def test_who_declines_presence_is_sent_it_behind_the_join_only(transport: Transport) -> None:
+    async with world() as here:
+        if transport == "socketio":
+            auth = {"token": here.parts.token(), "presence": False}
+            declining: Any = here.joined_by_socketio(auth=auth)
+        else:
+            declining = here.joined(f"{SLUG}?presence=false")
+        async with declining as peer, here.joined_by(transport, user_id=8) as other:
+            await other.payload("room-presence", lambda presence: presence["total"] == 2)
+            async with here.joined_by(transport, user_id=9):
+                await other.payload("room-presence", lambda presence: presence["total"] == 3)
+            await peer.call("update-gbs-number", EDIT)
+            assert [presence["total"] for presence in peer.named("room-presence")] == [1]
+
+
 async def test_users_without_a_connection_are_not_counted(transport: Transport) -> None:
     async with world() as here:
         async with here.joined_by(transport), here.joined_by(transport):

@@ -106,6 +106,12 @@ class Line:
         if self._client.line is self:
             self._client.deliver(message)
 
+    def hold(self) -> None:
+        """Hold nothing back: what goes out together is read one by one."""
+
+    def release(self) -> None:
+        """See :meth:`hold`."""
+
     def abort(self) -> None:
         if self._client.line is self:
             self._client.aborted = True

@@ -18,7 +18,7 @@ from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, delivery
 
 from .faulty_store import Fault
 from .peers import Client, TestFormat, Updates
-from .world import World, world
+from .world import World, give_all, world
 
 PEOPLE = 200
 LONGEST_STEP = 15_000
@@ -215,3 +215,26 @@ async def test_a_format_that_nobody_speaks_any_more_writes_nothing(
         author = await w.client(1)
         await author.ask(AssignNumber(7, 1))
         assert form.encodings == 0
+
+
+async def test_who_leaves_behind_its_reply_is_sent_no_rows_of_the_same_batch_after_that(
+    autojump_clock: MockClock,
+) -> None:
+    config = RoomSettings(deliveries_per_yield=1)
+    async with world("winter", "summer", config=config) as w:
+        author, other = await w.client(1), await w.client(2)
+        await w.client(3, "summer")
+        w.store.commits.append(Fault.SLOW)
+        give_all(other, 1)
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(0.1)
+            pending = give_all(author, 2)
+            give_all(other, 3, 1, 2)
+            nursery.start_soon(author.join, "summer")
+            await trio.sleep(5)
+        assert isinstance(pending[0].answers[0], Accepted)
+        assert author.subscriber.room_slug == "summer"
+        kinds = [type(message).__name__ for _, message in author.transcript]
+        joined = len(kinds) - 1 - kinds[::-1].index("Snapshot")
+        assert "EncodedRow" in kinds[:joined]
+        assert "EncodedRow" not in kinds[joined:]

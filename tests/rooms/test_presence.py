@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Done, Presence, RoomSettings, Tracepoint
+from gbs_actor.rooms import Done, Presence, RoomSettings, Subscriber, Tracepoint
 
 from .faulty_store import Fault
 from .peers import Client, Stamped, TestFormat
@@ -145,6 +145,39 @@ async def test_presence_of_a_large_room_is_sent_every_two_seconds_and_names_a_hu
         assert all(later - earlier >= 2 for earlier, later in pairwise(times))
         await trio.sleep(3)
         assert (len(watcher.presences[-1].users), watcher.presences[-1].total) == (100, 131)
+
+
+async def test_the_larger_a_room_the_longer_the_time_between_two_presences(
+    autojump_clock: MockClock,
+) -> None:
+    config = RoomSettings(presence_rate=10)
+    async with world(config=config) as w:
+        watcher = await w.client(1)
+        for n in range(59):
+            await w.client(n + 2)
+        await trio.sleep(10)
+        watcher.transcript.clear()
+        for n in range(40):
+            await w.client(n + 100)
+            await trio.sleep(0.5)
+        times = [at for at, message in watcher.transcript if _is_presence(message)]
+        assert len(times) >= 2
+        assert all(later - earlier >= 6 for earlier, later in pairwise(times))
+        await trio.sleep(10)
+        assert watcher.presences[-1].total == 100
+
+
+async def test_who_has_declined_presence_is_sent_it_behind_the_own_join_only(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = Client(w.supervisor, 1)
+        client.subscriber = Subscriber(client.line, client.author, wants_presence=False)
+        await client.join("winter")
+        other = await w.client(2)
+        await trio.sleep(5)
+        assert [presence.total for presence in client.presences] == [1]
+        assert other.presences[-1].total == 2
 
 
 async def test_who_joins_is_sent_presence_right_behind_the_rows_and_the_others_later(

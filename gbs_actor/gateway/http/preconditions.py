@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -26,7 +25,7 @@ def guarded(request: CommandRequest, headers: Headers) -> CommandRequest:
     """
     if "Idempotency-Key" not in headers and "If-Match" not in headers:
         return request
-    return replace(
+    return msgspec.structs.replace(
         request,
         command_id=_agreed("Idempotency-Key", command_id(headers), "commandId", request.command_id),
         base_revision=_agreed(

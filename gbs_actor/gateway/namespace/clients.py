@@ -61,14 +61,17 @@ class SocketClients:
         """
         sid = socket.id if sid is None else sid
         session = None
+        wants_presence = _wants_presence(socket)
         if socket.recoverable:
             peer = RecoverablePeer(socket, self._recoverable_format)
-            client = self._clients.connect(peer, credentials)
+            client = self._clients.connect(peer, credentials, wants_presence=wants_presence)
             client.session = session = StoredSession(sid, self._locations)
             peer.subscriber = client.subscriber
             client.subscriber.known_elsewhere = _shown_offset(socket)
         else:
-            client = self._clients.connect(SocketPeer(socket, self._format), credentials)
+            client = self._clients.connect(
+                SocketPeer(socket, self._format), credentials, wants_presence=wants_presence
+            )
         self._entries[sid] = _Entry(socket, client, session)
         return client
 
@@ -97,6 +100,12 @@ class SocketClients:
         while (former := self._entries.get(sid)) is not None:
             former.socket.close_transport(CloseCode.NORMAL, "taken over")
             await self._departures.park()
+
+
+def _wants_presence(socket: Socket) -> bool:
+    """Return whether a client is sent presence: unless its CONNECT payload declines it."""
+    auth = socket.handshake.auth
+    return not isinstance(auth, dict) or auth.get("presence") is not False
 
 
 def _shown_offset(socket: Socket) -> int:

@@ -69,6 +69,14 @@ class SocketPeer:
         """Send now, or queue in the socket's outbox; never blocks."""
         self._socket.deliver(message)
 
+    def hold(self) -> None:
+        """Hold back what is sent on the socket's connection, up to :meth:`release`."""
+        self._socket.outbox.hold()
+
+    def release(self) -> None:
+        """Send what was held back, by one write if possible."""
+        self._socket.outbox.release()
+
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""
         self._socket.deliver(self._format.event(name, payload))

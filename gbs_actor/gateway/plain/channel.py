@@ -77,7 +77,8 @@ class PlainChannel(LiveChannel):
             self.close(who.code, who.reason)
             return
         try:
-            self._client = self._clients.connect(self, who)
+            presence = self._handshake.wants_presence
+            self._client = self._clients.connect(self, who, wants_presence=presence)
         except TooManyConnections:
             refused = close_frame.TOO_MANY_OF_USER
             self.close(refused.code, refused.reason)
@@ -127,6 +128,14 @@ class PlainChannel(LiveChannel):
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the outbox; never blocks."""
         self.outbox.send(message)
+
+    def hold(self) -> None:
+        """Hold back what is sent, up to :meth:`release`."""
+        self.outbox.hold()
+
+    def release(self) -> None:
+        """Send what was held back, by one write if possible."""
+        self.outbox.release()
 
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""

@@ -24,6 +24,8 @@ class PlainHandshake:
     """Or the reason to close the WebSocket once it is open."""
     subprotocols: tuple[str, ...]
     """The subprotocols that may be selected, the best one first."""
+    wants_presence: bool = True
+    """``?presence=false`` declines it."""
 
 
 def token_of(offered: Sequence[str]) -> str | None:

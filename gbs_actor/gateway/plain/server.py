@@ -101,7 +101,9 @@ class PlainServer(ChannelServer[AcceptedClient]):
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
         who, release = self._count(handshake.remote_address, who)
-        return AcceptedClient(PlainHandshake(slug or "", who, selectable(token)), release)
+        presence = handshake.query.get("presence") != "false"
+        made = PlainHandshake(slug or "", who, selectable(token), presence)
+        return AcceptedClient(made, release)
 
     def release(self, accepted: AcceptedClient) -> None:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""

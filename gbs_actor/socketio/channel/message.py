@@ -84,20 +84,25 @@ class Message:
 
         :raises ValueError: there are no messages.
         """
-        parts = tuple(part for message in messages for part in message.parts)
+        parts = tuple(messages)
         if not parts:
             raise ValueError("a bundle needs at least one message")
         if len(parts) == 1:
             return parts[0]
         bundle = cls(b"")
         bundle._parts = parts
-        bundle.count = len(parts)
+        bundle.count = sum([part.count for part in parts])
         return bundle
 
     @property
     def parts(self) -> tuple[Message, ...]:
-        """The messages of a bundle, else the message itself."""
-        return self._parts or (self,)  # not kept: a cycle would cost the garbage collector
+        """The messages of a bundle, and of bundles in it; else the message itself."""
+        parts = self._parts
+        if not parts:
+            return (self,)  # not kept: a cycle would cost the garbage collector
+        if len(parts) == self.count:
+            return parts
+        return tuple(part for message in parts for part in message.parts)
 
     @property
     def text(self) -> bytes:

@@ -56,6 +56,7 @@ class Outbox:
         "_encode",
         "_ended",
         "_flushed",
+        "_held",
         "_limits",
         "_owner",
         "_queue",
@@ -72,6 +73,7 @@ class Outbox:
         self._owner = owner
         self._limits = limits
         self._queue = MessageQueue(wire.encode)
+        self._held: list[Message] | None = None
         self._writing = False
         self._congested = False
         self._closing = False
@@ -161,6 +163,9 @@ class Outbox:
         """Send a message now, or queue it. After the end, do nothing."""
         if self._closing:
             return
+        if self._held is not None:
+            self._held.append(message)
+            return
         send = self._send_direct
         if self._writing or send is None:
             for part in message.parts:
@@ -186,6 +191,16 @@ class Outbox:
         self._start_writer()
         self._check_limits()
 
+    def hold(self) -> None:
+        """Hold back what is sent, up to :meth:`release`, which is called without a checkpoint."""
+        self._held = []
+
+    def release(self) -> None:
+        """Send what was held back, in its order and by one write if possible."""
+        held, self._held = self._held, None
+        if held:
+            self.send(Message.bundle(held))
+
     def finish(self, last: Message | None, *, discard: bool = False) -> None:
         """Write what is queued, then ``last``; ignore later messages.
 
@@ -194,6 +209,7 @@ class Outbox:
         """
         if self._closing:
             return
+        self.release()
         if discard:
             self._queue.clear()
         if last is not None:

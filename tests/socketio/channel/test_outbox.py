@@ -17,6 +17,7 @@ from wsproto.frame_protocol import FrameProtocol
 from gbs_actor.socketio import MemoryLimit, Message, OutboxLimits, encode_event, encode_raw_event
 from gbs_actor.socketio.channel.frame import frame
 from gbs_actor.socketio.channel.outbox import Outbox
+from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode, Wire
 from gbs_actor.socketio.encoding import encode_ack
 
@@ -42,6 +43,8 @@ class ScriptedWire:
         self.written = bytearray()
         self.writes = 0
         self.error: OSError | None = None
+        self.space: int | None = None
+        """Bytes taken from now on, however many writes they come in; instead of a script."""
         self._script = list(script)
 
     def send_nowait(self, data: Buffer) -> int:
@@ -51,6 +54,9 @@ class ScriptedWire:
         if self.error is not None:
             raise self.error
         accepted = self._script.pop(0) if self._script else len(data)
+        if self.space is not None:
+            accepted = min(self.space, len(data))
+            self.space -= accepted
         if accepted == 0:
             raise BlockingIOError
         taken = bytes(data[:accepted])
@@ -222,6 +228,76 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
     assert statistics.sent_bytes == len(wire.written)
     assert statistics.sent_messages == len(order)
     assert statistics.sent_messages + statistics.conflated == revision
+
+
+def batches() -> st.SearchStrategy[list[list[Message]]]:
+    """Messages of several batches, single ones and bundles."""
+    keys = st.integers(0, 4)
+    numbers = iter(range(10**9))
+    rows = st.builds(lambda key, size: row(key, next(numbers), size), keys, st.integers(0, 300))
+    replies = st.builds(lambda: reply(next(numbers)))
+    bundles = st.lists(rows, min_size=1, max_size=4).map(Message.bundle)
+    return st.lists(st.lists(st.one_of(rows, replies, bundles), max_size=6), max_size=8)
+
+
+@given(sent=batches(), spaces=st.lists(st.integers(0, 2_000), max_size=9))
+async def test_what_was_held_back_is_written_as_one_message_at_a_time_would_be(
+    sent: list[list[Message]], spaces: list[int]
+) -> None:
+    def written(*, hold: bool) -> tuple[bytes, OutboxStatistics]:
+        (outbox, wire, owner), space = make([]), iter(spaces)
+        for batch in sent:
+            wire.space = next(space, 10**9)
+            owner.step()
+            if hold:
+                outbox.hold()
+            for message in batch:
+                outbox.send(message)
+            if hold:
+                outbox.release()
+        wire.space = None
+        owner.run()
+        return bytes(wire.written), outbox.statistics()
+
+    assert written(hold=True) == written(hold=False)
+
+
+async def test_what_was_held_back_is_one_write() -> None:
+    outbox, wire, _ = make([])
+    outbox.hold()
+    outbox.send(Message.bundle([row(1, 1), row(2, 1)]))
+    outbox.send(reply(1))
+    outbox.send(row(1, 2))
+    assert wire.writes == 0
+    outbox.release()
+    assert wire.writes == 1
+    assert parse(bytes(wire.written))[2] == "431[]"
+    assert outbox.statistics().sent_messages == 4
+
+
+async def test_when_nothing_was_held_back_nothing_is_written() -> None:
+    outbox, wire, _ = make([])
+    outbox.hold()
+    outbox.release()
+    assert wire.writes == 0
+
+
+async def test_the_last_message_goes_behind_what_was_held_back() -> None:
+    outbox, wire, _ = make([])
+    outbox.hold()
+    outbox.send(reply(1))
+    outbox.finish(reply(2))
+    outbox.release()
+    assert parse(bytes(wire.written)) == ["431[]", "432[]"]
+
+
+async def test_what_was_held_back_is_dropped_with_the_connection() -> None:
+    outbox, wire, _ = make([])
+    outbox.hold()
+    outbox.send(reply(1))
+    outbox.stop()
+    outbox.release()
+    assert wire.writes == 0
 
 
 async def test_an_idle_connection_gets_a_message_in_one_write_and_no_task() -> None:
