@@ -15,7 +15,8 @@ in one round, since a machine's speed drifts more than they differ.
 ``results``         samples, their medians and ratios, as JSON
 ``report``          tables for a terminal and for Markdown
 ``plot``            the ratios as a picture, SVG and PNG
-``soak``            clients that come, edit and go, for as long as wanted
+``soak``            clients that come, edit and go, for as long as wanted; ``soak_client`` is one
+``commit``          the store alone, by the size of a batch: ``python -m scripts.bench.commit``
 
 What the peers do not do, though a line-up needs it: no log of changes, no order across edits, no
 detection of conflicts, nothing that makes a repeated edit harmless, no recovery, no rights.
