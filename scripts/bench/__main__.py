@@ -25,7 +25,7 @@ from scripts.bench.results import Results, Sample, UnreadableResults, this_machi
 from scripts.bench.rounds import Plan, Rounds, raise_descriptor_limit
 from scripts.bench.rows import ROWS, Row
 from scripts.bench.servers import OUR_NAME, TITLES, ServerFailed, Servers
-from scripts.bench.soak import Soak, SoakFailed
+from scripts.bench.soak import CLIENTS, Soak, SoakFailed
 
 PEERS = ("node", "python")
 WIDTH = 150
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{row.name:20} {row.title}")
         return 0
     if options.soak:
-        return trio.run(partial(_soak, installation, options.soak, console))
+        return trio.run(partial(_soak, installation, options, console))
     if options.from_file:
         results = Results.load(options.from_file)
     else:
@@ -115,13 +115,14 @@ async def _measure(
     return results
 
 
-async def _soak(installation: Installation, minutes: float, console: Console) -> int:
+async def _soak(installation: Installation, options: argparse.Namespace, console: Console) -> int:
     if complaint := raise_descriptor_limit([ROWS["joins"]]):
         raise SetUpFailed(complaint)
     await installation.set_up([], console.print)
     async with running_postgres(installation, None, console.print) as postgres:
-        soak = Soak(Servers(installation, postgres), console.print)
-        return 0 if await soak.run(60 * minutes) else 1
+        clients = CLIENTS // 10 if options.quick else CLIENTS
+        soak = Soak(Servers(installation, postgres), console.print, clients)
+        return 0 if await soak.run(60 * options.soak) else 1
 
 
 def _report(results: Results, options: argparse.Namespace, console: Console) -> None:

@@ -168,9 +168,8 @@ def idle(connections: int, *, polling: bool) -> Workload:
             connected = await load.connect(count, polling=polling)
             await load.idle(5)
             outcome = await load.idle(HEARTBEAT)
-            at_rest = resident_bytes(server.pid)
         return {
-            "kb_per_connection": (at_rest - before) / 1024 / count,
+            "kb_per_connection": (outcome.resident - before) / 1024 / count,
             "cpu_percent": 100 * outcome.server_cpu / HEARTBEAT,
             "joins_per_s": connected["connected"] / connected["seconds"],
         }
