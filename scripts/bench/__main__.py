@@ -24,10 +24,10 @@ from scripts.bench.report import markdown_table, terminal_table, warnings_of
 from scripts.bench.results import Results, Sample, UnreadableResults, this_machine
 from scripts.bench.rounds import Plan, Rounds, raise_descriptor_limit
 from scripts.bench.rows import ROWS, Row
-from scripts.bench.servers import OUR_NAME, TITLES, ServerFailed, Servers
+from scripts.bench.servers import BARE, OUR_NAME, TITLES, ServerFailed, Servers
 from scripts.bench.soak import CLIENTS, Soak, SoakFailed
 
-PEERS = ("node", "python")
+PEERS = ("node", "python", BARE)
 WIDTH = 150
 """Columns of what goes into a file or a pipe."""
 FAILURES = (SetUpFailed, ServerFailed, LoadFailed, PlotFailed, SoakFailed, UnreadableResults)
@@ -75,14 +75,14 @@ async def _measure(
 ) -> Results:
     rows = [ROWS[name] for name in options.rows or ROWS]
     servers = [OUR_NAME, *(["other"] if options.against else []), *options.peers]
-    plan = Plan(rows, servers, options.rounds, options.quick, bare=not options.no_bare)
+    plan = Plan(rows, servers, options.rounds, options.quick)
     if complaint := raise_descriptor_limit(rows):
         raise SetUpFailed(complaint)
     path = options.json or installation.folder / "results.json"
     results = Results.load(path) if options.append and path.exists() else Results()
-    results.machine = this_machine()
     results.quick |= options.quick
     await installation.set_up(servers, console.print)
+    results.machine = this_machine() | installation.versions()
     async with running_postgres(installation, options.against, console.print) as postgres:
         with ExitStack() as stack:
             columns = (
@@ -152,9 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         type=partial(_names, known=PEERS),
         default=PEERS,
         metavar="NAME,…",
-        help="node, python, or '' for none; default: both",
+        help="node, python, bare (a loop of send); '' for none; default: all",
     )
-    parser.add_argument("--no-bare", action="store_true", help="without the bare loop of send")
     parser.add_argument(
         "--against",
         type=_checkout,

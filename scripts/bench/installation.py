@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ PYTHON_PACKAGES = (
     *("asyncpg>=0.30", "pyjwt>=2.10", "resvg-py>=0.5"),
 )
 """The last one draws the PNG."""
+_WITHOUT_NODE = "or leave the peer out: --peers python,bare"
 
 Say = Callable[[str], None]
 
@@ -64,6 +66,16 @@ class Installation:
         """Where each server's output goes."""
         return self.folder / "logs"
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the peers that are installed."""
+        found = {}
+        if (manifest := self.node_modules / "socket.io" / "package.json").exists():
+            found["Socket.IO for Node"] = str(json.loads(manifest.read_text())["version"])
+        site = self.folder / "python" / "lib"
+        for metadata in site.glob("python*/site-packages/python_socketio-*.dist-info"):
+            found["python-socketio"] = metadata.name.split("-")[1].removesuffix(".dist")
+        return found
+
     async def set_up(self, peers: Iterable[str], say: Say) -> None:
         """Install what is missing or out of date.
 
@@ -85,8 +97,10 @@ class Installation:
             await self.install_python_packages(say)
 
     async def _install_node_packages(self, say: Say) -> None:
-        npm = _program("npm", "Install Node.js with npm, or leave the peer out: --peers python")
-        _program("node", "Install Node.js, or leave the peer out: --peers python")
+        npm = _program(
+            "npm", "Install Node.js with npm, or leave the peer out: --peers python,bare"
+        )
+        _program("node", "Install Node.js, or leave the peer out: --peers python,bare")
         stamp = Stamp(self.folder / "node" / "installed", NODE_PACKAGES)
         if stamp.matches():
             return

@@ -81,7 +81,7 @@ async def _fill(
     migrations = sorted((checkout / "gbs_actor/store/postgres/migrations").glob("*.sql"))
     stamp = Stamp(
         installation.folder / f"{databases[0]}.seeded",
-        [str(checkout), *(path.read_text() for path in (seeding, *migrations))],
+        [path.read_text() for path in (seeding, *migrations)],
     )
     if not (stamp.matches() and memos.exists()):
         say("Filling the database: 1,022 retreats, a minute or two …")

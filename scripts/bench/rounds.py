@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from scripts.bench.results import Sample
 from scripts.bench.rows import Row
-from scripts.bench.servers import OUR_NAME, Servers
+from scripts.bench.servers import BARE, OUR_NAME, Servers
 from scripts.bench.workloads import Trial
 
 SPARE_DESCRIPTORS = 300
@@ -22,10 +22,9 @@ class Plan:
 
     rows: Sequence[Row]
     servers: Sequence[str]
-    """Without the bare loop, which runs in the rows that have it."""
+    """The bare loop only takes part in the rows that it can do."""
     rounds: int
     quick: bool = False
-    bare: bool = True
 
     def turns(self) -> list[tuple[int, Row, str]]:
         """Return round, row and server of each sample, in order.
@@ -36,9 +35,12 @@ class Plan:
         for number in range(self.rounds):
             start = number % len(self.servers)
             servers = [*self.servers[start:], *self.servers[:start]]
-            for row in self.rows:
-                bare = ["bare"] if row.with_bare and self.bare else []
-                turns += [(number, row, server) for server in (*servers, *bare)]
+            turns += [
+                (number, row, server)
+                for row in self.rows
+                for server in servers
+                if server != BARE or row.with_bare
+            ]
         return turns
 
 

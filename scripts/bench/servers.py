@@ -20,12 +20,13 @@ from scripts.bench.postgres import OTHER, OURS, ROOT, Postgres, python_of
 from scripts.bench.postgres import PEERS as PEERS_DATABASE
 
 OUR_NAME: Final = "ours"
+BARE: Final = "bare"
 TITLES: Final = {
     OUR_NAME: "gbs-actor",
     "other": "other checkout",
     "node": "Node",
     "python": "python-socketio",
-    "bare": "bare send loop",
+    BARE: "bare send loop",
 }
 """What the tables call each server. All but the bare loop serve every row."""
 SECRET: Final = secrets.token_urlsafe(36)
@@ -109,7 +110,7 @@ class Servers:
             return [str(self.installation.python), str(PEERS / "python_socketio.py")]
         checkout = self.other if name == "other" and self.other is not None else ROOT
         python = python_of(checkout)
-        if name == "bare":
+        if name == BARE:
             return [python, str(PEERS / "bare_send.py")]
         if alone:
             return [python, str(PEERS / "socketio_alone.py")]

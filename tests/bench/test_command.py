@@ -16,7 +16,7 @@ from scripts.bench.soak import Soaked
 
 def test_the_servers_of_a_row_follow_each_other_and_take_turns_in_coming_first() -> None:
     rows = [ROWS["joins"], ROWS["fan-out-50"]]
-    turns = Plan(rows, ["ours", "node"], rounds=2).turns()
+    turns = Plan(rows, ["ours", "node", "bare"], rounds=2).turns()
     assert [(number, row.name, server) for number, row, server in turns] == [
         (0, "joins", "ours"),
         (0, "joins", "node"),
@@ -26,8 +26,8 @@ def test_the_servers_of_a_row_follow_each_other_and_take_turns_in_coming_first()
         (1, "joins", "node"),
         (1, "joins", "ours"),
         (1, "fan-out-50", "node"),
-        (1, "fan-out-50", "ours"),
         (1, "fan-out-50", "bare"),
+        (1, "fan-out-50", "ours"),
     ]
 
 
@@ -41,7 +41,7 @@ def test_all_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "complaint"),
     [
         (["--rows", "joins,elsewhere"], "'elsewhere' is none of lone-edit"),
-        (["--peers", "deno"], "'deno' is none of node, python"),
+        (["--peers", "deno"], "'deno' is none of node, python, bare"),
         (["--rounds", "0"], "at least 1"),
         (["--soak", "-1"], "above 0"),
         (["--against", "/nonexistent"], "is no checkout"),
