@@ -40,9 +40,9 @@ _UNLIMITED: Final = {
     for name in (
         *("EVENT_RATE", "EVENT_BURST", "PACKET_RATE", "PACKET_BURST", "JOIN_RATE", "JOIN_BURST"),
         *("USER_RATE", "USER_BURST", "USER_JOIN_RATE", "USER_JOIN_BURST"),
-        *("MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_USER"),
+        "MAX_CONNECTIONS_PER_USER",
     )
-}
+} | {"GBS_MAX_CONNECTIONS": "12000"}
 """The limits still count; they only refuse nothing. The peers have none."""
 
 
