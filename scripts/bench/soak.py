@@ -130,12 +130,20 @@ class Soak:
         return all(soaked.checks().values())
 
     async def _descriptors_of_used(self, server: Server) -> int:
-        """Return the descriptors of a server that somebody has used and left."""
-        client = self._client(server, self._number)
-        async with client.connected(polling=True):
-            await client.join(ROOMS[0])
-        await trio.sleep(1)
+        """Return the descriptors of a server that a crowd has used and left.
+
+        A crowd, so that the pool of the database has opened all its connections.
+        """
+        async with trio.open_nursery() as crowd:
+            for number in range(len(ROOMS)):
+                crowd.start_soon(self._visit, self._client(server, number), ROOMS[number])
+        await trio.sleep(QUIET)
         return descriptors(server.pid)
+
+    @staticmethod
+    async def _visit(client: SoakClient, slug: str) -> None:
+        async with client.connected(polling=True):
+            await client.join(slug)
 
     async def _descriptors_at_rest(self, server: Server) -> int:
         with trio.move_on_after(PATIENCE):
