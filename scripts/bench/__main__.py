@@ -28,7 +28,7 @@ from scripts.bench.servers import BARE, OUR_NAME, TITLES, ServerFailed, Servers
 from scripts.bench.soak import CLIENTS, Soak, SoakFailed
 
 PEERS = ("node", "python", BARE)
-WIDTH = 150
+WIDTH = 180
 """Columns of what goes into a file or a pipe."""
 FAILURES = (SetUpFailed, ServerFailed, LoadFailed, PlotFailed, SoakFailed, UnreadableResults)
 
