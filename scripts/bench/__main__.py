@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gbs_actor.concurrency import exceptions_in
+from gbs_actor.store.protocol import StoreError
 from scripts.bench.installation import Installation, SetUpFailed, default_folder
 from scripts.bench.load_generator import LoadFailed
 from scripts.bench.plot import PlotFailed, draw
@@ -30,7 +31,10 @@ from scripts.bench.soak import CLIENTS, Soak, SoakFailed
 PEERS = ("node", "python", BARE)
 WIDTH = 180
 """Columns of what goes into a file or a pipe."""
-FAILURES = (SetUpFailed, ServerFailed, LoadFailed, PlotFailed, SoakFailed, UnreadableResults)
+FAILURES = (
+    *(SetUpFailed, ServerFailed, LoadFailed, PlotFailed, SoakFailed, UnreadableResults),
+    StoreError,  # of the embedded PostgreSQL: another benchmark runs in this folder, for instance
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,7 +25,7 @@ COMMAND_TIMEOUT: Final = 600.0
 
 
 class LoadFailed(Exception):
-    """The load generator ended."""
+    """The load generator ended, or does not come to an end; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,10 @@ class LoadGenerator:
         assert self._process.stdin is not None
         cpu, postgres_cpu = cpu_seconds(self._server.pid), self._postgres_cpu()
         await self._process.stdin.send_all(text.encode() + b"\n")
-        with trio.fail_after(COMMAND_TIMEOUT):
+        with trio.move_on_after(COMMAND_TIMEOUT) as scope:
             counted = json.loads(await self._read_line())
+        if scope.cancelled_caught:
+            raise LoadFailed(f"{text} did not end within {COMMAND_TIMEOUT:.0f} s.")
         outcome = Outcome(
             counted,
             cpu_seconds(self._server.pid) - cpu,

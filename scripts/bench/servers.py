@@ -47,7 +47,7 @@ _UNLIMITED: Final = {
 
 
 class ServerFailed(Exception):
-    """A server does not start or does not stop."""
+    """A server does not start or does not stop; one sentence."""
 
 
 @dataclass(frozen=True)

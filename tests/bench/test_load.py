@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 import pytest
 import trio
 
-from scripts.bench.installation import PEERS, Installation
+from scripts.bench.installation import Installation
 from scripts.bench.load_generator import Clients, LoadGenerator
+from scripts.bench.peers import bare_send, socketio_alone
 from scripts.bench.postgres import ROOT
 from scripts.bench.servers import Server, free_port
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
@@ -34,12 +36,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @asynccontextmanager
 async def load_on(
-    program: str, installation: Installation, rooms: dict[str, list[int]]
+    program: ModuleType, installation: Installation, rooms: dict[str, list[int]]
 ) -> AsyncIterator[LoadGenerator]:
     """Run one of the peers that need no database, and the load generator."""
     port = free_port()
     process = await trio.lowlevel.open_process(
-        [sys.executable, str(PEERS / program)],
+        [sys.executable, str(program.__file__)],
         env={**os.environ, "PORT": str(port), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
     )
@@ -71,14 +73,14 @@ def server() -> Iterator[ServerProcess]:
 @pytest.fixture
 async def bare(installation: Installation) -> AsyncIterator[LoadGenerator]:
     """A load generator on the bare loop of send, which knows one room."""
-    async with load_on("bare_send.py", installation, {"first": [11, 12, 13]}) as load:
+    async with load_on(bare_send, installation, {"first": [11, 12, 13]}) as load:
         yield load
 
 
 @pytest.fixture
 async def alone(installation: Installation) -> AsyncIterator[LoadGenerator]:
     """A load generator on our Socket.IO server, which acknowledges everything."""
-    async with load_on("socketio_alone.py", installation, ROOMS) as load:
+    async with load_on(socketio_alone, installation, ROOMS) as load:
         yield load
 
 

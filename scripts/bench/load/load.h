@@ -41,7 +41,7 @@ struct client {
     long edit;       // its latest
     double sent;     // when
     struct input input, poll_input;
-    size_t poll_taken; // bytes of poll_input
+    char sid[64]; // of a session that began with polling
 };
 
 struct room {
@@ -94,13 +94,24 @@ void print_ack_latencies(void);
 
 // connections.c
 void start_client(int room, bool polling);
+void dial_websocket(struct client *client);
 void end_client(struct client *client, const char *why);
-void send_text(struct client *client, const char *text, size_t length);
-void finish_upgrade(struct client *client);
+void send_bytes(struct client *client, int fd, const void *data, size_t length);
+void send_request(struct client *client, int fd, const char *query, const char *headers);
 void wait_for_data(int milliseconds);
 bool wait_until(double when); // false: something else happened first
 extern double last_data;
-extern int nap_microseconds;
+extern int nap_microseconds; // look for data this often instead of being woken by it
+
+// polling.c
+void read_polling(struct client *client);
+void finish_upgrade(struct client *client);
+void close_polling(struct client *client);
+
+// websocket.c
+void ask_for_websocket(struct client *client);
+void read_websocket(struct client *client);
+void send_text(struct client *client, const char *text, size_t length);
 
 // packets.c
 void prepare_packets(const char *namespace);
