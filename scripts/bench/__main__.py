@@ -40,9 +40,7 @@ FAILURES = (
 def main(arguments: list[str] | None = None) -> int:
     """Set up, measure and report; return the exit status."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, soft_wrap=True, width=WIDTH)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     logging.disable(logging.INFO)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
@@ -59,7 +57,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     installation = Installation(options.folder.absolute())
     if options.list:
         for row in ROWS.values():
-            console.print(f"{row.name:20} {row.title}")
+            sys.stdout.write(f"{row.name:20} {row.title}\n")
         return 0
     if options.soak:
         return trio.run(partial(_soak, installation, options, console))
@@ -133,7 +131,10 @@ def _report(results: Results, options: argparse.Namespace, console: Console) -> 
     if options.markdown:
         sys.stdout.write(markdown_table(results, details=options.details))
     else:
-        console.print(terminal_table(results, details=options.details))
+        width = None if sys.stdout.isatty() else WIDTH
+        Console(highlight=False, width=width).print(
+            terminal_table(results, details=options.details)
+        )
     for warning in warnings_of(results):
         console.print(warning, style="yellow")
 

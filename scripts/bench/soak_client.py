@@ -124,21 +124,23 @@ class PollingWire:
     async def open(cls, first: trio.SocketStream, second: trio.SocketStream) -> PollingWire:
         """Open a session."""
         polls = HttpPeer(first)
-        opened = await polls.request("GET", f"{PATH}polling")
+        await polls.send("GET", f"{PATH}polling")
+        opened = await polls.answer(ACK_TIMEOUT)
         if opened.status != 200:
             raise Lost(f"handshake: {opened.status}")
         return cls(polls, HttpPeer(second), json.loads(opened.text[1:])["sid"])
 
     async def send(self, packet: str) -> None:
         """See :class:`Wire`."""
-        response = await self._posts.request("POST", self._target, packet)
+        await self._posts.send("POST", self._target, packet)
+        response = await self._posts.answer(ACK_TIMEOUT)
         if response.status != 200:
             raise Lost(f"POST: {response.status}")
 
     async def receive(self) -> Sequence[str]:
         """See :class:`Wire`."""
         await self._polls.send("GET", self._target)
-        response = await self._polls.answer(patience=POLL_TIMEOUT)
+        response = await self._polls.answer(POLL_TIMEOUT)
         if response.status != 200:
             raise Lost(f"GET: {response.status}")
         return response.packets

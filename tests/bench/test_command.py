@@ -59,7 +59,7 @@ def test_missing_results_are_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["--from", str(tmp_path / "none.json")]) == 1
-    assert "cannot be read (No such file or directory)" in capsys.readouterr().out
+    assert "cannot be read (No such file or directory)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
