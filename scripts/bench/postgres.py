@@ -84,7 +84,7 @@ async def _fill(
         [path.read_text() for path in (seeding, *migrations)],
     )
     if not (stamp.matches() and memos.exists()):
-        say("Filling the database: 1,022 retreats, a minute or two …")
+        say("Filling the database: 1,023 retreats, a minute or two …")
         result = await trio.run_process(
             [python_of(checkout), str(seeding), dsn, str(memos), *databases],
             check=False,

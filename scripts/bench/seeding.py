@@ -27,6 +27,7 @@ from gbs_actor.store.seed.seed import RetreatSeed
 RETREATS = {
     **{f"many-{number:03}": 20 for number in range(1_000)},
     **{f"room-{number:02}": 80 for number in range(20)},
+    "unedited": 80,
     "people-80": 80,
     "people-10000": 10_000,
 }

@@ -11,6 +11,8 @@ from scripts.bench.processes import peak_resident_bytes, resident_bytes
 from scripts.bench.servers import Server, Servers
 
 ONE_ROOM = ("people-80",)
+UNEDITED_ROOM = ("unedited",)
+"""Ours sends recent changes behind the answer to a join, the peers do not."""
 TWENTY_ROOMS = tuple(f"room-{number:02}" for number in range(20))
 THOUSAND_ROOMS = tuple(f"many-{number:03}" for number in range(1_000))
 HEARTBEAT = 25.0
@@ -147,7 +149,7 @@ def paced_edits(
 async def joins(trial: Trial) -> Figures:
     """2,000 connections that join and get the list, 200 of them under way."""
     count = trial.scaled(2_000)
-    async with trial.running(ONE_ROOM) as (server, load):
+    async with trial.running(UNEDITED_ROOM) as (server, load):
         outcome = await load.connect(count, window=200)
         peak = peak_resident_bytes(server.pid)
     return {
@@ -163,7 +165,7 @@ def idle(connections: int, *, polling: bool) -> Workload:
 
     async def workload(trial: Trial) -> Figures:
         count = trial.scaled(connections)
-        async with trial.running(ONE_ROOM) as (server, load):
+        async with trial.running(UNEDITED_ROOM) as (server, load):
             before = await _memory_of_first(server, load)
             connected = await load.connect(count, polling=polling)
             await load.idle(5)
