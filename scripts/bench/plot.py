@@ -21,7 +21,10 @@ from scripts.bench.results import Ratio, Results
 from scripts.bench.rows import FIGURES
 
 PEER: Final = "node"
-TICKS: Final = (1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1, 2, 5, 10, 20, 50, 100)
+STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+TICKS: Final = (*(1 / step for step in reversed(STEPS[1:])), *map(float, STEPS))
+WIDE: Final = 200.0
+"""A scale whose ends are further apart than this many times has marks at powers of ten only."""
 WIDTH: Final = 960
 LABELS: Final = 390
 """Pixels to the left of the chart."""
@@ -88,8 +91,13 @@ class Scale:
         return cls(lowest, highest)
 
     def ticks(self) -> list[float]:
-        """Return the ticks on it."""
-        return [tick for tick in TICKS if self.lowest <= tick <= self.highest]
+        """Return the ticks that are marked on it."""
+        wide = self.highest / self.lowest > WIDE
+        return [
+            tick
+            for tick in TICKS
+            if self.lowest <= tick <= self.highest and not (wide and math.log10(tick) % 1 > 1e-9)
+        ]
 
     def x(self, times: float) -> float:
         """Return where a number stands, in pixels."""
@@ -173,7 +181,8 @@ def _drawn(bar: Bar, y: float, scale: Scale) -> Iterator[str]:
     x = (min(low, end) - 7) if left_of else max(high, end, middle) + 7
     anchor = "end" if left_of else "start"
     yield (
-        f'<text x="{x:.1f}" y="{y + 4.5:.1f}" text-anchor="{anchor}" font-weight="bold">'
+        f'<text x="{x:.1f}" y="{y + 4.5:.1f}" text-anchor="{anchor}" font-weight="bold" '
+        'stroke="#ffffff" stroke-width="4" paint-order="stroke">'
         f"{times_text(bar.times)}</text>"
     )
 

@@ -54,8 +54,8 @@ FIGURES: Final = {
     "cpu_percent": Figure("CPU", "%"),
     "event_us": Figure("CPU per event", "µs"),
     "events_per_s": Figure("events", "/s", more_is_better=True),
-    "growth": Figure("server CPU ÷ that with 80 people", ""),
-    "postgres_growth": Figure("PostgreSQL CPU ÷ that with 80 people", ""),
+    "growth": Figure("growth of server CPU", "×"),
+    "postgres_growth": Figure("growth of PostgreSQL CPU", "×"),
     "errors": Figure("errors", ""),
     "load_share": Figure("load generator, cores", ""),
 }
@@ -165,7 +165,7 @@ def _rows() -> tuple[Row, ...]:
         ),
         Row(
             "large-retreat",
-            "edit among 10,000 people",
+            "edit among 10,000, not 80",
             large_retreat,
             ("growth",),
         ),
