@@ -39,7 +39,7 @@ _LOSSES = (
 
 
 @contextmanager
-def _losses() -> Iterator[None]:
+def losses() -> Iterator[None]:
     """Raise :exc:`Lost` for every way in which a connection ends.
 
     A loss that coincides with a cancellation is forgotten.
@@ -179,7 +179,7 @@ async def over_websocket(place: Place, on_row: OnRow | None = None) -> AsyncIter
 
     :raises Lost: the server refuses, or the connection ends.
     """
-    with _losses():
+    with losses():
         async with trio.open_nursery() as nursery:
             websocket = await trio_websocket.wrap_client_stream(
                 nursery, await place.dial(), "localhost", PATH + "websocket"
@@ -221,7 +221,7 @@ class _OverPolling(SocketClient):
 @asynccontextmanager
 async def over_polling(place: Place, on_row: OnRow | None = None) -> AsyncIterator[SocketClient]:
     """Be in the room over long-polling, within the block; see :func:`over_websocket`."""
-    with _losses():
+    with losses():
         async with await place.dial() as first, await place.dial() as second:
             polls = HttpPeer(first)
             opened = await polls.request("GET", PATH + "polling")
@@ -258,6 +258,6 @@ class _OverHttp:
 @asynccontextmanager
 async def over_http(place: Place, on_row: OnRow | None = None) -> AsyncIterator[Editor]:
     """Edit over plain HTTP on one connection, within the block; hears of no others' edits."""
-    with _losses():
+    with losses():
         async with await place.dial() as stream:
             yield _OverHttp(HttpPeer(stream), place)

@@ -1,6 +1,6 @@
 """Measure commits on the embedded PostgreSQL: changes per second by batch size, and a load.
 
-    python scripts/bench/commit.py [--seconds 3] [--people 600] [--url postgresql://…]
+    python -m scripts.bench.commit [--seconds 3] [--people 600] [--url postgresql://…]
 
 One committer at a time, as a room is. Each batch moves people between groups, so it
 touches the retreat, groups, registrations and the log, with fsync on. CPU is that of this
@@ -10,12 +10,11 @@ process, deciding left out, and that of all processes of the embedded PostgreSQL
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +37,7 @@ from gbs_actor.store.seed.seed import (
     SeedSchedule,
     SeedUnivGroup,
 )
+from scripts.bench.processes import cpu_seconds_with_children
 
 BATCH_SIZES = (1, 16, 64)
 AUTHOR = Author(user_id=1, name="bench", admin_user_id=1)
@@ -109,18 +109,6 @@ async def open_store(url: str | None) -> AsyncIterator[tuple[PostgresStore, int 
             yield store, int(lock_file.read_text().splitlines()[0])
 
 
-def server_cpu(postmaster: int) -> float:
-    """Return the seconds of CPU that a PostgreSQL and its child processes have used."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
-            # proc(5): behind the name in parentheses come state, ppid, …, utime, stime.
-            fields = path.read_text().rpartition(")")[2].split()
-            if postmaster in (int(fields[1]), int(path.parent.name)):
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def next_batch(board: Board, size: int) -> list[Change]:
     draft = board.draft(iter(()))
     changes = []
@@ -137,9 +125,9 @@ def next_batch(board: Board, size: int) -> list[Change]:
 async def measure(
     store: PostgresStore, postmaster: int | None, board: Board, size: int, seconds: float
 ) -> Result:
-    milliseconds = []
+    milliseconds: list[float] = []
     cpu = 0.0
-    server_began = None if postmaster is None else server_cpu(postmaster)
+    server_began = None if postmaster is None else cpu_seconds_with_children(postmaster)
     while sum(milliseconds) < seconds * 1_000:
         changes = next_batch(board, size)
         began, cpu_began = perf_counter(), process_time()
@@ -151,13 +139,13 @@ async def measure(
     commits = len(milliseconds)
     per_server = None
     if postmaster is not None and server_began is not None:
-        per_server = 1e6 * (server_cpu(postmaster) - server_began) / commits
+        per_server = 1e6 * (cpu_seconds_with_children(postmaster) - server_began) / commits
     per_second = 1_000 * size * commits / sum(milliseconds)
     return Result(size, per_second, milliseconds, 1e6 * cpu / commits, per_server)
 
 
 async def measure_load(store: PostgresStore, rounds: int) -> list[float]:
-    milliseconds = []
+    milliseconds: list[float] = []
     for _ in range(rounds):
         began = perf_counter()
         await store.load(SLUG)
