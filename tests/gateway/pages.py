@@ -62,7 +62,7 @@ class Line:
         self.alive = True
         self.outbox = cast("Outbox", _NoOutbox())
         self.client = page.clients.connect(self, page.clients.authenticate(page.token))
-        self._dispatcher = Dispatcher(nursery, lambda: None)
+        self._dispatcher = Dispatcher(nursery, _Owner())
 
     def emit(self, sent: Sent) -> None:
         sent.emitted += 1
@@ -108,6 +108,15 @@ class Line:
 
     def statistics(self) -> SinkStatistics:
         return SinkStatistics(0, 0, 0, 0.0)
+
+
+class _Owner:
+    """Reads without a pause."""
+
+    may_start_events = True
+
+    def resume_reading(self) -> None:
+        pass
 
 
 class _NoOutbox:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.dispatcher import Dispatcher, Job
+from gbs_actor.socketio.channel.dispatcher import NOBODY, Dispatcher, DispatcherOwner, Job
 from gbs_actor.socketio.channel.options import ServerOptions
 
 
@@ -26,14 +26,12 @@ class Backlog:
     :param channel: resumes reading when the backlog shrinks.
     """
 
-    __slots__ = ("_dispatcher", "_kept_bytes", "_options", "_resume_reading", "_unacknowledged")
+    __slots__ = ("_channel", "_dispatcher", "_kept_bytes", "_options", "_unacknowledged")
 
     def __init__(self, channel: Channel, options: ServerOptions) -> None:
         self._options = options
-        self._resume_reading = channel.resume_reading
-        self._dispatcher = Dispatcher(
-            channel.tasks, self._resume_reading, lambda: channel.may_start_events
-        )
+        self._channel: DispatcherOwner = channel
+        self._dispatcher = Dispatcher(channel.tasks, channel)
         self._unacknowledged = 0
         self._kept_bytes = 0
 
@@ -55,12 +53,12 @@ class Backlog:
     def remove_bytes(self, size: int) -> None:
         """Count ``size`` bytes less."""
         self._kept_bytes -= size
-        self._resume_reading()
+        self._channel.resume_reading()
 
     def remove_unacknowledged(self) -> None:
         """Count one unacknowledged event less."""
         self._unacknowledged -= 1
-        self._resume_reading()
+        self._channel.resume_reading()
 
     @property
     def full(self) -> bool:
@@ -77,7 +75,7 @@ class Backlog:
         Shielded from cancellation; returns after ``disconnect_timeout`` at the latest.
         """
         await self._dispatcher.stop(self._options.disconnect_timeout)
-        self._resume_reading = _nothing  # the channel can be freed
+        self._channel = NOBODY  # the connection can be freed
 
 
 class BacklogEvent:
@@ -157,7 +155,3 @@ class KeptEvent:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _nothing() -> None:
-    """Reading is not resumed after the end."""

@@ -1,7 +1,7 @@
 """Handlers of one connection, one after the other.
 
 A synchronous handler costs no task: it runs in the task that read the packet. A handler that
-has to be awaited runs in the connection's dispatcher task; later events wait in a queue, while
+has to be awaited runs in a task, with those that follow meanwhile: they wait in a queue, while
 the connection is still read. So do events of a client that does not read what it is sent: each
 may bring it more.
 """
@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 import trio
 
 from gbs_actor.socketio.channel.tasks import TaskStarter
 
 logger = logging.getLogger(__name__)
-_LINGER = 5.0  # seconds an idle dispatcher task is kept for the next handler
 
 Job = Callable[[], Awaitable[None] | None]
 """Runs a handler; returns what is left to await, if anything."""
@@ -28,43 +28,33 @@ Done = Callable[[], None]
 _Queued = tuple[Job, Done | None, bool]
 
 
+class DispatcherOwner(Protocol):
+    """The connection that jobs are run for. Nothing may block or raise."""
+
+    @property
+    def may_start_events(self) -> bool:
+        """Whether jobs that wait for it may start; see :meth:`Dispatcher.resume`."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Called after each job that the task has run, and when there is less that is not done."""
+        ...
+
+
 class Dispatcher:
     """Runs jobs in order.
 
     :param tasks: run the task, when one is needed.
-    :param on_progress: called after each job that the task has run.
-    :param ready: whether jobs that wait for it may start; see :meth:`resume`.
     """
 
-    __slots__ = (
-        "_awaited",
-        "_busy",
-        "_done",
-        "_ended",
-        "_idle",
-        "_jobs",
-        "_on_progress",
-        "_ready",
-        "_scope",
-        "_stopped",
-        "_tasks",
-    )
+    __slots__ = ("_busy", "_ended", "_jobs", "_owner", "_scope", "_stopped", "_tasks")
 
-    def __init__(
-        self,
-        tasks: TaskStarter,
-        on_progress: Callable[[], None],
-        ready: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def __init__(self, tasks: TaskStarter, owner: DispatcherOwner) -> None:
         self._tasks = tasks
-        self._on_progress = on_progress
-        self._ready = ready
+        self._owner = owner
         self._jobs: deque[_Queued] | None = None  # an empty one is 0.7 KB on every connection
         self._busy = False
-        self._awaited: Awaitable[None] | None = None
-        self._done: Done | None = None
         self._scope: trio.CancelScope | None = None
-        self._idle: trio.Event | None = None
         self._ended: trio.Event | None = None
         self._stopped = False
 
@@ -80,7 +70,7 @@ class Dispatcher:
         """
         if self._stopped:
             return
-        if self._busy or self._jobs or (when_ready and not self._ready()):
+        if self._busy or self._jobs or (when_ready and not self._owner.may_start_events):
             if self._jobs is None:
                 self._jobs = deque()
             self._jobs.append((job, done, when_ready))
@@ -113,44 +103,41 @@ class Dispatcher:
         if not self._jobs:
             return None
         job, done, when_ready = self._jobs[0]
-        if when_ready and not self._ready():
+        if when_ready and not self._owner.may_start_events:
             return None
         self._jobs.popleft()
         return job, done
 
     def _hand_over(self, awaitable: Awaitable[None], done: Done | None) -> None:
-        self._awaited, self._done = awaitable, done
-        if self._idle is not None:
-            self._idle.set()
-            return
+        # The task ends with the queue. If it waited for more, a crowd that joins would have one
+        # each, 3 KB, and a process hardly gives memory back.
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
-        self._tasks.start_soon(self._run, self._scope, self._ended)
+        self._tasks.start_soon(self._run, self._scope, self._ended, awaitable, done)
 
-    async def _run(self, scope: trio.CancelScope, ended: trio.Event) -> None:
+    async def _run(
+        self,
+        scope: trio.CancelScope,
+        ended: trio.Event,
+        awaitable: Awaitable[None],
+        done: Done | None,
+    ) -> None:
         try:
             with scope:
-                while self._awaited is not None:
-                    await self._drain()
-                    self._busy = False
-                    self._idle = trio.Event()
-                    with trio.move_on_after(_LINGER):
-                        await self._idle.wait()
-                    self._idle = None
+                await self._drain(awaitable, done)
+                self._busy = False
         finally:
-            self._idle = self._scope = None
+            self._scope = self._ended = None
             ended.set()
 
-    async def _drain(self) -> None:
-        awaitable, self._awaited = self._awaited, None
-        done, self._done = self._done, None
+    async def _drain(self, awaitable: Awaitable[None] | None, done: Done | None) -> None:
         while True:
             if awaitable is not None:
                 await _finish(awaitable)
             if done is not None:
                 done()
             following = self._next()
-            self._on_progress()  # now that the queue is shorter
+            self._owner.resume_reading()  # now that the queue is shorter
             if following is None:
                 return
             job, done = following
@@ -163,7 +150,7 @@ class Dispatcher:
         """
         self._stopped = True
         self._jobs = None
-        self._on_progress, self._ready = _nothing, _never  # whose they are can be freed
+        self._owner = NOBODY  # the connection can be freed
         if self._scope is not None and self._ended is not None:
             self._scope.cancel()
             with trio.move_on_after(timeout, shield=True):
@@ -185,10 +172,13 @@ async def _finish(awaitable: Awaitable[None]) -> None:
         logger.exception("a handler failed")
 
 
-def _nothing() -> None:
-    """Nobody needs to know the progress after the end."""
+class _Nobody:
+    """Owns a dispatcher that has ended."""
+
+    may_start_events = False
+
+    def resume_reading(self) -> None:
+        """Nothing is read after the end."""
 
 
-def _never() -> bool:
-    """No job starts after the end."""
-    return False
+NOBODY: Final[DispatcherOwner] = _Nobody()

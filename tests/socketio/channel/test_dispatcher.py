@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -11,14 +12,28 @@ from trio.testing import MockClock
 from gbs_actor.socketio.channel.dispatcher import Dispatcher
 
 
+@dataclass
+class Owner:
+    """A connection whose jobs are run."""
+
+    may_start_events: bool = True
+
+    def resume_reading(self) -> None:
+        pass
+
+
 async def test_progress_is_told_once_there_is_some(clock: MockClock) -> None:
     waiting: list[int] = []
 
     async def handler() -> None:
         await trio.sleep(1)
 
+    class Connection(Owner):
+        def resume_reading(self) -> None:
+            waiting.append(len(dispatcher))
+
     async with trio.open_nursery() as nursery:
-        dispatcher = Dispatcher(nursery, lambda: waiting.append(len(dispatcher)))
+        dispatcher = Dispatcher(nursery, Connection())
         for _ in range(4):
             dispatcher.submit(handler)
         assert len(dispatcher) == 3
@@ -34,7 +49,7 @@ async def test_each_job_that_has_ended_is_reported_once() -> None:
         await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
-        dispatcher = Dispatcher(nursery, lambda: None)
+        dispatcher = Dispatcher(nursery, Owner())
 
         def outer() -> None:
             dispatcher.submit(lambda: None)
@@ -50,7 +65,7 @@ async def test_each_job_that_has_ended_is_reported_once() -> None:
 
 
 async def test_what_waits_to_be_ready_and_all_behind_it_start_in_order_once_it_is() -> None:
-    ready = False
+    owner = Owner(may_start_events=False)
     ran: list[int] = []
 
     async def handler(number: int) -> None:
@@ -58,7 +73,7 @@ async def test_what_waits_to_be_ready_and_all_behind_it_start_in_order_once_it_i
         ran.append(number)
 
     async with trio.open_nursery() as nursery:
-        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher = Dispatcher(nursery, owner)
         dispatcher.submit(partial(ran.append, 0))
         dispatcher.submit(partial(handler, 1), when_ready=True)
         dispatcher.submit(partial(ran.append, 2))
@@ -66,7 +81,7 @@ async def test_what_waits_to_be_ready_and_all_behind_it_start_in_order_once_it_i
         dispatcher.resume()
         await trio.testing.wait_all_tasks_blocked()
         assert (ran, len(dispatcher)) == ([0], 3)
-        ready = True
+        owner.may_start_events = True
         dispatcher.resume()
         await trio.testing.wait_all_tasks_blocked()
         assert ran == [0, 1, 2, 3]
@@ -74,34 +89,50 @@ async def test_what_waits_to_be_ready_and_all_behind_it_start_in_order_once_it_i
 
 
 async def test_what_becomes_unready_meanwhile_stops_the_jobs_that_wait_for_it() -> None:
-    ready = True
+    owner = Owner()
     ran: list[int] = []
 
     async def fill() -> None:
-        nonlocal ready
         await trio.lowlevel.checkpoint()
-        ready = False
+        owner.may_start_events = False
 
     async with trio.open_nursery() as nursery:
-        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher = Dispatcher(nursery, owner)
         dispatcher.submit(fill, when_ready=True)
         dispatcher.submit(partial(ran.append, 1), when_ready=True)
         await trio.testing.wait_all_tasks_blocked()
         assert ran == []
-        ready = True
+        owner.may_start_events = True
         dispatcher.resume()
         assert ran == [1]
         nursery.cancel_scope.cancel()
 
 
 async def test_at_the_end_nothing_that_waited_is_started() -> None:
-    ready = False
+    owner = Owner(may_start_events=False)
     ran: list[int] = []
     async with trio.open_nursery() as nursery:
-        dispatcher = Dispatcher(nursery, lambda: None, lambda: ready)
+        dispatcher = Dispatcher(nursery, owner)
         dispatcher.submit(partial(ran.append, 1), when_ready=True)
         await dispatcher.stop(1)
-        ready = True
+        owner.may_start_events = True
         dispatcher.resume()
         assert ran == []
         nursery.cancel_scope.cancel()
+
+
+async def test_a_task_ends_with_the_queue_and_the_next_handler_gets_another() -> None:
+    ran: list[int] = []
+
+    async def handler(number: int) -> None:
+        await trio.lowlevel.checkpoint()
+        ran.append(number)
+
+    async with trio.open_nursery() as nursery:
+        dispatcher = Dispatcher(nursery, Owner())
+        for number in range(3):
+            dispatcher.submit(partial(handler, number))
+            dispatcher.submit(partial(handler, number))
+            await trio.testing.wait_all_tasks_blocked()
+            assert not nursery.child_tasks
+    assert ran == [0, 0, 1, 1, 2, 2]
