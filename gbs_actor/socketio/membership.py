@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
-from enum import Enum
+from sys import intern
 from typing import Any, Final
 
 import msgspec
@@ -71,11 +71,6 @@ class AckReceived(msgspec.Struct, frozen=True):
 Received = ConnectReceived | UnknownNamespace | DisconnectReceived | EventReceived | AckReceived
 
 
-class _State(Enum):
-    JOINED = "joined"  # or about to
-    LEFT = "left"
-
-
 class Membership:
     """Decodes what one client sends, and checks it against the namespaces it has joined.
 
@@ -88,10 +83,11 @@ class Membership:
     __slots__ = (
         "_attachment_bytes",
         "_attachments",
+        "_joined",
+        "_left",
         "_max_attachment_bytes",
         "_max_attachments",
         "_max_connect_bytes",
-        "_memberships",
         "_namespaces",
         "_unfinished",
         "ever_joined",
@@ -109,9 +105,12 @@ class Membership:
         self._max_connect_bytes = max_connect_bytes
         self._max_attachments = max_attachments
         self._max_attachment_bytes = max_attachment_bytes
-        self._memberships: dict[str, _State] = {}
+        self._joined: tuple[str, ...] = ()
+        """The namespaces that it has joined, or is about to; few, and a dict is 0.2 KB."""
+        self._left: tuple[str, ...] = ()
+        """Those that it has joined before, or has been refused."""
         self._unfinished: Packet | None = None
-        self._attachments: list[bytes] = []
+        self._attachments: list[bytes] | None = None
         self._attachment_bytes = 0
         self.ever_joined = False
         """Whether a namespace was joined; if not in time, the connection is closed."""
@@ -125,7 +124,8 @@ class Membership:
 
         Packets of the client for it are ignored from now on: they may be in flight.
         """
-        self._memberships[namespace] = _State.LEFT
+        self._joined = _without(self._joined, namespace)
+        self._left = (*_without(self._left, namespace), namespace)
 
     def receive_text(self, text: str, start: int = 0) -> Received | None:
         """Decode one text packet; ``None`` if there is nothing to do.
@@ -142,20 +142,18 @@ class Membership:
 
         :raises ProtocolViolation: none was announced, or they are too large together.
         """
-        packet = self._unfinished
-        if packet is None:
+        packet, attachments = self._unfinished, self._attachments
+        if packet is None or attachments is None:
             raise ProtocolViolation("attachment that was not announced")
-        self._attachments.append(payload)
+        attachments.append(payload)
         self._attachment_bytes += len(payload)
         if self._attachment_bytes > self._max_attachment_bytes:
             raise ProtocolViolation("attachments are too large", CloseCode.TOO_LARGE)
-        if len(self._attachments) < packet.attachments:
+        if len(attachments) < packet.attachments:
             return None
-        attachments = tuple(self._attachments)
-        self._unfinished = None
-        self._attachments = []
+        self._unfinished = self._attachments = None
         self._attachment_bytes = 0
-        return self._complete(packet, attachments)
+        return self._complete(packet, tuple(attachments))
 
     def _receive(self, packet: Packet) -> Received | None:
         kind = packet.type
@@ -166,9 +164,9 @@ class Membership:
         if packet.attachments:
             if packet.attachments > self._max_attachments:
                 raise ProtocolViolation("too many attachments", CloseCode.TOO_LARGE)
-            if packet.namespace not in self._memberships:
+            if packet.namespace not in self._joined and packet.namespace not in self._left:
                 raise ProtocolViolation("packet for a namespace that was never joined")
-            self._unfinished = packet
+            self._unfinished, self._attachments = packet, []
             return None
         return self._complete(packet, ())
 
@@ -180,18 +178,18 @@ class Membership:
         namespace = packet.namespace
         if namespace not in self._namespaces:
             return UnknownNamespace(namespace)
-        if self._memberships.get(namespace) is _State.JOINED:
+        if namespace in self._joined:
             raise ProtocolViolation("second CONNECT to the same namespace")
-        self._memberships[namespace] = _State.JOINED
+        self._joined = (*self._joined, intern(namespace))
+        self._left = _without(self._left, namespace)
         return ConnectReceived(namespace, auth)
 
     def _complete(self, packet: Packet, attachments: tuple[bytes, ...]) -> Received | None:
         namespace = packet.namespace
         kind = packet.type
-        membership = self._memberships.get(namespace)
-        if membership is None:
-            raise ProtocolViolation("packet for a namespace that was never joined")
-        if membership is _State.LEFT:
+        if namespace not in self._joined:
+            if namespace not in self._left:
+                raise ProtocolViolation("packet for a namespace that was never joined")
             return None  # not even decoded: a client that was never accepted must not cause work
         if kind in _EVENTS:
             data = decode_event(packet.json)
@@ -199,9 +197,13 @@ class Membership:
         if kind is PacketType.DISCONNECT:
             if packet.json:
                 raise ProtocolViolation("DISCONNECT with a payload")
-            self._memberships[namespace] = _State.LEFT
+            self.leave(namespace)
             return DisconnectReceived(namespace)
         check_array(packet.json)
         if packet.ack_id is None:
             return None
         return AckReceived(namespace, packet.ack_id, packet.json, attachments)
+
+
+def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(each for each in names if each != name)
