@@ -98,7 +98,7 @@ class Channel(ABC):
     ) -> None:
         self.transport = transport
         self.tasks = tasks
-        tasks.on_failure = self._task_failed
+        tasks.owner = self
         self.outbox = Outbox(transport.wire, self, limits)
         self.reason: str | None = None
         """Why the channel has ended; ``None`` while it is open."""
@@ -180,7 +180,8 @@ class Channel(ABC):
             self._on_end(self, reason)
         return True
 
-    def _task_failed(self) -> None:
+    def task_failed(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.tasks.TasksOwner`."""
         self.lose("transport error")
 
     @abstractmethod

@@ -20,6 +20,14 @@ class TaskStarter(Protocol):
         ...
 
 
+class TasksOwner(Protocol):
+    """The channel that tasks are run for."""
+
+    def task_failed(self) -> None:
+        """Called when a task has raised; must not block."""
+        ...
+
+
 class ChannelTasks:
     """Starts the tasks of one channel. Without any it costs nothing but this object.
 
@@ -29,15 +37,14 @@ class ChannelTasks:
     :param context: each task runs in a copy of it.
     """
 
-    __slots__ = ("_context", "_ended", "_nursery", "_scopes", "on_failure")
+    __slots__ = ("_context", "_ended", "_nursery", "_scopes", "owner")
 
     def __init__(self, nursery: trio.Nursery, context: Context) -> None:
         self._nursery = nursery
         self._context = context
         self._scopes: set[trio.CancelScope] | None = None
         self._ended: trio.Event | None = None
-        self.on_failure: Callable[[], None] | None = None
-        """Called when a task has raised; must not block."""
+        self.owner: TasksOwner | None = None
 
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run a function in a task of its own, until it returns or :meth:`cancel` is called."""
@@ -59,8 +66,8 @@ class ChannelTasks:
                 await async_fn(*args)
         except Exception:
             logger.exception("a task of a connection failed")
-            if self.on_failure is not None:
-                self.on_failure()
+            if self.owner is not None:
+                self.owner.task_failed()
         finally:
             assert self._scopes is not None
             self._scopes.remove(scope)
@@ -74,7 +81,7 @@ class ChannelTasks:
 
         Nothing may be started after that.
         """
-        self.on_failure = None
+        self.owner = None
         if self._scopes is None:
             return
         self._ended = trio.Event()

@@ -127,7 +127,7 @@ class Probe(Channel):
         self._polls.retire()
         self._on_upgrade(self)
         self.outbox.stop()
-        self.tasks.on_failure = None  # the probe can be freed
+        self.tasks.owner = None  # the probe can be freed
 
     # Ending; the session may have moved here.
 
