@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Final
 
 from gbs_actor.socketio.channel.memory_limit import LimitedOutbox, MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.wire import Encode, Wire
+
+_NONE: Final[OrderedDict[Hashable, Message]] = OrderedDict()
+"""Of all that have nothing queued: an empty one is 0.1 KB. Nothing is ever added to it."""
 
 
 class MessageQueue:
@@ -34,7 +38,7 @@ class MessageQueue:
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._waiting: OrderedDict[Hashable, Message] = OrderedDict()
+        self._waiting = _NONE
         self.rest: memoryview | None = None
         """What is left of partly sent messages."""
         self._rest_of: tuple[Message, ...] = ()
@@ -74,6 +78,8 @@ class MessageQueue:
 
     def append(self, message: Message) -> None:
         """Add a message at the end, in place of the one with its key."""
+        if self._waiting is _NONE:
+            self._waiting = OrderedDict()
         key = message.key
         if key is None:
             # A new object is a key that equals no other.
@@ -113,6 +119,8 @@ class MessageQueue:
         if message.key is None:
             self.unkeyed -= 1
             self._unkeyed_bytes -= len(self._encode(message))
+        if not self._waiting:
+            self._waiting = _NONE
 
     def set_rest(self, rest: memoryview, *messages: Message) -> None:
         """Keep the rest of messages that are partly sent."""
@@ -139,7 +147,7 @@ class MessageQueue:
         """Remove the whole messages."""
         for message in self._waiting.values():
             self._release(message)
-        self._waiting.clear()
+        self._waiting = _NONE
         self.unkeyed = self._unkeyed_bytes = 0
 
     def change_encoding(self, encode: Encode, convert: Callable[[bytes], bytes]) -> None:
