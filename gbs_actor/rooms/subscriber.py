@@ -78,6 +78,24 @@ class Subscriber:
         only when it joins.
     """
 
+    __slots__ = (
+        "_changes",
+        "author",
+        "closed",
+        "commands_slug",
+        "in_flight",
+        "known_elsewhere",
+        "leaving",
+        "marks_carried_out",
+        "marks_rejected",
+        "marks_submitted",
+        "number",
+        "room",
+        "sent_revision",
+        "sink",
+        "wants_presence",
+    )
+
     def __init__(self, sink: Sink, author: Author, *, wants_presence: bool = True) -> None:
         self.sink = sink
         self.author = author
@@ -102,8 +120,8 @@ class Subscriber:
         self.marks_carried_out = 0
         """The number of the last mark update that was carried out: one that was in hand
         with a commit may come behind a later one, and then changes nothing."""
-        self._changes = trio.lowlevel.ParkingLot()
-        """Woken when the last reply was sent, and when a room was entered or left."""
+        self._changes: trio.Event | None = None
+        """Set when the last reply was sent, or a room was entered or left; made by who waits."""
 
     @property
     def room_slug(self) -> str | None:
@@ -116,7 +134,7 @@ class Subscriber:
             self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
         self.room = room
         self.leaving = False
-        self._changes.unpark_all()
+        self._wake()
 
     def deliver(self, message: Any) -> None:
         """Pass a message to the sink; a sink that raises loses its connection."""
@@ -138,7 +156,7 @@ class Subscriber:
         """Count one command or mark update as replied to; rooms call it."""
         self.in_flight -= 1
         if self.in_flight == 0:
-            self._changes.unpark_all()
+            self._wake()
 
     async def wait_replied(self) -> None:
         """Wait until every command and mark update of this connection has its reply.
@@ -146,7 +164,7 @@ class Subscriber:
         Cancellation ends the wait and changes nothing.
         """
         while self.in_flight:
-            await self._changes.park()
+            await self._change()
 
     def waits_elsewhere(self, slug: str) -> bool:
         """Whether commands of another retreat than this one may have no reply yet."""
@@ -166,7 +184,17 @@ class Subscriber:
         Cancellation ends the wait and changes nothing.
         """
         while self.leaving:
-            await self._changes.park()
+            await self._change()
+
+    def _wake(self) -> None:
+        if self._changes is not None:
+            self._changes.set()
+            self._changes = None
+
+    async def _change(self) -> None:
+        if self._changes is None:
+            self._changes = trio.Event()
+        await self._changes.wait()
 
     def statistics(self, room_revision: int) -> SubscriberStatistics:
         """Return how far the connection has followed a room at ``room_revision``."""
