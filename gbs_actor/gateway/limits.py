@@ -29,8 +29,8 @@ class TokenBucket:
         if rate <= 0 or burst < 1:
             raise ValueError("a token bucket needs a rate above 0 and a burst of at least 1")
         self._rate = rate
-        self._burst = float(burst)
-        self._level = self._burst
+        self._burst = burst
+        self._level: float = burst
         self._at = now
 
     def take(self, now: float) -> bool:
