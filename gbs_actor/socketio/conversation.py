@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,8 +68,8 @@ class Conversation:
         self._backlog = Backlog(session, options)
         self._sockets: dict[str, Socket] = {}
         """By namespace, from the CONNECT packet on."""
-        self._accepted: dict[str, Socket] = {}
-        """By id, from the acceptance until ``on_disconnect`` is run."""
+        self._accepted: tuple[Socket, ...] = ()
+        """From the acceptance until ``on_disconnect`` is run."""
 
     @property
     def outbox(self) -> Outbox:
@@ -121,7 +120,7 @@ class Conversation:
     # Connecting.
 
     def _on_connect(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
-        socket = Socket(self, namespace, replace(self._session.handshake, auth=auth))
+        socket = Socket(self, namespace, self._session.handshake, auth)
         self._sockets[namespace.name] = socket
         self._backlog.submit(partial(self._connect, namespace, socket, auth))
 
@@ -178,7 +177,7 @@ class Conversation:
             self._accept(socket)
 
     def _accept(self, socket: Socket) -> None:
-        self._accepted[socket.id] = socket
+        self._accepted = (*self._accepted, socket)
         if socket.closed:  # ended meanwhile: its on_disconnect runs as any other's
             return
         self._membership.accepted()
@@ -236,9 +235,11 @@ class Conversation:
         """Run ``on_disconnect``, once; return what is left to await."""
         socket.end(reason)
         handler = self._namespaces[socket.namespace.name].disconnect_handler
-        result = None
+        accepted, result = socket in self._accepted, None
+        if accepted:
+            self._accepted = tuple(each for each in self._accepted if each is not socket)
         try:
-            if self._accepted.pop(socket.id, None) is not None and handler is not None:
+            if accepted and handler is not None:
                 result = handler(socket, socket.reason)
         finally:
             if not inspect.isawaitable(result):
@@ -270,7 +271,7 @@ class Conversation:
 
     def ended(self, reason: str) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        for socket in (*self._sockets.values(), *self._accepted.values()):
+        for socket in (*self._sockets.values(), *self._accepted):
             socket.end(reason)
 
     async def run_disconnect_handlers(self) -> None:
@@ -282,12 +283,12 @@ class Conversation:
         await self._backlog.stop()
         with trio.move_on_after(self._options.disconnect_timeout, shield=True):
             async with trio.open_nursery() as nursery:
-                for socket in list(self._accepted.values()):
+                for socket in self._accepted:
                     nursery.start_soon(self._run_last_disconnect_handler, socket)
-        for socket in (*self._sockets.values(), *self._accepted.values()):
+        for socket in (*self._sockets.values(), *self._accepted):
             socket.finish_disconnect()
         self._sockets.clear()
-        self._accepted.clear()
+        self._accepted = ()
 
     async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,7 @@ RECOVERABLE: Final = frozenset(
 )
 """Reasons of an end after which a client may resume: neither side has disconnected on purpose."""
 
+_NO_DATA: Final = object()
 _MAX_QUEUED: Final = 1_024  # messages that an on_connect handler may emit
 
 
@@ -113,32 +115,46 @@ class SessionRecovery(Protocol):
         ...
 
 
+class _Waiting:
+    """Queues messages until the client is accepted."""
+
+    __slots__ = ("_owner", "messages")
+
+    def __init__(self, owner: SocketOwner) -> None:
+        self._owner = owner
+        self.messages: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        """Queue a message."""
+        self.messages.append(message)
+        if len(self.messages) > _MAX_QUEUED:
+            self._owner.overflow()
+
+
 class Socket:
     """One client in one namespace.
 
     Attributes:
         id: the client's ``socket.id``; unguessable.
         namespace: the one it is connected to.
-        handshake: the request that opened its connection.
-        data: the application's own; set any attribute on it, or replace it.
     """
 
     __slots__ = (
         "__weakref__",
+        "_auth",
         "_calls",
+        "_data",
         "_disconnected",
+        "_handshake",
         "_is_disconnected",
         "_leave_wanted",
         "_left",
         "_missed",
         "_owner",
-        "_queued",
         "_recovery",
-        "_send",
+        "_sink",
         "closed",
         "connected",
-        "data",
-        "handshake",
         "id",
         "namespace",
         "pid",
@@ -147,12 +163,14 @@ class Socket:
     )
 
     def __init__(
-        self, owner: SocketOwner, namespace: SocketNamespace, handshake: Handshake
+        self,
+        owner: SocketOwner,
+        namespace: SocketNamespace,
+        handshake: Handshake,
+        auth: dict[str, Any] | None,
     ) -> None:
         self.id = secrets.token_urlsafe(15)
         self.namespace = namespace
-        self.handshake = handshake
-        self.data: Any = SimpleNamespace()
         self.closed = False
         """Whether the socket has ended; sending does nothing then."""
         self.connected = False
@@ -164,28 +182,54 @@ class Socket:
         self.pid: str | None = None
         """The secret that resumes the session, if it has one."""
         self._owner = owner
+        self._handshake = handshake
+        self._auth = auth
+        self._data: Any = _NO_DATA
         self._recovery: SessionRecovery | None = None
         self._left = False
         self._missed: Sequence[Message] = ()
         self._is_disconnected = False
         self._disconnected: trio.Event | None = None
-        self._queued: list[Message] = []
-        self._send: Callable[[Message], None] | None = self._queue
+        self._sink: Outbox | _Waiting | None = _Waiting(owner)
+        """Where messages go; ``None`` after the end."""
         self._leave_wanted = False
         self._calls: PendingCalls | None = None
+
+    @property
+    def handshake(self) -> Handshake:
+        """The request that opened its connection, with the payload of the CONNECT packet."""
+        return self._handshake if self._auth is None else replace(self._handshake, auth=self._auth)
+
+    def forget_auth(self) -> None:
+        """Drop the payload of the CONNECT packet: it may hold a secret, and takes memory.
+
+        For an application that has read it.
+        """
+        self._auth = None
+
+    @property
+    def data(self) -> Any:
+        """The application's own; set any attribute on it, or replace it."""
+        if self._data is _NO_DATA:
+            self._data = SimpleNamespace()
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._data = data
 
     def emit(self, name: str, *args: Any) -> None:
         """Send an event. Never blocks; after the end, does nothing.
 
         :raises TypeError: an argument has no JSON form.
         """
-        if self._send is None:
+        if self._sink is None:
             return
         if self._recovery is None:
             message = encode_event(self.namespace.name, name, *args)
         else:
             message = self._recovery.record_event(self.namespace.name, name, args, self)
-        self._send(message)
+        self._sink.send(message)
 
     def deliver(self, message: Message) -> None:
         """Send a message that may be shared with other sockets of the namespace.
@@ -193,8 +237,8 @@ class Socket:
         Never blocks and never raises; after the end, does nothing. For a
         :attr:`recoverable` socket the message has to have its offset already.
         """
-        if self._send is not None:
-            self._send(message)
+        if self._sink is not None:
+            self._sink.send(message)
 
     def emit_volatile(self, name: str, *args: Any) -> None:
         """Send an event now; drop it if anything is queued.
@@ -203,12 +247,12 @@ class Socket:
 
         :raises TypeError: an argument has no JSON form.
         """
-        if self._send is None or not self.connected or not self._owner.outbox.ready:
+        if self._sink is None or not self.connected or not self._owner.outbox.ready:
             return
         if self._recovery is not None and isinstance((name, *args)[-1], str):
             # The client would take that text for an offset.
             args = (*args, self._recovery.last_offset(self))
-        self._send(encode_event(self.namespace.name, name, *args))
+        self._sink.send(encode_event(self.namespace.name, name, *args))
 
     async def call(
         self,
@@ -227,13 +271,13 @@ class Socket:
         :raises InvalidArguments: its values cannot be decoded.
         :raises TypeError: an argument has no JSON form.
         """
-        if self._send is None:
+        if self._sink is None:
             raise SocketClosed("the socket has ended")
         if self._calls is None:
             self._calls = PendingCalls()
         message = encode_event(self.namespace.name, name, *args, ack_id=self._calls.next_id)
         ack_id = self._calls.add()
-        self._send(message)
+        self._sink.send(message)
         with trio.fail_after(timeout):
             json, attachments = await self._calls.wait(ack_id)
         values = decode_values(json, attachments)
@@ -293,8 +337,8 @@ class Socket:
 
     def send_ack(self, message: Message) -> None:
         """Send an event's acknowledgement; used by :class:`Event`."""
-        if self._send is not None:
-            self._send(message)
+        if self._sink is not None:
+            self._sink.send(message)
 
     def use_recovery(self, recovery: SessionRecovery) -> None:
         """Let the client resume after a lost connection; used by the connection."""
@@ -329,8 +373,8 @@ class Socket:
         :returns: whether the application has disconnected the socket meanwhile.
         """
         self.connected = True
-        outbox = self._owner.outbox
-        self._send = outbox.send
+        outbox, waiting = self._owner.outbox, self._sink
+        self._sink = outbox
         self.namespace.add(self)  # before anything is sent: that may break the connection
         if self._recovery is not None and self.pid is None:
             self.pid = self._recovery.start_session(self)
@@ -338,9 +382,9 @@ class Socket:
         if self._missed:
             outbox.send(Message.bundle(self._missed))
             self._missed = ()
-        queued, self._queued = self._queued, []
-        for message in queued:
-            outbox.send(message)
+        if isinstance(waiting, _Waiting):
+            for message in waiting.messages:
+                outbox.send(message)
         return self._leave_wanted
 
     def end(self, reason: str) -> None:
@@ -349,8 +393,7 @@ class Socket:
             return
         self.closed = True
         self.reason = reason
-        self._send = None
-        self._queued.clear()
+        self._sink = None
         self._missed = ()
         self.namespace.remove(self)
         if self.pid is not None:
@@ -375,12 +418,6 @@ class Socket:
             self._recovery.end_session(self)
         else:
             self._recovery.connection_lost(self)
-
-    def _queue(self, message: Message) -> None:
-        """Queue a message until the client is accepted."""
-        self._queued.append(message)
-        if len(self._queued) > _MAX_QUEUED:
-            self._owner.overflow()
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} in {self.namespace.name!r}>"

@@ -36,12 +36,14 @@ class LineupNamespace:
 
     def _connect(self, socket: Socket, _auth: Any) -> None:
         if socket.recovered:
+            socket.forget_auth()
             return  # its client exists already
         if socket.closed:
             return  # it would not be accepted, so its end would not be reported either
         credentials = self._clients.authenticate(socket)
         try:
             self._clients.connect(socket, credentials)
+            socket.forget_auth()
         except TooManyConnections:
             # No CONNECT_ERROR: that would be final, and one of the others may end.
             socket.close_transport(CloseCode.TRY_AGAIN_LATER, "too many connections of this user")
