@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +26,6 @@ class Handshake:
     """Names in lower case; repeated ones joined by ", "."""
     query: Mapping[str, str]
     """The first value of each field."""
-    cookies: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     remote_address: str | None = None
     """The client's IP address, past trusted proxies; ``None`` if it has none."""
     issued: datetime | None = None
@@ -36,6 +36,13 @@ class Handshake:
     """Host, and port if there is one, under which the client has requested the server."""
     auth: Any = None
     """The payload of the CONNECT packet: an object, or ``None``."""
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies; of malformed ones, those that can be parsed."""
+        # Parsed at each call: they are read at the beginning, and may be as long as the rest.
+        header = self.headers.get("cookie")
+        return _NOTHING if header is None else MappingProxyType(parse_cookies(header))
 
     @property
     def own_origin(self) -> str | None:
@@ -77,21 +84,48 @@ def open_handshake(
     headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
 ) -> Handshake:
     """Return the handshake of a connection that is about to be opened."""
-    cookie = headers.get("cookie")
     return Handshake(
-        headers=_kept(headers),
-        query=_kept(query),
-        cookies=_NOTHING if cookie is None else MappingProxyType(parse_cookies(cookie)),
-        remote_address=sender.address,
+        headers=_Fields(headers),
+        query=_Fields(query),
+        remote_address=None if sender.address is None else intern(sender.address),
         issued=datetime.now(UTC),
         secure=sender.secure,
         host=sender.host,
     )
 
 
-def _kept(fields: Mapping[str, str]) -> Mapping[str, str]:
-    """Return fields as a connection keeps them: most are the same as those of others."""
-    return MappingProxyType({intern(name): intern(value) for name, value in fields.items()})
+class _Fields(Mapping[str, str]):
+    """Fields as a connection keeps them: most are the same as those of others.
+
+    A dict of a browser's header takes three times the memory.
+    """
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._names = _shared(tuple(map(intern, fields)))
+        self._values = tuple(map(intern, fields.values()))
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._values[self._names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+@lru_cache(maxsize=64)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for equal names."""
+    return names
 
 
 def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:

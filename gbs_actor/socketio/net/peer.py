@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 import trio
 
 from gbs_actor.socketio.net.tls import TlsStream
@@ -46,4 +48,4 @@ def _peer(stream: trio.abc.AsyncResource) -> tuple[str, int] | None:
         host, port = socket.getpeername()[:2]
     except OSError:
         return None
-    return host, port
+    return intern(host), port  # the connection keeps it, and others have the same

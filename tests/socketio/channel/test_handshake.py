@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gbs_actor.socketio import offered_subprotocols
-from gbs_actor.socketio.channel.handshake import join_fields, select_subprotocol
+from gbs_actor.socketio.channel.handshake import join_fields, open_handshake, select_subprotocol
 from gbs_actor.socketio.net.request import parse_request
+from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,20 @@ def test_subprotocols_are_offered_in_one_field_or_in_several(
 )
 def test_the_best_one_that_is_offered_is_selected(offered: list[str], selected: str | None) -> None:
     assert select_subprotocol(offered, ["a", "b"]) == selected
+
+
+def test_kept_fields_are_as_those_that_were_sent() -> None:
+    fields = {"host": "here", "cookie": "a=1; b=2; a=3"}
+    handshake = open_handshake(fields, {"EIO": "4"}, RemoteEndpoint("192.0.2.1", False, "here"))
+    assert handshake.headers == fields
+    assert list(handshake.headers) == list(fields)
+    assert handshake.headers.get("origin") is None
+    assert "origin" not in handshake.headers
+    assert handshake.query["EIO"] == "4"
+    with pytest.raises(KeyError):
+        handshake.query["sid"]
+    assert handshake.cookies == {"a": "1", "b": "2"}
+
+
+def test_who_sends_no_cookie_has_none() -> None:
+    assert open_handshake({}, {}, RemoteEndpoint(None, False, None)).cookies == {}
