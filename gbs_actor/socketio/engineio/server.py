@@ -61,15 +61,15 @@ It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AcceptedClient:
     """A client that may open a session, or upgrade one."""
 
     handshake: Handshake
     session: Session | None
     """The polling session that is to move to it."""
-    unauthenticated: Unauthenticated
-    """What it counts as until its session's client is accepted."""
+    unauthenticated: Unauthenticated | None
+    """What it counts as; ``None`` if its session has taken that over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             on_end=self._probe_ended,
             on_upgrade=self._upgraded,
         )
+        assert accepted.unauthenticated is not None
         accepted.unauthenticated.on_eviction(probe.abort)
         return probe
 
@@ -299,7 +300,8 @@ class EngineServer(ChannelServer[AcceptedClient]):
 
     def release(self, accepted: AcceptedClient) -> None:
         """See :class:`ChannelServer`."""
-        accepted.unauthenticated.release()
+        if accepted.unauthenticated is not None:
+            accepted.unauthenticated.release()
         if accepted.session is None:
             self.connection_limit.release(accepted.handshake.remote_address)
 
@@ -323,7 +325,9 @@ class EngineServer(ChannelServer[AcceptedClient]):
         )
         self._handshakes += 1
         self._sessions[session.sid] = session
-        session.count_as(accepted.unauthenticated)
+        unauthenticated, accepted.unauthenticated = accepted.unauthenticated, None
+        assert unauthenticated is not None
+        session.count_as(unauthenticated)
         return session
 
     def _removed(self, channel: Channel, accepted: AcceptedClient) -> None:
