@@ -6,7 +6,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -17,6 +17,7 @@ from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.wire import Wire
 
 logger = logging.getLogger(__name__)
+_NEVER: Final = -math.inf  # one object for all
 
 OnEnd = Callable[["Channel", str], None]
 """Called once with a channel and the reason, when it has ended; must not block."""
@@ -104,7 +105,7 @@ class Channel(ABC):
         """Why the channel has ended; ``None`` while it is open."""
         self._on_end = on_end
         self._when_unpaused: tuple[Callable[[], None], ...] = ()
-        self._resumed_at = -math.inf
+        self._resumed_at = _NEVER
 
     # What the transport calls.
 
