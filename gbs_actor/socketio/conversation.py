@@ -66,8 +66,8 @@ class Conversation:
             max_attachment_bytes=options.max_attachment_bytes,
         )
         self._backlog = Backlog(session, options)
-        self._sockets: dict[str, Socket] = {}
-        """By namespace, from the CONNECT packet on."""
+        self._sockets: tuple[Socket, ...] = ()
+        """One a namespace, from the CONNECT packet on; few, and a dict is 0.2 KB."""
         self._accepted: tuple[Socket, ...] = ()
         """From the acceptance until ``on_disconnect`` is run."""
 
@@ -91,11 +91,12 @@ class Conversation:
             case EventReceived():
                 self._on_event(received)
             case AckReceived(namespace, ack_id, json, attachments):
-                self._sockets[namespace].receive_ack(ack_id, json, attachments)
+                self._socket_in(namespace).receive_ack(ack_id, json, attachments)
             case ConnectReceived(namespace, auth):
                 self._on_connect(self._namespaces[namespace], auth)
             case DisconnectReceived(namespace):
-                socket = self._sockets.pop(namespace)
+                socket = self._socket_in(namespace)
+                self._sockets = _without(self._sockets, socket)
                 socket.client_left()
                 reason = "client namespace disconnect"
                 self._backlog.submit(partial(self._disconnect, socket, reason))
@@ -104,8 +105,15 @@ class Conversation:
             case None:
                 pass
 
+    def _socket_in(self, namespace: str) -> Socket:
+        """Return the socket in a namespace that the client has joined."""
+        for socket in self._sockets:
+            if socket.namespace.name == namespace:
+                return socket
+        raise LookupError(namespace)
+
     def _on_event(self, received: EventReceived) -> None:
-        socket = self._sockets[received.namespace]
+        socket = self._socket_in(received.namespace)
         event = Event(
             socket,
             self._backlog,
@@ -121,7 +129,7 @@ class Conversation:
 
     def _on_connect(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
         socket = Socket(self, namespace, self._session.handshake, auth)
-        self._sockets[namespace.name] = socket
+        self._sockets = (*self._sockets, socket)
         self._backlog.submit(partial(self._connect, namespace, socket, auth))
 
     def _connect(self, namespace: Namespace, socket: Socket, auth: Any) -> Awaitable[None] | None:
@@ -208,7 +216,7 @@ class Conversation:
         """Remove a socket from its namespace, as the server's decision."""
         if socket.closed:
             return
-        if self._sockets.get(socket.namespace.name) is socket:
+        if socket in self._sockets:
             # Else the client has left by itself, and may have reconnected since.
             self._remove(socket)
             self.outbox.send(encode_disconnect(socket.namespace.name))
@@ -217,10 +225,9 @@ class Conversation:
         self._backlog.submit(partial(self._disconnect, socket, reason))
 
     def _remove(self, socket: Socket) -> None:
-        name = socket.namespace.name
-        if self._sockets.get(name) is socket:
-            del self._sockets[name]
-            self._membership.leave(name)
+        if socket in self._sockets:
+            self._sockets = _without(self._sockets, socket)
+            self._membership.leave(socket.namespace.name)
 
     def _disconnect(self, socket: Socket, reason: str) -> Awaitable[None] | None:
         """Run ``on_disconnect`` of a socket whose session continues."""
@@ -237,7 +244,7 @@ class Conversation:
         handler = self._namespaces[socket.namespace.name].disconnect_handler
         accepted, result = socket in self._accepted, None
         if accepted:
-            self._accepted = tuple(each for each in self._accepted if each is not socket)
+            self._accepted = _without(self._accepted, socket)
         try:
             if accepted and handler is not None:
                 result = handler(socket, socket.reason)
@@ -271,7 +278,7 @@ class Conversation:
 
     def ended(self, reason: str) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        for socket in (*self._sockets.values(), *self._accepted):
+        for socket in (*self._sockets, *self._accepted):
             socket.end(reason)
 
     async def run_disconnect_handlers(self) -> None:
@@ -285,10 +292,9 @@ class Conversation:
             async with trio.open_nursery() as nursery:
                 for socket in self._accepted:
                     nursery.start_soon(self._run_last_disconnect_handler, socket)
-        for socket in (*self._sockets.values(), *self._accepted):
+        for socket in (*self._sockets, *self._accepted):
             socket.finish_disconnect()
-        self._sockets.clear()
-        self._accepted = ()
+        self._sockets = self._accepted = ()
 
     async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:
@@ -314,3 +320,7 @@ class Conversation:
     def resume_events(self) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         self._backlog.resume()
+
+
+def _without(sockets: tuple[Socket, ...], socket: Socket) -> tuple[Socket, ...]:
+    return tuple(each for each in sockets if each is not socket)

@@ -21,6 +21,12 @@ EDIT = {"lineupId": 2, "gbsNumber": 3}
 # Connecting
 
 
+async def test_of_an_admitted_client_no_token_is_kept() -> None:
+    async with world() as here, here.connect_socketio({"token": here.parts.token()}):
+        (socket,) = here.sockets.namespace(NAMESPACE).sockets
+        assert socket.handshake.auth is None
+
+
 async def refusal(connecting: AbstractAsyncContextManager[Peer]) -> dict[str, Any]:
     try:
         async with connecting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,34 @@ async def test_namespaces_share_a_connection(clock: MockClock) -> None:
         await peer.send('42/custom,["message","abc"]')
         assert await peer.receive_text() == '42/custom,["message-back","abc"]'
         assert service.server.statistics().sockets == {"/": 1, "/custom": 1}
+
+
+async def test_a_socket_can_forget_its_auth_and_nothing_else_of_its_handshake(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    space = server.namespace("/")
+    async with serving(server) as service:
+        await service.joined("/", '{"token":"x"}')
+        (socket,) = space.sockets
+        before = socket.handshake
+        assert before.auth == {"token": "x"}
+        socket.forget_auth()
+        assert socket.handshake == replace(before, auth=None)
+
+
+async def test_the_data_of_a_socket_are_its_own(clock: MockClock) -> None:
+    server = SocketServer()
+    space = server.namespace("/")
+    async with serving(server) as service:
+        await service.joined()
+        await service.joined()
+        one, other = space.sockets
+        one.data.name = "one"
+        assert one.data.name == "one"
+        assert not hasattr(other.data, "name")
+        other.data = None
+        assert other.data is None
 
 
 async def test_the_ack_of_id_zero_is_sent(clock: MockClock) -> None:
