@@ -9,12 +9,15 @@ import httpx
 import pytest
 import trio
 import trio.testing
+from hypercorn.trio.tcp_server import TCPServer
 from pydantic import SecretStr
 
 from gbs_actor.auth import Role
 from gbs_actor.server import serve, serve_on
 from gbs_actor.settings import ServerSettings, Settings, SettingsError, StoreSettings
+from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.store.postgres.migrate import SchemaMismatch
+from tests.freeing import freed
 from tests.gateway.composing import SLUG
 from tests.server.running import (
     Running,
@@ -73,6 +76,14 @@ async def test_a_connection_carries_one_request_after_another() -> None:
     async with running() as server, await server.stream() as stream:
         for _ in range(3):
             assert (await answer(stream, HEALTH)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_connection_of_http_is_freed_when_it_has_ended() -> None:
+    async with running() as server:
+        with freed(TCPServer, HttpStream):
+            async with await server.stream() as stream:
+                assert (await answer(stream, HEALTH)).startswith(b"HTTP/1.1 200")
+            await trio.testing.wait_all_tasks_blocked(0.1)
 
 
 async def test_connections_of_http_have_room_beside_the_sockets_and_no_more() -> None:

@@ -95,17 +95,18 @@ class HttpServer:
         """
         self._open += 1
         self._streams += 1
+        server = TCPServer(
+            ASGIWrapper(_reporting(self._app, stream, self._max_silence)),
+            self._config,
+            self._context,
+            {},
+            # Declared for TLS only; TCPServer asks for the attributes it uses.
+            cast(Any, (_EncryptedConnection if stream.secure else _Connection)(stream)),
+        )
         try:
             stuck = True
             with stream.watchdog():
-                await TCPServer(
-                    ASGIWrapper(_reporting(self._app, stream, self._max_silence)),
-                    self._config,
-                    self._context,
-                    {},
-                    # Declared for TLS only; TCPServer asks for the attributes it uses.
-                    cast(Any, (_EncryptedConnection if stream.secure else _Connection)(stream)),
-                ).run()
+                await server.run()
                 stuck = False
             if not stuck:
                 await stream.linger()
@@ -119,6 +120,7 @@ class HttpServer:
             logger.debug("an HTTP connection ended", exc_info=group)
         finally:
             self._open -= 1
+            vars(server).clear()  # what it refers to refers to it, and is freed now
             await trio.aclose_forcefully(stream)
 
     def statistics(self) -> HttpStatistics:
