@@ -259,11 +259,11 @@ class ChannelServer(ABC, Generic[Accepted]):
             subprotocols=self.subprotocols(accepted),
         )
         if not upgraded.accepted:
-            refusal = self.bad_request(upgraded.response.status_code)
+            refusal = self.bad_request(upgraded.status)
             refusal.headers = upgraded.hints
             raise refusal
         with trio.move_on_after(options.close_timeout) as in_time:
-            await stream.send_all(upgraded.response.serialize())
+            await stream.send_all(upgraded.head)
         return None if in_time.cancelled_caught or not self.accepting else upgraded
 
     def _transport(self, driver: Driver, upgraded: Upgrade) -> WebSocketTransport:
