@@ -1,8 +1,8 @@
 """Handlers of one connection, one after the other.
 
 A synchronous handler costs no task: it runs in the task that read the packet. A handler that
-has to be awaited runs in the connection's dispatcher task; later events wait in a queue, while
-the connection is still read. So do events of a client that does not read what it is sent: each
+has to be awaited runs in a task; later events wait in a queue, while the connection is still
+read. So do events of a client that does not read what it is sent: each
 may bring it more.
 """
 
@@ -17,7 +17,6 @@ import trio
 from gbs_actor.socketio.channel.tasks import TaskStarter
 
 logger = logging.getLogger(__name__)
-_LINGER = 5.0  # seconds an idle dispatcher task is kept for the next handler
 
 Job = Callable[[], Awaitable[None] | None]
 """Runs a handler; returns what is left to await, if anything."""
@@ -37,11 +36,8 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_awaited",
         "_busy",
-        "_done",
         "_ended",
-        "_idle",
         "_jobs",
         "_on_progress",
         "_ready",
@@ -61,10 +57,7 @@ class Dispatcher:
         self._ready = ready
         self._jobs: deque[_Queued] | None = None  # an empty one is 0.7 KB on every connection
         self._busy = False
-        self._awaited: Awaitable[None] | None = None
-        self._done: Done | None = None
         self._scope: trio.CancelScope | None = None
-        self._idle: trio.Event | None = None
         self._ended: trio.Event | None = None
         self._stopped = False
 
@@ -119,31 +112,26 @@ class Dispatcher:
         return job, done
 
     def _hand_over(self, awaitable: Awaitable[None], done: Done | None) -> None:
-        self._awaited, self._done = awaitable, done
-        if self._idle is not None:
-            self._idle.set()
-            return
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
-        self._tasks.start_soon(self._run, self._scope, self._ended)
+        self._tasks.start_soon(self._run, self._scope, self._ended, awaitable, done)
 
-    async def _run(self, scope: trio.CancelScope, ended: trio.Event) -> None:
+    async def _run(
+        self,
+        scope: trio.CancelScope,
+        ended: trio.Event,
+        awaitable: Awaitable[None] | None,
+        done: Done | None,
+    ) -> None:
         try:
             with scope:
-                while self._awaited is not None:
-                    await self._drain()
-                    self._busy = False
-                    self._idle = trio.Event()
-                    with trio.move_on_after(_LINGER):
-                        await self._idle.wait()
-                    self._idle = None
+                await self._drain(awaitable, done)
         finally:
-            self._idle = self._scope = None
+            self._busy = False
+            self._scope = self._ended = None
             ended.set()
 
-    async def _drain(self) -> None:
-        awaitable, self._awaited = self._awaited, None
-        done, self._done = self._done, None
+    async def _drain(self, awaitable: Awaitable[None] | None, done: Done | None) -> None:
         while True:
             if awaitable is not None:
                 await _finish(awaitable)
