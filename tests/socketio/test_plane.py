@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer
 from gbs_actor.socketio.channel import server as server_module
-from gbs_actor.socketio.channel.plane import open_plane
+from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.upgrade import Probe
 from tests.apps.echo_socketio import echo_server
@@ -91,6 +91,69 @@ async def test_a_handler_that_awaits_runs_in_a_task_until_its_connection_ends(
         await wait_all_tasks_blocked()
         assert ended == ["cancelled"]
         assert living_tasks() == before
+
+
+async def test_a_handler_that_has_awaited_leaves_no_task(clock: MockClock) -> None:
+    server = SocketServer()
+
+    @server.namespace("/").on("look")
+    async def look(_socket: Socket) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async with serving(server) as service:
+        peer = await service.joined()
+        await wait_all_tasks_blocked()
+        before = living_tasks()
+        for ack_id in "01":
+            await peer.send(f'42{ack_id}["look"]')
+            assert await peer.receive_text() == f"43{ack_id}[]"
+        await wait_all_tasks_blocked()
+        assert living_tasks() == before
+
+
+async def test_the_101_and_the_open_packet_come_by_one_write(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    plane_add = Plane.add
+
+    def add(plane: Plane, socket: Any) -> PlaneConnection:
+        connection = plane_add(plane, socket)
+        send = connection.wire.send_nowait
+
+        def write(data: bytes | memoryview) -> int:
+            written.append(bytes(data))
+            return send(data)
+
+        connection.wire.send_nowait = write
+        return connection
+
+    monkeypatch.setattr(Plane, "add", add)
+    async with serving(echo_server()) as service:
+        await service.dial().open()
+        assert len(written) == 1
+        assert written[0].startswith(b"HTTP/1.1 101 ")
+        statistics = service.server.statistics()
+        assert (statistics.sent_messages, statistics.sent_bytes) == (1, len(written[0]))
+
+
+async def test_a_client_that_takes_the_101_byte_by_byte_gets_all_of_it(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane_add = Plane.add
+
+    def add(plane: Plane, socket: Any) -> PlaneConnection:
+        connection = plane_add(plane, socket)
+        send = connection.wire.send_nowait
+        connection.wire.send_nowait = lambda data: send(memoryview(data)[:1])
+        return connection
+
+    monkeypatch.setattr(Plane, "add", add)
+    async with serving(echo_server()) as service:
+        peer = service.dial()
+        await peer.open()
+        await peer.connect()
+        assert await peer.receive_event() == ["auth", {}]
 
 
 async def test_what_comes_right_behind_the_handshake_is_read(clock: MockClock) -> None:

@@ -69,6 +69,14 @@ class Message:
         return message
 
     @classmethod
+    def head(cls, head: bytes) -> Message:
+        """Wrap the head of the HTTP response that opens a WebSocket; it counts as no message."""
+        message = cls(b"")
+        message._websocket = head
+        message.count = 0
+        return message
+
+    @classmethod
     def ping(cls) -> Message:
         """Make a WebSocket ping (RFC 6455 §5.5.2); at most one is queued."""
         message = cls(b"", key=_PING)

@@ -21,6 +21,7 @@ from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.channel.liveness import liveness_wheel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
+from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
@@ -218,25 +219,56 @@ class ChannelServer(ABC, Generic[Accepted]):
     async def _serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
     ) -> PlaneConnection | None:
-        peer, secure = peer_address(stream), is_secure(stream)
-        accepted = self.accept(request, peer, secure=secure)
+        accepted = self.accept(request, peer_address(stream), secure=is_secure(stream))
         try:
-            upgraded = await self._open_handshake(stream, request, accepted)
+            upgraded = self._upgrade(request, accepted)
+            connection = self._to_plane(stream, upgraded)
+            sent = connection is not None or await self._send_head(stream, upgraded)
         except BaseException:
             self.release(accepted)
             raise
-        if upgraded is None:
+        if connection is not None:
+            return self._open_in_plane(connection, upgraded, accepted, leftover)
+        if not sent:
             self.release(accepted)  # our caller closes the stream, and the client reconnects
             return None
+        driver = StreamDriver(stream, deflated=upgraded.deflated)
+        transport = self._transport(driver, upgraded)
+        self.open_channel(transport, accepted, trio.lowlevel.current_task().context)
+        await driver.run(transport, leftover)
+        return None
+
+    def _upgrade(self, request: Request, accepted: Accepted) -> Upgrade:
+        """Return the 101 to a handshake.
+
+        :raises RequestRefused: the handshake is malformed.
+        """
+        upgraded = upgrade(
+            request,
+            max_payload=self.options.max_payload,
+            deflate=self.options.deflate,
+            subprotocols=self.subprotocols(accepted),
+        )
+        if not upgraded.accepted:
+            refusal = self.bad_request(upgraded.status)
+            refusal.headers = upgraded.hints
+            raise refusal
+        return upgraded
+
+    def _to_plane(
+        self, stream: trio.abc.HalfCloseableStream, upgraded: Upgrade
+    ) -> PlaneConnection | None:
+        """Move a stream's socket to the plane; ``None``: the stream keeps its task."""
         if self._plane is None or upgraded.deflated or not isinstance(stream, trio.SocketStream):
-            driver = StreamDriver(stream, deflated=upgraded.deflated)
-            transport = self._transport(driver, upgraded)
-            self.open_channel(transport, accepted, trio.lowlevel.current_task().context)
-            await driver.run(transport, leftover)
             return None
-        connection = self._plane.add(_take_socket(stream))
+        return self._plane.add(_take_socket(stream))
+
+    def _open_in_plane(
+        self, connection: PlaneConnection, upgraded: Upgrade, accepted: Accepted, leftover: bytes
+    ) -> PlaneConnection:
+        """Open a connection whose 101 goes out with the first message."""
         transport = self._transport(connection, upgraded)
-        channel = self.open_channel(transport, accepted, connection.context)
+        channel = self.open_channel(transport, accepted, connection.context, upgraded.head)
         try:
             connection.start(transport, leftover)
         except OSError:
@@ -244,27 +276,11 @@ class ChannelServer(ABC, Generic[Accepted]):
             raise
         return connection
 
-    async def _open_handshake(
-        self, stream: trio.abc.HalfCloseableStream, request: Request, accepted: Accepted
-    ) -> Upgrade | None:
-        """Send the 101; return ``None`` if the client is too slow, or a shutdown has begun.
-
-        :raises RequestRefused: the handshake is malformed.
-        """
-        options = self.options
-        upgraded = upgrade(
-            request,
-            max_payload=options.max_payload,
-            deflate=options.deflate,
-            subprotocols=self.subprotocols(accepted),
-        )
-        if not upgraded.accepted:
-            refusal = self.bad_request(upgraded.response.status_code)
-            refusal.headers = upgraded.hints
-            raise refusal
-        with trio.move_on_after(options.close_timeout) as in_time:
-            await stream.send_all(upgraded.response.serialize())
-        return None if in_time.cancelled_caught or not self.accepting else upgraded
+    async def _send_head(self, stream: trio.abc.SendStream, upgraded: Upgrade) -> bool:
+        """Send the 101; return whether the client took it, and no shutdown has begun."""
+        with trio.move_on_after(self.options.close_timeout) as in_time:
+            await stream.send_all(upgraded.head)
+        return not in_time.cancelled_caught and self.accepting
 
     def _transport(self, driver: Driver, upgraded: Upgrade) -> WebSocketTransport:
         return WebSocketTransport(
@@ -327,7 +343,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         return open_handshake(headers, query, sender)
 
     def open_channel(
-        self, transport: UpgradeTransport, accepted: Accepted, context: Context
+        self, transport: UpgradeTransport, accepted: Accepted, context: Context, head: bytes = b""
     ) -> Channel:
         """Begin a channel on a transport that is ready for the first message.
 
@@ -335,6 +351,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         ended in a task of this server, and then its transport is released.
 
         :param context: what receives runs in it; the channel's tasks run in copies.
+        :param head: of an HTTP response, which is written before the first message.
         """
         try:
             channel = self.make_channel(transport, self.channels.new_tasks(context), accepted)
@@ -343,7 +360,13 @@ class ChannelServer(ABC, Generic[Accepted]):
             transport.release()
             raise
         transport.channel = channel
-        self.channels.open(channel, accepted)
+        if not head:
+            self.channels.open(channel, accepted)
+        else:
+            channel.outbox.hold()
+            channel.outbox.send(Message.head(head))
+            self.channels.open(channel, accepted)
+            channel.outbox.release()
         return channel
 
     def _removed(self, _channel: Channel, accepted: Accepted) -> None:

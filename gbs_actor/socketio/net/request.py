@@ -28,11 +28,11 @@ _FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):([^\0\r\n]*)")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 _BAD_ESCAPE: Final = re.compile(r"[^?]*%(?:00|(?![0-9A-Fa-f]{2}))")
 _LENGTH: Final = re.compile(r"[0-9]{1,19}")
-_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes (RFC 6455 §4.1)
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _SINGLE: Final = frozenset({"host", "content-length", "transfer-encoding"})
 
 WEBSOCKET_VERSION: Final = "13"  # RFC 6455 §4.1
+WEBSOCKET_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes (RFC 6455 §4.1)
 LOWEST: Final = 0x21
 """A request begins with a visible character; TLS does not."""
 
@@ -266,7 +266,7 @@ def _upgrading(request: Request, *, has_body: bool) -> Request:
 def _check_handshake(request: Request) -> None:
     if request.header("sec-websocket-version") != WEBSOCKET_VERSION:
         raise BadRequest("another version of WebSocket", HTTPStatus.UPGRADE_REQUIRED)
-    if not _KEY.fullmatch(request.header("sec-websocket-key") or ""):
+    if not WEBSOCKET_KEY.fullmatch(request.header("sec-websocket-key") or ""):
         raise BadRequest("Sec-WebSocket-Key is malformed")
     try:
         for name, value in request.fields:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -116,7 +117,9 @@ class TrustedProxies:
             )
 
     def _trusts(self, address: _Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
+        if address is None or not self._networks:
+            return False
+        return any(address in network for network in self._networks)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
@@ -128,6 +131,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
+@lru_cache(maxsize=256)  # each peer is looked at several times
 def _address(text: str) -> _Address | None:
     """Read an address with or without a port; ``None`` if it is none."""
     found = _WITH_PORT.fullmatch(text)

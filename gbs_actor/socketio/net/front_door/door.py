@@ -214,8 +214,9 @@ class FrontDoor:
     async def _serve_contained(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one connection; its exceptions end only this connection."""
         self._connections += 1
+        kept = False
         try:
-            await self._serve(stream)
+            kept = await self._serve(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             logger.debug("a connection broke")
         except* Exception:
@@ -223,21 +224,23 @@ class FrontDoor:
             logger.exception("a connection failed")
         finally:
             self._connections -= 1
-            await trio.aclose_forcefully(stream)
+            if not kept:
+                await trio.aclose_forcefully(stream)
 
-    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
+    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> bool:
+        """Serve one connection; return whether a handler keeps it, and so its socket."""
         peer = peer_address(stream)
         try:
             admitted = self._admission.admit(peer)
         except ConnectionLimitReached as full:
             await self._refuse(stream, peer, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
-            return
+            return False
         with admitted:
             if isinstance(stream, TlsStream):
                 await self._turns.turn(peer)  # for its handshake, which takes as long as a request
             first = await self._reader.read(stream)
-            if first is not None:
-                await self._route(stream, peer, first, admitted)
+            return first is not None and await self._route(stream, peer, first, admitted)
+        return False  # it was evicted
 
     async def _refuse(
         self, stream: trio.abc.HalfCloseableStream, peer: str | None, response: HttpResponse
@@ -258,20 +261,22 @@ class FrontDoor:
         peer: str | None,
         first: FirstRequest,
         admitted: AdmittedConnection,
-    ) -> None:
+    ) -> bool:
         self._requests += 1
         try:
             await self._turns.turn(peer, first.received)
         finally:
             self._requests -= 1
         handler = self._handler(first.request)
-        if handler is not None:
-            admitted.busy()  # what the handler makes of it counts instead
-            kept = await handler(stream, first.request, first.received[first.head_length :])
-            if kept is not None:
-                self._detached.add(kept, admitted.detach())
-        else:
+        if handler is None:
             await self._fall_back(stream, peer, first.received, admitted)
+            return False
+        admitted.busy()  # what the handler makes of it counts instead
+        kept = await handler(stream, first.request, first.received[first.head_length :])
+        if kept is None:
+            return False
+        self._detached.add(kept, admitted.detach())
+        return True
 
     def _handler(self, request: Request) -> UpgradeHandler | None:
         if not request.is_websocket_upgrade:
