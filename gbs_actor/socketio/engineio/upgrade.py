@@ -71,11 +71,17 @@ class Probe(Channel):
 
     def open(self) -> None:
         """Begin to wait for the client's probe, unless there is nothing to upgrade."""
-        carrier = self._session.transport
-        if self._session.probe is not None or not isinstance(carrier, PollingTransport):
+        session = self._session
+        carrier = session.transport
+        # The session may have ended since the request was accepted, even to make room for it.
+        if (
+            session.reason is not None
+            or session.probe is not None
+            or not isinstance(carrier, PollingTransport)
+        ):
             self.close(CloseCode.POLICY_VIOLATION, "this session cannot be upgraded")
             return
-        self._session.probe = self
+        session.probe = self
         self._polls = carrier
         self._timer = self._timers.call_at(self._deadline, self._time_out)
 

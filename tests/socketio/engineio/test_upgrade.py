@@ -461,6 +461,20 @@ async def test_a_session_that_has_ended_is_not_upgraded(clock: MockClock, kind: 
         assert refusal.json()["code"] == 1
 
 
+async def test_a_session_that_ends_by_its_own_upgrade_does_not_move(
+    clock: MockClock, kind: Kind
+) -> None:
+    """Its WebSocket takes the only place of strangers, which was the session's."""
+    server = silent_server(max_unauthenticated=1, unauthenticated_grace=1.0)
+    async with site(server) as clients:
+        polls = await clients.polls()
+        await trio.sleep(2)
+        websocket = await dial(clients, kind, polls)
+        assert await websocket.receive() == Close(1008, "this session cannot be upgraded")
+        await leave(websocket)
+        assert server.unauthenticated.statistics().counted == 0
+
+
 async def test_a_shutdown_closes_what_has_upgraded(clock: MockClock, kind: Kind) -> None:
     server = echo_engineio.echo_server()
     async with site(server) as clients:
