@@ -149,13 +149,15 @@ def _is_refused_besides(head: bytes, request: h11.Request) -> bool:
 
 def _check_upgrade(request: Request, *, deflate: bool) -> None:
     upgraded = upgrade(request, max_payload=1_000, deflate=deflate)
-    status = upgraded.response.status_code
+    status = upgraded.status
     assert status in {101, 400, 405, 426}, f"status {status}"
-    upgraded.response.serialize()
+    head, end, body = upgraded.head.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and end
     assert upgraded.accepted == (status == 101)
     if not upgraded.accepted:
         return
-    headers = upgraded.response.headers
+    assert not body
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     key = request.header("sec-websocket-key")
     assert request.method == "GET"
     assert request.header("sec-websocket-version") == "13"
