@@ -34,7 +34,7 @@ class LimitedOutbox(Protocol):
         """Trio time since which something is queued; ``None``: nothing is."""
         ...
 
-    def held_messages(self) -> list[Message]:
+    def queued_messages(self) -> list[Message]:
         """Return the messages that are queued, one that is partly sent included."""
         ...
 
@@ -148,5 +148,5 @@ class MemoryLimit:
 
     def _share(self, outbox: LimitedOutbox) -> float:
         """Return the bytes that a connection takes; what is shared is divided."""
-        held = (self._held[message] for message in outbox.held_messages())
+        held = (self._held[message] for message in outbox.queued_messages())
         return sum(each.size / each.outboxes for each in held)

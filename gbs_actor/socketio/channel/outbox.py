@@ -117,7 +117,7 @@ class Outbox:
         """Bytes of the queued messages, all of a partly sent one included."""
         return self._queue.bytes
 
-    def held_messages(self) -> list[Message]:
+    def queued_messages(self) -> list[Message]:
         """Return the queued messages, a partly sent one included."""
         return self._queue.messages()
 

@@ -21,7 +21,7 @@ class Box:
     def queued_bytes(self) -> int:
         return sum(len(message.text) for message in self.messages)
 
-    def held_messages(self) -> list[Message]:
+    def queued_messages(self) -> list[Message]:
         return self.messages
 
     def queue(self, *messages: Message) -> None:

@@ -202,7 +202,7 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
         else:
             for _ in range(details[0]):
                 owner.step()
-        held = sum(len(message.websocket) for message in outbox.held_messages())
+        held = sum(len(message.websocket) for message in outbox.queued_messages())
         assert limit.bytes == outbox.queued_bytes == held
     owner.run()
     assert limit.bytes == outbox.queued_bytes == 0
