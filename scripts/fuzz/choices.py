@@ -80,10 +80,6 @@ class Choices:
         """Return a range of any length up to ``most``."""
         return range(self.below(most + 1))
 
-    def bytes(self, most: int) -> bytes:
-        """Return up to so many bytes."""
-        return self.draw(st.binary(max_size=most))
-
     def text(self) -> str:
         """Return a short text."""
         return self.draw(TEXT)
@@ -121,3 +117,7 @@ class Choices:
         cuts = sorted({self.below(len(data) + 1) for _ in self.times(most - 1)})
         pieces = [data[a:b] for a, b in itertools.pairwise((0, *cuts, len(data)))]
         return [piece for piece in pieces if piece]
+
+    def bytes(self, most: int) -> bytes:
+        """Return up to so many bytes."""
+        return self.draw(st.binary(max_size=most))

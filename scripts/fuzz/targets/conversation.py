@@ -32,7 +32,7 @@ from scripts.fuzz.client import (
 )
 from scripts.fuzz.running import Target
 from scripts.fuzz.simulation import living_tasks, simulate
-from scripts.fuzz.targets.frames import frame
+from tests.socketio.frames import frame
 from tests.socketio.peer import Peer, no_fallback
 from tests.socketio.polls import Exchange
 
@@ -66,7 +66,15 @@ _QUERIES: Final = (
     "EIO=4&transport=x&sid=y",
 )  # fmt: skip
 _FOREIGN_PAGE: Final = (("cookie", "accessToken=x"), ("origin", "https://evil.example"))
-_PROBE_PACKETS: Final = ("2probe", "5", "3", "1", "40", '42["echo"]', b"\x00")
+_PROBE_PACKETS: Final[tuple[str | bytes, ...]] = (
+    "2probe",
+    "5",
+    "3",
+    "1",
+    "40",
+    '42["echo"]',
+    b"\x00",
+)
 
 
 def check(choices: Choices) -> None:

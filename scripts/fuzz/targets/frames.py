@@ -82,6 +82,9 @@ class _Echo:
         self._session = session
         self._received = received
 
+    def resume_events(self) -> None:
+        """Do nothing."""
+
     def receive_text(self, text: str, start: int) -> None:
         self._received.append(text)
         self._session.send(text[start:])

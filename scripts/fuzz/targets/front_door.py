@@ -27,9 +27,9 @@ from scripts.fuzz.choices import Choices
 from scripts.fuzz.client import NarrowListener
 from scripts.fuzz.running import Target
 from scripts.fuzz.simulation import living_tasks, simulate
-from scripts.fuzz.targets.frames import CLOSE, TEXT, frame
 from scripts.fuzz.targets.request_head import make_head
 from tests.certificates import Authority
+from tests.socketio.frames import CLOSE, TEXT, frame
 from tests.socketio.peer import Peer
 
 _HEAD_LIMIT: Final = 2_000
@@ -195,7 +195,7 @@ class _Scenario:
         sent = sent.lstrip(b"\r\n")
         length = head_length(sent)
         if (length or len(sent)) > _HEAD_LIMIT:
-            refused = ([], [b"400"], [b"408"], [b"431"], [b"503"])
+            refused: tuple[list[bytes], ...] = ([], [b"400"], [b"408"], [b"431"], [b"503"])
             assert statuses[:1] in refused, "too large a head is served"
         elif length is None and pause:
             assert statuses[:1] in ([], [b"400"], [b"408"], [b"503"]), "half a head is served"

@@ -51,8 +51,8 @@ class _Exchange:
 
     def __init__(self, choices: Choices) -> None:
         self._choices = choices
-        pair = lockstep_stream_pair if choices.chance(4) else memory_stream_pair
-        near, self._far = pair()
+        self._far: trio.abc.HalfCloseableStream
+        near, self._far = lockstep_stream_pair() if choices.chance(4) else memory_stream_pair()
         replay = choices.pick(_HEADS)
         self._stream = HttpStream(
             near, replay, idle_timeout=_IDLE, request_timeout=_REQUEST, write_timeout=_WRITE

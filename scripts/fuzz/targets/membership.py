@@ -31,7 +31,7 @@ _MAX_ATTACHMENTS: Final = 3
 _MAX_BYTES: Final = 50
 _BAD: Final = object()
 """Means that the connection has to be closed."""
-_AUTHS: Final = (
+_AUTHS: Final[tuple[Payload, ...]] = (
     ("", None), ("{}", {}), ('{"token":"x"}', {"token": "x"}),
     ("[]", _BAD), ("null", _BAD), ("1 ", _BAD), ("{", _BAD), ('"x"', _BAD),
 )  # fmt: skip

@@ -66,7 +66,7 @@ def _text(choices: Choices) -> str:
         case 0:
             return head + choices.scraps()
         case 1:
-            values = [choices.text() or "event"]
+            values: list[object] = [choices.text() or "event"]
             values += [choices.draw(_ARGUMENTS) for _ in choices.times(3)]
             text = json.dumps(values, ensure_ascii=choices.chance())
             return head + (text if choices.chance() else choices.spoil(text))
