@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Final
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHeaderFormat
+from websockets.exceptions import InvalidHeaderFormat, InvalidHeaderValue
 from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
@@ -172,7 +172,10 @@ def _respond(
     if request.method == "GET":
         # Others may hold characters that ``Headers`` refuses.
         fields = [field for field in request.fields if field[0] in _NEEDED]
-        response = handshake.accept(WebSocketRequest(request.target, Headers(fields)))
+        try:
+            response = handshake.accept(WebSocketRequest(request.target, Headers(fields)))
+        except InvalidHeaderValue as error:
+            response = handshake.reject(HTTPStatus.BAD_REQUEST, f"{error.name} is malformed.\n")
     else:  # RFC 6455 §4.1
         response = handshake.reject(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket needs a GET.\n")
     if response.status_code == HTTPStatus.BAD_REQUEST and (

@@ -102,3 +102,10 @@ def test_what_a_browser_sends_is_accepted_without_websockets(
     assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in upgraded.head
     assert (b"\r\nSec-WebSocket-Protocol: lineup\r\n" in upgraded.head) == ("lineup" in further)
     assert isinstance(upgraded.parser, FrameParser)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in FIELDS])
+def test_a_control_character_in_a_field_of_the_handshake_is_refused(name: str) -> None:
+    request = Request("GET", "/", "1.1", (*FIELDS, (name, "a\x01")))
+    upgraded = upgrade(request, max_payload=1_000, deflate=False)
+    assert upgraded.status == 400
