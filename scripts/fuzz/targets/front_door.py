@@ -12,7 +12,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -160,7 +160,8 @@ class _Scenario:
 
     async def _step(self, visitors: trio.Nursery) -> None:
         choices = self._choices
-        visit = self._visit_tls if choices.chance(4) else self._visit
+        # All is drawn here: the visits are tasks, whose order real sockets decide.
+        visit = partial(self._visit_tls, choices.below(4)) if choices.chance(4) else self._visit
         pieces, pause, close = self._pieces(), choices.pick(_PAUSES), choices.below(3)
         for _ in range(14 if choices.chance(16) else 1):  # more than may come at once
             visitors.start_soon(visit, pieces, pause, close)
@@ -200,10 +201,9 @@ class _Scenario:
         elif length is None and pause:
             assert statuses[:1] in ([], [b"400"], [b"408"], [b"503"]), "half a head is served"
 
-    async def _visit_tls(self, pieces: list[bytes], pause: float, close: int) -> None:
+    async def _visit_tls(self, how: int, pieces: list[bytes], pause: float, close: int) -> None:
         """Come without TLS to a port for it, or with it, or leave it once it is there."""
         stream = self.tls.dial_socket()
-        how = self._choices.below(4)
         if how == 0:
             await _talk(stream, pieces, pause, close)
             return

@@ -59,7 +59,8 @@ class _Exchange:
         )
         self._stuck = choices.chance(8)
         """Whether the peer takes nothing."""
-        self._requests: list[_Request] = []
+        self._request: _Request | None = None
+        """The one that is being answered; there is no other meanwhile (RFC 9112 §9.3)."""
         self._written_by_peer = replay
         self._received = b""
         self._written = self._received_by_peer = b""
@@ -76,8 +77,7 @@ class _Exchange:
                     await self._step()
                 await self._wait_for_end()
             finally:
-                for request in self._requests:
-                    request.answered()
+                self._answer()
             await trio.aclose_forcefully(self._stream)
             await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
@@ -93,36 +93,37 @@ class _Exchange:
                 await self._pause(choices.pick(_PAUSES))
             case 2 | 3:
                 await self._send_as_peer(choices.bytes(12) or b"-")
-            case 4 if not self._requests or choices.chance(4):
-                self._requests.append(_Request(self._stream))
-            case 5 if self._requests:
-                choices.pick(self._requests).arrive()
-            case 6 if self._requests:
-                self._requests.pop(choices.below(len(self._requests))).answered()
+            case 4 if self._request is None:
+                self._request = _Request(self._stream)
+            case 5 if self._request is not None:
+                self._request.arrive()
+            case 6 if self._request is not None:
+                self._answer()
             case _:
                 await self._send(choices.bytes(12) or b"-")
 
     async def _pause(self, seconds: float) -> None:
-        """Nobody is cut off who has sent all of its requests, and waits for the answers."""
-        safe = (
-            bool(self._requests)
-            and all(request.complete for request in self._requests)
-            and self._end is None
-        )
+        """Nobody is cut off who has sent all of its request, and waits for the response."""
+        request = self._request
+        safe = request is not None and request.complete and self._end is None
         await trio.sleep(seconds)
         assert not safe or self._end is None, f"cut off while it waited: {self._end}"
 
     async def _wait_for_end(self) -> None:
-        """Send nothing more; of the requests, answer those that are complete."""
-        for request in self._requests:
-            if request.complete:
-                request.answered()
-        late = any(not request.complete for request in self._requests)
+        """Send nothing more; answer the request if it is complete."""
+        late = self._request is not None and not self._request.complete
+        if not late:
+            self._answer()
         limit = _REQUEST + _GRACE + (0 if late else _IDLE)
         with trio.move_on_after(limit + 2) as scope:
             while self._end is None:
                 await trio.sleep(1)
         assert not scope.cancelled_caught, "nobody ends it"
+
+    def _answer(self) -> None:
+        if self._request is not None:
+            self._request.answered()
+            self._request = None
 
     async def _send_as_peer(self, data: bytes) -> None:
         try:

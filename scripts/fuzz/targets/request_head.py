@@ -131,7 +131,7 @@ def _is_refused_besides(head: bytes, request: h11.Request) -> bool:
     headers = list(request.headers)
     names = [line.partition(b":")[0].lower() for line in head.split(b"\n")[1:]]
     path = request.target.partition(b"?")[0]
-    upgrade = dict(headers).get(b"upgrade", b"").lower()
+    upgrades = [value.lower() for name, value in headers if name == b"upgrade"]
     return (
         request.http_version[:1] != b"1"
         or request.method != request.method.upper()
@@ -143,7 +143,7 @@ def _is_refused_besides(head: bytes, request: h11.Request) -> bool:
         or (b"transfer-encoding" in names and b"content-length" in names)
         or (b"transfer-encoding" in names and request.http_version == b"1.0")
         or dict(headers).get(b"host", b"a") != b"a"
-        or b"websocket" in upgrade
+        or any(b"websocket" in upgrade for upgrade in upgrades)
     )
 
 
