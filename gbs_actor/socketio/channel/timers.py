@@ -143,10 +143,10 @@ class Timers:
 class Tick(Generic[Item]):
     """The items of a :class:`TimerWheel` that come together."""
 
-    __slots__ = ("items", "number", "timer")
+    __slots__ = ("begin", "items", "timer")
 
-    def __init__(self, number: int, timer: Timer) -> None:
-        self.number = number
+    def __init__(self, begin: float, timer: Timer) -> None:
+        self.begin = begin
         self.timer = timer
         self.items: dict[Item, None] = {}
 
@@ -155,7 +155,8 @@ class TimerWheel(Generic[Item]):
     """Deadlines that may be met a little early, all those of a tick at the first of them.
 
     So 10,000 pings of an interval of 25 s go out in 100 loops. A deadline without any other near
-    it is met exactly.
+    it is met exactly, as is one that is less than a tick away when it is added: so an item that
+    came early, and must not, can be added again, and will not come early with others once more.
 
     :param timers: of the ticks.
     :param tick: seconds that a deadline is met early at most.
@@ -167,7 +168,7 @@ class TimerWheel(Generic[Item]):
         self.tick = tick
         """See the class."""
         self._on_due = on_due
-        self._ticks: dict[int, Tick[Item]] = {}
+        self._ticks: dict[float, Tick[Item]] = {}
 
     def __len__(self) -> int:
         """Return how many deadlines are pending."""
@@ -178,13 +179,14 @@ class TimerWheel(Generic[Item]):
 
         :param when: seconds on Trio's clock.
         """
-        number = int(when / self.tick)
-        tick = self._ticks.get(number)
+        soon = when - trio.current_time() < self.tick
+        begin = when if soon else when - when % self.tick
+        tick = self._ticks.get(begin)
         if tick is None:
-            tick = self._ticks[number] = Tick(number, self._timer(when, number))
+            tick = self._ticks[begin] = Tick(begin, self._timer(when, begin))
         elif when < tick.timer.when:
             tick.timer.cancel()
-            tick.timer = self._timer(when, number)
+            tick.timer = self._timer(when, begin)
         tick.items[item] = None
         return tick
 
@@ -192,14 +194,14 @@ class TimerWheel(Generic[Item]):
         """Take an item out. Does nothing if its tick has passed."""
         if tick.items.pop(item, False) is None and not tick.items:
             tick.timer.cancel()
-            if self._ticks.get(tick.number) is tick:
-                del self._ticks[tick.number]
+            if self._ticks.get(tick.begin) is tick:
+                del self._ticks[tick.begin]
 
-    def _timer(self, when: float, number: int) -> Timer:
-        return self._timers.call_at(when, partial(self._pass, number))
+    def _timer(self, when: float, begin: float) -> Timer:
+        return self._timers.call_at(when, partial(self._pass, begin))
 
-    def _pass(self, number: int) -> None:
-        items = self._ticks.pop(number).items
+    def _pass(self, begin: float) -> None:
+        items = self._ticks.pop(begin).items
         for item in list(items):
             if items.pop(item, False) is None:  # else it was taken out meanwhile
                 try:

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from gbs_actor.socketio import ServerOptions
 from gbs_actor.socketio.channel.liveness import Beat, Heartbeat, Liveness, liveness_wheel
-from gbs_actor.socketio.channel.timers import Timers
+from gbs_actor.socketio.channel.timers import Timers, TimerWheel
 
 
 def test_the_first_ping_is_due_one_interval_after_the_handshake() -> None:
@@ -150,6 +150,34 @@ async def test_pings_that_are_due_soon_go_out_together(clock: MockClock) -> None
                 await trio.sleep(0.05)
             await trio.sleep_forever()
     assert [client.calls for client in clients] == [[("ping", 25.0)]] * 5
+
+
+async def test_timeouts_of_one_tick_are_checked_once_early_and_once_in_time(
+    clock: MockClock,
+) -> None:
+    timers = Timers()
+    checks = 0
+
+    def check(liveness: Liveness) -> None:
+        nonlocal checks
+        checks += 1
+        liveness.check()
+
+    wheel = TimerWheel(timers, 0.25, check)
+    clients = [Client() for _ in range(50)]
+    with trio.move_on_after(500):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            for client in clients:
+                client.joined = False
+                Liveness(client, OPTIONS, wheel)
+                await trio.sleep(0.004)
+            await trio.sleep_until(44.9)
+            checks = 0
+            await trio.sleep_forever()
+    ends = [client.calls[-1] for client in clients]
+    assert ends == [("never joined", pytest.approx(45 + 0.004 * n)) for n in range(50)]
+    assert checks <= 2 * len(clients)
 
 
 async def test_a_timeout_is_never_early(clock: MockClock) -> None:
