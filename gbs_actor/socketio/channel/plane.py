@@ -101,7 +101,9 @@ class Plane:
 
     async def _poll(self) -> None:
         connections = self._connections
+        connection: PlaneConnection | None
         while True:
+            connection = None  # the last one is not kept alive
             await self._wait()
             self._in_batch = True
             try:
@@ -120,7 +122,9 @@ class Plane:
 
     async def _serve_queue(self) -> None:
         queue = self._queue
+        connection: PlaneConnection | None
         while True:
+            connection = None  # the last one is not kept alive
             if not queue:
                 self._filled = trio.Event()
                 await self._filled.wait()
@@ -156,6 +160,7 @@ class Plane:
         """Report other events of a connection.
 
         :param before: those that were reported.
+        :raises OSError: the system has no room for it.
         """
         fd = connection.fd
         if not before:
@@ -164,8 +169,9 @@ class Plane:
         elif events:
             self._poller.modify(fd, events)
         else:  # with no event in its mask, a reset would still be reported, and again and again
-            self._poller.unregister(fd)
             del self._connections[fd]
+            with suppress(OSError):
+                self._poller.unregister(fd)
 
     def queue(self, connection: PlaneConnection) -> None:
         """Give a connection another turn."""
@@ -189,7 +195,8 @@ class Plane:
         while self._ended:
             socket = self._ended.pop()
             trio.lowlevel.notify_closing(socket.fileno())
-            socket.close()
+            with suppress(OSError):  # it is closed nevertheless
+                socket.close()
 
 
 def open_plane() -> Plane | None:
@@ -316,7 +323,10 @@ class PlaneConnection:
     def write_queued(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
         self._outbox = channel.outbox
-        self._report(self._events | _OUT)
+        try:
+            self._report(self._events | _OUT)
+        except OSError:  # not the sender's fault
+            channel.lose("transport error")
 
     async def send_eof(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""

@@ -31,6 +31,7 @@ class SimulatedSocket:
         self.sent = bytearray()
         self.room = 1_000_000
         self.closed = False
+        self.error_of_close: OSError | None = None
         self.received = 0
         """Calls of :meth:`recv`."""
         self._poller = poller
@@ -69,6 +70,8 @@ class SimulatedSocket:
     def close(self) -> None:
         assert self.fd not in self._poller.masks, "still registered"
         self.closed = True
+        if self.error_of_close is not None:
+            raise self.error_of_close
 
     def arrive(self, *what: bytes | OSError) -> None:
         """Let bytes arrive, or an error."""
@@ -105,21 +108,30 @@ class SimulatedPoller:
         self.sockets: dict[int, SimulatedSocket] = {}
         self.registrations = 0
         self.polls = 0
+        self.error: OSError | None = None
+        """Of the following changes of what is reported."""
         self._ready = trio.Event()
 
     def register(self, fd: int, eventmask: int, /) -> None:
+        self._raise_error()
         assert fd not in self.masks
         self.masks[fd] = eventmask
         self.registrations += 1
         self.look()
 
     def modify(self, fd: int, eventmask: int, /) -> None:
+        self._raise_error()
         assert fd in self.masks
         self.masks[fd] = eventmask
         self.look()
 
     def unregister(self, fd: int, /) -> None:
-        del self.masks[fd]
+        del self.masks[fd]  # closing the descriptor would do as well
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
 
     def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
         self.polls += 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import weakref
 from contextvars import ContextVar
+from errno import EIO, ENOMEM, ENOSPC
 
 import pytest
 import trio
@@ -383,6 +385,64 @@ async def test_a_task_that_fails_ends_its_own_connection_only(
         assert talk.reason == "transport error"
         assert said(other) == ["y"]
     assert "a task of a connection failed" in caplog.text
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_sender_does_not_see_that_the_poller_reports_nothing_more(
+    clock: MockClock, paused: bool
+) -> None:
+    async with simulation() as simulated:
+        socket, talk = simulated.connect(room=0)
+        await wait_all_tasks_blocked()
+        if paused:
+            talk.full = True
+            socket.say("x")
+            await wait_all_tasks_blocked()
+        simulated.poller.error = OSError(ENOSPC, "no space left")
+        talk.say("queued")
+        simulated.poller.error = None
+        assert talk.reason == "transport error"
+        assert talk.outbox.queued_bytes == 0
+        await wait_all_tasks_blocked()
+        assert socket.closed
+
+
+async def test_a_connection_whose_events_cannot_be_changed_ends_alone(
+    clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with simulation() as simulated:
+        socket, talk = simulated.connect(room=0)
+        other, _ = simulated.connect(echo)
+        talk.say("queued")
+        await wait_all_tasks_blocked()
+        simulated.poller.error = OSError(ENOMEM, "out of memory")
+        socket.error_of_close = OSError(EIO, "input/output error")
+        socket.take(100)
+        await wait_all_tasks_blocked()
+        simulated.poller.error = None
+        assert talk.reason == "transport error"
+        assert socket.closed
+        other.say("y")
+        await wait_all_tasks_blocked()
+        assert said(other) == ["y"]
+    assert "a connection failed" in caplog.text
+
+
+async def test_a_connection_that_has_ended_is_freed_while_nothing_happens(
+    clock: MockClock,
+) -> None:
+    async with simulation() as simulated:
+        for how in ("poll", "queue"):
+            leftover = frame(TEXT, b"x") if how == "queue" else b""
+            socket, talk = simulated.connect(lambda talk, text: talk.abort(), leftover=leftover)
+            connection = weakref.ref(talk.transport._driver)  # type: ignore[attr-defined]
+            socket.say("x")
+            await wait_all_tasks_blocked()
+            assert talk.messages
+            talk.transport.release()
+            del talk
+            await wait_all_tasks_blocked()
+            assert connection() is None, how
 
 
 _whose: ContextVar[str] = ContextVar("whose", default="nobody's")
