@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer, encode_event
+from gbs_actor.socketio.conversation import Conversation
 from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
 
 pytestmark = pytest.mark.usefixtures("drivers")
@@ -287,6 +288,36 @@ async def test_shutting_down_takes_a_bounded_time_whatever_the_clients_do(
         await server.shutdown()
         assert trio.current_time() == 5.0
         assert server.statistics().connections == 0
+
+
+@pytest.mark.parametrize("how", ["shutdown", "cancelled door"])
+async def test_a_connection_that_fails_to_end_does_not_keep_others_open(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    end = Conversation.ended
+
+    def fail(conversation: Conversation, reason: str) -> None:
+        end(conversation, reason)
+        raise RuntimeError("a bug")
+
+    codes = {"shutdown": 1001, "cancelled door": 1006}
+    server = SocketServer()
+    server.namespace("/")
+    listener = MemoryListener()
+    async with server.serving(), trio.open_nursery() as nursery:
+        door = FrontDoor({server.path: server.serve_websocket}, no_fallback)
+        await nursery.start(door.serve, [listener])
+        peers = [Peer(listener.dial()) for _ in range(3)]
+        for peer in peers:
+            await peer.join()
+        monkeypatch.setattr(Conversation, "ended", fail)
+        if how == "shutdown":
+            await server.shutdown()
+        nursery.cancel_scope.cancel()
+    ends = [await peer.receive() for peer in peers]
+    assert [end.code for end in ends if isinstance(end, Close)] == 3 * [codes[how]]
+    assert server.statistics().connections == 0
+    assert caplog.text.count("failed to end") == 3
 
 
 async def test_leaving_the_serving_block_shuts_down(clock: MockClock) -> None:

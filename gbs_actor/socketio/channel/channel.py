@@ -176,6 +176,8 @@ class Channel(ABC):
         self.reason = reason
         try:
             self.ended(reason)
+        except Exception:
+            logger.exception("%r failed to end", self)
         finally:
             self.resume_reading()
             self._on_end(self, reason)
@@ -187,7 +189,7 @@ class Channel(ABC):
 
     @abstractmethod
     def ended(self, reason: str) -> None:
-        """Called once, when the channel has ended; must not block."""
+        """Called once, when the channel has ended; must not block. An exception is logged."""
 
     @abstractmethod
     async def run_disconnect_handlers(self) -> None:
