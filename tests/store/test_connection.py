@@ -268,6 +268,27 @@ async def test_what_is_unsent_goes_before_what_is_written_later() -> None:
     theirs.close()
 
 
+async def test_an_error_while_much_is_sent_is_raised_as_it_is() -> None:
+    class Broken:
+        def connection_made(self, transport: Transport) -> None:
+            transport.write(BIG.encode())
+
+        def data_received(self, data: bytes) -> None:
+            raise asyncpg.InternalClientError("a bug")
+
+        def connection_lost(self, error: Exception | None) -> None:
+            raise AssertionError
+
+    ours, theirs = trio.socket.socketpair()
+    transport = Transport([], trio.SocketStream(ours))
+    transport.connect(Broken())
+    with theirs:
+        await theirs.send(b"x")
+        with pytest.raises(asyncpg.InternalClientError, match="a bug"):
+            await transport.wait_received()
+    transport.close()
+
+
 class SilentServer:
     """Accepts connections, and then does what a frozen PostgreSQL does: nothing.
 

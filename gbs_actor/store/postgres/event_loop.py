@@ -332,9 +332,9 @@ class Transport:
                         await trio.lowlevel.wait_writable(self._socket)
                         del self._unsent[: self._send(self._unsent)]
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup:
-            await trio.lowlevel.checkpoint_if_cancelled()  # callers expect no group
-            raise
+        except BaseExceptionGroup as errors:  # callers expect no group
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise first_exception(errors) from None
 
     async def _receive_on(self) -> None:
         while self in self._opened:
