@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.records import Group
 from gbs_actor.store.postgres import commit, queries
 from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.commit_statements import commit_of_one_change
@@ -184,6 +185,22 @@ class TestCommitting:
             await ask(outside, sql, *arguments)
         # Division by zero: the error of a constraint has a DETAIL, the row.
         assert refused.value.sqlstate == "22012"
+
+    async def test_one_change_with_writes_of_another_kind_is_left_to_the_batch_statement(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(CreateMemo(PLAIN, "x", ""))
+        writes = collapse(changes)
+        (memo,), (registration,) = writes.memos, writes.registrations
+        assert commit_of_one_change(desk.retreat_id, changes, writes, ()) is not None
+        for other in (
+            replace(writes, groups=(Group(1, "", 1),)),
+            replace(writes, memos=(replace(memo, created=False),)),
+            replace(writes, memos=(replace(memo, deleted=True),)),
+            replace(writes, registrations=(registration, registration)),
+        ):
+            assert commit_of_one_change(desk.retreat_id, changes, other, ()) is None
 
     async def test_of_concurrent_commits_on_one_revision_one_takes_effect(
         self, postgres: PostgresStore

@@ -127,9 +127,10 @@ def commit_of_one_change(
     It takes effect, or fails with one of :data:`PREVENTED`.
 
     :returns: ``None`` if there is none: the batch is not one change, the change is of another
-        kind or without effect, or an id of another command is to be looked up.
+        kind or without effect, writes other rows than its kind does, or an id of another command
+        is to be looked up.
     """
-    if len(changes) != 1 or not writes.registrations:
+    if len(changes) != 1 or len(writes.registrations) != 1:
         return None
     (change,), (registration,) = changes, writes.registrations
     if any(command_id != change.command_id for command_id in repeatable):
@@ -142,8 +143,12 @@ def commit_of_one_change(
             [group.memo for group in writes.groups],
             registration.gbs_number,
         )
-    elif change.kind in _MEMO_STATEMENTS and len(writes.memos) == 1:
+    elif change.kind in _MEMO_STATEMENTS and len(writes.memos) == 1 and not writes.groups:
         (memo,) = writes.memos
+        if memo.created != (change.kind is Kind.CREATE_MEMO):
+            return None
+        if memo.deleted != (change.kind is Kind.DELETE_MEMO):
+            return None
         sql = _MEMO_STATEMENTS[change.kind]
         own = (memo.id, memo.text, memo.color)
     else:
