@@ -63,6 +63,7 @@ from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
+from gbs_actor.socketio.channel.plane import PlaneStatistics
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers, TimerWheel
@@ -154,6 +155,7 @@ __all__ = [
     "Outbox",
     "OutboxLimits",
     "OutboxStatistics",
+    "PlaneStatistics",
     "ProtocolViolation",
     "Recovery",
     "RecoveryStatistics",

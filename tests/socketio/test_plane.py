@@ -51,6 +51,18 @@ async def test_a_connection_that_waits_has_no_task(clock: MockClock) -> None:
             assert await peer.receive_text() == "430[1]"
 
 
+async def test_the_statistics_of_a_server_include_its_plane(clock: MockClock) -> None:
+    server = echo_server()
+    assert server.statistics().plane is None
+    async with serving(server) as service:
+        peers = [await service.joined() for _ in range(3)]
+        statistics = server.statistics().plane
+        assert statistics is not None
+        assert statistics.connections == len(peers)
+        assert statistics.queued == 0
+        assert statistics.longest_step > 0
+
+
 async def test_a_session_that_began_with_polling_has_no_task_after_its_upgrade(
     clock: MockClock,
 ) -> None:

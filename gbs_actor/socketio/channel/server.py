@@ -24,7 +24,7 @@ from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
-from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
+from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, PlaneStatistics, open_plane
 from gbs_actor.socketio.channel.poller import Socket
 from gbs_actor.socketio.channel.stream_driver import StreamDriver
 from gbs_actor.socketio.channel.tasks import ChannelTasks
@@ -60,6 +60,8 @@ class ChannelStatistics:
     sent_bytes: int
     closes: Mapping[str, int]
     """Connections that have ended, per reason."""
+    plane: PlaneStatistics | None
+    """``None`` where the system has no ``epoll``, and before :meth:`ChannelServer.serving`."""
 
 
 class ChannelServer(ABC, Generic[Accepted]):
@@ -386,6 +388,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             sent_messages=channels.sent_messages,
             sent_bytes=channels.sent_bytes,
             closes=dict(channels.closes),
+            plane=None if self._plane is None else self._plane.statistics(),
         )
 
 

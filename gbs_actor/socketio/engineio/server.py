@@ -341,7 +341,8 @@ class EngineServer(ChannelServer[AcceptedClient]):
         """Return counters; reads all connections, so do not call it for every message."""
         sessions = self._sessions.values()
         polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
-        counters = {**asdict(super().statistics()), "connections": len(sessions)}
+        counted = super().statistics()
+        counters = asdict(counted) | {"connections": len(sessions), "plane": counted.plane}
         return ServerStatistics(**counters, polling=polling, sockets={}, upgrades=self._upgrades)
 
 
