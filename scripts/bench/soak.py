@@ -61,7 +61,7 @@ class Soaked:
     memory: list[int] = field(default_factory=list)
     """Resident bytes of the server, sampled; once all clients are there."""
     different: list[str] = field(default_factory=list)
-    """Clients whose board was not that of a newcomer."""
+    """Clients that were there at the end, and whose board was not that of a newcomer."""
     descriptors_before: int = 0
     descriptors_after: int = 0
     server_cpu: float = 0.0
@@ -99,7 +99,7 @@ class Soak:
         self._number = clients
         self._soaked = Soaked()
         self._stopping = trio.Event()
-        self._resting = 0
+        self._resting: list[SoakClient] = []
         self._all_resting = trio.Event()
         self._going = trio.Event()
         self._clients: list[SoakClient] = []
@@ -179,7 +179,7 @@ class Soak:
             try:
                 async with client.connected(polling=False):
                     await client.join(client.slug or ROOMS[0])
-                    await self._rest()
+                    await self._rest(client)
             except Lost as lost:
                 self._soaked.errors[str(lost)[:100]] += 1
 
@@ -194,7 +194,7 @@ class Soak:
                 polling = False
             await self._pause(chance, PAUSE)
             if self._stopping.is_set():
-                await self._rest()
+                await self._rest(client)
                 return
             await self._act(client, chance)
         if chance.random() < 0.5:
@@ -229,12 +229,15 @@ class Soak:
         with trio.move_on_after(chance.expovariate(1 / mean)):
             await self._stopping.wait()
 
-    async def _rest(self) -> None:
+    async def _rest(self, client: SoakClient) -> None:
         """Stay without doing anything until the boards are compared."""
-        self._resting += 1
-        if self._resting == self._number:
+        self._resting.append(client)
+        if len(self._resting) == self._number:
             self._all_resting.set()
-        await self._going.wait()
+        try:
+            await self._going.wait()
+        finally:
+            self._resting.remove(client)
 
     # -- what is observed
 
@@ -260,9 +263,8 @@ class Soak:
         with trio.move_on_after(PATIENCE) as scope:
             await self._all_resting.wait()
         if scope.cancelled_caught and not self._soaked.errors:
-            raise SoakFailed(
-                f"{self._number - self._resting} clients did not finish within {PATIENCE:.0f} s."
-            )
+            busy = self._number - len(self._resting)
+            raise SoakFailed(f"{busy} clients did not finish within {PATIENCE:.0f} s.")
         await trio.sleep(QUIET)
         newcomer = self._client(server, self._number)
         async with newcomer.connected(polling=False):
@@ -272,7 +274,7 @@ class Soak:
                 boards[slug] = newcomer.board
         self._soaked.different = [
             f"client {client.number} in {client.slug}"
-            for client in self._clients
+            for client in self._resting
             if client.board != boards[client.slug]
         ]
         self._soaked.updates = sum(client.updates for client in self._clients)
