@@ -53,7 +53,10 @@ class PlaneStatistics:
     queued: int
     """Connections that wait for another turn."""
     longest_step: float
-    """Seconds between two passes of the scheduler, the longest so far."""
+    """Seconds between two passes of the scheduler, the longest so far.
+
+    Of the wall clock: what the kernel gives to other processes counts, as does garbage collection.
+    """
 
 
 class Plane:
