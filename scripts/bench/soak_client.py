@@ -285,8 +285,8 @@ class SoakClient:
 
     def _take_ack(self, number: int, reply: Any) -> None:
         if number in self._joins and reply["status"] == "OK":
-            if reply["full"]:
-                self.board = {}
+            if reply["full"]:  # what has come since the join was sent is of the room before
+                self.board, self.since = {}, 0
             self._merge(reply["data"])
             self.since = max(self.since, reply["revision"])
             self.epoch = reply["epoch"]

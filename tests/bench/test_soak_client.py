@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 import trio.testing
 
 from scripts.attack.clients import Lost
-from scripts.bench.soak_client import SoakClient
+from scripts.bench.soak_client import NAMESPACE, SoakClient
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 
 
@@ -80,3 +81,16 @@ async def test_a_refusal_is_a_loss_with_its_reason(server: ServerProcess) -> Non
     with pytest.raises(Lost, match="RETREAT_NOT_FOUND"):
         async with (lost := client(server, 6)).connected(polling=False):
             await lost.join("nowhere")
+
+
+async def test_what_comes_from_the_former_room_does_not_count_for_the_next_one() -> None:
+    client = SoakClient(port=0, number=0, token="", slug="next")
+    client._joins.add(0)
+    client._acks[0] = trio.Event()
+    late = ["lineup-updated", {"id": 1, "revision": 500}]
+    await client._take(f"42{NAMESPACE},{json.dumps(late, separators=(',', ':'))}")
+    rows = [{"id": 2, "revision": 20}]
+    reply = {"status": "OK", "full": True, "data": rows, "revision": 21, "epoch": "e"}
+    await client._take(f"43{NAMESPACE},0{json.dumps([reply])}")
+    assert client.board == {2: rows[0]}
+    assert client.since == 21
