@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -121,14 +121,15 @@ class PollingWire:
         self.sid = sid
 
     @classmethod
-    async def open(cls, first: trio.SocketStream, second: trio.SocketStream) -> PollingWire:
+    async def open(cls, dial: Callable[[], Awaitable[trio.SocketStream]]) -> PollingWire:
         """Open a session."""
-        polls = HttpPeer(first)
+        polls = HttpPeer(await dial())
         await polls.send("GET", f"{PATH}polling")
         opened = await polls.answer(ACK_TIMEOUT)
         if opened.status != 200:
             raise Lost(f"handshake: {opened.status}")
-        return cls(polls, HttpPeer(second), json.loads(opened.text[1:])["sid"])
+        # Not dialed before: the server closes a connection without a request after 10 s.
+        return cls(polls, HttpPeer(await dial()), json.loads(opened.text[1:])["sid"])
 
     async def send(self, packet: str) -> None:
         """See :class:`Wire`."""
@@ -188,7 +189,7 @@ class SoakClient:
         self._entered, self._upgrade, self._upgraded = trio.Event(), None, trio.Event()
         with losses():
             if polling:
-                self._wire = await PollingWire.open(await self._dial(), await self._dial())
+                self._wire = await PollingWire.open(self._dial)
             else:
                 self._wire = await WebSocketWire.open(await self._dial())
             try:
