@@ -258,6 +258,7 @@ class PlaneConnection:
             if events & ~_OUT and self._events & _IN and not self.queued:
                 self._receive(now)
         except Exception:
+            logger.exception("a connection failed")
             self._fail()
 
     def _receive(self, now: float) -> None:
@@ -285,6 +286,7 @@ class PlaneConnection:
         try:
             self._follow(self._transport.turn(now))
         except Exception:
+            logger.exception("a connection failed")
             self._fail()
 
     def _follow(self, following: Next) -> None:
@@ -296,7 +298,6 @@ class PlaneConnection:
             self._report(self._events & ~_IN)
 
     def _fail(self) -> None:
-        logger.exception("a connection failed")
         try:
             if self._transport is not None and self._transport.channel is not None:
                 self._transport.channel.lose("transport error")

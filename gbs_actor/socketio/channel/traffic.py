@@ -38,10 +38,9 @@ class ReadRate:
 
         :param now: Trio's time.
         """
-        in_time_until = self._in_time_until
-        if in_time_until < now:
-            in_time_until = now
-        self._in_time_until = in_time_until = in_time_until + packets / self._rate
+        former = self._in_time_until
+        in_time_until = (former if former > now else now) + packets / self._rate
+        self._in_time_until = in_time_until
         ahead = in_time_until - now - self._burst
         return ahead if ahead > 0.0 else 0.0
 

@@ -141,10 +141,10 @@ class WebSocketTransport:
 
     def receive(self, data: bytes, now: float) -> Next:
         """Take received bytes and have a turn, as :meth:`add` and :meth:`turn` do."""
-        channel = self.channel
+        channel, state = self.channel, self._state
         if (
             channel is None
-            or self._state is not _OPEN
+            or state is not _OPEN
             or self._timer is not None
             or channel.reason is not None
             or channel.paused
