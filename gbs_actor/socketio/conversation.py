@@ -80,11 +80,11 @@ class Conversation:
 
     def receive_text(self, text: str, start: int) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        received = self._membership.receive_text(text, start)
-        if type(received) is EventReceived:
-            self._on_event(received)
+        event = self._membership.receive_usual(text, start)
+        if event is not None:
+            self._on_event(event)
         else:
-            self._handle(received)
+            self._handle(self._membership.receive_text(text, start))
 
     def receive_binary(self, payload: bytes) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""

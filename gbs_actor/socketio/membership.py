@@ -54,7 +54,7 @@ class DisconnectReceived:
     namespace: str
 
 
-class EventReceived(msgspec.Struct, frozen=True):
+class EventReceived(msgspec.Struct, frozen=True, gc=False):
     """The client emits an event."""
 
     namespace: str
@@ -153,15 +153,17 @@ class Membership:
         """
         if self._unfinished is not None:
             raise ProtocolViolation("text packet in the middle of attachments")
-        return self._usual_event(text, start) or self._receive(decode_packet(text, start))
+        return self._receive(decode_packet(text, start))
 
-    def _usual_event(self, text: str, start: int) -> EventReceived | None:
-        """Decode what nearly all packets are, at once; ``None``: it is something else.
+    def receive_usual(self, text: str, start: int = 0) -> EventReceived | None:
+        """Decode what nearly all packets are, at once, as :meth:`receive_text` does.
 
         That is an event with a text as name, in the namespace that was joined first.
+
+        :returns: ``None`` if the packet is something else; nothing is done then.
         """
         prefix = self._event_prefix
-        if prefix is None or not text.startswith(prefix, start):
+        if prefix is None or self._unfinished is not None or not text.startswith(prefix, start):
             return None
         at = start + len(prefix)
         bracket = text.find("[", at)

@@ -255,26 +255,24 @@ class PlaneConnection:
             if self._outbox is not None and events & ~_IN and not self._outbox.write_some():
                 self._outbox = None
                 self._report(self._events & ~_OUT)
-            if events & ~_OUT and self._events & _IN and not self.queued:
-                self._receive(now)
+            if not (events & ~_OUT and self._events & _IN) or self.queued:
+                return
+            transport = self._transport
+            assert transport is not None
+            try:
+                data = self._socket.recv(_RECEIVE)
+            except BlockingIOError:
+                return
+            except OSError:
+                transport.broken()
+                return
+            if not data:
+                transport.end_of_stream()
+            elif (following := transport.receive(data, now)) is not Next.READ:
+                self._follow(following)
         except Exception:
             logger.exception("a connection failed")
             self._fail()
-
-    def _receive(self, now: float) -> None:
-        transport = self._transport
-        assert transport is not None
-        try:
-            data = self._socket.recv(_RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError:
-            transport.broken()
-            return
-        if not data:
-            transport.end_of_stream()
-        elif (following := transport.receive(data, now)) is not Next.READ:
-            self._follow(following)
 
     def go_on(self, now: float) -> None:
         """Give the transport a turn.

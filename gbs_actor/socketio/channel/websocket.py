@@ -147,7 +147,7 @@ class WebSocketTransport:
             or state is not _OPEN
             or self._timer is not None
             or channel.reason is not None
-            or channel.paused
+            or ((channel.backlogged or channel.outbox.congested) and channel.paused)
             or (text := self._parser.whole_text(data)) is None
         ):
             self.add(data)
@@ -156,7 +156,8 @@ class WebSocketTransport:
         self._received.bytes += len(data)
         self._received.messages += 1
         channel.receive_text(text)
-        if self._too_fast(1, now):
+        if (ahead := self._read_rate.count(1, now)) and self._state is _OPEN:
+            self._wait(now + ahead)
             return Next.RESUME
         return Next.NOTHING if self._state is _State.ENDED else Next.READ
 
@@ -225,8 +226,11 @@ class WebSocketTransport:
         ahead = self._read_rate.count(frames, now)
         if not ahead or self._state is not _State.OPEN:
             return False
-        self._timer = self._timers.call_at(now + ahead, self._in_time)
+        self._wait(now + ahead)
         return True
+
+    def _wait(self, until: float) -> None:
+        self._timer = self._timers.call_at(until, self._in_time)
 
     def _in_time(self) -> None:
         self._timer = None
