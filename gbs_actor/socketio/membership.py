@@ -166,9 +166,9 @@ class Membership:
         if prefix is None or self._unfinished is not None or not text.startswith(prefix, start):
             return None
         at = start + len(prefix)
-        bracket = text.find("[", at)
+        bracket = text.find("[", at)  # without one the rest, a character, is no array
         digits = text[at:bracket]
-        if bracket < 0 or len(digits) > MAX_ID_DIGITS:
+        if len(digits) > MAX_ID_DIGITS:
             return None
         if digits and not (digits.isdigit() and digits.isascii()):
             return None

@@ -204,8 +204,10 @@ class Outbox:
         data = frame(text)
         try:
             sent = send(data)
-        except OSError:
-            self.send(Message(text))  # finds the same, and does what is to be done
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._break(error)
             return
         self._sent_bytes += sent
         if sent == len(data):
