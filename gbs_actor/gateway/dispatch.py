@@ -50,6 +50,7 @@ RequestT = TypeVar("RequestT")
 Handler = Callable[[Client, Invocation], Awaitable[None] | None]
 """Handles an event; returns what is left to await, if anything."""
 
+_JOIN_RETREAT: Final[str] = ClientEvent.JOIN_RETREAT.value
 _NO_READER: Final = Failure.because(Code.FORBIDDEN, "You may not read this retreat.")
 _RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
 _TOO_MANY_MARKS: Final = Failure.because(
@@ -318,7 +319,7 @@ class Dispatch:
         edits that were typed offline must not be refused for them.
         """
         self._events += 1
-        if invocation.name == ClientEvent.JOIN_RETREAT:
+        if invocation.name == _JOIN_RETREAT:
             return self._within_join_rate(client, invocation)
         return self._take(client, invocation, client.bucket, self._rates, _RATE_LIMITED)
 
@@ -334,7 +335,7 @@ class Dispatch:
         refusal: Failure,
     ) -> bool:
         now = trio.current_time()
-        if bucket.take(now) and rates.take(client.user.user_id, now):
+        if bucket.take(now) and rates.take(client.author.user_id, now):
             return True
         self._refused_by_rate += 1
         invocation.reply(refusal)

@@ -41,7 +41,7 @@ A message on its way out; sending never blocks::
     encode_event        one Message, encoded once, shared by all sockets that get it
     Socket.deliver
     Outbox.send         writes to the wire at once, or queues; a keyed message replaces the
-                        queued one with its key
+                        queued one with its key (send_text: an ack, which is no other socket's)
     SocketWire          sends, no task switch; PollWire: the response to a GET;
     StreamWire          TLS and memory streams, from the outbox's writer task
 

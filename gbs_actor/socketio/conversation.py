@@ -80,7 +80,11 @@ class Conversation:
 
     def receive_text(self, text: str, start: int) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        self._handle(self._membership.receive_text(text, start))
+        event = self._membership.receive_usual(text, start)
+        if event is not None:
+            self._on_event(event)
+        else:
+            self._handle(self._membership.receive_text(text, start))
 
     def receive_binary(self, payload: bytes) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
@@ -113,17 +117,19 @@ class Conversation:
         raise LookupError(namespace)
 
     def _on_event(self, received: EventReceived) -> None:
-        socket = self._socket_in(received.namespace)
+        namespace = received.namespace
+        socket = self._sockets[0]
+        if socket.namespace.name != namespace:
+            socket = self._socket_in(namespace)
         event = Event(
             socket,
             self._backlog,
-            received.namespace,
+            namespace,
             received.data,
             ack_id=received.ack_id,
             attachments=received.attachments,
         )
-        handle = self._namespaces[received.namespace].handle
-        self._backlog.submit_event(event, partial(handle, socket, event))
+        self._backlog.submit_event(event, self._namespaces[namespace].handle, socket)
 
     # Connecting.
 
@@ -311,11 +317,6 @@ class Conversation:
     def joined(self) -> bool:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
         return self._membership.ever_joined
-
-    @property
-    def backlogged(self) -> bool:
-        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
-        return self._backlog.full
 
     def resume_events(self) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""

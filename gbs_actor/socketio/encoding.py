@@ -6,6 +6,7 @@ See the Socket.IO protocol, revision 5; :mod:`.packet` decodes incoming ones.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -67,7 +68,17 @@ def encode_ack(namespace: str, ack_id: int, values: Iterable[Any]) -> Message:
 
 def encode_raw_ack(namespace: str, ack_id: int, json: bytes) -> Message:
     """Make an ACK packet of one value that is JSON already."""
-    return Message(b"%b[%b]" % (encode_head(PacketType.ACK, namespace, ack_id), json))
+    return Message(raw_ack(namespace, ack_id, json))
+
+
+def raw_ack(namespace: str, ack_id: int, json: bytes) -> bytes:
+    """Return the text of :func:`encode_raw_ack`'s message."""
+    return b"43%b%d[%b]" % (_namespace_part(namespace), ack_id, json)
+
+
+@lru_cache(maxsize=64)
+def _namespace_part(namespace: str) -> bytes:
+    return b"" if namespace == ROOT else f"{namespace},".encode()
 
 
 def encode_connect(namespace: str, sid: str, pid: str | None) -> Message:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.encoding import encode_ack, encode_raw_ack
+from gbs_actor.socketio.encoding import encode_ack, encode_raw_ack, raw_ack
 from gbs_actor.socketio.errors import AlreadyAcknowledged, InvalidArguments
 from gbs_actor.socketio.packet import EventData, decode_values
 
@@ -23,6 +23,10 @@ class AckSender(Protocol):
 
     def send_ack(self, message: Message) -> None:
         """Send an acknowledgement; after the end, do nothing."""
+        ...
+
+    def send_ack_text(self, text: bytes) -> None:
+        """Send one that is encoded as text, and is nobody else's; after the end, do nothing."""
         ...
 
 
@@ -55,7 +59,7 @@ class Event(BacklogEvent):
         size = sys.getsizeof(data.json) + len(data.name)
         if attachments:
             size += sum(map(len, attachments))
-        super().__init__(backlog, size, wants_ack=ack_id is not None)
+        BacklogEvent.__init__(self, backlog, size, ack_id is not None)  # super() costs
         self.name = data.name
         self._data = data
         self.attachments = attachments
@@ -109,10 +113,12 @@ class Event(BacklogEvent):
 
         :raises AlreadyAcknowledged: at the second call.
         """
-        message = None
+        if self._replied:
+            raise self._acknowledged_before()
+        self._replied = True
         if self._ack_id is not None:
-            message = encode_raw_ack(self._namespace, self._ack_id, json)
-        self._reply(message)
+            self._socket.send_ack_text(raw_ack(self._namespace, self._ack_id, json))
+            self.release()
 
     def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
         """Acknowledge the event with a value that other clients get, too.
@@ -135,11 +141,14 @@ class Event(BacklogEvent):
 
     def _reply(self, message: Message | None) -> None:
         if self._replied:
-            raise AlreadyAcknowledged(f"event {self.name!r} was acknowledged before")
+            raise self._acknowledged_before()
         self._replied = True
         if message is not None:
             self._socket.send_ack(message)
             self.release()
+
+    def _acknowledged_before(self) -> AlreadyAcknowledged:
+        return AlreadyAcknowledged(f"event {self.name!r} was acknowledged before")
 
     def _drop(self) -> int:
         self._data = _DROPPED

@@ -19,7 +19,8 @@ from gbs_actor.socketio.errors import InvalidArguments
 
 ROOT = "/"
 _VALUE_SIZE = 200
-_MAX_ID_DIGITS = 16  # JavaScript counts exactly up to 2**53
+MAX_ID_DIGITS: Final = 16
+"""JavaScript counts exactly up to 2**53."""
 
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _DIGITS = re.compile(r"[0-9]*")
@@ -110,7 +111,7 @@ def decode_packet(text: str, start: int = 0) -> Packet:
 def _digits(text: str, at: int) -> int:
     found = _DIGITS.match(text, at)
     end = found.end() if found is not None else at
-    if end - at > _MAX_ID_DIGITS:
+    if end - at > MAX_ID_DIGITS:
         raise ProtocolViolation("number with too many digits")
     return end
 

@@ -130,6 +130,10 @@ class _Waiting:
         if len(self.messages) > _MAX_QUEUED:
             self._owner.overflow()
 
+    def send_text(self, text: bytes) -> None:
+        """Queue a text."""
+        self.send(Message(text))
+
 
 class Socket:
     """One client in one namespace.
@@ -339,6 +343,11 @@ class Socket:
         """Send an event's acknowledgement; used by :class:`Event`."""
         if self._sink is not None:
             self._sink.send(message)
+
+    def send_ack_text(self, text: bytes) -> None:
+        """Send an acknowledgement that is encoded; used by :class:`Event`."""
+        if self._sink is not None:
+            self._sink.send_text(text)
 
     def use_recovery(self, recovery: SessionRecovery) -> None:
         """Let the client resume after a lost connection; used by the connection."""

@@ -15,7 +15,6 @@ class Echo:
     """Sends everything back, text as text and bytes as bytes."""
 
     joined = True
-    backlogged = False
 
     def __init__(self, connection: Session) -> None:
         self._connection = connection

@@ -50,6 +50,9 @@ class Socket:
     def send_ack(self, message: Message) -> None:
         self.sent.append(message.text)
 
+    def send_ack_text(self, text: bytes) -> None:
+        self.sent.append(text)
+
 
 def backlog(**options: Any) -> Backlog:
     return Backlog(Idle(), ServerOptions(**options))
@@ -76,7 +79,7 @@ def test_an_event_counts_until_its_handler_has_ended() -> None:
     counted = backlog(max_held_bytes=1_000)
     event = Event(Socket(), counted, "/", decode_event(f'["name","{"x" * 2_000}"]'))
     full: list[bool] = []
-    counted.submit_event(event, lambda: full.append(counted.full))
+    counted.submit_event(event, lambda *_: full.append(counted.full), None)
     assert (full, counted.full) == ([True], False)
 
 
@@ -84,7 +87,7 @@ def test_a_kept_event_counts_until_it_is_closed_and_has_its_arguments() -> None:
     counted = backlog(max_held_bytes=1_000)
     event = Event(Socket(), counted, "/", decode_event(f'["name","{"x" * 2_000}"]'))
     kept: list[KeptEvent] = []
-    counted.submit_event(event, lambda: kept.append(event.keep()))
+    counted.submit_event(event, lambda *_: kept.append(event.keep()), None)
     assert counted.full
     assert event.arguments() == ["x" * 2_000]
     kept[0].close()
@@ -96,7 +99,7 @@ def test_of_an_event_whose_handler_has_ended_only_the_name_is_left() -> None:
     counted = backlog()
     data = decode_event('["name",{"_placeholder":true,"num":0}]')
     event = Event(Socket(), counted, "/", data, ack_id=7, attachments=(b"x",))
-    counted.submit_event(event, lambda: None)
+    counted.submit_event(event, lambda *_: None, None)
     assert (event.name, event.first, event.attachments) == ("name", None, ())
     with pytest.raises(InvalidArguments, match="handler has ended"):
         event.arguments()
@@ -108,7 +111,7 @@ def test_an_event_counts_as_unacknowledged_until_the_reply_which_may_come_late()
     counted, socket = backlog(max_unanswered_events=1), Socket()
     events = [Event(socket, counted, "/", decode_event('["name"]'), ack_id=i) for i in range(2)]
     for event in events:
-        counted.submit_event(event, lambda: None)
+        counted.submit_event(event, lambda *_: None, None)
     assert counted.full
     events[1].reply("late")
     assert socket.sent == [b'431["late"]']
@@ -119,7 +122,7 @@ def test_a_released_event_counts_no_longer_and_may_still_be_answered() -> None:
     counted, socket = backlog(max_unanswered_events=1), Socket()
     events = [Event(socket, counted, "/", decode_event('["name"]'), ack_id=i) for i in range(2)]
     for event in events:
-        counted.submit_event(event, event.release)
+        counted.submit_event(event, lambda _, event: event.release(), None)
     assert not counted.full
     for event in events:
         event.release()
@@ -131,7 +134,7 @@ def test_a_released_event_counts_no_longer_and_may_still_be_answered() -> None:
 def test_what_a_reply_needs_counts_until_the_reply() -> None:
     counted = backlog(max_held_bytes=1_000)
     event = Event(Socket(), counted, "/", decode_event(f'["{"x" * 2_000}"]'), ack_id=0)
-    counted.submit_event(event, lambda: None)
+    counted.submit_event(event, lambda *_: None, None)
     assert counted.full
     event.reply()
     assert not counted.full

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from gbs_actor.socketio import ProtocolViolation
@@ -193,3 +197,105 @@ def test_of_what_comes_for_a_namespace_that_was_left_not_even_the_json_is_read(t
     session.receive_text("0")
     session.leave("/")
     assert session.receive_text(text) is None
+
+
+_NAMES = st.text(max_size=6) | st.sampled_from(["connect", "edit", "\\", '"', "\ud83d", "한"])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+_ODD = {
+    "kind": ["3", "51-", "1", "0", "4", "9", ""],
+    "namespace": ["", "/custom,", "/other,", "/custom", "/,"],
+    "ack_id": ["9" * 17, "٣", "²", "-1", "1_0", " 1", "1 "],
+    "array": ["[", "]", "[]", '["a"', '["a",]', "{}", " [1]", '["\\ud800"]', "", "[1]", '["a",[}]'],
+    "rest": [" ", "x", "["],
+}
+
+
+@st.composite
+def _packets(draw: st.DrawFn) -> str:
+    """Draw a packet that is mostly a good event, with one odd part at most."""
+    name = json.dumps(draw(_NAMES), ensure_ascii=draw(st.booleans()))
+    values = json.dumps(draw(st.lists(_JSON, max_size=2)))[1:-1]
+    parts = {
+        "kind": "2",
+        "namespace": draw(st.sampled_from(["", "/custom,"])),
+        "ack_id": draw(st.sampled_from(["", "0", "7", "12345", "9" * 16])),
+        "array": f"[{name}{',' * bool(values)}{values}]",
+        "rest": "",
+    }
+    odd = draw(st.sampled_from([None, None, *_ODD]))
+    if odd is not None:
+        parts[odd] = draw(st.sampled_from(_ODD[odd]))
+    return "".join(parts.values())
+
+
+@given(
+    joined=st.sampled_from([("/", "/custom"), ("/custom", "/"), ("/custom",), ()]),
+    left=st.sampled_from([None, None, "/", "/custom"]),
+    packets=st.lists(_packets(), min_size=3, max_size=12),
+)
+def test_a_usual_event_is_decoded_at_once_as_it_is_step_by_step(
+    joined: tuple[str, ...], left: str | None, packets: list[str]
+) -> None:
+    session = Membership({"/", "/custom"}, max_attachments=2, max_attachment_bytes=1_000)
+    for namespace in joined:
+        session.receive_text("0" if namespace == "/" else f"0{namespace},")
+    if left is not None:
+        session.leave(left)
+    for packet in packets:
+        event = session.receive_usual(f"4{packet}", 1)
+        try:
+            received = session.receive_text(packet)
+        except ProtocolViolation:
+            assert event is None
+            continue
+        if event is not None:
+            assert event == received
+            assert isinstance(received, EventReceived)
+            assert _first(event) == _first(received)
+
+
+def _first(event: EventReceived) -> bytes | None:
+    return None if event.data.first is None else bytes(event.data.first)
+
+
+@pytest.mark.parametrize("namespace", ["", "/custom,"])
+def test_the_usual_event_is_the_one_of_the_first_namespace(
+    session: Membership, namespace: str
+) -> None:
+    session.receive_text(f"0{namespace}")
+    text = f'42{namespace}17["edit",{{"id":1}}]'
+    event = session.receive_usual(text, 1)
+    assert event is not None
+    assert (event.ack_id, event.data.name, _first(event)) == (17, "edit", b'{"id":1}')
+    session.receive_text(f"1{namespace}")
+    assert session.receive_usual(text, 1) is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        '2["connect"]',
+        '2٣["a"]',
+        '2²["a"]',
+        f'2{"9" * 17}["a"]',
+        '2-1["a"]',
+        '2"a"]',
+        "212",
+        "2[1]",
+        '2["\\ud800"]',
+        '2["a",[}]',
+        '2/custom,["a"]',
+        '3["a"]',
+    ],
+)
+def test_what_is_no_usual_event_is_left_to_the_slower_way(joined: Membership, packet: str) -> None:
+    assert joined.receive_usual(packet) is None
+
+
+def test_no_event_is_usual_while_attachments_are_missing(joined: Membership) -> None:
+    joined.receive_text('51-["a",{"_placeholder":true,"num":0}]')
+    assert joined.receive_usual('2["a"]') is None

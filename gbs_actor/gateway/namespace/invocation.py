@@ -13,34 +13,28 @@ from gbs_actor.socketio import Event
 class SocketInvocation(Invocation):
     """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for Socket.IO."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("_event", "name", "wants_reply")
+
+    name: str
+    wants_reply: bool
 
     def __init__(self, peer: Peer, event: Event) -> None:
-        super().__init__(peer)
+        Invocation.__init__(self, peer)  # super() costs
         self._event = event
-
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return self._event.name
-
-    @property
-    def wants_reply(self) -> bool:
-        """Whether the client asked for an acknowledgement."""
-        return self._event.wants_ack
+        self.name = event.name
+        self.wants_reply = event.wants_ack
 
     def argument(self) -> bytes:
         """Return the JSON of the event's first argument; further ones are ignored.
 
         :raises InvalidPayload: there is none, or it cannot be separated from the rest.
         """
-        event = self._event
-        if event.args_error is not None:
-            raise InvalidPayload("", f"The payload cannot be read: {event.args_error}.")
-        first = event.first
-        if first is None:
-            raise InvalidPayload("", f"{event.name} takes an argument.")
-        return first
+        first = self._event.first
+        if first is not None:
+            return first
+        if self._event.args_error is not None:
+            raise InvalidPayload("", f"The payload cannot be read: {self._event.args_error}.")
+        raise InvalidPayload("", f"{self.name} takes an argument.")
 
     def _send(self, json: bytes) -> None:
         self._event.reply_raw(json)

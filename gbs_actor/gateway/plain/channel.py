@@ -92,20 +92,16 @@ class PlainChannel(LiveChannel):
     def receive_text(self, text: str) -> None:
         """Receive an event."""
         if self._client is not None:
-            frame = parse_frame(text)
-            event = FrameEvent(frame, self._backlog)
-            invocation = PlainInvocation(self, event)
-            job = partial(self._handle, self._client, invocation, frame.problem)
-            self._backlog.submit_event(event, job)
+            event = FrameEvent(parse_frame(text), self._backlog)
+            self._backlog.submit_event(event, self._handle, self._client)
 
-    def _handle(
-        self, client: Client, invocation: PlainInvocation, problem: str | None
-    ) -> Awaitable[None] | None:
+    def _handle(self, client: Client, event: FrameEvent) -> Awaitable[None] | None:
         if self.reason is not None:
             return None
-        if problem is None:
+        invocation = PlainInvocation(self, event)
+        if event.problem is None:
             return self._dispatch.handle(client, invocation)
-        self._dispatch.reject(client, invocation, problem)
+        self._dispatch.reject(client, invocation, event.problem)
         return None
 
     def receive_binary(self, payload: bytes) -> None:
@@ -158,11 +154,6 @@ class PlainChannel(LiveChannel):
         return sink_statistics(self.outbox.statistics())
 
     # Back-pressure, heartbeat, end.
-
-    @property
-    def backlogged(self) -> bool:
-        """Whether reading has to pause, as too much is not done."""
-        return self._backlog.full
 
     def resume_events(self) -> None:
         """Start the events that have waited until the outbox is not congested any more."""

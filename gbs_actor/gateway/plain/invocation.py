@@ -28,13 +28,14 @@ class PlainPeer(Peer, Protocol):
 class FrameEvent(BacklogEvent):
     """The event in a frame; its data are dropped when its handler has ended."""
 
-    __slots__ = ("data", "id", "name")
+    __slots__ = ("data", "id", "name", "problem")
 
     def __init__(self, frame: Frame, backlog: Backlog) -> None:
-        super().__init__(backlog, frame.size, wants_ack=frame.id is not None)
+        super().__init__(backlog, frame.size, frame.id is not None)
         self.id = frame.id
         self.name = frame.name
         self.data = frame.data
+        self.problem = frame.problem
 
     def _drop(self) -> int:
         self.data = None

@@ -13,11 +13,33 @@ does not read what it asked for can ask for no more.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.dispatcher import NOBODY, Dispatcher, DispatcherOwner, Job
+from gbs_actor.socketio.channel.dispatcher import Dispatcher, Job
 from gbs_actor.socketio.channel.options import ServerOptions
+
+By = TypeVar("By")
+EventT = TypeVar("EventT", bound="BacklogEvent")
+
+
+class BacklogOwner(Protocol):
+    """The channel of a backlog."""
+
+    backlogged: bool
+    """Whether the backlog is full, and reading has to pause."""
+
+    @property
+    def may_start_events(self) -> bool:
+        """Whether events may be handled."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Read on if reading may resume; must not block."""
+        ...
 
 
 class Backlog:
@@ -26,48 +48,67 @@ class Backlog:
     :param channel: resumes reading when the backlog shrinks.
     """
 
-    __slots__ = ("_channel", "_dispatcher", "_kept_bytes", "_options", "_unacknowledged")
+    __slots__ = ("_channel", "_dispatcher", "_options", "full", "kept_bytes", "unacknowledged")
 
     def __init__(self, channel: Channel, options: ServerOptions) -> None:
         self._options = options
-        self._channel: DispatcherOwner = channel
-        self._dispatcher = Dispatcher(channel.tasks, channel)
-        self._unacknowledged = 0
-        self._kept_bytes = 0
+        self._channel: BacklogOwner = channel
+        self._dispatcher = Dispatcher(channel.tasks, self)
+        self.unacknowledged = 0
+        """Events; they count themselves, and then call :meth:`check_full` if it was full."""
+        self.kept_bytes = 0
+        """Of events; as above."""
+        self.full = False
+        """Whether reading has to pause, as too much is not done."""
 
     def submit(self, job: Job) -> None:
         """Run a job now if possible, else after those in the queue. After the end, do nothing."""
         self._dispatcher.submit(job)
+        self.check_full()
 
-    def submit_event(self, event: BacklogEvent, job: Job) -> None:
-        """Run a job that handles an event, once it may start; its end is the event's."""
-        self._kept_bytes += event.size
+    def submit_event(
+        self, event: EventT, handle: Callable[[By, EventT], Awaitable[None] | None], by: By
+    ) -> None:
+        """Handle an event by ``handle(by, event)``, once it may start; its end is the event's."""
+        self.kept_bytes += event.size
         if event.wants_ack:
-            self._unacknowledged += 1
-        self._dispatcher.submit(job, event.end_use, when_ready=True)
+            self.unacknowledged += 1
+        options = self._options
+        if (
+            self.kept_bytes > options.max_held_bytes
+            or self.unacknowledged > options.max_unanswered_events
+        ):
+            self.check_full()
+        if not self._channel.may_start_events or not self._dispatcher.run(
+            handle, by, event, event.end_use
+        ):
+            self._dispatcher.submit(partial(handle, by, event), event.end_use, when_ready=True)
+            self.check_full()
 
     def resume(self) -> None:
         """Start the events that have waited for the outbox."""
         self._dispatcher.resume()
+        self.check_full()
 
-    def remove_bytes(self, size: int) -> None:
-        """Count ``size`` bytes less."""
-        self._kept_bytes -= size
-        self._channel.resume_reading()
-
-    def remove_unacknowledged(self) -> None:
-        """Count one unacknowledged event less."""
-        self._unacknowledged -= 1
-        self._channel.resume_reading()
+    def check_full(self) -> None:
+        """Find out whether reading has to pause, and resume it if not any more."""
+        former, options = self.full, self._options
+        self.full = self._channel.backlogged = (
+            self.unacknowledged > options.max_unanswered_events
+            or len(self._dispatcher) >= options.max_waiting_events
+            or self.kept_bytes > options.max_held_bytes
+        )
+        if former and not self.full:
+            self._channel.resume_reading()
 
     @property
-    def full(self) -> bool:
-        """Whether reading has to pause, as too much is not done."""
-        return (
-            self._unacknowledged > self._options.max_unanswered_events
-            or len(self._dispatcher) >= self._options.max_waiting_events
-            or self._kept_bytes > self._options.max_held_bytes
-        )
+    def may_start_events(self) -> bool:
+        """See :class:`~gbs_actor.socketio.channel.dispatcher.DispatcherOwner`."""
+        return self._channel.may_start_events
+
+    def resume_reading(self) -> None:
+        """See :class:`~gbs_actor.socketio.channel.dispatcher.DispatcherOwner`."""
+        self.check_full()
 
     async def stop(self) -> None:
         """Cancel the running handler, drop the queue, and return once the handler has unwound.
@@ -75,7 +116,17 @@ class Backlog:
         Shielded from cancellation; returns after ``disconnect_timeout`` at the latest.
         """
         await self._dispatcher.stop(self._options.disconnect_timeout)
-        self._channel = NOBODY  # the connection can be freed
+        self._channel = _NoChannel()  # the connection can be freed
+
+
+class _NoChannel:
+    """Owns a backlog that has ended."""
+
+    may_start_events = False
+    backlogged = False
+
+    def resume_reading(self) -> None:
+        """Nothing is read after the end."""
 
 
 class BacklogEvent:
@@ -87,7 +138,7 @@ class BacklogEvent:
 
     __slots__ = ("_ack_pending", "_backlog", "_users", "size", "wants_ack")
 
-    def __init__(self, backlog: Backlog, size: int, *, wants_ack: bool) -> None:
+    def __init__(self, backlog: Backlog, size: int, wants_ack: bool) -> None:
         self.size = size
         self.wants_ack = wants_ack
         self._backlog = backlog
@@ -112,10 +163,13 @@ class BacklogEvent:
         """
         if self._ack_pending:
             self._ack_pending = False
+            backlog = self._backlog
+            backlog.unacknowledged -= 1
             if not self._users:
-                self._backlog.remove_bytes(self.size)
+                backlog.kept_bytes -= self.size
                 self.size = 0
-            self._backlog.remove_unacknowledged()
+            if backlog.full:
+                backlog.check_full()
 
     def end_use(self) -> None:
         """Note the end of one use; after the last one drop what was sent."""
@@ -123,8 +177,11 @@ class BacklogEvent:
         if not self._users:
             needed = self._drop()
             left = needed if self._ack_pending else 0
-            self._backlog.remove_bytes(self.size - left)
+            backlog = self._backlog
+            backlog.kept_bytes -= self.size - left
             self.size = left
+            if backlog.full:
+                backlog.check_full()
 
     def _drop(self) -> int:
         """Drop what was sent; return how many bytes are left, as a reply needs them."""

@@ -88,6 +88,7 @@ class Channel(ABC):
         "_on_end",
         "_resumed_at",
         "_when_unpaused",
+        "backlogged",
         "outbox",
         "reason",
         "tasks",
@@ -104,6 +105,8 @@ class Channel(ABC):
         self.reason: str | None = None
         """Why the channel has ended; ``None`` while it is open."""
         self._on_end = on_end
+        self.backlogged = False
+        """Whether the application has not caught up with what was received; reading pauses then."""
         self._when_unpaused: tuple[Callable[[], None], ...] = ()
         self._resumed_at = _NEVER
 
@@ -199,11 +202,6 @@ class Channel(ABC):
         """
 
     # Back-pressure.
-
-    @property
-    def backlogged(self) -> bool:
-        """Whether the application has not caught up with what was received; reading pauses then."""
-        return False
 
     @property
     def may_start_events(self) -> bool:

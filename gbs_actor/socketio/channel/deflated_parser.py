@@ -34,6 +34,9 @@ class DeflatedParser:
         """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
         self._data = self._data + data if self._data else data
 
+    def whole_text(self, data: bytes) -> None:
+        """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
+
     @property
     def pending(self) -> bool:
         """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import trio
 
@@ -28,8 +28,12 @@ Done = Callable[[], None]
 _Queued = tuple[Job, Done | None, bool]
 
 
+A = TypeVar("A")
+B = TypeVar("B")
+
+
 class DispatcherOwner(Protocol):
-    """The connection that jobs are run for. Nothing may block or raise."""
+    """What jobs are run for. Nothing may block or raise."""
 
     @property
     def may_start_events(self) -> bool:
@@ -76,6 +80,29 @@ class Dispatcher:
             self._jobs.append((job, done, when_ready))
         else:
             self._run_now(job, done)
+
+    def run(self, handle: Callable[[A, B], Awaitable[None] | None], a: A, b: B, done: Done) -> bool:
+        """Run ``handle(a, b)`` now if nothing is before it, as :meth:`submit` does a job.
+
+        :param done: see :meth:`submit`.
+        :returns: whether it was run, or is.
+        """
+        if self._busy or self._jobs or self._stopped:
+            return False
+        self._busy = True
+        try:
+            awaitable = handle(a, b)
+        except Exception:
+            logger.exception("a handler failed")
+            awaitable = None
+        if awaitable is not None:
+            self._hand_over(awaitable, done)
+            return True
+        done()
+        self._busy = False
+        if self._jobs:
+            self.resume()
+        return True
 
     def resume(self) -> None:
         """Run the jobs that were not to start before."""

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from struct import Struct
 
+_SMALL = [bytes((0x81, length)) for length in range(126)]  # heads of texts, by length
 _MEDIUM = Struct("!BBH")
 _LONG = Struct("!BBQ")
 
@@ -35,6 +36,8 @@ def frame(payload: bytes, head: int = TEXT) -> bytes:
     """
     length = len(payload)
     if length < 126:
+        if head == TEXT:
+            return _SMALL[length] + payload
         return bytes((head, length)) + payload
     if length < 65_536:
         return _MEDIUM.pack(head, 126, length) + payload

@@ -29,6 +29,7 @@ _CLOSE: Final = 0x8
 _PING: Final = 0x9
 _PONG: Final = 0xA
 _MAX_CONTROL: Final = 125  # bytes (§5.5)
+_SMALLEST: Final = 6  # bytes of a client's frame: head and mask
 _TOO_LARGE: Final = "message too large"
 
 
@@ -64,6 +65,14 @@ class Parser(Protocol):
 
     def feed(self, data: bytes | bytearray) -> None:
         """Add received bytes."""
+        ...
+
+    def whole_text(self, data: bytes) -> str | None:
+        """Return the text message that received bytes are, instead of adding them.
+
+        ``None``: they are more, less or something else, or others came before them; nothing is
+        done then.
+        """
         ...
 
     @property
@@ -109,6 +118,21 @@ class FrameParser:
         else:
             self._data += data  # a frame that comes byte by byte is not copied every time
         self._at = 0
+
+    def whole_text(self, data: bytes) -> str | None:
+        """See :class:`Parser`."""
+        size = len(data)
+        if size < _SMALLEST or data[0] != ws.TEXT or self._data or self._message is not None:
+            return None
+        length, start = data[1] - 0x80, 6
+        if length == 126:
+            length, start = data[2] << 8 | data[3], 8
+        if start + length != size or length > self._max_size:
+            return None
+        try:
+            return str(apply_mask(data[start:], data[start - 4 : start]), "utf-8")
+        except UnicodeDecodeError:
+            return None  # it is refused when it is read
 
     @property
     def pending(self) -> bool:

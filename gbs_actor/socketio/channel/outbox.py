@@ -12,11 +12,12 @@ from typing import Final, Protocol
 
 import trio
 
+from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.message_queue import MessageQueue
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
-from gbs_actor.socketio.channel.wire import Wire
+from gbs_actor.socketio.channel.wire import WEBSOCKET, Wire
 
 _SMALL_REST: Final = 65_536
 
@@ -52,10 +53,10 @@ class Outbox:
 
     __slots__ = (
         "_closing",
-        "_congested",
         "_encode",
         "_ended",
         "_flushed",
+        "_frame",
         "_held",
         "_limits",
         "_owner",
@@ -66,6 +67,7 @@ class Outbox:
         "_wire",
         "_writing",
         "behind_since",
+        "congested",
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
@@ -75,7 +77,8 @@ class Outbox:
         self._queue = MessageQueue(wire.encode)
         self._held: list[Message] | None = None
         self._writing = False
-        self._congested = False
+        self.congested = False
+        """Whether so much is queued that reading the peer should pause."""
         self._closing = False
         self._ended = False
         self.behind_since: float | None = None
@@ -90,11 +93,6 @@ class Outbox:
         if self._flushed is None:  # not before it is needed: it is a third of an idle outbox
             self._flushed = trio.Event()
         return self._flushed
-
-    @property
-    def congested(self) -> bool:
-        """Whether so much is queued that reading the peer should pause."""
-        return self._congested
 
     @property
     def ready(self) -> bool:
@@ -186,6 +184,42 @@ class Outbox:
         if sent == len(data):
             self._sent_messages += message.count
             return
+        self._queue_rest(message, sent)
+
+    def send_text(self, text: bytes) -> None:
+        """Send a text that no other connection gets: nothing of a :class:`Message` is needed.
+
+        :param text: UTF-8.
+        """
+        frame, send = self._frame, self._send_direct
+        if (
+            frame is None
+            or send is None
+            or self._writing
+            or self._closing
+            or self._held is not None
+        ):
+            self.send(Message(text))
+            return
+        data = frame(text)
+        try:
+            sent = send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._break(error)
+            return
+        self._sent_bytes += sent
+        if sent == len(data):
+            self._sent_messages += 1
+        else:
+            self._queue_rest(Message(text), sent)
+
+    def _queue_rest(self, message: Message, sent: int) -> None:
+        """Queue what is left of a message.
+
+        :param sent: how many bytes of it have been written.
+        """
         for part in message.parts:
             sent = self._record_sent(part, sent)
         self._start_writer()
@@ -234,6 +268,7 @@ class Outbox:
         # Looked up once: a fan-out uses them at every connection.
         self._encode = wire.encode
         self._send_direct = wire.send_nowait if wire.direct else None
+        self._frame = ws.frame if wire.direct and wire.encode is WEBSOCKET else None
 
     def stop(self) -> None:
         """Drop everything, and write nothing from now on."""
@@ -347,14 +382,14 @@ class Outbox:
 
     def _check_limits(self) -> None:
         if self._limits.congested(self._queue):
-            self._congested = True
+            self.congested = True
         if self._limits.exceeded(self._queue):
             self._owner.outbox_overflowed()
         self._queue.enforce_limits()
 
     def _check_drained(self) -> None:
-        if self._congested and self._limits.drained(self._queue):
-            self._congested = False
+        if self.congested and self._limits.drained(self._queue):
+            self.congested = False
             self._owner.outbox_drained()
 
     def _start_writer(self) -> None:

@@ -110,14 +110,14 @@ class Plane:
             await self._wait()
             self._in_batch = True
             try:
-                began = time.perf_counter()
+                began, now = time.perf_counter(), trio.current_time()
                 for fd, events in self._poller.poll(0, _BATCH):
                     connection = connections.get(fd)
                     if connection is None:
                         continue  # it has ended within the batch
-                    self._visit(connection, connection.ready, events)
+                    connection.context.run(connection.ready, events, now)
                     if time.perf_counter() - began > _STEP:
-                        began = await self._share(began)
+                        began, now = await self._share(began), trio.current_time()
                 self._note_step(began)
             finally:
                 self._in_batch = False
@@ -131,12 +131,12 @@ class Plane:
             if not queue:
                 self._filled = trio.Event()
                 await self._filled.wait()
-            began = time.perf_counter()
+            began, now = time.perf_counter(), trio.current_time()
             for connection in list(queue):
                 if self.unqueue(connection):
-                    self._visit(connection, connection.go_on)
+                    connection.context.run(connection.go_on, now)
                     if time.perf_counter() - began > _STEP:
-                        began = await self._share(began)
+                        began, now = await self._share(began), trio.current_time()
             self._note_step(began)
             await trio.lowlevel.checkpoint()
 
@@ -148,14 +148,6 @@ class Plane:
 
     def _note_step(self, began: float) -> None:
         self._longest_step = max(self._longest_step, time.perf_counter() - began)
-
-    def _visit(self, connection: PlaneConnection, visit: Callable[..., None], *events: int) -> None:
-        """Run a visit in the connection's context; a failure ends this connection only."""
-        try:
-            connection.context.run(visit, *events)
-        except Exception:
-            logger.exception("a connection failed")
-            connection.fail()
 
     # What its connections call.
 
@@ -260,39 +252,52 @@ class PlaneConnection:
         else:
             self._report(self._events | _IN)
 
-    # What the plane calls.
+    # What the plane calls, in the connection's context; a failure ends this connection only.
 
-    def ready(self, events: int) -> None:
-        """Write and read, as the socket is ready or has ended."""
-        # An end is reported whether or not it was asked for: writing fails then, and what has
-        # come before it is there to be read.
-        if self._outbox is not None and events & ~_IN and not self._outbox.write_some():
-            self._outbox = None
-            self._report(self._events & ~_OUT)
-        if events & ~_OUT and self._events & _IN and not self.queued:
-            self._receive()
+    def ready(self, events: int, now: float) -> None:
+        """Write and read, as the socket is ready or has ended.
 
-    def _receive(self) -> None:
-        transport = self._transport
-        assert transport is not None
+        :param now: Trio's time.
+        """
         try:
-            data = self._socket.recv(_RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError:
-            transport.broken()
-            return
-        if data:
-            transport.add(data)
-            self.go_on()
-        else:
-            transport.end_of_stream()
+            # An end is reported whether or not it was asked for: writing fails then, and what
+            # has come before it is there to be read.
+            if self._outbox is not None and events & ~_IN and not self._outbox.write_some():
+                self._outbox = None
+                self._report(self._events & ~_OUT)
+            if not (events & ~_OUT and self._events & _IN) or self.queued:
+                return
+            transport = self._transport
+            assert transport is not None
+            try:
+                data = self._socket.recv(_RECEIVE)
+            except BlockingIOError:
+                return
+            except OSError:
+                transport.broken()
+                return
+            if not data:
+                transport.end_of_stream()
+            elif (following := transport.receive(data, now)) is not Next.READ:
+                self._follow(following)
+        except Exception:
+            logger.exception("a connection failed")
+            self._fail()
 
-    def go_on(self) -> None:
-        """Give the transport a turn."""
+    def go_on(self, now: float) -> None:
+        """Give the transport a turn.
+
+        :param now: Trio's time.
+        """
         if self._transport is None or self._closed:
             return
-        following = self._transport.turn()
+        try:
+            self._follow(self._transport.turn(now))
+        except Exception:
+            logger.exception("a connection failed")
+            self._fail()
+
+    def _follow(self, following: Next) -> None:
         if following is Next.TURN:
             self._plane.queue(self)
         elif following is Next.READ:
@@ -300,8 +305,7 @@ class PlaneConnection:
         else:
             self._report(self._events & ~_IN)
 
-    def fail(self) -> None:
-        """End the connection, as its code has failed."""
+    def _fail(self) -> None:
         try:
             if self._transport is not None and self._transport.channel is not None:
                 self._transport.channel.lose("transport error")

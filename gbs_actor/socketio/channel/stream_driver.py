@@ -52,7 +52,7 @@ class StreamDriver:
                 await self._closed.wait()
 
     async def _read(self, transport: WebSocketTransport) -> None:
-        while (following := transport.turn()) is not Next.NOTHING:
+        while (following := transport.turn(trio.current_time())) is not Next.NOTHING:
             if following is Next.TURN:
                 await trio.lowlevel.checkpoint()
             elif following is Next.RESUME:

@@ -33,18 +33,22 @@ class ReadRate:
         self._in_time_until = 0.0
         """When the packets received so far would have arrived at exactly the rate."""
 
-    def count(self, packets: int) -> float:
-        """Count packets; return the seconds until the next ones may be read, 0 mostly."""
-        now = trio.current_time()
-        in_time_until = max(self._in_time_until, now) + packets / self._rate
+    def count(self, packets: int, now: float) -> float:
+        """Count packets; return the seconds until the next ones may be read, 0 mostly.
+
+        :param now: Trio's time.
+        """
+        former = self._in_time_until
+        in_time_until = (former if former > now else now) + packets / self._rate
         self._in_time_until = in_time_until
-        return max(0.0, in_time_until - now - self._burst)
+        ahead = in_time_until - now - self._burst
+        return ahead if ahead > 0.0 else 0.0
 
     async def wait(self, packets: int) -> None:
         """Count packets; if they came too fast, wait before the next ones are read.
 
         If they did not, this is no checkpoint. Cancelled, they are counted.
         """
-        ahead = self.count(packets)
+        ahead = self.count(packets, trio.current_time())
         if ahead > 0:
             await trio.sleep(ahead)

@@ -77,6 +77,9 @@ class _State(Enum):
     """Nothing is read any more."""
 
 
+_OPEN: Final = _State.OPEN
+
+
 class WebSocketTransport:
     """Carries one channel, or first an upgrade's probe and then its session, over one stream.
 
@@ -136,8 +139,33 @@ class WebSocketTransport:
         if self._state is _State.OPEN:
             self._parser.feed(data)
 
-    def turn(self) -> Next:
-        """Pass on what was received, as far as it may be by now; return what comes next."""
+    def receive(self, data: bytes, now: float) -> Next:
+        """Take received bytes and have a turn, as :meth:`add` and :meth:`turn` do."""
+        channel, state = self.channel, self._state
+        if (
+            channel is None
+            or state is not _OPEN
+            or self._timer is not None
+            or channel.reason is not None
+            or ((channel.backlogged or channel.outbox.congested) and channel.paused)
+            or (text := self._parser.whole_text(data)) is None
+        ):
+            self.add(data)
+            return self.turn(now)
+        # One whole message for a channel that takes it, as nearly always.
+        self._received.bytes += len(data)
+        self._received.messages += 1
+        channel.receive_text(text)
+        if (ahead := self._read_rate.count(1, now)) and self._state is _OPEN:
+            self._wait(now + ahead)
+            return Next.RESUME
+        return Next.NOTHING if self._state is _State.ENDED else Next.READ
+
+    def turn(self, now: float) -> Next:
+        """Pass on what was received, as far as it may be by now; return what comes next.
+
+        :param now: Trio's time.
+        """
         frames = 0
         following = Next.READ
         parser = self._parser
@@ -160,7 +188,7 @@ class WebSocketTransport:
                     break
         except ProtocolViolation as violation:
             self._fail(violation)
-        if frames and self._too_fast(frames):
+        if frames and self._too_fast(frames, now):
             following = Next.RESUME
         return Next.NOTHING if self._state is _State.ENDED else following
 
@@ -193,13 +221,16 @@ class WebSocketTransport:
             channel.when_unpaused(self._driver.resume)
         return True
 
-    def _too_fast(self, frames: int) -> bool:
+    def _too_fast(self, frames: int, now: float) -> bool:
         """Count frames; if they came too fast, pause."""
-        ahead = self._read_rate.count(frames)
+        ahead = self._read_rate.count(frames, now)
         if not ahead or self._state is not _State.OPEN:
             return False
-        self._timer = self._timers.call_at(trio.current_time() + ahead, self._in_time)
+        self._wait(now + ahead)
         return True
+
+    def _wait(self, until: float) -> None:
+        self._timer = self._timers.call_at(until, self._in_time)
 
     def _in_time(self) -> None:
         self._timer = None

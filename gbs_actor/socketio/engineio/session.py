@@ -32,11 +32,6 @@ class Application(Protocol):
         """Whether the client was accepted; else its session ends after ``connect_timeout``."""
         ...
 
-    @property
-    def backlogged(self) -> bool:
-        """Whether it has not caught up with the received messages; reading pauses then."""
-        ...
-
     def resume_events(self) -> None:
         """Start the events that have waited for the outbox; called when it is not congested."""
         ...
@@ -208,11 +203,6 @@ class Session(LiveChannel):
         """See :class:`LiveChannel`."""
         return _PING
 
-    @property
-    def backlogged(self) -> bool:
-        """See :class:`Application`."""
-        return self._application.backlogged
-
     def resume_events(self) -> None:
         """See :class:`Application`."""
         self._application.resume_events()
@@ -233,7 +223,7 @@ class Session(LiveChannel):
         moves only after the response to its POST.
         """
         return self.reason is None and (
-            self._application.backlogged or (self.outbox.congested and not self.upgrading)
+            self.backlogged or (self.outbox.congested and not self.upgrading)
         )
 
     @property

@@ -37,7 +37,6 @@ class Probe(Channel):
     __slots__ = (
         "_deadline",
         "_moved",
-        "_moving",
         "_on_upgrade",
         "_polls",
         "_probed",
@@ -64,7 +63,7 @@ class Probe(Channel):
         self._polls: PollingTransport | None = None
         """Carries the session; ``None`` if it cannot move."""
         self._on_upgrade = on_upgrade
-        self._probed = self._moving = self._moved = False
+        self._probed = self._moved = False
         self._timers = timers
         self._deadline = trio.current_time() + timeout
         self._timer: Timer | None = None
@@ -98,7 +97,7 @@ class Probe(Channel):
                 self._polls.respond_noop()
             self.outbox.send(_PROBE_ACK)
         elif text == PacketType.UPGRADE and self._probed:
-            self._moving = True
+            self.backlogged = True  # what follows is for the session, which has not moved here yet
             if self.outbox.waiting:
                 self.tasks.start_soon(self._upgrade_later)
             else:
@@ -110,11 +109,6 @@ class Probe(Channel):
         """Refuse: an upgrade has no binary packets."""
         self.violated(ProtocolViolation("not what belongs into an upgrade"))
 
-    @property
-    def backlogged(self) -> bool:
-        """Whether what follows is for the session, which has not moved here yet."""
-        return self._moving
-
     async def _upgrade_later(self) -> None:
         """Upgrade once the last of the probe's own bytes have been sent."""
         self.outbox.finish(None)
@@ -125,7 +119,7 @@ class Probe(Channel):
 
     def _upgrade(self) -> None:
         assert self._polls is not None
-        self._moving = False
+        self.backlogged = False
         self._moved = True
         self._cancel_timer()
         self._session.move(self._websocket)

@@ -76,7 +76,6 @@ class _Echo:
     """Records the messages of a session, and sends them back."""
 
     joined = True
-    backlogged = False
 
     def __init__(self, session: Session, received: list[str | bytes]) -> None:
         self._session = session

@@ -195,6 +195,8 @@ class MembershipMachine(RuleBasedStateMachine):
 
     def _send(self, text: str, expected: Any) -> bool:
         """Send text; return whether the connection lives on."""
+        usual = self._membership.receive_usual(f"4{text}", 1)
+        assert usual is None or usual == expected, f"not what is expected, but {usual}"
         return self._compare(lambda: self._membership.receive_text(f"4{text}", 1), expected)
 
     def _compare(self, act: Callable[[], Any], expected: Any) -> bool:

@@ -170,7 +170,6 @@ class Talk(Channel):
         super().__init__(transport, tasks, OutboxLimits(), lambda channel, reason: None)
         self.on_message = on_message
         self.messages: list[str] = []
-        self.full = False
 
     def open(self) -> None:
         """Say nothing."""
@@ -190,10 +189,6 @@ class Talk(Channel):
 
     async def run_disconnect_handlers(self) -> None:
         """Do nothing."""
-
-    @property
-    def backlogged(self) -> bool:
-        return self.full
 
     def leave(self) -> None:
         """Close."""

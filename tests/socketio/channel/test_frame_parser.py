@@ -176,3 +176,41 @@ def test_it_reads_what_another_implementation_reads(frames: list[bytes], cuts: l
     ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
     starts = [0, *ends]
     agree([data[start:end] for start, end in zip(starts, ends, strict=False)])
+
+
+_whole = st.builds(
+    frame, st.just(TEXT), _payloads, length_bytes=st.sampled_from([0, 0, 0, 2, 8])
+) | st.builds(frame, st.just(TEXT), st.text(max_size=300).map(str.encode))
+
+
+_before = st.sampled_from(
+    [b"", b"", b"\x81", frame(TEXT, b"a", fin=False), frame(TEXT, b"a"), frame(PING, b"")]
+)
+
+
+@given(before=_before, data=_whole | _good | _any)
+def test_a_whole_text_is_what_would_be_read_next_and_all_there_is(
+    before: bytes, data: bytes
+) -> None:
+    shortcut, parser = FrameParser(MAX_SIZE), FrameParser(MAX_SIZE)
+    for each in (shortcut, parser):
+        each.feed(before)
+        try:
+            while each.next() is not None:
+                pass
+        except ProtocolViolation:
+            return
+    text = shortcut.whole_text(data)
+    if text is not None:
+        parser.feed(data)
+        assert (parser.next(), parser.pending) == (text, False)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 1_000])
+def test_a_frame_that_is_all_there_is_needs_no_second_look(size: int) -> None:
+    parser = FrameParser(MAX_SIZE)
+    assert parser.whole_text(frame(TEXT, b"x" * size)) == "x" * size
+    assert parser.whole_text(frame(TEXT, b"x" * size)[:-1]) is None
+    assert parser.whole_text(frame(TEXT, b"x" * size) + b"\x81") is None
+    assert FrameParser(size - 1).whole_text(frame(TEXT, b"x" * size)) is None
+    assert parser.next() is None

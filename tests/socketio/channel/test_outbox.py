@@ -530,3 +530,58 @@ async def test_a_ping_that_waits_is_sent_once_and_takes_no_pongs_place() -> None
     outbox.send(Message.ping())
     owner.run()
     assert parse(bytes(wire.written)) == [b"pong", b""]
+
+
+_steps = st.lists(
+    st.sampled_from(["send", "send", "send", "step", "hold", "release", "finish", "break"]),
+    max_size=20,
+)
+
+
+@given(
+    script=st.lists(st.sampled_from([0, 1, 5, 1_000, 1_000]), max_size=12),
+    steps=_steps,
+    direct=st.sampled_from([True, True, True, False]),
+    size=st.sampled_from([0, 3, 125, 126, 400]),
+)
+async def test_a_text_for_one_peer_goes_out_as_a_message_with_it_would(
+    script: list[int], steps: list[str], direct: bool, size: int
+) -> None:
+    limits = OutboxLimits(pause_messages=3, outbox_messages=6)
+    as_text, as_message = (make(script, immediate=direct, limits=limits) for _ in range(2))
+    for number, step in enumerate(steps):
+        for outbox, wire, owner in (as_text, as_message):
+            text = f"{number}{'x' * size}".encode()
+            match step:
+                case "send" if outbox is as_text[0]:
+                    outbox.send_text(text)
+                case "send":
+                    outbox.send(Message(text))
+                case "step":
+                    owner.step()
+                case "hold" if not outbox_holds(outbox):
+                    outbox.hold()
+                case "release":
+                    outbox.release()
+                case "finish":
+                    outbox.finish(None)
+                case "break":
+                    wire.error = OSError(errno.ECONNRESET, "reset")
+        assert seen(*as_text) == seen(*as_message)
+
+
+def outbox_holds(outbox: Outbox) -> bool:
+    return outbox._held is not None
+
+
+def seen(outbox: Outbox, wire: ScriptedWire, owner: Owner) -> tuple[object, ...]:
+    return (
+        bytes(wire.written),
+        outbox.statistics().queued,
+        outbox.statistics().queued_bytes,
+        outbox.sent_messages,
+        outbox.sent_bytes,
+        outbox.congested,
+        owner.overflows,
+        [type(error) for error in owner.broken],
+    )

@@ -126,7 +126,7 @@ async def test_a_paused_connection_is_unregistered_so_that_its_reset_does_not_sp
     async with simulation() as simulated:
 
         def fill(talk: Talk, text: str) -> None:
-            talk.full = True
+            talk.backlogged = True
 
         socket, talk = simulated.connect(fill)
         await wait_all_tasks_blocked()
@@ -138,11 +138,11 @@ async def test_a_paused_connection_is_unregistered_so_that_its_reset_does_not_sp
         await wait_all_tasks_blocked()
         assert simulated.poller.polls == polls
         assert socket.fd not in simulated.poller.masks
-        talk.full = False
+        talk.backlogged = False
         talk.resume_reading()
         await wait_all_tasks_blocked()
         assert talk.messages == ["1", "2"]
-        talk.full = False
+        talk.backlogged = False
         talk.resume_reading()
         await wait_all_tasks_blocked()
         assert talk.reason == "transport error"
@@ -152,14 +152,14 @@ async def test_a_paused_connection_is_unregistered_so_that_its_reset_does_not_sp
 async def test_a_paused_connection_is_not_read_until_it_may_be(clock: MockClock) -> None:
     async with simulation() as simulated:
         socket, talk = simulated.connect()
-        talk.full = True
+        talk.backlogged = True
         socket.say("1")
         await wait_all_tasks_blocked()
         received = socket.received
         socket.say("2")
         await wait_all_tasks_blocked()
         assert socket.received == received <= 1
-        talk.full = False
+        talk.backlogged = False
         talk.resume_reading()
         await wait_all_tasks_blocked()
         assert talk.messages == ["1", "2"]
@@ -170,7 +170,7 @@ async def test_a_paused_connection_that_writes_is_not_read_at_its_reset(
 ) -> None:
     async with simulation() as simulated:
         socket, talk = simulated.connect(room=0)
-        talk.full = True
+        talk.backlogged = True
         talk.say("queued")
         socket.say("1")
         await wait_all_tasks_blocked()
