@@ -141,13 +141,15 @@ class FanOut:
     ) -> None:
         """Send every subscriber the rows up to ``revision``, and its replies in between.
 
-        What one of them gets goes out together.
+        What one of them gets goes out together. Those with replies come first: they wait.
         """
-        pending: dict[Subscriber | None, list[_Reply]] = {}
+        pending: dict[Subscriber, list[_Reply]] = {}
         for reply in replies:
-            if isinstance(reply.step.work, Submission) and not reply.step.work.replied:
-                pending.setdefault(reply.step.work.subscriber, []).append(reply)
-        for subscriber in tuple(self._handle.subscribers):
+            work = reply.step.work
+            if isinstance(work, Submission) and work.subscriber is not None and not work.replied:
+                pending.setdefault(work.subscriber, []).append(reply)
+        others = (each for each in self._handle.subscribers if each not in pending)
+        for subscriber in (*pending, *others):
             if subscriber.room is self._handle:  # it may have joined another room meanwhile
                 self._observe(Tracepoint.DELIVERING)
                 if subscriber in pending:

@@ -81,6 +81,25 @@ async def test_each_answer_comes_behind_the_rows_of_its_revision_and_before_newe
         assert [r for _, r in revisions] == sorted(r for _, r in revisions)
 
 
+async def test_who_waits_for_an_answer_is_sent_it_before_the_others_get_the_rows(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        viewers = [await w.client(1), await w.client(2)]
+        author = await w.client(3)
+        seen_before: list[int] = []
+        command = author.command(AssignNumber(7, 1))
+
+        def reply(answer: Accepted | Rejection) -> None:
+            seen_before.extend(len(viewer.updates) for viewer in viewers)
+
+        w.supervisor.submit(author.subscriber, command, reply)
+        await author.subscriber.wait_replied()
+        await trio.sleep(1)
+        assert seen_before == [0, 0]
+        assert all(viewer.updates for viewer in viewers)
+
+
 async def test_a_full_mailbox_answers_room_busy_at_once(autojump_clock: MockClock) -> None:
     async with world(config=RoomSettings(mailbox_size=2)) as w:
         client = await w.client()
