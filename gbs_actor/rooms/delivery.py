@@ -205,6 +205,13 @@ class Format(Protocol):
         """
         ...
 
+    def cut(self, bundle: Any, start: int, end: int) -> Any:
+        """Return some messages of a bundle as one, from index ``start`` up to ``end``.
+
+        :param bundle: of what :meth:`update` returned.
+        """
+        ...
+
     def presence(self, presence: Presence, revision: int) -> Any:
         """Encode who is in the room.
 
