@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,9 +124,7 @@ class FanOut:
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
         missed = RowSequence(rows.newer_than(oldest))
-        for subscriber in tuple(handle.subscribers):
-            if subscriber.room is handle:
-                await self._send_rest(subscriber, missed, rows.board.revision, budget)
+        await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
         """Reply to a repeat in a batch that came to nothing: with the row as it is."""
@@ -148,15 +146,12 @@ class FanOut:
             work = reply.step.work
             if isinstance(work, Submission) and work.subscriber is not None and not work.replied:
                 pending.setdefault(work.subscriber, []).append(reply)
-        others = (each for each in self._handle.subscribers if each not in pending)
-        for subscriber in (*pending, *others):
+        others = [each for each in self._handle.subscribers if each not in pending]
+        for subscriber, own in pending.items():
             if subscriber.room is self._handle:  # it may have joined another room meanwhile
                 self._observe(Tracepoint.DELIVERING)
-                if subscriber in pending:
-                    own = pending[subscriber]
-                    await self._send_with_replies(subscriber, rows, own, revision, budget)
-                else:
-                    await self._send_rest(subscriber, rows, revision, budget)
+                await self._send_with_replies(subscriber, rows, own, revision, budget)
+        await self._send_rest(others, rows, revision, budget)
 
     async def _send_with_replies(
         self,
@@ -212,20 +207,33 @@ class FanOut:
             subscriber.release()
 
     async def _send_rest(
-        self, subscriber: Subscriber, rows: RowSequence, revision: int, budget: WorkBudget
+        self,
+        subscribers: Iterable[Subscriber],
+        rows: RowSequence,
+        revision: int,
+        budget: WorkBudget,
     ) -> None:
-        """Send a subscriber the rows behind those it was sent, up to ``revision``."""
-        start, end = rows.first_above(subscriber.sent_revision), len(rows)
-        if start < end:
-            form = subscriber.sink.format
-            piece = rows.piece(form, start, end)
-            if piece is None:
-                piece = await rows.build(form, start, end, budget)
-                if subscriber.room is not self._handle:
-                    return
-            subscriber.deliver(piece)
-        subscriber.sent_revision = max(subscriber.sent_revision, revision)
-        await budget.spend()
+        """Send each subscriber the rows behind those it was sent, up to ``revision``."""
+        handle, observe = self._handle, self._observe
+        sent_revision, form, piece = -1, None, None  # of the one before: most are alike
+        for subscriber in subscribers:
+            if subscriber.room is not handle:
+                continue  # it has joined another room meanwhile
+            observe(Tracepoint.DELIVERING)
+            if subscriber.sent_revision != sent_revision or subscriber.sink.format is not form:
+                sent_revision, form = subscriber.sent_revision, subscriber.sink.format
+                start, end = rows.first_above(sent_revision), len(rows)
+                piece = rows.piece(form, start, end) if start < end else None
+                if piece is None and start < end:
+                    piece = await rows.build(form, start, end, budget)
+                    if subscriber.room is not handle:
+                        continue
+            if piece is not None:
+                subscriber.deliver(piece)
+            if sent_revision < revision:
+                subscriber.sent_revision = revision
+            if budget.take():
+                await trio.lowlevel.checkpoint()
 
     def _reply(self, reply: _Reply) -> None:
         """Reply to one command of a durable batch, unless that was done before."""

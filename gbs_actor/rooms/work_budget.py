@@ -17,9 +17,15 @@ class WorkBudget:
         self._limit = limit
         self._left = limit
 
+    def take(self, units: int = 1) -> bool:
+        """Count work as done; return whether a checkpoint is due, for loops of small units."""
+        self._left -= units
+        if self._left > 0:
+            return False
+        self._left = self._limit
+        return True
+
     async def spend(self, units: int = 1) -> None:
         """Count work as done; a checkpoint whenever the budget is used up, and only then."""
-        self._left -= units
-        if self._left <= 0:
-            self._left = self._limit
+        if self.take(units):
             await trio.lowlevel.checkpoint()
