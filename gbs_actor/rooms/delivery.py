@@ -88,8 +88,7 @@ class Snapshot:
 # -- replies
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A command that took effect, or a repeat of one that did."""
 
     revision: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import trio
 
 from gbs_actor.lineup.changes import Change
@@ -21,8 +21,7 @@ from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.rooms.work_budget import WorkBudget
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
+class _Reply(msgspec.Struct, frozen=True, gc=False):
     """What a step of a durable batch gets, and where among the rows of the batch."""
 
     step: Step
