@@ -57,10 +57,10 @@ class FanOut:
     async def apply_and_send(self, batch: Batch) -> None:
         """Apply a durable batch to the board; send everybody the rows, and the replies.
 
-        Then the editing marks of the batch. Not to be cancelled half-way: shield it.
+        Then the editing marks of the batch. Cancellation has no effect.
         """
         started = trio.current_time()
-        budget = self._budget()
+        budget = self._budget(shielded=True)
         changed: list[EncodedRow] = []
         replies: list[_Reply] = []
         for step in batch.steps:
@@ -232,7 +232,7 @@ class FanOut:
             if sent_revision < revision:
                 subscriber.sent_revision = revision
             if budget.take():
-                await trio.lowlevel.checkpoint()
+                await budget.checkpoint()
 
     def _reply(self, reply: _Reply) -> None:
         """Reply to one command of a durable batch, unless that was done before."""
@@ -252,8 +252,8 @@ class FanOut:
             assert outcome is not None
             work.reply(outcome)
 
-    def _budget(self) -> WorkBudget:
-        return WorkBudget(self._handle.config.deliveries_per_yield)
+    def _budget(self, *, shielded: bool = False) -> WorkBudget:
+        return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
 
     @property
     def _rows(self) -> EncodedRows:
