@@ -55,6 +55,10 @@ class EventFormat(ABC):
         """Join messages into one buffer."""
         return Message.bundle(updates)
 
+    def cut(self, bundle: Message, start: int, end: int) -> Message:
+        """Return some messages of a bundle as one."""
+        return bundle.cut(start, end)
+
     def presence(self, presence: Presence, revision: int) -> Message:
         """Encode who is in the room as ``room-presence``."""
         payload = msgspec.json.encode(presence)

@@ -31,8 +31,7 @@ class MemoValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", 
 FieldValue = NumberValue | MemoValue
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An accepted command, ready to be committed and then applied.
 
     A no-op (the field has the wanted value already) has no registrations, groups or

@@ -1,4 +1,7 @@
-"""What is known of a retreat's people and groups, and the row that clients see of each."""
+"""What is known of a retreat's people and groups, and the row that clients see of each.
+
+What each change makes anew is a ``msgspec.Struct``: one is made in a fifth of a dataclass's time.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +52,7 @@ class Person:
     admin_memo: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """Who changed a field last, when, and under which room revision (0: never)."""
 
     revision: int = 0
@@ -59,8 +61,7 @@ class Stamp:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memo:
+class Memo(msgspec.Struct, frozen=True, gc=False):
     """A line-up memo. ``text`` may be empty only where ``color`` is not."""
 
     id: int
@@ -72,8 +73,7 @@ class Memo:
 NEVER = Stamp()
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True, gc=False):
     """One registered person and the fields that line-up commands change."""
 
     id: int
@@ -88,8 +88,7 @@ class Registration:
     """Revision of the last change from outside the line-up's own fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, gc=False):
     """A numbered group of one retreat."""
 
     number: int

@@ -88,8 +88,7 @@ class Snapshot:
 # -- replies
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A command that took effect, or a repeat of one that did."""
 
     revision: int
@@ -202,6 +201,13 @@ class Format(Protocol):
         """Join two or more messages into one, in this order.
 
         :param updates: what :meth:`update` returned, or :meth:`editing`.
+        """
+        ...
+
+    def cut(self, bundle: Any, start: int, end: int) -> Any:
+        """Return some messages of a bundle as one, from index ``start`` up to ``end``.
+
+        :param bundle: of what :meth:`update` returned.
         """
         ...
 

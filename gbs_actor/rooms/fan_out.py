@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 import trio
 
 from gbs_actor.lineup.changes import Change
@@ -21,8 +21,7 @@ from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.rooms.work_budget import WorkBudget
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
+class _Reply(msgspec.Struct, frozen=True, gc=False):
     """What a step of a durable batch gets, and where among the rows of the batch."""
 
     step: Step
@@ -58,10 +57,10 @@ class FanOut:
     async def apply_and_send(self, batch: Batch) -> None:
         """Apply a durable batch to the board; send everybody the rows, and the replies.
 
-        Then the editing marks of the batch. Not to be cancelled half-way: shield it.
+        Then the editing marks of the batch. Cancellation has no effect.
         """
         started = trio.current_time()
-        budget = self._budget()
+        budget = self._budget(shielded=True)
         changed: list[EncodedRow] = []
         replies: list[_Reply] = []
         for step in batch.steps:
@@ -124,9 +123,7 @@ class FanOut:
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
         missed = RowSequence(rows.newer_than(oldest))
-        for subscriber in tuple(handle.subscribers):
-            if subscriber.room is handle:
-                await self._send_rest(subscriber, missed, rows.board.revision, budget)
+        await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
         """Reply to a repeat in a batch that came to nothing: with the row as it is."""
@@ -141,20 +138,19 @@ class FanOut:
     ) -> None:
         """Send every subscriber the rows up to ``revision``, and its replies in between.
 
-        What one of them gets goes out together.
+        What one of them gets goes out together. Those with replies come first: they wait.
         """
-        pending: dict[Subscriber | None, list[_Reply]] = {}
+        pending: dict[Subscriber, list[_Reply]] = {}
         for reply in replies:
-            if isinstance(reply.step.work, Submission) and not reply.step.work.replied:
-                pending.setdefault(reply.step.work.subscriber, []).append(reply)
-        for subscriber in tuple(self._handle.subscribers):
+            work = reply.step.work
+            if isinstance(work, Submission) and work.subscriber is not None and not work.replied:
+                pending.setdefault(work.subscriber, []).append(reply)
+        others = [each for each in self._handle.subscribers if each not in pending]
+        for subscriber, own in pending.items():
             if subscriber.room is self._handle:  # it may have joined another room meanwhile
                 self._observe(Tracepoint.DELIVERING)
-                if subscriber in pending:
-                    own = pending[subscriber]
-                    await self._send_with_replies(subscriber, rows, own, revision, budget)
-                else:
-                    await self._send_rest(subscriber, rows, revision, budget)
+                await self._send_with_replies(subscriber, rows, own, revision, budget)
+        await self._send_rest(others, rows, revision, budget)
 
     async def _send_with_replies(
         self,
@@ -210,20 +206,33 @@ class FanOut:
             subscriber.release()
 
     async def _send_rest(
-        self, subscriber: Subscriber, rows: RowSequence, revision: int, budget: WorkBudget
+        self,
+        subscribers: Iterable[Subscriber],
+        rows: RowSequence,
+        revision: int,
+        budget: WorkBudget,
     ) -> None:
-        """Send a subscriber the rows behind those it was sent, up to ``revision``."""
-        start, end = rows.first_above(subscriber.sent_revision), len(rows)
-        if start < end:
-            form = subscriber.sink.format
-            piece = rows.piece(form, start, end)
-            if piece is None:
-                piece = await rows.build(form, start, end, budget)
-                if subscriber.room is not self._handle:
-                    return
-            subscriber.deliver(piece)
-        subscriber.sent_revision = max(subscriber.sent_revision, revision)
-        await budget.spend()
+        """Send each subscriber the rows behind those it was sent, up to ``revision``."""
+        handle, observe = self._handle, self._observe
+        sent_revision, form, piece = -1, None, None  # of the one before: most are alike
+        for subscriber in subscribers:
+            if subscriber.room is not handle:
+                continue  # it has joined another room meanwhile
+            observe(Tracepoint.DELIVERING)
+            if subscriber.sent_revision != sent_revision or subscriber.sink.format is not form:
+                sent_revision, form = subscriber.sent_revision, subscriber.sink.format
+                start, end = rows.first_above(sent_revision), len(rows)
+                piece = rows.piece(form, start, end) if start < end else None
+                if piece is None and start < end:
+                    piece = await rows.build(form, start, end, budget)
+                    if subscriber.room is not handle:
+                        continue
+            if piece is not None:
+                subscriber.deliver(piece)
+            if sent_revision < revision:
+                subscriber.sent_revision = revision
+            if budget.take():
+                await budget.checkpoint()
 
     def _reply(self, reply: _Reply) -> None:
         """Reply to one command of a durable batch, unless that was done before."""
@@ -243,8 +252,8 @@ class FanOut:
             assert outcome is not None
             work.reply(outcome)
 
-    def _budget(self) -> WorkBudget:
-        return WorkBudget(self._handle.config.deliveries_per_yield)
+    def _budget(self, *, shielded: bool = False) -> WorkBudget:
+        return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
 
     @property
     def _rows(self) -> EncodedRows:

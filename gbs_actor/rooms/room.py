@@ -111,8 +111,12 @@ class Room:
             idle_at = self._idle_deadline()
             if handle.draining or idle_at <= trio.current_time():
                 return
-            with trio.move_on_at(min(subscriptions.next_due(), idle_at)):
+            until = min(subscriptions.next_due(), idle_at)
+            if until == inf:
                 await handle.mailbox.wait()
+            else:
+                with trio.move_on_at(until):
+                    await handle.mailbox.wait()
 
     def _idle_deadline(self) -> float:
         if self._handle.subscribers:
@@ -160,10 +164,9 @@ class Room:
             if not inside and not submission.command.outside_room:
                 submission.reply(NOT_IN_ROOM)  # submitted behind a leave
         if await self._commit(batch):
-            # No checkpoint lies between the commit's return and this shield: commit,
-            # apply and fan-out are one section that cancellation does not divide.
-            with trio.CancelScope(shield=True):
-                await self._fan_out.apply_and_send(batch)
+            # No checkpoint lies between the commit's return and this, and its own are shielded:
+            # commit, apply and fan-out are one section that cancellation does not divide.
+            await self._fan_out.apply_and_send(batch)
         handle.batch = None
 
     async def _commit(self, batch: Batch) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, islice, takewhile
 from types import MappingProxyType
 from uuid import UUID
 
 import trio
+from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Group, Registration, Retreat

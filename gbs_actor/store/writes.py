@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from gbs_actor.lineup.changes import Change, MemoValue
 from gbs_actor.lineup.records import Group, Registration
 
 
-@dataclass(frozen=True, slots=True)
-class MemoWrite:
+class MemoWrite(msgspec.Struct, frozen=True, gc=False):
     """The final state of one line-up memo in a batch."""
 
     id: int

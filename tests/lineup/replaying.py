@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry, MemoValue, NumberValue
@@ -42,7 +44,7 @@ def replay(retreat: Retreat, entries: Iterable[LogEntry]) -> Board:
                 if number is not None:
                     groups[number] = replace(groups.get(number, Group(number)), revision=revision)
     return Board(
-        replace(
+        dataclasses.replace(
             retreat,
             revision=revision,
             registrations=tuple(registrations.values()),

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board, BoardStatistics
 from gbs_actor.lineup.changes import Change

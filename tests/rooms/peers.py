@@ -74,6 +74,9 @@ class TestFormat:
         rows = (update.rows for update in updates if isinstance(update, Updates))
         return Updates(tuple(itertools.chain.from_iterable(rows)))
 
+    def cut(self, bundle: Updates, start: int, end: int) -> Updates:
+        return Updates(bundle.rows[start:end])
+
     def presence(self, presence: Presence, revision: int) -> Stamped:
         return Stamped(presence, revision, "presence")
 

@@ -81,6 +81,25 @@ async def test_each_answer_comes_behind_the_rows_of_its_revision_and_before_newe
         assert [r for _, r in revisions] == sorted(r for _, r in revisions)
 
 
+async def test_who_waits_for_an_answer_is_sent_it_before_the_others_get_the_rows(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        viewers = [await w.client(1), await w.client(2)]
+        author = await w.client(3)
+        seen_before: list[int] = []
+        command = author.command(AssignNumber(7, 1))
+
+        def reply(answer: Accepted | Rejection) -> None:
+            seen_before.extend(len(viewer.updates) for viewer in viewers)
+
+        w.supervisor.submit(author.subscriber, command, reply)
+        await author.subscriber.wait_replied()
+        await trio.sleep(1)
+        assert seen_before == [0, 0]
+        assert all(viewer.updates for viewer in viewers)
+
+
 async def test_a_full_mailbox_answers_room_busy_at_once(autojump_clock: MockClock) -> None:
     async with world(config=RoomSettings(mailbox_size=2)) as w:
         client = await w.client()
@@ -386,3 +405,35 @@ async def test_who_moves_on_in_the_middle_of_a_fan_out_gets_nothing_more_of_it(
         assert isinstance(await author.ask(AssignNumber(7, 1)), Accepted)
         assert form.client.updates == []
         assert author.updates != []
+
+
+async def test_who_moves_on_while_the_others_are_served_gets_nothing_more(
+    autojump_clock: MockClock,
+) -> None:
+    class Dismissing(Client):
+        def deliver(self, message: object) -> None:
+            super().deliver(message)
+            if self.updates:
+                later.subscriber.enter(None)
+
+    async with world() as w:
+        author, later = Client(w.supervisor, 1), Client(w.supervisor, 3)
+        first = Dismissing(w.supervisor, 2)
+        for client in (author, first, later):
+            await client.join("winter")
+        assert isinstance(await author.ask(AssignNumber(7, 1)), Accepted)
+        await trio.sleep(1)
+        assert first.updates != []
+        assert later.updates == []
+
+
+async def test_each_subscriber_gets_the_rows_in_its_own_format(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        author, forms = await w.client(1), [TestFormat(), TestFormat()]
+        viewers = [Client(w.supervisor, n, forms[n % 2]) for n in range(2, 6)]
+        for viewer in viewers:
+            await viewer.join("winter")
+        give_all(author, 1, 2)
+        await author.subscriber.wait_replied()
+        await trio.sleep(1)
+        assert [form.encodings for form in forms] == [len(viewers[0].updates)] * 2

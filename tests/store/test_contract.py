@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, MemoValue, NumberValue
 from gbs_actor.lineup.commands import (
@@ -119,7 +120,7 @@ class TestVersion:
         assert before is not None
         assert after is not None
         assert after.epoch != before.epoch
-        assert after == replace(before, epoch=after.epoch)
+        assert after == dataclasses.replace(before, epoch=after.epoch)
 
 
 class TestImporting:
@@ -146,7 +147,7 @@ class TestImporting:
         assert calls[-1] == (6, 6)
 
     async def test_a_seed_that_does_not_fit_together_leaves_no_trace(self, store: AnyStore) -> None:
-        broken = replace(seed(), univ_groups=seed().univ_groups[:1])
+        broken = dataclasses.replace(seed(), univ_groups=seed().univ_groups[:1])
         with pytest.raises(ValueError, match="department 8"):
             await store.import_retreat(broken)
         assert await store.retreats() == []
@@ -484,7 +485,7 @@ class TestDataErrors:
 
     async def test_an_author_beyond_int8_is_a_data_error(self, desk: Desk) -> None:
         (change,) = await desk.decide(AssignNumber(PLAIN, 1))
-        broken = replace(change, author=replace(AUTHOR, user_id=2**63))
+        broken = replace(change, author=dataclasses.replace(AUTHOR, user_id=2**63))
         with pytest.raises(CommitRefused) as refused:
             await desk.store.commit(desk.retreat_id, 0, [broken])
         assert refused.value.data_error
@@ -503,7 +504,7 @@ class TestDataErrors:
         (change,) = await desk.decide(AssignNumber(PLAIN, 1))
         with pytest.raises(CommitRefused):
             await desk.store.commit(
-                desk.retreat_id, 0, [replace(change, author=replace(AUTHOR, name="\0"))]
+                desk.retreat_id, 0, [replace(change, author=dataclasses.replace(AUTHOR, name="\0"))]
             )
         await desk.commit([change])
         assert (await desk.loaded()).revision == 1
@@ -706,7 +707,7 @@ class TestOffsets:
         assert HERE.since(2) is None
 
     def test_an_offset_that_may_be_another_rooms_counts_as_that_of_the_join(self) -> None:
-        location = replace(HERE, known_elsewhere=10)
+        location = dataclasses.replace(HERE, known_elsewhere=10)
         assert [location.since(offset) for offset in (2, 3, 10, 11)] == [None, 3, 3, 11]
 
 

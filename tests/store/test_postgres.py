@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from uuid import UUID
 
 import pytest
 import trio
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from gbs_actor.lineup.changes import MemoValue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from unittest import mock
@@ -13,6 +14,7 @@ from uuid import UUID
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
@@ -179,7 +181,9 @@ class All:
     async def compare(self) -> None:
         """Check that the stores have the same, and that it is what the board has."""
         loads = [await store.load(self.board.slug) for store in self.stores]
-        retreats = [replace(retreat, epoch="") for retreat in loads if retreat is not None]
+        retreats = [
+            dataclasses.replace(retreat, epoch="") for retreat in loads if retreat is not None
+        ]
         assert retreats == [retreats[0]] * len(self.stores)
         assert Board(retreats[0]).rows() == self.board.rows()
         logs = [await store.log(self.board.retreat_id) for store in self.stores]

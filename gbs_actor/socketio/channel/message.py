@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from itertools import accumulate
 
 from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.frame import deflate
@@ -30,6 +31,7 @@ class Message:
         "_attachments",
         "_deflated",
         "_encoded",
+        "_ends",
         "_parts",
         "_text",
         "_text_start",
@@ -51,6 +53,8 @@ class Message:
         self._websocket: bytes | None = None
         self._deflated: bytes | None = None
         self._encoded: tuple[Callable[[Message], bytes], bytes] | None = None
+        self._ends: tuple[int, ...] | None = None
+        """Where each message of a bundle ends in :attr:`websocket`, once it was cut."""
 
     @classmethod
     def binary(cls, payload: bytes, key: Hashable | None = None) -> Message:
@@ -101,6 +105,23 @@ class Message:
         bundle._parts = parts
         bundle.count = sum([part.count for part in parts])
         return bundle
+
+    def cut(self, start: int, end: int) -> Message:
+        """Return some messages of a bundle, as one; its frames are copied, not built again.
+
+        :param start: index of the first one; the bundle must not hold other bundles.
+        :param end: index behind the last one.
+        """
+        parts = self._parts[start:end]
+        if len(parts) == 1:
+            return parts[0]
+        if self._ends is None:
+            self._ends = (0, *accumulate([len(part.websocket) for part in self._parts]))
+        piece = Message(b"")
+        piece._parts = parts
+        piece.count = len(parts)
+        piece._websocket = self.websocket[self._ends[start] : self._ends[end]]
+        return piece
 
     @property
     def parts(self) -> tuple[Message, ...]:
