@@ -20,6 +20,7 @@ from gbs_actor.socketio.channel.wire import Buffer, Encode
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import POLLING, SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.net.http_exchange import ClientGone, HttpExchange
 
 NOOP: Final = PacketType.NOOP.encode()
 CLOSE: Final = PacketType.CLOSE.encode()
@@ -143,28 +144,45 @@ class PollingTransport:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         await channel.outbox.flushed.wait()
 
-    async def get(self, session: Session, *, opening: bool = False) -> bytes:
+    async def get(
+        self, session: Session, exchange: HttpExchange, *, opening: bool = False
+    ) -> bytes:
         """Return the next payload; waits for one, unless the client is upgrading.
 
-        Cancelled while it waits, as the client has disconnected: end the session.
+        Cancelled, or if the client disconnects while it waits, end the session.
 
         :param opening: whether the session is about to send its first packet.
         :raises OverlappingRequests: another GET waits already.
+        :raises ClientGone: the client has disconnected.
         """
         if self._getting:
             self._overlap(session)
         self._getting = True
+        payload = None
         try:
             if session.upgrading and not session.outbox.waiting:
                 await trio.lowlevel.checkpoint()
-                return NOOP
-            return await self.wire.poll(ready=opening or session.outbox.waiting)
-        except trio.Cancelled:
-            if session.transport is self:  # else it has moved to a WebSocket
-                session.lose("transport close")
-            raise
+                payload = NOOP
+            elif opening or session.outbox.waiting:
+                payload = await self.wire.poll(ready=True)
+            else:
+                payload = await self._poll_while_connected(exchange)
         finally:
             self._getting = False
+            if payload is None and session.transport is self:  # else it moved to a WebSocket
+                session.lose("transport close")
+        if payload is None:
+            raise ClientGone
+        return payload
+
+    async def _poll_while_connected(self, exchange: HttpExchange) -> bytes | None:
+        """Wait for a payload; return ``None`` if the client disconnects."""
+        payload = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_disconnected, exchange, nursery.cancel_scope)
+            payload = await self.wire.poll(ready=False)
+            nursery.cancel_scope.cancel()
+        return payload
 
     @contextmanager
     def posting(self, session: Session) -> Iterator[None]:
@@ -243,6 +261,11 @@ class PollingTransport:
     def _overlap(self, session: Session) -> None:
         session.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
         raise OverlappingRequests
+
+
+async def _cancel_when_disconnected(exchange: HttpExchange, scope: trio.CancelScope) -> None:
+    await exchange.wait_disconnected()
+    scope.cancel()
 
 
 def _receive(session: Session, packet: str | bytes) -> None:
