@@ -9,6 +9,7 @@ else, goes to the HTTP server, and the rest of the connection with it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Final
 
 import trio
@@ -17,7 +18,13 @@ from gbs_actor.socketio.net.front_door.first_request import FirstRequest
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone, RequestHandler
 from gbs_actor.socketio.net.http_response import serialize
-from gbs_actor.socketio.net.request import BadRequest, Request, head_length, parse_request
+from gbs_actor.socketio.net.request import (
+    BadRequest,
+    Request,
+    head_length,
+    parse_request,
+    refusal_of_head,
+)
 
 Fallback = Callable[[HttpStream], Awaitable[None]]
 """Serves one HTTP connection."""
@@ -66,10 +73,7 @@ class RequestLoop:
             if not received:
                 return
             length = head_length(received) or 0
-            try:
-                request = parse_request(received[:length])
-            except BadRequest:
-                request = None  # the HTTP server refuses it
+            request = self._parse(received[:length])
         stream.unread(received)
         await self._fallback(stream)
 
@@ -80,6 +84,13 @@ class RequestLoop:
             if path.startswith(prefix):
                 return handler if _is_common(request) else None
         return None
+
+    def _parse(self, head: bytes) -> Request | None:
+        """Return the request that a head is of; ``None``: the HTTP server refuses it."""
+        try:
+            return parse_request(head) if len(head) <= self._head_limit else None
+        except BadRequest:
+            return None
 
     async def _read_head(self, stream: HttpStream) -> bytes:
         """Return the head of the next request, and what came with it; b"" if there is none.
@@ -117,6 +128,8 @@ async def _respond(stream: HttpStream, exchange: _Exchange, handler: RequestHand
             response = await handler(exchange)
             await exchange.drop_body()
         except ClientGone:
+            if exchange.missing:  # it may still read
+                await stream.send_all(serialize(refusal_of_head(HTTPStatus.BAD_REQUEST)))
             return False
         keep = not exchange.missing and not _closes(exchange.request)
         await stream.send_all(serialize(response, close=not keep))
