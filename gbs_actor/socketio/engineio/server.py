@@ -158,7 +158,8 @@ class EngineServer(ChannelServer[AcceptedClient]):
                 response = await self._poll(exchange)
             except RequestRefused as refusal:
                 response = self.refusal_response(refusal)
-        return replace(response, headers=(*response.headers, *self._cors.response_fields(origins)))
+        fields = self._cors.response_fields(origins)
+        return replace(response, headers=(*response.headers, *fields)) if fields else response
 
     async def _poll(self, exchange: HttpExchange) -> HttpResponse:
         request, peer = exchange.request, exchange.peer
