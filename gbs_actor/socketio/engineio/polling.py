@@ -84,8 +84,9 @@ class PollWire:
                     if self.ready:
                         outbox.write_some()
                     if self._payload:
-                        return self._payload
+                        break
                     await self._changed.park()
+            return self._payload
         finally:
             self.ready = False
 
