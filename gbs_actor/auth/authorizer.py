@@ -117,6 +117,16 @@ class Authorizer:
         grants = await self._cached(user, (slug,), required=True)
         return _role(user, slug, grants.get(slug))
 
+    def cached_role(self, user: User, slug: str) -> str | None:
+        """Return the role if it need not be looked up, else ``None``; see :meth:`role_for`."""
+        grant = None
+        if user.may_enter(slug):
+            grant = self._grants.get((slug, user.user_id))
+            if grant is None or trio.current_time() - grant.looked_up_at >= self.max_age:
+                return None
+            self._hits += 1
+        return _role(user, slug, grant)
+
     async def roles_for(self, user: User, slugs: Collection[str]) -> dict[str, str]:
         """Return the roles the user has in several retreats, for a list of them; by one query.
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from gbs_actor.auth import AuthError, Authorizer, Verifier
+from gbs_actor.auth import AuthError, Authorizer, User, Verifier
 from gbs_actor.contract.commands import COMMANDS, CommandSpec
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ClientEvent
@@ -263,7 +263,7 @@ class Dispatch:
                 request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
             )
         # The room may have taken long to load, and the role may have changed meanwhile.
-        current_role = await self._authorizer.role_for(client.user, request.slug)
+        current_role = await self._role(client.user, request.slug)
         if subscriber.room_slug == request.slug:
             self._clients.set_role(client, current_role)
 
@@ -363,8 +363,16 @@ class Dispatch:
 
         :raises StoreUnavailable: the role cannot be looked up.
         """
-        role = await self._authorizer.role_for(client.user, slug)
+        role = await self._role(client.user, slug)
         return role if self._authorizer.policy.may_read(role) else _NO_READER
+
+    async def _role(self, user: User, slug: str) -> str:
+        """Return the user's role in a retreat; a checkpoint only if it has to be looked up.
+
+        :raises StoreUnavailable: it cannot be.
+        """
+        role = self._authorizer.cached_role(user, slug)
+        return await self._authorizer.role_for(user, slug) if role is None else role
 
     async def _later(
         self,

@@ -47,6 +47,7 @@ class Front:
                 "/": _no_websocket,
             },
             self._http.serve,
+            requests={sockets.path: sockets.serve_http},
             connections=settings.socketio.max_connections + settings.http.http_connections,
             unauthenticated=sockets.unauthenticated,
             trusted_proxies=sockets.trusted_proxies,

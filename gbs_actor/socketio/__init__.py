@@ -1,7 +1,8 @@
 """A Trio-native Engine.IO v4 / Socket.IO v5 server, for any application.
 
 Register handlers on the namespaces of a :class:`SocketServer`, and give its
-:meth:`~SocketServer.serve_websocket` to a :class:`FrontDoor`::
+:meth:`~SocketServer.serve_websocket` and :meth:`~SocketServer.serve_http` to a
+:class:`FrontDoor`::
 
     server = SocketServer()
     chat = server.namespace("/chat")
@@ -11,7 +12,9 @@ Register handlers on the namespaces of a :class:`SocketServer`, and give its
         chat.emit("message", text)
 
     async with server.serving():
-        door = FrontDoor({server.options.socketio_path: server.serve_websocket}, fallback)
+        path = server.options.socketio_path
+        requests = {path: server.serve_http}  # long-polling
+        door = FrontDoor({path: server.serve_websocket}, fallback, requests=requests)
         await door.serve(await trio.open_tcp_listeners(8080))
 
 Four layers; each imports only from those below it::
@@ -23,7 +26,7 @@ Four layers; each imports only from those below it::
     channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
                 WebSocketTransport  AsgiTransport  WebSocketApp  Plane
     ---------------------------------------------------------------------------
-    net         FrontDoor  UnauthenticatedLimit  FairQueue  HttpStream  TlsStream  Request
+    net         FrontDoor  UnauthenticatedLimit  FairQueue  HttpStream  RequestLoop  Request
 
 An event on its way in, one function call after the other in the task that reads::
 
@@ -42,14 +45,14 @@ A message on its way out; sending never blocks::
     Socket.deliver
     Outbox.send         writes to the wire at once, or queues; a keyed message replaces the
                         queued one with its key (send_text: an ack, which is no other socket's)
-    SocketWire          sends, no task switch; PollWire: the response to a GET;
+    SocketWire          sends, no task switch; PollWire: the response to a GET, from its task;
     StreamWire          TLS and memory streams, from the outbox's writer task
 
 **What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
 and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
 request: :func:`send_response` (refusals, by the front door and the channel server) and the
 101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the
-HTTP server that uses it, and an ASGI server writes by itself.
+:class:`RequestLoop` and the HTTP server that use it, and an ASGI server writes by itself.
 """
 
 from gbs_actor.socketio.channel.asgi import WebSocketApp
@@ -94,6 +97,7 @@ from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueSta
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.socketio.net.front_door.listener import TcpListener
 from gbs_actor.socketio.net.host import parse_host
+from gbs_actor.socketio.net.http_exchange import HttpExchange, RequestHandler
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
@@ -140,6 +144,7 @@ __all__ = [
     "FrontDoor",
     "FrontDoorStatistics",
     "Handshake",
+    "HttpExchange",
     "HttpResponse",
     "HttpStream",
     "InvalidArguments",
@@ -161,6 +166,7 @@ __all__ = [
     "RecoveryStatistics",
     "RemoteEndpoint",
     "Request",
+    "RequestHandler",
     "RequestRefused",
     "RestoredSession",
     "ServerOptions",

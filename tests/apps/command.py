@@ -33,7 +33,8 @@ async def serve(
         http_idle_timeout=60,
     )
     async with server.serving(), trio.open_nursery() as nursery:
-        door = FrontDoor({server.path: server.serve_websocket}, http.serve)
+        requests = {server.path: server.serve_http}
+        door = FrontDoor({server.path: server.serve_websocket}, http.serve, requests=requests)
         await nursery.start(door.serve, listeners)
         task_status.started()
         if until is not None:

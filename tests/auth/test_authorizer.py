@@ -113,6 +113,22 @@ async def test_a_grant_is_cached_for_its_time_and_no_longer(
     assert await authorizer.role_for(user(), "winter") == "LEADER_STAFF"
 
 
+async def test_a_role_need_not_be_awaited_while_its_grant_is_cached(
+    autojump_clock: MockClock,
+) -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY, grant_ttl=30)
+    assert authorizer.cached_role(user(), "winter") is None
+    await authorizer.role_for(user(), "winter")
+    await trio.sleep(authorizer.max_age - 0.1)
+    assert authorizer.cached_role(user(), "winter") == "LINEUP_STAFF"
+    assert authorizer.cached_role(user(number=8), "winter") is None
+    assert authorizer.cached_role(user(retreats=["summer"]), "winter") == NO_ROLE
+    assert authorizer.statistics().hits == 1
+    await trio.sleep(0.2)
+    assert authorizer.cached_role(user(), "winter") is None
+
+
 async def test_that_there_is_no_grant_is_cached_too() -> None:
     store = Grants()
     authorizer = Authorizer(store, POLICY)

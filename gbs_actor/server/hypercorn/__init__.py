@@ -10,6 +10,8 @@
                      ├─ HTTPStream ── early_responses(half_closed(Quart))
                      └─ WSStream                                          <- BoundedWebSocket
 
+Requests of long-polling do not come this far: the front door serves those in the common form.
+
 ``limit_hypercorn`` puts the classes on the right in place.
 
 Only this package uses Hypercorn's internals; ``internals`` lists the names.

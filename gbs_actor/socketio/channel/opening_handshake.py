@@ -7,12 +7,9 @@ is accepted here, at a seventh of the cost.
 from __future__ import annotations
 
 import logging
-import time
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import formatdate
-from functools import lru_cache
 from hashlib import sha1
 from http import HTTPStatus
 from typing import Final
@@ -33,6 +30,7 @@ from websockets.typing import Subprotocol
 from gbs_actor.socketio.channel.deflated_parser import DeflatedParser
 from gbs_actor.socketio.channel.frame_parser import FrameParser, Parser
 from gbs_actor.socketio.channel.handshake import select_subprotocol
+from gbs_actor.socketio.net.http_response import http_date
 from gbs_actor.socketio.net.request import WEBSOCKET_KEY, WEBSOCKET_VERSION, Request
 
 logger = logging.getLogger(__name__)
@@ -122,15 +120,10 @@ def _accept(request: Request, *, deflate: bool, subprotocols: Sequence[str]) -> 
     protocol = "" if selected is None else f"Sec-WebSocket-Protocol: {selected}\r\n"
     accept = b64encode(sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
     return (
-        f"HTTP/1.1 101 Switching Protocols\r\nDate: {_date(int(time.time()))}\r\n"
+        f"HTTP/1.1 101 Switching Protocols\r\nDate: {http_date()}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     ).encode()
-
-
-@lru_cache(maxsize=1)
-def _date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
 
 
 def negotiate(

@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.asgi import WebSocketApp
-from gbs_actor.socketio.engineio.server import BodyTooLarge, ClientGone, EngineServer
+from gbs_actor.socketio.engineio.server import EngineServer
 from gbs_actor.socketio.net.asgi import (
     App,
     Receive,
@@ -17,7 +17,7 @@ from gbs_actor.socketio.net.asgi import (
     request_of,
     respond_over_asgi,
 )
-from gbs_actor.socketio.net.http_response import HttpResponse
+from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone
 
 _DROP_BYTES: Final = 65_536  # of a body that is not read
 _DROP_TIME: Final = 1.0  # seconds for it
@@ -42,43 +42,26 @@ class EngineApp(WebSocketApp):
             await super().__call__(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET":
-            response = await self._wait(scope, receive)
-        else:
-            body = _Body(receive)
-            try:
-                response = await self._serve(scope, body)
-                await body.drop()
-            except ClientGone:
-                return
-        if response is not None:
-            await respond_over_asgi(send, response)
-
-    async def _wait(self, scope: Scope, receive: Receive) -> HttpResponse | None:
-        """Serve a GET, which may wait; return ``None`` if the client has disconnected."""
-        response: HttpResponse | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
-            response = await self._serve(scope, _Body(receive))
-            nursery.cancel_scope.cancel()
-        return response
-
-    async def _serve(self, scope: Scope, body: _Body) -> HttpResponse:
-        secure = scope["scheme"] == "https"
-        return await self._server.serve_http(
-            request_of(scope), body.read, peer_of(scope), secure=secure
-        )
+        exchange = _Exchange(scope, receive)
+        try:
+            response = await self._server.serve_http(exchange)
+            await exchange.drop_body()
+        except ClientGone:
+            return
+        await respond_over_asgi(send, response)
 
 
-class _Body:
-    """The body of a request, as ASGI brings it."""
+class _Exchange:
+    """Implements :class:`~gbs_actor.socketio.net.http_exchange.HttpExchange`."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.request = request_of(scope)
+        self.peer = peer_of(scope)
+        self.secure = scope["scheme"] == "https"
         self._receive = receive
         self._over = False  # nothing more comes, or the rest is not needed
 
-    async def read(self, limit: int) -> bytes:
-        """See :data:`~gbs_actor.socketio.engineio.server.ReadBody`."""
+    async def read_body(self, limit: int) -> bytes:
         body = bytearray()
         try:
             while not self._over:
@@ -89,7 +72,7 @@ class _Body:
             self._over = True
         return bytes(body)
 
-    async def drop(self) -> None:
+    async def drop_body(self) -> None:
         """Read what is left, if it is little, so that the connection may be used again.
 
         :raises ClientGone: the client has disconnected.
@@ -99,6 +82,10 @@ class _Body:
             while not self._over and dropped < _DROP_BYTES:
                 dropped += len(await self._part())
 
+    async def wait_disconnected(self) -> None:
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._over = not message.get("more_body", False)
+
     async def _part(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -106,9 +93,3 @@ class _Body:
         self._over = not message.get("more_body", False)
         part: bytes = message.get("body", b"")
         return part
-
-
-async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass  # the body of a GET, which is ignored
-    scope.cancel()

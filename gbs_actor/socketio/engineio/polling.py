@@ -20,6 +20,7 @@ from gbs_actor.socketio.channel.wire import Buffer, Encode
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import POLLING, SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.net.http_exchange import ClientGone, HttpExchange
 
 NOOP: Final = PacketType.NOOP.encode()
 CLOSE: Final = PacketType.CLOSE.encode()
@@ -29,16 +30,8 @@ _NOOP: Final = Message(NOOP)
 _PACKETS_PER_TURN: Final = 64  # handled before other connections get theirs
 
 
-class _Poll:
-    """A GET that waits."""
-
-    def __init__(self) -> None:
-        self.responded = trio.Event()
-        self.payload = b""
-
-
 class PollWire:
-    """Writes into the GET that waits, one payload each.
+    """Writes into the GET that waits, one payload each; the GET's task is the writer.
 
     :param max_payload: bytes up to which packets are joined.
     :param max_packets: packets in one payload, at most.
@@ -52,18 +45,15 @@ class PollWire:
         self.encode: Encode = POLLING
         self.batch = max_payload
         self.batch_messages = max_packets
-        self._poll: _Poll | None = None
-        self._retired = False
-        self._writable = trio.lowlevel.ParkingLot()
-
-    @property
-    def ready(self) -> bool:
+        self.ready = False
         """Whether a GET waits."""
-        return self._poll is not None
+        self._payload = b""
+        """The response to the GET; never empty."""
+        self._changed = trio.lowlevel.ParkingLot()
 
     def send_nowait(self, data: Buffer) -> int:
         """See :class:`~gbs_actor.socketio.channel.wire.Wire`."""
-        if self._poll is None:
+        if not self.ready:
             raise BlockingIOError
         # A message with attachments is more than one packet.
         size = fitting(data, self.batch, self.batch_messages)
@@ -75,43 +65,44 @@ class PollWire:
         raise NotImplementedError
 
     async def wait_writable(self) -> None:
-        """Return once a GET waits, or the client has moved to another transport."""
-        while self._poll is None and not self._retired:
-            await self._writable.park()
+        """Never called, as no task but that of a GET writes."""
+        raise NotImplementedError
 
-    async def poll(self, *, ready: bool) -> bytes:
-        """Wait for a payload.
+    async def poll(self, outbox: Outbox, *, ready: bool) -> bytes:
+        """Wait for a payload: of the outbox, or of :meth:`respond`.
 
         Cancelled, the next GET receives what was to be sent.
 
         :param ready: there is one, which is written within this turn of the scheduler. Then it is
             returned even if cancelled: who has ended only its side of the connection reads it.
         """
-        poll = self._poll = _Poll()
-        self._writable.unpark_all()
+        self.ready, self._payload = True, b""
         try:
             with trio.CancelScope(shield=ready):
-                await poll.responded.wait()
+                await trio.lowlevel.checkpoint()
+                while True:
+                    if self.ready:
+                        outbox.write_some()
+                    if self._payload:
+                        break
+                    await self._changed.park()
+            return self._payload
         finally:
-            self._poll = None
-        return poll.payload
+            self.ready = False
+
+    def wake(self) -> None:
+        """Let the GET that waits write what is queued by its turn."""
+        self._changed.unpark_all()
 
     def respond(self, payload: bytes) -> None:
         """Respond to the waiting GET, if there is one, ahead of what is queued."""
-        if self._poll is not None:
+        if self.ready:
             self._respond(payload)
 
-    def retire(self) -> None:
-        """Wake the writer, as the client has moved to another transport."""
-        self.respond(NOOP)
-        self._retired = True
-        self._writable.unpark_all()
-
     def _respond(self, payload: bytes) -> None:
-        assert self._poll is not None
-        self._poll.payload = payload
-        self._poll.responded.set()
-        self._poll = None
+        self._payload = payload
+        self.ready = False
+        self.wake()
 
 
 class OverlappingRequests(Exception):
@@ -137,34 +128,51 @@ class PollingTransport:
 
     def write_queued(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
-        channel.tasks.start_soon(channel.outbox.write, self.wire)
+        self.wire.wake()
 
     async def finish(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
         await channel.outbox.flushed.wait()
 
-    async def get(self, session: Session, *, opening: bool = False) -> bytes:
+    async def get(
+        self, session: Session, exchange: HttpExchange, *, opening: bool = False
+    ) -> bytes:
         """Return the next payload; waits for one, unless the client is upgrading.
 
-        Cancelled while it waits, as the client has disconnected: end the session.
+        Cancelled, or if the client disconnects while it waits, end the session.
 
         :param opening: whether the session is about to send its first packet.
         :raises OverlappingRequests: another GET waits already.
+        :raises ClientGone: the client has disconnected.
         """
         if self._getting:
             self._overlap(session)
         self._getting = True
+        payload = None
         try:
             if session.upgrading and not session.outbox.waiting:
                 await trio.lowlevel.checkpoint()
-                return NOOP
-            return await self.wire.poll(ready=opening or session.outbox.waiting)
-        except trio.Cancelled:
-            if session.transport is self:  # else it has moved to a WebSocket
-                session.lose("transport close")
-            raise
+                payload = NOOP
+            elif opening or session.outbox.waiting:
+                payload = await self.wire.poll(session.outbox, ready=True)
+            else:
+                payload = await self._poll_while_connected(session.outbox, exchange)
         finally:
             self._getting = False
+            if payload is None and session.transport is self:  # else it moved to a WebSocket
+                session.lose("transport close")
+        if payload is None:
+            raise ClientGone
+        return payload
+
+    async def _poll_while_connected(self, outbox: Outbox, exchange: HttpExchange) -> bytes | None:
+        """Wait for a payload; return ``None`` if the client disconnects."""
+        payload = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_disconnected, exchange, nursery.cancel_scope)
+            payload = await self.wire.poll(outbox, ready=False)
+            nursery.cancel_scope.cancel()
+        return payload
 
     @contextmanager
     def posting(self, session: Session) -> Iterator[None]:
@@ -236,13 +244,20 @@ class PollingTransport:
         """Respond to the GET that waits, as the client is upgrading."""
         self.wire.respond(NOOP)
 
-    def retire(self) -> None:
-        """Stop carrying the session: it has moved to another transport."""
-        self.wire.retire()
+    def retire(self, session: Session) -> None:
+        """Stop carrying a session: it has moved to another transport, and is written there."""
+        self.wire.respond(NOOP)
+        if session.outbox.write_some():
+            session.start_writer()
 
     def _overlap(self, session: Session) -> None:
         session.end("transport error", CloseCode.PROTOCOL_ERROR, "request overlap", discard=True)
         raise OverlappingRequests
+
+
+async def _cancel_when_disconnected(exchange: HttpExchange, scope: trio.CancelScope) -> None:
+    await exchange.wait_disconnected()
+    scope.cancel()
 
 
 def _receive(session: Session, packet: str | bytes) -> None:

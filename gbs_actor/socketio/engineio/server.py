@@ -6,7 +6,7 @@ The :class:`~gbs_actor.socketio.engineio.session.Application` of a session handl
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
@@ -35,6 +35,7 @@ from gbs_actor.socketio.engineio.session import Application, Session
 from gbs_actor.socketio.engineio.upgrade import Probe
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
 from gbs_actor.socketio.net.cors import CorsPolicy, is_preflight
+from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone, HttpExchange
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.unauthenticated import Unauthenticated
@@ -44,21 +45,6 @@ logger = logging.getLogger(__name__)
 _OVERLOADED: Final = HandshakeError(3, "Try again later")
 _TOO_MANY_FROM_ADDRESS: Final = HandshakeError(3, "Too many connections from this address")
 _TEXT: Final = "text/plain; charset=UTF-8"
-
-
-class BodyTooLarge(Exception):
-    """A request's body is too large."""
-
-
-class ClientGone(Exception):
-    """The client has ended its connection before its request was complete."""
-
-
-ReadBody = Callable[[int], Awaitable[bytes]]
-"""Reads a request's body of so many bytes at most.
-
-It raises :exc:`BodyTooLarge` or :exc:`ClientGone`.
-"""
 
 
 @dataclass(slots=True)
@@ -156,40 +142,40 @@ class EngineServer(ChannelServer[AcceptedClient]):
 
     # Long-polling
 
-    async def serve_http(
-        self, request: Request, read_body: ReadBody, peer: str | None, *, secure: bool
-    ) -> HttpResponse:
+    async def serve_http(self, exchange: HttpExchange) -> HttpResponse:
         """Respond to one long-polling request.
 
-        Cancelled, as the client has disconnected: a waiting GET ends its session.
+        Cancelled, or if the client has disconnected, a waiting GET ends its session.
 
-        :param peer: IP address of the other end; ``None`` if it has none.
-        :param secure: whether it uses TLS.
         :raises ClientGone: the client has disconnected.
         """
+        request = exchange.request
         origins = [value for name, value in request.fields if name == "origin"]
         if is_preflight(request.method, request.header("access-control-request-method")):
             return HttpResponse(204, b"", headers=tuple(self._cors.preflight_fields(origins)))
         with self.counted_as_open():
             try:
-                handshake = self._check(request, peer, secure=secure, upgrade=False)
-                response = await self._poll(request.method, handshake, read_body)
+                response = await self._poll(exchange)
             except RequestRefused as refusal:
                 response = self.refusal_response(refusal)
-        return replace(response, headers=(*response.headers, *self._cors.response_fields(origins)))
+        fields = self._cors.response_fields(origins)
+        return replace(response, headers=(*response.headers, *fields)) if fields else response
 
-    async def _poll(self, method: str, handshake: Handshake, read_body: ReadBody) -> HttpResponse:
+    async def _poll(self, exchange: HttpExchange) -> HttpResponse:
+        request, peer = exchange.request, exchange.peer
+        handshake = self._check(request, peer, secure=exchange.secure, upgrade=False)
         if "sid" not in handshake.query:
-            return await self._open_session(handshake)
+            return await self._open_session(handshake, exchange)
+        method = request.method
         session = self._session(handshake.query, "polling", ended=method == "GET")
         assert isinstance(session.transport, PollingTransport)
         if method == "GET":
-            return await self._get(session, session.transport)
+            return await self._get(session, session.transport, exchange)
         if method == "POST":
-            return await self._post(session, session.transport, read_body)
+            return await self._post(session, session.transport, exchange)
         raise refused(BAD_REQUEST)
 
-    async def _open_session(self, handshake: Handshake) -> HttpResponse:
+    async def _open_session(self, handshake: Handshake, exchange: HttpExchange) -> HttpResponse:
         options = self.options
         accepted = self._count(handshake, connection=False)
         transport = PollingTransport(
@@ -203,24 +189,29 @@ class EngineServer(ChannelServer[AcceptedClient]):
             self.release(accepted)
             raise
         self.channels.open(session, accepted)
-        return await self._get(session, transport, opening=True)
+        return await self._get(session, transport, exchange, opening=True)
 
     async def _get(
-        self, session: Session, transport: PollingTransport, *, opening: bool = False
+        self,
+        session: Session,
+        transport: PollingTransport,
+        exchange: HttpExchange,
+        *,
+        opening: bool = False,
     ) -> HttpResponse:
         try:
-            payload = await transport.get(session, opening=opening)
+            payload = await transport.get(session, exchange, opening=opening)
         except OverlappingRequests:
             raise refused(BAD_REQUEST) from None
         return HttpResponse(200, payload, _TEXT, UNCACHED)
 
     async def _post(
-        self, session: Session, transport: PollingTransport, read_body: ReadBody
+        self, session: Session, transport: PollingTransport, exchange: HttpExchange
     ) -> HttpResponse:
         try:
             with transport.posting(session):
                 with trio.move_on_after(self.options.request_timeout) as in_time:
-                    body = await read_body(self.options.max_payload)
+                    body = await exchange.read_body(self.options.max_payload)
                 if in_time.cancelled_caught:
                     _lose(session, transport)
                     raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, BAD_REQUEST)

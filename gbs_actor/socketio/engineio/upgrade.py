@@ -124,7 +124,7 @@ class Probe(Channel):
         self._cancel_timer()
         self._session.move(self._websocket)
         self._websocket.channel = self._session
-        self._polls.retire()
+        self._polls.retire(self._session)
         self._on_upgrade(self)
         self.outbox.stop()
         self.tasks.owner = None  # the probe can be freed

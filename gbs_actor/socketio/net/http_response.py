@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -41,17 +43,30 @@ class RequestRefused(Exception):
         self.headers = headers
 
 
-def serialize(response: HttpResponse) -> bytes:
-    """Return the bytes of a response after which the connection is closed."""
-    lines = [
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
-        f"Date: {formatdate(usegmt=True)}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in response.headers),
-    ]
+def serialize(response: HttpResponse, *, close: bool = True) -> bytes:
+    """Return the bytes of a response over HTTP/1.1.
+
+    :param close: whether the connection is closed after it.
+    """
+    status = HTTPStatus(response.status)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {http_date()}"]
+    if status is not HTTPStatus.NO_CONTENT:  # RFC 9110 §8.6
+        lines.append(f"Content-Type: {response.content_type}")
+        lines.append(f"Content-Length: {len(response.body)}")
+    if close:
+        lines.append("Connection: close")
+    lines += [f"{name}: {value}" for name, value in response.headers]
     return "\r\n".join((*lines, "", "")).encode("latin-1") + response.body
+
+
+def http_date() -> str:
+    """Return the time as HTTP writes it (RFC 9110 §5.6.7)."""
+    return _date(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 async def send_response(stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:

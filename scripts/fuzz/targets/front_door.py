@@ -110,6 +110,7 @@ class _Scenario:
         self._door = FrontDoor(
             {PATH: server.serve_websocket},
             self._http.serve,
+            requests={PATH: server.serve_http} if choices.chance() else {},
             head_limit=_HEAD_LIMIT,
             connections=MAX_CONNECTIONS,
         )

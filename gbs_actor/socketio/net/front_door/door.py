@@ -1,7 +1,7 @@
 """The front door: admits each connection, and decides by its first request who serves it.
 
 A WebSocket upgrade on a realtime path goes to its handler, which then owns the stream. What is
-malformed is refused. Everything else goes to an HTTP server with the head replayed.
+malformed is refused. Everything else is HTTP: see ``request_loop``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from gbs_actor.socketio.net.front_door.admission import Admission, AdmittedConne
 from gbs_actor.socketio.net.front_door.detached import Detached, DetachedConnections
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest, FirstRequestReader
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
+from gbs_actor.socketio.net.front_door.request_loop import Fallback, RequestLoop
 from gbs_actor.socketio.net.front_door.turns import Turns
+from gbs_actor.socketio.net.http_exchange import RequestHandler
 from gbs_actor.socketio.net.http_response import HttpResponse
 from gbs_actor.socketio.net.peer import peer_address
 from gbs_actor.socketio.net.request import Request
@@ -58,9 +60,6 @@ It returns when that has ended; or with a connection that it keeps, which counts
 closed. The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
-Fallback = Callable[[HttpStream], Awaitable[None]]
-"""Serves one HTTP connection."""
-
 
 @dataclass(frozen=True, slots=True)
 class FrontDoorStatistics:
@@ -96,6 +95,8 @@ class FrontDoor:
 
     :param upgrades: handlers by path; the longest prefix of the request's path wins.
     :param fallback: gets every other connection.
+    :param requests: handlers of requests that need no HTTP server, by path; see
+        :class:`RequestLoop`.
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param connections: open at one time; further ones get a 503.
@@ -114,6 +115,7 @@ class FrontDoor:
         upgrades: Mapping[str, UpgradeHandler],
         fallback: Fallback,
         *,
+        requests: Mapping[str, RequestHandler] | None = None,
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
         connections: int = 20_000,
@@ -126,7 +128,7 @@ class FrontDoor:
         write_timeout: float = 30.0,
     ) -> None:
         self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
-        self._fallback = fallback
+        self._request_loop = RequestLoop(requests or {}, fallback, head_limit)
         if trusted_proxies is None:
             trusted_proxies = TrustedProxies()
         if unauthenticated is None:
@@ -269,7 +271,7 @@ class FrontDoor:
             self._requests -= 1
         handler = self._handler(first.request)
         if handler is None:
-            await self._fall_back(stream, peer, first.received, admitted)
+            await self._serve_http(stream, peer, first, admitted)
             return False
         admitted.busy()  # what the handler makes of it counts instead
         kept = await handler(stream, first.request, first.received[first.head_length :])
@@ -286,16 +288,16 @@ class FrontDoor:
             (handler for prefix, handler in self._upgrades if path.startswith(prefix)), None
         )
 
-    async def _fall_back(
+    async def _serve_http(
         self,
         stream: trio.abc.HalfCloseableStream,
         peer: str | None,
-        received: bytes,
+        first: FirstRequest,
         admitted: AdmittedConnection,
     ) -> None:
-        replay = HttpStream(
+        http = HttpStream(
             stream,
-            received,
+            first.received,
             idle_timeout=self._http_idle_timeout,
             request_timeout=self._request_timeout,
             write_timeout=self._write_timeout,
@@ -303,9 +305,9 @@ class FrontDoor:
             turn=partial(self._turns.turn, peer),
         )
         if self._draining:
-            replay.close_when_idle()
-        self._http.add(replay)
+            http.close_when_idle()
+        self._http.add(http)
         try:
-            await self._fallback(replay)
+            await self._request_loop.serve(http, first, peer)
         finally:
-            self._http.discard(replay)
+            self._http.discard(http)

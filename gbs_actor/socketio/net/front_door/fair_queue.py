@@ -82,17 +82,18 @@ class FairQueue:
 
     async def run(self) -> None:
         """Give turns until cancelled."""
-        last = self._clock()
+        last = before = self._clock()
         while True:
             if not self._queues:
                 self._filled = trio.Event()
                 await self._filled.wait()
-            before = self._clock()
+                before = self._clock()
             await trio.lowlevel.checkpoint()
-            now = self._clock()
+            now = self._clock()  # a call of the system
             if self._queues and (now - before < SHORT_PASS or now - last > LONGEST_PAUSE):
                 last = now
                 self._next()
+            before = now
 
     def _next(self) -> None:
         key, queue = self._queues.popitem(last=False)

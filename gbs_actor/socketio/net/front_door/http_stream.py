@@ -215,6 +215,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
             size = len(self._replay) if max_bytes is None else max_bytes
             data, self._replay = self._replay[:size], self._replay[size:]
+            await self._note_received(data)
             return data
         received: bytes | bytearray = b""
         self._receiving_since = trio.current_time()
@@ -232,13 +233,30 @@ class HttpStream(trio.abc.HalfCloseableStream):
             await trio.aclose_forcefully(self._stream)
             raise trio.BrokenResourceError(reason)
         self._last_byte = trio.current_time()
-        if received and self._request.ended:
-            self._request = _Request(self._last_byte)
-            if self._turn is not None:
-                await self._turn(received)
-        elif not received and not self._request.in_app:
+        if received:
+            await self._note_received(received)
+        elif not self._request.in_app:
             self._request.ended = True
         return received
+
+    async def _note_received(self, received: bytes | bytearray) -> None:
+        """Wait for a turn if a request begins with these bytes."""
+        if self._request.ended:
+            self._request = _Request(trio.current_time())
+            if self._turn is not None:
+                await self._turn(received)
+
+    def take_replay(self) -> bytes:
+        """Return the bytes to replay; they are not received any more."""
+        replay, self._replay = self._replay, b""
+        return replay
+
+    def unread(self, data: bytes) -> None:
+        """Take bytes back, which are received again before others.
+
+        If their request has not begun, it waits for its turn like any other one.
+        """
+        self._replay = data + self._replay
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
