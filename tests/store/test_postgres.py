@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from itertools import count
 from uuid import UUID
@@ -195,10 +196,10 @@ class TestCommitting:
         (memo,), (registration,) = writes.memos, writes.registrations
         assert commit_of_one_change(desk.retreat_id, changes, writes, ()) is not None
         for other in (
-            replace(writes, groups=(Group(1, "", 1),)),
-            replace(writes, memos=(replace(memo, created=False),)),
-            replace(writes, memos=(replace(memo, deleted=True),)),
-            replace(writes, registrations=(registration, registration)),
+            dataclasses.replace(writes, groups=(Group(1, "", 1),)),
+            dataclasses.replace(writes, memos=(replace(memo, created=False),)),
+            dataclasses.replace(writes, memos=(replace(memo, deleted=True),)),
+            dataclasses.replace(writes, registrations=(registration, registration)),
         ):
             assert commit_of_one_change(desk.retreat_id, changes, other, ()) is None
 

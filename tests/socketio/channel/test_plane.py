@@ -395,7 +395,7 @@ async def test_a_sender_does_not_see_that_the_poller_reports_nothing_more(
         socket, talk = simulated.connect(room=0)
         await wait_all_tasks_blocked()
         if paused:
-            talk.full = True
+            talk.backlogged = True
             socket.say("x")
             await wait_all_tasks_blocked()
         simulated.poller.error = OSError(ENOSPC, "no space left")
