@@ -33,6 +33,7 @@ def server(public_key: bytes, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "GBS_HEAD_TIMEOUT": "1",
             "GBS_CONNECT_TIMEOUT": "2",
             "GBS_HTTP_IDLE_TIMEOUT": "3",
+            "GBS_REQUEST_TIMEOUT": "5",
             "GBS_EVENT_RATE": "100000",
             "GBS_EVENT_BURST": "100000",
             "GBS_USER_RATE": "100000",
