@@ -77,11 +77,13 @@ class RowSequence:
         """Build a piece; yield the units of work done in between."""
         encoded = self._formats[form]
         if not self._repeats and end - start < len(self):
-            if self.piece(form, 0, len(self)) is None:
-                yield from self._build(form, 0, len(self))
             whole = self.piece(form, 0, len(self))
-            encoded.pieces[start, end] = form.cut(whole, start, end)
-            return
+            if whole is None and start == 0:  # of several pieces, the first one
+                yield from self._build(form, 0, len(self))
+                whole = self.piece(form, 0, len(self))
+            if whole is not None:
+                encoded.pieces[start, end] = form.cut(whole, start, end)
+                return
         updates = encoded.updates
         positions: Iterable[int] = range(start, end)
         if self._repeats:

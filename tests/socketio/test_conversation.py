@@ -263,6 +263,30 @@ async def test_the_dispatcher_serves_again_after_it_has_been_idle_for_long(
             assert await peer.receive_text() == f"43{number}[]"
 
 
+async def test_a_connection_is_read_on_after_a_handler_has_disconnected_its_socket(
+    clock: MockClock,
+) -> None:
+    server = SocketServer(max_waiting_events=1)
+    seen: list[str] = []
+
+    @server.namespace("/leaving").on("leave")
+    def leave(socket: Socket) -> None:
+        socket.disconnect()
+
+    @server.namespace("/").on("say")
+    def say(socket: Socket, text: str) -> None:
+        seen.append(text)
+
+    async with serving(server) as service:
+        peer = await service.joined("/")
+        await peer.connect("/leaving")
+        await peer.send('42/leaving,["leave"]')
+        await wait_all_tasks_blocked()
+        await peer.send('42["say","x"]')
+        await wait_all_tasks_blocked()
+        assert seen == ["x"]
+
+
 async def test_an_event_without_a_handler_goes_to_the_catch_all(clock: MockClock) -> None:
     server = SocketServer()
     space = server.namespace("/")

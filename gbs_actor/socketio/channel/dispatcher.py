@@ -100,8 +100,9 @@ class Dispatcher:
             return True
         done()
         self._busy = False
-        if self._jobs:
+        if self._jobs:  # of the handler itself
             self.resume()
+            self._owner.resume_reading()
         return True
 
     def resume(self) -> None:

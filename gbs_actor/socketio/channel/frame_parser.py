@@ -127,6 +127,8 @@ class FrameParser:
         length, start = data[1] - 0x80, 6
         if length == 126:
             length, start = data[2] << 8 | data[3], 8
+        elif length == 127:
+            return None  # a length of eight bytes
         if start + length != size or length > self._max_size:
             return None
         try:

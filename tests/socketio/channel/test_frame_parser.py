@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
@@ -183,12 +183,28 @@ _whole = st.builds(
 ) | st.builds(frame, st.just(TEXT), st.text(max_size=300).map(str.encode))
 
 
+_masks = st.binary(min_size=4, max_size=4).map(lambda key: bytes(byte & 0x7F for byte in key))
+"""Of ASCII: what is misread as text then is text more often."""
+_cut = st.builds(
+    lambda whole, size: whole[:size],
+    st.builds(
+        frame,
+        st.just(TEXT),
+        st.sampled_from([b"x" * size for size in (119, 127, 133, 70_000)]),
+        length_bytes=st.sampled_from([0, 2, 8]),
+        mask_key=_masks,
+    ),
+    st.integers(120, 150),
+)
+
+
 _before = st.sampled_from(
     [b"", b"", b"\x81", frame(TEXT, b"a", fin=False), frame(TEXT, b"a"), frame(PING, b"")]
 )
 
 
-@given(before=_before, data=_whole | _good | _any)
+@example(before=b"", data=frame(TEXT, b"x" * 70_000, mask_key=b"mask")[:133])
+@given(before=_before, data=_whole | _good | _any | _cut)
 def test_a_whole_text_is_what_would_be_read_next_and_all_there_is(
     before: bytes, data: bytes
 ) -> None:
