@@ -248,6 +248,7 @@ class Soak:
 
     async def _observe(self, server: Server) -> None:
         start = trio.current_time()
+        reported: set[str] = set()
         while True:
             await trio.sleep(REPORTS)
             done, errors = self._soaked.done, sum(self._soaked.errors.values())
@@ -257,6 +258,9 @@ class Soak:
                 f"{descriptors(server.pid):5} descriptors  "
                 f"{done['memo'] + done['move']:7,} edits  {errors} errors"
             )
+            for error in self._soaked.errors.keys() - reported:
+                self._say(f"  {error}")
+            reported |= self._soaked.errors.keys()
 
     async def _compare(self, server: Server) -> None:
         """Compare each client's board with what a newcomer gets."""
