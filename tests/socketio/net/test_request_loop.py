@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import FrontDoor, HttpResponse, HttpStream, SocketServer
-from gbs_actor.socketio.net.http_exchange import HttpExchange, RequestHandler
+from gbs_actor.socketio.net.http_exchange import ClientGone, HttpExchange, RequestHandler
 from tests.socketio.peer import Duplex, MemoryListener
 
 GET = b"GET /here/ HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -20,6 +22,10 @@ GET = b"GET /here/ HTTP/1.1\r\nHost: a\r\n\r\n"
 
 async def echo(exchange: HttpExchange) -> HttpResponse:
     return HttpResponse(200, await exchange.read_body(100_000))
+
+
+async def no_fallback(_stream: HttpStream) -> None:
+    raise AssertionError
 
 
 async def ignore_body(_exchange: HttpExchange) -> HttpResponse:
@@ -46,7 +52,7 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(handler: RequestHandler = echo) -> AsyncIterator[Service]:
+async def serving(handler: RequestHandler = echo, failures: int = 0) -> AsyncIterator[Service]:
     async def fallback(stream: HttpStream) -> None:
         service.fallbacks.append(bytes(await stream.receive_some()))
 
@@ -56,7 +62,7 @@ async def serving(handler: RequestHandler = echo) -> AsyncIterator[Service]:
         await nursery.start(door.serve, [service.listener])
         yield service
         nursery.cancel_scope.cancel()
-    assert door.statistics().failures == 0
+    assert door.statistics().failures == failures
 
 
 async def until(stream: Duplex, end: bytes) -> bytes:
@@ -175,6 +181,62 @@ async def test_every_request_but_the_first_waits_for_its_turn_on_the_stream(
         await client.send_all(post(b"3"))
         await until(client, b"3")
     assert turns == [post(b"1") + post(b"2"), post(b"2"), post(b"3")]
+
+
+async def test_a_body_that_is_given_up_as_too_slow_gets_its_response(clock: MockClock) -> None:
+    async def give_up(exchange: HttpExchange) -> HttpResponse:
+        with trio.move_on_after(30):
+            await exchange.read_body(100)
+        return HttpResponse(408, b"late")
+
+    async with serving(give_up) as service:
+        client = service.dial()
+        await client.send_all(post(b""))
+        await until(client, b"late")
+        request = post(b"x", 50)
+        await client.send_all(request[:20])
+        await trio.sleep(0.1)
+        await client.send_all(request[20:])
+        assert (await until_closed(client)).endswith(b"late")
+
+
+async def test_a_connection_that_is_reset_in_a_body_is_reported_to_the_handler() -> None:
+    gone = trio.Event()
+
+    async def note(exchange: HttpExchange) -> HttpResponse:
+        try:
+            return await echo(exchange)
+        except ClientGone:
+            gone.set()
+            raise
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    door = FrontDoor({}, no_fallback, requests={"/here/": note})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(door.serve, listeners)
+        with trio.fail_after(10):
+            client = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+            await client.send_all(post(b"x", 50))
+            await wait_all_tasks_blocked(0.05)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await client.aclose()
+            await gone.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_handler_that_raises_is_answered_for(
+    clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_exchange: HttpExchange) -> HttpResponse:
+        raise RuntimeError("secret")
+
+    async with serving(fail, failures=1) as service:
+        client = service.dial()
+        await client.send_all(GET)
+        received = await until_closed(client)
+        assert received.startswith(b"HTTP/1.1 500 ")
+        assert b"secret" not in received
+    assert "a connection failed" in caplog.text
 
 
 async def test_an_idle_connection_is_closed(clock: MockClock) -> None:

@@ -17,7 +17,7 @@ import trio
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone, RequestHandler
-from gbs_actor.socketio.net.http_response import serialize
+from gbs_actor.socketio.net.http_response import HttpResponse, serialize
 from gbs_actor.socketio.net.request import (
     BadRequest,
     Request,
@@ -30,6 +30,9 @@ Fallback = Callable[[HttpStream], Awaitable[None]]
 """Serves one HTTP connection."""
 
 _RECEIVE: Final = 65_536
+_FAILED: Final = HttpResponse(
+    500, b'{"code":"INTERNAL","message":"Something went wrong on the server."}'
+)
 _MAX_DROPPED: Final = 65_536  # bytes of a body that was not read
 _DROP_TIME: Final = 1.0  # seconds for them
 _NOT_SERVED: Final = frozenset({"transfer-encoding", "expect", "upgrade"})
@@ -69,6 +72,7 @@ class RequestLoop:
                 await stream.linger()
                 return
             stream.unread(bytes(exchange.rest))
+            del exchange, received  # an idle connection holds no request
             received = await self._read_head(stream)
             if not received:
                 return
@@ -131,6 +135,9 @@ async def _respond(stream: HttpStream, exchange: _Exchange, handler: RequestHand
             if exchange.missing:  # it may still read
                 await stream.send_all(serialize(refusal_of_head(HTTPStatus.BAD_REQUEST)))
             return False
+        except Exception:
+            await stream.send_all(serialize(_FAILED, close=True))
+            raise
         keep = not exchange.missing and not _closes(exchange.request)
         await stream.send_all(serialize(response, close=not keep))
     return keep
@@ -158,6 +165,7 @@ class _Exchange:
         self.missing = int(request.header("content-length") or 0)
         """Bytes of the body that were not read."""
         self._stream = stream
+        self._too_slow = False
         self._arrived: Callable[[], None] | None = None
 
     def on_arrival(self, callback: Callable[[], None]) -> None:
@@ -174,14 +182,18 @@ class _Exchange:
         if self.missing > limit:
             raise BodyTooLarge
         body = bytearray()
-        while self.missing:
-            body += await self._part()
+        try:
+            while self.missing:
+                body += await self._part()
+        except trio.Cancelled:
+            self._too_slow = True
+            raise
         return bytes(body)
 
     async def drop_body(self) -> None:
         """Read what is left, if it is little, so that the connection may be used again."""
         dropped = 0
-        if self.missing:
+        if self.missing and not self._too_slow:
             with trio.move_on_after(_DROP_TIME):
                 while self.missing and dropped < _MAX_DROPPED:
                     dropped += len(await self._part())
@@ -199,7 +211,10 @@ class _Exchange:
     async def _part(self) -> bytes | bytearray:
         """Take the next part of the body."""
         if not self.rest:
-            self.rest = await self._stream.receive_some(_RECEIVE)
+            try:
+                self.rest = await self._stream.receive_some(_RECEIVE)
+            except trio.BrokenResourceError:
+                raise ClientGone from None
             if not self.rest:
                 raise ClientGone
         part, self.rest = self.rest[: self.missing], self.rest[self.missing :]
