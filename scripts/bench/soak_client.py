@@ -194,7 +194,7 @@ class SoakClient:
                 self._wire = await WebSocketWire.open(await self._dial())
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._read)
+                    nursery.start_soon(self._read, nursery)
                     await self._send(f"40{NAMESPACE},{json.dumps({'token': self.token})}")
                     with trio.fail_after(ACK_TIMEOUT):
                         await self._entered.wait()
@@ -260,16 +260,19 @@ class SoakClient:
         async with self._sending:
             await self._wire.send(packet)
 
-    async def _read(self) -> None:
+    async def _read(self, tasks: trio.Nursery) -> None:
         while True:
             assert self._wire is not None
             for packet in await self._wire.receive():
-                await self._take(packet)
+                if packet == "2":  # in a task: an upgrade that waits for this poll sends nothing
+                    tasks.start_soon(self._send, "3")
+                else:
+                    self._take(packet)
             if self._upgrade is not None and isinstance(self._wire, PollingWire):
                 self._upgrade.set()
                 await self._upgraded.wait()
 
-    async def _take(self, packet: str) -> None:
+    def _take(self, packet: str) -> None:
         event_start = f'42{NAMESPACE},["lineup-updated",'
         if packet.startswith(event_start):
             self._merge([json.loads(packet[len(event_start) : -1])])
@@ -277,8 +280,6 @@ class SoakClient:
         elif packet.startswith(f"43{NAMESPACE},"):
             number_text, _, values = packet.partition(",")[2].partition("[")
             self._take_ack(int(number_text), json.loads("[" + values)[0])
-        elif packet == "2":
-            await self._send("3")
         elif packet.startswith(f"40{NAMESPACE},"):
             self._entered.set()
         elif packet == "1" or packet.startswith(("41", "44")):

@@ -83,14 +83,24 @@ async def test_a_refusal_is_a_loss_with_its_reason(server: ServerProcess) -> Non
             await lost.join("nowhere")
 
 
-async def test_what_comes_from_the_former_room_does_not_count_for_the_next_one() -> None:
+def test_what_comes_from_the_former_room_does_not_count_for_the_next_one() -> None:
     client = SoakClient(port=0, number=0, token="", slug="next")
     client._joins.add(0)
     client._acks[0] = trio.Event()
     late = ["lineup-updated", {"id": 1, "revision": 500}]
-    await client._take(f"42{NAMESPACE},{json.dumps(late, separators=(',', ':'))}")
+    client._take(f"42{NAMESPACE},{json.dumps(late, separators=(',', ':'))}")
     rows = [{"id": 2, "revision": 20}]
     reply = {"status": "OK", "full": True, "data": rows, "revision": 21, "epoch": "e"}
-    await client._take(f"43{NAMESPACE},0{json.dumps([reply])}")
+    client._take(f"43{NAMESPACE},0{json.dumps([reply])}")
     assert client.board == {2: rows[0]}
     assert client.since == 21
+
+
+async def test_a_ping_does_not_hold_up_an_upgrade() -> None:
+    with running_server(environment={"GBS_PING_INTERVAL": "0.01"}) as server:
+        for number in range(10):
+            viewer = client(server, number)
+            async with viewer.connected(polling=True):
+                await viewer.join(RETREAT)
+                await viewer.upgrade()
+                await viewer.join(RETREAT)
