@@ -117,8 +117,7 @@ class JoinRequest:
     epoch: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveRequest:
+class LeaveRequest(msgspec.Struct, frozen=True, gc=False):
     """``leave-retreat``."""
 
     slug: str

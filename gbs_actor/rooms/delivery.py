@@ -100,8 +100,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """A leave or an editing mark that was carried out."""
 
     revision: int | None
