@@ -18,16 +18,16 @@ from gbs_actor.socketio.encoding import encode_connect_error, encode_disconnect
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
-from gbs_actor.socketio.membership import (
+from gbs_actor.socketio.membership import Membership
+from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.received import (
     AckReceived,
     ConnectReceived,
     DisconnectReceived,
     EventReceived,
-    Membership,
     Received,
     UnknownNamespace,
 )
-from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.recovery import Recovery, RecoveryAttempt
 from gbs_actor.socketio.socket import Socket
 

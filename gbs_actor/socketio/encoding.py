@@ -90,18 +90,13 @@ def encode_connect(namespace: str, sid: str, pid: str | None) -> Message:
     return Message(encode_head(PacketType.CONNECT, namespace) + msgspec.json.encode(payload))
 
 
-class _ConnectError(msgspec.Struct, frozen=True, omit_defaults=True):
-    message: str
-    data: Any = None
-
-
 def encode_connect_error(namespace: str, message: str, data: Any = None) -> Message:
     """Encode the CONNECT_ERROR packet that refuses a client.
 
     :raises TypeError: the data have no JSON form.
     """
-    payload = msgspec.json.encode(_ConnectError(message, data))
-    return Message(encode_head(PacketType.CONNECT_ERROR, namespace) + payload)
+    payload = {"message": message} if data is None else {"message": message, "data": data}
+    return Message(encode_head(PacketType.CONNECT_ERROR, namespace) + msgspec.json.encode(payload))
 
 
 def encode_disconnect(namespace: str) -> Message:

@@ -6,13 +6,12 @@ Sans-I/O: packets in, decoded packets out; no clock, no task.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET
 
 from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.packet import (
@@ -28,62 +27,20 @@ from gbs_actor.socketio.packet import (
     decode_packet,
     decoded_size,
 )
+from gbs_actor.socketio.received import (
+    AckReceived,
+    ConnectReceived,
+    DisconnectReceived,
+    EventReceived,
+    Received,
+    UnknownNamespace,
+    UsualHead,
+)
 
 _EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectReceived:
-    """The client asks to join a namespace."""
-
-    namespace: str
-    auth: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownNamespace:
-    """The client asks to join a namespace that does not exist."""
-
-    namespace: str
-
-
-@dataclass(frozen=True, slots=True)
-class DisconnectReceived:
-    """The client leaves a namespace."""
-
-    namespace: str
-
-
-class EventReceived(msgspec.Struct, frozen=True, gc=False):
-    """The client emits an event."""
-
-    namespace: str
-    ack_id: int | None
-    data: EventData
-    attachments: tuple[bytes, ...] = ()
-
-
-class _UsualHead(msgspec.Struct, array_like=True, gc=False):
-    """The start of an event's array, if its name is a text."""
-
-    name: str
-    first: Raw | UnsetType = UNSET
-
-
-_decode_usual: Final = msgspec.json.Decoder(_UsualHead).decode
-
-
-class AckReceived(msgspec.Struct, frozen=True):
-    """The client acknowledges an event."""
-
-    namespace: str
-    ack_id: int
-    json: str
-    """The array of its values, not decoded."""
-    attachments: tuple[bytes, ...] = ()
-
-
-Received = ConnectReceived | UnknownNamespace | DisconnectReceived | EventReceived | AckReceived
+_decode_usual: Final = msgspec.json.Decoder(UsualHead).decode
 
 
 class Membership:

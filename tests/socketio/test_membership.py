@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gbs_actor.socketio import ProtocolViolation
-from gbs_actor.socketio.membership import (
+from gbs_actor.socketio.membership import Membership
+from gbs_actor.socketio.packet import EventData
+from gbs_actor.socketio.received import (
     AckReceived,
     ConnectReceived,
     DisconnectReceived,
     EventReceived,
-    Membership,
     UnknownNamespace,
 )
-from gbs_actor.socketio.packet import EventData
 
 
 @pytest.fixture
