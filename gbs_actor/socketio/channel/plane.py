@@ -206,7 +206,6 @@ class PlaneConnection:
     """One socket in a plane; its transport's :class:`~.websocket.Driver`."""
 
     __slots__ = (
-        "__weakref__",
         "_closed",
         "_events",
         "_on_close",
