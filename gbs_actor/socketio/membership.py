@@ -38,8 +38,6 @@ from gbs_actor.socketio.received import (
 )
 
 _EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
-
-
 _decode_usual: Final = msgspec.json.Decoder(UsualHead).decode
 
 

@@ -216,7 +216,7 @@ class AsgiTransport:
 
     def write_queued(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.channel.Transport`."""
-        channel.tasks.start_soon(channel.outbox.write, self.wire)
+        channel.tasks.start_soon(channel.outbox.write)
 
 
 class AsgiWire:

@@ -255,8 +255,8 @@ class Outbox:
     def move(self, wire: Wire, convert: Callable[[bytes], bytes]) -> None:
         """Continue on another wire, with all that is queued: the client has upgraded.
 
-        If the writer waits for the former wire, that wire's owner has to wake it: it ends, and
-        another one is started for the new wire.
+        The former wire must have no task that writes; the caller starts the writer of the new
+        one if anything is queued.
 
         :param convert: converts the rest of a partly sent message to the new wire's encoding.
         """
@@ -278,18 +278,17 @@ class Outbox:
         self._queue.clear()
         self.flushed.set()
 
-    async def write(self, wire: Wire) -> None:
+    async def write(self) -> None:
         """Write until nothing is queued, in a task; see :meth:`OutboxOwner.start_writer`.
 
         Cancelled, the stream may end in the middle of a message: nothing can be
         written after that.
-
-        :param wire: the one to write to; it ends after :meth:`move` to another one.
         """
+        wire = self._wire
         try:
-            while wire is self._wire and self._has_pending():
+            while self._has_pending():
                 await wire.wait_writable()
-                if wire is not self._wire or not self._has_pending():
+                if not self._has_pending():
                     break
                 if wire.immediate:
                     self._write_batch_nowait()
@@ -299,8 +298,6 @@ class Outbox:
             self._break(error)
         finally:
             self._writing = False
-        if wire is not self._wire and self._has_pending():
-            self._start_writer()
 
     def write_some(self) -> bool:
         """Write what the wire takes now; return whether anything is left.

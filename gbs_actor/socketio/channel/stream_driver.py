@@ -82,7 +82,7 @@ class StreamDriver:
 
     def write_queued(self, channel: Channel) -> None:
         """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
-        channel.tasks.start_soon(channel.outbox.write, self.wire)
+        channel.tasks.start_soon(channel.outbox.write)
 
     async def send_eof(self) -> None:
         """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""

@@ -88,7 +88,7 @@ class Owner:
 
     def start_writer(self) -> None:
         assert self.writer is None, "a second writer beside the first"
-        self.writer = self.outbox.write(self.wire)
+        self.writer = self.outbox.write()
         self.writers += 1
         self.step()
 
