@@ -47,6 +47,10 @@ class Front:
                 "/": _no_websocket,
             },
             self._http.serve,
+            sockets={
+                sockets.path: sockets.take_websocket,
+                plain.path: plain.take_websocket,
+            },
             requests={sockets.path: sockets.serve_http},
             connections=settings.socketio.max_connections + settings.http.http_connections,
             unauthenticated=sockets.unauthenticated,
@@ -73,7 +77,10 @@ class Front:
             self._composition.running(),
             trio.open_nursery() as nursery,
         ):
-            listeners = await open_listeners(server.host, server.port, server.backlog)
+            plain = self._certificate is None
+            listeners = await open_listeners(
+                server.host, server.port, server.backlog, deferred=plain
+            )
             if self._certificate is None:
                 await nursery.start(self._door.serve, listeners)
             else:

@@ -51,7 +51,7 @@ A message on its way out; sending never blocks::
 **What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
 and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
 request: :func:`send_response` (refusals, by the front door and the channel server) and the
-101 of :meth:`ChannelServer.serve_websocket`. Besides, :class:`HttpStream` writes for the
+101 of :class:`ChannelServer`. Besides, :class:`HttpStream` writes for the
 :class:`RequestLoop` and the HTTP server that use it, and an ASGI server writes by itself.
 """
 
@@ -91,6 +91,7 @@ from gbs_actor.socketio.net.front_door import (
     Fallback,
     FrontDoor,
     FrontDoorStatistics,
+    SocketHandler,
     UpgradeHandler,
 )
 from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
@@ -174,6 +175,7 @@ __all__ = [
     "Session",
     "Socket",
     "SocketClosed",
+    "SocketHandler",
     "SocketIOError",
     "SocketServer",
     "TcpListener",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket as stdlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from http import HTTPStatus
-from socket import socket as new_socket
 from typing import Final, Generic
 
 import msgspec
@@ -25,7 +25,6 @@ from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, PlaneStatistics, open_plane
-from gbs_actor.socketio.channel.poller import Socket
 from gbs_actor.socketio.channel.stream_driver import StreamDriver
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timers
@@ -34,7 +33,7 @@ from gbs_actor.socketio.channel.websocket import Driver, WebSocketTransport
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy
-from gbs_actor.socketio.net.peer import is_secure, peer_address
+from gbs_actor.socketio.net.peer import is_secure, peer_address, take_socket
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
@@ -218,6 +217,32 @@ class ChannelServer(ABC, Generic[Accepted]):
                     await trio.aclose_forcefully(stream)
         return kept
 
+    def take_websocket(
+        self, socket: stdlib.socket, peer: str | None, request: Request, leftover: bytes
+    ) -> PlaneConnection | HttpResponse | None:
+        """Open one WebSocket on a plain socket, which the plane owns from now on.
+
+        :param peer: IP address of its other end; ``None`` if it has none.
+        :returns: the connection; or the response that refuses it; ``None`` if it needs
+            :meth:`serve_websocket`. The socket is still the caller's in the last two cases.
+        """
+        offers = self.options.deflate and request.header("sec-websocket-extensions") is not None
+        if self._plane is None or offers:
+            return None
+        try:
+            accepted = self.accept(request, peer, secure=False)
+            try:
+                upgraded = self._upgrade(request, accepted)
+            except BaseException:
+                self.release(accepted)
+                raise
+        except RequestRefused as refusal:
+            return self.refusal_response(refusal)
+        except BaseException:
+            socket.close()
+            raise
+        return self._open_in_plane(self._plane.add(socket), upgraded, accepted, leftover)
+
     async def _serve_websocket(
         self, stream: trio.abc.HalfCloseableStream, request: Request, leftover: bytes
     ) -> PlaneConnection | None:
@@ -263,7 +288,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         """Move a stream's socket to the plane; ``None``: the stream keeps its task."""
         if self._plane is None or upgraded.deflated or not isinstance(stream, trio.SocketStream):
             return None
-        return self._plane.add(_take_socket(stream))
+        return self._plane.add(take_socket(stream))
 
     def _open_in_plane(
         self, connection: PlaneConnection, upgraded: Upgrade, accepted: Accepted, leftover: bytes
@@ -390,11 +415,3 @@ class ChannelServer(ABC, Generic[Accepted]):
             closes=dict(channels.closes),
             plane=None if self._plane is None else self._plane.statistics(),
         )
-
-
-def _take_socket(stream: trio.SocketStream) -> Socket:
-    """Take the socket out of a stream, which can then only be closed, and that has no effect."""
-    taken = stream.socket
-    socket = new_socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
-    socket.setblocking(False)
-    return socket

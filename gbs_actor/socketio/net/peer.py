@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as stdlib
 from sys import intern
 
 import trio
@@ -14,6 +15,14 @@ def socket_below(stream: trio.abc.AsyncResource) -> trio.socket.SocketType | Non
     while isinstance(stream, (TlsStream, trio.SSLStream)):
         stream = stream.transport_stream
     return stream.socket if isinstance(stream, trio.SocketStream) else None
+
+
+def take_socket(stream: trio.SocketStream) -> stdlib.socket:
+    """Take the socket out of a stream, which can then only be closed, and that has no effect."""
+    taken = stream.socket
+    socket = stdlib.socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
+    socket.setblocking(False)
+    return socket
 
 
 def is_secure(stream: trio.abc.AsyncResource) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket as stdlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -13,12 +14,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gbs_actor.socketio import (
     ConnectionLimitReached,
     FrontDoor,
+    HttpResponse,
     HttpStream,
     Request,
     TrustedProxies,
     UnauthenticatedLimit,
 )
 from gbs_actor.socketio.net.front_door import door as front_door
+from tests.socketio.net.socket_listener import Kept, SocketListener
 from tests.socketio.net.test_front_door import UPGRADE, opened
 from tests.socketio.peer import Duplex, MemoryListener
 
@@ -42,13 +45,15 @@ SENT = [
 class World:
     """A front door with little room, and clients of several addresses."""
 
-    def __init__(self, seed: int) -> None:
-        self.listener = MemoryListener()
+    def __init__(self, seed: int, *, sockets: bool) -> None:
+        self.listener: MemoryListener | SocketListener
+        self.listener = SocketListener() if sockets else MemoryListener()
         self.unauthenticated = UnauthenticatedLimit(8, 4)
         handlers = {"/socket.io/": self.websocket, "/fails/": fail, "/full/": self.full}
         self.door = FrontDoor(
             handlers,
             self.http,
+            sockets={"/socket.io/": self.take, "/fails/": self.fail_to_take},
             connections=12,
             connections_per_address=6,
             unauthenticated=self.unauthenticated,
@@ -57,6 +62,7 @@ class World:
         self.choose = random.Random(seed)
         self.addresses: dict[object, str] = {}
         self.clients: list[Duplex] = []
+        self.kept: list[Kept] = []
 
     async def http(self, stream: HttpStream) -> None:
         while received := await stream.receive_some():
@@ -87,6 +93,27 @@ class World:
     async def full(self, _stream: Duplex, _request: Request, _leftover: bytes) -> None:
         await trio.sleep(1)
 
+    def take(
+        self, socket: stdlib.socket, peer: str | None, request: Request, leftover: bytes
+    ) -> Kept | HttpResponse | None:
+        chosen = self.choose.randrange(3)
+        if chosen == 0:
+            return None
+        if chosen == 1:
+            return HttpResponse(403, b"no")
+        self.kept.append(Kept(socket))
+        return self.kept[-1]
+
+    def fail_to_take(self, socket: stdlib.socket, *_: object) -> None:
+        socket.close()
+        raise LookupError
+
+    def dial(self) -> Duplex:
+        if isinstance(self.listener, MemoryListener):
+            return self.listener.dial()
+        first = self.choose.choice([b"", b"GET /", *SENT])
+        return self.listener.dial(first, self.choose.choice(ADDRESSES))
+
     def address(self, stream: object) -> str:
         return self.addresses.setdefault(stream, self.choose.choice(ADDRESSES))
 
@@ -94,7 +121,7 @@ class World:
         choose = self.choose
         client = choose.choice(self.clients) if self.clients else None
         if client is None or choose.random() < 0.2:
-            self.clients += [self.listener.dial() for _ in range(choose.choice([1, 15]))]
+            self.clients += [self.dial() for _ in range(choose.choice([1, 15]))]
         else:
             sent = choose.choice(SENT)
             part = sent[: choose.randrange(len(sent))] if choose.random() < 0.2 else sent
@@ -115,10 +142,11 @@ async def fail(_stream: Duplex, _request: Request, _leftover: bytes) -> None:
 
 @pytest.mark.parametrize("ending", ["disconnects", "drain", "cancellation"])
 @pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("sockets", [False, True])
 async def test_nothing_stays_counted(
-    clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int, ending: str
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch, sockets: bool, seed: int, ending: str
 ) -> None:
-    world = World(seed)
+    world = World(seed, sockets=sockets)
     door, unauthenticated = world.door, world.unauthenticated
     monkeypatch.setattr(front_door, "peer_address", world.address)
     async with opened(door, [world.listener]):
@@ -127,6 +155,8 @@ async def test_nothing_stays_counted(
         if ending == "disconnects":
             for client in world.clients:
                 await client.aclose()
+            for connection in world.kept:
+                connection.drop()
             await trio.sleep(15)
             await wait_all_tasks_blocked()
             assert door.statistics().connections == 0
@@ -140,4 +170,4 @@ async def test_nothing_stays_counted(
     assert unauthenticated.statistics().counted == unauthenticated.statistics().addresses == 0
     assert len(door._admission._limit) == 0
     assert not door._admission._limit._per_address
-    assert door._refusing == door._requests == 0
+    assert door._refusals._refusing == door._requests == 0

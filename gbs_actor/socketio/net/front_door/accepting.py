@@ -9,6 +9,7 @@ from typing import Any, Final
 import trio
 
 from gbs_actor.socketio.net.front_door.descriptors import SpareDescriptor, out_of_descriptors
+from gbs_actor.socketio.net.front_door.listener import AcceptedSocket, TcpListener
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 
 Listener = trio.abc.Listener[Any]
@@ -22,16 +23,17 @@ logger = logging.getLogger(__name__)
 class Acceptor:
     """Accepts the connections of several listeners.
 
-    :param serve: serves a connection, in a task of its own; must not raise.
+    :param begin: is given each connection: its stream, or its socket from a
+        :class:`TcpListener`; must neither block nor raise.
     :param unauthenticated: its oldest connections are closed when there are no descriptors left.
     """
 
     def __init__(
         self,
-        serve: Callable[[trio.abc.HalfCloseableStream], Awaitable[None]],
+        begin: Callable[[trio.abc.HalfCloseableStream | AcceptedSocket], None],
         unauthenticated: UnauthenticatedLimit,
     ) -> None:
-        self._serve = serve
+        self._begin = begin
         self._unauthenticated = unauthenticated
         self._spare = SpareDescriptor()
         self._scope: trio.CancelScope | None = None
@@ -47,31 +49,30 @@ class Acceptor:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept until :meth:`stop`, and then wait until the last connection has ended.
-
-        Cancelled, close the listeners and cancel what serves the connections.
+        """Accept until :meth:`stop`, or until cancelled; then close the listeners.
 
         :param listeners: closed at the end of accepting.
         """
-        with self._spare.held():
-            async with trio.open_nursery() as connections:
-                with trio.CancelScope() as self._scope:
-                    async with trio.open_nursery() as accepting:
-                        for listener in listeners:
-                            accepting.start_soon(self._accept, listener, connections)
-                        task_status.started()
+        with self._spare.held(), trio.CancelScope() as self._scope:
+            async with trio.open_nursery() as accepting:
+                for listener in listeners:
+                    accepting.start_soon(self._accept, listener)
+                task_status.started()
 
     def stop(self) -> None:
         """Close the listeners; open connections continue."""
         if self._scope is not None:
             self._scope.cancel()
 
-    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+    async def _accept(self, listener: Listener) -> None:
+        accept: Callable[[], Awaitable[Any]] = listener.accept
+        if isinstance(listener, TcpListener):
+            accept = listener.accept_socket
         failures = 0  # in a row
         async with listener:
             while True:
                 try:
-                    stream = await listener.accept()
+                    accepted = await accept()
                 except trio.ClosedResourceError:
                     return
                 except OSError as error:
@@ -86,7 +87,7 @@ class Acceptor:
                     continue
                 failures = 0
                 self.accepted += 1
-                connections.start_soon(self._serve, stream)
+                self._begin(accepted)
 
     async def _free_descriptors(self, listener: Listener, *, again: bool) -> None:
         """Close the oldest connections without an authenticated client.

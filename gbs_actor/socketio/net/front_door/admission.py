@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +34,7 @@ class Admission:
         self._trusted_proxies = trusted_proxies
 
     def admit(self, peer: str | None) -> AdmittedConnection:
-        """Return a connection that counts until the end of its block.
+        """Return a connection that counts until the end of its block, or :meth:`~.end`.
 
         :param peer: IP address of its other end; ``None`` if it has none.
         :raises ConnectionLimitReached: there is no room.
@@ -99,6 +100,11 @@ class AdmittedConnection:
             self._entry = self._unauthenticated.acquire(self._address, connection=True)
             self._entry.on_eviction(self._scope.cancel)
 
+    def on_eviction(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when it has to make room, as it has no block yet; must not block."""
+        if self._entry is not None:
+            self._entry.on_eviction(callback)
+
     def detach(self) -> str | None:
         """Leave the limit to the caller: it counts on when the block has ended.
 
@@ -106,6 +112,12 @@ class AdmittedConnection:
         """
         self._limit = None
         return self._address
+
+    def end(self) -> None:
+        """Stop counting, at the end of the block or in place of one."""
+        self.busy()
+        if self._limit is not None:
+            self._limit.release(self._address)
 
     def __enter__(self) -> Self:
         """Begin the block that serves the connection."""
@@ -119,7 +131,5 @@ class AdmittedConnection:
         traceback: TracebackType | None,
     ) -> bool:
         """End it; an eviction is no exception."""
-        self.busy()
-        if self._limit is not None:
-            self._limit.release(self._address)
+        self.end()
         return self._scope.__exit__(kind, error, traceback)

@@ -7,7 +7,8 @@ malformed is refused. Everything else is HTTP: see ``request_loop``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,15 +18,24 @@ from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionL
 from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.front_door.accepting import Acceptor, Listener
 from gbs_actor.socketio.net.front_door.admission import Admission, AdmittedConnection
-from gbs_actor.socketio.net.front_door.detached import Detached, DetachedConnections
+from gbs_actor.socketio.net.front_door.connection_tasks import ConnectionTasks
+from gbs_actor.socketio.net.front_door.detached import DetachedConnections
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest, FirstRequestReader
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
+from gbs_actor.socketio.net.front_door.listener import AcceptedSocket
+from gbs_actor.socketio.net.front_door.refusals import Refusals
 from gbs_actor.socketio.net.front_door.request_loop import Fallback, RequestLoop
 from gbs_actor.socketio.net.front_door.turns import Turns
+from gbs_actor.socketio.net.front_door.upgrades import (
+    Handlers,
+    SocketHandler,
+    UpgradeHandler,
+    Upgrades,
+)
+from gbs_actor.socketio.net.front_door.waiting_sockets import WaitingSockets
 from gbs_actor.socketio.net.http_exchange import RequestHandler
-from gbs_actor.socketio.net.http_response import HttpResponse
+from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.peer import peer_address
-from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsStream
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
@@ -36,29 +46,6 @@ REQUEST_TIMEOUT = 30.0
 logger = logging.getLogger(__name__)
 
 _SETTLED = 0.25  # seconds without a byte after which a response counts as complete
-_MAX_REFUSING = 100  # refused connections that get a response; further ones are closed without one
-
-_TOO_MANY = HttpResponse(
-    503,
-    b'{"code":"SERVICE_UNAVAILABLE",'
-    b'"message":"The server has as many connections as it takes; try again shortly."}',
-    headers=(("Retry-After", "1"),),
-)
-_TOO_MANY_OF_ADDRESS = HttpResponse(
-    503,
-    b'{"code":"SERVICE_UNAVAILABLE",'
-    b'"message":"There are as many connections from this address as there may be."}',
-    headers=(("Retry-After", "1"),),
-)
-
-UpgradeHandler = Callable[
-    [trio.abc.HalfCloseableStream, Request, bytes], Awaitable[Detached | None]
-]
-"""Serves one WebSocket: its stream, its request, and the bytes read after it.
-
-It returns when that has ended; or with a connection that it keeps, which counts until it is
-closed. The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +82,8 @@ class FrontDoor:
 
     :param upgrades: handlers by path; the longest prefix of the request's path wins.
     :param fallback: gets every other connection.
+    :param sockets: for some of the paths of ``upgrades``: they take those from a
+        :class:`TcpListener` without a task, as far as their request comes at once.
     :param requests: handlers of requests that need no HTTP server, by path; see
         :class:`RequestLoop`.
     :param head_limit: bytes a request head may have.
@@ -115,6 +104,7 @@ class FrontDoor:
         upgrades: Mapping[str, UpgradeHandler],
         fallback: Fallback,
         *,
+        sockets: Mapping[str, SocketHandler] | None = None,
         requests: Mapping[str, RequestHandler] | None = None,
         head_limit: int = 16_384,
         head_timeout: float = 10.0,
@@ -127,26 +117,27 @@ class FrontDoor:
         request_timeout: float = REQUEST_TIMEOUT,
         write_timeout: float = 30.0,
     ) -> None:
-        self._upgrades = sorted(upgrades.items(), key=lambda item: len(item[0]), reverse=True)
+        self._upgrades = Upgrades(upgrades, sockets or {})
         self._request_loop = RequestLoop(requests or {}, fallback, head_limit)
         if trusted_proxies is None:
             trusted_proxies = TrustedProxies()
         if unauthenticated is None:
             unauthenticated = UnauthenticatedLimit(connections, connections_per_address)
         limit = ConnectionLimit(connections, connections_per_address)
-        self._acceptor = Acceptor(self._serve_contained, unauthenticated)
+        self._acceptor = Acceptor(self._begin, unauthenticated)
         self._admission = Admission(limit, unauthenticated, trusted_proxies)
         self._detached = DetachedConnections(limit)
         self._turns = Turns(trusted_proxies)
+        self._waiting = WaitingSockets(self._turns)
         self._reader = FirstRequestReader(head_limit, head_timeout, cors or CorsPolicy.of((), ()))
+        self._refusals = Refusals(self._turns, self._reader)
         self._http_idle_timeout = http_idle_timeout
         self._request_timeout = request_timeout
         self._write_timeout = write_timeout
         self._http: set[HttpStream] = set()
         self._draining = False
-        self._connections = 0
-        self._requests = 0  # whose head was read, and that wait for their turn
-        self._refused = self._refusing = self._failures = 0
+        self._tasks = ConnectionTasks()
+        self._requests = 0  # that tasks have read, and that wait for their turn
 
     async def serve(
         self,
@@ -163,9 +154,12 @@ class FrontDoor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._turns.run)
             try:
-                await self._acceptor.run(listeners, task_status=task_status)
+                async with self._tasks.running():
+                    await self._acceptor.run(listeners, task_status=task_status)
+                    await self._waiting.wait_none()
                 await self._detached.wait_closed()
             finally:
+                self._waiting.close_all()
                 self._detached.drop_all()
             nursery.cancel_scope.cancel()
 
@@ -187,7 +181,8 @@ class FrontDoor:
             with trio.move_on_after(timeout):
                 while True:
                     await trio.sleep(_SETTLED / 5)  # what has arrived is read meanwhile
-                    if not self._requests and not any(map(self._in_flight, self._http)):
+                    requests = self._requests + len(self._waiting)
+                    if not requests and not any(map(self._in_flight, self._http)):
                         break
         finally:
             for stream in list(self._http):
@@ -200,62 +195,100 @@ class FrontDoor:
         """Return counters; never blocks."""
         turns = self._turns.statistics()
         return FrontDoorStatistics(
-            connections=self._connections + len(self._detached),
+            connections=len(self._tasks) + len(self._waiting) + len(self._detached),
             http_connections=len(self._http),
             accepted=self._acceptor.accepted,
-            refused=self._refused + self._acceptor.closed,
+            refused=self._refusals.refused + self._acceptor.closed,
             evicted=self._admission.unauthenticated.statistics().evicted,
             waiting=turns.waiting,
             longest_wait=turns.longest_wait,
             accept_failures=self._acceptor.failures,
             bad_heads=self._reader.bad_heads,
             failed_handshakes=self._reader.failed_handshakes,
-            failures=self._failures,
+            failures=self._tasks.failures,
         )
 
-    async def _serve_contained(self, stream: trio.abc.HalfCloseableStream) -> None:
-        """Serve one connection; its exceptions end only this connection."""
-        self._connections += 1
-        kept = False
-        try:
-            kept = await self._serve(stream)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            logger.debug("a connection broke")
-        except* Exception:
-            self._failures += 1
-            logger.exception("a connection failed")
-        finally:
-            self._connections -= 1
-            if not kept:
-                await trio.aclose_forcefully(stream)
-
-    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> bool:
-        """Serve one connection; return whether a handler keeps it, and so its socket."""
-        peer = peer_address(stream)
+    def _begin(self, accepted: trio.abc.HalfCloseableStream | AcceptedSocket) -> None:
+        """Admit a new connection and serve it, or refuse it."""
+        if isinstance(accepted, AcceptedSocket):
+            self._begin_socket(accepted)
+            return
+        peer = peer_address(accepted)
         try:
             admitted = self._admission.admit(peer)
         except ConnectionLimitReached as full:
-            await self._refuse(stream, peer, _TOO_MANY_OF_ADDRESS if full.of_address else _TOO_MANY)
-            return False
-        with admitted:
-            if isinstance(stream, TlsStream):
-                await self._turns.turn(peer)  # for its handshake, which takes as long as a request
-            first = await self._reader.read(stream)
-            return first is not None and await self._route(stream, peer, first, admitted)
-        return False  # it was evicted
+            self._tasks.start(accepted, nullcontext(), self._refusals.refuse, peer, full)
+        else:
+            self._tasks.start(accepted, admitted, self._serve, peer, admitted)
 
-    async def _refuse(
-        self, stream: trio.abc.HalfCloseableStream, peer: str | None, response: HttpResponse
-    ) -> None:
-        self._refused += 1
-        if self._refusing == _MAX_REFUSING:
-            return
-        self._refusing += 1
+    def _begin_socket(self, accepted: AcceptedSocket) -> None:
         try:
-            await self._turns.turn(peer)
-            await self._reader.refuse(stream, response)
-        finally:
-            self._refusing -= 1
+            admitted = self._admission.admit(accepted.peer)
+        except ConnectionLimitReached as full:
+            stream, peer = accepted.stream(), accepted.peer
+            self._tasks.start(stream, nullcontext(), self._refusals.refuse, peer, full)
+            return
+        try:
+            self._serve_socket(accepted, admitted)
+        except Exception:
+            self._tasks.failures += 1
+            logger.exception("a connection failed")
+            accepted.socket.close()
+            admitted.end()
+
+    def _serve_socket(self, accepted: AcceptedSocket, admitted: AdmittedConnection) -> None:
+        """Let a WebSocket wait for its turn; serve what is none, or not there yet, in a task."""
+        peer = accepted.peer
+        first = self._reader.read_at_once(accepted.socket)
+        if isinstance(first, bytes):
+            self._tasks.start(accepted.stream(), admitted, self._serve, peer, admitted, first)
+            return
+        handlers = self._upgrades.handlers(first.request)
+        if handlers is None or handlers.take is None:
+            self._tasks.start(accepted.stream(), admitted, self._route, peer, first, admitted)
+            return
+        take = partial(self._take, accepted, first, admitted, handlers)
+        self._waiting.add(accepted, admitted, first.received, take)
+
+    def _take(
+        self,
+        accepted: AcceptedSocket,
+        first: FirstRequest,
+        admitted: AdmittedConnection,
+        handlers: Handlers,
+    ) -> None:
+        """Give a socket to its handler, as its turn has come."""
+        assert handlers.take is not None
+        admitted.busy()  # what the handler makes of it counts instead
+        try:
+            kept = handlers.take(accepted.socket, accepted.peer, first.request, first.leftover)
+        except Exception:
+            self._tasks.failures += 1
+            logger.exception("a connection failed")
+            admitted.end()
+            return
+        if kept is None:
+            self._tasks.start(accepted.stream(), admitted, self._upgrade, first, admitted, handlers)
+        elif isinstance(kept, HttpResponse):
+            self._tasks.start(accepted.stream(), admitted, _respond, kept)
+        else:
+            self._detached.add(kept, admitted.detach())
+
+    async def _serve(
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        peer: str | None,
+        admitted: AdmittedConnection,
+        received: bytes = b"",
+    ) -> bool:
+        """Serve one connection; return whether a handler keeps it.
+
+        :param received: the bytes that were read before.
+        """
+        if isinstance(stream, TlsStream):
+            await self._turns.turn(peer)  # for its handshake, which takes as long as a request
+        first = await self._reader.read(stream, received)
+        return first is not None and await self._route(stream, peer, first, admitted)
 
     async def _route(
         self,
@@ -269,24 +302,25 @@ class FrontDoor:
             await self._turns.turn(peer, first.received)
         finally:
             self._requests -= 1
-        handler = self._handler(first.request)
-        if handler is None:
-            await self._serve_http(stream, peer, first, admitted)
-            return False
+        handlers = self._upgrades.handlers(first.request)
+        if handlers is not None:
+            return await self._upgrade(stream, first, admitted, handlers)
+        await self._serve_http(stream, peer, first, admitted)
+        return False
+
+    async def _upgrade(
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        first: FirstRequest,
+        admitted: AdmittedConnection,
+        handlers: Handlers,
+    ) -> bool:
         admitted.busy()  # what the handler makes of it counts instead
-        kept = await handler(stream, first.request, first.received[first.head_length :])
+        kept = await handlers.serve(stream, first.request, first.leftover)
         if kept is None:
             return False
         self._detached.add(kept, admitted.detach())
         return True
-
-    def _handler(self, request: Request) -> UpgradeHandler | None:
-        if not request.is_websocket_upgrade:
-            return None
-        path = request.path
-        return next(
-            (handler for prefix, handler in self._upgrades if path.startswith(prefix)), None
-        )
 
     async def _serve_http(
         self,
@@ -311,3 +345,8 @@ class FrontDoor:
             await self._request_loop.serve(http, first, peer)
         finally:
             self._http.discard(http)
+
+
+async def _respond(stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> bool:
+    await send_response(stream, response)
+    return False

@@ -35,6 +35,17 @@ class FairQueueStatistics:
     """Seconds until a turn, the longest so far."""
 
 
+class QueuedWork:
+    """A piece of work that waits for its turn."""
+
+    __slots__ = ("begin", "key", "since")
+
+    def __init__(self, key: Hashable, begin: Callable[[], None]) -> None:
+        self.key = key
+        self.begin = begin
+        self.since = trio.current_time()
+
+
 class FairQueue:
     """Gives turns to pieces of work, one key after the other (round-robin).
 
@@ -46,7 +57,7 @@ class FairQueue:
 
     def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
         self._clock = clock
-        self._queues: OrderedDict[Hashable, deque[trio.Event]] = OrderedDict()
+        self._queues: OrderedDict[Hashable, deque[QueuedWork]] = OrderedDict()
         self._waiting = self._turns = 0
         self._longest_wait = 0.0
         self._filled = trio.Event()
@@ -57,28 +68,40 @@ class FairQueue:
             self._waiting, len(self._queues), self._turns, self._longest_wait
         )
 
-    async def turn(self, key: Hashable) -> None:
-        """Return when the next piece of work of this key may begin.
+    def queue(self, key: Hashable, begin: Callable[[], None]) -> QueuedWork:
+        """Call ``begin`` when the next piece of work of this key may begin.
 
-        Those of one key begin in the order of the calls. Cancelled, it gives up its place.
+        Those of one key begin in the order of the calls.
 
         :param key: whose work it is, e.g. an IP address.
+        :param begin: must neither block nor raise.
         """
-        turn = trio.Event()
-        queue = self._queues.setdefault(key, deque())
-        queue.append(turn)
+        work = QueuedWork(key, begin)
+        self._queues.setdefault(key, deque()).append(work)
         self._waiting += 1
         self._filled.set()
-        began = trio.current_time()
+        return work
+
+    def withdraw(self, work: QueuedWork) -> None:
+        """Give up a place in the queue; the turn must not have come."""
+        self._waiting -= 1
+        queue = self._queues[work.key]
+        queue.remove(work)
+        if not queue:
+            del self._queues[work.key]
+
+    async def turn(self, key: Hashable) -> None:
+        """Return when the next piece of work of this key may begin, as :meth:`queue` says.
+
+        Cancelled, it gives up its place.
+        """
+        turn = trio.Event()
+        work = self.queue(key, turn.set)
         try:
             await turn.wait()
         finally:
             if not turn.is_set():
-                self._waiting -= 1
-                queue.remove(turn)
-                if not queue:
-                    del self._queues[key]
-        self._longest_wait = max(self._longest_wait, trio.current_time() - began)
+                self.withdraw(work)
 
     async def run(self) -> None:
         """Give turns until cancelled."""
@@ -97,8 +120,10 @@ class FairQueue:
 
     def _next(self) -> None:
         key, queue = self._queues.popitem(last=False)
-        queue.popleft().set()
+        work = queue.popleft()
         if queue:
             self._queues[key] = queue
         self._waiting -= 1
         self._turns += 1
+        self._longest_wait = max(self._longest_wait, trio.current_time() - work.since)
+        work.begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket as stdlib
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -44,6 +45,11 @@ class FirstRequest:
     head_length: int
     """Bytes of the head."""
 
+    @property
+    def leftover(self) -> bytes:
+        """The bytes behind the head."""
+        return self.received[self.head_length :]
+
 
 class FirstRequestReader:
     """Reads the first request of each connection, or refuses it.
@@ -62,11 +68,33 @@ class FirstRequestReader:
         self.failed_handshakes = 0
         """TLS handshakes: too slow, incomplete, or no TLS at all."""
 
-    async def read(self, stream: trio.abc.HalfCloseableStream) -> FirstRequest | None:
-        """Return the first request; ``None``: there is none, or it was refused."""
+    def read_at_once(self, socket: stdlib.socket) -> FirstRequest | bytes:
+        """Return the first request if it is there; otherwise what :meth:`read` continues with.
+
+        :param socket: does not block; nothing was read from it.
+        """
+        try:
+            data = socket.recv(_RECEIVE)
+        except OSError:
+            return b""  # nothing is there yet; or it broke, and read() will see that, too
+        length = head_length(data)
+        if length is None or length > self._head_limit:
+            return data
+        try:
+            return FirstRequest(parse_request(data[:length]), data, length)
+        except BadRequest:
+            return data
+
+    async def read(
+        self, stream: trio.abc.HalfCloseableStream, received: bytes = b""
+    ) -> FirstRequest | None:
+        """Return the first request; ``None``: there is none, or it was refused.
+
+        :param received: the bytes that were read before.
+        """
         if not await self._shake_hands(stream):
             return None
-        data = await self._read_head(stream)
+        data = await self._read_head(stream, received)
         if data is None:
             self.bad_heads += 1
             return None
@@ -115,7 +143,9 @@ class FirstRequestReader:
         self.failed_handshakes += 1
         return False
 
-    async def _read_head(self, stream: trio.abc.HalfCloseableStream) -> bytes | None:
+    async def _read_head(
+        self, stream: trio.abc.HalfCloseableStream, received: bytes | bytearray
+    ) -> bytes | None:
         """Read a request head and what comes with it; ``None`` if there will be none.
 
         Empty lines before it are skipped (RFC 9112 §2.2). What cannot become a head, or breaks
@@ -125,7 +155,7 @@ class FirstRequestReader:
         try:
             with trio.move_on_after(self._head_timeout):
                 while True:
-                    received = await stream.receive_some(_RECEIVE)
+                    received = received or await stream.receive_some(_RECEIVE)
                     if not received:
                         return bytes(data) or None
                     searched = len(data)
@@ -138,6 +168,7 @@ class FirstRequestReader:
                         return None
                     if length is not None:
                         return bytes(data)
+                    received = b""
             if data:
                 await self._respond(stream, _TOO_SLOW, data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import os
-import socket
-from typing import Final
+import socket as stdlib
+from contextlib import suppress
+from sys import intern
+from typing import Final, NamedTuple
 
 import trio
 
+from gbs_actor.socketio.net.peer import peer_address, take_socket
+
 _AT_ONCE: Final = 4
 """Connections that are accepted before other tasks run."""
+_SILENT: Final = 1  # seconds until a connection without a byte is accepted as well
+_INHERITED: Final = {stdlib.TCP_NODELAY: 1}  # by accepted sockets, as Trio sets them on streams
+if hasattr(stdlib, "TCP_NOTSENT_LOWAT"):
+    _INHERITED[stdlib.TCP_NOTSENT_LOWAT] = 2**14
+
+
+class AcceptedSocket(NamedTuple):
+    """A connection that was accepted, before it is made a stream."""
+
+    socket: stdlib.socket
+    """Does not block."""
+    peer: str | None
+    """IP address of its other end; ``None`` if it broke already."""
+
+    def stream(self) -> trio.SocketStream:
+        """Return a stream that owns the socket."""
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
 
 
 class TcpListener(trio.abc.Listener[trio.SocketStream]):
@@ -19,14 +40,21 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
     of other addresses would wait in the kernel's queue meanwhile, or be dropped from it.
 
     :param listener: is owned by this one from now on.
+    :param deferred: where the system can (Linux), accept a connection when its first bytes have
+        come, so that they can be read at once; or after a second without any.
     """
 
-    def __init__(self, listener: trio.SocketListener) -> None:
+    def __init__(self, listener: trio.SocketListener, *, deferred: bool = False) -> None:
         self.socket = listener.socket
         """The listening socket."""
         self._listener = listener
-        self._same = socket.socket(fileno=os.dup(listener.socket.fileno()))
+        self._same = stdlib.socket(fileno=os.dup(listener.socket.fileno()))
         self._same.setblocking(False)
+        if deferred and hasattr(stdlib, "TCP_DEFER_ACCEPT"):
+            self._same.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_DEFER_ACCEPT, _SILENT)
+        for option, value in _INHERITED.items():
+            with suppress(OSError):
+                self._same.setsockopt(stdlib.IPPROTO_TCP, option, value)
         self._in_a_row = 0
 
     async def accept(self) -> trio.SocketStream:
@@ -35,18 +63,31 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
         :raises OSError: the system cannot accept one: too few descriptors, or too little memory.
         :raises trio.ClosedResourceError: closed on this side.
         """
-        if self._in_a_row < _AT_ONCE:
-            self._in_a_row += 1
+        return (await self.accept_socket()).stream()
+
+    async def accept_socket(self) -> AcceptedSocket:
+        """Accept as :meth:`accept` does, without a stream."""
+        if self._in_a_row == _AT_ONCE:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()
+        self._in_a_row += 1
+        while True:
             try:
-                accepted, _ = self._same.accept()
-            except OSError:
-                pass  # Trio's listener waits, ignores, or raises
+                accepted, address = self._same.accept()
+            except BlockingIOError:
+                self._in_a_row = 1
+                await trio.lowlevel.wait_readable(self._same)
+            except OSError:  # Trio's listener ignores it, or raises
+                stream = await self._listener.accept()
+                peer = peer_address(stream)
+                return AcceptedSocket(take_socket(stream), peer)
             else:
-                return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
-        self._in_a_row = 0
-        return await self._listener.accept()
+                accepted.setblocking(False)
+                return AcceptedSocket(accepted, intern(address[0]))  # the connection keeps it
 
     async def aclose(self) -> None:
         """Stop listening."""
+        with suppress(OSError):
+            trio.lowlevel.notify_closing(self._same)
         self._same.close()
         await self._listener.aclose()

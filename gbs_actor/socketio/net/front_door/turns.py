@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gbs_actor.socketio.net.connection_limit import counted_as
-from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
+from gbs_actor.socketio.net.front_door.fair_queue import (
+    FairQueue,
+    FairQueueStatistics,
+    QueuedWork,
+)
 from gbs_actor.socketio.net.request import field_values
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 
@@ -28,10 +34,21 @@ class Turns:
         :param peer: IP address of the connection's other end; ``None`` if it has none.
         :param head: of the request, as far as it has come; may be malformed.
         """
+        await self._queue.turn(self._client(peer, head))
+
+    def queue(self, peer: str | None, head: bytes, begin: Callable[[], None]) -> QueuedWork:
+        """Call ``begin``, which neither blocks nor raises, at the turn that :meth:`turn` awaits."""
+        return self._queue.queue(self._client(peer, head), begin)
+
+    def withdraw(self, work: QueuedWork) -> None:
+        """Give up a turn that has not come."""
+        self._queue.withdraw(work)
+
+    def _client(self, peer: str | None, head: bytes | bytearray) -> str | None:
         if self._trusted_proxies.trusts(peer):
             forwarded = {"x-forwarded-for": ", ".join(field_values(head, b"x-forwarded-for"))}
             peer = self._trusted_proxies.resolve(peer, secure=False, headers=forwarded).address
-        await self._queue.turn(None if peer is None else counted_as(peer))
+        return None if peer is None else counted_as(peer)
 
     def statistics(self) -> FairQueueStatistics:
         """Return its state and counters; never blocks."""

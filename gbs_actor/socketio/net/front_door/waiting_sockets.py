@@ -1,0 +1,69 @@
+"""Sockets whose first request has arrived, and that wait for its turn without a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
+from gbs_actor.socketio.net.front_door.fair_queue import QueuedWork
+from gbs_actor.socketio.net.front_door.listener import AcceptedSocket
+from gbs_actor.socketio.net.front_door.turns import Turns
+
+
+class WaitingSockets:
+    """Keeps sockets until the turn of their request; closes them if they have to make room."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._waiting: dict[QueuedWork, Callable[[], None]] = {}
+        """What closes each."""
+        self._none = trio.Event()
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    def add(
+        self,
+        accepted: AcceptedSocket,
+        admitted: AdmittedConnection,
+        head: bytes,
+        begin: Callable[[], None],
+    ) -> None:
+        """Call ``begin`` at the turn of a request; socket and admission are its own then.
+
+        :param head: of the request.
+        :param begin: must neither block nor raise.
+        """
+
+        def turn() -> None:
+            self._remove(work)
+            begin()
+
+        def close() -> None:
+            self._turns.withdraw(work)
+            self._remove(work)
+            accepted.socket.close()
+            admitted.end()
+
+        work = self._turns.queue(accepted.peer, head, turn)
+        self._waiting[work] = close
+        admitted.on_eviction(close)
+
+    def _remove(self, work: QueuedWork) -> None:
+        del self._waiting[work]
+        if not self._waiting:
+            self._none.set()
+
+    async def wait_none(self) -> None:
+        """Return when none waits. Cancelled, they wait on."""
+        while self._waiting:
+            self._none = trio.Event()
+            await self._none.wait()
+
+    def close_all(self) -> None:
+        """Close those that wait."""
+        for close in list(self._waiting.values()):
+            close()
