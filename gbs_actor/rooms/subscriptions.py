@@ -64,6 +64,10 @@ class Subscriptions:
             with trio.move_on_at(self.next_due()):
                 await self._handle.mailbox.wait()
 
+    def join(self, join: Join) -> None:
+        """Carry out a join that nothing else is queued before."""
+        self._process(join)
+
     def update_mark(self, update: MarkUpdate) -> None:
         """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
         handle, subscriber = self._handle, update.subscriber
