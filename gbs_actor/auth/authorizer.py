@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +17,8 @@ _AUTH = AuthSettings()
 
 NO_ROLE: Final = ""
 """The role of a user whose token does not allow a retreat: it may do nothing."""
-MAX_GRANTS = 10_000
-"""How many roles are cached; the one looked up longest ago is dropped first."""
+MAX_GRANTS = 50_000
+"""How many grants are cached; those of the retreat looked up longest ago are dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,35 @@ class AuthorizerStatistics:
     """Counters of the cache of roles."""
 
     cached: int
-    """Roles in the cache."""
+    """Retreats whose grants are in the cache."""
     hits: int
     """Roles returned from the cache."""
     lookups: int
-    """Roles read from the store."""
+    """Retreats whose grants were read from the store."""
     stale_hits: int
-    """Expired roles returned from the cache, as the store was unreachable."""
+    """Roles returned from the cache by expired grants, as the store was unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
-    role: str | None
-    """``None``: there is no grant."""
+class _Grants:
+    """All grants of one retreat: they are few, and the next who comes need not be looked up."""
+
+    roles: Mapping[int, str]
+    """By user."""
     looked_up_at: float
+
+    @property
+    def size(self) -> int:
+        """How many grants it counts as; that there are none is cached, too."""
+        return 1 + len(self.roles)
 
 
 class _Lookup:
     """One query to come, for all who ask while another one is under way."""
 
     def __init__(self) -> None:
-        self.keys: dict[tuple[str, int], None] = {}
-        self.found: dict[tuple[str, int], _Grant] = {}
+        self.slugs: dict[str, None] = {}
+        self.found: dict[str, _Grants] = {}
         self.failure: str | None = None
         """Why the store could not be reached."""
         self.done = False
@@ -95,11 +102,12 @@ class Authorizer:
     def __init__(self, store: Store, policy: Policy, *, grant_ttl: float = _AUTH.grant_ttl) -> None:
         self.policy = policy
         self.max_age = grant_ttl / 3
-        """Seconds for which a grant is cached, and of a round of the gateway's ``GrantWatch``: a
+        """Seconds for which grants are cached, and of a round of the gateway's ``GrantWatch``: a
         client may join with a cached grant, and be looked up at the end of the second round.
         """
         self._store = store
-        self._grants: OrderedDict[tuple[str, int], _Grant] = OrderedDict()
+        self._grants: OrderedDict[str, _Grants] = OrderedDict()
+        self._size = 0
         self._looking_up = trio.Lock()
         self._next_lookup = _Lookup()
         self._hits = self._lookups = self._stale_hits = 0
@@ -107,10 +115,10 @@ class Authorizer:
     async def role_for(self, user: User, slug: str) -> str:
         """Return the role the user has in this retreat.
 
-        While the store is unreachable, a cached grant counts, however old. Without a cached grant
-        it raises: a grant may also take rights away.
+        While the store is unreachable, cached grants count, however old. Without the retreat's
+        grants in the cache it raises: a grant may also take rights away.
 
-        :raises StoreUnavailable: the store is unreachable, and the grant is not in the cache.
+        :raises StoreUnavailable: the store is unreachable, and the grants are not in the cache.
 
         Cancelled, it leaves the cache unchanged.
         """
@@ -119,13 +127,13 @@ class Authorizer:
 
     def cached_role(self, user: User, slug: str) -> str | None:
         """Return the role if it need not be looked up, else ``None``; see :meth:`role_for`."""
-        grant = None
+        grants = None
         if user.may_enter(slug):
-            grant = self._grants.get((slug, user.user_id))
-            if grant is None or trio.current_time() - grant.looked_up_at >= self.max_age:
+            grants = self._grants.get(slug)
+            if grants is None or trio.current_time() - grants.looked_up_at >= self.max_age:
                 return None
             self._hits += 1
-        return _role(user, slug, grant)
+        return _role(user, slug, grants)
 
     async def roles_for(self, user: User, slugs: Collection[str]) -> dict[str, str]:
         """Return the roles the user has in several retreats, for a list of them; by one query.
@@ -145,52 +153,50 @@ class Authorizer:
 
         Cancelled, it leaves the cache unchanged.
         """
-        grants = await self._look_up([(slug, user.user_id) for user in users])
-        return [_role(user, slug, grants[slug, user.user_id]) for user in users]
+        grants = (await self._look_up([slug]))[slug]
+        return [_role(user, slug, grants) for user in users]
 
     async def _cached(
         self, user: User, slugs: Collection[str], *, required: bool
-    ) -> dict[str, _Grant | None]:
-        """Return the user's grants where the token allows the retreat; look up those too old.
+    ) -> dict[str, _Grants | None]:
+        """Return the grants of retreats that the token allows; look up those too old.
 
-        :param required: raise if the store is unreachable and a grant is not in the cache.
+        :param required: raise if the store is unreachable and those of one are not in the cache.
         """
-        user_id, now = user.user_id, trio.current_time()
-        grants = {slug: self._grants.get((slug, user_id)) for slug in slugs if user.may_enter(slug)}
+        now = trio.current_time()
+        cached = {slug: self._grants.get(slug) for slug in slugs if user.may_enter(slug)}
         outdated = [
             slug
-            for slug, grant in grants.items()
-            if grant is None or now - grant.looked_up_at >= self.max_age
+            for slug, grants in cached.items()
+            if grants is None or now - grants.looked_up_at >= self.max_age
         ]
-        self._hits += len(grants) - len(outdated)
+        self._hits += len(cached) - len(outdated)
         if not outdated:
             await trio.lowlevel.checkpoint()
-            return grants
+            return cached
         try:
-            found = await self._look_up_together([(slug, user_id) for slug in outdated])
+            found = await self._look_up_together(outdated)
         except StoreUnavailable:
-            if required and None in grants.values():
+            if required and None in cached.values():
                 raise
             self._stale_hits += len(outdated)
-            return grants
-        return grants | {slug: found[slug, user_id] for slug in outdated}
+            return cached
+        return cached | {slug: found[slug] for slug in outdated}
 
-    async def _look_up_together(
-        self, keys: Collection[tuple[str, int]]
-    ) -> dict[tuple[str, int], _Grant]:
+    async def _look_up_together(self, slugs: Collection[str]) -> dict[str, _Grants]:
         """Look grants up, by one query for all who ask while another query is under way.
 
         Many clients that connect at once cost a few queries. Cancelled, the query is left to
         the others who wait for it.
         """
         lookup = self._next_lookup
-        lookup.keys.update(dict.fromkeys(keys))
+        lookup.slugs.update(dict.fromkeys(slugs))
         async with self._looking_up:
             if lookup is self._next_lookup:
                 self._next_lookup = _Lookup()
             if not lookup.done:
                 try:
-                    lookup.found = await self._look_up(lookup.keys)
+                    lookup.found = await self._look_up(lookup.slugs)
                 except StoreUnavailable as error:
                     lookup.failure = str(error)
                 lookup.done = True
@@ -198,35 +204,41 @@ class Authorizer:
             raise StoreUnavailable(lookup.failure)
         return lookup.found
 
-    async def _look_up(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], _Grant]:
+    async def _look_up(self, slugs: Collection[str]) -> dict[str, _Grants]:
         """Return the grants in the store, or those cached meanwhile by a later lookup."""
         looked_up_at = trio.current_time()
-        slugs = dict.fromkeys(slug for slug, _ in keys)
-        user_ids = dict.fromkeys(user_id for _, user_id in keys)
-        roles = await self._store.grants(slugs, user_ids)
+        roles = await self._store.grants(slugs)
         found = {}
-        for key in keys:
-            known = self._grants.get(key)
+        for slug in slugs:
+            known = self._grants.get(slug)
             if known is None or known.looked_up_at <= looked_up_at:
-                known = self._grants[key] = _Grant(roles.get(key), looked_up_at)
-                self._grants.move_to_end(key)
-            found[key] = known
+                known = _Grants(roles.get(slug, {}), looked_up_at)
+                self._keep(slug, known)
+            found[slug] = known
         self._lookups += len(found)
-        while len(self._grants) > MAX_GRANTS:
-            self._grants.popitem(last=False)
         return found
+
+    def _keep(self, slug: str, grants: _Grants) -> None:
+        """Put a retreat's grants into the cache; they stay, however many, until others come."""
+        former = self._grants.pop(slug, None)
+        self._size += grants.size - (0 if former is None else former.size)
+        self._grants[slug] = grants
+        while self._size > MAX_GRANTS and len(self._grants) > 1:
+            _, dropped = self._grants.popitem(last=False)
+            self._size -= dropped.size
 
     def clear_cache(self) -> None:
         """Clear the cache, after grants were changed."""
         self._grants.clear()
+        self._size = 0
 
     def statistics(self) -> AuthorizerStatistics:
         """Return counters; never blocks."""
         return AuthorizerStatistics(len(self._grants), self._hits, self._lookups, self._stale_hits)
 
 
-def _role(user: User, slug: str, grant: _Grant | None) -> str:
+def _role(user: User, slug: str, grants: _Grants | None) -> str:
     """Decide the role of a user in a retreat; nothing else does."""
     if not user.may_enter(slug):
         return NO_ROLE
-    return user.role if grant is None or grant.role is None else grant.role
+    return user.role if grants is None else grants.roles.get(user.user_id, user.role)

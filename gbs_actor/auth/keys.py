@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK, PyJWTError
+from jwt.algorithms import get_default_algorithms
 
 from gbs_actor.settings import Algorithm, AuthSettings, SettingsError
 
@@ -22,6 +23,8 @@ MAX_KEY_FILE = 256 * 1024
 MAX_KEYS = 32
 """The most keys of a set: a token without a kid is tried with all keys of its algorithm."""
 MINIMUM_RSA_BITS = 2048
+
+_ALGORITHMS: Final = get_default_algorithms()
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,10 @@ class Key:
     algorithm: Algorithm
     material: RSAPublicKey | EllipticCurvePublicKey | bytes
     kid: str | None = None
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Return whether this key's owner has signed a message."""
+        return _ALGORITHMS[self.algorithm].verify(message, self.material, signature)
 
 
 def _public_key(material: object, kid: str | None = None) -> Key:

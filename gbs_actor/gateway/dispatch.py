@@ -1,8 +1,8 @@
 """Handles the events of clients, over any transport: one table of handlers.
 
 Roles, rates and expired tokens are checked here. A command takes no task switch: it is decoded
-and submitted to the room, whose loop replies. Joining and authenticating may have to wait for
-the store; the client's later events wait, too.
+and submitted to the room, whose loop replies. Nor does a join, as a rule. Where it has to wait,
+for its room or for the store, the client's later events wait, too.
 """
 
 from __future__ import annotations
@@ -217,11 +217,13 @@ class Dispatch:
             self._refused_by_rate += 1
             invocation.reply(_TOO_MANY_MARKS)
 
-    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None]:
+    def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_join(invocation.argument())
         if not invocation.wants_reply:
             # The rows are sent as `initial-data`, which always replaces the list.
             request = replace(request, since=None)
+        if self._join_nowait(client, request, invocation):
+            return None
         return self._later(self._join, client, request, invocation)
 
     def _leave_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
@@ -237,6 +239,22 @@ class Dispatch:
 
     # What they do
 
+    def _join_nowait(self, client: Client, request: JoinRequest, invocation: Invocation) -> bool:
+        """Join a retreat if neither the client's role nor its room has to be waited for.
+
+        :returns: ``False``: one has to; nothing was done.
+        """
+        role = self._authorizer.cached_role(client.user, request.slug)
+        if role is None or client.session is not None or not self._authorizer.policy.may_read(role):
+            return False
+        return self._rooms.join_nowait(
+            request.slug,
+            client.subscriber,
+            since=request.since,
+            epoch=request.epoch,
+            reply=partial(self._reply_to_join, client, request, invocation, role),
+        )
+
     async def _join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
         """Join a retreat, and leave the former one.
 
@@ -249,14 +267,7 @@ class Dispatch:
             invocation.reply(role)
             return
         session, subscriber = client.session, client.subscriber
-
-        def reply(outcome: Snapshot | Rejection) -> None:
-            if isinstance(outcome, Snapshot):
-                client.role = role
-                if session is not None:
-                    session.joined(request.slug, outcome, subscriber)
-            invocation.reply(outcome)
-
+        reply = partial(self._reply_to_join, client, request, invocation, role)
         moving = nullcontext() if session is None else session.moving(request.slug, subscriber)
         async with moving:
             await self._rooms.join(
@@ -266,6 +277,20 @@ class Dispatch:
         current_role = await self._role(client.user, request.slug)
         if subscriber.room_slug == request.slug:
             self._clients.set_role(client, current_role)
+
+    @staticmethod
+    def _reply_to_join(
+        client: Client,
+        request: JoinRequest,
+        invocation: Invocation,
+        role: str,
+        outcome: Snapshot | Rejection,
+    ) -> None:
+        if isinstance(outcome, Snapshot):
+            client.role = role
+            if client.session is not None:
+                client.session.joined(request.slug, outcome, client.subscriber)
+        invocation.reply(outcome)
 
     def _leave(self, client: Client, request: LeaveRequest, invocation: Invocation) -> None:
         """Leave a retreat, if that is the one the client is in."""

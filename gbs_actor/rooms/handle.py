@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -64,6 +65,10 @@ class RoomHandle:
         """Whether the store may have changes that the board lacks."""
         self.pause_over = trio.lowlevel.ParkingLot()
         """Ends the pause after a crash early: for an operator's restart, or to drain."""
+        self.join_idle: Callable[[Join], None] | None = None
+        """Carries a join out, while the room has nothing to do; ``None`` while it works."""
+        self.failure: Exception | None = None
+        """What ``join_idle`` raised: the room's crash, not that of who has called it."""
         self.crashes = CrashHistory(config)
         self.failed_until: float | None = None
         self.restarts = 0
@@ -123,6 +128,20 @@ class RoomHandle:
             join.reply(UNAVAILABLE)
         else:
             self.mailbox.put(join)
+
+    def join_nowait(self, join: Join) -> bool:
+        """Carry a join out if the room has nothing to do.
+
+        :returns: ``False``: it was not carried out; queue it.
+        """
+        if self.join_idle is None or self.draining or len(self.mailbox):
+            return False
+        try:
+            self.join_idle(join)
+        except Exception as error:  # noqa: BLE001  (the room raises it)
+            self.failure, self.join_idle = error, None
+        self.mailbox.wake()  # presence is due, or the room crashes
+        return join.replied
 
     def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
         """Queue a leave behind what the subscriber submitted before."""

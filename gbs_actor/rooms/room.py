@@ -112,11 +112,26 @@ class Room:
             if handle.draining or idle_at <= trio.current_time():
                 return
             until = min(subscriptions.next_due(), idle_at)
+            await self._wait_idle(until)
+
+    async def _wait_idle(self, until: float) -> None:
+        """Wait for something to do; meanwhile whoever joins takes no task switch.
+
+        :param until: Trio time.
+        """
+        handle = self._handle
+        handle.join_idle = self._subscriptions.join
+        try:
             if until == inf:
                 await handle.mailbox.wait()
             else:
                 with trio.move_on_at(until):
                     await handle.mailbox.wait()
+        finally:
+            handle.join_idle = None
+        failure, handle.failure = handle.failure, None
+        if failure is not None:
+            raise failure
 
     def _idle_deadline(self) -> float:
         if self._handle.subscribers:

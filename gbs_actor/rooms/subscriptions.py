@@ -24,6 +24,8 @@ from gbs_actor.rooms.tracepoints import Tracepoint
 
 _ENTRIES_PER_YIELD = 8
 """Joins and leaves after which other tasks run: each join may be sent half a megabyte."""
+_TOGETHER = 65_536
+"""Bytes of a list up to which it goes out with what is sent behind it, by one write."""
 
 
 class Subscriptions:
@@ -63,6 +65,10 @@ class Subscriptions:
                 continue
             with trio.move_on_at(self.next_due()):
                 await self._handle.mailbox.wait()
+
+    def join(self, join: Join) -> None:
+        """Carry out a join that nothing else is queued before."""
+        self._process(join)
 
     def update_mark(self, update: MarkUpdate) -> None:
         """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
@@ -149,14 +155,23 @@ class Subscriptions:
     def _join(self, join: Join) -> None:
         subscriber = join.subscriber
         snapshot = self._rows.snapshot(join.since, join.epoch)
-        if subscriber is not None:
-            self._take_in(subscriber)
-            subscriber.sent_revision = snapshot.revision
-        join.reply(snapshot)
-        if subscriber is not None:
+        if subscriber is None:
+            join.reply(snapshot)
+            return
+        self._take_in(subscriber)
+        subscriber.sent_revision = snapshot.revision
+        # A long list is not copied to go out with what is behind it: all are sent the same bytes.
+        together = len(snapshot.rows) <= _TOGETHER
+        if together:
+            subscriber.sink.hold()
+        try:
+            join.reply(snapshot)
             if join.since is None and subscriber.sink.format.repeats_recent:
                 self._send_recent(subscriber)
             self._send_presence(subscriber)
+        finally:
+            if together:
+                subscriber.release()
 
     def _resume(self, resume: Resume) -> None:
         subscriber, board = resume.subscriber, self._rows.board

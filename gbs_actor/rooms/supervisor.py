@@ -141,6 +141,26 @@ class RoomSupervisor:
         await self._await_reply(slug, Join(None, since, epoch, replies.append))
         return replies[0]
 
+    def join_nowait(
+        self,
+        slug: str,
+        subscriber: Subscriber,
+        *,
+        since: int | None = None,
+        epoch: str | None = None,
+        reply: JoinReply,
+    ) -> bool:
+        """Put a subscriber that is in no room into one that has nothing else to do.
+
+        Parameters are those of :meth:`join`.
+
+        :returns: whether ``reply`` was called; if not, nothing was done, and it has to wait.
+        """
+        handle = self._handles.get(slug)
+        if handle is None or subscriber.room is not None or subscriber.in_flight:
+            return False
+        return handle.join_nowait(Join(subscriber, since, epoch, reply))
+
     def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
         """Take a subscriber out of its room, behind the commands it submitted before."""
         if subscriber.room is None:

@@ -173,7 +173,7 @@ class Conversation:
             self._accept(socket)
             return None
         try:
-            result = handler(socket, socket.handshake.auth)
+            result = handler(socket, socket.auth)
         except Exception as error:  # noqa: BLE001  (the application's, reported below)
             self._refuse(socket, error)
             return None

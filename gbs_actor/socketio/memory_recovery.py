@@ -103,7 +103,7 @@ class MemoryRecovery:
 
     def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client requests recovery, if it has to."""
-        auth = socket.handshake.auth
+        auth = socket.auth
         return not self._on_request or (isinstance(auth, dict) and auth.get("recovery") is True)
 
     def start_session(self, socket: Socket) -> str:

@@ -204,6 +204,11 @@ class Socket:
         """The request that opened its connection, with the payload of the CONNECT packet."""
         return self._handshake if self._auth is None else replace(self._handshake, auth=self._auth)
 
+    @property
+    def auth(self) -> Any:
+        """The payload of the CONNECT packet: an object, or ``None``."""
+        return self._handshake.auth if self._auth is None else self._auth
+
     def forget_auth(self) -> None:
         """Drop the payload of the CONNECT packet: it may hold a secret, and takes memory.
 

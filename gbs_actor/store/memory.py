@@ -171,17 +171,13 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._slug_where(lambda stored: memo_id in stored.memos)
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         return {
-            (slug, user_id): role
+            slug: dict(stored.roles)
             for slug in slugs
-            if (stored := self._by_slug.get(slug)) is not None
-            for user_id in user_ids
-            if (role := stored.roles.get(user_id)) is not None
+            if (stored := self._by_slug.get(slug)) is not None and stored.roles
         }
 
     async def update_session_locations(

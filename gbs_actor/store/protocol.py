@@ -185,12 +185,10 @@ class Store(Protocol):
         """Return the slug of the retreat that a line-up memo is in; it may be deleted."""
         ...
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
-        """Return the roles that grants give these users in these retreats, by slug and user.
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
+        """Return the roles that grants give in these retreats, by slug and user.
 
-        Who has no grant in a retreat is left out. Costs one small read.
+        A retreat without grants is left out. Costs one small read.
         """
         ...
 

@@ -25,21 +25,14 @@ class Grants(MemoryStore):
         super().__init__()
         self.roles = roles
         self.reachable = True
-        self.asked: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
+        self.asked: list[tuple[str, ...]] = []
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         await trio.lowlevel.checkpoint()
-        self.asked.append((tuple(slugs), tuple(user_ids)))
+        self.asked.append(tuple(slugs))
         if not self.reachable:
             raise StoreUnavailable("out of reach")
-        return {
-            (slug, user_id): self.roles[slug]
-            for slug in slugs
-            if slug in self.roles
-            for user_id in user_ids
-        }
+        return {slug: {7: self.roles[slug]} for slug in slugs if slug in self.roles}
 
 
 def user(
@@ -122,7 +115,7 @@ async def test_a_role_need_not_be_awaited_while_its_grant_is_cached(
     await authorizer.role_for(user(), "winter")
     await trio.sleep(authorizer.max_age - 0.1)
     assert authorizer.cached_role(user(), "winter") == "LINEUP_STAFF"
-    assert authorizer.cached_role(user(number=8), "winter") is None
+    assert authorizer.cached_role(user(), "summer") is None
     assert authorizer.cached_role(user(retreats=["summer"]), "winter") == NO_ROLE
     assert authorizer.statistics().hits == 1
     await trio.sleep(0.2)
@@ -134,7 +127,16 @@ async def test_that_there_is_no_grant_is_cached_too() -> None:
     authorizer = Authorizer(store, POLICY)
     await authorizer.role_for(user(), "winter")
     await authorizer.role_for(user(), "winter")
-    assert store.asked == [(("winter",), (7,))]
+    assert store.asked == [("winter",)]
+
+
+async def test_who_comes_first_is_looked_up_for_all_who_come_to_the_retreat() -> None:
+    store = Grants(winter="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    assert await authorizer.role_for(user(number=8), "winter") == "LEADER_STAFF"
+    assert authorizer.cached_role(user(), "winter") == "LINEUP_STAFF"
+    assert authorizer.cached_role(user(number=9), "winter") == "LEADER_STAFF"
+    assert store.asked == [("winter",)]
 
 
 async def test_while_the_store_is_unreachable_the_last_grant_counts_however_old(
@@ -167,21 +169,33 @@ async def test_nothing_is_assumed_of_a_grant_that_was_never_looked_up() -> None:
         await Authorizer(store, POLICY).role_for(user(Role.ADMIN_MINISTER), "winter")
 
 
-async def test_the_cache_is_bounded_and_drops_the_oldest_grant_first(
+async def test_the_cache_is_bounded_and_drops_the_oldest_grants_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MAX_GRANTS", 2)
-    store = Grants()
+    monkeypatch.setattr(module, "MAX_GRANTS", 3)
+    store = Grants(b="LINEUP_STAFF")
     authorizer = Authorizer(store, POLICY)
-    for slug in ("a", "b", "c"):
-        await authorizer.role_for(user(), slug)
+    for slug in ("a", "b", "b", "c"):
+        await authorizer.current_roles(slug, [user()])
     assert authorizer.statistics().cached == 2
     store.asked.clear()
     await authorizer.role_for(user(), "c")
     await authorizer.role_for(user(), "b")
     assert store.asked == []
     await authorizer.role_for(user(), "a")
-    assert store.asked == [(("a",), (7,))]
+    assert store.asked == [("a",)]
+
+
+async def test_grants_that_are_more_than_the_bound_are_cached_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_GRANTS", 1)
+    store = Grants(winter="LINEUP_STAFF", summer="LINEUP_STAFF")
+    authorizer = Authorizer(store, POLICY)
+    for slug in ("winter", "summer"):
+        await authorizer.role_for(user(), slug)
+        assert authorizer.cached_role(user(), slug) == "LINEUP_STAFF"
+    assert authorizer.statistics().cached == 1
 
 
 async def test_when_the_cache_is_cleared_every_grant_is_looked_up_anew() -> None:
@@ -213,7 +227,7 @@ async def test_the_roles_in_several_retreats_are_one_query_for_those_not_cached(
         "spring": "LEADER_STAFF",
         "autumn": NO_ROLE,
     }
-    assert store.asked == [(("winter", "summer"), (7,))]
+    assert store.asked == [("winter", "summer")]
 
 
 async def test_a_list_shows_by_the_token_what_cannot_be_looked_up() -> None:
@@ -241,10 +255,8 @@ async def test_a_lookup_that_was_overtaken_does_not_bring_back_what_it_found(
     autojump_clock: MockClock,
 ) -> None:
     class Slow(Grants):
-        async def grants(
-            self, slugs: Collection[str], user_ids: Collection[int]
-        ) -> dict[tuple[str, int], str]:
-            found = await super().grants(slugs, user_ids)
+        async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
+            found = await super().grants(slugs)
             if len(self.asked) == 1:
                 await trio.sleep(1)
             return found
@@ -273,10 +285,8 @@ class Gated(Grants):
         super().__init__(**roles)
         self.gate = trio.Semaphore(0)
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
-        found = await super().grants(slugs, user_ids)
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
+        found = await super().grants(slugs)
         await self.gate.acquire()
         return found
 
@@ -290,7 +300,7 @@ async def test_lookups_that_begin_during_a_query_share_the_next_one() -> None:
         roles[number, slug] = await authorizer.role_for(user(number=number), slug)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(look_up, 1, "winter")
+        nursery.start_soon(look_up, 7, "winter")
         await wait_all_tasks_blocked()
         for number in (2, 3):
             nursery.start_soon(look_up, number, "winter")
@@ -299,14 +309,14 @@ async def test_lookups_that_begin_during_a_query_share_the_next_one() -> None:
         await wait_all_tasks_blocked()
         store.gate.release()
         store.gate.release()
-    assert store.asked == [(("winter",), (1,)), (("winter", "summer"), (2, 3))]
+    assert store.asked == [("winter",), ("winter", "summer")]
     assert roles == {
-        (1, "winter"): "LINEUP_STAFF",
-        (2, "winter"): "LINEUP_STAFF",
-        (3, "winter"): "LINEUP_STAFF",
+        (7, "winter"): "LINEUP_STAFF",
+        (2, "winter"): "LEADER_STAFF",
+        (3, "winter"): "LEADER_STAFF",
         (3, "summer"): "LEADER_STAFF",
     }
-    assert authorizer.statistics().cached == 4
+    assert authorizer.statistics().cached == 2
 
 
 async def test_a_shared_query_that_fails_fails_for_all_who_wait_for_it() -> None:
@@ -337,7 +347,7 @@ async def test_a_shared_query_outlives_the_one_that_runs_it() -> None:
 
     async def look_up(number: int, scope: trio.CancelScope) -> None:
         with scope:
-            await authorizer.role_for(user(number=number), "winter")
+            await authorizer.role_for(user(), str(number))
 
     async with trio.open_nursery() as nursery:
         for number in (1, 2, 3):
@@ -348,15 +358,13 @@ async def test_a_shared_query_outlives_the_one_that_runs_it() -> None:
         running.cancel()
         await wait_all_tasks_blocked()
         store.gate.release()
-    assert [users for _, users in store.asked] == [(1,), (2, 3), (2, 3)]
+    assert store.asked == [("1",), ("2", "3"), ("2", "3")]
     assert authorizer.statistics().cached == 3
 
 
 async def test_a_cancelled_lookup_leaves_nothing_in_the_cache() -> None:
     class Slow(Grants):
-        async def grants(
-            self, slugs: Collection[str], user_ids: Collection[int]
-        ) -> dict[tuple[str, int], str]:
+        async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
             await trio.sleep_forever()
             raise AssertionError
 

@@ -88,7 +88,7 @@ class BreakableStore(MemoryStore):
         self.roles_may_go_on = trio.Event()
         self.roles_may_go_on.set()
         self.role_waits = trio.Event()
-        self.grant_queries: list[tuple[frozenset[str], frozenset[int]]] = []
+        self.grant_queries: list[frozenset[str]] = []
 
     async def load(self, slug: str) -> Retreat | None:
         await self.loads_may_go_on.wait()
@@ -116,16 +116,14 @@ class BreakableStore(MemoryStore):
             raise StoreUnavailable("told to be")
         return await super().slug_of_registration(registration_id)
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         if self.broken:
             raise StoreUnavailable("told to be")
         if not self.roles_may_go_on.is_set():
             self.role_waits.set()
         await self.roles_may_go_on.wait()
-        self.grant_queries.append((frozenset(slugs), frozenset(user_ids)))
-        return await super().grants(slugs, user_ids)
+        self.grant_queries.append(frozenset(slugs))
+        return await super().grants(slugs)
 
     def grant(self, user_id: int, role: str | None, slug: str = SLUG) -> None:
         """Give a user a role in a retreat, or take it back, as somebody does in the database."""

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from gbs_actor.auth import Role
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
-from gbs_actor.rooms import CommandReply, Subscriber
+from gbs_actor.rooms import CommandReply, RoomSupervisor, Subscriber
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.world import Transport, world
@@ -73,6 +74,21 @@ async def test_joining_the_room_one_is_in_answers_with_what_changed_since(
         assert ack.keys() == {"status", "data", "revision", "epoch", "full"}
         assert ack["full"] is False
         assert [row["id"] for row in ack["data"]] == [3]
+
+
+async def test_who_joins_a_room_that_is_open_waits_for_no_room_and_no_store(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with world() as here:
+        here.parts.store.grant(9, "NOBODY")
+        async with here.joined_by_socketio(user_id=8):
+            await trio.sleep(5)
+            here.parts.store.broken = True
+            monkeypatch.setattr(RoomSupervisor, "join", None)
+            async with here.joined_by_socketio() as peer, here.connect_socketio(user_id=9) as other:
+                editing = {"lineupId": 2, "field": "lineupMemo"}
+                assert (await peer.call("user-editing", editing))["status"] == "OK"
+                assert (await other.call("join-retreat", SLUG))["code"] == "FORBIDDEN"
 
 
 async def test_a_join_to_an_unknown_retreat_fails_with_both_codes(transport: Transport) -> None:

@@ -123,10 +123,8 @@ class FaultyStore:
         await self._read()
         return await self.inner.slug_of_memo(memo_id)
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
-        return await self.inner.grants(slugs, user_ids)
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
+        return await self.inner.grants(slugs)
 
     async def update_session_locations(self, places: Mapping[str, SessionLocation | None]) -> None:
         await self._read()

@@ -247,6 +247,10 @@ class Client:
             else:
                 self.refused_joins.append(answer)
 
+        if self.author.user_id % 2 == 0 and self.supervisor.join_nowait(
+            slug, subscriber, since=since, epoch=epoch, reply=joined
+        ):
+            return
         await self.supervisor.join(slug, subscriber, since=since, epoch=epoch, reply=joined)
 
     def leave(self) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from gbs_actor.gateway.namespace.peer import SocketIOFormat
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, AssignNumber, Author, Command, CreateMemo
-from gbs_actor.rooms import Accepted, RoomSettings, RoomSupervisor, SinkStatistics, Subscriber
+from gbs_actor.rooms import (
+    Accepted,
+    RoomSettings,
+    RoomSupervisor,
+    SinkStatistics,
+    Snapshot,
+    Subscriber,
+    subscriptions,
+)
 from gbs_actor.socketio import Message, Outbox, OutboxLimits
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, StreamWire
 from gbs_actor.socketio.encoding import encode_raw_ack
@@ -82,6 +91,16 @@ class Connection:
 
     def statistics(self) -> SinkStatistics:
         return SinkStatistics(0, 0, 0, 0.0)
+
+    async def join(self, rooms: RoomSupervisor, since: int | None = None) -> None:
+        """Join the room by an event whose reply is an acknowledgement."""
+
+        def reply(outcome: Snapshot | Rejection) -> None:
+            assert isinstance(outcome, Snapshot)
+            self._outbox.send(encode_raw_ack("/room", 0, outcome.rows))
+
+        epoch = None if since is None else rooms.statistics().rooms[0].epoch
+        await rooms.join("winter", self.subscriber, since=since, epoch=epoch, reply=reply)
 
     def give(self, rooms: RoomSupervisor, action: Action, number: int) -> None:
         """Submit a command whose reply is an acknowledgement."""
@@ -165,3 +184,31 @@ async def test_what_is_too_much_for_one_step_is_several_writes() -> None:
     # Two rows and their two replies at a time.
     assert [writes.count(b"lineup-updated") for writes in map(b"".join, written)] == [8] * USERS
     assert [len(writes) for writes in written] == [4, 1, 1, 1]
+
+
+async def _joined(*, hold: bool) -> list[list[bytes]]:
+    """Return what is written to each connection that joins with nothing, and since a revision."""
+    store = await memory_store()
+    rooms = RoomSupervisor(store, clock=_new_year)
+    async with rooms.running():
+        first, second, third = (Connection(number, hold=hold) for number in range(3))
+        await first.join(rooms)
+        first.give(rooms, AssignNumber(7, 1), 1)
+        await first.subscriber.wait_replied()
+        await second.join(rooms)
+        await third.join(rooms, since=1)
+        return [each.wire.writes for each in (second, third)]
+
+
+async def test_the_answer_to_a_join_and_what_is_sent_behind_it_are_one_write() -> None:
+    together, one_by_one = await _joined(hold=True), await _joined(hold=False)
+    assert [len(writes) for writes in together] == [1, 1]
+    assert [len(writes) for writes in one_by_one] == [3, 2]  # the list, rows of late, presence
+    assert [b"".join(writes) for writes in together] == [b"".join(w) for w in one_by_one]
+
+
+async def test_a_long_list_is_sent_as_the_bytes_that_all_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscriptions, "_TOGETHER", 100)
+    assert await _joined(hold=True) == await _joined(hold=False)

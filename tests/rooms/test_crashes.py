@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,6 +13,7 @@ from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.rooms import (
     Accepted,
     EncodedRow,
+    Presence,
     RoomSettings,
     RoomState,
     RoomSupervisor,
@@ -80,6 +83,44 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
         late = await w.client(2)
         assert len(late.rows) == 8
         assert trio.current_time() >= 2
+
+
+async def test_a_join_at_once_that_raises_crashes_the_room_and_waits_for_the_next_start(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
+        await w.client(1)
+        await trio.sleep(5)
+        w.bugs.at = [Tracepoint.JOINING]
+        late = await w.client(2)
+        assert len(late.rows) == 8
+        assert trio.current_time() >= 7
+        room = w.supervisor.room_statistics("winter")
+        assert room is not None
+        assert room.restarts == 1
+
+
+async def test_a_room_that_crashes_behind_the_answer_to_a_join_keeps_who_has_joined(
+    autojump_clock: MockClock,
+) -> None:
+    class Broken(TestFormat):
+        def presence(self, presence: Presence, revision: int) -> Any:
+            if w.state() is RoomState.RUNNING and not w.bugs.times:
+                w.bugs.times.append(trio.current_time())
+                raise ZeroDivisionError("a bug")
+            return super().presence(presence, revision)
+
+    async with world() as w:
+        author = await w.client(1)
+        await trio.sleep(5)
+        client = Client(w.supervisor, 2, Broken())
+        assert w.supervisor.join_nowait("winter", client.subscriber, reply=lambda _: None)
+        await trio.sleep(5)
+        room = w.supervisor.room_statistics("winter")
+        assert room is not None
+        assert room.restarts == 1
+        await author.ask(AssignNumber(7, 1))
+        assert [row.id for row in client.updates][-1:] == [7]
 
 
 async def test_a_room_that_crashes_too_often_fails_until_the_cool_down_has_passed(

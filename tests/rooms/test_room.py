@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import AssignNumber, CreateMemo
+from gbs_actor.lineup.commands import AssignNumber, Command, CreateMemo
 from gbs_actor.rooms import (
     Accepted,
     EncodedRow,
     RoomSettings,
     RoomState,
     RoomSupervisor,
+    Snapshot,
     Tracepoint,
 )
 from gbs_actor.store.protocol import CommitRefused
@@ -23,7 +24,7 @@ from gbs_actor.store.protocol import CommitRefused
 from .faulty_store import Fault, FaultyStore
 from .peers import Client, TestFormat, Updates
 from .retreats import memory_store
-from .world import COMMAND_ID, code, give_all, world
+from .world import COMMAND_ID, World, code, give_all, world
 
 
 async def test_everybody_in_the_room_gets_the_rows_and_the_author_the_answer(
@@ -149,6 +150,64 @@ async def test_a_join_waits_for_the_answers_owed_by_the_former_room(
         kinds = [type(message).__name__ for _, message in client.transcript]
         assert isinstance(pending.answers[0], Accepted)
         assert kinds.index("Accepted") < len(kinds) - 1 - kinds[::-1].index("Snapshot")
+
+
+def join_at_once(w: World, client: Client, answers: list[Snapshot | Rejection]) -> bool:
+    return w.supervisor.join_nowait("winter", client.subscriber, reply=answers.append)
+
+
+async def test_a_room_with_nothing_to_do_is_joined_at_once_and_the_others_see_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        present = await w.client(1)
+        await trio.sleep(5)
+        answers: list[Snapshot | Rejection] = []
+        client = Client(w.supervisor, 2)
+        assert join_at_once(w, client, answers)
+        assert client.subscriber.room_slug == "winter"
+        assert [type(each) for each in answers] == [Snapshot]
+        assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
+        await trio.sleep(5)
+        assert present.presences[-1].total == 2
+
+
+async def test_a_room_that_is_at_work_is_not_joined_at_once(autojump_clock: MockClock) -> None:
+    async with world("winter", "summer") as w:
+        answers: list[Snapshot | Rejection] = []
+        newcomer = Client(w.supervisor, 2)
+        assert not join_at_once(w, newcomer, answers)  # it is not loaded
+        author, elsewhere = await w.client(1), await w.client(3, "summer")
+        await trio.sleep(5)
+        assert not join_at_once(w, elsewhere, answers)
+        w.store.commits.append(Fault.SLOW)
+        give_all(author, 1)
+        assert not join_at_once(w, newcomer, answers)  # something is queued
+        await wait_all_tasks_blocked()
+        assert not join_at_once(w, newcomer, answers)  # a commit is under way
+        await author.subscriber.wait_replied()
+        await trio.sleep(5)
+        with trio.move_on_after(0):
+            await w.supervisor.drain()
+        assert not join_at_once(w, newcomer, answers)
+        assert (answers, newcomer.subscriber.room) == ([], None)
+
+
+async def test_a_command_outside_is_answered_before_a_room_is_joined(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer") as w:
+        await w.client(1)
+        client = Client(w.supervisor, 2)
+        command = Command(
+            AssignNumber(15, 1),
+            author=client.author,
+            id=COMMAND_ID,
+            client_made_id=True,
+            outside_room=True,
+        )
+        w.supervisor.submit_outside("summer", client.subscriber, command, lambda _: None)
+        assert not join_at_once(w, client, [])
 
 
 async def test_joining_again_answers_again_and_changes_nothing_else(

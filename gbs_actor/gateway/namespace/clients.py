@@ -48,7 +48,7 @@ class SocketClients:
         :raises ConnectError: it has none, or their role may not read.
         """
         try:
-            found = self._clients.find_token(socket.handshake.auth, socket.handshake)
+            found = self._clients.find_token(socket.auth, socket.handshake)
             return self._clients.authenticate(found)
         except AuthError as refused:
             raise ConnectError(refused.message, {"code": refused.code}) from None
@@ -104,12 +104,12 @@ class SocketClients:
 
 def _wants_presence(socket: Socket) -> bool:
     """Return whether a client is sent presence: unless its CONNECT payload declines it."""
-    auth = socket.handshake.auth
+    auth = socket.auth
     return not isinstance(auth, dict) or auth.get("presence") is not False
 
 
 def _shown_offset(socket: Socket) -> int:
     """Return the offset that a client has sent, and may send again; -1: none."""
-    auth = socket.handshake.auth
+    auth = socket.auth
     offset = parse_offset(auth.get("offset")) if isinstance(auth, dict) else None
     return -1 if offset is None else offset

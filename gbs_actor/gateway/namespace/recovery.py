@@ -44,7 +44,7 @@ class LineupRecovery:
 
     def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client's CONNECT payload has ``"recovery": true``."""
-        auth = socket.handshake.auth
+        auth = socket.auth
         return isinstance(auth, dict) and auth.get("recovery") is True
 
     def start_session(self, socket: Socket) -> str:

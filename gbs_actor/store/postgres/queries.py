@@ -86,7 +86,7 @@ SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY rev
 GRANTS = """
 SELECT retreat.slug, granted.user_id, granted.role
     FROM retreat_admin_role AS granted JOIN retreat ON retreat.id = granted.retreat_id
-    WHERE retreat.slug = ANY ($1) AND granted.user_id = ANY ($2)
+    WHERE retreat.slug = ANY ($1)
 """
 
 SLUG_OF_REGISTRATION = """

@@ -14,7 +14,7 @@ from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.settings import RoomSettings, StoreSettings
-from gbs_actor.store.limits import INT8, fault_in, is_storable
+from gbs_actor.store.limits import fault_in, is_storable
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
@@ -184,14 +184,13 @@ class PostgresStore:
         rows = await self._database.fetch(queries.SLUG_OF_MEMO, memo_id)
         return rows[0]["slug"] if rows else None
 
-    async def grants(
-        self, slugs: Collection[str], user_ids: Collection[int]
-    ) -> dict[tuple[str, int], str]:
+    async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         known = [slug for slug in slugs if is_storable(slug)]
-        users = [user_id for user_id in user_ids if user_id in INT8]
-        rows = await self._database.fetch(queries.GRANTS, known, users)
-        return {(row["slug"], row["user_id"]): row["role"] for row in rows}
+        found: dict[str, dict[int, str]] = {}
+        for row in await self._database.fetch(queries.GRANTS, known):
+            found.setdefault(row["slug"], {})[row["user_id"]] = row["role"]
+        return found
 
     async def update_session_locations(
         self, locations: Mapping[str, SessionLocation | None]
