@@ -77,10 +77,7 @@ class Front:
             self._composition.running(),
             trio.open_nursery() as nursery,
         ):
-            plain = self._certificate is None
-            listeners = await open_listeners(
-                server.host, server.port, server.backlog, deferred=plain
-            )
+            listeners = await open_listeners(server.host, server.port, server.backlog)
             if self._certificate is None:
                 await nursery.start(self._door.serve, listeners)
             else:

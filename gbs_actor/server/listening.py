@@ -27,14 +27,11 @@ class BoundAddress:
     """The actual port, even if 0 was requested."""
 
 
-async def open_listeners(
-    host: str, port: int, backlog: int, *, deferred: bool = False
-) -> list[TcpListener]:
+async def open_listeners(host: str, port: int, backlog: int) -> list[TcpListener]:
     """Listen on every address of the host name.
 
     :param port: 0 takes any free one, for each address its own.
     :param backlog: connections the kernel holds until they are accepted.
-    :param deferred: see :class:`TcpListener`.
     :raises OSError: an address cannot be listened on; its ``filename`` is the address.
     """
     try:
@@ -42,7 +39,7 @@ async def open_listeners(
     except OSError as error:
         # Trio raises a group; an operator needs one sentence with the address.
         raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from error
-    return [TcpListener(listener, deferred=deferred) for listener in listeners]
+    return [TcpListener(listener) for listener in listeners]
 
 
 def bound_addresses(listeners: Sequence[TcpListener]) -> tuple[BoundAddress, ...]:

@@ -18,10 +18,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="another system may n
 
 
 @asynccontextmanager
-async def listening(*, deferred: bool = False) -> AsyncIterator[tuple[TcpListener, str, int]]:
+async def listening() -> AsyncIterator[tuple[TcpListener, str, int]]:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     host, port = listener.socket.getsockname()
-    async with TcpListener(listener, deferred=deferred) as tcp:
+    async with TcpListener(listener) as tcp:
         yield tcp, host, port
 
 
@@ -81,23 +81,6 @@ async def test_a_burst_lets_other_tasks_run() -> None:
         for stream in (*clients, *accepted):
             await stream.aclose()
     assert {4, 8} & set(seen)
-
-
-@linux
-async def test_a_deferred_connection_is_accepted_with_its_first_bytes_or_later() -> None:
-    async with listening(deferred=True) as (listener, host, port):
-        silent = await trio.open_tcp_stream(host, port)
-        first = await trio.open_tcp_stream(host, port)
-        await first.send_all(b"first")
-        with trio.fail_after(5):
-            socket, _ = await listener.accept_socket()
-            with socket:
-                assert socket.recv(100) == b"first"
-            socket, _ = await listener.accept_socket()
-            with socket, pytest.raises(BlockingIOError):
-                socket.recv(100)
-        await silent.aclose()
-        await first.aclose()
 
 
 async def test_closing_ends_accepting() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket as stdlib
 from collections.abc import Callable
@@ -389,6 +390,7 @@ async def test_the_descriptors_are_given_back_whatever_fails(
         sockets={server.path: server.take_websocket},
     )
     async with server.serving(), opened(door, [listener]):
+        gc.collect()  # what earlier tests left may close descriptors in between
         before = len(os.listdir("/proc/self/fd"))
         for name in ("accept", "subprotocols", "make_channel"):
             with monkeypatch.context() as patch:

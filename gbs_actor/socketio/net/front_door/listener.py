@@ -14,7 +14,6 @@ from gbs_actor.socketio.net.peer import peer_address, take_socket
 
 _AT_ONCE: Final = 4
 """Connections that are accepted before other tasks run."""
-_SILENT: Final = 1  # seconds until a connection without a byte is accepted as well
 _INHERITED: Final = {stdlib.TCP_NODELAY: 1}  # by accepted sockets, as Trio sets them on streams
 if hasattr(stdlib, "TCP_NOTSENT_LOWAT"):
     _INHERITED[stdlib.TCP_NOTSENT_LOWAT] = 2**14
@@ -40,18 +39,14 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
     of other addresses would wait in the kernel's queue meanwhile, or be dropped from it.
 
     :param listener: is owned by this one from now on.
-    :param deferred: where the system can (Linux), accept a connection when its first bytes have
-        come, so that they can be read at once; or after a second without any.
     """
 
-    def __init__(self, listener: trio.SocketListener, *, deferred: bool = False) -> None:
+    def __init__(self, listener: trio.SocketListener) -> None:
         self.socket = listener.socket
         """The listening socket."""
         self._listener = listener
         self._same = stdlib.socket(fileno=os.dup(listener.socket.fileno()))
         self._same.setblocking(False)
-        if deferred and hasattr(stdlib, "TCP_DEFER_ACCEPT"):
-            self._same.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_DEFER_ACCEPT, _SILENT)
         for option, value in _INHERITED.items():
             with suppress(OSError):
                 self._same.setsockopt(stdlib.IPPROTO_TCP, option, value)

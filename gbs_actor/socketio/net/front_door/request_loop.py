@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from gbs_actor.socketio.net.front_door.by_path import ByPath
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone, RequestHandler
@@ -49,7 +50,7 @@ class RequestLoop:
     def __init__(
         self, handlers: Mapping[str, RequestHandler], fallback: Fallback, head_limit: int
     ) -> None:
-        self._handlers = sorted(handlers.items(), key=lambda item: len(item[0]), reverse=True)
+        self._handlers = ByPath(handlers)
         self._fallback = fallback
         self._head_limit = head_limit
 
@@ -83,11 +84,8 @@ class RequestLoop:
 
     def _handler(self, request: Request) -> RequestHandler | None:
         """Return what serves a request; ``None``: the HTTP server does."""
-        path = request.path
-        for prefix, handler in self._handlers:
-            if path.startswith(prefix):
-                return handler if _is_common(request) else None
-        return None
+        handler = self._handlers.of(request.path)
+        return None if handler is None or not _is_common(request) else handler
 
     def _parse(self, head: bytes) -> Request | None:
         """Return the request that a head is of; ``None``: the HTTP server refuses it."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import trio
 
+from gbs_actor.socketio.net.front_door.by_path import ByPath
 from gbs_actor.socketio.net.front_door.detached import Detached
 from gbs_actor.socketio.net.http_response import HttpResponse
 from gbs_actor.socketio.net.request import Request
@@ -46,16 +47,10 @@ class Upgrades:
     def __init__(
         self, handlers: Mapping[str, UpgradeHandler], sockets: Mapping[str, SocketHandler]
     ) -> None:
-        self._handlers = [
-            (prefix, Handlers(handlers[prefix], sockets.get(prefix)))
-            for prefix in sorted(handlers, key=len, reverse=True)
-        ]
+        self._handlers = ByPath(
+            {path: Handlers(serve, sockets.get(path)) for path, serve in handlers.items()}
+        )
 
     def handlers(self, request: Request) -> Handlers | None:
         """Return what serves a request; ``None``: it asks for no WebSocket, or for no such path."""
-        if request.is_websocket_upgrade:
-            path = request.path
-            for prefix, handlers in self._handlers:
-                if path.startswith(prefix):
-                    return handlers
-        return None
+        return self._handlers.of(request.path) if request.is_websocket_upgrade else None
