@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -591,6 +592,7 @@ async def test_a_reset_at_any_point_concerns_that_connection_only(
 
 async def test_the_descriptors_of_all_connections_are_given_back() -> None:
     async with real_server() as (port, door, _):
+        gc.collect()  # what earlier tests left may close descriptors in between
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(20):
             peer = Peer(await trio.open_tcp_stream("127.0.0.1", port))

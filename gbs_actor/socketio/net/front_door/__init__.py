@@ -12,7 +12,7 @@
       Upgrades             upgrades          who serves the WebSockets of which paths
       Turns                turns             requests begin in turn between addresses (fair_queue)
       HttpStream           http_stream       what an HTTP server gets: head replayed, time limits
-      RequestLoop          request_loop      serves common requests of some paths without that server
+      RequestLoop          request_loop      serves common requests of some paths without it
       DetachedConnections  detached          those that a handler keeps, until they are closed
 
 ``listener`` is a listener of TCP that accepts bursts quickly; ``by_path`` looks handlers up.
