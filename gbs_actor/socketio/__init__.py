@@ -17,7 +17,7 @@ Register handlers on the namespaces of a :class:`SocketServer`, and give its
         door = FrontDoor({path: server.serve_websocket}, fallback, requests=requests)
         await door.serve(await trio.open_tcp_listeners(8080))
 
-Four layers; each imports only from those below it::
+Five layers; each imports only from those below it::
 
     socketio    SocketServer  Namespace  Socket  Event  Conversation  Recovery
     ---------------------------------------------------------------------------
@@ -25,6 +25,8 @@ Four layers; each imports only from those below it::
     ---------------------------------------------------------------------------
     channel     ChannelServer  Channel  LiveChannel  Backlog  Outbox  Message
                 WebSocketTransport  AsgiTransport  WebSocketApp  Plane
+    ---------------------------------------------------------------------------
+    websocket   Upgrade  FrameParser  DeflatedParser  frame  CloseCode
     ---------------------------------------------------------------------------
     net         FrontDoor  UnauthenticatedLimit  FairQueue  HttpStream  RequestLoop  Request
 
@@ -58,8 +60,7 @@ request: :func:`send_response` (refusals, by the front door and the channel serv
 from gbs_actor.socketio.channel.asgi import WebSocketApp
 from gbs_actor.socketio.channel.backlog import Backlog, BacklogEvent, KeptEvent
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.handshake import Handshake, join_fields, offered_subprotocols
+from gbs_actor.socketio.channel.handshake import Handshake, join_fields
 from gbs_actor.socketio.channel.liveness import LiveChannel, Liveness
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
@@ -118,6 +119,8 @@ from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols
 
 __all__ = [
     "AlreadyAcknowledged",

@@ -11,7 +11,6 @@ from typing import Any
 import trio
 
 from gbs_actor.socketio.channel.backlog import Backlog
-from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.encoding import encode_connect_error, encode_disconnect
@@ -30,6 +29,7 @@ from gbs_actor.socketio.received import (
 )
 from gbs_actor.socketio.recovery import Recovery, RecoveryAttempt
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.websocket.close_code import CloseCode
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.packet import (
     MAX_ID_DIGITS,
     RESERVED_EVENTS,
@@ -36,6 +35,7 @@ from gbs_actor.socketio.received import (
     UnknownNamespace,
     UsualHead,
 )
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 _EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
 _decode_usual: Final = msgspec.json.Decoder(UsualHead).decode

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import trio
 
-from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.recovery import RestoredSession
 from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.websocket.close_code import CloseCode
 
 _OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 

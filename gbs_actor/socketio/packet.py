@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from gbs_actor.socketio.channel.close_code import ProtocolViolation
 from gbs_actor.socketio.errors import InvalidArguments
+from gbs_actor.socketio.websocket.close_code import ProtocolViolation
 
 ROOT = "/"
 _VALUE_SIZE = 200

@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 import trio
 
 from gbs_actor.socketio.calls import PendingCalls
-from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
@@ -19,6 +18,7 @@ from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.encoding import encode_connect, encode_event
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.packet import decode_values
+from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
 
 RECOVERABLE: Final = frozenset(
     {"transport close", "transport error", "ping timeout", "server shutting down"}

@@ -18,7 +18,7 @@ from gbs_actor.rooms.delivery import (
     Snapshot,
 )
 from gbs_actor.socketio import Message
-from gbs_actor.socketio.channel.frame import frame
+from gbs_actor.socketio.websocket.frame import frame
 
 FORMAT = SocketIOFormat("/gbs-lineup")
 RECOVERABLE = RecoverableFormat("/gbs-lineup")

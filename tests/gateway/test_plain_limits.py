@@ -17,7 +17,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.socketio import OutboxLimits
 from gbs_actor.socketio.channel import message as message_module
-from gbs_actor.socketio.channel.frame import deflate
+from gbs_actor.socketio.websocket.frame import deflate
 from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
 from tests.gateway.world import World, world
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import Backlog, Channel, Outbox, Socket, SocketServer
 from gbs_actor.socketio.channel.dispatcher import Dispatcher
-from gbs_actor.socketio.channel.websocket import WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import WebSocketTransport
 from gbs_actor.socketio.conversation import Conversation
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from tests.freeing import freed

@@ -12,14 +12,8 @@ from typing import Any, Final
 
 import trio
 
-from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.handshake import (
-    join_fields,
-    offered_subprotocols,
-    select_subprotocol,
-)
+from gbs_actor.socketio.channel.handshake import join_fields
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.server import ChannelServer
@@ -36,6 +30,9 @@ from gbs_actor.socketio.net.asgi import (
     request_of,
 )
 from gbs_actor.socketio.net.http_response import RequestRefused
+from gbs_actor.socketio.websocket import frame as ws
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols, select_subprotocol
 
 _CLOSE_FRAME: Final = 0x88
 _CODE: Final = Struct("!H")

@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 import trio
 
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.wire import Wire
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 logger = logging.getLogger(__name__)
 _NEVER: Final = -math.inf  # one object for all

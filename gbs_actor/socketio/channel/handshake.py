@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -126,20 +126,3 @@ class _Fields(Mapping[str, str]):
 def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the same object for equal names."""
     return names
-
-
-def offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
-    """Return the subprotocols that a handshake offers (RFC 6455 §1.9), in the client's order.
-
-    :param headers: names in lower case, repeated ones joined by ", ".
-    """
-    field = headers.get("sec-websocket-protocol", "")
-    return [name for name in (item.strip() for item in field.split(",")) if name]
-
-
-def select_subprotocol(offered: Sequence[str], available: Sequence[str]) -> str | None:
-    """Return the best one that is offered, if any.
-
-    :param available: the best one first.
-    """
-    return next((name for name in available if name in offered), None)

@@ -18,11 +18,11 @@ from typing import Final, Protocol
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
-from gbs_actor.socketio.channel.close_code import CloseCode
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Tick, Timers, TimerWheel
+from gbs_actor.socketio.websocket.close_code import CloseCode
 
 _TICKS: Final = 100
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from itertools import accumulate
 
-from gbs_actor.socketio.channel import frame as ws
-from gbs_actor.socketio.channel.frame import deflate
+from gbs_actor.socketio.websocket import frame as ws
+from gbs_actor.socketio.websocket.frame import deflate
 
 _CONTROL = object()
 _PING = object()

@@ -12,12 +12,12 @@ from typing import Final, Protocol
 
 import trio
 
-from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.message_queue import MessageQueue
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Wire
+from gbs_actor.socketio.websocket import frame as ws
 
 _SMALL_REST: Final = 65_536
 

@@ -3,7 +3,7 @@
 A task for each connection is what costs most: memory, and a switch for every event. Here a
 connection has a task only while a handler awaits. The plane waits for an ``epoll`` of its own,
 level-triggered, in which each socket is registered once; on reads it gives the connection's
-:class:`~gbs_actor.socketio.channel.websocket.WebSocketTransport` its turns.
+:class:`~gbs_actor.socketio.channel.websocket_transport.WebSocketTransport` its turns.
 
     _poll         visits the sockets that are ready: reads a little, and gives one turn
     _serve_queue  gives further turns to those with bytes left, which the epoll does not report
@@ -31,7 +31,7 @@ import trio
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.poller import Poller, Socket
-from gbs_actor.socketio.channel.websocket import Next, WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import SocketWire
 
 logger = logging.getLogger(__name__)
@@ -322,12 +322,12 @@ class PlaneConnection:
     # What its transport calls.
 
     def resume(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         if not self._closed:
             self._plane.queue(self)
 
     def write_queued(self, channel: Channel) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         self._outbox = channel.outbox
         try:
             self._report(self._events | _OUT)
@@ -335,7 +335,7 @@ class PlaneConnection:
             channel.lose("transport error")
 
     async def send_eof(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         with suppress(OSError):
             self._socket.shutdown(SHUT_WR)
 
@@ -350,7 +350,7 @@ class PlaneConnection:
         self._plane.close_socket(self._socket)
 
     def close(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         self.abort()
         self._transport = None
         self._released = True

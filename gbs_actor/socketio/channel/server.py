@@ -17,19 +17,17 @@ import trio
 
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.channel.channels import Accepted, Channels
-from gbs_actor.socketio.channel.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
 from gbs_actor.socketio.channel.liveness import liveness_wheel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.message import Message
-from gbs_actor.socketio.channel.opening_handshake import Upgrade, upgrade
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, PlaneStatistics, open_plane
 from gbs_actor.socketio.channel.stream_driver import StreamDriver
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
-from gbs_actor.socketio.channel.websocket import Driver, WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import Driver, WebSocketTransport
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy
@@ -37,6 +35,8 @@ from gbs_actor.socketio.net.peer import is_secure, peer_address, take_socket
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
+from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
+from gbs_actor.socketio.websocket.opening_handshake import Upgrade, upgrade
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.websocket import Next, WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import wire_for
 
 _RECEIVE: Final = 4_096
 
 
 class StreamDriver:
-    """Reads a stream in :meth:`run`; a :class:`~gbs_actor.socketio.channel.websocket.Driver`.
+    """Reads a stream in :meth:`run`; a driver of :class:`WebSocketTransport`.
 
     :param stream: its owner closes it when :meth:`run` has returned.
     :param deflated: whether the client takes compressed messages.
@@ -77,24 +77,24 @@ class StreamDriver:
     # What its transport calls.
 
     def resume(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         self._resumed.set()
 
     def write_queued(self, channel: Channel) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         channel.tasks.start_soon(channel.outbox.write)
 
     async def send_eof(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         try:
             await self._stream.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._reading.cancel()
 
     def abort(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         self._reading.cancel()
 
     def close(self) -> None:
-        """See :class:`~gbs_actor.socketio.channel.websocket.Driver`."""
+        """See :class:`~gbs_actor.socketio.channel.websocket_transport.Driver`."""
         self._closed.set()

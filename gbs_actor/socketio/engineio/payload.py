@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from operator import methodcaller
 from typing import Final
 
-from gbs_actor.socketio.channel import frame as ws
-from gbs_actor.socketio.channel.close_code import ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.wire import Encode
+from gbs_actor.socketio.websocket import frame as ws
+from gbs_actor.socketio.websocket.close_code import ProtocolViolation
 
 SEPARATOR = b"\x1e"
 

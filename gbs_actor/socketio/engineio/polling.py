@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.traffic import ReadRate
@@ -21,6 +20,7 @@ from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import POLLING, SEPARATOR, decode_payload, fitting
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.net.http_exchange import ClientGone, HttpExchange
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 NOOP: Final = PacketType.NOOP.encode()
 CLOSE: Final = PacketType.CLOSE.encode()

@@ -15,8 +15,7 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import ProtocolViolation
-from gbs_actor.socketio.channel.handshake import Handshake, offered_subprotocols
+from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.tasks import ChannelTasks
@@ -39,6 +38,8 @@ from gbs_actor.socketio.net.http_exchange import BodyTooLarge, ClientGone, HttpE
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.unauthenticated import Unauthenticated
+from gbs_actor.socketio.websocket.close_code import ProtocolViolation
+from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols
 
 logger = logging.getLogger(__name__)
 

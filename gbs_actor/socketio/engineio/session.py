@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.liveness import LiveChannel, Liveness
 from gbs_actor.socketio.channel.message import Message
@@ -18,6 +17,7 @@ from gbs_actor.socketio.engineio import packets
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.payload import BASE64, decode_binary, payload_frames
 from gbs_actor.socketio.net.unauthenticated import Unauthenticated
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 _PING = Message(PacketType.PING.encode(), key=PacketType.PING)
 _MESSAGE: Final = PacketType.MESSAGE.value

@@ -11,7 +11,6 @@ from typing import Final
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, OnEnd, UpgradeTransport
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.channel.tasks import ChannelTasks
@@ -19,6 +18,7 @@ from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.engineio.packets import PacketType
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.session import Session
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 _PROBE: Final = f"{PacketType.PING}probe"
 _PROBE_ACK: Final = Message(f"{PacketType.PONG}probe".encode())

@@ -1,7 +1,7 @@
 """Frames as any client may send them, in any pieces: our parser against that of ``websockets``.
 
 Both read the same messages in the same order and refuse the same frames, apart from the
-differences that :func:`tests.socketio.frame_oracle.agree` allows.
+differences that :func:`tests.socketio.websocket.frame_oracle.agree` allows.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final
 
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.running import Target
-from tests.socketio.frame_oracle import agree
 from tests.socketio.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tests.socketio.websocket.frame_oracle import agree
 
 _OPCODES: Final = (TEXT, CONTINUATION, BINARY, PING, PONG, CONTINUATION, CLOSE, 3, 7, 11, 15)
 _SIZES: Final = (

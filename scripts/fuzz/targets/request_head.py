@@ -13,13 +13,13 @@ from typing import Final
 import h11
 
 from gbs_actor.socketio import Request
-from gbs_actor.socketio.channel.opening_handshake import upgrade
 from gbs_actor.socketio.net.request import (
     BadRequest,
     head_length,
     parse_request,
     refusal_of_head,
 )
+from gbs_actor.socketio.websocket.opening_handshake import upgrade
 from scripts.fuzz.choices import Choices
 from scripts.fuzz.running import Target
 

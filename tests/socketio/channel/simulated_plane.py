@@ -10,12 +10,12 @@ from typing import Any
 import trio
 
 from gbs_actor.socketio import Channel, ChannelTasks, Message, OutboxLimits
-from gbs_actor.socketio.channel.close_code import CloseCode
-from gbs_actor.socketio.channel.frame_parser import FrameParser
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
-from gbs_actor.socketio.channel.websocket import WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import WebSocketTransport
+from gbs_actor.socketio.websocket.close_code import CloseCode
+from gbs_actor.socketio.websocket.frame_parser import FrameParser
 from tests.socketio.frames import TEXT, frame
 
 IN, OUT, ERR, HUP = 1, 4, 8, 16

@@ -17,7 +17,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from gbs_actor.socketio import Message, Socket, SocketServer, encode_raw_event
 from gbs_actor.socketio.channel import message as message_module
-from gbs_actor.socketio.channel.frame import TEXT, deflate, frame
+from gbs_actor.socketio.websocket.frame import TEXT, deflate, frame
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.peer import Close, Peer, Service, serving
 

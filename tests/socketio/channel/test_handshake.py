@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gbs_actor.socketio import offered_subprotocols
-from gbs_actor.socketio.channel.handshake import join_fields, open_handshake, select_subprotocol
+from gbs_actor.socketio.channel.handshake import join_fields, open_handshake
 from gbs_actor.socketio.net.request import parse_request
 from gbs_actor.socketio.net.trusted_proxies import RemoteEndpoint
+from gbs_actor.socketio.websocket.subprotocol import select_subprotocol
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from trio.testing import MockClock
 from wsproto.frame_protocol import FrameProtocol
 
 from gbs_actor.socketio import MemoryLimit, Message, OutboxLimits, encode_event, encode_raw_event
-from gbs_actor.socketio.channel.frame import frame
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode, Wire
 from gbs_actor.socketio.encoding import encode_ack
+from gbs_actor.socketio.websocket.frame import frame
 
 
 class Parked:

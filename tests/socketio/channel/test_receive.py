@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.frame_parser import FrameParser
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
-from gbs_actor.socketio.channel.websocket import Next, WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import Buffer, SocketWire
+from gbs_actor.socketio.websocket.frame_parser import FrameParser
 from tests.socketio.channel.simulated_plane import Talk
 from tests.socketio.frames import CLOSE, PING, PONG, TEXT, frame
 

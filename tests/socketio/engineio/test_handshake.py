@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.socketio import Handshake, Request, Socket, SocketServer
-from gbs_actor.socketio.channel.opening_handshake import upgrade
+from gbs_actor.socketio.websocket.opening_handshake import upgrade
 from tests.socketio.peer import Refused, serving
 
 

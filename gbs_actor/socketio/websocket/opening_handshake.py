@@ -27,11 +27,11 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gbs_actor.socketio.channel.deflated_parser import DeflatedParser
-from gbs_actor.socketio.channel.frame_parser import FrameParser, Parser
-from gbs_actor.socketio.channel.handshake import select_subprotocol
 from gbs_actor.socketio.net.http_response import http_date
 from gbs_actor.socketio.net.request import WEBSOCKET_KEY, WEBSOCKET_VERSION, Request
+from gbs_actor.socketio.websocket.deflated_parser import DeflatedParser
+from gbs_actor.socketio.websocket.frame_parser import FrameParser, Parser
+from gbs_actor.socketio.websocket.subprotocol import select_subprotocol
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)  # the protocol object reports every opening at INFO

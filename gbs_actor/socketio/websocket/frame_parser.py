@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from gbs_actor.socketio.channel import frame as ws
-from gbs_actor.socketio.channel.close_code import (
+from gbs_actor.socketio.websocket import frame as ws
+from gbs_actor.socketio.websocket.close_code import (
     CloseCode,
     ProtocolViolation,
     check_close_code,

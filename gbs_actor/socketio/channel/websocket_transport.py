@@ -12,15 +12,15 @@ from typing import Final, Protocol
 
 import trio
 
-from gbs_actor.socketio.channel import frame as ws
 from gbs_actor.socketio.channel.channel import Channel
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.frame_parser import Close, Parser, Ping, Received, Signal
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.timers import Timer, Timers
 from gbs_actor.socketio.channel.traffic import ReadRate, Traffic
 from gbs_actor.socketio.channel.wire import Wire
+from gbs_actor.socketio.websocket import frame as ws
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.websocket.frame_parser import Close, Parser, Ping, Received, Signal
 
 _MAX_REASON: Final = 123  # RFC 6455 §5.5: a control frame has 125 bytes, 2 are the code
 _FRAMES_PER_TURN: Final = 64  # handled before other connections get theirs

@@ -8,14 +8,14 @@ from typing import Final
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from gbs_actor.socketio.channel.close_code import ProtocolViolation
-from gbs_actor.socketio.channel.frame_parser import Close, Ping, Received, Signal, decode_text
+from gbs_actor.socketio.websocket.close_code import ProtocolViolation
+from gbs_actor.socketio.websocket.frame_parser import Close, Ping, Received, Signal, decode_text
 
 _INFLATE: Final = 2_048  # bytes decompressed at once: they may become 1,032 times as many
 
 
 class DeflatedParser:
-    """A :class:`~gbs_actor.socketio.channel.frame_parser.Parser` for compressed messages.
+    """A :class:`~gbs_actor.socketio.websocket.frame_parser.Parser` for compressed messages.
 
     :param protocol: with the extension; is used for reading only.
     """
@@ -31,19 +31,19 @@ class DeflatedParser:
         self._is_text = False
 
     def feed(self, data: bytes | bytearray) -> None:
-        """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
+        """See :class:`~gbs_actor.socketio.websocket.frame_parser.Parser`."""
         self._data = self._data + data if self._data else data
 
     def whole_text(self, data: bytes) -> None:
-        """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
+        """See :class:`~gbs_actor.socketio.websocket.frame_parser.Parser`."""
 
     @property
     def pending(self) -> bool:
-        """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
+        """See :class:`~gbs_actor.socketio.websocket.frame_parser.Parser`."""
         return bool(self._frames or self._data) or self._protocol.parser_exc is not None
 
     def next(self) -> Received | None:
-        """See :class:`~gbs_actor.socketio.channel.frame_parser.Parser`."""
+        """See :class:`~gbs_actor.socketio.websocket.frame_parser.Parser`."""
         protocol = self._protocol
         while not self._frames:
             if protocol.parser_exc is not None and protocol.close_sent is not None:

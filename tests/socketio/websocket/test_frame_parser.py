@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.frame_parser import Close, FrameParser, Ping, Received, Signal
-from tests.socketio.frame_oracle import MAX_SIZE, agree
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.websocket.frame_parser import Close, FrameParser, Ping, Received, Signal
 from tests.socketio.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tests.socketio.websocket.frame_oracle import MAX_SIZE, agree
 
 
 def read(data: bytes, max_size: int = MAX_SIZE) -> list[Received]:

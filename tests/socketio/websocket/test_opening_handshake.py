@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gbs_actor.socketio import Request
-from gbs_actor.socketio.channel import opening_handshake
-from gbs_actor.socketio.channel.frame_parser import FrameParser
-from gbs_actor.socketio.channel.opening_handshake import Upgrade, negotiate, upgrade
 from gbs_actor.socketio.net.request import parse_request
+from gbs_actor.socketio.websocket import opening_handshake
+from gbs_actor.socketio.websocket.frame_parser import FrameParser
+from gbs_actor.socketio.websocket.opening_handshake import Upgrade, negotiate, upgrade
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 FIELDS = (

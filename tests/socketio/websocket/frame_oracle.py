@@ -10,8 +10,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gbs_actor.socketio.channel.close_code import CloseCode, ProtocolViolation
-from gbs_actor.socketio.channel.frame_parser import Close, FrameParser, Ping, Signal
+from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
+from gbs_actor.socketio.websocket.frame_parser import Close, FrameParser, Ping, Signal
 
 MAX_SIZE: Final = 1_000
 """Bytes of a message."""
