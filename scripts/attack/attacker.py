@@ -17,11 +17,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--token", default="")
+    parser.add_argument("--tokens", nargs=2, required=True)
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    swarm = Swarm(ATTACKS[options.name].plan(options.token, options.scale), options.port)
+    swarm = Swarm(ATTACKS[options.name].plan(options.tokens, options.scale), options.port)
     swarm.run(options.seconds)
     print(json.dumps(swarm.counts))
 

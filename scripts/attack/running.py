@@ -34,8 +34,8 @@ SAMPLE = 0.1
 """Seconds between two looks at the server's memory."""
 RECONNECT = 1.0
 """Seconds that the server may take to connect to a database that is up again."""
-ATTACKER = 66_666
-"""The user whose token an attacker has: somebody who may read."""
+ATTACKERS = (66_666, 66_667)
+"""The users whose tokens an attacker has: staff, like those at work."""
 
 Advance = Callable[[float], None]
 """Called with the seconds that have passed."""
@@ -107,7 +107,7 @@ async def _attacker(
         *(sys.executable, "-m", "scripts.attack.attacker", attack.name),
         *("--port", str(server.port), "--seconds", str(length.seconds)),
         *("--scale", str(length.scale)),
-        *("--token", token(ATTACKER, "구경꾼", "LEADER_STAFF")),
+        *("--tokens", *(token(user_id, "간사") for user_id in ATTACKERS)),
     ]
     done = await trio.run_process(command, capture_stdout=True, cwd=ROOT)
     measured.attack = Counter(json.loads(done.stdout))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import math
 import select
 import socket
 import time
@@ -27,20 +28,36 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Script:
+    """What one connection does.
+
+    :param steps: one after the other; none: it stays silent.
+    :param repeats: sent again and again when all steps are done.
+    :param every: seconds from one time to the next, of all connections at once; 0: no pause.
+    :param piece: bytes of ``repeats`` that are sent each time; 0: all of them.
+    """
+
+    steps: Sequence[Step]
+    repeats: bytes = b""
+    every: float = 0.0
+    piece: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a swarm does.
 
-    :param steps: of each connection; none: it stays silent.
+    :param scripts: of the connections, in turns.
     :param connections: open at the same time, at most.
     :param rate: connections opened per second.
     :param addresses: where they come from, in turns.
-    :param reads: whether it goes on reading when all steps are done.
+    :param reads: whether one goes on reading when all steps are done.
     :param renews: whether a connection that has ended is replaced.
     :param burst_every: seconds between bursts of all connections; 0: opened at the rate.
     :param receive_buffer: bytes, for one that never reads.
     """
 
-    steps: Sequence[Step]
+    scripts: Sequence[Script]
     connections: int
     rate: float
     addresses: Sequence[str]
@@ -53,7 +70,12 @@ class Plan:
 @dataclass(eq=False)
 class _Connection:
     socket: socket.socket
+    script: Script
     steps: deque[Step]
+    next_time: float = math.inf
+    """When it repeats what it sends."""
+    position: int = 0
+    """In what it repeats."""
     unsent: bytes = b""
     received: bytes = b""
     first_line: str = ""
@@ -72,6 +94,8 @@ class Swarm:
         self._epoll = select.epoll()
         self._open: dict[int, _Connection] = {}
         self._addresses = cycle(plan.addresses)
+        self._scripts = cycle(plan.scripts)
+        self._tick = min([_TICK, *(script.every for script in plan.scripts if script.every)])
         self.counts: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -91,8 +115,9 @@ class Swarm:
                 while allowed >= 1 and self._may_connect():
                     allowed -= 1
                     self._connect()
-                for descriptor, events in self._epoll.poll(_TICK):
+                for descriptor, events in self._epoll.poll(self._tick):
                     self._serve(self._open[descriptor], events)
+                self._repeat()
         finally:
             for connection in tuple(self._open.values()):
                 self._end(connection)
@@ -118,9 +143,27 @@ class Swarm:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._plan.receive_buffer)
         made.bind((address, 0))
         made.connect_ex(("127.0.0.1", self._port))
-        self._open[made.fileno()] = _Connection(made, deque(self._plan.steps))
+        script = next(self._scripts)
+        self._open[made.fileno()] = _Connection(made, script, deque(script.steps))
         self.counts["opened"] += 1
         self._epoll.register(made, select.EPOLLOUT | select.EPOLLIN)
+
+    def _repeat(self) -> None:
+        """Let those whose time has come send again."""
+        now = time.monotonic()
+        for connection in tuple(self._open.values()):
+            if now >= connection.next_time:
+                script = connection.script
+                connection.next_time = now - now % script.every + script.every
+                connection.unsent += self._next_piece(connection)
+                self._serve(connection, 0)
+
+    def _next_piece(self, connection: _Connection) -> bytes:
+        script, begin = connection.script, connection.position
+        end = begin + (script.piece or len(script.repeats))
+        connection.position = end % len(script.repeats)
+        self.counts["repeated"] += 1
+        return script.repeats[begin:end]
 
     def _serve(self, connection: _Connection, events: int) -> None:
         try:
@@ -153,6 +196,9 @@ class Swarm:
         while connection.steps and connection.steps[0].after in connection.received:
             connection.unsent += connection.steps.popleft().send
             connection.received = b""
+        script = connection.script
+        if connection.done and script.repeats and not script.every and not connection.unsent:
+            connection.unsent = self._next_piece(connection)
         if connection.unsent:
             sent = connection.socket.send(connection.unsent)
             connection.unsent = connection.unsent[sent:]
@@ -163,6 +209,10 @@ class Swarm:
             if not connection.done:
                 connection.done = True
                 self.counts["sent all"] += 1
+                if script.repeats and script.every:
+                    connection.next_time = 0.0
+            if script.repeats and not script.every:
+                wanted |= select.EPOLLOUT
             if not self._plan.reads:
                 wanted = select.EPOLLRDHUP
         self._epoll.modify(connection.socket, wanted)
