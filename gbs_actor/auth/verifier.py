@@ -134,7 +134,9 @@ class Verifier:
             raise invalid_token("another issuer, or none")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
-        if self._audience is not None and self._audience not in audiences:
+        if self._audience is not None and not (
+            self._audience in audiences and all(isinstance(each, str) for each in audiences)
+        ):
             raise invalid_token("another audience, or none")
         return claims
 
@@ -142,7 +144,7 @@ class Verifier:
     def _claims(payload: dict[str, Any]) -> _Claims:
         try:
             return msgspec.convert(payload, _Claims)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
             raise invalid_token(f"claims: {error}") from None
 
 

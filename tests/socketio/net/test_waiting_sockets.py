@@ -20,7 +20,9 @@ from gbs_actor.socketio import (
     UnauthenticatedLimit,
 )
 from gbs_actor.socketio.net.front_door import first_request
-from gbs_actor.socketio.net.front_door.fair_queue import FairQueue
+from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
+from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, QueuedWork
+from gbs_actor.socketio.net.front_door.first_request import FirstRequest
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.net.socket_listener import Kept, SocketListener
 from tests.socketio.net.test_front_door import UPGRADE, Rooms, opened, read_all
@@ -101,6 +103,20 @@ async def test_a_websocket_is_taken_by_its_socket(clock: MockClock, world: World
         assert len(world.unauthenticated) == 0
         world.kept[0].drop()
         world.assert_nothing_counted()
+
+
+async def test_what_waited_is_freed_at_its_turn(clock: MockClock, world: World) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with opened(world.door, [world.listener]):
+            world.listener.dial(UPGRADE)
+            await wait_all_tasks_blocked()
+            assert len(world.taken) == 1
+            kinds = (QueuedWork, FirstRequest, AdmittedConnection)
+            assert not [each for each in gc.get_objects() if isinstance(each, kinds)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

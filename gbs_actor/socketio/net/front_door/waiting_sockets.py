@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import socket as stdlib
 from collections.abc import Callable
 
 import trio
 
 from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
-from gbs_actor.socketio.net.front_door.fair_queue import QueuedWork
 from gbs_actor.socketio.net.front_door.listener import AcceptedSocket
 from gbs_actor.socketio.net.front_door.turns import Turns
 
@@ -17,7 +17,7 @@ class WaitingSockets:
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._waiting: dict[QueuedWork, Callable[[], None]] = {}
+        self._waiting: dict[stdlib.socket, Callable[[], None]] = {}
         """What closes each."""
         self._none = trio.Event()
 
@@ -37,23 +37,24 @@ class WaitingSockets:
         :param head: of the request.
         :param begin: must neither block nor raise.
         """
+        socket = accepted.socket
 
-        def turn() -> None:
-            self._remove(work)
+        def turn() -> None:  # does not refer to its work: that would be a cycle for each socket
+            self._remove(socket)
             begin()
 
         def close() -> None:
             self._turns.withdraw(work)
-            self._remove(work)
-            accepted.socket.close()
+            self._remove(socket)
+            socket.close()
             admitted.end()
 
         work = self._turns.queue(accepted.peer, head, turn)
-        self._waiting[work] = close
+        self._waiting[socket] = close
         admitted.on_eviction(close)
 
-    def _remove(self, work: QueuedWork) -> None:
-        del self._waiting[work]
+    def _remove(self, socket: stdlib.socket) -> None:
+        del self._waiting[socket]
         if not self._waiting:
             self._none.set()
 
