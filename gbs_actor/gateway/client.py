@@ -113,7 +113,7 @@ class Client:
     @property
     def revision(self) -> int | None:
         """The room revision up to which the client was sent everything; ``None`` outside."""
-        return None if self.subscriber.room_slug is None else self.subscriber.sent_revision
+        return None if self.subscriber.room is None else self.subscriber.sent_revision
 
     def authenticated(self, credentials: Credentials) -> None:
         """Continue with a new token of the same user."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import trio
 
@@ -34,7 +34,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.command_router import FORBIDDEN, CommandRouter
 from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
-from gbs_actor.gateway.limits import TokenBucket, UserRateLimit
+from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
@@ -191,8 +191,7 @@ class Dispatch:
         if not self._may_change(client, invocation, request.retreat_slug):
             return None
         if client.subscriber.in_flight >= self._max_pending_commands:
-            self._refused_by_rate += 1
-            invocation.reply(_TOO_MANY_COMMANDS)
+            self._refuse(invocation, _TOO_MANY_COMMANDS)
             return None
         if self._router.submit_nowait(client, request, invocation):
             return None
@@ -214,8 +213,7 @@ class Dispatch:
         else:
             # Better no mark than one at a field that the client has left.
             self._rooms.reject_mark(subscriber)
-            self._refused_by_rate += 1
-            invocation.reply(_TOO_MANY_MARKS)
+            self._refuse(invocation, _TOO_MANY_MARKS)
 
     def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_join(invocation.argument())
@@ -346,22 +344,19 @@ class Dispatch:
         self._events += 1
         if invocation.name == _JOIN_RETREAT:
             return self._within_join_rate(client, invocation)
-        return self._take(client, invocation, client.bucket, self._rates, _RATE_LIMITED)
+        now = trio.current_time()
+        if client.bucket.take(now) and self._rates.take(client.author.user_id, now):
+            return True
+        return self._refuse(invocation, _RATE_LIMITED)
 
     def _within_join_rate(self, client: Client, invocation: Invocation) -> bool:
-        return self._take(client, invocation, client.join_bucket, self._join_rates, _TOO_MANY_JOINS)
-
-    def _take(
-        self,
-        client: Client,
-        invocation: Invocation,
-        bucket: TokenBucket,
-        rates: UserRateLimit,
-        refusal: Failure,
-    ) -> bool:
         now = trio.current_time()
-        if bucket.take(now) and rates.take(client.author.user_id, now):
+        if client.join_bucket.take(now) and self._join_rates.take(client.author.user_id, now):
             return True
+        return self._refuse(invocation, _TOO_MANY_JOINS)
+
+    def _refuse(self, invocation: Invocation, refusal: Failure) -> Literal[False]:
+        """Refuse an event that exceeds a rate or a bound."""
         self._refused_by_rate += 1
         invocation.reply(refusal)
         return False

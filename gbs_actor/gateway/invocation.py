@@ -27,24 +27,18 @@ class Invocation(ABC):
     and otherwise only the update itself.
 
     :param peer: the client's transport.
+    :param name: the event's name; "" if it has none.
+    :param wants_reply: whether the client waits for a reply.
     """
 
-    __slots__ = ("_peer", "replied")
+    __slots__ = ("_peer", "name", "replied", "wants_reply")
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, name: str, wants_reply: bool) -> None:
         self._peer = peer
+        self.name = name
+        self.wants_reply = wants_reply
         self.replied = False
         """Whether the reply was sent."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The event's name; "" if it has none."""
-
-    @property
-    @abstractmethod
-    def wants_reply(self) -> bool:
-        """Whether the client waits for a reply."""
 
     @abstractmethod
     def argument(self) -> bytes:
@@ -69,19 +63,19 @@ class Invocation(ABC):
         if self.replied:
             raise RuntimeError(f"{self.name[:SHOWN_NAME_LENGTH]!r} was replied to before")
         self.replied = True
-        match outcome:
-            case Accepted():
-                if self.wants_reply:
-                    self._send(replies.accepted(outcome, outside_room=outside_room))
-            case Done():
-                if self.wants_reply:
-                    self._send(replies.done(outcome))
-            case Snapshot():
-                self._joined(outcome)
-            case Rejection():
-                self._failed(Failure.of(outcome, repeatable=repeatable))
-            case Failure():
-                self._failed(outcome)
+        # By type(), as isinstance() is slow with a struct's class.
+        if type(outcome) is Accepted:
+            if self.wants_reply:
+                self._send(replies.accepted(outcome, outside_room=outside_room))
+        elif type(outcome) is Done:
+            if self.wants_reply:
+                self._send(replies.done(outcome))
+        elif isinstance(outcome, Rejection):
+            self._failed(Failure.of(outcome, repeatable=repeatable))
+        elif isinstance(outcome, Failure):
+            self._failed(outcome)
+        elif isinstance(outcome, Snapshot):
+            self._joined(outcome)
 
     def _joined(self, snapshot: Snapshot) -> None:
         if self.wants_reply:

@@ -131,17 +131,9 @@ class _NoOutbox:
 
 class _PageInvocation(Invocation):
     def __init__(self, line: Line, sent: Sent) -> None:
-        super().__init__(line)
+        super().__init__(line, sent.event, wants_reply=True)
         self._line = line
         self._sent = sent
-
-    @property
-    def name(self) -> str:
-        return self._sent.event
-
-    @property
-    def wants_reply(self) -> bool:
-        return True
 
     def argument(self) -> bytes:
         return json.dumps(self._sent.argument).encode()

@@ -41,18 +41,8 @@ class RecordingInvocation(Invocation):
     """An event of no transport."""
 
     def __init__(self, peer: RecordingPeer, *, wants_reply: bool, name: str = "event") -> None:
-        super().__init__(cast(Peer, peer))
-        self._wants_reply = wants_reply
-        self._name = name
+        super().__init__(cast(Peer, peer), name, wants_reply)
         self.sent: list[dict[str, Any]] = []
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def wants_reply(self) -> bool:
-        return self._wants_reply
 
     def argument(self) -> bytes:
         return b"null"

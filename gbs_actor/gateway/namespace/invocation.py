@@ -13,16 +13,11 @@ from gbs_actor.socketio import Event
 class SocketInvocation(Invocation):
     """Implements :class:`~gbs_actor.gateway.invocation.Invocation` for Socket.IO."""
 
-    __slots__ = ("_event", "name", "wants_reply")
-
-    name: str
-    wants_reply: bool
+    __slots__ = ("_event",)
 
     def __init__(self, peer: Peer, event: Event) -> None:
-        Invocation.__init__(self, peer)  # super() costs
+        Invocation.__init__(self, peer, event.name, event.wants_ack)  # super() costs
         self._event = event
-        self.name = event.name
-        self.wants_reply = event.wants_ack
 
     def argument(self) -> bytes:
         """Return the JSON of the event's first argument; further ones are ignored.

@@ -48,18 +48,8 @@ class PlainInvocation(Invocation):
     __slots__ = ("_event",)
 
     def __init__(self, peer: Peer, event: FrameEvent) -> None:
-        super().__init__(peer)
+        super().__init__(peer, event.name, event.wants_ack)
         self._event = event
-
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return self._event.name
-
-    @property
-    def wants_reply(self) -> bool:
-        """Whether it has an id."""
-        return self._event.wants_ack
 
     def argument(self) -> bytes:
         """Return the JSON of its data.
@@ -77,24 +67,17 @@ class PlainInvocation(Invocation):
 
 
 class ConnectInvocation(Invocation):
-    """The join that connecting is: its reply is the list, or the end of the connection."""
+    """The join that connecting is: its reply is the list, or the end of the connection.
+
+    Its name is that of the event that it replaces. The client waits only for the list.
+    """
 
     __slots__ = ("_channel", "_slug")
 
     def __init__(self, channel: PlainPeer, slug: str) -> None:
-        super().__init__(channel)
+        super().__init__(channel, ClientEvent.JOIN_RETREAT, wants_reply=False)
         self._channel = channel
         self._slug = slug
-
-    @property
-    def name(self) -> str:
-        """The name of the event that it replaces."""
-        return ClientEvent.JOIN_RETREAT
-
-    @property
-    def wants_reply(self) -> bool:
-        """The client waits only for the list."""
-        return False
 
     def argument(self) -> bytes:
         """Return the slug as JSON."""

@@ -31,7 +31,7 @@ import trio
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.poller import Poller, Socket
-from gbs_actor.socketio.channel.websocket_transport import Next, WebSocketTransport
+from gbs_actor.socketio.channel.websocket_transport import READ, Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import SocketWire
 
 logger = logging.getLogger(__name__)
@@ -277,7 +277,7 @@ class PlaneConnection:
                 return
             if not data:
                 transport.end_of_stream()
-            elif (following := transport.receive(data, now)) is not Next.READ:
+            elif (following := transport.receive(data, now)) is not READ:
                 self._follow(following)
         except Exception:
             logger.exception("a connection failed")

@@ -39,6 +39,9 @@ class Next(Enum):
     """It has read all that it will."""
 
 
+READ: Final = Next.READ  # a member of an enum takes longer to look up
+
+
 class Driver(Protocol):
     """What reads and writes for one transport."""
 
@@ -78,6 +81,7 @@ class _State(Enum):
 
 
 _OPEN: Final = _State.OPEN
+_ENDED: Final = _State.ENDED
 
 
 class WebSocketTransport:
@@ -159,7 +163,7 @@ class WebSocketTransport:
         if (ahead := self._read_rate.count(1, now)) and self._state is _OPEN:
             self._wait(now + ahead)
             return Next.RESUME
-        return Next.NOTHING if self._state is _State.ENDED else Next.READ
+        return Next.NOTHING if self._state is _ENDED else READ
 
     def turn(self, now: float) -> Next:
         """Pass on what was received, as far as it may be by now; return what comes next.
