@@ -188,7 +188,7 @@ def small_events(event: Sequence[object]) -> Workload:
         async with trial.running(ONE_ROOM) as (_, load):
             await load.connect(100, join=False)
             await load.events(trial.scaled(20), event)
-            outcome = await load.events(trial.scaled(300), event)
+            outcome = await load.events(trial.scaled(1_000), event)
         return {
             "event_us": 1e6 * outcome.server_cpu / max(1.0, outcome["acked"]),
             "events_per_s": outcome["events_per_second"],

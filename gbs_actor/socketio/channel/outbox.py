@@ -226,7 +226,11 @@ class Outbox:
         self._check_limits()
 
     def hold(self) -> None:
-        """Hold back what is sent, up to :meth:`release`, which is called without a checkpoint."""
+        """Hold back what is sent, up to :meth:`release`, which is called without a checkpoint.
+
+        Does not nest.
+        """
+        assert self._held is None
         self._held = []
 
     def release(self) -> None:
