@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
 from uuid import UUID
 
 import msgspec
@@ -69,6 +69,7 @@ class DeleteMemo(_Action, frozen=True, tag=Kind.DELETE_MEMO.value):
 
 Action = AssignNumber | CreateMemo | UpdateMemo | DeleteMemo
 
+_KINDS: Final = {action: Kind(str(action.__struct_config__.tag)) for action in get_args(Action)}
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
@@ -86,7 +87,7 @@ def request_bytes(action: Action) -> bytes:
 
 def kind_of(action: Action) -> Kind:
     """Return the kind of the log entry that records an action."""
-    return Kind(str(action.__struct_config__.tag))
+    return _KINDS[type(action)]
 
 
 class Command(msgspec.Struct, frozen=True):

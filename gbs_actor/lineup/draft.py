@@ -55,12 +55,14 @@ class Draft:
     the board takes over a change that is not this draft's.
     """
 
-    __slots__ = ("_epoch", "_memo_ids", "_state")
+    __slots__ = ("_at", "_at_written", "_epoch", "_memo_ids", "_state")
 
     def __init__(self, state: State, epoch: str, memo_ids: Iterator[int]) -> None:
         self._state = state
         self._epoch = epoch
         self._memo_ids = memo_ids
+        self._at: datetime | None = None
+        self._at_written = ""
 
     @property
     def revision(self) -> int:
@@ -300,7 +302,7 @@ class Draft:
             row_revision=registration.row_revision,
         )
         revision = self._state.revision + 1
-        row = noted(self._state.rows[registration.id], iso_utc(at), revision, memo)
+        row = noted(self._state.rows[registration.id], self._written(at), revision, memo)
         return Change(
             revision=self._state.revision + 1,
             command_id=command.id,
@@ -337,18 +339,24 @@ class Draft:
             groups.append(group)
             rows.extend([recounted(each, group, totals) for each in others])
         if wanted is None:
-            row = moved(row, iso_utc(at), revision, None, NOBODY)
+            row = moved(row, self._written(at), revision, None, NOBODY)
             return groups, [*rows, row], row
         group = self._touched(wanted, revision)
         others = self._rows_of(wanted)
         totals = totals_of([*others, row])
-        row = moved(row, iso_utc(at), revision, group, totals)
+        row = moved(row, self._written(at), revision, group, totals)
         joined = [recounted(each, group, totals) for each in others]
         insort(joined, row, key=sort_key)
         groups.append(group)
         if left is not None and left > wanted:
             return groups, joined + rows, row
         return groups, rows + joined, row
+
+    def _written(self, at: datetime) -> str:
+        """Return a moment as rows write it; written once for commands that have the same."""
+        if at is not self._at:
+            self._at, self._at_written = at, iso_utc(at)
+        return self._at_written
 
     def _touched(self, number: int, revision: int) -> Group:
         group = self._state.groups.get(number)

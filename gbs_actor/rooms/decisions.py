@@ -75,22 +75,24 @@ class Decisions:
             if isinstance(step.work, MarkUpdate):
                 continue
             command = step.work.command
-            former = accepted.get(command.id) or self._memory.get(command.id)
-            if former is None and command.id in batch.found:
-                former = _Remembered.of(batch.found[command.id])
-            if former is not None:
-                step.outcome = _repeat(draft, command, former)
-                continue
             if command.client_made_id:
+                former = accepted.get(command.id) or self._memory.get(command.id)
+                if former is None and command.id in batch.found:
+                    former = _Remembered.of(batch.found[command.id])
+                if former is not None:
+                    step.outcome = _repeat(draft, command, former)
+                    continue
                 repeatable.add(command.id)
             only_repeat = step.work.only_repeat
             step.outcome = NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at)
             rows = 0
             if isinstance(step.outcome, Change):
                 changes.append(step.outcome)
-                accepted[command.id] = _Remembered.of(step.outcome)
+                if command.client_made_id:
+                    accepted[command.id] = _Remembered.of(step.outcome)
                 rows = len(step.outcome.rows)
-            await budget.spend(_DECISION + rows)
+            if budget.take(_DECISION + rows):
+                await budget.checkpoint()
         batch.expected_revision = board.revision
         batch.changes = tuple(changes)
         batch.repeatable = frozenset(repeatable)

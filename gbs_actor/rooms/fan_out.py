@@ -70,7 +70,8 @@ class FanOut:
                 rows = self._rows.apply(step.outcome)
                 row = self._rows.row(step.outcome.row.id)
                 changed.extend(rows)
-                await budget.spend(1 + len(rows))
+                if budget.take(1 + len(rows)):
+                    await budget.checkpoint()
             replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
@@ -80,7 +81,8 @@ class FanOut:
                 self._subscriptions.update_mark(reply.step.work)
             else:
                 self._reply(reply)
-            await budget.spend()
+            if budget.take():
+                await budget.checkpoint()
         self._handle.fan_out_times.add(trio.current_time() - started)
         self._observe(Tracepoint.FANNED_OUT)
 
@@ -165,29 +167,27 @@ class FanOut:
         They go out together, unless they are too many to go without a checkpoint.
         """
         form, limit = subscriber.sink.format, self._handle.config.deliveries_per_yield
-        position = rows.first_above(subscriber.sent_revision)
-        left: list[tuple[int, _Reply | None]] = [(reply.end, reply) for reply in replies]
-        left.append((len(rows), None))
-        while left:
-            together: list[tuple[Any, _Reply | None]] = []
-            start = position
-            for end, reply in left:
-                piece = None
-                if end > position:
-                    piece = rows.piece(form, position, end)
-                    if piece is None:
-                        piece = await rows.build(form, position, end, budget)
-                    position = end
-                together.append((piece, reply))
-                if position - start + len(together) >= limit:
-                    break
-            del left[: len(together)]
+        position = start = rows.first_above(subscriber.sent_revision)
+        together: list[tuple[Any, _Reply | None]] = []
+        for reply in (*replies, None):
+            end = len(rows) if reply is None else reply.end
+            piece = None
+            if end > position:
+                piece = rows.piece(form, position, end)
+                if piece is None:
+                    piece = await rows.build(form, position, end, budget)
+                position = end
+            together.append((piece, reply))
+            if reply is not None and position - start + len(together) < limit:
+                continue
             if subscriber.room is not self._handle:
                 return  # only once it has its replies: a join elsewhere waits for them
             self._send_together(subscriber, together)
-            if not left:
+            if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            await budget.spend(len(together))
+            if budget.take(len(together)):
+                await budget.checkpoint()
+            together, start = [], position
 
     def _send_together(
         self, subscriber: Subscriber, together: Sequence[tuple[Any, _Reply | None]]

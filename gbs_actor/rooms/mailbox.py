@@ -236,13 +236,13 @@ class Mailbox:
             return False
         self._count(item, 1)
         self._items.append(item)
-        self._lot.unpark_all()
+        self.wake()
         return True
 
     def put(self, item: Control) -> None:
         """Queue a join or a leave."""
         self._items.append(item)
-        self._lot.unpark_all()
+        self.wake()
 
     def put_back(self, items: Iterable[Item]) -> None:
         """Put items that were taken back to the front, in their order."""
@@ -253,7 +253,8 @@ class Mailbox:
 
     def wake(self) -> None:
         """Wake the room although nothing was put."""
-        self._lot.unpark_all()
+        if self._lot:  # most of what is put meets a room that is awake
+            self._lot.unpark_all()
 
     async def wait(self) -> None:
         """Wait for something to be put, or for :meth:`wake`. Cancellation loses nothing."""
@@ -274,13 +275,14 @@ class Mailbox:
 
     def take_work(self, limit: int) -> list[Work]:
         """Take the commands and marks at the front, at most ``limit``."""
+        items = self._items
         taken: list[Work] = []
-        while self._items and len(taken) < limit:
-            item = self._items[0]
-            if not isinstance(item, Work):
+        while items and len(taken) < limit:
+            item = items[0]
+            if not isinstance(item, (Submission, MarkUpdate)):
                 break
             taken.append(item)
-            self._items.popleft()
+            items.popleft()
             self._count(item, -1)
         return taken
 

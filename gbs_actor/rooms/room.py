@@ -235,7 +235,8 @@ class Room:
 
     def _committed(self, batch: Batch) -> bool:
         batch.phase = Phase.COMMITTED
-        self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
+        if batch.repeatable:
+            self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
         self._handle.observe(Tracepoint.COMMITTED)
         return True
 

@@ -48,9 +48,15 @@ class RowSequence:
     def piece(self, form: Format, start: int, end: int) -> Any:
         """Return the message with the rows from ``start`` up to, not including, ``end``.
 
-        ``None`` until it was built, by :meth:`build` or :meth:`build_at_once`.
+        ``None`` if it has to be built first, by :meth:`build` or :meth:`build_at_once`.
         """
-        return self._formats[form].pieces.get((start, end))
+        pieces = self._formats[form].pieces
+        piece = pieces.get((start, end))
+        if piece is None and not self._repeats:
+            whole = pieces.get((0, len(self._rows)))
+            if whole is not None:
+                piece = pieces[start, end] = form.cut(whole, start, end)
+        return piece
 
     async def build(self, form: Format, start: int, end: int, budget: WorkBudget) -> Any:
         """Build a piece of one or more rows; other tasks run in between."""
@@ -76,14 +82,8 @@ class RowSequence:
     def _build(self, form: Format, start: int, end: int) -> Iterator[int]:
         """Build a piece; yield the units of work done in between."""
         encoded = self._formats[form]
-        if not self._repeats and end - start < len(self):
-            whole = self.piece(form, 0, len(self))
-            if whole is None and start == 0:  # of several pieces, the first one
-                yield from self._build(form, 0, len(self))
-                whole = self.piece(form, 0, len(self))
-            if whole is not None:
-                encoded.pieces[start, end] = form.cut(whole, start, end)
-                return
+        if start == 0 and not self._repeats:
+            end = len(self)  # the first of several pieces: all of them are cut out of the whole
         updates = encoded.updates
         positions: Iterable[int] = range(start, end)
         if self._repeats:

@@ -50,12 +50,15 @@ def encode_raw_event(
     :param key: see :class:`Message`; it counts within the namespace.
     :param offset: a second argument, for clients whose sessions can be recovered.
     """
-    head = encode_head(PacketType.EVENT, namespace)
     slot = None if key is None else (namespace, key)
-    values = b"%b,%b" % (msgspec.json.encode(name), json)
-    if offset is not None:
-        values = b"%b,%b" % (values, msgspec.json.encode(offset))
-    return Message(b"%b[%b]" % (head, values), key=slot)
+    tail = b"]" if offset is None else b",%b]" % msgspec.json.encode(offset)
+    return Message(b"%b%b%b" % (_event_head(namespace, name), json, tail), key=slot)
+
+
+@lru_cache(maxsize=64)
+def _event_head(namespace: str, name: str) -> bytes:
+    """Return the part of an EVENT packet before its first argument."""
+    return b"%b[%b," % (encode_head(PacketType.EVENT, namespace), msgspec.json.encode(name))
 
 
 def encode_ack(namespace: str, ack_id: int, values: Iterable[Any]) -> Message:

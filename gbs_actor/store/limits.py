@@ -20,16 +20,15 @@ def is_storable(text: str) -> bool:
 
 def fault_in(changes: Sequence[Change], writes: Writes) -> str | None:
     """Return why no database can store these values, or ``None`` if it can."""
-    for text in _texts(changes, writes):
-        if "\0" in text:
-            return "a text contains U+0000"
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return "a text contains half of a surrogate pair"
-    for number in _ids(changes, writes):
-        if number is not None and number not in INT8:
-            return "an id is outside of int8"
+    text = "".join(_texts(changes, writes))
+    if "\0" in text:
+        return "a text contains U+0000"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "a text contains half of a surrogate pair"
+    if not all(number is None or number in INT8 for number in _ids(changes, writes)):
+        return "an id is outside of int8"
     for gbs_number in (
         *(registration.gbs_number for registration in writes.registrations),
         *(group.number for group in writes.groups),

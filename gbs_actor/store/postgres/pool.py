@@ -39,12 +39,13 @@ class Pool:
     def __init__(self, connect: Connect, *, size: int, connect_timeout: float) -> None:
         self._connect = connect
         self._connect_timeout = connect_timeout
-        self._slots = trio.CapacityLimiter(size)
+        self._size = size
+        self._slots = trio.Semaphore(size)
         self._idle: list[DbConnection] = []
 
     def statistics(self) -> PoolStatistics:
         """Return how many connections there are; never blocks."""
-        in_use = int(self._slots.borrowed_tokens)
+        in_use = self._size - self._slots.value
         return PoolStatistics(open=in_use + len(self._idle), idle=len(self._idle))
 
     @asynccontextmanager
@@ -62,19 +63,18 @@ class Pool:
         :raises StoreUnavailable: there is none in time. Nothing was sent.
         """
         deadline = min(deadline, trio.current_time() + self._connect_timeout)
-        borrower = object()
         try:
             # The usual case costs no switch of tasks: the caller's query has its own.
-            self._slots.acquire_on_behalf_of_nowait(borrower)
+            self._slots.acquire_nowait()
         except trio.WouldBlock:
             with trio.CancelScope(deadline=deadline) as waiting:
-                await self._slots.acquire_on_behalf_of(borrower)
+                await self._slots.acquire()
             if waiting.cancelled_caught:
                 raise StoreUnavailable("all connections to the database are in use") from None
         try:
             connection = await self._take(deadline, fresh)
         except BaseException:
-            self._slots.release_on_behalf_of(borrower)
+            self._slots.release()
             raise
         try:
             yield connection
@@ -83,7 +83,7 @@ class Pool:
                 connection.terminate()
             else:
                 self._idle.append(connection)
-            self._slots.release_on_behalf_of(borrower)
+            self._slots.release()
 
     async def aclose(self, *, deadline: float) -> None:
         """Close the idle connections; the others must have been returned."""
