@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from random import Random
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, TypeVar, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -55,20 +54,12 @@ class CommandRequest(msgspec.Struct, frozen=True):
         return Command(
             action=self.action,
             author=author,
-            id=_new_id() if self.command_id is None else self.command_id,
+            id=uuid4() if self.command_id is None else self.command_id,
             client_made_id=self.command_id is not None,
             base_revision=self.base_revision,
             epoch=self.epoch,
             outside_room=outside_room,
         )
-
-
-_random: Final = Random()  # noqa: S311  (nothing is protected by it)
-
-
-def _new_id() -> UUID:
-    """Return a random UUID; no secret, so it does not cost a system call, as ``uuid4`` does."""
-    return UUID(int=_random.getrandbits(128), version=4)
 
 
 @dataclass(frozen=True, slots=True)
