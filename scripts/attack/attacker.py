@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--tokens", nargs=2, required=True)
+    parser.add_argument("--tokens", nargs=2, default=("", ""))
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
