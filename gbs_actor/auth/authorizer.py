@@ -130,7 +130,7 @@ class Authorizer:
         grants = None
         if user.may_enter(slug):
             grants = self._grants.get(slug)
-            if grants is None or trio.current_time() - grants.looked_up_at >= self.max_age:
+            if grants is None or self._outdated(grants, trio.current_time()):
                 return None
             self._hits += 1
         return _role(user, slug, grants)
@@ -166,9 +166,7 @@ class Authorizer:
         now = trio.current_time()
         cached = {slug: self._grants.get(slug) for slug in slugs if user.may_enter(slug)}
         outdated = [
-            slug
-            for slug, grants in cached.items()
-            if grants is None or now - grants.looked_up_at >= self.max_age
+            slug for slug, grants in cached.items() if grants is None or self._outdated(grants, now)
         ]
         self._hits += len(cached) - len(outdated)
         if not outdated:
@@ -182,6 +180,9 @@ class Authorizer:
             self._stale_hits += len(outdated)
             return cached
         return cached | {slug: found[slug] for slug in outdated}
+
+    def _outdated(self, grants: _Grants, now: float) -> bool:
+        return now - grants.looked_up_at >= self.max_age
 
     async def _look_up_together(self, slugs: Collection[str]) -> dict[str, _Grants]:
         """Look grants up, by one query for all who ask while another query is under way.

@@ -46,16 +46,14 @@ _UPGRADE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+_ADMITTED = b'40/gbs-lineup,{"sid"'
+_SMALL_EVENT = _text_frame('42/gbs-lineup,3["leave-retreat","nowhere"]')
 
 
-def _connected(token: str) -> tuple[Step, ...]:
-    """Return the steps to a connection to the namespace."""
+def _connecting(token: str) -> tuple[Step, ...]:
+    """Return the steps to the CONNECT to the namespace; :data:`_ADMITTED` replies to it."""
     connect = _text_frame(f"40/gbs-lineup,{json.dumps({'token': token})}")
     return Step(b"", _UPGRADE), Step(b'"maxPayload"', connect)
-
-
-_CONNECTED = b'40/gbs-lineup,{"sid"'
-_SMALL_EVENT = _text_frame('42/gbs-lineup,3["leave-retreat","nowhere"]')
 
 
 def _unread_joins(tokens: Sequence[str], scale: float) -> Plan:
@@ -63,7 +61,7 @@ def _unread_joins(tokens: Sequence[str], scale: float) -> Plan:
         _text_frame(f'42/gbs-lineup,{number}["join-retreat","{LARGE_RETREAT}"]')
         for number in range(40)
     )
-    script = Script((*_connected(tokens[0]), Step(_CONNECTED, joins)))
+    script = Script((*_connecting(tokens[0]), Step(_ADMITTED, joins)))
     return Plan([script], _count(100, scale), 100, ONE_PLACE, reads=False, receive_buffer=4_096)
 
 
@@ -93,23 +91,23 @@ def _bad_hosts(_tokens: Sequence[str], scale: float) -> Plan:
 
 
 def _floods(tokens: Sequence[str], scale: float) -> Plan:
-    script = Script(_connected(tokens[0]), repeats=100 * _SMALL_EVENT)
+    script = Script(_connecting(tokens[0]), repeats=100 * _SMALL_EVENT)
     return Plan([script], max(1, round(5 * scale)), 5, ONE_PLACE)
 
 
 def _trickles(tokens: Sequence[str], scale: float) -> Plan:
-    script = Script(_connected(tokens[0]), repeats=_SMALL_EVENT, every=0.02, piece=1)
+    script = Script(_connecting(tokens[0]), repeats=_SMALL_EVENT, every=0.02, piece=1)
     return Plan([script], _count(500, scale), 500, FIVE_PLACES)
 
 
 def _at_once(tokens: Sequence[str], scale: float) -> Plan:
-    scripts = [Script(_connected(token), repeats=_SMALL_EVENT, every=1.0) for token in tokens]
+    scripts = [Script(_connecting(token), repeats=_SMALL_EVENT, every=1.0) for token in tokens]
     return Plan(scripts, _count(2_000, scale), 1_000, FIVE_PLACES)
 
 
 def _large_room(tokens: Sequence[str], scale: float) -> Plan:
     join = _text_frame(f'42/gbs-lineup,1["join-retreat","{LARGE_RETREAT}"]')
-    steps = (*_connected(tokens[0]), Step(_CONNECTED, join))
+    steps = (*_connecting(tokens[0]), Step(_ADMITTED, join))
     edits = b"".join(
         _text_frame(f'42/gbs-lineup,2["update-gbs-number",{{"lineupId":600,"gbsNumber":{number}}}]')
         for number in (7_001, 7_002)

@@ -203,7 +203,7 @@ def open_plane() -> Plane | None:
 
 
 class PlaneConnection:
-    """One socket in a plane; its transport's :class:`~.websocket.Driver`."""
+    """One socket in a plane; its transport's :class:`~.websocket_transport.Driver`."""
 
     __slots__ = (
         "_closed",
