@@ -16,6 +16,7 @@ from gbs_actor.socketio import (
     FrontDoor,
     HttpResponse,
     Request,
+    SocketServer,
     TrustedProxies,
     UnauthenticatedLimit,
 )
@@ -370,17 +371,22 @@ async def dialed(listener: SocketListener, target: str = TARGET, **options: Any)
     return peer
 
 
+def door_of(server: SocketServer) -> FrontDoor:
+    """Return a door in front of a server that takes sockets and serves streams."""
+    return FrontDoor(
+        {server.path: server.serve_websocket},
+        Rooms().fallback,
+        sockets={server.path: server.take_websocket},
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [(TARGET.replace("EIO=4", "EIO=3"), 400), (TARGET + "&sid=unknown", 400)],
 )
 async def test_a_server_refuses(clock: MockClock, target: str, status: int) -> None:
     server, listener = echo_server(), SocketListener()
-    door = FrontDoor(
-        {server.path: server.serve_websocket},
-        Rooms().fallback,
-        sockets={server.path: server.take_websocket},
-    )
+    door = door_of(server)
     async with server.serving(), opened(door, [listener]):
         refused = await (client := await dialed(listener, target)).receive()
         assert isinstance(refused, Refused)
@@ -400,11 +406,7 @@ async def test_the_descriptors_are_given_back_whatever_fails(
         raise LookupError
 
     server, listener = echo_server(), SocketListener()
-    door = FrontDoor(
-        {server.path: server.serve_websocket},
-        Rooms().fallback,
-        sockets={server.path: server.take_websocket},
-    )
+    door = door_of(server)
     async with server.serving(), opened(door, [listener]):
         gc.collect()  # what earlier tests left may close descriptors in between
         before = len(os.listdir("/proc/self/fd"))
