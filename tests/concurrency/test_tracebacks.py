@@ -39,7 +39,7 @@ def test_a_cause_stands_above_what_it_caused() -> None:
 def test_what_was_being_handled_stands_above_unless_it_was_suppressed() -> None:
     try:
         try:
-            raise KeyError("first")
+            raise KeyError("first")  # noqa: TRY301
         except KeyError:
             raise ValueError("second")  # noqa: B904
     except ValueError as caught:

@@ -354,6 +354,7 @@ async def test_how_long_a_ping_took_is_shown(autojump_clock: trio.testing.MockCl
         return room.subscribers[0].sink.round_trip
 
     async with world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+        await trio.testing.wait_all_tasks_blocked()
         for seconds in (2, 3):
             before = round_trip(here)
             ping = await peer.until(events.Ping)
