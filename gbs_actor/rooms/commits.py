@@ -85,6 +85,8 @@ class Commits:
             nursery.start_soon(self._reject_at_deadline, batch)
             resolution = await self._resolve_behind_fence(batch)
             nursery.cancel_scope.cancel()
+        if resolution.fence is not None:
+            self._handle.note_changes((resolution.fence,))
         return resolution
 
     @property

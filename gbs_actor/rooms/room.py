@@ -290,7 +290,6 @@ class Room:
         batch.attempts += 1
         if resolution.fence is not None:
             self._rows.apply(resolution.fence)
-            handle.note_changes((resolution.fence,))
         else:
             await self._loading.reload(partial(self._reject, batch, STORE_DOWN))
         if batch.attempts > self._config.commit_retries:

@@ -184,6 +184,22 @@ async def test_changes_that_were_refused_are_none_of_the_last(autojump_clock: Mo
         assert room_of(w).last_changes == ()
 
 
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_fence_is_among_the_last_changes(autojump_clock: MockClock, *, crash: bool) -> None:
+    async with world() as w:
+        client = await w.client()
+        if crash:
+            w.bugs.at = [Tracepoint.COMMITTING]
+        else:
+            w.store.commits.append(Fault.LOST_BEFORE)
+        await client.ask(AssignNumber(7, 1))
+        await trio.sleep(1)
+        kinds = [change.kind for change in reversed(room_of(w).last_changes)]
+        assert kinds == ([Kind.FENCE] if crash else [Kind.FENCE, Kind.ASSIGN_NUMBER])
+        fence = room_of(w).last_changes[-1]
+        assert (fence.revision, fence.user_id, fence.registration_id) == (1, None, None)
+
+
 async def test_crashes_are_kept_with_their_tracebacks(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
