@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
@@ -23,6 +23,8 @@ DURATION_BOUNDS: Final = tuple(float(f"{1e-4 * 10 ** (n / 8):.3g}") for n in ran
 """Of durations in seconds, from 0.1 ms to 100 s: each a third above the one before."""
 SIZE_BOUNDS: Final = tuple(float(2**n) for n in range(13))
 """Of batch sizes, from 1 to 4,096."""
+PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "longest": 1.0}
+"""The share of the values that are not above each figure of :class:`Durations`."""
 
 
 class Durations(msgspec.Struct, frozen=True):
@@ -98,12 +100,20 @@ class RecentHistogram:
         below = list(accumulate(self._recent(now)))
         if not below:
             return _NO_DURATIONS
-        ranks = (share * below[-1] for share in (0.5, 0.95, 0.99, 1.0))
-        return Durations(below[-1], *(self._value_at(rank, below) for rank in ranks))
+        values = (self._value_at(share * below[-1], below) for share in PERCENTILES.values())
+        return Durations(below[-1], *values)
+
+    def percentile(self, share: float, now: float) -> float:
+        """Return one figure of :meth:`durations`; to sort a thousand histograms by it.
+
+        :param share: one of :data:`PERCENTILES`.
+        """
+        below = list(accumulate(self._recent(now)))
+        return self._value_at(share * below[-1], below) if below else 0.0
 
     def buckets(self, now: float) -> tuple[Bucket, ...]:
         """Return the recent values by bucket, from the first bucket with any to the last."""
-        counts = self._recent(now)
+        counts = list(self._recent(now))
         used = [bucket for bucket, count in enumerate(counts) if count]
         if not used:
             return ()
@@ -121,10 +131,10 @@ class RecentHistogram:
             return 0.0
         return (self._total - copy.total) / max(1.0, now - max(start, since))
 
-    def _recent(self, now: float) -> list[int]:
+    def _recent(self, now: float) -> Iterable[int]:
         """Return the counts of the recent values; none if there are none."""
         copy = self._copy_from((now // SLICE - SLICES + 1) * SLICE)
-        return [] if copy is None else list(map(sub, self._counts, copy.counts))
+        return () if copy is None else map(sub, self._counts, copy.counts)
 
     def _copy_from(self, start: float) -> _Copy | None:
         """Return the first copy that is not older than the slice that begins at ``start``."""

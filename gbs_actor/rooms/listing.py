@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 
+from gbs_actor.observability.recent_histogram import PERCENTILES
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.room_statistics import (
     age_of,
@@ -27,8 +28,9 @@ from gbs_actor.rooms.statistics import RoomState, RoomSummary
 SortKey = Callable[[RoomHandle], Any]
 
 
-def _durations(histogram: str, figure: str) -> SortKey:
-    return lambda room: getattr(getattr(room, histogram).durations(trio.current_time()), figure)
+def _percentile(histogram: str, share: float) -> SortKey:
+    histogram_of = attrgetter(histogram)
+    return lambda room: histogram_of(room).percentile(share, trio.current_time())
 
 
 SORT_KEYS: Final[dict[str, SortKey]] = {
@@ -54,10 +56,12 @@ SORT_KEYS: Final[dict[str, SortKey]] = {
     "unknownOutcomes": attrgetter("unknown_outcomes"),
     "staleCommits": attrgetter("stale_commits"),
     "restarts": attrgetter("restarts"),
+    "commit.count": lambda room: room.commit_times.durations(trio.current_time()).count,
+    "handOut.count": lambda room: room.fan_out_times.durations(trio.current_time()).count,
     **{
-        f"{name}.{figure}": _durations(histogram, figure)
+        f"{name}.{figure}": _percentile(histogram, share)
         for name, histogram in (("commit", "commit_times"), ("handOut", "fan_out_times"))
-        for figure in ("count", "p50", "p95", "p99", "longest")
+        for figure, share in PERCENTILES.items()
     },
 }
 """What rooms can be sorted by, named as in the JSON of a :class:`RoomSummary`."""
