@@ -128,11 +128,20 @@ def author_of(user: User) -> Author:
     return Author(user_id=user.user_id, name=name, admin_user_id=user.admin_user_id)
 
 
-def sink_statistics(outbox: OutboxStatistics) -> SinkStatistics:
-    """Return an outbox's statistics as rooms read them."""
+def sink_statistics(
+    outbox: OutboxStatistics,
+    protocol: str,
+    *,
+    transport: str | None = None,
+    round_trip: float | None = None,
+) -> SinkStatistics:
+    """Return an outbox's statistics as rooms read them; the others are those of its connection."""
     return SinkStatistics(
         queued=outbox.queued,
         queued_bytes=outbox.queued_bytes,
         conflated=outbox.conflated,
         behind_for=outbox.behind_for,
+        protocol=protocol,
+        transport=transport,
+        round_trip=round_trip,
     )

@@ -1,7 +1,28 @@
-"""Logging: one handler for our code and for libraries, secrets masked; text for a terminal."""
+"""Logging: one handler for our code and for libraries, secrets masked; text for a terminal.
+
+Also the figures of the last minutes, see ``RecentHistogram``.
+"""
 
 from gbs_actor.observability.logs import configure_logging
 from gbs_actor.observability.masking import mask, masked
+from gbs_actor.observability.recent_histogram import (
+    DURATION_BOUNDS,
+    SIZE_BOUNDS,
+    Bucket,
+    Durations,
+    RecentHistogram,
+)
 from gbs_actor.observability.terminal import visible, visible_lines
 
-__all__ = ["configure_logging", "mask", "masked", "visible", "visible_lines"]
+__all__ = [
+    "DURATION_BOUNDS",
+    "SIZE_BOUNDS",
+    "Bucket",
+    "Durations",
+    "RecentHistogram",
+    "configure_logging",
+    "mask",
+    "masked",
+    "visible",
+    "visible_lines",
+]

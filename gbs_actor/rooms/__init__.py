@@ -36,6 +36,9 @@ The life of a batch::
 Joins, leaves, editing marks and presence (``Subscriptions``) need no store: they go on
 while one is waited for.
 
+What operators see of it is declared in ``statistics``, and read by ``room_statistics`` (one room)
+and ``listing`` (which rooms, in which order).
+
 When a room crashes, its ``RestartLoop`` counts it and replies by the phase of the batch in hand:
 DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch itself;
 COMMITTING waits for the next start, which resolves the outcome. What is queued gets
@@ -64,7 +67,13 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
-from gbs_actor.rooms.statistics import RoomState, RoomStatistics, RoomSummary, SupervisorStatistics
+from gbs_actor.rooms.statistics import (
+    RoomPage,
+    RoomState,
+    RoomStatistics,
+    RoomSummary,
+    SupervisorStatistics,
+)
 from gbs_actor.rooms.subscriber import Subscriber, SubscriberStatistics
 from gbs_actor.rooms.supervisor import RoomSupervisor
 from gbs_actor.rooms.tracepoints import Observer, Tracepoint
@@ -83,6 +92,7 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
+    "RoomPage",
     "RoomSettings",
     "RoomState",
     "RoomStatistics",

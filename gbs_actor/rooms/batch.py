@@ -8,9 +8,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from gbs_actor.lineup.changes import Change, LogEntry, Rejection
+from gbs_actor.lineup.commands import kind_of
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.delivery import RESTARTED, UNKNOWN_OUTCOME
 from gbs_actor.rooms.mailbox import Submission, Work
+from gbs_actor.rooms.statistics import BatchStatistics, CommandInHand
 
 
 class Phase(StrEnum):
@@ -77,6 +79,25 @@ class Batch:
     def submissions(self) -> list[Submission]:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
+
+    def statistics(self) -> BatchStatistics:
+        """Return how far it has got, and its commands without what was typed."""
+        submissions = self.submissions()
+        return BatchStatistics(
+            phase=self.phase,
+            attempts=self.attempts,
+            marks=len(self.steps) - len(submissions),
+            commands=tuple(
+                CommandInHand(
+                    command_id=submission.command.id,
+                    kind=kind_of(submission.command.action),
+                    user_id=submission.command.author.user_id,
+                    user_name=submission.command.author.name,
+                    replied=submission.replied,
+                )
+                for submission in submissions
+            ),
+        )
 
     def reject_pending(self, rejection: Rejection) -> None:
         """Reject everything that has no reply yet."""

@@ -59,6 +59,7 @@ class Commits:
             started = trio.current_time()
             if batch.attempts == 0:
                 batch.committing_since = started
+            self._handle.progressed_at = started
             self._handle.observe(Tracepoint.COMMITTING)
             await self._commit(
                 batch.expected_revision,
@@ -66,7 +67,8 @@ class Commits:
                 batch.repeatable,
                 until=self._reply_deadline(batch),
             )
-            self._handle.commit_times.add(trio.current_time() - started)
+            replied = self._handle.progressed_at = trio.current_time()
+            self._handle.commit_times.add(replied - started, replied)
             self._handle.observe(Tracepoint.STORE_REPLIED)
         elif batch.repeatable:
             entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
@@ -83,6 +85,8 @@ class Commits:
             nursery.start_soon(self._reject_at_deadline, batch)
             resolution = await self._resolve_behind_fence(batch)
             nursery.cancel_scope.cancel()
+        if resolution.fence is not None:
+            self._handle.note_changes((resolution.fence,))
         return resolution
 
     @property

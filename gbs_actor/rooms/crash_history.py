@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
 
-from gbs_actor.concurrency import Backoff, first_exception
+from gbs_actor.concurrency import Backoff, in_one_line, traceback_of
+from gbs_actor.rooms.batch import Phase
+from gbs_actor.rooms.statistics import Crash
 from gbs_actor.settings import RoomSettings
+
+KEPT: Final = 10
+"""Crashes of a room that are kept for operators, with their tracebacks: the latest."""
 
 
 class CrashHistory:
-    """Counts the crashes within ``crash_window`` seconds.
+    """Counts the crashes within ``crash_window`` seconds, and keeps the latest for operators.
 
     :param config: gives that window, how many are too many, and the back-off.
     """
@@ -19,20 +26,26 @@ class CrashHistory:
         self._config = config
         self._times: deque[float] = deque()
         self._delays: Iterator[float] = iter(())
-        self.last_error: str | None = None
-        """The last crash in one line."""
+        self.latest: deque[Crash] = deque(maxlen=KEPT)
+        """The latest crash first."""
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, error: BaseException, now: float) -> bool:
+    @property
+    def last_error(self) -> str | None:
+        """The last crash in one line."""
+        return self.latest[0].error if self.latest else None
+
+    def add(self, error: BaseException, phase: Phase | None, now: float, at: datetime) -> bool:
         """Count a crash.
 
+        :param phase: of the batch in hand; ``None``: there was none.
         :param now: Trio time.
+        :param at: the same as wall-clock time.
         :returns: whether there were too many.
         """
-        cause = first_exception(error)
-        self.last_error = f"{type(cause).__name__}: {cause}"
+        self.latest.appendleft(Crash(at, phase, in_one_line(error), traceback_of(error)))
         self._times.append(now)
         while now - self._times[0] > self._config.crash_window:
             self._times.popleft()
@@ -47,7 +60,7 @@ class CrashHistory:
         return next(self._delays)
 
     def clear(self) -> None:
-        """Start to count anew."""
+        """Start to count anew; what is kept for operators stays."""
         self._times.clear()
 
 

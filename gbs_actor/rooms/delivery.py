@@ -227,9 +227,8 @@ class Format(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SinkStatistics:
-    """How far behind a connection is."""
+class SinkStatistics(msgspec.Struct, frozen=True, rename="camel"):
+    """What a connection is, and how far behind."""
 
     queued: int
     """Messages that wait."""
@@ -238,6 +237,12 @@ class SinkStatistics:
     """Waiting row updates that a newer state of the same row has replaced."""
     behind_for: float
     """Seconds since the connection last had nothing waiting; 0 if nothing waits."""
+    protocol: str | None = None
+    """What is spoken on it: ``socket.io``, or ``websocket`` for plain WebSockets."""
+    transport: str | None = None
+    """``websocket`` or ``polling``; ``None``: not known."""
+    round_trip: float | None = None
+    """Seconds from the last ping to its pong; ``None``: not known."""
 
 
 class Sink(Protocol):

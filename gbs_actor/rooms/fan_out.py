@@ -83,7 +83,9 @@ class FanOut:
                 self._reply(reply)
             if budget.take():
                 await budget.checkpoint()
-        self._handle.fan_out_times.add(trio.current_time() - started)
+        ended = self._handle.progressed_at = trio.current_time()
+        if batch.changes:
+            self._handle.fan_out_times.add(ended - started, ended)
         self._observe(Tracepoint.FANNED_OUT)
 
     async def send_without_board(self, batch: Batch) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Final
 
 import trio
 
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
+from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
@@ -24,10 +26,13 @@ from gbs_actor.rooms.delivery import (
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
 from gbs_actor.rooms.rows import EncodedRows
-from gbs_actor.rooms.statistics import DurationWindow, RoomState, RoomStatistics, RoomSummary
+from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
+
+LAST_CHANGES: Final = 20
+"""Changes that are kept for operators."""
 
 
 class RoomHandle:
@@ -70,7 +75,15 @@ class RoomHandle:
         self.failure: Exception | None = None
         """What ``join_idle`` raised: the room's crash, not that of who has called it."""
         self.crashes = CrashHistory(config)
-        self.failed_until: float | None = None
+        self.restarts_at: float | None = None
+        """Trio time at which a room that pauses after a crash starts again by itself."""
+        self.opened_at = trio.current_time()
+        self.active_at = self.opened_at
+        """Trio time at which the last batch was taken."""
+        self.progressed_at = self.opened_at
+        """Trio time of the last load, or of the last batch taken, committed or fanned out."""
+        self.last_changes: deque[LastChange] = deque(maxlen=LAST_CHANGES)
+        """The latest change first."""
         self.restarts = 0
         self.batches = 0
         self.commands = 0
@@ -81,8 +94,9 @@ class RoomHandle:
         self.refused_busy = 0
         self.unknown_outcomes = 0
         self.stale_commits = 0
-        self.commit_times = DurationWindow()
-        self.fan_out_times = DurationWindow()
+        self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
+        self.commit_times = RecentHistogram(DURATION_BOUNDS)
+        self.fan_out_times = RecentHistogram(DURATION_BOUNDS)
 
     # -- for connections
 
@@ -191,6 +205,13 @@ class RoomHandle:
         self.pause_over.unpark_all()
         self.mailbox.wake()
 
+    def note_changes(self, changes: Sequence[Change]) -> None:
+        """Keep the latest of some changes for operators: they are durable.
+
+        :param changes: ascending by revision.
+        """
+        self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
+
     def holds_target(self, action: Action) -> bool:
         """Whether the registration or memo that an action is about is on the board."""
         return self.rows is not None and self.rows.board.target(action) is not None
@@ -218,45 +239,3 @@ class RoomHandle:
         if self.state in (RoomState.BACKOFF, RoomState.RESTARTING):
             return RESTARTED
         return None
-
-    # -- for operators
-
-    def statistics(self) -> RoomStatistics:
-        """Return the room as it is now, with each of its subscribers; never blocks."""
-        revision = 0 if self.rows is None else self.rows.board.revision
-        subscribers = tuple(each.statistics(revision) for each in self.subscribers)
-        return RoomStatistics(subscribers=subscribers, **self._counters())
-
-    def summary(self) -> RoomSummary:
-        """Return the room as it is now, without its subscribers; never blocks."""
-        return RoomSummary(subscriber_count=len(self.subscribers), **self._counters())
-
-    def _counters(self) -> dict[str, Any]:
-        board = None if self.rows is None else self.rows.board
-        return {
-            "slug": self.slug,
-            "state": self.state,
-            "revision": None if board is None else board.revision,
-            "epoch": None if board is None else board.epoch,
-            "rows": 0 if board is None else len(board),
-            "editing_marks": len(self.marks),
-            "mailbox_depth": len(self.mailbox),
-            "mailbox_size": self.mailbox.size,
-            "in_hand": 0 if self.batch is None else len(self.batch.steps),
-            "phase": None if self.batch is None else self.batch.phase.value,
-            "resolving": self.resolving,
-            "batches": self.batches,
-            "batch_mean": self.commands / self.batches if self.batches else 0.0,
-            "batch_largest": self.batch_largest,
-            "commit": self.commit_times.summary(),
-            "hand_out": self.fan_out_times.summary(),
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "repeated": self.repeated,
-            "refused_busy": self.refused_busy,
-            "unknown_outcomes": self.unknown_outcomes,
-            "stale_commits": self.stale_commits,
-            "restarts": self.restarts,
-            "last_error": self.crashes.last_error,
-            "failed_until": self.failed_until,
-        }

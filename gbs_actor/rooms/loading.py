@@ -149,6 +149,7 @@ class Loading:
             raise RoomEnded
         epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
         seconds = handle.config.recent_changes_time
+        handle.progressed_at = trio.current_time()
         before = self._clock() - timedelta(seconds=seconds)
         settled = settled_revision(retreat.registrations, before)
         handle.rows = EncodedRows(Board(retreat), RecentChanges(settled, seconds))

@@ -221,6 +221,8 @@ class Mailbox:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.high_water = 0
+        """The most items that were queued at once."""
         self._items: deque[Item] = deque()
         self._commands = 0
         self._marks = 0
@@ -235,14 +237,12 @@ class Mailbox:
         if queued >= self.size:
             return False
         self._count(item, 1)
-        self._items.append(item)
-        self.wake()
+        self._append(item)
         return True
 
     def put(self, item: Control) -> None:
         """Queue a join or a leave."""
-        self._items.append(item)
-        self.wake()
+        self._append(item)
 
     def put_back(self, items: Iterable[Item]) -> None:
         """Put items that were taken back to the front, in their order."""
@@ -292,6 +292,11 @@ class Mailbox:
         self._items.clear()
         self._commands = self._marks = 0
         return items
+
+    def _append(self, item: Item) -> None:
+        self._items.append(item)
+        self.high_water = max(self.high_water, len(self._items))
+        self.wake()
 
     def _count(self, item: Item, change: int) -> None:
         if isinstance(item, MarkUpdate):

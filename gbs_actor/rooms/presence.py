@@ -204,6 +204,11 @@ class RoomPresence:
         self._revision = 0
         self._encoded: dict[Format, Any] = {}
 
+    @property
+    def shown(self) -> Presence | None:
+        """Who is present, as it was built last; ``None``: it was not yet."""
+        return self._shown
+
     def change(self) -> None:
         """Note that who is present, or what they edit, has changed."""
         self._changed = True

@@ -51,7 +51,7 @@ class RestartLoop:
             if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
                 return False
             handle.state = RoomState.RESTARTING
-            handle.failed_until = None
+            handle.restarts_at = None
             handle.restarts += 1
         return True
 
@@ -76,14 +76,14 @@ class RestartLoop:
         self._on_crash()
         handle.resolving = False
         log.error("room %s crashed", handle.slug, exc_info=error)
-        failed = handle.crashes.add(error, trio.current_time())
+        phase = None if handle.batch is None else handle.batch.phase
+        failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
         if handle.batch is not None:
             await self._reply_after_crash(room, failed=failed)
         handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
         if failed:
             config = handle.config
-            handle.failed_until = trio.current_time() + config.crash_cool_down
             log.error(
                 "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
                 handle.slug,
@@ -118,7 +118,7 @@ class RestartLoop:
         if handle.draining:
             return
         failed = handle.state is RoomState.FAILED
-        with trio.move_on_after(
-            handle.config.crash_cool_down if failed else handle.crashes.next_delay()
-        ):
+        delay = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
+        handle.restarts_at = trio.current_time() + delay
+        with trio.move_on_at(handle.restarts_at):
             await handle.pause_over.park()

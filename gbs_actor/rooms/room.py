@@ -147,6 +147,7 @@ class Room:
             resolution = await self._commits.resolve(handle.batch)
             if resolution.committed:
                 handle.batch.phase = Phase.COMMITTED
+                handle.note_changes(handle.batch.changes)
                 with trio.CancelScope(shield=True):
                     await self.send_committed(handle.batch)
             else:
@@ -171,9 +172,13 @@ class Room:
         handle.batches += 1
         handle.commands += len(batch.steps)
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
-        self._subscriptions.empty_since = trio.current_time()
+        now = trio.current_time()
+        self._subscriptions.empty_since = handle.active_at = handle.progressed_at = now
         handle.observe(Tracepoint.TAKEN)
-        for submission in batch.submissions():
+        submissions = batch.submissions()
+        if submissions:
+            handle.batch_sizes.add(len(submissions), now)
+        for submission in submissions:
             subscriber = submission.subscriber
             inside = subscriber is None or subscriber.room is handle
             if not inside and not submission.command.outside_room:
@@ -237,6 +242,7 @@ class Room:
         batch.phase = Phase.COMMITTED
         if batch.repeatable:
             self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
+        self._handle.note_changes(batch.changes)
         self._handle.observe(Tracepoint.COMMITTED)
         return True
 

@@ -1,11 +1,20 @@
-"""What a room and its supervisor report about themselves."""
+"""What a room and its supervisor report about themselves.
+
+Times are seconds. The records are sent to operators as they are, with camel-case names.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
+import msgspec
+
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.commands import Kind
+from gbs_actor.observability import Bucket, Durations
+from gbs_actor.rooms.delivery import Presence
 from gbs_actor.rooms.subscriber import SubscriberStatistics
 
 
@@ -17,54 +26,32 @@ class RoomState(StrEnum):
     BACKOFF = "backoff"
     RESTARTING = "restarting"
     FAILED = "failed"
+    DRAINING = "draining"
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
-    """The last few hundred durations of one kind, in seconds."""
+class RoomSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A room at one moment, without its subscribers: the work does not grow with their number.
 
-    count: int
-    """How many there were since the room started, not only those kept."""
-    p50: float
-    p99: float
-    longest: float
-
-
-class DurationWindow:
-    """Keeps the last ``size`` durations."""
-
-    def __init__(self, size: int = 256) -> None:
-        self._kept: deque[float] = deque(maxlen=size)
-        self._count = 0
-
-    def add(self, seconds: float) -> None:
-        """Add one."""
-        self._count += 1
-        self._kept.append(seconds)
-
-    def summary(self) -> Durations:
-        """Return the percentiles of those kept; zeros where there are none."""
-        kept = sorted(self._kept)
-        if not kept:
-            return Durations(0, 0.0, 0.0, 0.0)
-        last = len(kept) - 1
-        return Durations(self._count, kept[last // 2], kept[round(last * 0.99)], kept[last])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomCounters:
-    """A room at one moment. Counters run since the room's first start in this process."""
+    Counters run since the room was opened in this process.
+    """
 
     slug: str
     state: RoomState
+    age: float
+    """Since the room was opened."""
+    idle_for: float
+    """Since the last command or mark; 0 while one is in hand."""
     revision: int | None
     """``None`` while nothing is loaded."""
     epoch: str | None
     rows: int
+    subscriber_count: int
     editing_marks: int
     mailbox_depth: int
     """Items that are queued, joins and leaves included."""
+    mailbox_high_water: int
+    """The most that were queued at once."""
     mailbox_size: int
     in_hand: int
     """Commands and marks of the batch under way."""
@@ -72,14 +59,18 @@ class RoomCounters:
     """The phase of that batch."""
     resolving: bool
     """Whether the unknown outcome of a commit is being resolved."""
+    store_down: bool
+    """Whether the room waits for a store that cannot be reached."""
+    commands_per_second: float
+    """Of the last 30 to 60 seconds."""
     batches: int
     batch_mean: float
-    """Commands per batch."""
+    """Commands and marks per batch."""
     batch_largest: int
     commit: Durations
     """From sending a commit to the store's reply."""
     hand_out: Durations
-    """From the store's reply to the last delivery."""
+    """From that reply to the last delivery of the batch."""
     accepted: int
     rejected: int
     repeated: int
@@ -88,33 +79,110 @@ class RoomCounters:
     stale_commits: int
     restarts: int
     """Starts after a crash."""
+    restart_in: float | None
+    """Until a room that pauses after a crash starts again by itself."""
     last_error: str | None
     """The last crash in one line."""
-    failed_until: float | None
-    """Trio time at which a FAILED room starts again by itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomSummary(RoomCounters):
-    """A room without its subscribers: the work does not grow with their number."""
+class CommandInHand(msgspec.Struct, frozen=True, rename="camel"):
+    """A command of a batch that is not finished; without what was typed."""
 
-    subscriber_count: int
+    command_id: UUID
+    kind: Kind
+    user_id: int
+    user_name: str
+    replied: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomStatistics(RoomCounters):
-    """A room with each of its subscribers."""
+class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The batch that a room has in hand."""
 
+    phase: str
+    attempts: int
+    """Commits of it that provably had no effect."""
+    marks: int
+    commands: tuple[CommandInHand, ...]
+
+
+class LastChange(msgspec.Struct, frozen=True, rename="camel"):
+    """An accepted command that is durable; without what was typed."""
+
+    revision: int
+    command_id: UUID
+    kind: Kind
+    user_id: int | None
+    """``None``: the room's own, to settle an unknown outcome."""
+    user_name: str
+    registration_id: int | None
+    at: datetime
+
+    @classmethod
+    def of(cls, change: Change) -> LastChange:
+        """Return a change as operators see it."""
+        author = change.author
+        return cls(
+            change.revision,
+            change.command_id,
+            change.kind,
+            None if author is None else author.user_id,
+            "" if author is None else author.name,
+            change.registration_id,
+            change.at,
+        )
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """A crash of a room."""
+
+    at: datetime
+    phase: str | None
+    """The phase of the batch in hand; ``None``: there was none."""
+    error: str
+    """Type and message in one line."""
+    traceback: str
+    """As Python writes it, of each message the first line: further ones may quote rows."""
+
+
+class RoomStatistics(RoomSummary, frozen=True, kw_only=True):
+    """A room as a whole."""
+
+    since_progress: float
+    """Since the last step of its work: a load, a batch taken, committed or handed out."""
+    batch: BatchStatistics | None
+    """``None``: it has none in hand."""
+    batch_sizes: tuple[Bucket, ...]
+    """Commands per batch."""
+    commit_times: tuple[Bucket, ...]
+    """From sending a commit to the store's reply."""
+    last_changes: tuple[LastChange, ...]
+    """Since the room was opened in this process, the latest first."""
+    crash_history: tuple[Crash, ...]
+    """The latest first."""
+    presence: Presence | None
+    """Who is there, as everybody was sent it last."""
     subscribers: tuple[SubscriberStatistics, ...]
+    """In the order of joining; of a very large room the first ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorStatistics:
-    """All rooms at one moment."""
+class SupervisorCounters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What happened to rooms since the supervisor was started."""
 
-    rooms: tuple[RoomSummary, ...]
     started: int
-    """Rooms started since the supervisor was."""
     stopped_idle: int
     crashes: int
     draining: bool
+
+
+class SupervisorStatistics(SupervisorCounters, frozen=True, kw_only=True):
+    """All rooms at one moment."""
+
+    rooms: tuple[RoomSummary, ...]
+
+
+class RoomPage(SupervisorCounters, frozen=True, kw_only=True):
+    """Some of the rooms, in the order that was asked for."""
+
+    total: int
+    """All that match."""
+    rooms: tuple[RoomSummary, ...]

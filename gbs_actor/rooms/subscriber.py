@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import trio
 
 from gbs_actor.lineup.commands import Author, Command
@@ -49,14 +49,15 @@ class JoinedRoom(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriberStatistics:
+class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One subscriber as its room sees it."""
 
     number: int
     """Unique among the subscribers of this process."""
     user_id: int
     user_name: str
+    connected_for: float
+    """Seconds since the client was admitted."""
     sent_revision: int
     """The revision up to which the room has handed everything to the connection."""
     lag: int
@@ -83,6 +84,7 @@ class Subscriber:
         "author",
         "closed",
         "commands_slug",
+        "connected_at",
         "in_flight",
         "known_elsewhere",
         "leaving",
@@ -101,6 +103,7 @@ class Subscriber:
         self.author = author
         self.wants_presence = wants_presence
         self.number = next(_numbers)
+        self.connected_at = trio.current_time()
         self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
         self.sent_revision = 0
@@ -202,6 +205,7 @@ class Subscriber:
             number=self.number,
             user_id=self.author.user_id,
             user_name=self.author.name,
+            connected_for=trio.current_time() - self.connected_at,
             sent_revision=self.sent_revision,
             lag=max(0, room_revision - self.sent_revision),
             under_way=self.in_flight,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import trio
 
@@ -23,10 +24,12 @@ from gbs_actor.rooms.delivery import (
     Snapshot,
 )
 from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import utc_now
-from gbs_actor.rooms.statistics import RoomState, RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms.room_statistics import statistics_of, summary_of
+from gbs_actor.rooms.statistics import RoomPage, RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
@@ -263,18 +266,34 @@ class RoomSupervisor:
 
     def statistics(self) -> SupervisorStatistics:
         """Return all rooms as they are now, without their subscribers; never blocks."""
-        return SupervisorStatistics(
-            rooms=tuple(handle.summary() for handle in self._handles.values()),
-            started=self._started,
-            stopped_idle=self._stopped_idle,
-            crashes=self._crashes,
-            draining=self._draining,
-        )
+        rooms = tuple(summary_of(handle) for handle in self._handles.values())
+        return SupervisorStatistics(rooms=rooms, **self._counters())
+
+    def matching(self, state: RoomState | None = None, search: str = "") -> list[str]:
+        """Return the slugs of the open rooms that match; see :func:`matching_slugs`."""
+        return matching_slugs(self._handles.values(), state, search)
+
+    def page(
+        self,
+        slugs: Iterable[str],
+        sort: str = "slug",
+        *,
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> RoomPage:
+        """Return some of the rooms that are open still, sorted; see :func:`sorted_summaries`.
+
+        :param slugs: the rooms, in any order.
+        """
+        found = [self._handles[slug] for slug in slugs if slug in self._handles]
+        rooms = sorted_summaries(found, sort, offset, limit, descending=descending)
+        return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
-        """Return one room as it is now, with its subscribers, if it is loaded."""
+        """Return one room as it is now, as a whole, if it is open."""
         handle = self._handles.get(slug)
-        return None if handle is None else handle.statistics()
+        return None if handle is None else statistics_of(handle)
 
     async def drain(self) -> None:
         """Reject what comes from now on, and return once all else has its reply.
@@ -300,6 +319,14 @@ class RoomSupervisor:
             handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
 
     # -- supervision ----------------------------------------------------------------------
+
+    def _counters(self) -> dict[str, Any]:
+        return {
+            "started": self._started,
+            "stopped_idle": self._stopped_idle,
+            "crashes": self._crashes,
+            "draining": self._draining,
+        }
 
     def _not_in_room(self) -> Rejection:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM

@@ -677,6 +677,22 @@ async def test_nobody_is_shown_by_e_mail(transport: Transport, name: str) -> Non
         assert {each.user_name for each in statistics.subscribers} == {"김하늘", shown}
 
 
+async def test_an_operator_sees_what_a_subscriber_speaks_and_since_when(
+    transport: Transport, autojump_clock: MockClock
+) -> None:
+    async with world() as here, here.joined_by(transport) as peer:
+        await trio.sleep(30)
+        await peer.call("update-gbs-number", EDIT)
+        room = here.parts.rooms.room_statistics(SLUG)
+        assert room is not None
+        (subscriber,) = room.subscribers
+        protocol = "socket.io" if transport == "socketio" else "websocket"
+        assert (subscriber.user_id, subscriber.sink.protocol) == (7, protocol)
+        assert subscriber.connected_for == pytest.approx(30)
+        assert (subscriber.sent_revision, subscriber.lag) == (1, 0)
+        assert (subscriber.sink.queued, subscriber.sink.queued_bytes) == (0, 0)
+
+
 async def test_another_users_token_is_refused_and_changes_nothing(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         ack = await peer.call("authenticate", {"token": here.parts.token(user_id=8)})

@@ -342,10 +342,10 @@ async def test_a_wrong_method_is_405_in_json_and_names_the_right_ones() -> None:
 async def test_an_exception_is_500_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     async with site() as here:
 
-        def broken() -> None:
+        def broken(*_: object) -> None:
             raise RuntimeError("secret detail")
 
-        monkeypatch.setattr(here.parts.rooms, "statistics", broken)
+        monkeypatch.setattr(here.parts.rooms, "matching", broken)
         response = await here.get("/admin/rooms", here.bearer(role=Role.ADMIN_MINISTER))
         assert response.status_code == 500
         text = await response.get_data(as_text=True)
@@ -376,7 +376,7 @@ async def test_an_allowed_page_may_read_every_answer(
     monkeypatch: pytest.MonkeyPatch, status: int, request_line: str, raw: bytes
 ) -> None:
     async with site(settings_with(max_body=100)) as here:
-        monkeypatch.setattr(here.parts.rooms, "statistics", None)
+        monkeypatch.setattr(here.parts.rooms, "matching", None)
         method, path = request_line.split()
         headers = {"Origin": PAGE, "Content-Type": "application/json"}
         if status != 401:

@@ -347,6 +347,25 @@ async def test_a_pong_puts_the_next_ping_off_and_one_unasked_for_does_not(
         assert trio.current_time() == began + 25
 
 
+async def test_how_long_a_ping_took_is_shown(autojump_clock: trio.testing.MockClock) -> None:
+    def round_trip(here: World) -> float | None:
+        room = here.parts.rooms.room_statistics(SLUG)
+        assert room is not None
+        return room.subscribers[0].sink.round_trip
+
+    async with world(ping_interval=10, ping_timeout=5) as here, raw(here) as peer:
+        await trio.testing.wait_all_tasks_blocked()
+        for seconds in (2, 3):
+            before = round_trip(here)
+            ping = await peer.until(events.Ping)
+            await trio.sleep(seconds)
+            assert round_trip(here) == before
+            await peer.send(ping.response())
+            await peer.send(events.Pong())
+            await trio.testing.wait_all_tasks_blocked()
+            assert round_trip(here) == pytest.approx(seconds)
+
+
 async def test_a_clients_own_ping_is_answered(autojump_clock: trio.testing.MockClock) -> None:
     async with world() as here, raw(here) as peer:
         await peer.send(events.Ping(b"here?"))

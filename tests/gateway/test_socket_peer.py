@@ -24,5 +24,5 @@ class LaggingSocket:
 def test_a_peer_tells_how_far_behind_its_socket_is() -> None:
     peer = SocketPeer(cast(Socket, LaggingSocket()), SocketIOFormat("/gbs-lineup"))
     assert peer.statistics() == SinkStatistics(
-        queued=1, queued_bytes=2, conflated=3, behind_for=4.0
+        queued=1, queued_bytes=2, conflated=3, behind_for=4.0, protocol="socket.io"
     )

@@ -9,7 +9,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from gbs_actor.auth import Authorizer, Verifier
-from gbs_actor.gateway.http.admin import admin
+from gbs_actor.gateway.http.admin import admin_rooms
 from gbs_actor.gateway.http.cors import allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
@@ -62,7 +62,7 @@ def create_app(services: Services) -> QuartTrio:
         probes(services.store_failure, services.draining),
         lineups(rooms, identity),
         edits(rooms, identity),
-        admin(rooms, identity),
+        admin_rooms(rooms, identity),
     ):
         app.register_blueprint(blueprint)
 

@@ -105,7 +105,7 @@ class SocketPeer:
 
     def statistics(self) -> SinkStatistics:
         """Return how far behind the socket's outbox is."""
-        return sink_statistics(self._socket.statistics())
+        return sink_statistics(self._socket.statistics(), "socket.io")
 
 
 class RecoverablePeer(SocketPeer):

@@ -150,8 +150,13 @@ class PlainChannel(LiveChannel):
         self.close(close_frame.REVOKED.code, close_frame.REVOKED.reason)
 
     def statistics(self) -> SinkStatistics:
-        """Return how far behind the outbox is."""
-        return sink_statistics(self.outbox.statistics())
+        """Return how far behind the outbox is, and how long the last ping took."""
+        return sink_statistics(
+            self.outbox.statistics(),
+            "websocket",
+            transport="websocket",
+            round_trip=self.round_trip,
+        )
 
     # Back-pressure, heartbeat, end.
 

@@ -185,7 +185,7 @@ class LiveChannel(Channel):
     :param options: how often to ping, how long to wait, how much may be queued.
     """
 
-    __slots__ = ("_liveness", "_options", "_sent_at_ping")
+    __slots__ = ("_liveness", "_options", "_pinged_at", "_sent_at_ping", "round_trip")
 
     def __init__(
         self, transport: Transport, tasks: ChannelTasks, options: ServerOptions, on_end: OnEnd
@@ -193,6 +193,11 @@ class LiveChannel(Channel):
         super().__init__(transport, tasks, options.outbox, on_end)
         self._options = options
         self._sent_at_ping = 0
+        self._pinged_at: float | None = None
+        """Trio time of the first ping that is not answered yet."""
+        self.round_trip: float | None = None
+        """Seconds from the last ping that was answered to its pong, the time in the outbox
+        included; ``None``: none was yet."""
         self._liveness: Liveness | None = None
 
     @property
@@ -206,6 +211,9 @@ class LiveChannel(Channel):
 
     def pong_received(self) -> None:
         """Receive the peer's pong."""
+        if self._pinged_at is not None:
+            self.round_trip = trio.current_time() - self._pinged_at
+            self._pinged_at = None
         if self._liveness is not None:
             self._liveness.pong()
 
@@ -237,6 +245,8 @@ class LiveChannel(Channel):
 
     def ping(self) -> None:
         """Send a ping."""
+        if self._pinged_at is None:
+            self._pinged_at = trio.current_time()
         self._sent_at_ping = self.outbox.sent_bytes
         self.outbox.send(self.ping_message)
 

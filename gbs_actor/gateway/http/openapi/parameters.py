@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
+from gbs_actor.gateway.http.admin.room_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, SORTS
 from gbs_actor.lineup.rules import LAST_ID
+from gbs_actor.rooms import RoomState
 
 Described = dict[str, Any]
 
@@ -66,6 +68,41 @@ _PARAMETERS: Final[dict[str, Described]] = {
             "type": "string",
             "maxLength": MAX_EPOCH_LENGTH,
             "pattern": "^[^\\u0000]*$",
+        },
+    },
+    "state": {
+        "in": "query",
+        "name": "state",
+        "description": "Only rooms in this state.",
+        "schema": {"type": "string", "enum": list(RoomState)},
+    },
+    "search": {
+        "in": "query",
+        "name": "search",
+        "description": "Only rooms whose slug has this in it, in whatever case.",
+        "schema": {"type": "string", "maxLength": MAX_SLUG_LENGTH},
+    },
+    "sort": {
+        "in": "query",
+        "name": "sort",
+        "description": "The figure to sort by; with `-` the highest come first.",
+        "schema": {"type": "string", "enum": list(SORTS), "default": "slug"},
+    },
+    "offset": {
+        "in": "query",
+        "name": "offset",
+        "description": "Rooms before the first one.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    },
+    "limit": {
+        "in": "query",
+        "name": "limit",
+        "description": "Rooms at most.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "default": DEFAULT_LIMIT,
         },
     },
     "ifNoneMatch": {

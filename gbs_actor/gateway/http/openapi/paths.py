@@ -80,17 +80,22 @@ _READ: Final[Described] = {
 _ROOMS: Final[Described] = {
     "operationId": "readRooms",
     "tags": ["operators"],
-    "summary": "Show all open rooms.",
+    "summary": "Show the open rooms, page by page.",
+    "description": "Of the retreats in which the user is an operator. `total` counts all that "
+    "match.",
+    "parameters": parameters("state", "search", "sort", "offset", "limit"),
     "responses": {
         "200": success("Rooms", "The statistics of the rooms."),
-        **errors(401, 403, 429, 500),
+        **errors(400, 401, 403, 429, 500),
     },
 }
 
 _ROOM: Final[Described] = {
     "operationId": "readRoom",
     "tags": ["operators"],
-    "summary": "Show one open room, with its subscribers.",
+    "summary": "Show one open room as a whole.",
+    "description": "With the batch in hand, the last changes, crashes with their tracebacks, who "
+    "is there, and up to 500 subscribers.",
     "parameters": parameters("slug"),
     "responses": {
         "200": success("Room", "The statistics of the room."),

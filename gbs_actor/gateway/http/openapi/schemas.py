@@ -12,12 +12,11 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
-from gbs_actor.gateway.http.admin import camel
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
-from gbs_actor.rooms.statistics import RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
 
@@ -36,7 +35,7 @@ _TYPES: Final[dict[str, Any]] = {
     "Error": HttpErrorBody,
     "Alive": Alive,
     "Ready": Ready,
-    "Rooms": SupervisorStatistics,
+    "Rooms": RoomPage,
     "Room": RoomStatistics,
 }
 """The types that operations refer to, by the names of their components."""
@@ -96,7 +95,6 @@ def schemas() -> dict[str, Schema]:
                 body = route.body or spec.body
                 _require_target(components[body.__name__], spec.target.spellings[-1])
     components["MemoBody"]["anyOf"] = _MEMO_OR_COLOR
-    _add_statistics(components)
     return components
 
 
@@ -118,18 +116,6 @@ def error_schema(codes: Collection[str]) -> Schema:
     return {
         "allOf": [reference("Error"), {"properties": {"code": {"enum": sorted(codes)}}}],
     }
-
-
-def _add_statistics(components: dict[str, Schema]) -> None:
-    """Rename the statistics' fields as the admin pages do."""
-    reached = {
-        *("Rooms", "RoomSummary", "Room"),
-        *("SubscriberStatistics", "SinkStatistics", "Durations"),
-    }
-    for name in reached:
-        schema = components[name]
-        schema["properties"] = {camel(key): value for key, value in schema["properties"].items()}
-        schema["required"] = [camel(key) for key in schema["required"]]
 
 
 def _require(schema: Schema, field: str) -> None:

@@ -1,0 +1,96 @@
+"""The list of rooms: which of them match, in which order.
+
+Neither asks a room for more than the figure that decides: with a thousand rooms only those on
+the page are summed up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, Final
+
+import trio
+
+from gbs_actor.observability.recent_histogram import PERCENTILES
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.room_statistics import (
+    age_of,
+    batch_mean_of,
+    command_rate_of,
+    idle_time_of,
+    in_hand_of,
+    state_of,
+    summary_of,
+)
+from gbs_actor.rooms.statistics import RoomState, RoomSummary
+
+SortKey = Callable[[RoomHandle], Any]
+
+
+def _percentile(histogram: str, share: float) -> SortKey:
+    histogram_of = attrgetter(histogram)
+    return lambda room: histogram_of(room).percentile(share, trio.current_time())
+
+
+SORT_KEYS: Final[dict[str, SortKey]] = {
+    "slug": attrgetter("slug"),
+    "state": state_of,
+    "age": age_of,
+    "idleFor": idle_time_of,
+    "revision": lambda room: -1 if room.rows is None else room.rows.board.revision,
+    "rows": lambda room: 0 if room.rows is None else len(room.rows.board),
+    "subscriberCount": lambda room: len(room.subscribers),
+    "editingMarks": lambda room: len(room.marks),
+    "mailboxDepth": lambda room: len(room.mailbox),
+    "mailboxHighWater": attrgetter("mailbox.high_water"),
+    "inHand": in_hand_of,
+    "commandsPerSecond": command_rate_of,
+    "batches": attrgetter("batches"),
+    "batchMean": batch_mean_of,
+    "batchLargest": attrgetter("batch_largest"),
+    "accepted": attrgetter("accepted"),
+    "rejected": attrgetter("rejected"),
+    "repeated": attrgetter("repeated"),
+    "refusedBusy": attrgetter("refused_busy"),
+    "unknownOutcomes": attrgetter("unknown_outcomes"),
+    "staleCommits": attrgetter("stale_commits"),
+    "restarts": attrgetter("restarts"),
+    "commit.count": lambda room: room.commit_times.durations(trio.current_time()).count,
+    "handOut.count": lambda room: room.fan_out_times.durations(trio.current_time()).count,
+    **{
+        f"{name}.{figure}": _percentile(histogram, share)
+        for name, histogram in (("commit", "commit_times"), ("handOut", "fan_out_times"))
+        for figure, share in PERCENTILES.items()
+    },
+}
+"""What rooms can be sorted by, named as in the JSON of a :class:`RoomSummary`."""
+
+
+def matching_slugs(rooms: Iterable[RoomHandle], state: RoomState | None, search: str) -> list[str]:
+    """Return the slugs of the rooms that match.
+
+    :param state: theirs; ``None``: any.
+    :param search: part of their slug, in whatever case.
+    """
+    wanted = search.casefold()
+    return [
+        room.slug
+        for room in rooms
+        if (state is None or state_of(room) is state) and wanted in room.slug.casefold()
+    ]
+
+
+def sorted_summaries(
+    rooms: Iterable[RoomHandle], sort: str, offset: int, limit: int, *, descending: bool
+) -> tuple[RoomSummary, ...]:
+    """Return the summaries of some rooms.
+
+    :param sort: a key of :data:`SORT_KEYS`; rooms that are equal in it are sorted by slug, so
+        that their order is stable.
+    :param offset: rooms before the first one.
+    :param limit: rooms at most.
+    """
+    ordered = sorted(rooms, key=attrgetter("slug"))
+    ordered.sort(key=SORT_KEYS[sort], reverse=descending)
+    return tuple(summary_of(room) for room in ordered[offset : offset + limit])
