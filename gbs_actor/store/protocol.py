@@ -116,6 +116,12 @@ class StoreStatistics:
     """Connections that ended at a deadline or by a failure."""
     open_connections: int
     idle_connections: int
+    busy_connections: int
+    """Those of the pool that are in use."""
+    waiting: int
+    """Calls that wait for a connection."""
+    lease_held: bool
+    """Whether this is the one server that may write, as far as is known."""
 
 
 class Store(Protocol):

@@ -27,6 +27,8 @@ class PoolStatistics:
     """Connections that are open."""
     idle: int
     """The open connections that are idle."""
+    waiting: int
+    """Callers that wait for one."""
 
 
 class Pool:
@@ -46,7 +48,11 @@ class Pool:
     def statistics(self) -> PoolStatistics:
         """Return how many connections there are; never blocks."""
         in_use = self._size - self._slots.value
-        return PoolStatistics(open=in_use + len(self._idle), idle=len(self._idle))
+        return PoolStatistics(
+            open=in_use + len(self._idle),
+            idle=len(self._idle),
+            waiting=self._slots.statistics().tasks_waiting,
+        )
 
     @asynccontextmanager
     async def connection(

@@ -1,0 +1,38 @@
+"""How late the event loop runs what is due: what every client waits for in addition."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from gbs_actor.rooms.statistics import Durations, DurationWindow
+
+INTERVAL: Final = 0.1
+"""Seconds between two timers."""
+KEPT: Final = 3_000
+"""Timers whose lag is kept: those of five minutes."""
+
+
+class LoopLag:
+    """Measures how late a timer fires, ten times a second."""
+
+    def __init__(self) -> None:
+        self._window = DurationWindow(KEPT)
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        due = trio.current_time() + INTERVAL
+        while True:
+            await trio.sleep_until(due)
+            now = trio.current_time()
+            # The timers that a stall has skipped count, too: each would have been late. Else one of
+            # a second would be one value among those of a quiet minute.
+            due = max(due, now - KEPT * INTERVAL)
+            while due <= now:
+                self._window.add(now - due)
+                due += INTERVAL
+
+    def summary(self) -> Durations:
+        """Return the lag of the last five minutes; sorts all that are kept."""
+        return self._window.summary()
