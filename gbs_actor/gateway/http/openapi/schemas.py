@@ -5,15 +5,18 @@ This module adds what a type cannot express: required fields, and rules over two
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
-from gbs_actor.gateway.http.admin import camel
+from gbs_actor.gateway.http.admin_session import OperatorSession
+from gbs_actor.gateway.http.admin_system import SystemStatistics
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
+from gbs_actor.gateway.http.statistics import camel
+from gbs_actor.gateway.http.task_tree import TaskTree
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
@@ -38,8 +41,14 @@ _TYPES: Final[dict[str, Any]] = {
     "Ready": Ready,
     "Rooms": SupervisorStatistics,
     "Room": RoomStatistics,
+    "System": SystemStatistics,
+    "TaskTree": TaskTree,
+    "OperatorSession": OperatorSession,
 }
 """The types that operations refer to, by the names of their components."""
+
+_STATISTICS: Final = ("Rooms", "Room", "System", "TaskTree")
+"""Those of the dataclasses that parts report, whose fields have Python's names."""
 
 SHOWS_NOTHING: Final = "".join(
     char if char == "-" else f"\\u{ord(char):04X}" for char in INVISIBLE + WHITE_SPACE
@@ -122,14 +131,35 @@ def error_schema(codes: Collection[str]) -> Schema:
 
 def _add_statistics(components: dict[str, Schema]) -> None:
     """Rename the statistics' fields as the admin pages do."""
-    reached = {
-        *("Rooms", "RoomSummary", "Room"),
-        *("SubscriberStatistics", "SinkStatistics", "Durations"),
-    }
-    for name in reached:
+    for name in _reached(components, *_STATISTICS):
         schema = components[name]
-        schema["properties"] = {camel(key): value for key, value in schema["properties"].items()}
-        schema["required"] = [camel(key) for key in schema["required"]]
+        if "properties" in schema:
+            named = schema["properties"].items()
+            schema["properties"] = {camel(key): value for key, value in named}
+            schema["required"] = [camel(key) for key in schema["required"]]
+
+
+def _reached(components: dict[str, Schema], *names: str) -> set[str]:
+    """Return the names of components, and of all that they refer to."""
+    reached: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending += _references(components[name])
+    return reached
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Yield the names of the components that a schema refers to."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _references(each)
+    elif isinstance(value, dict):
+        if isinstance(target := value.get("$ref"), str):
+            yield target.removeprefix(SCHEMAS)
+        yield from _references(list(value.values()))
 
 
 def _require(schema: Schema, field: str) -> None:
