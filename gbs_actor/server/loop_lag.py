@@ -8,14 +8,14 @@ import trio
 
 from gbs_actor.rooms.statistics import Durations, DurationWindow
 
-INTERVAL: Final = 0.1
-"""Seconds between two timers."""
-KEPT: Final = 3_000
+INTERVAL: Final = 0.25
+"""Seconds between two timers. A longer stall is always seen, a shorter one in proportion."""
+KEPT: Final = 1_200
 """Timers whose lag is kept: those of five minutes."""
 
 
 class LoopLag:
-    """Measures how late a timer fires, ten times a second."""
+    """Measures how late a timer fires, four times a second."""
 
     def __init__(self) -> None:
         self._window = DurationWindow(KEPT)
