@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from gbs_actor.auth import Role
 from gbs_actor.concurrency import first_exception
 from gbs_actor.server import serve_on
+from gbs_actor.server.descriptors import ADMIN_CONNECTIONS, fit_to_descriptors
 from gbs_actor.server.hosted import HostedServer
 from gbs_actor.settings import AdminSettings, Settings, StoreSettings
 from gbs_actor.startup import explain
@@ -120,6 +121,15 @@ async def test_a_full_first_address_does_not_close_the_second(
         assert (await answer(idle, HEALTH)).startswith(b"HTTP/1.1 200")
         assert (await http.get(server.public.url + "/healthz")).status_code == 503
         assert (await http.get(server.admin("/admin/system"))).status_code == 200
+
+
+def test_its_connections_have_descriptors_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connections(using: Settings) -> int:
+        fitted = fit_to_descriptors(using)
+        return fitted.socketio.max_connections + fitted.http.http_connections
+
+    monkeypatch.setattr("gbs_actor.server.descriptors._raised_limit", lambda: 1_000)
+    assert connections(settings()) - connections(with_admin()) == ADMIN_CONNECTIONS
 
 
 async def test_no_websocket_is_served_there(caplog: pytest.LogCaptureFixture) -> None:
