@@ -7,11 +7,12 @@
                                     KeyRing                        secret, PEM file, JWKS file
 
 ``verified_tokens`` keeps what a token says once it is verified; ``signing`` makes tokens, for the
-command line, the demo and tests; ``SessionTokens`` signs the recovery ids of Socket.IO sessions. A
-refused client gets an :exc:`AuthError`. The policy is asked in ``gateway.dispatch`` (events) and
-``gateway.http`` (requests).
+command line, the demo and tests; ``SessionTokens`` signs the recovery ids of Socket.IO sessions,
+``AdminSessions`` the cookies of ``/admin``. A refused client gets an :exc:`AuthError`. The policy
+is asked in ``gateway.dispatch`` (events) and ``gateway.http`` (requests).
 """
 
+from gbs_actor.auth.admin_sessions import AdminSession, AdminSessions
 from gbs_actor.auth.authorizer import Authorizer, AuthorizerStatistics, Policy
 from gbs_actor.auth.credentials import RENEWAL_TIME, Credentials
 from gbs_actor.auth.errors import (
@@ -34,6 +35,8 @@ __all__ = [
     "LEEWAY",
     "MAX_TOKEN",
     "RENEWAL_TIME",
+    "AdminSession",
+    "AdminSessions",
     "AuthError",
     "AuthErrorCode",
     "Authorizer",

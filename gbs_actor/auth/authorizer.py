@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.auth.user import User
@@ -51,8 +52,7 @@ class Policy:
         return role in self.operators
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizerStatistics:
+class AuthorizerStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """Counters of the cache of roles."""
 
     cached: int

@@ -40,7 +40,7 @@ def own_command() -> str:
     return str(program) if program.name == "gbs-actor" else "python -m gbs_actor.cli"
 
 
-def demo_banner(url: str, token: str, operator_token: str) -> str:
+def demo_banner(url: str, admin_url: str, token: str, operator_token: str) -> str:
     """Return the demo's banner: plain text, every command of it ready to be copied."""
     rows = f"{url}/api/v1/retreat/{DEMO_RETREAT}/line-up/user-lineups"
     return f"""
@@ -57,7 +57,7 @@ The list over HTTP:
 Follow a room live, here or in another terminal:
   {own_command()} tail {DEMO_RETREAT} --url {url} --token "$TOKEN"
 Look into the room:
-  curl -H "Authorization: Bearer $ADMIN" {url}/admin/rooms/{DEMO_RETREAT}
+  curl -H "Authorization: Bearer $ADMIN" {admin_url}/admin/rooms/{DEMO_RETREAT}
 From Node or a page (npm install socket.io-client):
   const {{ io }} = require("socket.io-client");
   const socket = io("{url}/gbs-lineup",
@@ -88,4 +88,6 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
             (8, "데모 관리자", Role.ADMIN_MINISTER),
         )
     ]
-    echo(*demo_banner(urls[0], *tokens).split("\n"))
+    admin = settings.admin.address
+    admin_url = urls[0] if admin is None else base_url(*admin, tls=tls)
+    echo(*demo_banner(urls[0], admin_url, *tokens).split("\n"))

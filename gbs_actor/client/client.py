@@ -6,10 +6,10 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
 
+import msgspec
 import trio
 
 from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
@@ -27,8 +27,7 @@ from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.rules import InvalidValue, check_number
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStatistics:
+class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A client at one moment. Counters run since it was made."""
 
     connected: bool

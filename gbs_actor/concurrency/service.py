@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.concurrency.backoff import Backoff
@@ -19,8 +19,7 @@ HEALTHY_AFTER: Final = 60.0
 """Seconds of running after which the back-off is reset."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatistics:
+class ServiceStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """A service at one moment. Counters run since it was made."""
 
     name: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.auth import (
@@ -40,8 +40,7 @@ _REVOKED: Final = Failure.because(Code.FORBIDDEN, "You may no longer read this l
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientsStatistics:
+class ClientsStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The clients at one moment. Counters run since the start."""
 
     clients: int

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
+import msgspec
 import trio
 
 from gbs_actor.auth import AuthError, Authorizer, User, Verifier
@@ -66,8 +67,7 @@ _STORE_UNAVAILABLE: Final = Failure.because(
 _INTERNAL: Final = Failure.because(Code.INTERNAL, "Something went wrong on the server.")
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchStatistics:
+class DispatchStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The events of all clients. Counters run since the start."""
 
     events: int

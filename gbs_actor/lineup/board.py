@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import Action, DeleteMemo, UpdateMemo
@@ -14,8 +15,7 @@ from gbs_actor.lineup.row import NOBODY, build_row, sort_key, totals_of
 from gbs_actor.lineup.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class BoardStatistics:
+class BoardStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The size of a board."""
 
     revision: int

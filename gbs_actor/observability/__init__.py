@@ -1,10 +1,12 @@
 """Logging: one handler for our code and for libraries, secrets masked; text for a terminal.
 
-Also the figures of the last minutes, see ``RecentHistogram``.
+Also the figures of the last minutes, see ``RecentHistogram``, and what the operating system says
+about this process, see ``process``.
 """
 
 from gbs_actor.observability.logs import configure_logging
 from gbs_actor.observability.masking import mask, masked
+from gbs_actor.observability.process import ProcessStatistics, process_statistics
 from gbs_actor.observability.recent_histogram import (
     DURATION_BOUNDS,
     SIZE_BOUNDS,
@@ -19,10 +21,12 @@ __all__ = [
     "SIZE_BOUNDS",
     "Bucket",
     "Durations",
+    "ProcessStatistics",
     "RecentHistogram",
     "configure_logging",
     "mask",
     "masked",
+    "process_statistics",
     "visible",
     "visible_lines",
 ]

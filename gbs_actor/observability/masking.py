@@ -18,6 +18,7 @@ SECRET_NAMES = frozenset(
         "accesstoken",
         "jwt_secret",
         "recovery_secret",
+        "admin_token",
         "tls_key_password",
         "secret",
         "password",
@@ -33,8 +34,8 @@ _PATTERNS = (
     (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@]*):[^\s@]*@"), rf"\1:{MASK}@"),
     (
         re.compile(
-            r"(?i)\b(password|accessToken|GBS_(?:JWT|RECOVERY)_SECRET|(?:GBS_)?TLS_KEY_PASSWORD)"
-            r"(=|'?\"?: ?)[^\s&;,}]+"
+            r"(?i)\b(password|accessToken|GBS_(?:JWT|RECOVERY)_SECRET"
+            r"|(?:GBS_)?(?:TLS_KEY_PASSWORD|ADMIN_TOKEN))(=|'?\"?: ?)[^\s&;,}]+"
         ),
         rf"\1\2{MASK}",
     ),

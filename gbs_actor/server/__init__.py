@@ -9,6 +9,7 @@
             FrontDoor          socketio     reads each connection's first request head
               ├─ WebSocket upgrades ──> SocketServer, PlainServer, on the stream itself
               └─ everything else ─────> HttpServer (hypercorn), which calls the ASGI app
+            admin_front              a front door for /admin, if that has its own address
 
     HostedServer               hosted       the same Composition under another ASGI server
 
@@ -29,6 +30,7 @@ A *service* (:class:`gbs_actor.concurrency.Service`) is logged and restarted:
 - reading the certificate again (``front``);
 - pruning the log of changes (``log_pruning``);
 - comparing rooms with the store after an interruption (``RoomSupervisor``);
+- measuring how late timers fire (``loop_lag``);
 - closing connections whose tokens expire (``gateway.expiry``);
 - writing and pruning session locations (``gateway.namespace.session_locations``).
 

@@ -7,12 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
+from hypercorn.typing import ASGIFramework
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
+from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, cors_policy, create_app, with_remote_endpoint
+from gbs_actor.gateway.http import (
+    Services,
+    SystemParts,
+    cors_policy,
+    create_admin_app,
+    create_app,
+    with_remote_endpoint,
+)
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
@@ -21,11 +30,15 @@ from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
+from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     CloseCode,
+    CorsPolicy,
     EngineApp,
+    FrontDoor,
+    FrontDoorStatistics,
     OutboxLimits,
     ServerOptions,
     SocketServer,
@@ -46,6 +59,8 @@ class Composition:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
+        self.front_door: FrontDoor | None = None
+        """What listens; ``None``: another ASGI server does."""
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
@@ -69,17 +84,7 @@ class Composition:
             LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
         self.write_check = WriteCheck(store, settings.store.write_check_interval)
-        http = create_app(
-            Services(
-                rooms=self.rooms,
-                verifier=verifier,
-                authorizer=authorizer,
-                settings=settings,
-                rates=rates,
-                store_failure=self.write_check.failure,
-                draining=lambda: self.draining,
-            )
-        )
+        self.loop_lag = LoopLag()
         self.plain = PlainServer(
             self.clients,
             dispatch,
@@ -88,19 +93,50 @@ class Composition:
             unauthenticated=self.sockets.unauthenticated,
             memory_limit=self.sockets.memory_limit,
         )
-        http_app = with_remote_endpoint(
-            awaiting_requests(answering_half_closed(http)),
-            self.sockets.trusted_proxies,
-            cors_policy(settings.http.allowed_origins),
+        services = Services(
+            rooms=self.rooms,
+            verifier=verifier,
+            authorizer=authorizer,
+            settings=settings,
+            rates=rates,
+            store_failure=self.write_check.failure,
+            draining=lambda: self.draining,
+            system=SystemParts(
+                store=store,
+                authorizer=authorizer,
+                clients=self.clients,
+                dispatch=dispatch,
+                sockets=self.sockets,
+                plain=self.plain.statistics,
+                front_door=self._front_door_statistics,
+                loop_lag=self.loop_lag.durations,
+            ),
+        )
+        http_app = self._on_any_server(
+            create_app(services), cors_policy(settings.http.allowed_origins)
         )
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything except the listener, as an ASGI application without a lifespan."""
+        self.admin_app: ASGIFramework | None = None
+        """``/admin``, if it has an address of its own."""
+        if settings.admin.admin_listen is not None:
+            self.admin_app = self._on_any_server(create_admin_app(services), CorsPolicy.of((), ()))
+
+    def _front_door_statistics(self) -> FrontDoorStatistics | None:
+        return None if self.front_door is None else self.front_door.statistics()
+
+    def _on_any_server(self, app: ASGIFramework, policy: CorsPolicy) -> ASGIFramework:
+        """Return an app that is told the client's address, and not of half closed connections."""
+        return with_remote_endpoint(
+            awaiting_requests(answering_half_closed(app)), self.sockets.trusted_proxies, policy
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
             self.write_check.running(),
+            background(Service("loop lag", self.loop_lag.run).run),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),

@@ -14,6 +14,8 @@ RESERVE: Final = 200
 About 30 are in use by an idle server with an embedded PostgreSQL. 116 are for connections that
 are accepted only to be refused. The others are for files, and for a restart of PostgreSQL.
 """
+ADMIN_CONNECTIONS: Final = 100
+"""Connections to the address of ``/admin``, if it has its own: dashboards, scripts, monitoring."""
 LEAST: Final = 50
 """Connections with which a start makes sense."""
 
@@ -30,6 +32,8 @@ def fit_to_descriptors(settings: Settings) -> Settings:
     limit = _raised_limit()
     wanted = settings.socketio.max_connections + settings.http.http_connections
     reserve = RESERVE + settings.store.pool_size
+    if settings.admin.admin_listen is not None:
+        reserve += ADMIN_CONNECTIONS
     if limit is None or wanted + reserve <= limit:
         return settings
     connections = limit - reserve

@@ -1,4 +1,7 @@
-"""The listeners of a server: the front door, TLS, and the HTTP server behind it."""
+"""The listeners of a server: the front door, TLS, and the HTTP server behind it.
+
+``admin_front`` is the second one, for operators.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import trio
 
 from gbs_actor.concurrency import Service
 from gbs_actor.gateway.http import cors_policy
+from gbs_actor.server.admin_front import admin_front
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.hypercorn import HttpServer
@@ -35,11 +39,11 @@ class Front:
 
     def __init__(self, composition: Composition, settings: Settings) -> None:
         self._composition = composition
-        self._server = settings.server
+        self._settings = settings
         self._certificate = Certificate.from_settings(settings.server)
         self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain
-        self._door = settings.build(
+        self._door = composition.front_door = settings.build(
             FrontDoor,
             {
                 sockets.path: sockets.serve_websocket,
@@ -72,9 +76,10 @@ class Front:
         :param task_status: receives the bound addresses once clients can connect.
         :raises OSError: the address cannot be listened on.
         """
-        server = self._server
+        server = self._settings.server
         async with (
             self._composition.running(),
+            admin_front(self._composition, self._settings, self._certificate),
             trio.open_nursery() as nursery,
         ):
             listeners = await open_listeners(server.host, server.port, server.backlog)

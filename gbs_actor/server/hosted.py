@@ -11,6 +11,8 @@ import trio
 
 from gbs_actor.concurrency import background
 from gbs_actor.gateway.http import cors_policy
+from gbs_actor.server.admin_front import admin_front
+from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.descriptors import fit_to_descriptors
@@ -62,6 +64,7 @@ class HostedServer:
 
         :raises SettingsError: a setting is wrong, or keys cannot be used.
         :raises StoreError: the database cannot be used.
+        :raises OSError: the address of ``/admin`` cannot be listened on.
         """
         settings = fit_to_descriptors(self._load())
         grace = settings.server.shutdown_grace
@@ -72,7 +75,12 @@ class HostedServer:
                 background(pruning(store, settings).run),
             ):
                 composition = Composition(store, settings)
-                async with composition.running(), trio.open_nursery() as draining:
+                certificate = Certificate.from_settings(settings.server)
+                async with (
+                    composition.running(),
+                    admin_front(composition, settings, certificate),
+                    trio.open_nursery() as draining,
+                ):
                     self._app = composition.app
                     try:
                         draining.start_soon(self._drain, composition, ending, grace)

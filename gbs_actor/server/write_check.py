@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.concurrency import Service, background
@@ -23,8 +23,7 @@ _NO_REPLY: Final = "The database does not answer."
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteCheckStatistics:
+class WriteCheckStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A write check at one moment. Counters run since it was made."""
 
     ready: bool

@@ -16,6 +16,7 @@ A part of the server takes a group (``RoomSupervisor(store, settings.rooms)``), 
 
 from gbs_actor.settings.example import example
 from gbs_actor.settings.groups import (
+    AdminSettings,
     AuthSettings,
     HttpSettings,
     LimitSettings,
@@ -41,6 +42,7 @@ from gbs_actor.settings.values import MINIMUM_SECRET, Algorithm, LogFormat, LogL
 __all__ = [
     "MAKE_SECRET",
     "MINIMUM_SECRET",
+    "AdminSettings",
     "Algorithm",
     "AuthSettings",
     "EffectiveSetting",

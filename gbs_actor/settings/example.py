@@ -29,6 +29,8 @@ _EXAMPLES = {
     "jwks_file": '"/etc/gbs-actor/jwks.json"',
     "jwt_issuer": '"https://login.example.org"',
     "jwt_audience": '"gbs-lineup"',
+    "admin_token": '"at-least-32-bytes-from-openssl-rand-base64-48"',
+    "admin_listen": '"127.0.0.1:9090"',
     "recovery_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
 }
 """Examples of settings without a default, or with one that depends on the user."""

@@ -18,12 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, mo
 from gbs_actor.roles import Role
 from gbs_actor.settings.values import (
     Algorithm,
+    BearerToken,
     BufferBytes,
     Bytes,
     CookieName,
     Count,
     DatabaseUrl,
     Interval,
+    ListenAddress,
     LogFormat,
     LogLevel,
     Origin,
@@ -35,7 +37,7 @@ from gbs_actor.settings.values import (
     Text,
     UrlPath,
 )
-from gbs_actor.socketio import FrontDoor, ServerOptions
+from gbs_actor.socketio import FrontDoor, ServerOptions, parse_host
 
 _OPTIONS = ServerOptions()
 _DOOR = inspect.signature(FrontDoor).parameters
@@ -372,12 +374,36 @@ class AuthSettings(Group):
     editor_roles: tuple[Role, ...] = (Role.LINEUP_STAFF, Role.ADMIN_MINISTER)
     """Roles that may edit the line-up; they may read it, too."""
     operator_roles: tuple[Role, ...] = (Role.ADMIN_MINISTER,)
-    """Roles that may use the admin endpoints."""
+    """Roles that may use /admin."""
 
     @property
     def has_key(self) -> bool:
         """Whether a key to verify tokens is set."""
         return bool(self.jwt_secret or self.jwt_public_key_file or self.jwks_file)
+
+
+class AdminSettings(Group):
+    """What operators use at /admin, besides operator_roles."""
+
+    admin_token: BearerToken | None = None
+    """Token that may use all of /admin without a user, as "Authorization: Bearer": at least 32
+    bytes of letters, digits and - . _ ~ + /
+    """
+    admin_listen: ListenAddress | None = None
+    """A second address, host:port such as 127.0.0.1:9090, for /admin: it is served there only then,
+    with the certificate of the first one if there is one. Port 0 takes any free one.
+    """
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of ``admin_listen``."""
+        if self.admin_listen is None:
+            return None
+        host = parse_host(self.admin_listen)
+        assert host is not None
+        name, port = host
+        assert port is not None
+        return name.strip("[]"), port
 
 
 class RecoverySettings(Group):

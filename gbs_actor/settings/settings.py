@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from gbs_actor.settings.errors import settings_error, where_set
 from gbs_actor.settings.groups import (
+    AdminSettings,
     AuthSettings,
     Group,
     HttpSettings,
@@ -76,6 +77,7 @@ class Settings(Group):
     rooms: RoomSettings = Field(default_factory=RoomSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    admin: AdminSettings = Field(default_factory=AdminSettings)
     recovery: RecoverySettings = Field(default_factory=RecoverySettings)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
 
@@ -125,6 +127,7 @@ class Settings(Group):
         secrets = {
             ("auth", "jwt_secret"): self.auth.jwt_secret,
             ("recovery", "recovery_secret"): self.recovery.recovery_secret,
+            ("admin", "admin_token"): self.admin.admin_token,
         }
         for (group, name), secret in secrets.items():
             if secret is not None and is_guessable(secret.get_secret_value()):

@@ -9,10 +9,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from gbs_actor.socketio import parse_host
+
 MINIMUM_SECRET = 32
 """The shortest HS256 secret, in bytes (RFC 7518 §3.2: as long as the hash)."""
 
 _YEAR = 86_400 * 365
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _ASYMMETRIC_KEY = re.compile(
     r"----[- ](BEGIN|END) "  # PEM (RFC 7468)
     r"|^\s*(ssh-|ecdsa-sha2-)"  # OpenSSH
@@ -56,6 +59,19 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _bearer_token(value: SecretStr) -> SecretStr:
+    if not _BEARER.fullmatch(value.get_secret_value()):
+        raise ValueError("must have only letters, digits and - . _ ~ + /, with = at the end only")
+    return value
+
+
+def _listen_address(value: str) -> str:
+    host = parse_host(value)
+    if host is None or host[1] is None:
+        raise ValueError("must be host:port, such as 127.0.0.1:9090 or [::1]:9090")
+    return value
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
         raise ValueError("must begin with postgresql://")
@@ -77,6 +93,8 @@ ProxyAddress = Annotated[str, AfterValidator(_proxy)]
 CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 Algorithm = Literal["HS256", "RS256", "ES256"]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+BearerToken = Annotated[Secret, AfterValidator(_bearer_token)]
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]

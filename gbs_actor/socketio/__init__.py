@@ -101,7 +101,7 @@ from gbs_actor.socketio.net.front_door.listener import TcpListener
 from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_exchange import HttpExchange, RequestHandler
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
-from gbs_actor.socketio.net.origin import OriginPolicy, own_origin
+from gbs_actor.socketio.net.origin import OriginPolicy, own_origin, parse_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
@@ -203,6 +203,7 @@ __all__ = [
     "origins_of",
     "own_origin",
     "parse_host",
+    "parse_origin",
     "peer_address",
     "peer_address_with_port",
     "respond_over_asgi",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.channel.message import Message
@@ -40,8 +41,7 @@ class _Kept:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryStatistics:
+class RecoveryStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is kept so that clients can resume."""
 
     connected: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.conversation import Conversation
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
@@ -42,7 +44,7 @@ class SocketServer(EngineServer):
     def statistics(self) -> ServerStatistics:
         """Return counters; reads all connections, so do not call it for every message."""
         sockets = {name: len(space.sockets) for name, space in self._namespaces.items()}
-        return replace(super().statistics(), sockets=sockets)
+        return msgspec.structs.replace(super().statistics(), sockets=sockets)
 
     def _make_conversation(self, session: Session) -> Conversation:
         return Conversation(session, self._namespaces, self.options)

@@ -292,6 +292,9 @@ class MemoryStore:
             terminated_connections=0,
             open_connections=0,
             idle_connections=0,
+            busy_connections=0,
+            waiting=0,
+            lease_held=True,
         )
 
     def _slug_where(self, holds: Callable[[_Stored], bool]) -> str | None:

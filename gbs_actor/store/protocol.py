@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.seed.seed import RetreatSeed
@@ -98,8 +100,7 @@ class SessionLocation:
         return self.joined_revision if offset <= self.known_elsewhere else offset
 
 
-@dataclass(frozen=True, slots=True)
-class StoreStatistics:
+class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A store at one moment. Counters run since it was opened."""
 
     kind: str
@@ -116,6 +117,12 @@ class StoreStatistics:
     """Connections that ended at a deadline or by a failure."""
     open_connections: int
     idle_connections: int
+    busy_connections: int
+    """Those of the pool that are in use."""
+    waiting: int
+    """Calls that wait for a connection."""
+    lease_held: bool
+    """Whether this is the one server that may write, as far as is known."""
 
 
 class Store(Protocol):

@@ -151,6 +151,10 @@ def test_an_operator_finds_everything_as_described(
     seen = run(server, tmp_path, configuration(ids, bearer), 20, "--include-tag=operators")
     assert {200, 401} <= seen["GET /admin/rooms"]
     assert {200, 401, 404} <= seen["GET /admin/rooms/{slug}"]
+    for path in ("/admin/system", "/admin/task-tree", "/admin/session"):
+        assert {200, 401} <= seen[f"GET {path}"]
+    assert {200, 401} <= seen["POST /admin/session"]
+    assert {204, 401} <= seen["DELETE /admin/session"]
 
 
 def test_without_a_token_only_the_probes_answer(

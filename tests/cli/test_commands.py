@@ -152,6 +152,11 @@ def test_outside_the_demo_the_server_does_not_start_without_a_key(command: Comma
             "GBS_RECOVERY_SECRET: can be guessed",
         ),
         (
+            {"GBS_JWT_SECRET": SECRET, "GBS_ADMIN_TOKEN": "letmein-" * 5},
+            "GBS_ADMIN_TOKEN: can be guessed",
+        ),
+        ({"GBS_ADMIN_LISTEN": "9090"}, "GBS_ADMIN_LISTEN: must be host:port"),
+        (
             {"GBS_JWT_SECRET": "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAB"},
             "GBS_JWT_SECRET: must be random text, not a key",
         ),

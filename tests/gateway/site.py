@@ -15,10 +15,15 @@ from quart.typing import TestClientProtocol as QuartClient
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
-from gbs_actor.gateway.http import Services, create_app
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.http import Services, SystemParts, create_app
+from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
+from gbs_actor.observability import Durations
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
+from gbs_actor.socketio import SocketServer
 from tests.gateway.composing import SLUG, Parts, composed
 
 LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
@@ -151,6 +156,38 @@ async def body(response: Response) -> dict[str, Any]:
     return value
 
 
+def system_parts(parts: Parts) -> SystemParts:
+    """Return what is beside the HTTP side, without anything that listens."""
+    sockets = SocketServer()
+    clients = Clients(
+        parts.rooms,
+        parts.verifier,
+        parts.authorizer,
+        parts.settings,
+        connection_limit=parts.connection_limit,
+    )
+    dispatch = Dispatch(
+        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
+    )
+    plain = PlainServer(
+        clients,
+        dispatch,
+        sockets.options,
+        connection_limit=sockets.connection_limit,
+        unauthenticated=sockets.unauthenticated,
+    )
+    return SystemParts(
+        store=parts.store,
+        authorizer=parts.authorizer,
+        clients=clients,
+        dispatch=dispatch,
+        sockets=sockets,
+        plain=plain.statistics,
+        front_door=lambda: None,
+        loop_lag=lambda: Durations(1, 0.001, 0.002, 0.003, 0.004),
+    )
+
+
 @asynccontextmanager
 async def site(config: Settings | None = None) -> AsyncIterator[Site]:
     async with composed(config) as parts:
@@ -163,6 +200,7 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             parts.rates,
             lambda: made[0].store_failure,
             lambda: made[0].draining,
+            system_parts(parts),
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client()))

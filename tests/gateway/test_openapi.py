@@ -64,15 +64,28 @@ def test_a_row_is_described_field_by_field() -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS), ids=" ".join)
-def test_every_operation_but_the_probes_wants_one_of_the_two_tokens(
+def test_every_operation_but_the_probes_wants_a_token_and_no_other_cookie_than_its_own(
     operation: tuple[str, str],
 ) -> None:
     wanted = OPERATIONS[operation].get("security", DESCRIPTION["security"])
     if operation[1] in {"/healthz", "/readyz"}:
         assert wanted == []
+        return
+    assert {"401", "403", "429"} <= OPERATIONS[operation]["responses"].keys()
+    if operation == ("POST", "/admin/session"):
+        assert wanted == [{"bearer": []}]
+    elif operation[1].startswith("/admin/"):
+        assert wanted == [{"bearer": []}, {"adminSession": []}]
     else:
         assert wanted == [{"bearer": []}, {"cookie": []}]
-        assert {"401", "403", "429"} <= OPERATIONS[operation]["responses"].keys()
+
+
+def test_where_operators_have_their_own_address_they_are_not_described() -> None:
+    described = describe("accessToken", has_admin=False)
+    assert DESCRIPTION["paths"].keys() - described["paths"].keys() == {
+        path for path in DESCRIPTION["paths"] if path.startswith("/admin/")
+    }
+    assert "operators" not in {tag["name"] for tag in described["tags"]}
 
 
 def test_every_code_stands_under_its_status_and_under_no_other() -> None:
@@ -111,8 +124,8 @@ def test_the_headers_of_refusals_are_described() -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 def test_every_write_takes_the_two_headers(method: str) -> None:
-    for (verb, _), operation in OPERATIONS.items():
-        if verb == method:
+    for (verb, path), operation in OPERATIONS.items():
+        if verb == method and not path.startswith("/admin/"):
             names = {each["$ref"].rpartition("/")[2] for each in operation["parameters"]}
             assert {"idempotencyKey", "ifMatch"} <= names
 

@@ -29,6 +29,7 @@ TOKEN = mint("a secret of more than thirty-two bytes", user_id=7, role=Role.LINE
         "{'password': 'geheim'}",
         "GBS_TLS_KEY_PASSWORD=geheim",
         "tls_key_password: geheim",
+        "GBS_ADMIN_TOKEN=geheim",
     ],
 )
 def test_a_secret_in_a_text_is_masked(text: str) -> None:
@@ -53,7 +54,16 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Authorization", "cookie", "token", "jwt_secret", "recovery_secret", "password"]
+    "name",
+    [
+        "Authorization",
+        "cookie",
+        "token",
+        "jwt_secret",
+        "recovery_secret",
+        "admin_token",
+        "password",
+    ],
 )
 def test_the_value_of_a_secret_key_is_masked_whatever_it_is(name: str) -> None:
     assert masked({name: "opaque"}) == {name: "***"}

@@ -1,16 +1,22 @@
-"""The Quart-Trio application: all of plain HTTP."""
+"""The Quart-Trio applications: all of plain HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from quart import Response
+from quart import Blueprint, Response
 from quart_trio import QuartTrio
 
 from gbs_actor.auth import Authorizer, Verifier
-from gbs_actor.gateway.http.admin import admin_rooms
-from gbs_actor.gateway.http.cors import allow_origins, cors_policy
+from gbs_actor.gateway.http.admin import (
+    AdminIdentity,
+    SystemParts,
+    admin_rooms,
+    admin_session,
+    admin_system,
+)
+from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
@@ -21,6 +27,7 @@ from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
+from gbs_actor.socketio import CorsPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +44,48 @@ class Services:
     """In one sentence, why no change could be stored at the moment; ``None``: it could."""
     draining: Callable[[], bool]
     """Whether the server is about to stop, so that no new clients should be sent to it."""
+    system: SystemParts
+    """What only operators see."""
 
 
 def create_app(services: Services) -> QuartTrio:
     """Return an ASGI application over the given parts; it owns none of them.
 
-    It runs under any ASGI server on Trio. It starts no task that outlives a request.
+    It runs under any ASGI server on Trio. It starts no task that outlives a request. It has no
+    ``/admin`` if the settings have a second address for that.
     """
-    app = QuartTrio("gbs_actor", static_folder=None)
     settings, rooms = services.settings, services.rooms
-    policy = cors_policy(settings.http.allowed_origins)
+    has_admin = settings.admin.admin_listen is None
+    identity = Identity(services.verifier, services.authorizer, services.rates, settings)
+    blueprints = [
+        index(has_admin=has_admin),
+        docs(settings.auth.cookie_name, has_admin=has_admin),
+        probes(services.store_failure, services.draining),
+        lineups(rooms, identity),
+        edits(rooms, identity),
+        *(_admin_blueprints(services) if has_admin else ()),
+    ]
+    return _app(settings, blueprints, cors_policy(settings.http.allowed_origins))
+
+
+def create_admin_app(services: Services) -> QuartTrio:
+    """Return an ASGI application with ``/admin`` alone; otherwise as :func:`create_app`."""
+    return _app(services.settings, _admin_blueprints(services), NO_PAGES)
+
+
+def _admin_blueprints(services: Services) -> list[Blueprint]:
+    identity = AdminIdentity(
+        services.verifier, services.authorizer, services.rates, services.settings
+    )
+    return [
+        admin_session(identity),
+        admin_rooms(services.rooms, identity),
+        admin_system(services.system, services.settings, identity),
+    ]
+
+
+def _app(settings: Settings, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:
+    app = QuartTrio("gbs_actor", static_folder=None)
     handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = settings.http.max_body
@@ -55,15 +94,7 @@ def create_app(services: Services) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = settings.http.request_timeout
     allow_origins(app, policy)
     register_error_handlers(app)
-    identity = Identity(services.verifier, services.authorizer, services.rates, settings)
-    for blueprint in (
-        index(),
-        docs(settings.auth.cookie_name),
-        probes(services.store_failure, services.draining),
-        lineups(rooms, identity),
-        edits(rooms, identity),
-        admin_rooms(rooms, identity),
-    ):
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
 
     @app.after_request

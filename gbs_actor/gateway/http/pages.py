@@ -69,11 +69,14 @@ _INDEX: Final = f"""<!doctype html>
 <tr><td>라인업 읽기<td><code>GET /api/v1/retreat/&lt;수양회&gt;/line-up/user-lineups</code>
 <tr><td>HTTP API 문서<td><a href="docs">/docs</a>, <a href="openapi.json">/openapi.json</a>
 <tr><td>상태 확인<td><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>
-<tr><td>운영자<td><code>GET /admin/rooms</code>, <code>GET /admin/rooms/&lt;수양회&gt;</code>
-</table>
-<p>라인업과 운영자 주소에는 토큰이 필요합니다:
-<code>Authorization: Bearer …</code> 또는 로그인 쿠키.</p>
+{{admin}}</table>
+<p>라인업과 운영자 주소에는 토큰이 필요합니다: <code>Authorization: Bearer …</code>.
+라인업은 로그인 쿠키도 받습니다.</p>
 <p><small>gbs_actor {__version__}</small></p>
+"""
+
+_ADMIN_ROW: Final = """\
+<tr><td>운영자<td><code>GET /admin/rooms</code>, <code>GET /admin/system</code>, …
 """
 
 
@@ -83,13 +86,17 @@ class _Asset:
     body: bytes
 
 
-def index() -> Blueprint:
-    """Return the page that lists the server's paths, in Korean."""
+def index(*, has_admin: bool = True) -> Blueprint:
+    """Return the page that lists the server's paths, in Korean.
+
+    :param has_admin: whether ``/admin`` is one of them.
+    """
+    text = _INDEX.replace("{admin}", _ADMIN_ROW if has_admin else "")
     blueprint = Blueprint("index", __name__)
 
     @blueprint.get("/")
     async def page() -> Response:
-        response = Response(_INDEX, content_type="text/html; charset=utf-8")
+        response = Response(text, content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
         )
@@ -98,13 +105,14 @@ def index() -> Blueprint:
     return blueprint
 
 
-def docs(cookie_name: str) -> Blueprint:
+def docs(cookie_name: str, *, has_admin: bool = True) -> Blueprint:
     """Return the description and its page; neither needs a token.
 
     :param cookie_name: the cookie that may hold the token.
+    :param has_admin: whether ``/admin`` is served beside it.
     """
     blueprint = Blueprint("docs", __name__)
-    description = msgspec.json.encode(describe(cookie_name))
+    description = msgspec.json.encode(describe(cookie_name, has_admin=has_admin))
 
     @blueprint.get("/openapi.json")
     async def openapi() -> Response:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.concurrency import Backoff, Service, ServiceStatistics, background
@@ -27,8 +27,7 @@ MAX_PENDING: Final = 20_000
 _BACKOFF: Final = Backoff(initial=0.1, maximum=5.0, jitter=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionLocationsStatistics:
+class SessionLocationsStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The writing of session locations at one moment."""
 
     pending: int

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, cast
 
 import h11
+import msgspec
 import trio
 import wsproto.utilities
 from hypercorn.app_wrappers import ASGIWrapper
@@ -45,8 +45,7 @@ logger = logging.getLogger(__name__)
 _hypercorn_logger = logging.getLogger("hypercorn.error")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpStatistics:
+class HttpStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The HTTP side at one moment. Counters run since its start."""
 
     open_streams: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from gbs_actor.socketio.channel.message_queue import MessageQueue
 
 
@@ -43,8 +45,7 @@ class OutboxLimits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxStatistics:
+class OutboxStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far behind a connection is, and what it has sent."""
 
     queued: int

@@ -21,11 +21,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from socket import SHUT_WR
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel
@@ -44,8 +44,7 @@ _IN: Final = 0x001
 _OUT: Final = 0x004
 
 
-@dataclass(frozen=True, slots=True)
-class PlaneStatistics:
+class PlaneStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """A plane at one moment, and since it was made."""
 
     connections: int

@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Generic
 
@@ -43,8 +42,7 @@ logger = logging.getLogger(__name__)
 UNCACHED: Final = (("Cache-Control", "no-store"),)
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelStatistics:
+class ChannelStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """State of a server's connections, and counters since it was made."""
 
     connections: int

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
@@ -59,8 +60,7 @@ class AcceptedClient:
     """What it counts as; ``None`` if its session has taken that over."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatistics(ChannelStatistics):
+class ServerStatistics(ChannelStatistics, frozen=True, kw_only=True, rename="camel"):
     """State of a server, and counters since it was made."""
 
     polling: int
@@ -334,7 +334,10 @@ class EngineServer(ChannelServer[AcceptedClient]):
         sessions = self._sessions.values()
         polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
         counted = super().statistics()
-        counters = asdict(counted) | {"connections": len(sessions), "plane": counted.plane}
+        counters = msgspec.structs.asdict(counted) | {
+            "connections": len(sessions),
+            "plane": counted.plane,
+        }
         return ServerStatistics(**counters, polling=polling, sockets={}, upgrades=self._upgrades)
 
 

@@ -15,15 +15,14 @@ most makes room for those that hold less.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached, counted_as
 
 
-@dataclass(frozen=True, slots=True)
-class UnauthenticatedStatistics:
+class UnauthenticatedStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The limit at one moment, and counters since it was made."""
 
     counted: int

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import structlog
 import trio
 
@@ -41,8 +41,7 @@ _Start = Callable[[float], Awaitable[ChildServer]]
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedStatistics:
+class EmbeddedStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An embedded PostgreSQL at one moment."""
 
     pid: int | None

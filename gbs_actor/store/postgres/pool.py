@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from gbs_actor.concurrency import Backoff
@@ -19,14 +19,15 @@ Connect = Callable[[float], Awaitable[DbConnection]]
 _RECONNECT: Final = Backoff(initial=0.02, maximum=0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatistics:
+class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How a pool is used."""
 
     open: int
     """Connections that are open."""
     idle: int
     """The open connections that are idle."""
+    waiting: int
+    """Callers that wait for one."""
 
 
 class Pool:
@@ -46,7 +47,11 @@ class Pool:
     def statistics(self) -> PoolStatistics:
         """Return how many connections there are; never blocks."""
         in_use = self._size - self._slots.value
-        return PoolStatistics(open=in_use + len(self._idle), idle=len(self._idle))
+        return PoolStatistics(
+            open=in_use + len(self._idle),
+            idle=len(self._idle),
+            waiting=self._slots.statistics().tasks_waiting,
+        )
 
     @asynccontextmanager
     async def connection(

@@ -241,6 +241,9 @@ class PostgresStore:
             terminated_connections=self._database.counters.terminated,
             open_connections=pool.open + self._database.lease.held,
             idle_connections=pool.idle,
+            busy_connections=pool.open - pool.idle,
+            waiting=pool.waiting,
+            lease_held=self._database.lease.held,
         )
 
     # -- what operators need

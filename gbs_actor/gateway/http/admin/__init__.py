@@ -1,9 +1,13 @@
 """What operators see, below ``/admin``.
 
-- ``rooms``: the routes of the room actors; they read ``statistics()`` and change nothing.
-- ``room_query``: which rooms a request asks for, and in which order.
+- ``identity``: who may; ``session``: a browser's session in place of a token.
+- ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
+- ``system``: the whole server; ``task_tree``: its tasks, and where each waits.
 """
 
+from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
+from gbs_actor.gateway.http.admin.session import admin_session
+from gbs_actor.gateway.http.admin.system import SystemParts, admin_system
 
-__all__ = ["admin_rooms"]
+__all__ = ["AdminIdentity", "SystemParts", "admin_rooms", "admin_session", "admin_system"]

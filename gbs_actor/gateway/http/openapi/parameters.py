@@ -124,6 +124,12 @@ _PARAMETERS: Final[dict[str, Described]] = {
             ]
         },
     },
+    "csrfToken": {
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "`csrfToken` of the session; needed with its cookie only.",
+        "schema": {"type": "string"},
+    },
     "ifMatch": {
         "in": "header",
         "name": "If-Match",

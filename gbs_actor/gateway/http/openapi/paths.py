@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from gbs_actor.contract.commands import COMMANDS, LINE_UP_PATH, CommandSpec, Route
 from gbs_actor.gateway.http.openapi.parameters import parameters
-from gbs_actor.gateway.http.openapi.responses import ETAG, errors, json, success
+from gbs_actor.gateway.http.openapi.responses import ETAG, SET_COOKIE, errors, json, success
 from gbs_actor.gateway.http.openapi.schemas import reference
 
 Described = dict[str, Any]
 
 _ANYBODY: Final[list[dict[str, list[str]]]] = []
+_OPERATORS: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"adminSession": []}]
 _READ_ERRORS: Final = (400, 401, 403, 404, 429, 500, 503)
 _WRITE_ERRORS: Final = (400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503, 504)
 
@@ -28,8 +29,11 @@ _LINKS: Final = {
 """By operation, the links of its response."""
 
 
-def paths() -> dict[str, Described]:
-    """Return all paths."""
+def paths(*, has_admin: bool = True) -> dict[str, Described]:
+    """Return all paths.
+
+    :param has_admin: whether ``/admin`` is among them.
+    """
     described: dict[str, Described] = {f"{LINE_UP_PATH}/user-lineups": {"get": _READ}}
     for spec in COMMANDS:
         for route in spec.routes:
@@ -37,8 +41,7 @@ def paths() -> dict[str, Described]:
             operations[route.method.lower()] = _write(spec, route)
     return {
         **described,
-        "/admin/rooms": {"get": _ROOMS},
-        "/admin/rooms/{slug}": {"get": _ROOM},
+        **(_ADMIN if has_admin else {}),
         "/healthz": {"get": _HEALTH},
         "/readyz": {"get": _READINESS},
     }
@@ -83,6 +86,7 @@ _ROOMS: Final[Described] = {
     "summary": "Show the open rooms, page by page.",
     "description": "Of the retreats in which the user is an operator. `total` counts all that "
     "match.",
+    "security": _OPERATORS,
     "parameters": parameters("state", "search", "sort", "offset", "limit"),
     "responses": {
         "200": success("Rooms", "The statistics of the rooms."),
@@ -96,11 +100,78 @@ _ROOM: Final[Described] = {
     "summary": "Show one open room as a whole.",
     "description": "With the batch in hand, the last changes, crashes with their tracebacks, who "
     "is there, and up to 500 subscribers.",
+    "security": _OPERATORS,
     "parameters": parameters("slug"),
     "responses": {
         "200": success("Room", "The statistics of the room."),
         **errors(*_READ_ERRORS),
     },
+}
+
+_SYSTEM: Final[Described] = {
+    "operationId": "readSystem",
+    "tags": ["operators"],
+    "summary": "Show the whole server: process, database, connections, limits, settings.",
+    "description": "The figures are at most a second old.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("System", "The statistics of all parts."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
+_TASK_TREE: Final[Described] = {
+    "operationId": "readTaskTree",
+    "tags": ["operators"],
+    "summary": "Show the tasks of the server, and where each waits.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("TaskTree", "The tasks; of many alike some are shown."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
+_BEGIN_SESSION: Final[Described] = {
+    "operationId": "beginAdminSession",
+    "tags": ["operators"],
+    "summary": "Begin a session of a browser.",
+    "description": "It ends with the token, after 12 hours at most.",
+    "security": [{"bearer": []}],
+    "responses": {
+        "200": success("OperatorSession", "It has begun.", headers=SET_COOKIE),
+        **errors(400, 401, 403, 429, 500),
+    },
+}
+
+_SHOW_SESSION: Final[Described] = {
+    "operationId": "readAdminSession",
+    "tags": ["operators"],
+    "summary": "Show who is using this.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("OperatorSession", "The operator, and the CSRF token of the session."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
+_END_SESSION: Final[Described] = {
+    "operationId": "endAdminSession",
+    "tags": ["operators"],
+    "summary": "End the session.",
+    "security": _OPERATORS,
+    "parameters": parameters("csrfToken"),
+    "responses": {
+        "204": {"description": "There is none any more.", "headers": SET_COOKIE},
+        **errors(401, 403, 429, 500),
+    },
+}
+
+_ADMIN: Final[dict[str, Described]] = {
+    "/admin/rooms": {"get": _ROOMS},
+    "/admin/rooms/{slug}": {"get": _ROOM},
+    "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},
+    "/admin/system": {"get": _SYSTEM},
+    "/admin/task-tree": {"get": _TASK_TREE},
 }
 
 _HEALTH: Final[Described] = {

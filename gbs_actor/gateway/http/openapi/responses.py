@@ -62,6 +62,14 @@ ETAG: Final = {
     }
 }
 
+SET_COOKIE: Final = {
+    "Set-Cookie": {
+        "description": "The session's cookie, for `/admin` only; HttpOnly, SameSite=Strict.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^adminSession="},
+    }
+}
+
 
 def json(schema: Described) -> Described:
     """Return content that is JSON."""

@@ -12,6 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
+from gbs_actor.gateway.http.admin.session import OperatorSession
+from gbs_actor.gateway.http.admin.system import SystemStatistics
+from gbs_actor.gateway.http.admin.task_tree import TaskTree
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
@@ -37,8 +40,14 @@ _TYPES: Final[dict[str, Any]] = {
     "Ready": Ready,
     "Rooms": RoomPage,
     "Room": RoomStatistics,
+    "System": SystemStatistics,
+    "TaskTree": TaskTree,
+    "OperatorSession": OperatorSession,
 }
 """The types that operations refer to, by the names of their components."""
+
+_STATISTICS: Final = ("Rooms", "Room", "System", "TaskTree")
+"""Those of the dataclasses that parts report, whose fields have Python's names."""
 
 SHOWS_NOTHING: Final = "".join(
     char if char == "-" else f"\\u{ord(char):04X}" for char in INVISIBLE + WHITE_SPACE

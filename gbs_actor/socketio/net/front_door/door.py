@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 import trio
 
 from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
@@ -48,8 +48,7 @@ logger = logging.getLogger(__name__)
 _SETTLED = 0.25  # seconds without a byte after which a response counts as complete
 
 
-@dataclass(frozen=True, slots=True)
-class FrontDoorStatistics:
+class FrontDoorStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """State of a front door, and counters since it was made."""
 
     connections: int

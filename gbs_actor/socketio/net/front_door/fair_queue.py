@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 SHORT_PASS: Final = 0.0005
@@ -21,8 +21,7 @@ LONGEST_PAUSE: Final = 0.005
 """Seconds of computing after which a piece of work begins however long the passes are."""
 
 
-@dataclass(frozen=True, slots=True)
-class FairQueueStatistics:
+class FairQueueStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """A fair queue at one moment, and counters since it was made."""
 
     waiting: int

@@ -1,0 +1,196 @@
+"""Who may use ``/admin``: operators with a Bearer token, or with a session of a browser.
+
+The cookie with which a user edits the line-up is never read here: a fault of any page that has it
+must not reach the server's operation.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+from quart import Request
+
+from gbs_actor.auth import (
+    AdminSession,
+    AdminSessions,
+    Authorizer,
+    TokenSource,
+    User,
+    Verifier,
+    auth_required,
+    find_token,
+    forbidden,
+)
+from gbs_actor.contract.decoding import check_slug
+from gbs_actor.gateway.http.identity import RateLimited
+from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.settings import Settings
+from gbs_actor.socketio import own_origin, parse_origin
+
+ADMIN_PATH: Final = "/admin"
+SESSION_COOKIE: Final = "adminSession"
+CSRF_HEADER: Final = "X-CSRF-Token"
+
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_NOBODY: Final = 0
+"""The id by which requests with the operator token are counted; no user has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who has sent a request to ``/admin``."""
+
+    user: User | None
+    """``None``: whoever has the operator token."""
+    session: AdminSession | None = None
+    """``None``: a Bearer token was sent."""
+    csrf_token: str | None = None
+    """Of the session."""
+
+    @property
+    def user_id(self) -> int | None:
+        """``None``: whoever has the operator token."""
+        return None if self.user is None else self.user.user_id
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether the token is for all retreats."""
+        return self.user is None or self.user.retreats is None
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time at which the session or the token expires; ``None``: never."""
+        if self.session is not None:
+            return self.session.expires_at
+        return None if self.user is None else self.user.expires_at
+
+
+class AdminIdentity:
+    """Authenticates and authorizes the requests to ``/admin``.
+
+    A request that may change something is refused unless the server's own page has sent it, or a
+    script: it needs the server's own origin, or none and a Bearer token; with a session's cookie it
+    needs the origin and the session's CSRF token.
+
+    :param rates: how often users may send requests, shared with their other transports.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        authorizer: Authorizer,
+        rates: UserRateLimit,
+        settings: Settings,
+    ) -> None:
+        self.sessions = AdminSessions.from_settings(settings, verifier.now)
+        self._verifier = verifier
+        self._authorizer = authorizer
+        self._policy = authorizer.policy
+        self._rates = rates
+        token = settings.admin.admin_token
+        self._admin_token = None if token is None else token.get_secret_value().encode()
+
+    def authenticate(self, request: Request) -> Operator:
+        """Return who has sent a request; they may be no operator. It counts as one of theirs.
+
+        :raises AuthError: no token and no session, or an invalid one; or the request may change
+            something, and FORBIDDEN: who has sent it is not certain.
+        :raises RateLimited: there were too many.
+        """
+        headers = {"Authorization": request.headers.get("Authorization", "")}
+        found = find_token(None, headers, request.cookies, SESSION_COOKIE)
+        if found is None:
+            raise auth_required()
+        token, source = found
+        if source is TokenSource.COOKIE:
+            session = self.sessions.open(token)
+            operator = Operator(session.user, session, self.sessions.csrf_token(token))
+        elif self._admin_token is not None and hmac.compare_digest(
+            token.encode(), self._admin_token
+        ):
+            operator = Operator(None)
+        else:
+            operator = Operator(self._verifier.verify(token, source))
+        if request.method not in _SAFE:
+            _check_sender(request, operator)
+        now, user_id = trio.current_time(), operator.user_id or _NOBODY
+        if not self._rates.take(user_id, now):
+            raise RateLimited(self._rates.wait(user_id, now))
+        return operator
+
+    def require(self, request: Request) -> Operator:
+        """Return who has sent a request, if they are an operator, maybe only of some retreats.
+
+        :raises AuthError: they are none, or see :meth:`authenticate`.
+        :raises RateLimited: see :meth:`authenticate`.
+        """
+        operator = self.authenticate(request)
+        if operator.user is not None and not self._policy.is_operator(operator.user.role):
+            raise forbidden()
+        return operator
+
+    def require_unrestricted(self, request: Request) -> Operator:
+        """Return who has sent a request, if they are an operator of the whole server.
+
+        :raises AuthError: they are none, their token is restricted to some retreats, or see
+            :meth:`authenticate`.
+        :raises RateLimited: see :meth:`authenticate`.
+        """
+        operator = self.require(request)
+        if not operator.unrestricted:
+            raise forbidden()
+        return operator
+
+    async def require_in(self, request: Request, slug: str) -> Operator:
+        """Return who has sent a request, if they are an operator in this retreat.
+
+        :raises AuthError: they are none there, or see :meth:`authenticate`.
+        :raises InvalidPayload: no retreat can have this slug.
+        :raises RateLimited: see :meth:`authenticate`.
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        operator = self.authenticate(request)
+        check_slug(slug)
+        if operator.user is not None:
+            role = await self._authorizer.role_for(operator.user, slug)
+            if not self._policy.is_operator(role):
+                raise forbidden()
+        return operator
+
+    async def shown_to(self, operator: Operator, slugs: Collection[str]) -> frozenset[str]:
+        """Return those of some retreats in which somebody is an operator.
+
+        See :meth:`gbs_actor.auth.Authorizer.roles_for`.
+        """
+        if operator.user is None:
+            await trio.lowlevel.checkpoint()
+            return frozenset(slugs)
+        roles = await self._authorizer.roles_for(operator.user, slugs)
+        return frozenset(slug for slug, role in roles.items() if self._policy.is_operator(role))
+
+
+def is_admin_path(path: str) -> bool:
+    """Return whether a path is ``/admin``, or below it."""
+    return path == ADMIN_PATH or path.startswith(f"{ADMIN_PATH}/")
+
+
+def _check_sender(request: Request, operator: Operator) -> None:
+    """Refuse what a page of another origin may have sent.
+
+    :raises AuthError: FORBIDDEN.
+    """
+    origins = request.headers.getlist("Origin")
+    if origins:
+        own = own_origin(request.headers.get("Host"), secure=request.scheme == "https")
+        if own is None or [parse_origin(origin) for origin in origins] != [own]:
+            raise forbidden()
+    elif operator.session is not None:
+        raise forbidden()
+    if operator.csrf_token is not None:
+        given = request.headers.get(CSRF_HEADER, "")
+        if not hmac.compare_digest(given.encode(), operator.csrf_token.encode()):
+            raise forbidden()

@@ -1,0 +1,101 @@
+"""``/admin/session``: a browser's session, in place of a Bearer token."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from gbs_actor.auth import auth_required
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.gateway.http.admin.identity import (
+    ADMIN_PATH,
+    SESSION_COOKIE,
+    AdminIdentity,
+    Operator,
+)
+from gbs_actor.gateway.http.responses import json_response
+
+
+class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
+    """Who uses ``/admin``, and what their page has to send."""
+
+    user_id: int | None
+    """null: whoever has the operator token."""
+    name: str
+    role: str | None
+    retreats: list[str] | None
+    """Those whose rooms are shown; null: all of them, and the whole server."""
+    expires_at: datetime | None
+    csrf_token: str | None
+    """For the header X-CSRF-Token of POST and DELETE; null: no session."""
+
+
+def admin_session(identity: AdminIdentity) -> Blueprint:
+    """Return the routes that begin, show and end a session."""
+    blueprint = Blueprint("admin_session", __name__, url_prefix=ADMIN_PATH)
+
+    @blueprint.post("/session")
+    async def begin() -> Response:
+        operator = identity.require(request)
+        if operator.session is not None:
+            raise auth_required()  # no session makes another one, which would outlive the token
+        try:
+            cookie, session = identity.sessions.begin(operator.user)
+        except ValueError:
+            raise InvalidPayload(
+                "retreats", "The token names too many retreats for a cookie; use it as Bearer."
+            ) from None
+        csrf_token = identity.sessions.csrf_token(cookie)
+        response = _shown(Operator(session.user, session, csrf_token))
+        _set_cookie(response, cookie, int(identity.sessions.seconds_left(session)))
+        return response
+
+    @blueprint.get("/session")
+    async def show() -> Response:
+        return _shown(identity.require(request))
+
+    @blueprint.delete("/session")
+    async def end() -> Response:
+        operator = identity.require(request)
+        if operator.session is not None:
+            identity.sessions.end(operator.session)
+        response = Response(b"", status=204)
+        del response.headers["Content-Type"]
+        _set_cookie(response, "", 0)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return blueprint
+
+
+def _shown(operator: Operator) -> Response:
+    user, expires_at = operator.user, operator.expires_at
+    body = OperatorSession(
+        user_id=operator.user_id,
+        name="" if user is None else user.name,
+        role=None if user is None else user.role,
+        retreats=None if user is None or user.retreats is None else sorted(user.retreats),
+        expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+        csrf_token=operator.csrf_token,
+    )
+    response = json_response(msgspec.json.encode(body))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _set_cookie(response: Response, value: str, max_age: int) -> None:
+    """Set the cookie, for ``/admin`` only.
+
+    :param max_age: seconds; 0 removes it.
+    """
+    response.set_cookie(
+        SESSION_COOKIE,
+        value,
+        max_age=max_age,
+        path=ADMIN_PATH,
+        secure=request.scheme == "https",
+        httponly=True,
+        samesite="Strict",
+    )
