@@ -19,6 +19,8 @@ The parts that all transports share:
                 until they leave
 ``invocation``  one event of a client, with its one reply; a subclass for each transport
 ``dispatch``    one table, from the name of an event to its handler
+``closed_sessions``
+                what has ended and what was refused last, and why
 ``command_router``
                 submits a command to the room it belongs to, which its client may not be in
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors

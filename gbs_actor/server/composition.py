@@ -13,6 +13,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import (
     Services,
@@ -24,6 +25,7 @@ from gbs_actor.gateway.http import (
 )
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
@@ -76,6 +78,8 @@ class Composition:
         dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
+        self.closed_sessions = settings.build(ClosedSessions)
+        self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
         tokens = SessionTokens.from_settings(settings, verifier.now)
         LineupNamespace(
             self.sockets.namespace(NAMESPACE),
@@ -91,6 +95,7 @@ class Composition:
             self.sockets.options,
             connection_limit=self.sockets.connection_limit,
             unauthenticated=self.sockets.unauthenticated,
+            closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
         )
         services = Services(

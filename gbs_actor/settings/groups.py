@@ -208,6 +208,8 @@ class SocketSettings(Group):
     """Bytes queued for all clients, at most, what many of them are sent counted once; beyond that
     those that take most of it are disconnected.
     """
+    closed_sessions: Count = 1_000
+    """Sessions that have ended, which operators can look up, and as many refused handshakes."""
 
 
 class LimitSettings(Group):

@@ -19,7 +19,7 @@ Register handlers on the namespaces of a :class:`SocketServer`, and give its
 
 Five layers; each imports only from those below it::
 
-    socketio    SocketServer  Namespace  Socket  Event  Conversation  Recovery
+    socketio    SocketServer  Namespace  Socket  Event  Conversation  Recovery  Observer  Tracer
     ---------------------------------------------------------------------------
     engineio    EngineServer  Session  PollingTransport  Probe  EngineApp
     ---------------------------------------------------------------------------
@@ -49,6 +49,22 @@ A message on its way out; sending never blocks::
                         queued one with its key (send_text: an ack, which is no other socket's)
     SocketWire          sends, no task switch; PollWire: the response to a GET, from its task;
     StreamWire          TLS and memory streams, from the outbox's writer task
+
+**What watches it.** Override methods of an :class:`Observer`, and :meth:`~SocketServer.observe`
+by it::
+
+    class Closes(Observer):
+        def disconnected(self, socket, reason):
+            print(socket.id, socket.transport, reason, socket.session.close_text)
+
+    server.observe(Closes())
+
+One server has any number of them. They see requests refused, sessions opened, upgraded and
+ended, clients refused, connected and disconnected, and events both ways: one to all sockets once,
+however many they are. A :class:`Tracer` sees what one socket receives and is sent, with
+acknowledgements and shared messages: :meth:`Socket.trace`. An exception of either is logged, and
+harms nobody. Events cost nothing more where nobody looks: a method that is not overridden is
+never called.
 
 **What may write to a connection.** Once a channel is open on it: its :class:`Outbox` alone,
 and so no pong, close frame or acknowledgement passes it. Before that, the responses to a
@@ -115,10 +131,11 @@ from gbs_actor.socketio.net.unauthenticated import (
     UnauthenticatedLimit,
     UnauthenticatedStatistics,
 )
+from gbs_actor.socketio.observer import Observer
 from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
-from gbs_actor.socketio.socket import Socket
+from gbs_actor.socketio.socket import Socket, Tracer
 from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols
 
@@ -159,6 +176,7 @@ __all__ = [
     "MemoryRecovery",
     "Message",
     "Namespace",
+    "Observer",
     "OnEnd",
     "OriginPolicy",
     "Outbox",
@@ -186,6 +204,7 @@ __all__ = [
     "Timers",
     "TlsListener",
     "TlsStream",
+    "Tracer",
     "Transport",
     "TrustedProxies",
     "Unauthenticated",

@@ -19,6 +19,7 @@ from gbs_actor.socketio.errors import ConnectError
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.membership import Membership
 from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.observer import Observers
 from gbs_actor.socketio.received import (
     AckReceived,
     ConnectReceived,
@@ -38,6 +39,7 @@ class Conversation:
     """The Socket.IO side of one session.
 
     :param namespaces: those that exist, by name.
+    :param observers: those of the server.
     """
 
     __slots__ = (
@@ -45,9 +47,10 @@ class Conversation:
         "_backlog",
         "_membership",
         "_namespaces",
+        "_observers",
         "_options",
-        "_session",
         "_sockets",
+        "session",
     )
 
     def __init__(
@@ -55,9 +58,11 @@ class Conversation:
         session: Session,
         namespaces: Mapping[str, Namespace],
         options: ServerOptions,
+        observers: Observers,
     ) -> None:
-        self._session = session
+        self.session = session
         self._namespaces = namespaces
+        self._observers = observers
         self._options = options
         self._membership = Membership(
             namespaces,
@@ -74,7 +79,7 @@ class Conversation:
     @property
     def outbox(self) -> Outbox:
         """The queue of everything sent to the client."""
-        return self._session.outbox
+        return self.session.outbox
 
     # Receiving.
 
@@ -105,7 +110,9 @@ class Conversation:
                 reason = "client namespace disconnect"
                 self._backlog.submit(partial(self._disconnect, socket, reason))
             case UnknownNamespace(namespace):
-                self.outbox.send(encode_connect_error(namespace, "Invalid namespace"))
+                error = ConnectError("Invalid namespace")
+                self._observers.connect_refused(self.session, namespace, error)
+                self.outbox.send(encode_connect_error(namespace, error.message))
             case None:
                 pass
 
@@ -129,12 +136,15 @@ class Conversation:
             ack_id=received.ack_id,
             attachments=received.attachments,
         )
+        observe = socket.observe_event
+        if observe is not None:
+            observe(socket, event)
         self._backlog.submit_event(event, self._namespaces[namespace].handle, socket)
 
     # Connecting.
 
     def _on_connect(self, namespace: Namespace, auth: dict[str, Any] | None) -> None:
-        socket = Socket(self, namespace, self._session.handshake, auth)
+        socket = Socket(self, namespace, self.session.handshake, auth)
         self._sockets = (*self._sockets, socket)
         self._backlog.submit(partial(self._connect, namespace, socket, auth))
 
@@ -195,7 +205,7 @@ class Conversation:
         if socket.closed:  # ended meanwhile: its on_disconnect runs as any other's
             return
         self._membership.accepted()
-        self._session.authenticated()
+        self.session.authenticated()
         if socket.accept():
             self.leave(socket)
 
@@ -203,9 +213,10 @@ class Conversation:
         if socket.closed:
             return
         name = socket.namespace.name
+        self._observers.connect_refused(self.session, name, error)
         if not isinstance(error, ConnectError):
             logger.error("on_connect of %s failed", name, exc_info=error)
-            self._session.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
+            self.session.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
             return
         self._remove(socket)
         socket.end("server namespace disconnect")
@@ -272,15 +283,15 @@ class Conversation:
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the transport after sending what is queued."""
-        self._session.close(code, reason)
+        self.session.close(code, reason)
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self._session.abort()
+        self.session.abort()
 
     def overflow(self) -> None:
         """Close the transport, as too much is queued: the client is too slow."""
-        self._session.overflow()
+        self.session.overflow()
 
     def ended(self, reason: str) -> None:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
@@ -304,7 +315,7 @@ class Conversation:
 
     async def _run_last_disconnect_handler(self, socket: Socket) -> None:
         try:
-            reason = self._session.reason or "transport close"
+            reason = self.session.reason or "transport close"
             awaitable = self._run_disconnect_handler(socket, reason)
             if awaitable is not None:
                 await awaitable

@@ -41,10 +41,11 @@ class Event(BacklogEvent):
         name: the event's name.
         attachments: binary values, numbered by the placeholders in the arguments.
         wants_ack: whether the client waits for an acknowledgement.
+        ack_id: the client's number for it; ``None``: it does not wait.
         size: bytes of memory that it takes, and counts, attachments included.
     """
 
-    __slots__ = ("_ack_id", "_data", "_namespace", "_replied", "_socket", "attachments", "name")
+    __slots__ = ("_data", "_namespace", "_replied", "_socket", "ack_id", "attachments", "name")
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Event(BacklogEvent):
         self._data = data
         self.attachments = attachments
         self._namespace = namespace
-        self._ack_id = ack_id
+        self.ack_id = ack_id
         self._socket = socket
         self._replied = False
 
@@ -104,8 +105,8 @@ class Event(BacklogEvent):
         :raises TypeError: a value has no JSON form; nothing is sent then.
         """
         message = None
-        if self._ack_id is not None and not self._replied:
-            message = encode_ack(self._namespace, self._ack_id, values)
+        if self.ack_id is not None and not self._replied:
+            message = encode_ack(self._namespace, self.ack_id, values)
         self._reply(message)
 
     def reply_raw(self, json: bytes) -> None:
@@ -116,8 +117,8 @@ class Event(BacklogEvent):
         if self._replied:
             raise self._acknowledged_before()
         self._replied = True
-        if self._ack_id is not None:
-            self._socket.send_ack_text(raw_ack(self._namespace, self._ack_id, json))
+        if self.ack_id is not None:
+            self._socket.send_ack_text(raw_ack(self._namespace, self.ack_id, json))
             self.release()
 
     def reply_shared(self, json: bytes, acks: dict[tuple[str, int], Message]) -> None:
@@ -130,11 +131,11 @@ class Event(BacklogEvent):
         :raises AlreadyAcknowledged: at the second call.
         """
         message = None
-        if self._ack_id is not None:
-            key = (self._namespace, self._ack_id)
+        if self.ack_id is not None:
+            key = (self._namespace, self.ack_id)
             message = acks.get(key)
             if message is None:
-                message = encode_raw_ack(self._namespace, self._ack_id, json)
+                message = encode_raw_ack(self._namespace, self.ack_id, json)
                 if len(acks) < _SHARED_ACKS:
                     acks[key] = message
         self._reply(message)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.socketio.packet import (
+    EVENTS,
     MAX_ID_DIGITS,
     RESERVED_EVENTS,
     ROOT,
@@ -37,7 +38,6 @@ from gbs_actor.socketio.received import (
 )
 from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
-_EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
 _decode_usual: Final = msgspec.json.Decoder(UsualHead).decode
 
 
@@ -196,7 +196,7 @@ class Membership:
             if namespace not in self._left:
                 raise ProtocolViolation("packet for a namespace that was never joined")
             return None  # not even decoded: a client that was never accepted must not cause work
-        if kind in _EVENTS:
+        if kind in EVENTS:
             data = decode_event(packet.json)
             return EventReceived(namespace, packet.ack_id, data, attachments)
         if kind is PacketType.DISCONNECT:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
 from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.observer import Observers
 from gbs_actor.socketio.recovery import Recovery
 from gbs_actor.socketio.socket import Socket
 
@@ -28,10 +29,13 @@ class Namespace:
     not take long, or coroutine functions, for which the connection's next event waits. The
     exception of a handler is logged (or passed to :meth:`on_error`); the connection stays open.
     All coroutine handlers are cancelled when their connection ends.
+
+    :param observers: those of its server.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, observers: Observers) -> None:
         self.name = name
+        self.observers = observers
         self.connect_handler: Callable[[Socket, Any], Any] | None = None
         self.disconnect_handler: Callable[[Socket, str], Any] | None = None
         self._handlers: dict[str, Callable[..., Any]] = {}
@@ -46,6 +50,10 @@ class Namespace:
     def sockets(self) -> tuple[Socket, ...]:
         """The sockets that are connected now."""
         return tuple(self._sockets.values())
+
+    def find_socket(self, sid: str) -> Socket | None:
+        """Return the socket with this id; ``None`` if none is connected now."""
+        return self._sockets.get(sid)
 
     def on_connect(self, handler: Handler) -> Handler:
         """Register ``handler(socket, auth)``: accepts a client by returning.
@@ -108,6 +116,8 @@ class Namespace:
 
         :raises TypeError: an argument has no JSON form.
         """
+        if self.observers.event_broadcast is not None:
+            self.observers.event_broadcast(self.name, name, args)
         sockets = (*self._sockets.values(), *self._restoring)
         if self.recovery is not None:
             kept = self.recovery.record_event(self.name, name, args, None)
@@ -124,6 +134,7 @@ class Namespace:
         """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
         self._restoring.discard(socket)
         self._sockets[socket.id] = socket
+        self.observers.connected(socket)
 
     def add_restoring(self, socket: Socket) -> None:
         """See :class:`~gbs_actor.socketio.socket.SocketNamespace`.
@@ -137,6 +148,8 @@ class Namespace:
         self._restoring.discard(socket)
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
+        if socket.connected:
+            self.observers.disconnected(socket, socket.reason)
 
     def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         """Run an event's handler; return what is left to await."""

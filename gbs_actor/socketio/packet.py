@@ -64,6 +64,7 @@ class PacketType(StrEnum):
 
 _TYPES = {kind.value: kind for kind in PacketType}
 _BINARY_TYPES = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
+EVENTS: Final = (PacketType.EVENT, PacketType.BINARY_EVENT)
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):

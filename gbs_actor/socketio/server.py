@@ -12,6 +12,9 @@ from gbs_actor.socketio.conversation import Conversation
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.namespace import Namespace
+from gbs_actor.socketio.net.http_response import RequestRefused
+from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.observer import Observer, Observers
 
 
 class SocketServer(EngineServer):
@@ -28,6 +31,20 @@ class SocketServer(EngineServer):
     def __init__(self, options: ServerOptions | None = None, **changes: Any) -> None:
         super().__init__(replace(options or ServerOptions(), **changes), self._make_conversation)
         self._namespaces: dict[str, Namespace] = {}
+        self._observers = Observers()
+
+    def observe(self, observer: Observer) -> None:
+        """Report what happens from now on to one more observer, behind the others.
+
+        Events are reported to it from sockets that connect later: add it before
+        :meth:`serving`.
+        """
+        self._observers.add(observer)
+
+    @property
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """The namespaces that exist."""
+        return tuple(self._namespaces.values())
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace of this name, made at the first call.
@@ -38,7 +55,7 @@ class SocketServer(EngineServer):
             raise ValueError(f"a namespace begins with a slash and has no comma, not {name!r}")
         found = self._namespaces.get(name)
         if found is None:
-            found = self._namespaces[name] = Namespace(name)
+            found = self._namespaces[name] = Namespace(name, self._observers)
         return found
 
     def statistics(self) -> ServerStatistics:
@@ -47,4 +64,24 @@ class SocketServer(EngineServer):
         return msgspec.structs.replace(super().statistics(), sockets=sockets)
 
     def _make_conversation(self, session: Session) -> Conversation:
-        return Conversation(session, self._namespaces, self.options)
+        return Conversation(session, self._namespaces, self.options, self._observers)
+
+    # What its observers see of the layers below.
+
+    def request_refused(self, request: Request, peer: str | None, refusal: RequestRefused) -> None:
+        """See :class:`.ChannelServer`."""
+        if self._observers.request_refused:
+            address = self.client_address(request, peer)
+            self._observers.request_refused(request, address, refusal)
+
+    def session_opened(self, session: Session) -> None:
+        """See :class:`.EngineServer`."""
+        self._observers.session_opened(session)
+
+    def session_upgraded(self, session: Session) -> None:
+        """See :class:`.EngineServer`."""
+        self._observers.session_upgraded(session)
+
+    def session_ended(self, session: Session, reason: str) -> None:
+        """See :class:`.EngineServer`."""
+        self._observers.session_ended(session, reason)

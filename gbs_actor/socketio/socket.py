@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, Protocol
 
@@ -16,8 +17,12 @@ from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.encoding import encode_connect, encode_event
+from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import SocketClosed
+from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.hook import Contained
 from gbs_actor.socketio.packet import decode_values
+from gbs_actor.socketio.sink import TracedSink, Waiting
 from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
 
 RECOVERABLE: Final = frozenset(
@@ -26,11 +31,15 @@ RECOVERABLE: Final = frozenset(
 """Reasons of an end after which a client may resume: neither side has disconnected on purpose."""
 
 _NO_DATA: Final = object()
-_MAX_QUEUED: Final = 1_024  # messages that an on_connect handler may emit
 
 
 class SocketOwner(Protocol):
     """The connection that a socket uses."""
+
+    @property
+    def session(self) -> Session:
+        """The Engine.IO session."""
+        ...
 
     @property
     def outbox(self) -> Outbox:
@@ -54,8 +63,20 @@ class SocketOwner(Protocol):
         ...
 
 
+class EventObservers(Protocol):
+    """What is called with the events of all sockets; ``None`` if nothing is."""
+
+    event_received: Callable[[Socket, Event], None] | None
+    event_sent: Callable[[Socket, str, tuple[Any, ...]], None] | None
+
+
 class SocketNamespace(Protocol):
     """The namespace a socket is in."""
+
+    @property
+    def observers(self) -> EventObservers:
+        """Those of its server."""
+        ...
 
     @property
     def name(self) -> str:
@@ -115,24 +136,32 @@ class SessionRecovery(Protocol):
         ...
 
 
-class _Waiting:
-    """Queues messages until the client is accepted."""
+class Tracer(Protocol):
+    """Sees the events of one socket, both ways; see :meth:`Socket.trace`.
 
-    __slots__ = ("_owner", "messages")
+    No method may block; an exception is logged, once a minute at most.
+    """
 
-    def __init__(self, owner: SocketOwner) -> None:
-        self._owner = owner
-        self.messages: list[Message] = []
+    def event_received(self, socket: Socket, event: Event) -> None:
+        """See an event of the client; see :meth:`.Observer.event_received`."""
+        ...
 
-    def send(self, message: Message) -> None:
-        """Queue a message."""
-        self.messages.append(message)
-        if len(self.messages) > _MAX_QUEUED:
-            self._owner.overflow()
+    def event_sent(self, socket: Socket, name: str, json: str) -> None:
+        """See an event to the client, whether or not others get it, too.
 
-    def send_text(self, text: bytes) -> None:
-        """Queue a text."""
-        self.send(Message(text))
+        It may have to wait, and be replaced by a newer one with the same key.
+
+        :param json: the array of its name and arguments, as it is sent.
+        """
+        ...
+
+    def ack_sent(self, socket: Socket, ack_id: int, json: str) -> None:
+        """See an acknowledgement to the client.
+
+        :param ack_id: that of the event.
+        :param json: the array of its values, as it is sent.
+        """
+        ...
 
 
 class Socket:
@@ -157,10 +186,12 @@ class Socket:
         "_owner",
         "_recovery",
         "_sink",
+        "_tracer",
         "closed",
         "connected",
         "id",
         "namespace",
+        "observe_event",
         "pid",
         "reason",
         "recovered",
@@ -194,10 +225,23 @@ class Socket:
         self._missed: Sequence[Message] = ()
         self._is_disconnected = False
         self._disconnected: trio.Event | None = None
-        self._sink: Outbox | _Waiting | None = _Waiting(owner)
+        self._sink: Outbox | TracedSink | Waiting | None = Waiting(owner.overflow)
         """Where messages go; ``None`` after the end."""
         self._leave_wanted = False
         self._calls: PendingCalls | None = None
+        self._tracer: Tracer | None = None
+        self.observe_event = namespace.observers.event_received
+        """Called with each event when it has been read; used by the connection."""
+
+    @property
+    def session(self) -> Session:
+        """The Engine.IO session of its client, which sockets in other namespaces share."""
+        return self._owner.session
+
+    @property
+    def transport(self) -> str:
+        """What carries it now, or did at its end: ``"polling"`` or ``"websocket"``."""
+        return self._owner.session.transport.name
 
     @property
     def handshake(self) -> Handshake:
@@ -238,6 +282,9 @@ class Socket:
             message = encode_event(self.namespace.name, name, *args)
         else:
             message = self._recovery.record_event(self.namespace.name, name, args, self)
+        observe = self.namespace.observers.event_sent
+        if observe is not None:
+            observe(self, name, args)
         self._sink.send(message)
 
     def deliver(self, message: Message) -> None:
@@ -258,10 +305,15 @@ class Socket:
         """
         if self._sink is None or not self.connected or not self._owner.outbox.ready:
             return
+        offset: tuple[str, ...] = ()
         if self._recovery is not None and isinstance((name, *args)[-1], str):
             # The client would take that text for an offset.
-            args = (*args, self._recovery.last_offset(self))
-        self._sink.send(encode_event(self.namespace.name, name, *args))
+            offset = (self._recovery.last_offset(self),)
+        message = encode_event(self.namespace.name, name, *args, *offset)
+        observe = self.namespace.observers.event_sent
+        if observe is not None:
+            observe(self, name, args)
+        self._sink.send(message)
 
     async def call(
         self,
@@ -286,6 +338,9 @@ class Socket:
             self._calls = PendingCalls()
         message = encode_event(self.namespace.name, name, *args, ack_id=self._calls.next_id)
         ack_id = self._calls.add()
+        observe = self.namespace.observers.event_sent
+        if observe is not None:
+            observe(self, name, args)
         self._sink.send(message)
         with trio.fail_after(timeout):
             json, attachments = await self._calls.wait(ack_id)
@@ -344,6 +399,26 @@ class Socket:
         """Return how far behind the connection is."""
         return self._owner.outbox.statistics()
 
+    def trace(self, tracer: Tracer | None) -> None:
+        """Report this socket's events to a tracer, which replaces another one; ``None``: no more.
+
+        Ends with the socket. Costs nothing where no tracer is set.
+        """
+        self._tracer = tracer
+        observe = self.namespace.observers.event_received
+        if tracer is not None:
+            observe = _in_turn(observe, Contained(tracer.event_received))
+        self.observe_event = observe
+        if isinstance(self._sink, (Outbox, TracedSink)):
+            self._sink = self._open_sink()
+
+    def _open_sink(self) -> Outbox | TracedSink:
+        """Return where messages go once the client is accepted."""
+        outbox, tracer = self._owner.outbox, self._tracer
+        if tracer is None:
+            return outbox
+        return TracedSink(outbox, partial(tracer.event_sent, self), partial(tracer.ack_sent, self))
+
     def send_ack(self, message: Message) -> None:
         """Send an event's acknowledgement; used by :class:`Event`."""
         if self._sink is not None:
@@ -387,18 +462,19 @@ class Socket:
         :returns: whether the application has disconnected the socket meanwhile.
         """
         self.connected = True
-        outbox, waiting = self._owner.outbox, self._sink
-        self._sink = outbox
         self.namespace.add(self)  # before anything is sent: that may break the connection
+        waiting = self._sink
+        if not isinstance(waiting, Waiting):
+            return False  # an observer has ended it
+        self._sink = sink = self._open_sink()
         if self._recovery is not None and self.pid is None:
             self.pid = self._recovery.start_session(self)
-        outbox.send(encode_connect(self.namespace.name, self.id, self.pid))
+        self._owner.outbox.send(encode_connect(self.namespace.name, self.id, self.pid))
         if self._missed:
-            outbox.send(Message.bundle(self._missed))
+            sink.send(Message.bundle(self._missed))
             self._missed = ()
-        if isinstance(waiting, _Waiting):
-            for message in waiting.messages:
-                outbox.send(message)
+        for message in waiting.messages:
+            sink.send(message)
         return self._leave_wanted
 
     def end(self, reason: str) -> None:
@@ -408,6 +484,8 @@ class Socket:
         self.closed = True
         self.reason = reason
         self._sink = None
+        if self._tracer is not None:
+            self.trace(None)
         self._missed = ()
         self.namespace.remove(self)
         if self.pid is not None:
@@ -435,3 +513,17 @@ class Socket:
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} in {self.namespace.name!r}>"
+
+
+def _in_turn(
+    first: Callable[[Socket, Event], None] | None, second: Callable[[Socket, Event], None]
+) -> Callable[[Socket, Event], None]:
+    """Return what calls both; only the second one if there is no first."""
+    if first is None:
+        return second
+
+    def call(socket: Socket, event: Event) -> None:
+        first(socket, event)
+        second(socket, event)
+
+    return call

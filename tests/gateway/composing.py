@@ -14,9 +14,11 @@ from pydantic import SecretStr
 from gbs_actor.auth import Authorizer, Policy, Role, SessionTokens, Verifier, mint
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
@@ -245,6 +247,7 @@ class Realtime:
     clients: Clients
     dispatch: Dispatch
     locations: SessionLocations
+    closed: ClosedSessions
 
 
 @asynccontextmanager
@@ -262,8 +265,10 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
     )
     locations = SessionLocations(parts.store, MAX_AGE)
     socket_clients = SocketClients(NAMESPACE, clients, locations)
+    closed = parts.settings.build(ClosedSessions)
+    sockets.observe(ClosingObserver(closed, socket_clients))
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
     recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
     LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
     async with clients.running(), locations.running():
-        yield Realtime(clients, dispatch, locations)
+        yield Realtime(clients, dispatch, locations, closed)

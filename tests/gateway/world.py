@@ -173,6 +173,7 @@ async def world(
                 sockets.options,
                 connection_limit=sockets.connection_limit,
                 unauthenticated=sockets.unauthenticated,
+                closed_sessions=realtime.closed,
                 memory_limit=sockets.memory_limit,
             )
             async with sockets.serving(), plain.serving(), trio.open_nursery() as nursery:

@@ -43,7 +43,7 @@ class PlainChannel(LiveChannel):
     The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
     """
 
-    __slots__ = ("_backlog", "_client", "_clients", "_dispatch", "_format", "_handshake")
+    __slots__ = ("_backlog", "_clients", "_dispatch", "_format", "client", "handshake")
 
     def __init__(
         self,
@@ -59,12 +59,13 @@ class PlainChannel(LiveChannel):
         on_end: OnEnd,
     ) -> None:
         super().__init__(transport, tasks, options, on_end)
-        self._handshake = handshake
+        self.handshake = handshake
         self._clients = clients
         self._dispatch = dispatch
         self._format = wire_format
         self._backlog = Backlog(self, options)
-        self._client: Client | None = None
+        self.client: Client | None = None
+        """From its admission until it has left its room."""
         if transport.pings:
             self.start_liveness(wheel)
 
@@ -72,28 +73,28 @@ class PlainChannel(LiveChannel):
 
     def open(self) -> None:
         """Join the room, or close: pages can read a close frame, but no response to a handshake."""
-        who = self._handshake.who
+        who = self.handshake.who
         if isinstance(who, CloseFrame):
             self.close(who.code, who.reason)
             return
         try:
-            presence = self._handshake.wants_presence
-            self._client = self._clients.connect(self, who, wants_presence=presence)
+            presence = self.handshake.wants_presence
+            self.client = self._clients.connect(self, who, wants_presence=presence)
         except TooManyConnections:
             refused = close_frame.TOO_MANY_OF_USER
             self.close(refused.code, refused.reason)
         else:
-            self._backlog.submit(partial(self._join, self._client))
+            self._backlog.submit(partial(self._join, self.client))
 
     def _join(self, client: Client) -> Awaitable[None]:
-        slug = self._handshake.slug
+        slug = self.handshake.slug
         return self._dispatch.join(client, JoinRequest(slug), ConnectInvocation(self, slug))
 
     def receive_text(self, text: str) -> None:
         """Receive an event."""
-        if self._client is not None:
+        if self.client is not None:
             event = FrameEvent(parse_frame(text), self._backlog)
-            self._backlog.submit_event(event, self._handle, self._client)
+            self._backlog.submit_event(event, self._handle, self.client)
 
     def _handle(self, client: Client, event: FrameEvent) -> Awaitable[None] | None:
         if self.reason is not None:
@@ -172,9 +173,9 @@ class PlainChannel(LiveChannel):
     async def run_disconnect_handlers(self) -> None:
         """Leave the room, once the client's running handlers have ended."""
         await self._backlog.stop()
-        client, self._client = self._client, None
+        client, self.client = self.client, None
         if client is not None:
             self._clients.disconnected(client)
 
     def __repr__(self) -> str:
-        return f"<PlainChannel to {self._handshake.slug!r}>"
+        return f"<PlainChannel to {self.handshake.slug!r}>"

@@ -24,6 +24,10 @@ class PlainHandshake:
     """Or the reason to close the WebSocket once it is open."""
     subprotocols: tuple[str, ...]
     """The subprotocols that may be selected, the best one first."""
+    address: str | None
+    """The client's IP address; ``None`` if it has none."""
+    opened_at: float
+    """Unix time in seconds."""
     wants_presence: bool = True
     """``?presence=false`` declines it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ import msgspec
 
 from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
 from gbs_actor.gateway.plain.channel import PlainChannel
@@ -20,6 +22,7 @@ from gbs_actor.gateway.plain.frame import PlainFormat
 from gbs_actor.gateway.plain.handshake import PlainHandshake, selectable, slug_of, token_of
 from gbs_actor.lineup.codes import Code
 from gbs_actor.socketio import (
+    Channel,
     ChannelServer,
     ChannelTasks,
     ConnectionLimit,
@@ -61,6 +64,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
     :param options: those of the Socket.IO server beside it; its path does not matter.
     :param connection_limit: shared with that server.
     :param unauthenticated: shared with that server and with the front door.
+    :param closed_sessions: what ends and what is refused is added to them.
     :param memory_limit: shared with that server; without it, this server has its own.
     """
 
@@ -72,6 +76,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
         *,
         connection_limit: ConnectionLimit,
         unauthenticated: UnauthenticatedLimit,
+        closed_sessions: ClosedSessions,
         memory_limit: MemoryLimit | None = None,
     ) -> None:
         super().__init__(
@@ -82,6 +87,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
         )
         self._clients = clients
         self._dispatch = dispatch
+        self._closed = closed_sessions
         self._format = PlainFormat()
 
     @property
@@ -102,7 +108,9 @@ class PlainServer(ChannelServer[AcceptedClient]):
             who = close_frame.NO_SUCH_RETREAT
         who, release = self._count(handshake.remote_address, who)
         presence = handshake.query.get("presence") != "false"
-        made = PlainHandshake(slug or "", who, selectable(token), presence)
+        made = PlainHandshake(
+            slug or "", who, selectable(token), handshake.remote_address, time.time(), presence
+        )
         return AcceptedClient(made, release)
 
     def release(self, accepted: AcceptedClient) -> None:
@@ -162,8 +170,33 @@ class PlainServer(ChannelServer[AcceptedClient]):
             wire_format=self._format,
             options=self.options,
             wheel=self._wheel,
-            on_end=self.channels.ended,
+            on_end=self._ended,
         )
+
+    def _ended(self, channel: Channel, reason: str) -> None:
+        self.channels.ended(channel, reason)
+        assert isinstance(channel, PlainChannel)
+        handshake, client = channel.handshake, channel.client
+        address, opened_at, text = handshake.address, handshake.opened_at, channel.close_text
+        if client is None:
+            self._closed.add_refused(
+                "websocket", "websocket", text or reason, address=address, opened_at=opened_at
+            )
+        else:
+            self._closed.add_ended(
+                "websocket",
+                "websocket",
+                reason,
+                text,
+                client=client,
+                address=address,
+                opened_at=opened_at,
+            )
+
+    def request_refused(self, request: Request, peer: str | None, refusal: RequestRefused) -> None:
+        """See :class:`~gbs_actor.socketio.ChannelServer`."""
+        address = self.client_address(request, peer)
+        self._closed.add_refused_request("websocket", request, address, refusal)
 
     def bad_request(self, status: int) -> RequestRefused:
         """See :class:`~gbs_actor.socketio.ChannelServer`."""

@@ -68,7 +68,8 @@ class WebSocketApp:
         try:
             accepted = server.accept(request, peer_of(scope), secure=secure)
         except RequestRefused as refusal:
-            await refuse_handshake(scope, send, server.refusal_response(refusal))
+            response = server.refusal_response(refusal, request, peer_of(scope))
+            await refuse_handshake(scope, send, response)
             return
         try:
             offered = offered_subprotocols(join_fields(request.fields))
@@ -100,6 +101,7 @@ class AsgiTransport:
     :param max_payload: bytes of a message.
     """
 
+    name = "websocket"
     upgrades: tuple[str, ...] = ()
     pings = False  # ASGI has none; the server may send its own
 

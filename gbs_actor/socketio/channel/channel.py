@@ -32,6 +32,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """``"polling"`` or ``"websocket"``."""
+        ...
+
+    @property
     def upgrades(self) -> tuple[str, ...]:
         """Transports that a client may change to from this one."""
         ...
@@ -89,6 +94,7 @@ class Channel(ABC):
         "_resumed_at",
         "_when_unpaused",
         "backlogged",
+        "close_text",
         "outbox",
         "reason",
         "tasks",
@@ -104,6 +110,8 @@ class Channel(ABC):
         self.outbox = Outbox(transport.wire, self, limits)
         self.reason: str | None = None
         """Why the channel has ended; ``None`` while it is open."""
+        self.close_text = ""
+        """If the server has closed it, why in more words: the text of the close frame."""
         self._on_end = on_end
         self.backlogged = False
         """Whether the application has not caught up with what was received; reading pauses then."""
@@ -170,6 +178,8 @@ class Channel(ABC):
         :param text: for the close frame.
         :param discard: whether to drop what is queued.
         """
+        if self.reason is None:
+            self.close_text = text
         if self._end(reason):
             self.transport.close(self.outbox, code, text, discard=discard)
 

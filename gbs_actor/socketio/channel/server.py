@@ -209,7 +209,9 @@ class ChannelServer(ABC, Generic[Accepted]):
             try:
                 kept = await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
-                await send_response(stream, self.refusal_response(refusal))
+                await send_response(
+                    stream, self.refusal_response(refusal, request, peer_address(stream))
+                )
             finally:
                 if kept is None:  # else no checkpoint may come before our caller has it
                     await trio.aclose_forcefully(stream)
@@ -235,7 +237,7 @@ class ChannelServer(ABC, Generic[Accepted]):
                 self.release(accepted)
                 raise
         except RequestRefused as refusal:
-            return self.refusal_response(refusal)
+            return self.refusal_response(refusal, request, peer)
         except BaseException:
             socket.close()
             raise
@@ -339,9 +341,15 @@ class ChannelServer(ABC, Generic[Accepted]):
     def bad_request(self, status: int) -> RequestRefused:
         """Return the refusal of a request that is malformed."""
 
-    def refusal_response(self, refusal: RequestRefused) -> HttpResponse:
-        """Return the response to a refused request, and count it."""
+    def refusal_response(
+        self, refusal: RequestRefused, request: Request, peer: str | None
+    ) -> HttpResponse:
+        """Return the response to a refused request, and count it.
+
+        :param peer: IP address of the other end; ``None`` if it has none.
+        """
         self._refused += 1
+        self.request_refused(request, peer, refusal)
         body = msgspec.json.encode(refusal.error)
         logger.info("request refused: %d %s", refusal.status, body.decode())
         overloaded = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -349,6 +357,23 @@ class ChannelServer(ABC, Generic[Accepted]):
         return HttpResponse(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))
 
     # For subclasses
+
+    def request_refused(self, request: Request, peer: str | None, refusal: RequestRefused) -> None:
+        """Called with each request that is refused; must not block or raise.
+
+        :param peer: IP address of the other end; ``None`` if it has none.
+        """
+
+    def client_address(self, request: Request, peer: str | None) -> str | None:
+        """Return the IP address of a client, past trusted proxies; ``None`` if it has none.
+
+        :param request: may be malformed; then it is the address of the other end.
+        """
+        headers = join_fields(request.fields)
+        try:
+            return self.trusted_proxies.resolve(peer, secure=False, headers=headers).address
+        except ValueError:
+            return peer
 
     def read_rate(self) -> ReadRate:
         """Return how fast a new transport is read."""

@@ -109,6 +109,7 @@ class WebSocketTransport:
         "wire",
     )
 
+    name = "websocket"
     upgrades: tuple[str, ...] = ()
     pings = True
 

@@ -117,6 +117,7 @@ class PollingTransport:
     :param read_rate: how fast packets are read.
     """
 
+    name = "polling"
     upgrades: tuple[str, ...] = ("websocket",)
     pings = False
 

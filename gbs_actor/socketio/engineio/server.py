@@ -137,6 +137,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
     def _upgraded(self, probe: Probe) -> None:
         self._upgrades += 1
         self.channels.remove(probe)  # the session counts, and has its place
+        self.session_upgraded(probe.session)
 
     def _probe_ended(self, probe: Channel, _reason: str) -> None:
         self.channels.end_later(probe)
@@ -158,7 +159,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             try:
                 response = await self._poll(exchange)
             except RequestRefused as refusal:
-                response = self.refusal_response(refusal)
+                response = self.refusal_response(refusal, request, exchange.peer)
         fields = self._cors.response_fields(origins)
         return replace(response, headers=(*response.headers, *fields)) if fields else response
 
@@ -312,7 +313,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             handshake=accepted.handshake,
             options=self.options,
             wheel=self._wheel,
-            on_end=self.channels.ended,
+            on_end=self._session_ended,
             make_application=self._make_application,
         )
         self._handshakes += 1
@@ -320,7 +321,24 @@ class EngineServer(ChannelServer[AcceptedClient]):
         unauthenticated, accepted.unauthenticated = accepted.unauthenticated, None
         assert unauthenticated is not None
         session.count_as(unauthenticated)
+        self.session_opened(session)
         return session
+
+    def _session_ended(self, session: Channel, reason: str) -> None:
+        self.channels.ended(session, reason)
+        assert isinstance(session, Session)
+        self.session_ended(session, reason)
+
+    # For subclasses; none may block or raise.
+
+    def session_opened(self, session: Session) -> None:
+        """Called with each new session, before its first packet is sent."""
+
+    def session_upgraded(self, session: Session) -> None:
+        """Called when a session has moved from polling to a WebSocket."""
+
+    def session_ended(self, session: Session, reason: str) -> None:
+        """Called when a session has ended, behind :meth:`.Application.ended`."""
 
     def _removed(self, channel: Channel, accepted: AcceptedClient) -> None:
         """See :class:`ChannelServer`."""

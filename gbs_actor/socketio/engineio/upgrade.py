@@ -40,10 +40,10 @@ class Probe(Channel):
         "_on_upgrade",
         "_polls",
         "_probed",
-        "_session",
         "_timer",
         "_timers",
         "_websocket",
+        "session",
     )
 
     def __init__(
@@ -59,7 +59,7 @@ class Probe(Channel):
     ) -> None:
         super().__init__(transport, tasks, OutboxLimits(), on_end)
         self._websocket = transport
-        self._session = session
+        self.session = session
         self._polls: PollingTransport | None = None
         """Carries the session; ``None`` if it cannot move."""
         self._on_upgrade = on_upgrade
@@ -70,7 +70,7 @@ class Probe(Channel):
 
     def open(self) -> None:
         """Begin to wait for the client's probe, unless there is nothing to upgrade."""
-        session = self._session
+        session = self.session
         carrier = session.transport
         # The session may have ended since the request was accepted, even to make room for it.
         if (
@@ -90,10 +90,10 @@ class Probe(Channel):
             return  # it was read already when the probe ended
         if text == _PROBE and not self._probed and self._polls is not None:
             self._probed = True
-            self._session.upgrading = True
-            self._session.resume_events()
-            self._session.resume_reading()
-            if not self._session.outbox.waiting:  # else those go to the GET
+            self.session.upgrading = True
+            self.session.resume_events()
+            self.session.resume_reading()
+            if not self.session.outbox.waiting:  # else those go to the GET
                 self._polls.respond_noop()
             self.outbox.send(_PROBE_ACK)
         elif text == PacketType.UPGRADE and self._probed:
@@ -113,7 +113,7 @@ class Probe(Channel):
         """Upgrade once the last of the probe's own bytes have been sent."""
         self.outbox.finish(None)
         await self.outbox.flushed.wait()
-        if self.reason is None and self._session.reason is None:
+        if self.reason is None and self.session.reason is None:
             self._upgrade()
             self.resume_reading()
 
@@ -122,10 +122,10 @@ class Probe(Channel):
         self.backlogged = False
         self._moved = True
         self._cancel_timer()
-        self._session.move(self._websocket)
-        self._websocket.channel = self._session
-        self._polls.retire(self._session)
+        self.session.move(self._websocket)
+        self._websocket.channel = self.session
         self._on_upgrade(self)
+        self._polls.retire(self.session)  # this may end it
         self.outbox.stop()
         self.tasks.owner = None  # the probe can be freed
 
@@ -140,7 +140,7 @@ class Probe(Channel):
         """See :class:`Channel`."""
         if self._moved:
             self.outbox.stop()
-            self._session.lose(reason)
+            self.session.lose(reason)
         else:
             super().lose(reason)
 
@@ -148,8 +148,8 @@ class Probe(Channel):
         """Leave the session to its polls."""
         self._cancel_timer()
         if self._polls is not None:
-            self._session.probe = None
-            self._session.upgrading = False
+            self.session.probe = None
+            self.session.upgrading = False
 
     async def run_disconnect_handlers(self) -> None:
         """There are none."""
@@ -162,4 +162,4 @@ class Probe(Channel):
         self.close(CloseCode.POLICY_VIOLATION, "the probe has taken too long")
 
     def __repr__(self) -> str:
-        return f"<Probe of {self._session!r}>"
+        return f"<Probe of {self.session!r}>"

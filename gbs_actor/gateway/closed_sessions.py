@@ -1,0 +1,186 @@
+"""The sessions that have ended, and the handshakes that were refused: the last of each.
+
+Kept in memory, for operators: a client that has vanished is found here, with the reason.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Literal
+
+from gbs_actor.gateway.client import Client
+from gbs_actor.socketio import Request, RequestRefused
+
+ClientProtocol = Literal["socketio", "websocket"]
+
+_Numbered = tuple[int, "ClosedSession"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSession:
+    """A client whose session has ended, or that was refused."""
+
+    closed_at: float
+    """Unix time in seconds."""
+    accepted: bool
+    """Whether it was a client of the line-up before; else it was refused, or has not asked."""
+    protocol: ClientProtocol
+    transport: str
+    """``"polling"`` or ``"websocket"``."""
+    reason: str
+    """Of a session, as Socket.IO has it, such as ``"transport close"``; of a refused client, a
+    code such as ``TOKEN_EXPIRED``, or a message of the server.
+    """
+    detail: str
+    """What the server has sent as the reason of its decision; empty if it has not decided."""
+    address: str | None
+    """The client's IP address; ``None`` if it has none."""
+    sid: str | None = None
+    """The id of its socket."""
+    user_id: int | None = None
+    user_name: str | None = None
+    room: str | None = None
+    """The slug of the room it was in."""
+    age: float | None = None
+    """Seconds since its handshake; ``None`` if that was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSessionsStatistics:
+    """What has ended and was refused. Counters run since the start."""
+
+    kept: int
+    """Sessions and refusals that can be looked up."""
+    closed: Mapping[str, int]
+    """Sessions that have ended, per reason."""
+    refused: Mapping[str, int]
+    """Refused clients, per reason."""
+
+
+class ClosedSessions:
+    """The last sessions that have ended, and the last refusals, each bounded by itself.
+
+    A flood of refused handshakes does not displace the sessions of clients.
+
+    :param closed_sessions: how many of either are kept.
+    :param now: the Unix time in seconds.
+    """
+
+    def __init__(self, closed_sessions: int, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._number = 0
+        self._ended: deque[_Numbered] = deque(maxlen=closed_sessions)
+        self._refused: deque[_Numbered] = deque(maxlen=closed_sessions)
+        self._closed_reasons: Counter[str] = Counter()
+        self._refused_reasons: Counter[str] = Counter()
+
+    def recent(
+        self,
+        *,
+        user_id: int | None = None,
+        address: str | None = None,
+        reason: str | None = None,
+    ) -> list[ClosedSession]:
+        """Return what is kept, the newest first; of a user, an address or a reason only."""
+        by_number = itemgetter(0)
+        merged: Iterable[_Numbered] = heapq.merge(
+            reversed(self._ended), reversed(self._refused), key=by_number, reverse=True
+        )
+        return [
+            closed
+            for _, closed in merged
+            if (user_id is None or closed.user_id == user_id)
+            and (address is None or closed.address == address)
+            and (reason is None or closed.reason == reason)
+        ]
+
+    def statistics(self) -> ClosedSessionsStatistics:
+        """Return counters; never blocks."""
+        return ClosedSessionsStatistics(
+            kept=len(self._ended) + len(self._refused),
+            closed=MappingProxyType(dict(self._closed_reasons)),
+            refused=MappingProxyType(dict(self._refused_reasons)),
+        )
+
+    def add_ended(
+        self,
+        protocol: ClientProtocol,
+        transport: str,
+        reason: str,
+        detail: str,
+        *,
+        client: Client,
+        address: str | None,
+        opened_at: float,
+        sid: str | None = None,
+    ) -> None:
+        """Add the session of a client; call it before the client leaves its room.
+
+        :param opened_at: Unix time of the handshake, in seconds.
+        """
+        now = self._now()
+        self._closed_reasons[reason] += 1
+        self._append(
+            self._ended,
+            ClosedSession(
+                now,
+                True,
+                protocol,
+                transport,
+                reason,
+                detail,
+                address,
+                sid,
+                client.user.user_id,
+                client.author.name,
+                client.subscriber.room_slug,
+                max(0.0, now - opened_at),
+            ),
+        )
+
+    def add_refused(
+        self,
+        protocol: ClientProtocol,
+        transport: str,
+        reason: str,
+        detail: str = "",
+        *,
+        address: str | None,
+        opened_at: float | None = None,
+    ) -> None:
+        """Add a client that was refused, or that has ended without asking for anything.
+
+        :param opened_at: Unix time of the handshake; ``None`` if that was refused.
+        """
+        now = self._now()
+        age = None if opened_at is None else max(0.0, now - opened_at)
+        self._refused_reasons[reason] += 1
+        self._append(
+            self._refused,
+            ClosedSession(now, False, protocol, transport, reason, detail, address, age=age),
+        )
+
+    def add_refused_request(
+        self,
+        protocol: ClientProtocol,
+        request: Request,
+        address: str | None,
+        refusal: RequestRefused,
+    ) -> None:
+        """Add a handshake that got an HTTP error."""
+        transport = "polling" if request.header("upgrade") is None else "websocket"
+        code, message = getattr(refusal.error, "code", ""), getattr(refusal.error, "message", "")
+        reason = code if isinstance(code, str) else message  # Engine.IO's codes are numbers
+        self.add_refused(
+            protocol, transport, reason, f"{int(refusal.status)} {message}", address=address
+        )
+
+    def _append(self, kept: deque[_Numbered], closed: ClosedSession) -> None:
+        self._number += 1
+        kept.append((self._number, closed))

@@ -1,0 +1,286 @@
+"""Who has vanished, and who was refused: the last of each, with the reason."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio_websocket
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.closed_sessions import ClosedSession, ClosedSessions
+from gbs_actor.gateway.namespace.clients import SocketClients
+from gbs_actor.gateway.namespace.closing import ClosingObserver
+from gbs_actor.socketio import ConnectError, Handshake, Session
+from tests.gateway.composing import SLUG, settings_with
+from tests.gateway.peer import Refused
+from tests.gateway.plain_peer import Rejected
+from tests.gateway.world import Transport, World, world
+
+
+def client(user_id: int = 7) -> Client:
+    """Return the part of a client that is recorded."""
+    return cast(
+        Client,
+        SimpleNamespace(
+            user=SimpleNamespace(user_id=user_id),
+            author=SimpleNamespace(name=f"user {user_id}"),
+            subscriber=SimpleNamespace(room_slug=SLUG),
+        ),
+    )
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def end(closed: ClosedSessions, user_id: int = 7, **fields: Any) -> None:
+    values: dict[str, Any] = {
+        "reason": "transport close",
+        "address": "192.0.2.1",
+        "opened_at": 900.0,
+    } | fields
+    closed.add_ended(
+        "socketio",
+        "polling",
+        values["reason"],
+        "",
+        client=client(user_id),
+        address=values["address"],
+        opened_at=values["opened_at"],
+        sid="sid",
+    )
+
+
+# What is kept
+
+
+def test_a_session_is_kept_with_its_client_its_room_and_its_age() -> None:
+    closed = ClosedSessions(10, now=Clock())
+    end(closed)
+    assert closed.recent() == [
+        ClosedSession(
+            closed_at=1_000.0,
+            accepted=True,
+            protocol="socketio",
+            transport="polling",
+            reason="transport close",
+            detail="",
+            address="192.0.2.1",
+            sid="sid",
+            user_id=7,
+            user_name="user 7",
+            room=SLUG,
+            age=100.0,
+        )
+    ]
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_age() -> None:
+    closed = ClosedSessions(10, now=Clock())
+    end(closed, opened_at=2_000.0)
+    assert closed.recent()[0].age == 0.0
+
+
+def test_the_newest_comes_first_whether_ended_or_refused() -> None:
+    closed = ClosedSessions(10, now=Clock())
+    end(closed, 1)
+    closed.add_refused("socketio", "websocket", "FORBIDDEN", address=None)
+    end(closed, 2)
+    closed.add_refused("websocket", "websocket", "TOKEN_EXPIRED", address=None)
+    end(closed, 3)
+    assert [(each.user_id, each.reason) for each in closed.recent()] == [
+        (3, "transport close"),
+        (None, "TOKEN_EXPIRED"),
+        (2, "transport close"),
+        (None, "FORBIDDEN"),
+        (1, "transport close"),
+    ]
+
+
+def test_they_are_found_by_user_address_and_reason() -> None:
+    closed = ClosedSessions(10, now=Clock())
+    end(closed, 1, address="192.0.2.1")
+    end(closed, 2, address="192.0.2.1", reason="ping timeout")
+    end(closed, 2, address="192.0.2.2")
+    closed.add_refused("socketio", "polling", "ping timeout", address="192.0.2.2")
+
+    def found(**only: Any) -> list[tuple[int | None, str | None]]:
+        return [(each.user_id, each.address) for each in closed.recent(**only)]
+
+    assert found(user_id=2) == [(2, "192.0.2.2"), (2, "192.0.2.1")]
+    assert found(address="192.0.2.2") == [(None, "192.0.2.2"), (2, "192.0.2.2")]
+    assert found(reason="ping timeout") == [(None, "192.0.2.2"), (2, "192.0.2.1")]
+    assert found(user_id=2, reason="ping timeout") == [(2, "192.0.2.1")]
+    assert found(user_id=3) == []
+
+
+def test_a_flood_of_refusals_displaces_older_ones_and_no_session() -> None:
+    closed = ClosedSessions(3, now=Clock())
+    for user_id in range(5):
+        end(closed, user_id)
+    for number in range(100):
+        closed.add_refused("socketio", "polling", f"reason {number % 2}", address=None)
+    kept = closed.recent()
+    assert [each.user_id for each in kept] == [None] * 3 + [4, 3, 2]
+    statistics = closed.statistics()
+    assert statistics.kept == 6
+    assert statistics.closed == {"transport close": 5}
+    assert statistics.refused == {"reason 0": 50, "reason 1": 50}
+
+
+# What a server adds
+
+
+def kept(here: World) -> list[tuple[Any, ...]]:
+    """Return what is kept, the oldest first."""
+    return [
+        (each.accepted, each.protocol, each.transport, each.reason, each.detail)
+        for each in reversed(here.realtime.closed.recent())
+    ]
+
+
+async def let_nobody_in(connecting: AbstractAsyncContextManager[object]) -> None:
+    """Connect, which has to fail: refused, rejected, or closed before an answer."""
+    try:
+        async with connecting:
+            pytest.fail("it was let in")
+    except* (Refused, Rejected, trio_websocket.ConnectionClosed):
+        pass
+
+
+async def answer(here: World, query: str) -> bytes:
+    """Return the response to a handshake of Socket.IO."""
+    ours, theirs = memory_stream_pair()
+    here.nursery.start_soon(here._serve, theirs, here.sockets.serve_websocket)
+    lines = (
+        f"GET /socket.io/?{query} HTTP/1.1",
+        "Host: testserver",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    await ours.send_all("\r\n".join((*lines, "", "")).encode())
+    return bytes(await ours.receive_some())
+
+
+NAMES: dict[Transport, str] = {"socketio": "socketio", "plain": "websocket"}
+
+
+@pytest.mark.parametrize("transport", ["socketio", "plain"])
+async def test_a_client_that_leaves_is_found_with_its_room(transport: Transport) -> None:
+    async with world() as here:
+        async with here.joined_by(transport, cookie=here.parts.token(user_id=31, name="김하늘")):
+            pass
+        await wait_all_tasks_blocked()
+        (closed,) = here.realtime.closed.recent(user_id=31)
+        assert (closed.accepted, closed.protocol, closed.transport, closed.reason) == (
+            True,
+            NAMES[transport],
+            "websocket",
+            "transport close",
+        )
+        assert (closed.user_name, closed.room, closed.detail) == ("김하늘", SLUG, "")
+        assert closed.age is not None
+        assert 0 <= closed.age < 60
+
+
+@pytest.mark.parametrize("transport", ["socketio", "plain"])
+async def test_a_client_that_the_server_closes_is_found_with_why(transport: Transport) -> None:
+    async with world() as here:
+        cookie = here.parts.token()
+        async with here.joined_by(transport, cookie=cookie) as peer:
+            server = here.sockets if transport == "socketio" else here.plain
+            (channel,) = server.channels
+            channel.overflow()
+            await peer.closed.wait()
+        await wait_all_tasks_blocked()
+        assert kept(here) == [
+            (True, NAMES[transport], "websocket", "transport close", "too far behind")
+        ]
+
+
+async def test_a_refused_token_is_found_by_its_code_and_once() -> None:
+    async with world() as here:
+        await let_nobody_in(here.connect_socketio({"token": "x"}))
+        for session in here.sockets.channels:
+            session.abort()  # its end is not another entry
+        async with here.connect_with(headers={"Authorization": "Bearer x"}) as peer:
+            await peer.end()
+        await wait_all_tasks_blocked()
+        assert kept(here) == [
+            (
+                False,
+                "socketio",
+                "websocket",
+                "INVALID_TOKEN",
+                "Invalid token: /gbs-lineup",
+            ),
+            (False, "websocket", "websocket", "INVALID_TOKEN", ""),
+        ]
+        assert here.realtime.closed.statistics().closed == {}
+
+
+def test_of_a_namespace_that_does_not_exist_the_beginning_is_kept() -> None:
+    closed = ClosedSessions(10, now=Clock())
+    session = SimpleNamespace(
+        sid="sid",
+        transport=SimpleNamespace(name="polling"),
+        handshake=Handshake({}, {}, "192.0.2.1", datetime.fromtimestamp(990.0, UTC)),
+    )
+    observer = ClosingObserver(closed, cast(SocketClients, None))
+    error = ConnectError("Invalid namespace")
+    observer.connect_refused(cast(Session, session), "/" + 5_000 * "x", error)
+    (refused,) = closed.recent(address="192.0.2.1")
+    assert (refused.reason, refused.age) == ("Invalid namespace", 10.0)
+    assert refused.detail == "Invalid namespace: /" + 99 * "x"
+
+
+async def test_more_connections_than_a_user_may_have_are_found_as_refused() -> None:
+    async with world(settings_with(max_connections_per_user=1)) as here, here.joined():
+        async with here.connect() as peer:
+            await peer.end()
+        await let_nobody_in(here.connect_socketio())
+        await wait_all_tasks_blocked()
+        reason = "too many connections of this user"
+        assert kept(here) == [
+            (False, "websocket", "websocket", reason, ""),
+            (False, "socketio", "websocket", reason, ""),
+        ]
+
+
+async def test_a_handshake_that_gets_an_http_error_is_found() -> None:
+    async with world() as here:
+        foreign = {"Cookie": f"accessToken={here.parts.token()}", "Origin": "https://elsewhere"}
+        await let_nobody_in(here.connect_with(headers=foreign))
+        for query in ("EIO=3&transport=websocket", "EIO=4&transport=websocket&sid=unknown"):
+            assert (await answer(here, query)).startswith(b"HTTP/1.1 400")
+        assert kept(here) == [
+            (
+                False,
+                "websocket",
+                "websocket",
+                "FORBIDDEN",
+                "403 Pages of this origin may not connect.",
+            ),
+            (
+                False,
+                "socketio",
+                "websocket",
+                "Unsupported protocol version",
+                "400 Unsupported protocol version",
+            ),
+        ]
+        assert here.realtime.closed.statistics().refused == {
+            "FORBIDDEN": 1,
+            "Unsupported protocol version": 1,
+        }
