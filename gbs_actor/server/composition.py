@@ -22,7 +22,7 @@ from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.write_check import WriteCheck
-from gbs_actor.settings import Settings
+from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import (
     CloseCode,
     EngineApp,
@@ -59,6 +59,7 @@ class Composition:
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
         )
         dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
+        self._dispatch = dispatch
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         tokens = SessionTokens.from_settings(settings, verifier.now)
@@ -108,6 +109,11 @@ class Composition:
             self.plain.serving(),
         ):
             yield
+
+    def change_limits(self, limits: LimitSettings) -> None:
+        """Change the limits per user, for all protocols."""
+        self._dispatch.change_limits(limits)
+        self.clients.change_limits(limits)
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.

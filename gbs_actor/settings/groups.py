@@ -209,7 +209,7 @@ class SocketSettings(Group):
 
 
 class LimitSettings(Group):
-    """Limits of one user, over all connections and protocols."""
+    """Limits of one user, over all connections and protocols. They change on SIGHUP."""
 
     user_rate: Rate = 500.0
     """Events and HTTP requests per second of one user in the long run."""
@@ -392,7 +392,7 @@ class RecoverySettings(Group):
 
 
 class LoggingSettings(Group):
-    """Level and format of the log."""
+    """Level and format of the log. They change on SIGHUP."""
 
     log_level: LogLevel = "INFO"
     """Lowest level that is logged."""
