@@ -17,6 +17,7 @@ from gbs_actor.auth.credentials import RENEWAL_TIME, Credentials
 from gbs_actor.auth.errors import (
     AuthError,
     AuthErrorCode,
+    TokenFault,
     auth_required,
     forbidden,
     invalid_token,
@@ -46,6 +47,7 @@ __all__ = [
     "Role",
     "SessionClaim",
     "SessionTokens",
+    "TokenFault",
     "TokenSource",
     "User",
     "Verifier",
