@@ -99,12 +99,10 @@ async def test_refused_settings_change_nothing_and_the_next_ones_count(
     refused = SettingsError("GBS_PORT: must be less than 65536.")
     await reload(settings(), refused, settings(logging={"log_level": "WARNING"}))
     assert logging.getLogger().level == logging.WARNING
-    (line,) = capsys.readouterr().err.splitlines()
-    entry = json.loads(line)
-    assert entry["level"] == "error"
-    assert entry["event"].endswith(
-        "as the new ones are refused: GBS_PORT: must be less than 65536."
-    )
+    assert logged(capsys) == [
+        "error: the settings in use stay, as the new ones are refused: "
+        "GBS_PORT: must be less than 65536."
+    ]
 
 
 async def test_limits_per_user_are_passed_on_once(capsys: pytest.CaptureFixture[str]) -> None:
