@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -69,6 +70,7 @@ class Composition:
             socket_clients,
             LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
+        self._drain_spread = settings.server.drain_spread
         self.write_check = WriteCheck(store, settings.store.write_check_interval)
         http = create_app(
             Services(
@@ -121,15 +123,20 @@ class Composition:
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.sockets.stop_reading()
+        self.plain.stop_reading()
         # A room may have to wait for its store, and the rest of the shutdown needs time, too.
-        with trio.move_on_after(grace / 2) as draining:
+        deadline = trio.current_time() + grace / 2
+        with trio.move_on_at(deadline) as draining:
             await self.rooms.drain()
         if draining.cancelled_caught:
             logger.warning("some rooms still wait for the database and are ended")
             self.rooms.reject_pending()
+        spread = min(self._drain_spread, max(0.0, deadline - trio.current_time()))
         async with trio.open_nursery() as ending:
-            ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)
-            ending.start_soon(self.plain.shutdown, CloseCode.GOING_AWAY)
+            for server in (self.sockets, self.plain):
+                shutdown = partial(server.shutdown, CloseCode.GOING_AWAY, spread=spread)
+                ending.start_soon(shutdown)
 
 
 def _socket_server(settings: Settings) -> SocketServer:

@@ -74,6 +74,10 @@ class ServerSettings(Group):
     """Seconds that a shutdown may take: commits in flight finish, submitted commands get their
     replies, connections are closed.
     """
+    drain_spread: Interval = 2.0
+    """Seconds of a shutdown over which many connections are closed, so that their clients do not
+    all come back in one instant. 0: at once.
+    """
     tls_certificate: Path | None = None
     """PEM file with the certificate for TLS (https, wss) and its chain. It is read again on
     SIGHUP. Without it the server speaks plain HTTP.
