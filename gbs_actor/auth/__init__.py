@@ -18,6 +18,7 @@ from gbs_actor.auth.credentials import RENEWAL_TIME, Credentials
 from gbs_actor.auth.errors import (
     AuthError,
     AuthErrorCode,
+    TokenFault,
     auth_required,
     forbidden,
     invalid_token,
@@ -49,6 +50,7 @@ __all__ = [
     "Role",
     "SessionClaim",
     "SessionTokens",
+    "TokenFault",
     "TokenSource",
     "User",
     "Verifier",

@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 import msgspec
 
-from gbs_actor.auth.errors import invalid_token, token_expired
+from gbs_actor.auth.errors import TokenFault, invalid_token, token_expired
 from gbs_actor.auth.keys import Key, KeyRing
 from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import LEEWAY, User
@@ -73,7 +73,7 @@ class Verifier:
         :raises AuthError: INVALID_TOKEN or TOKEN_EXPIRED.
         """
         if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
-            raise invalid_token("no compact JWS, or too long")
+            raise invalid_token("no compact JWS, or too long", TokenFault.FORM)
         keys = self._keys.keys()
         verified = self._verified.get(token, source, keys)
         if verified is None:
@@ -81,7 +81,7 @@ class Verifier:
             self._verified.add(token, verified)
         now, user = self._now(), verified.user
         if verified.not_before is not None and now < verified.not_before - LEEWAY:
-            raise invalid_token("nbf lies ahead")
+            raise invalid_token("nbf lies ahead", TokenFault.NOT_YET_VALID)
         if user.expires_at is not None and now >= user.expires_at + LEEWAY:
             raise token_expired()
         return user
@@ -118,26 +118,29 @@ class Verifier:
             signed, content = message.encode(), _decode(payload)
             signature_bytes = _decode(signature)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise invalid_token(f"header or encoding: {error}") from None
+            raise invalid_token(f"header or encoding: {error}", TokenFault.FORM) from None
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
-            raise invalid_token("algorithm not allowed")
+            raise invalid_token("algorithm not allowed", TokenFault.ALGORITHM)
         keys = self._keys.candidates(algorithm, kid)
         if not any(key.verify(signed, signature_bytes) for key in keys):
-            raise invalid_token(f"signed by none of {len(keys)} keys for this algorithm and kid")
+            raise invalid_token(
+                f"signed by none of {len(keys)} keys for this algorithm and kid",
+                TokenFault.SIGNATURE,
+            )
         try:
             claims = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise invalid_token(f"payload: {error}") from None
+            raise invalid_token(f"payload: {error}", TokenFault.CLAIMS) from None
         if not isinstance(claims, dict):
-            raise invalid_token("the payload is no object")
+            raise invalid_token("the payload is no object", TokenFault.CLAIMS)
         if self._issuer is not None and claims.get("iss") != self._issuer:
-            raise invalid_token("another issuer, or none")
+            raise invalid_token("another issuer, or none", TokenFault.ISSUER)
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if self._audience is not None and not (
             self._audience in audiences and all(isinstance(each, str) for each in audiences)
         ):
-            raise invalid_token("another audience, or none")
+            raise invalid_token("another audience, or none", TokenFault.AUDIENCE)
         return claims
 
     @staticmethod
@@ -145,7 +148,7 @@ class Verifier:
         try:
             return msgspec.convert(payload, _Claims)
         except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
-            raise invalid_token(f"claims: {error}") from None
+            raise invalid_token(f"claims: {error}", TokenFault.CLAIMS) from None
 
 
 @lru_cache(maxsize=64)
@@ -177,7 +180,7 @@ def _identifier(claim: str, value: int | str | None) -> int:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or not 0 < value <= MAX_ID:
-        raise invalid_token(f"{claim} is no id")
+        raise invalid_token(f"{claim} is no id", TokenFault.CLAIMS)
     return value
 
 
@@ -193,5 +196,5 @@ def _text(value: str | None) -> str:
 def _moment(claim: str, value: float) -> float:
     """Return a NumericDate (RFC 7519 §2), which may have a fraction."""
     if not 0 <= value <= LATEST:  # which NaN is not either
-        raise invalid_token(f"{claim} is no time")
+        raise invalid_token(f"{claim} is no time", TokenFault.CLAIMS)
     return float(value)

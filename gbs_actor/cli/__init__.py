@@ -1,6 +1,7 @@
 """The command line ``gbs-actor``: the server, and commands for operators.
 
-Each command is in a module: ``serving``, ``settings``, ``tailing``, ``tokens``, ``database``.
+Each command is in a module: ``serving``, ``settings``, ``checking``, ``tailing``, ``tokens``,
+``token_checking``, ``database``.
 """
 
 

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from gbs_actor import __version__
+from gbs_actor.cli.checking import check
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.settings import settings
 from gbs_actor.cli.tailing import tail
+from gbs_actor.cli.token_checking import check_token
 from gbs_actor.cli.tokens import token
 
 app = typer.Typer(
@@ -43,7 +45,9 @@ def options(
 app.command()(serve)
 app.command()(tail)
 app.command()(token)
+app.command("check-token")(check_token)
 app.command()(settings)
+app.command()(check)
 app.command()(migrate)
 app.command("demo-data")(demo_data)
 app.command("new-epoch")(new_epoch)

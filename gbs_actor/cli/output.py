@@ -11,3 +11,14 @@ def echo(*lines: str) -> None:
 
     for line in lines:
         typer.echo(visible(line))
+
+
+def echo_styled(*parts: tuple[str, str]) -> None:
+    """Write one line of texts, each with a style of rich's, which only a terminal gets."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from gbs_actor.observability import visible
+
+    line = Text.assemble(*((visible(text), style) for text, style in parts))
+    Console(highlight=False, soft_wrap=True).print(line)

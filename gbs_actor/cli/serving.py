@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Annotated
 
@@ -35,8 +36,9 @@ def serve(
     given = {
         name: value for name, value in {"host": host, "port": port}.items() if value is not None
     }
+    overrides = {"server": given} if given else None
     with expected_failures():
-        settings = load_settings(config, {"server": given} if given else None)
+        settings = load_settings(config, overrides)
 
         from gbs_actor.demo.secret import with_keys
 
@@ -46,14 +48,21 @@ def serve(
 
         from gbs_actor.cli.banner import announce
         from gbs_actor.cli.signals import serve_until_signal
+        from gbs_actor.cli.systemd import ServiceManager
         from gbs_actor.server import serve as run
+        from gbs_actor.settings import Settings
 
-        trio.run(
-            partial(
-                serve_until_signal,
-                run,
-                settings,
-                demo=demo,
-                announce=partial(announce, settings, demo=demo),
+        def load_again() -> Settings:
+            return with_keys(Settings.load(config, overrides=overrides), demo=demo)
+
+        with ServiceManager.from_environment(os.environ) as manager:
+            trio.run(
+                partial(
+                    serve_until_signal,
+                    partial(run, load=load_again),
+                    settings,
+                    demo=demo,
+                    announce=partial(announce, settings, demo=demo),
+                    manager=manager,
+                )
             )
-        )

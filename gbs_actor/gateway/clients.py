@@ -30,7 +30,7 @@ from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserMemor
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.settings import Settings
+from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import Handshake
 
 FoundToken = tuple[str, TokenSource]
@@ -98,6 +98,11 @@ class Clients:
         """Watch the clients' tokens and roles while the block runs."""
         async with background(self._service.run), background(self._grant_service.run):
             yield
+
+    def change_limits(self, limits: LimitSettings) -> None:
+        """Change the limits of a user's connections; open ones stay."""
+        self._connection_limit.limit = limits.max_connections_per_user
+        self._memory_limits.change(limits.outbox_bytes_per_user)
 
     def statistics(self) -> ClientsStatistics:
         """Return counters; never blocks."""

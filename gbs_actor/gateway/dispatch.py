@@ -41,7 +41,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Done, Snapshot
-from gbs_actor.settings import Settings
+from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.store.protocol import SessionLocation, StoreError
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,12 @@ class Dispatch:
             ClientEvent.AUTHENTICATE: self._authenticate,
             **{spec.event: partial(self._command, spec) for spec in COMMANDS},
         }
+
+    def change_limits(self, limits: LimitSettings) -> None:
+        """Change the rates of users; see :meth:`.UserRateLimit.change`."""
+        self._rates.change(limits.user_rate, limits.user_burst)
+        self._editing_rates.change(limits.user_editing_rate, limits.user_editing_burst)
+        self._join_rates.change(limits.user_join_rate, limits.user_join_burst)
 
     def statistics(self) -> DispatchStatistics:
         """Return counters; never blocks."""

@@ -75,6 +75,12 @@ class UserRateLimit:
         self._buckets: OrderedDict[int, TokenBucket] = OrderedDict()
         """By user, in the order of their last events."""
 
+    def change(self, rate: float, burst: int) -> None:
+        """Change both from now on; every user begins with a full bucket."""
+        self._rate = rate
+        self._burst = burst
+        self._buckets.clear()
+
     def take(self, user_id: int, now: float) -> bool:
         """Take a token of the user's; ``False``: none is left.
 
@@ -118,7 +124,8 @@ class UserConnectionLimit:
     def __init__(self, limit: int) -> None:
         if limit < 1:
             raise ValueError("a user must be allowed at least one connection")
-        self._limit = limit
+        self.limit = limit
+        """A change is for new connections; open ones stay."""
         self._open: dict[int, int] = {}
 
     def take(self, user_id: int) -> bool:
@@ -127,7 +134,7 @@ class UserConnectionLimit:
         Call :meth:`leave` once for each that was counted.
         """
         count = self._open.get(user_id, 0)
-        if count >= self._limit:
+        if count >= self.limit:
             return False
         self._open[user_id] = count + 1
         return True
@@ -159,6 +166,12 @@ class UserMemoryLimits:
         self._limit = limit
         self._limits: dict[int, MemoryLimit] = {}
         """Of the users that have a connection."""
+
+    def change(self, limit: int) -> None:
+        """Change the limit from now on: it counts when the next message is queued."""
+        self._limit = limit
+        for each in self._limits.values():
+            each.limit = limit
 
     def add(self, user_id: int, outbox: Outbox) -> None:
         """Count what is queued in an outbox, until :meth:`remove`."""

@@ -27,7 +27,7 @@ Tasks are of three kinds. An exception of a *critical* one ends the server:
 
 A *service* (:class:`gbs_actor.concurrency.Service`) is logged and restarted:
 
-- reading the certificate again (``front``);
+- reading settings and certificate again (``reloading``);
 - pruning the log of changes (``log_pruning``);
 - comparing rooms with the store after an interruption (``RoomSupervisor``);
 - measuring how late timers fire (``loop_lag``);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from hypercorn.typing import ASGIFramework
@@ -34,7 +35,7 @@ from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.write_check import WriteCheck
-from gbs_actor.settings import Settings
+from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import (
     CloseCode,
     CorsPolicy,
@@ -76,6 +77,7 @@ class Composition:
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
         )
         dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
+        self._dispatch = dispatch
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         self.closed_sessions = settings.build(ClosedSessions)
@@ -87,6 +89,7 @@ class Composition:
             socket_clients,
             LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
         )
+        self._drain_spread = settings.server.drain_spread
         self.write_check = WriteCheck(store, settings.store.write_check_interval)
         self.loop_lag = LoopLag()
         self.plain = PlainServer(
@@ -150,21 +153,31 @@ class Composition:
         ):
             yield
 
+    def change_limits(self, limits: LimitSettings) -> None:
+        """Change the limits per user, for all protocols."""
+        self._dispatch.change_limits(limits)
+        self.clients.change_limits(limits)
+
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.
 
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.sockets.stop_reading()
+        self.plain.stop_reading()
         # A room may have to wait for its store, and the rest of the shutdown needs time, too.
-        with trio.move_on_after(grace / 2) as draining:
+        deadline = trio.current_time() + grace / 2
+        with trio.move_on_at(deadline) as draining:
             await self.rooms.drain()
         if draining.cancelled_caught:
             logger.warning("some rooms still wait for the database and are ended")
             self.rooms.reject_pending()
+        spread = min(self._drain_spread, max(0.0, deadline - trio.current_time()))
         async with trio.open_nursery() as ending:
-            ending.start_soon(self.sockets.shutdown, CloseCode.GOING_AWAY)
-            ending.start_soon(self.plain.shutdown, CloseCode.GOING_AWAY)
+            for server in (self.sockets, self.plain):
+                shutdown = partial(server.shutdown, CloseCode.GOING_AWAY, spread=spread)
+                ending.start_soon(shutdown)
 
 
 def _socket_server(settings: Settings) -> SocketServer:

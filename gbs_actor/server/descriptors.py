@@ -30,14 +30,12 @@ def fit_to_descriptors(settings: Settings) -> Settings:
     :raises SettingsError: it is too low for any server.
     """
     limit = _raised_limit()
-    wanted = settings.socketio.max_connections + settings.http.http_connections
-    reserve = RESERVE + settings.store.pool_size
-    if settings.admin.admin_listen is not None:
-        reserve += ADMIN_CONNECTIONS
-    if limit is None or wanted + reserve <= limit:
+    needed = descriptors_for(settings)
+    if limit is None or needed <= limit:
         return settings
-    connections = limit - reserve
-    advice = f"raise it to {wanted + reserve} (ulimit -n, or LimitNOFILE= of systemd)"
+    wanted = settings.socketio.max_connections + settings.http.http_connections
+    connections = limit - descriptors_for(settings, connections=0)
+    advice = f"raise it to {needed} (ulimit -n, or LimitNOFILE= of systemd)"
     if connections < LEAST:
         raise SettingsError(f"The process may open only {limit} files: {advice}.")
     logger.warning(
@@ -57,6 +55,17 @@ def fit_to_descriptors(settings: Settings) -> Settings:
             ),
         }
     )
+
+
+def descriptors_for(settings: Settings, *, connections: int | None = None) -> int:
+    """Return how many descriptors a server has to be granted.
+
+    :param connections: of clients; default: as many as the settings allow.
+    """
+    if connections is None:
+        connections = settings.socketio.max_connections + settings.http.http_connections
+    admin = 0 if settings.admin.admin_listen is None else ADMIN_CONNECTIONS
+    return connections + admin + RESERVE + settings.store.pool_size
 
 
 def _raised_limit() -> int | None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,7 @@ from gbs_actor.server.composition import Composition
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
+from gbs_actor.server.reloading import Reloading
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import FrontDoor, HttpResponse, Request, send_response
 
@@ -34,13 +35,23 @@ class Front:
     """The listeners of one server; :meth:`run` opens them.
 
     :param composition: what is served.
+    :param load: reads the settings again.
     :raises SettingsError: the settings' certificate cannot be used.
     """
 
-    def __init__(self, composition: Composition, settings: Settings) -> None:
+    def __init__(
+        self,
+        composition: Composition,
+        settings: Settings,
+        *,
+        load: Callable[[], Settings] | None = None,
+    ) -> None:
         self._composition = composition
         self._settings = settings
         self._certificate = Certificate.from_settings(settings.server)
+        self._reloading = Reloading(
+            settings, self._certificate, load=load, change_limits=composition.change_limits
+        )
         self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain
         self._door = composition.front_door = settings.build(
@@ -72,7 +83,7 @@ class Front:
         """Serve until shutdown is requested, then end within the grace period.
 
         :param lifetime: reports the request for shutdown, and the grace period.
-        :param reloads: the certificate is read again for each item.
+        :param reloads: settings and certificate are read again for each item.
         :param task_status: receives the bound addresses once clients can connect.
         :raises OSError: the address cannot be listened on.
         """
@@ -89,7 +100,7 @@ class Front:
                 encrypted = with_tls(listeners, self._certificate.context)
                 await nursery.start(self._door.serve, encrypted)
             if reloads is not None:
-                reloading = Service("certificate reload", partial(self._reload, reloads))
+                reloading = Service("reload", partial(self._reloading.run, reloads))
                 nursery.start_soon(reloading.run)
             lifetime.started()
             task_status.started(bound_addresses(listeners))
@@ -99,14 +110,6 @@ class Front:
             await self._composition.drain(lifetime.grace)
             await self._door.drain(lifetime.grace / 10)
             nursery.cancel_scope.cancel()
-
-    async def _reload(self, reloads: AsyncIterator[object]) -> None:
-        async for _ in reloads:
-            if self._certificate is None:
-                logger.info("there is no certificate to read again: the server speaks no TLS")
-            else:
-                # In a thread: it reads files, and deriving a key from a password takes time.
-                await trio.to_thread.run_sync(self._certificate.read_again, abandon_on_cancel=True)
 
 
 async def _no_websocket(

@@ -57,9 +57,14 @@ def with_tls(
     return [TlsListener(listener, context) for listener in listeners]
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address to listen on."""
+    return host in _LOOPBACK
+
+
 def warn_of_unknown_proxy(settings: Settings) -> None:
     """Warn if clients most likely come through a proxy that is not trusted."""
-    if settings.server.host in _LOOPBACK and not settings.http.trusted_proxies:
+    if is_loopback(settings.server.host) and not settings.http.trusted_proxies:
         logger.warning(
             "the server listens on %s only, and trusted_proxies is empty: clients of a proxy on"
             " this machine all count as one address; if there is one, set"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import trio
 
@@ -24,6 +24,7 @@ async def serve(
     *,
     demo: bool = False,
     reloads: AsyncIterator[object] | None = None,
+    load: Callable[[], Settings] | None = None,
     task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a server over the database of the settings until it is cancelled.
@@ -33,7 +34,8 @@ async def serve(
     ``shutdown_grace``; what is not done by then is cancelled.
 
     :param demo: migrate the database and add the demo's retreats if they are missing.
-    :param reloads: the TLS certificate is read again for each item.
+    :param reloads: settings and TLS certificate are read again for each item.
+    :param load: reads the settings again; without it they stay.
     :param task_status: receives the bound addresses once clients can connect.
     :raises SettingsError: the keys or the certificate of the settings cannot be used, or the
         process may open too few files.
@@ -52,7 +54,11 @@ async def serve(
     ):
         if demo:
             await add_demo_retreats(store)
-        front = Front(Composition(store, settings), settings)
+        front = Front(
+            Composition(store, settings),
+            settings,
+            load=None if load is None else lambda: fit_to_descriptors(load()),
+        )
         await front.run(lifetime, task_status, reloads=reloads)
 
 

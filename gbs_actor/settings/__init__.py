@@ -14,6 +14,7 @@ A part of the server takes a group (``RoomSupervisor(store, settings.rooms)``), 
 :meth:`Settings.build`, which passes each setting that it has a parameter for.
 """
 
+from gbs_actor.settings.errors import SECRETS
 from gbs_actor.settings.example import example
 from gbs_actor.settings.groups import (
     AdminSettings,
@@ -32,6 +33,7 @@ from gbs_actor.settings.guessable import MAKE_SECRET
 from gbs_actor.settings.settings import (
     EffectiveSetting,
     Settings,
+    changed,
     declarations,
     toml_value,
     unknown_variables,
@@ -42,6 +44,7 @@ from gbs_actor.settings.values import MINIMUM_SECRET, Algorithm, LogFormat, LogL
 __all__ = [
     "MAKE_SECRET",
     "MINIMUM_SECRET",
+    "SECRETS",
     "AdminSettings",
     "Algorithm",
     "AuthSettings",
@@ -58,6 +61,7 @@ __all__ = [
     "SettingsError",
     "SocketSettings",
     "StoreSettings",
+    "changed",
     "declarations",
     "default_data_dir",
     "example",

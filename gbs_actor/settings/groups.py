@@ -76,6 +76,10 @@ class ServerSettings(Group):
     """Seconds that a shutdown may take: commits in flight finish, submitted commands get their
     replies, connections are closed.
     """
+    drain_spread: Interval = 2.0
+    """Seconds of a shutdown over which many connections are closed, so that their clients do not
+    all come back in one instant. 0: at once.
+    """
     tls_certificate: Path | None = None
     """PEM file with the certificate for TLS (https, wss) and its chain. It is read again on
     SIGHUP. Without it the server speaks plain HTTP.
@@ -213,7 +217,7 @@ class SocketSettings(Group):
 
 
 class LimitSettings(Group):
-    """Limits of one user, over all connections and protocols."""
+    """Limits of one user, over all connections and protocols. They change on SIGHUP."""
 
     user_rate: Rate = 500.0
     """Events and HTTP requests per second of one user in the long run."""
@@ -420,7 +424,7 @@ class RecoverySettings(Group):
 
 
 class LoggingSettings(Group):
-    """Level and format of the log."""
+    """Level and format of the log. They change on SIGHUP."""
 
     log_level: LogLevel = "INFO"
     """Lowest level that is logged."""

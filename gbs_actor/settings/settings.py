@@ -119,6 +119,11 @@ class Settings(Group):
         settings._sources = sources
         return settings
 
+    @property
+    def file(self) -> Path | None:
+        """The TOML file that was read; ``None``: there is none."""
+        return self._sources.path
+
     def refuse_guessable_secrets(self) -> None:
         """Refuse secrets of common words or repetition: who guesses one signs tokens with it.
 
@@ -169,6 +174,13 @@ def declarations() -> Iterator[tuple[str, str, FieldInfo]]:
         assert issubclass(model, Group)
         for name, info in model.model_fields.items():
             yield group, name, info
+
+
+def changed(former: Settings, later: Settings) -> Iterator[tuple[str, str]]:
+    """Yield group and name of each setting that has another value."""
+    for group, name, _ in declarations():
+        if getattr(getattr(former, group), name) != getattr(getattr(later, group), name):
+            yield group, name
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

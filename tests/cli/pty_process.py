@@ -30,6 +30,10 @@ class Terminal:
                     raise AssertionError(self.received.decode()) from error
         return self.received.decode()
 
+    async def write(self, text: str) -> None:
+        """Type something."""
+        await self._master.send_all(text.encode())
+
 
 @contextmanager
 def on_terminal(*arguments: str, data: Path, **more: str) -> Iterator[Terminal]:
@@ -43,6 +47,7 @@ def on_terminal(*arguments: str, data: Path, **more: str) -> Iterator[Terminal]:
             stdin=slave,
             stdout=slave,
             stderr=slave,
+            start_new_session=True,  # with no other terminal to ask at
         )
     finally:
         os.close(slave)

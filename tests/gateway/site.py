@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services, SystemParts, create_app
 from gbs_actor.gateway.plain import PlainServer
@@ -175,6 +176,7 @@ def system_parts(parts: Parts) -> SystemParts:
         sockets.options,
         connection_limit=sockets.connection_limit,
         unauthenticated=sockets.unauthenticated,
+        closed_sessions=ClosedSessions(closed_sessions=10),
     )
     return SystemParts(
         store=parts.store,

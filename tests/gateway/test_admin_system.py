@@ -29,7 +29,13 @@ async def test_it_has_what_each_part_reports() -> None:
     assert shown["uptime"] >= 0
     assert shown["process"]["openDescriptors"] > 0
     assert shown["tasks"]["room"] >= 1
-    assert shown["loopLag"] == dict(count=1, p50=0.001, p95=0.002, p99=0.003, longest=0.004)
+    assert shown["loopLag"] == {
+        "count": 1,
+        "p50": 0.001,
+        "p95": 0.002,
+        "p99": 0.003,
+        "longest": 0.004,
+    }
     assert shown["store"]["kind"] == "memory"
     assert shown["store"]["leaseHeld"] is True
     assert shown["sockets"]["connections"] == shown["plain"]["connections"] == 0

@@ -193,3 +193,35 @@ def test_nothing_is_held_of_users_without_a_connection() -> None:
 def test_a_limit_that_lets_nobody_in_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         UserConnectionLimit(0)
+
+
+# Changes at run time
+
+
+def test_another_rate_counts_at_once_for_every_user() -> None:
+    rates = UserRateLimit(rate=1, burst=1)
+    assert rates.take(7, 0.0)
+    assert not rates.take(7, 0.0)
+    rates.change(rate=10, burst=3)
+    assert [rates.take(7, 0.0) for _ in range(4)] == [True, True, True, False]
+    assert rates.take(7, 0.11)
+
+
+def test_a_lower_limit_of_connections_lets_open_ones_stay() -> None:
+    connections = UserConnectionLimit(3)
+    assert [connections.take(7) for _ in range(2)] == [True, True]
+    connections.limit = 1
+    assert not connections.take(7)
+    connections.leave(7)
+    connections.leave(7)
+    assert connections.take(7)
+
+
+def test_another_limit_of_memory_is_for_users_who_are_there_and_for_others() -> None:
+    limits = UserMemoryLimits(100)
+    there, later = Mock(Outbox), Mock(Outbox)
+    limits.add(7, there)
+    limits.change(50)
+    limits.add(8, later)
+    for outbox in (there, later):
+        assert outbox.add_limit.call_args.args[0].limit == 50

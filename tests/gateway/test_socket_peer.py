@@ -8,7 +8,14 @@ from gbs_actor.socketio import OutboxStatistics, Socket
 
 
 class LaggingSocket:
-    """A socket as far as its statistics go."""
+    """A socket as far as its statistics go; also its session."""
+
+    transport = "polling"
+    round_trip = 0.5
+
+    @property
+    def session(self) -> LaggingSocket:
+        return self
 
     def statistics(self) -> OutboxStatistics:
         return OutboxStatistics(
@@ -24,5 +31,11 @@ class LaggingSocket:
 def test_a_peer_tells_how_far_behind_its_socket_is() -> None:
     peer = SocketPeer(cast(Socket, LaggingSocket()), SocketIOFormat("/gbs-lineup"))
     assert peer.statistics() == SinkStatistics(
-        queued=1, queued_bytes=2, conflated=3, behind_for=4.0, protocol="socket.io"
+        queued=1,
+        queued_bytes=2,
+        conflated=3,
+        behind_for=4.0,
+        protocol="socket.io",
+        transport="polling",
+        round_trip=0.5,
     )

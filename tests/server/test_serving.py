@@ -181,6 +181,26 @@ async def test_a_command_under_way_is_answered_before_the_socket_is_closed() -> 
         assert peer.named("disconnect") == []
 
 
+async def test_an_edit_that_comes_while_it_ends_gets_no_reply_but_the_close() -> None:
+    """It is sent again with its command id when the client is back: an error would be shown."""
+    store = await small_store()
+    async with running(store) as server, server.connect() as peer:
+        await peer.call("join-retreat", SLUG)
+        store.commits_may_go_on = trio.Event()
+        edit = await peer.begin("update-gbs-number", EDIT)
+        await store.commit_waits.wait()
+        server.scope.cancel()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        late = await peer.begin("update-gbs-number", {**EDIT, "gbsNumber": 4})
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        store.commits_may_go_on.set()
+        assert (await peer.reply(edit))["status"] == "OK"
+        with trio.fail_after(5):
+            await peer.closed.wait()
+        assert peer.close_code == 1001
+        assert all(got.ack_id != late for got in peer.received)
+
+
 async def test_while_ending_readyz_says_so_and_new_connections_are_refused() -> None:
     store = await small_store()
     async with running(store) as server, server.connect() as peer, await server.stream() as http:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -275,6 +276,59 @@ async def test_shutting_down_closes_transports_and_sends_no_disconnect_packets(
             await peer.finish_close()
     assert reasons == ["server shutting down"] * 3
     assert trio.current_time() == 0.0
+
+
+async def test_shutting_down_may_be_spread_over_some_time(clock: MockClock) -> None:
+    server = SocketServer()
+    server.namespace("/")
+    closed: list[float] = []
+
+    async def note(peer: Peer) -> None:
+        assert await peer.receive() == Close(1001, "server shutting down")
+        closed.append(trio.current_time())
+        await peer.finish_close()
+
+    async with serving(server) as service, trio.open_nursery() as nursery:
+        for _ in range(70):
+            nursery.start_soon(note, await service.joined())
+        await server.shutdown(1001, spread=0.02)
+    assert closed == pytest.approx(35 * [0.0] + 35 * [0.01])
+
+
+async def test_a_spread_shutdown_of_few_closes_them_at_once(clock: MockClock) -> None:
+    server = SocketServer()
+    server.namespace("/")
+    async with serving(server) as service:
+        peers = [await service.joined() for _ in range(3)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(server.shutdown, spread=60.0))
+            for peer in peers:
+                await peer.receive_close()
+                await peer.finish_close()
+    assert trio.current_time() == 0.0
+
+
+async def test_what_is_sent_after_reading_has_stopped_is_not_handled(clock: MockClock) -> None:
+    server = SocketServer()
+    handled: list[int] = []
+
+    @server.namespace("/").on("edit")
+    async def edit(socket: Socket, number: int) -> str:
+        handled.append(number)
+        await trio.sleep(1)
+        return "done"
+
+    async with serving(server) as service, trio.open_nursery() as nursery:
+        peer = await service.joined()
+        await peer.send('421["edit",1]')
+        await wait_all_tasks_blocked()
+        server.stop_reading()
+        await peer.send('422["edit",2]')
+        assert await peer.receive_text() == '431["done"]'
+        nursery.start_soon(server.shutdown)
+        assert await peer.receive() == Close(1001, "server shutting down")
+        await peer.finish_close()
+    assert handled == [1]
 
 
 async def test_shutting_down_takes_a_bounded_time_whatever_the_clients_do(

@@ -105,7 +105,13 @@ class SocketPeer:
 
     def statistics(self) -> SinkStatistics:
         """Return how far behind the socket's outbox is."""
-        return sink_statistics(self._socket.statistics(), "socket.io")
+        socket = self._socket
+        return sink_statistics(
+            socket.statistics(),
+            "socket.io",
+            transport=socket.transport,
+            round_trip=socket.session.round_trip,
+        )
 
 
 class RecoverablePeer(SocketPeer):

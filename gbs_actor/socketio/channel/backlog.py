@@ -31,6 +31,8 @@ class BacklogOwner(Protocol):
 
     backlogged: bool
     """Whether the backlog is full, and reading has to pause."""
+    reading_stopped: bool
+    """Whether it has to pause in any case."""
 
     @property
     def may_start_events(self) -> bool:
@@ -94,7 +96,8 @@ class Backlog:
         """Find out whether reading has to pause, and resume it if not any more."""
         former, options = self.full, self._options
         self.full = self._channel.backlogged = (
-            self.unacknowledged > options.max_unanswered_events
+            self._channel.reading_stopped
+            or self.unacknowledged > options.max_unanswered_events
             or len(self._dispatcher) >= options.max_waiting_events
             or self.kept_bytes > options.max_held_bytes
         )
@@ -124,6 +127,7 @@ class _NoChannel:
 
     may_start_events = False
     backlogged = False
+    reading_stopped = False
 
     def resume_reading(self) -> None:
         """Nothing is read after the end."""

@@ -96,6 +96,7 @@ class Channel(ABC):
         "backlogged",
         "close_text",
         "outbox",
+        "reading_stopped",
         "reason",
         "tasks",
         "transport",
@@ -115,6 +116,8 @@ class Channel(ABC):
         self._on_end = on_end
         self.backlogged = False
         """Whether the application has not caught up with what was received; reading pauses then."""
+        self.reading_stopped = False
+        """Whether reading stays paused until the end."""
         self._when_unpaused: tuple[Callable[[], None], ...] = ()
         self._resumed_at = _NEVER
 
@@ -225,6 +228,10 @@ class Channel(ABC):
     def paused(self) -> bool:
         """Whether reading is paused."""
         return self.reason is None and (self.outbox.congested or self.backlogged)
+
+    def stop_reading(self) -> None:
+        """Pause reading until the channel has ended; what was received is handled."""
+        self.reading_stopped = self.backlogged = True
 
     def when_unpaused(self, resume: Callable[[], None]) -> None:
         """Call ``resume`` once reading may resume, or the channel has ended.

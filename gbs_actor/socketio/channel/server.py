@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from http import HTTPStatus
+from math import ceil
 from typing import Final, Generic
 
 import msgspec
@@ -38,6 +39,11 @@ from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
 from gbs_actor.socketio.websocket.opening_handshake import Upgrade, upgrade
 
 logger = logging.getLogger(__name__)
+
+_CLOSE_INTERVAL: Final = 0.01
+"""Seconds from some closes of a shutdown to the next ones."""
+_CLOSED_TOGETHER: Final = 20
+"""Connections, at least: their clients may well come back at once."""
 
 UNCACHED: Final = (("Cache-Control", "no-store"),)
 
@@ -149,18 +155,34 @@ class ChannelServer(ABC, Generic[Accepted]):
             if plane is not None:
                 plane.close()
 
-    async def shutdown(self, code: int = CloseCode.GOING_AWAY) -> None:
+    def stop_reading(self) -> None:
+        """Read no more of what clients send; what was received gets its reply.
+
+        For the time before :meth:`shutdown`: a client finds that what it sends then was not
+        received, as it does if its network fails.
+        """
+        for channel in self.channels:
+            channel.stop_reading()
+
+    async def shutdown(self, code: int = CloseCode.GOING_AWAY, *, spread: float = 0.0) -> None:
         """Close every transport and wait until they have ended; accept no new ones.
 
         Aborts those that are left after ``close_timeout`` and twice ``disconnect_timeout``.
         Cancelled, the connections continue to close. May be called more than once.
 
         :param code: WebSocket close code: 1001, or 1012 if the server restarts.
+        :param spread: seconds over which many are closed, so that clients do not all come back
+            at once.
         :raises ValueError: a code that must not be sent.
         """
         check_close_code(code)
         self._serving = False
-        for channel in self.channels:
+        channels = list(self.channels)
+        steps = max(1, round(spread / _CLOSE_INTERVAL))
+        together = max(_CLOSED_TOGETHER, ceil(len(channels) / steps)) if spread else len(channels)
+        for number, channel in enumerate(channels):
+            if number and number % together == 0:
+                await trio.sleep(spread / steps)
             channel.end("server shutting down", code, "server shutting down")
         handlers = 2 * self.options.disconnect_timeout
         with trio.move_on_after(self.options.close_timeout + handlers):

@@ -93,6 +93,13 @@ class DataFolder:
                 ) from None
             finally:
                 os.umask(umask)
+        self.check_permissions()
+
+    def check_permissions(self) -> None:
+        """Refuse a folder that is not ours alone.
+
+        :raises UnsuitableFolder: another user owns it, or others may write to it.
+        """
         status = self.base.stat()
         if status.st_uid != os.geteuid():
             raise UnsuitableFolder(f"{self.base} belongs to another user; name a folder of its own")
