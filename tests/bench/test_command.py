@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 
 from scripts.bench import __main__ as command
@@ -12,6 +15,14 @@ from scripts.bench.installation import Installation, SetUpFailed, Stamp
 from scripts.bench.rounds import Plan, raise_descriptor_limit
 from scripts.bench.rows import ROWS
 from scripts.bench.soak import Soaked
+
+
+@pytest.fixture(autouse=True)
+def restored_logs() -> Iterator[None]:
+    """Log as before once the command has silenced the logs of its process."""
+    yield
+    logging.disable(logging.NOTSET)
+    structlog.reset_defaults()
 
 
 def test_the_servers_of_a_row_follow_each_other_and_take_turns_in_coming_first() -> None:
