@@ -67,6 +67,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
+from gbs_actor.rooms.overview import RoomLoad, RoomsOverview, RoomTotals
 from gbs_actor.rooms.statistics import (
     RoomPage,
     RoomState,
@@ -92,12 +93,15 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
+    "RoomLoad",
     "RoomPage",
     "RoomSettings",
     "RoomState",
     "RoomStatistics",
     "RoomSummary",
     "RoomSupervisor",
+    "RoomTotals",
+    "RoomsOverview",
     "Sink",
     "SinkStatistics",
     "Snapshot",

@@ -98,6 +98,7 @@ class Channel(ABC):
         "outbox",
         "reading_stopped",
         "reason",
+        "received_at",
         "tasks",
         "transport",
     )
@@ -114,6 +115,8 @@ class Channel(ABC):
         self.close_text = ""
         """If the server has closed it, why in more words: the text of the close frame."""
         self._on_end = on_end
+        self.received_at = _NEVER
+        """Trio time at which the bytes of what it receives were read; its transport sets it."""
         self.backlogged = False
         """Whether the application has not caught up with what was received; reading pauses then."""
         self.reading_stopped = False
