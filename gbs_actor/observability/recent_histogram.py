@@ -76,9 +76,9 @@ class HistogramTotals:
 
     def plus(self, histograms: Iterable[RecentHistogram]) -> HistogramTotals:
         """Return these together with those of some histograms with the same bounds."""
-        others = [each.totals() for each in histograms]
-        columns = zip(self.counts, *(each.counts for each in others), strict=True)
-        total = self.total + sum(each.total for each in others)
+        others = list(histograms)
+        columns = zip(self.counts, *(each._counts for each in others), strict=True)
+        total = self.total + sum(each._total for each in others)
         return HistogramTotals(self.bounds, [sum(column) for column in columns], total)
 
     def up_to(self, bounds: Iterable[float]) -> list[int]:
@@ -143,8 +143,8 @@ class RecentHistogram:
         self._copies.append(_Copy(start, self._counts.copy(), self._total))
 
     def totals(self) -> HistogramTotals:
-        """Return all values so far; their counts go on growing."""
-        return HistogramTotals(self._bounds, self._counts, self._total)
+        """Return all values so far."""
+        return HistogramTotals(self._bounds, self._counts.copy(), self._total)
 
     def durations(self, now: float) -> Durations:
         """Return percentiles of the recent values.

@@ -51,6 +51,7 @@ After an outage, and whenever another server may have had the retreats, a room c
 revision, epoch and removal revision with the store, and loads again if they differ.
 """
 
+from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -83,6 +84,7 @@ from gbs_actor.settings import RoomSettings
 __all__ = [
     "Accepted",
     "CommandReply",
+    "CommandTimes",
     "Done",
     "DoneReply",
     "EditedField",

@@ -57,7 +57,7 @@ class LineupRecovery:
         self._dispatch = dispatch
         self._tokens = tokens
         self._locations = locations
-        self.results: Counter[RecoveryResult] = Counter()
+        self.results: Counter[str] = Counter(dict.fromkeys(RecoveryResult, 0))
         """Attempts of clients with a valid token."""
 
     def enabled_for(self, socket: Socket) -> bool:

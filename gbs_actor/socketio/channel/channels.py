@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
-from gbs_actor.socketio.channel.channel import Channel
+from gbs_actor.socketio.channel.channel import TOO_FAR_BEHIND, Channel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 
@@ -50,6 +50,8 @@ class Channels(Generic[Accepted]):
         self._nursery: trio.Nursery | None = None
         self.closes: Counter[str] = Counter()
         """Channels that have ended, per reason."""
+        self.overflows = 0
+        """Of these, because too much was queued."""
         self._sent_by_removed = Sent(0, 0, 0)
 
     def __len__(self) -> int:
@@ -92,6 +94,7 @@ class Channels(Generic[Accepted]):
     def ended(self, channel: Channel, reason: str) -> None:
         """Count an end, and do what is left to do."""
         self.closes[reason] += 1
+        self.overflows += channel.close_text == TOO_FAR_BEHIND
         self.end_later(channel)
 
     def end_later(self, channel: Channel) -> None:

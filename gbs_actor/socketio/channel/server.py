@@ -65,6 +65,8 @@ class ChannelStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """Messages that a newer one has replaced, while both waited for a slow client."""
     closes: Mapping[str, int]
     """Connections that have ended, per reason."""
+    overflows: int
+    """Of these, because too much was queued."""
     plane: PlaneStatistics | None
     """``None`` where the system has no ``epoll``, and before :meth:`ChannelServer.serving`."""
 
@@ -461,5 +463,6 @@ class ChannelServer(ABC, Generic[Accepted]):
             sent_bytes=sent.bytes,
             conflated=sent.conflated,
             closes=dict(channels.closes),
+            overflows=channels.overflows,
             plane=None if self._plane is None else self._plane.statistics(),
         )
