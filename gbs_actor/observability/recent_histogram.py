@@ -128,8 +128,10 @@ class RecentHistogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._total += value
 
-    def add_all(self, values: Iterable[float], now: float) -> None:
+    def add_all(self, values: Sequence[float], now: float) -> None:
         """Count some values, as :meth:`add` does each."""
+        if not values:
+            return  # a slice begins with a value
         if now >= self._slice_end:
             self._begin_slice(now)
         bounds, counts = self._bounds, self._counts

@@ -139,6 +139,7 @@ def test_some_values_at_once_are_counted_as_one_by_one(
     for value in more:
         one_by_one.add(value, now)
     assert at_once.buckets(now) == one_by_one.buckets(now)
+    assert at_once.durations(now) == one_by_one.durations(now)
     assert at_once.totals() == one_by_one.totals()
 
 
