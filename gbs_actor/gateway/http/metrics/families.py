@@ -232,7 +232,7 @@ def _limits(taken: Snapshot) -> Iterator[Metric]:
 
 def _store(taken: Snapshot) -> Iterator[Metric]:
     store = taken.store
-    yield _gauge("gbs_database_up", "Whether the last contact with it succeeded.", store.available)
+    yield _gauge("gbs_database_up", "Whether it stores changes.", taken.storing)
     yield _gauge(
         "gbs_database_lease_held",
         "Whether this is the one server that may write, as far as is known.",

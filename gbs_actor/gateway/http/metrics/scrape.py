@@ -21,7 +21,7 @@ FRESH: Final = 1.0
 class Scrapes:
     """What scrapers get.
 
-    :param take: takes a snapshot; see :func:`~gbs_actor.gateway.http.metrics.snapshot`.
+    :param take: takes a snapshot.
     """
 
     def __init__(self, take: Callable[[], Snapshot]) -> None:

@@ -22,6 +22,8 @@ class Snapshot:
 
     ready: bool
     """Whether ``/readyz`` is 200."""
+    storing: bool
+    """Whether the database stores changes: the last write to it succeeded, not long ago."""
     process: ProcessStatistics
     store: StoreStatistics
     sockets: ServerStatistics
@@ -43,14 +45,20 @@ class Snapshot:
 
 
 def take_snapshot(
-    parts: SystemParts, rooms: RoomSupervisor, settings: Settings, *, ready: bool
+    parts: SystemParts,
+    rooms: RoomSupervisor,
+    settings: Settings,
+    *,
+    storing: bool,
+    draining: bool,
 ) -> Snapshot:
     """Return what the parts have counted; never blocks. The work grows with the connections."""
     process, store = process_statistics(), parts.store.statistics()
     front_door = parts.front_door()
     times = rooms.times
     return Snapshot(
-        ready=ready,
+        ready=storing and not draining,
+        storing=storing,
         process=process,
         store=store,
         sockets=parts.sockets.statistics(),
