@@ -107,7 +107,7 @@ class CommandRouter:
     ) -> None:
         command = request.command(client.author)
         reply = partial(invocation.reply, repeatable=command.client_made_id)
-        self._rooms.submit(client.subscriber, command, reply)
+        self._rooms.submit(client.subscriber, command, reply, invocation.received_at)
 
     def _submit_outside(
         self,
@@ -124,4 +124,11 @@ class CommandRouter:
                 outcome = NOT_IN_ROOM  # as where the client may not read
             invocation.reply(outcome, repeatable=command.client_made_id, outside_room=True)
 
-        self._rooms.submit_outside(slug, client.subscriber, command, reply, only_repeat=only_repeat)
+        self._rooms.submit_outside(
+            slug,
+            client.subscriber,
+            command,
+            reply,
+            invocation.received_at,
+            only_repeat=only_repeat,
+        )

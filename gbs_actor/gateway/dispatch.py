@@ -8,7 +8,8 @@ for its room or for the store, the client's later events wait, too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -75,6 +76,10 @@ class DispatchStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """Events that got RATE_LIMITED."""
     internal_errors: int
     """Events whose handling raised; each is in the log."""
+    joins: int
+    """Joins that succeeded, repeated ones included."""
+    errors: Mapping[str, int]
+    """Events that got an error, per code."""
 
 
 class Dispatch:
@@ -109,7 +114,9 @@ class Dispatch:
         self._join_rates = UserRateLimit(
             settings.limits.user_join_rate, settings.limits.user_join_burst
         )
-        self._events = self._refused_by_rate = self._internal_errors = 0
+        self._events = self._refused_by_rate = self._internal_errors = self._joins = 0
+        self.errors: Counter[str] = Counter()
+        """Errors that events got, per code; counted by the invocations."""
         self._handlers: dict[str, Handler] = {
             ClientEvent.JOIN_RETREAT: self._join_retreat,
             ClientEvent.LEAVE_RETREAT: self._leave_retreat,
@@ -126,7 +133,13 @@ class Dispatch:
 
     def statistics(self) -> DispatchStatistics:
         """Return counters; never blocks."""
-        return DispatchStatistics(self._events, self._refused_by_rate, self._internal_errors)
+        return DispatchStatistics(
+            self._events,
+            self._refused_by_rate,
+            self._internal_errors,
+            self._joins,
+            dict(self.errors),
+        )
 
     # What transports call
 
@@ -282,8 +295,8 @@ class Dispatch:
         if subscriber.room_slug == request.slug:
             self._clients.set_role(client, current_role)
 
-    @staticmethod
     def _reply_to_join(
+        self,
         client: Client,
         request: JoinRequest,
         invocation: Invocation,
@@ -291,6 +304,7 @@ class Dispatch:
         outcome: Snapshot | Rejection,
     ) -> None:
         if isinstance(outcome, Snapshot):
+            self._joins += 1
             client.role = role
             if client.session is not None:
                 client.session.joined(request.slug, outcome, client.subscriber)

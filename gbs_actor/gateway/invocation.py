@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import Final
 
 from gbs_actor.contract.events import ServerEvent
@@ -29,14 +30,25 @@ class Invocation(ABC):
     :param peer: the client's transport.
     :param name: the event's name; "" if it has none.
     :param wants_reply: whether the client waits for a reply.
+    :param received_at: Trio time at which it was read.
+    :param errors: counts the errors that are replied, by their codes.
     """
 
-    __slots__ = ("_peer", "name", "replied", "wants_reply")
+    __slots__ = ("_errors", "_peer", "name", "received_at", "replied", "wants_reply")
 
-    def __init__(self, peer: Peer, name: str, wants_reply: bool) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        name: str,
+        wants_reply: bool,
+        received_at: float,
+        errors: Counter[str],
+    ) -> None:
         self._peer = peer
+        self._errors = errors
         self.name = name
         self.wants_reply = wants_reply
+        self.received_at = received_at
         self.replied = False
         """Whether the reply was sent."""
 
@@ -71,9 +83,9 @@ class Invocation(ABC):
             if self.wants_reply:
                 self._send(replies.done(outcome))
         elif isinstance(outcome, Rejection):
-            self._failed(Failure.of(outcome, repeatable=repeatable))
+            self._count_failed(Failure.of(outcome, repeatable=repeatable))
         elif isinstance(outcome, Failure):
-            self._failed(outcome)
+            self._count_failed(outcome)
         elif isinstance(outcome, Snapshot):
             self._joined(outcome)
 
@@ -82,6 +94,10 @@ class Invocation(ABC):
             self._send_joined(snapshot)
         else:
             self._peer.send_list(snapshot)
+
+    def _count_failed(self, failure: Failure) -> None:
+        self._errors[failure.code] += 1
+        self._failed(failure)
 
     def _failed(self, failure: Failure) -> None:
         name = self.name[:SHOWN_NAME_LENGTH]

@@ -12,6 +12,7 @@ from gbs_actor.observability.recent_histogram import (
     SIZE_BOUNDS,
     Bucket,
     Durations,
+    HistogramTotals,
     RecentHistogram,
 )
 from gbs_actor.observability.terminal import visible, visible_lines
@@ -21,6 +22,7 @@ __all__ = [
     "SIZE_BOUNDS",
     "Bucket",
     "Durations",
+    "HistogramTotals",
     "ProcessStatistics",
     "RecentHistogram",
     "configure_logging",

@@ -19,6 +19,7 @@ SECRET_NAMES = frozenset(
         "jwt_secret",
         "recovery_secret",
         "admin_token",
+        "metrics_token",
         "tls_key_password",
         "secret",
         "password",
@@ -35,7 +36,7 @@ _PATTERNS = (
     (
         re.compile(
             r"(?i)\b(password|accessToken|GBS_(?:JWT|RECOVERY)_SECRET"
-            r"|(?:GBS_)?(?:TLS_KEY_PASSWORD|ADMIN_TOKEN))(=|'?\"?: ?)[^\s&;,}]+"
+            r"|(?:GBS_)?(?:TLS_KEY_PASSWORD|ADMIN_TOKEN|METRICS_TOKEN))(=|'?\"?: ?)[^\s&;,}]+"
         ),
         rf"\1\2{MASK}",
     ),

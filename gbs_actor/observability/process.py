@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ class ProcessStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """A process at one moment."""
 
     pid: int
+    started_at: float
+    """Unix time in seconds."""
     cpu_seconds: float
     """Time of all cores since its start, in user and system mode."""
     memory_bytes: int | None
@@ -38,6 +41,7 @@ def process_statistics() -> ProcessStatistics:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return ProcessStatistics(
         pid=os.getpid(),
+        started_at=_STARTED_AT,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         memory_bytes=_resident(),
         peak_memory_bytes=usage.ru_maxrss * _MAXRSS_UNIT,
@@ -61,3 +65,16 @@ def _open_descriptors() -> int | None:
         return os.stat(_DESCRIPTORS).st_size or len(os.listdir(_DESCRIPTORS))
     except OSError:
         return None
+
+
+def _started_at() -> float:
+    try:
+        # Behind the name, which may have spaces: field 22 of proc(5), in ticks since the boot.
+        ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        age = 0.0  # no Linux: this module is imported at the start
+    return time.time() - age
+
+
+_STARTED_AT: Final = _started_at()

@@ -1,4 +1,4 @@
-"""How the values of the last minutes are distributed, without keeping any of them."""
+"""How the values of the last minutes are distributed, and all so far, without keeping any."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ SLICES: Final = 10
 """Time slices that are recent, the one under way included."""
 _RATE_SLICES: Final = 2
 
-DURATION_BOUNDS: Final = tuple(float(f"{1e-4 * 10 ** (n / 8):.3g}") for n in range(49))
-"""Of durations in seconds, from 0.1 ms to 100 s: each a third above the one before."""
+_PREFERRED: Final = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
+DURATION_BOUNDS: Final = (
+    *(float(f"{each}e{exponent}") for exponent in range(-4, 2) for each in _PREFERRED),
+    100.0,
+)
+"""Of durations in seconds, from 0.1 ms to 100 s: each a quarter above the one before.
+
+The preferred numbers R10 (ISO 3), as they have 1, 2.5 and 5: the bounds of Prometheus are among
+them.
+"""
 SIZE_BOUNDS: Final = tuple(float(2**n) for n in range(13))
 """Of batch sizes, from 1 to 4,096."""
 PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "longest": 1.0}
@@ -30,8 +38,8 @@ PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "longest": 1.0}
 class Durations(msgspec.Struct, frozen=True):
     """How long something took in the last five minutes, in seconds; zeros if it did not happen.
 
-    Estimated from the buckets of a histogram, each a third above the one before: no percentile is
-    off by more than that.
+    Estimated from the buckets of a histogram, each a quarter above the one before: no percentile
+    is off by more than that.
     """
 
     count: int
@@ -49,6 +57,37 @@ class Bucket(msgspec.Struct, frozen=True):
     """The highest value that belongs to it; ``None``: there is no bound."""
     count: int
     """Its own values; those of the buckets before it do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramTotals:
+    """All values that one histogram has counted since it was made, or several alike."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    """Of each bucket; the last one has what is above all bounds."""
+    total: float
+    """The sum of the values."""
+
+    @classmethod
+    def nothing(cls, bounds: Sequence[float]) -> HistogramTotals:
+        """Return those of a histogram without values."""
+        return cls(bounds, [0] * (len(bounds) + 1), 0.0)
+
+    def plus(self, histograms: Iterable[RecentHistogram]) -> HistogramTotals:
+        """Return these together with those of some histograms with the same bounds."""
+        others = list(histograms)
+        columns = zip(self.counts, *(each._counts for each in others), strict=True)
+        total = self.total + sum(each._total for each in others)
+        return HistogramTotals(self.bounds, [sum(column) for column in columns], total)
+
+    def up_to(self, bounds: Iterable[float]) -> list[int]:
+        """Return how many values are not above each of some of the bounds.
+
+        :raises ValueError: one of them is no bound.
+        """
+        below = list(accumulate(self.counts))
+        return [below[self.bounds.index(bound)] for bound in bounds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +124,29 @@ class RecentHistogram:
         :param now: seconds of any clock that is not set, Trio's for example.
         """
         if now >= self._slice_end:
-            start = now // SLICE * SLICE
-            self._slice_end = start + SLICE
-            self._copies.append(_Copy(start, self._counts.copy(), self._total))
+            self._begin_slice(now)
         self._counts[bisect_left(self._bounds, value)] += 1
         self._total += value
+
+    def add_all(self, values: Sequence[float], now: float) -> None:
+        """Count some values, as :meth:`add` does each."""
+        if not values:
+            return  # a slice begins with a value
+        if now >= self._slice_end:
+            self._begin_slice(now)
+        bounds, counts = self._bounds, self._counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            self._total += value
+
+    def _begin_slice(self, now: float) -> None:
+        start = now // SLICE * SLICE
+        self._slice_end = start + SLICE
+        self._copies.append(_Copy(start, self._counts.copy(), self._total))
+
+    def totals(self) -> HistogramTotals:
+        """Return all values so far."""
+        return HistogramTotals(self._bounds, self._counts.copy(), self._total)
 
     def durations(self, now: float) -> Durations:
         """Return percentiles of the recent values.

@@ -51,6 +51,7 @@ After an outage, and whenever another server may have had the retreats, a room c
 revision, epoch and removal revision with the store, and loads again if they differ.
 """
 
+from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -67,6 +68,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
+from gbs_actor.rooms.overview import RoomLoad, RoomsOverview, RoomTotals
 from gbs_actor.rooms.statistics import (
     RoomPage,
     RoomState,
@@ -82,6 +84,7 @@ from gbs_actor.settings import RoomSettings
 __all__ = [
     "Accepted",
     "CommandReply",
+    "CommandTimes",
     "Done",
     "DoneReply",
     "EditedField",
@@ -92,12 +95,15 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
+    "RoomLoad",
     "RoomPage",
     "RoomSettings",
     "RoomState",
     "RoomStatistics",
     "RoomSummary",
     "RoomSupervisor",
+    "RoomTotals",
+    "RoomsOverview",
     "Sink",
     "SinkStatistics",
     "Snapshot",

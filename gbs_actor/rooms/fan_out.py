@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -80,12 +80,13 @@ class FanOut:
             if isinstance(reply.step.work, MarkUpdate):
                 self._subscriptions.update_mark(reply.step.work)
             else:
-                self._reply(reply)
+                self._reply_alone(reply)
             if budget.take():
                 await budget.checkpoint()
         ended = self._handle.progressed_at = trio.current_time()
         if batch.changes:
             self._handle.fan_out_times.add(ended - started, ended)
+            self._handle.times.handed_out(batch.effective(), ended)
         self._observe(Tracepoint.FANNED_OUT)
 
     async def send_without_board(self, batch: Batch) -> None:
@@ -115,7 +116,7 @@ class FanOut:
             if isinstance(reply.step.work, MarkUpdate):
                 reply.step.work.reply(RESTARTED)
             else:
-                self._reply(reply)
+                self._reply_alone(reply)
             await budget.spend()
 
     async def catch_up(self) -> None:
@@ -195,21 +196,26 @@ class FanOut:
         self, subscriber: Subscriber, together: Sequence[tuple[Any, _Reply | None]]
     ) -> None:
         """Send pieces of rows, and the reply behind each, if there is one."""
+        handle = self._handle
+        replied: list[Submission] = []
         subscriber.sink.hold()
         try:
             for piece, reply in together:
                 if piece is not None:
                     subscriber.deliver(piece)
+                    handle.deliveries += 1
                 if reply is not None:
                     subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
                     self._observe(Tracepoint.REPLYING)
-                    self._reply(reply)
+                    replied += self._reply(reply)
         finally:
             subscriber.release()
+            if replied:
+                handle.times.acknowledged(replied, trio.current_time())
 
     async def _send_rest(
         self,
-        subscribers: Iterable[Subscriber],
+        subscribers: Sequence[Subscriber],
         rows: RowSequence,
         revision: int,
         budget: WorkBudget,
@@ -217,8 +223,10 @@ class FanOut:
         """Send each subscriber the rows behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
         sent_revision, form, piece = -1, None, None  # of the one before: most are alike
+        handle.deliveries += len(subscribers)  # less those that get none
         for subscriber in subscribers:
             if subscriber.room is not handle:
+                handle.deliveries -= 1
                 continue  # it has joined another room meanwhile
             observe(Tracepoint.DELIVERING)
             if subscriber.sent_revision != sent_revision or subscriber.sink.format is not form:
@@ -228,31 +236,40 @@ class FanOut:
                 if piece is None and start < end:
                     piece = await rows.build(form, start, end, budget)
                     if subscriber.room is not handle:
+                        handle.deliveries -= 1
                         continue
             if piece is not None:
                 subscriber.deliver(piece)
+            else:
+                handle.deliveries -= 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
             if budget.take():
                 await budget.checkpoint()
 
-    def _reply(self, reply: _Reply) -> None:
-        """Reply to one command of a durable batch, unless that was done before."""
+    def _reply_alone(self, reply: _Reply) -> None:
+        """Reply to a command as :meth:`_reply` does, to a connection that holds nothing."""
+        if replied := self._reply(reply):
+            self._handle.times.acknowledged(replied, trio.current_time())
+
+    def _reply(self, reply: _Reply) -> tuple[Submission, ...]:
+        """Reply to one command of a durable batch; return it unless that was done before."""
         handle, work, outcome = self._handle, reply.step.work, reply.step.outcome
         if work.replied or isinstance(work, MarkUpdate):
-            return
+            return ()
         if isinstance(outcome, Change):
             assert reply.row is not None
             handle.accepted += 1
-            work.reply(Accepted(outcome.revision, reply.row, reply.rows))
+            work.reply_held(Accepted(outcome.revision, reply.row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = EncodedRow.of(outcome.row)
-            work.reply(Accepted(outcome.revision, row, (row,), repeated=True))
+            work.reply_held(Accepted(outcome.revision, row, (row,), repeated=True))
         else:
             handle.rejected += 1
             assert outcome is not None
-            work.reply(outcome)
+            work.reply_held(outcome)
+        return (work,)
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)

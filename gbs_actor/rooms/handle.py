@@ -13,6 +13,7 @@ from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
 from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
 from gbs_actor.rooms.batch import Batch
+from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
     BUSY,
@@ -45,12 +46,20 @@ class RoomHandle:
     :param slug: the retreat.
     :param config: limits and times.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
+    :param times: of the commands, shared with other rooms.
     """
 
-    def __init__(self, slug: str, config: RoomSettings, observe: Observer = ignore) -> None:
+    def __init__(
+        self,
+        slug: str,
+        config: RoomSettings,
+        observe: Observer = ignore,
+        times: CommandTimes | None = None,
+    ) -> None:
         self.slug = slug
         self.config = config
         self.observe = partial(observe, slug)
+        self.times = times or CommandTimes()
         self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
         self.state = RoomState.STARTING
         self.draining = False
@@ -94,6 +103,8 @@ class RoomHandle:
         self.refused_busy = 0
         self.unknown_outcomes = 0
         self.stale_commits = 0
+        self.deliveries = 0
+        """Messages with rows that were handed to subscribers."""
         self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
         self.commit_times = RecentHistogram(DURATION_BOUNDS)
         self.fan_out_times = RecentHistogram(DURATION_BOUNDS)
@@ -105,11 +116,14 @@ class RoomHandle:
         command: Command,
         reply: CommandReply,
         subscriber: Subscriber | None = None,
+        received_at: float | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
         """Queue a command, or reply at once why not; see :class:`Submission`."""
-        self._put(Submission(command, reply, subscriber, only_repeat=only_repeat))
+        times = None if received_at is None else self.times
+        timed = Submission(command, reply, subscriber, received_at, times, only_repeat=only_repeat)
+        self._put(timed)
 
     def mark_editing(
         self,

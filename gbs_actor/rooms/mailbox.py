@@ -11,6 +11,7 @@ import trio
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Command
+from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -64,27 +65,40 @@ class Submission(MailboxItem[Accepted | Rejection]):
     """A command.
 
     :param subscriber: the connection that submitted it, in this room or outside of it.
+    :param received_at: Trio time at which it was read; ``None``: it is not timed.
+    :param times: where its times count; ``None``: nowhere.
     :param only_repeat: it is not carried out, but gets its reply if it was accepted before.
     """
 
-    __slots__ = ("command", "only_repeat")
+    __slots__ = ("_times", "command", "only_repeat", "received_at")
 
     def __init__(
         self,
         command: Command,
         reply: CommandReply,
         subscriber: Subscriber | None = None,
+        received_at: float | None = None,
+        times: CommandTimes | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
         super().__init__(subscriber, reply)
         self.command = command
         self.only_repeat = only_repeat
+        self.received_at = received_at
+        self._times = times
         if subscriber is not None:
             subscriber.in_flight += 1
 
     def reply(self, outcome: Accepted | Rejection) -> None:
-        """Call the reply, unless it was called before."""
+        """Call the reply, unless it was called before; its acknowledgement is out then."""
+        if not self.replied:
+            self.reply_held(outcome)
+            if self._times is not None:
+                self._times.acknowledged((self,), trio.current_time())
+
+    def reply_held(self, outcome: Accepted | Rejection) -> None:
+        """Call the reply while its connection holds what it sends; time it once that is out."""
         if self.subscriber is not None and not self.replied:
             self.subscriber.count_reply()
         super().reply(outcome)

@@ -25,7 +25,13 @@ class JoinedRoom(Protocol):
         """The retreat."""
         ...
 
-    def submit(self, command: Command, reply: CommandReply, subscriber: Subscriber) -> None:
+    def submit(
+        self,
+        command: Command,
+        reply: CommandReply,
+        subscriber: Subscriber,
+        received_at: float | None = None,
+    ) -> None:
         """Queue a command, or reply at once why not."""
         ...
 

@@ -179,6 +179,7 @@ class Subscriptions:
             resume.reply(TOO_MUCH_MISSED)
             return
         missed = self._rows.changed_after(resume.since - 1)
+        self._handle.times.recovered_rows.add(len(missed), trio.current_time())
         self._take_in(subscriber)
         if len(missed):
             subscriber.deliver(missed.build_at_once(subscriber.sink.format, 0, len(missed)))

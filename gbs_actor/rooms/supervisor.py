@@ -13,6 +13,7 @@ from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
 from gbs_actor.rooms.batch import Phase
+from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -26,6 +27,7 @@ from gbs_actor.rooms.delivery import (
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
+from gbs_actor.rooms.overview import RoomsOverview, RoomTotals, overview_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import utc_now
 from gbs_actor.rooms.room_statistics import statistics_of, summary_of
@@ -65,7 +67,10 @@ class RoomSupervisor:
         self._config = config or RoomSettings()
         self._clock = clock
         self._observe = observe
+        self.times = CommandTimes()
+        """Of the commands of all rooms."""
         self._handles: dict[str, RoomHandle] = {}
+        self._closed = RoomTotals()
         self._nursery: trio.Nursery | None = None
         self._emptied = trio.lowlevel.ParkingLot()
         self._draining = False
@@ -177,13 +182,22 @@ class RoomSupervisor:
         subscriber.closed = True
         self.leave(subscriber)
 
-    def submit(self, subscriber: Subscriber, command: Command, reply: CommandReply) -> None:
-        """Submit a command to the room the subscriber is in."""
+    def submit(
+        self,
+        subscriber: Subscriber,
+        command: Command,
+        reply: CommandReply,
+        received_at: float | None = None,
+    ) -> None:
+        """Submit a command to the room the subscriber is in.
+
+        :param received_at: Trio time at which it was read; its reply is timed from then on.
+        """
         if subscriber.room is None:
             Submission(command, reply, subscriber).reply(self._not_in_room())
         else:
             subscriber.commands_slug = subscriber.room.slug
-            subscriber.room.submit(command, reply, subscriber)
+            subscriber.room.submit(command, reply, subscriber, received_at)
 
     def submit_to(self, slug: str, command: Command, reply: CommandReply) -> None:
         """Submit a command to a retreat's room from outside; starts the room if need be."""
@@ -195,6 +209,7 @@ class RoomSupervisor:
         subscriber: Subscriber,
         command: Command,
         reply: CommandReply,
+        received_at: float | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
@@ -205,10 +220,11 @@ class RoomSupervisor:
         :meth:`~gbs_actor.rooms.subscriber.Subscriber.wait_replied_elsewhere` first.
 
         :param command: with ``outside_room``.
+        :param received_at: see :meth:`submit`.
         :param only_repeat: see :class:`~gbs_actor.rooms.mailbox.Submission`.
         """
         subscriber.commands_slug = slug
-        self._submit_to(slug, command, reply, subscriber, only_repeat=only_repeat)
+        self._submit_to(slug, command, reply, subscriber, received_at, only_repeat=only_repeat)
 
     def holds_target(self, subscriber: Subscriber, action: Action) -> bool:
         """Whether the subscriber is in a room that has the row or memo of an action."""
@@ -290,6 +306,13 @@ class RoomSupervisor:
         rooms = sorted_summaries(found, sort, offset, limit, descending=descending)
         return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
+    def overview(self, named: int) -> RoomsOverview:
+        """Return all rooms as they are now, and what they have counted; never blocks.
+
+        :param named: how many rooms are shown by themselves: those with most to do.
+        """
+        return overview_of(self._handles.values(), self._closed, self._crashes, named)
+
     def room_statistics(self, slug: str) -> RoomStatistics | None:
         """Return one room as it is now, as a whole, if it is open."""
         handle = self._handles.get(slug)
@@ -348,6 +371,7 @@ class RoomSupervisor:
         command: Command,
         reply: CommandReply,
         subscriber: Subscriber | None = None,
+        received_at: float | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
@@ -355,13 +379,14 @@ class RoomSupervisor:
         if handle is None:
             Submission(command, reply, subscriber).reply(SHUTTING_DOWN)
         else:
-            handle.submit(command, reply, subscriber, only_repeat=only_repeat)
+            handle.submit(command, reply, subscriber, received_at, only_repeat=only_repeat)
 
     def _open(self, slug: str) -> RoomHandle | None:
         """Return the room's handle, starting the room if there is none."""
         handle = self._handles.get(slug)
         if handle is None and self._nursery is not None and not self._draining:
-            handle = self._handles[slug] = RoomHandle(slug, self._config, self._observe)
+            handle = RoomHandle(slug, self._config, self._observe, self.times)
+            self._handles[slug] = handle
             self._started += 1
             self._nursery.start_soon(self._supervise, handle, name=f"room {slug}")
         return handle
@@ -391,6 +416,7 @@ class RoomSupervisor:
             handle.batch.reject_interrupted()
         rejection = SHUTTING_DOWN if self._draining else RESTARTED
         handle.reject_queued(rejection, joins=rejection)
+        self._closed = self._closed.plus((handle,))
         for subscriber in tuple(handle.subscribers):
             handle.remove(Leave(subscriber))
         del self._handles[handle.slug]

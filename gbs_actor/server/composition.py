@@ -68,6 +68,8 @@ class Composition:
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
         self.rooms = RoomSupervisor(store, settings.rooms)
+        self.ack_times = self.rooms.times.ack
+        """From the read of a command until its acknowledgement was handed to the socket."""
         self.sockets = _socket_server(settings)
         self.clients = Clients(
             self.rooms,
@@ -83,12 +85,8 @@ class Composition:
         self.closed_sessions = settings.build(ClosedSessions)
         self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
         tokens = SessionTokens.from_settings(settings, verifier.now)
-        LineupNamespace(
-            self.sockets.namespace(NAMESPACE),
-            dispatch,
-            socket_clients,
-            LineupRecovery(socket_clients, dispatch, tokens, self.session_locations),
-        )
+        recovery = LineupRecovery(socket_clients, dispatch, tokens, self.session_locations)
+        LineupNamespace(self.sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
         self._drain_spread = settings.server.drain_spread
         self.write_check = WriteCheck(store, settings.store.write_check_interval)
         self.loop_lag = LoopLag()
@@ -118,6 +116,10 @@ class Composition:
                 plain=self.plain.statistics,
                 front_door=self._front_door_statistics,
                 loop_lag=self.loop_lag.durations,
+                loop_lag_times=self.loop_lag.times,
+                times=self.rooms.times,
+                closed_sessions=self.closed_sessions,
+                recoveries=recovery.results,
             ),
         )
         http_app = self._on_any_server(

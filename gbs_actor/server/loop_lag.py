@@ -16,7 +16,7 @@ class LoopLag:
     """Measures how late a timer fires, four times a second."""
 
     def __init__(self) -> None:
-        self._lag = RecentHistogram(DURATION_BOUNDS)
+        self.times = RecentHistogram(DURATION_BOUNDS)
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -28,9 +28,9 @@ class LoopLag:
             # a second would be one value among those of a quiet minute.
             due = max(due, now - DURATION_BOUNDS[-1])
             while due <= now:
-                self._lag.add(now - due, now)
+                self.times.add(now - due, now)
                 due += INTERVAL
 
     def durations(self) -> Durations:
         """Return the lag of the last five minutes."""
-        return self._lag.durations(trio.current_time())
+        return self.times.durations(trio.current_time())

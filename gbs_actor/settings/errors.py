@@ -11,7 +11,14 @@ from pydantic_core import ErrorDetails
 from gbs_actor.settings.sources import SettingsError, Sources, variable
 
 SECRETS = frozenset(
-    {"jwt_secret", "recovery_secret", "database_url", "tls_key_password", "admin_token"}
+    {
+        "jwt_secret",
+        "recovery_secret",
+        "database_url",
+        "tls_key_password",
+        "admin_token",
+        "metrics_token",
+    }
 )
 """Settings whose values appear in no message."""
 

@@ -30,6 +30,7 @@ _EXAMPLES = {
     "jwt_issuer": '"https://login.example.org"',
     "jwt_audience": '"gbs-lineup"',
     "admin_token": '"at-least-32-bytes-from-openssl-rand-base64-48"',
+    "metrics_token": '"at-least-32-bytes-from-openssl-rand-base64-48"',
     "admin_listen": '"127.0.0.1:9090"',
     "recovery_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
 }

@@ -396,9 +396,17 @@ class AdminSettings(Group):
     bytes of letters, digits and - . _ ~ + /
     """
     admin_listen: ListenAddress | None = None
-    """A second address, host:port such as 127.0.0.1:9090, for /admin: it is served there only then,
-    with the certificate of the first one if there is one. Port 0 takes any free one.
+    """A second address, host:port such as 127.0.0.1:9090, for /admin and /metrics: they are served
+    there only then, with the certificate of the first one if there is one. Port 0 takes any free
+    one.
     """
+    metrics_token: BearerToken | None = None
+    """Token with which Prometheus may read /metrics and nothing else, as "Authorization: Bearer".
+    Without it, /metrics is open to everybody who reaches admin_listen; where that is not set, it
+    is for operators only. It names the busiest retreats, but no user.
+    """
+    metrics_rooms: NonNegativeInt = 20
+    """Rooms that /metrics shows by themselves: those with most to do; the others as one."""
 
     @property
     def address(self) -> tuple[str, int] | None:

@@ -133,6 +133,7 @@ class Settings(Group):
             ("auth", "jwt_secret"): self.auth.jwt_secret,
             ("recovery", "recovery_secret"): self.recovery.recovery_secret,
             ("admin", "admin_token"): self.admin.admin_token,
+            ("admin", "metrics_token"): self.admin.metrics_token,
         }
         for (group, name), secret in secrets.items():
             if secret is not None and is_guessable(secret.get_secret_value()):

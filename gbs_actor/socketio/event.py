@@ -43,6 +43,7 @@ class Event(BacklogEvent):
         wants_ack: whether the client waits for an acknowledgement.
         ack_id: the client's number for it; ``None``: it does not wait.
         size: bytes of memory that it takes, and counts, attachments included.
+        received_at: Trio time at which its last bytes were read.
     """
 
     __slots__ = ("_data", "_namespace", "_replied", "_socket", "ack_id", "attachments", "name")

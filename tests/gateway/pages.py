@@ -8,6 +8,7 @@ then joins.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -131,7 +132,7 @@ class _NoOutbox:
 
 class _PageInvocation(Invocation):
     def __init__(self, line: Line, sent: Sent) -> None:
-        super().__init__(line, sent.event, wants_reply=True)
+        super().__init__(line, sent.event, True, trio.current_time(), Counter())
         self._line = line
         self._sent = sent
 

@@ -21,7 +21,7 @@ from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services, SystemParts, create_app
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
-from gbs_actor.observability import Durations
+from gbs_actor.observability import DURATION_BOUNDS, Durations, RecentHistogram
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
@@ -36,8 +36,14 @@ class Site:
     parts: Parts
     app: QuartTrio
     client: QuartClient
+    services: Services
     store_failure: str | None = None
     draining: bool = False
+
+    @property
+    def closed_sessions(self) -> ClosedSessions:
+        """What has ended and was refused."""
+        return self.services.system.closed_sessions
 
     def bearer(self, **token: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.parts.token(**token)}"}
@@ -170,13 +176,14 @@ def system_parts(parts: Parts) -> SystemParts:
     dispatch = Dispatch(
         parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
     )
+    closed_sessions = ClosedSessions(closed_sessions=10)
     plain = PlainServer(
         clients,
         dispatch,
         sockets.options,
         connection_limit=sockets.connection_limit,
         unauthenticated=sockets.unauthenticated,
-        closed_sessions=ClosedSessions(closed_sessions=10),
+        closed_sessions=closed_sessions,
     )
     return SystemParts(
         store=parts.store,
@@ -187,6 +194,10 @@ def system_parts(parts: Parts) -> SystemParts:
         plain=plain.statistics,
         front_door=lambda: None,
         loop_lag=lambda: Durations(1, 0.001, 0.002, 0.003, 0.004),
+        loop_lag_times=RecentHistogram(DURATION_BOUNDS),
+        times=parts.rooms.times,
+        closed_sessions=closed_sessions,
+        recoveries={"recovered": 0},
     )
 
 
@@ -205,5 +216,5 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             system_parts(parts),
         )
         app = create_app(services)
-        made.append(Site(parts, app, app.test_client()))
+        made.append(Site(parts, app, app.test_client(), services))
         yield made[0]

@@ -360,7 +360,7 @@ async def test_an_unknown_outcome_is_worth_a_retry_only_with_a_command_id(
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
 
-        def lose(_: Subscriber, __: Command, reply: CommandReply) -> None:
+        def lose(_: Subscriber, __: Command, reply: CommandReply, ___: float) -> None:
             reply(Rejection(Code.OUTCOME_UNKNOWN, "nobody knows"))
 
         monkeypatch.setattr(here.parts.rooms, "submit", lose)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, cast
 
 import pytest
@@ -41,7 +42,7 @@ class RecordingInvocation(Invocation):
     """An event of no transport."""
 
     def __init__(self, peer: RecordingPeer, *, wants_reply: bool, name: str = "event") -> None:
-        super().__init__(cast(Peer, peer), name, wants_reply)
+        super().__init__(cast(Peer, peer), name, wants_reply, 0.0, Counter())
         self.sent: list[dict[str, Any]] = []
 
     def argument(self) -> bytes:

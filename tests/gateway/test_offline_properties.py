@@ -106,9 +106,15 @@ class RecordingSupervisor(RoomSupervisor):
     inside: set[UUID]
     unseen: set[UUID]
 
-    def submit(self, subscriber: Subscriber, command: Command, reply: CommandReply) -> None:
+    def submit(
+        self,
+        subscriber: Subscriber,
+        command: Command,
+        reply: CommandReply,
+        received_at: float | None = None,
+    ) -> None:
         self.inside.add(command.id)
-        super().submit(subscriber, command, reply)
+        super().submit(subscriber, command, reply, received_at)
 
     def submit_outside(
         self,
@@ -116,12 +122,15 @@ class RecordingSupervisor(RoomSupervisor):
         subscriber: Subscriber,
         command: Command,
         reply: CommandReply,
+        received_at: float | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
         if command.base_revision is None:
             self.unseen.add(command.id)
-        super().submit_outside(slug, subscriber, command, reply, only_repeat=only_repeat)
+        super().submit_outside(
+            slug, subscriber, command, reply, received_at, only_repeat=only_repeat
+        )
 
 
 @dataclass

@@ -72,7 +72,7 @@ def test_every_operation_but_the_probes_wants_a_token_and_no_other_cookie_than_i
         assert wanted == []
         return
     assert {"401", "403", "429"} <= OPERATIONS[operation]["responses"].keys()
-    if operation == ("POST", "/admin/session"):
+    if operation in {("POST", "/admin/session"), ("GET", "/metrics")}:
         assert wanted == [{"bearer": []}]
     elif operation[1].startswith("/admin/"):
         assert wanted == [{"bearer": []}, {"adminSession": []}]
@@ -83,7 +83,7 @@ def test_every_operation_but_the_probes_wants_a_token_and_no_other_cookie_than_i
 def test_where_operators_have_their_own_address_they_are_not_described() -> None:
     described = describe("accessToken", has_admin=False)
     assert DESCRIPTION["paths"].keys() - described["paths"].keys() == {
-        path for path in DESCRIPTION["paths"] if path.startswith("/admin/")
+        path for path in DESCRIPTION["paths"] if path.startswith(("/admin/", "/metrics"))
     }
     assert "operators" not in {tag["name"] for tag in described["tags"]}
 

@@ -30,6 +30,7 @@ TOKEN = mint("a secret of more than thirty-two bytes", user_id=7, role=Role.LINE
         "GBS_TLS_KEY_PASSWORD=geheim",
         "tls_key_password: geheim",
         "GBS_ADMIN_TOKEN=geheim",
+        "GBS_METRICS_TOKEN=geheim",
     ],
 )
 def test_a_secret_in_a_text_is_masked(text: str) -> None:
@@ -62,6 +63,7 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
         "jwt_secret",
         "recovery_secret",
         "admin_token",
+        "metrics_token",
         "password",
     ],
 )

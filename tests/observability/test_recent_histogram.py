@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, Bucket, RecentHistogram
+from gbs_actor.observability import (
+    DURATION_BOUNDS,
+    SIZE_BOUNDS,
+    Bucket,
+    HistogramTotals,
+    RecentHistogram,
+)
 from gbs_actor.observability.recent_histogram import SLICE, SLICES
+
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Those of the histograms that Prometheus gets."""
 
 Values = list[tuple[float, float]]
 """Each with the time at which it was added."""
@@ -94,11 +103,44 @@ def test_a_value_at_a_bound_belongs_to_the_bucket_below() -> None:
     assert made.buckets(0.0)[-1] == Bucket(None, 1)
 
 
-def test_a_tenth_of_a_second_is_among_the_bounds_and_each_is_a_third_above_the_last() -> None:
-    assert 0.1 in DURATION_BOUNDS
+def test_the_bounds_of_prometheus_are_among_them_and_each_is_a_quarter_above_the_last() -> None:
+    assert set(BOUNDS) < set(DURATION_BOUNDS)
     assert (DURATION_BOUNDS[0], DURATION_BOUNDS[-1]) == (1e-4, 100.0)
     for low, high in itertools.pairwise(DURATION_BOUNDS):
-        assert high / low == pytest.approx(4 / 3, rel=0.01)
+        assert high / low == pytest.approx(5 / 4, rel=0.03)
+
+
+@given(values())
+def test_the_totals_have_all_values_however_old(added: Values) -> None:
+    totals = histogram(added).totals()
+    assert totals.total == pytest.approx(sum(value for _, value in added))
+    below = totals.up_to(BOUNDS)
+    assert below == [sum(value <= bound for _, value in added) for bound in BOUNDS]
+    assert sum(totals.counts) == len(added)
+
+
+@given(st.lists(values(), max_size=4))
+def test_totals_of_several_are_those_of_one_with_all_their_values(several: list[Values]) -> None:
+    together = HistogramTotals.nothing(DURATION_BOUNDS).plus(map(histogram, several))
+    one = RecentHistogram(DURATION_BOUNDS)
+    for value in itertools.chain(*several):
+        one.add(value[1], 0.0)
+    assert together.counts == one.totals().counts
+    assert together.total == pytest.approx(one.totals().total)
+
+
+@given(values(), st.lists(st.floats(0, 200)), st.floats(0, 2 * SLICE * SLICES))
+def test_some_values_at_once_are_counted_as_one_by_one(
+    added: Values, more: list[float], later: float
+) -> None:
+    now = (added[-1][0] if added else 0) + later
+    at_once, one_by_one = histogram(added), histogram(added)
+    at_once.add_all(more, now)
+    for value in more:
+        one_by_one.add(value, now)
+    assert at_once.buckets(now) == one_by_one.buckets(now)
+    assert at_once.durations(now) == one_by_one.durations(now)
+    assert at_once.totals() == one_by_one.totals()
 
 
 def test_it_does_not_grow_with_time() -> None:

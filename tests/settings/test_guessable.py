@@ -74,7 +74,12 @@ def test_what_generators_make_is_accepted(random: Random) -> None:
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [("auth", "jwt_secret"), ("recovery", "recovery_secret"), ("admin", "admin_token")],
+    [
+        ("auth", "jwt_secret"),
+        ("recovery", "recovery_secret"),
+        ("admin", "admin_token"),
+        ("admin", "metrics_token"),
+    ],
 )
 def test_the_refusal_names_the_setting_and_the_command_but_not_the_secret(
     group: str, name: str

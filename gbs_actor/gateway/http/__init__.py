@@ -12,7 +12,7 @@
 ``middleware``     wraps the app; ``cors`` allows pages of other origins
 """
 
-from gbs_actor.gateway.http.admin.system import SystemParts
+from gbs_actor.gateway.http.admin import SystemParts
 from gbs_actor.gateway.http.app import Services, create_admin_app, create_app
 from gbs_actor.gateway.http.cors import cors_policy
 from gbs_actor.gateway.http.middleware import with_remote_endpoint

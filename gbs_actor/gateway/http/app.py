@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from quart import Blueprint, Response
 from quart_trio import QuartTrio
@@ -21,6 +22,8 @@ from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
+from gbs_actor.gateway.http.metrics import metrics
+from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
 from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
@@ -52,7 +55,7 @@ def create_app(services: Services) -> QuartTrio:
     """Return an ASGI application over the given parts; it owns none of them.
 
     It runs under any ASGI server on Trio. It starts no task that outlives a request. It has no
-    ``/admin`` if the settings have a second address for that.
+    ``/admin`` and no ``/metrics`` if the settings have a second address for those.
     """
     settings, rooms = services.settings, services.rooms
     has_admin = settings.admin.admin_listen is None
@@ -69,7 +72,7 @@ def create_app(services: Services) -> QuartTrio:
 
 
 def create_admin_app(services: Services) -> QuartTrio:
-    """Return an ASGI application with ``/admin`` alone; otherwise as :func:`create_app`."""
+    """Return an ASGI application with what :func:`create_app` lacks then."""
     return _app(services.settings, _admin_blueprints(services), NO_PAGES)
 
 
@@ -81,7 +84,18 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
         admin_session(identity),
         admin_rooms(services.rooms, identity),
         admin_system(services.system, services.settings, identity),
+        metrics(partial(_snapshot, services), services.settings, identity),
     ]
+
+
+def _snapshot(services: Services) -> Snapshot:
+    return take_snapshot(
+        services.system,
+        services.rooms,
+        services.settings,
+        storing=services.store_failure() is None,
+        draining=services.draining(),
+    )
 
 
 def _app(settings: Settings, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:

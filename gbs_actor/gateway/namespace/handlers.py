@@ -28,6 +28,7 @@ class LineupNamespace:
         recovery: Recovery,
     ) -> None:
         self._dispatch = dispatch
+        self._errors = dispatch.errors
         self._clients = clients
         namespace.recovery = recovery
         namespace.on_connect(self._connect)
@@ -51,7 +52,7 @@ class LineupNamespace:
     def _event(self, socket: Socket, event: Event) -> Awaitable[None] | None:
         client = self._clients.of(socket)
         assert client is not None
-        return self._dispatch.handle(client, SocketInvocation(client.peer, event))
+        return self._dispatch.handle(client, SocketInvocation(client.peer, event, self._errors))
 
     def _disconnected(self, socket: Socket, _reason: str) -> None:
         if self._clients.of(socket) is not None:  # else it was refused

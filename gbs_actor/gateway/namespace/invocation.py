@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Peer
@@ -15,8 +17,9 @@ class SocketInvocation(Invocation):
 
     __slots__ = ("_event",)
 
-    def __init__(self, peer: Peer, event: Event) -> None:
-        Invocation.__init__(self, peer, event.name, event.wants_ack)  # super() costs
+    def __init__(self, peer: Peer, event: Event, errors: Counter[str]) -> None:
+        # super() costs
+        Invocation.__init__(self, peer, event.name, event.wants_ack, event.received_at, errors)
         self._event = event
 
     def argument(self) -> bytes:

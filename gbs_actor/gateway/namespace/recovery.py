@@ -7,7 +7,9 @@ missed the rows of that revision and later ones.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 import trio
@@ -21,6 +23,20 @@ from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, parse_offse
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.socketio import Message, RestoredSession, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
+
+
+class RecoveryResult(StrEnum):
+    """What became of a client's attempt to resume its session."""
+
+    RECOVERED = "recovered"
+    INVALID = "invalid"
+    """The pid or the offset is none of ours, or another user's."""
+    NOT_FOUND = "not_found"
+    """The session has ended, or is too old."""
+    REFUSED = "refused"
+    """The user may no longer read there, or the client has to load its list anew."""
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    STORE_UNAVAILABLE = "store_unavailable"
 
 
 class LineupRecovery:
@@ -41,6 +57,8 @@ class LineupRecovery:
         self._dispatch = dispatch
         self._tokens = tokens
         self._locations = locations
+        self.results: Counter[str] = Counter(dict.fromkeys(RecoveryResult, 0))
+        """Attempts of clients with a valid token."""
 
     def enabled_for(self, socket: Socket) -> bool:
         """Return whether the client's CONNECT payload has ``"recovery": true``."""
@@ -63,6 +81,7 @@ class LineupRecovery:
         credentials = self._clients.authenticate(socket)
         claim, revision = self._tokens.open(pid), parse_offset(offset)
         if claim is None or revision is None or claim.user_id != credentials.user.user_id:
+            self.results[RecoveryResult.INVALID] += 1
             await trio.lowlevel.checkpoint()
             return None
         sid = claim.sid
@@ -70,32 +89,34 @@ class LineupRecovery:
         try:
             client = self._clients.connect(socket, credentials, sid)
         except TooManyConnections:
+            self.results[RecoveryResult.TOO_MANY_CONNECTIONS] += 1
             return None
-        resumed = False
+        result = None
         try:
-            resumed = await self._resume(client, sid, revision)
+            result = await self._resume(client, sid, revision)
+            self.results[result] += 1
         finally:
-            if not resumed:
+            if result is not RecoveryResult.RECOVERED:
                 self._clients.disconnected(sid)
-        if resumed:
+        if result is RecoveryResult.RECOVERED:
             return RestoredSession(sid)
         self._locations.remove_soon(sid)  # the client continues with a new session
         return None
 
-    async def _resume(self, client: Client, sid: str, revision: int) -> bool:
+    async def _resume(self, client: Client, sid: str, revision: int) -> RecoveryResult:
         session = self._clients.session(sid)
         try:
             location = await self._locations.find(sid)
         except StoreError:
-            return False
+            return RecoveryResult.STORE_UNAVAILABLE
         since = None if location is None else location.since(revision)
         if location is None or since is None or session is None:
-            return False
+            return RecoveryResult.NOT_FOUND
         client.subscriber.known_elsewhere = location.known_elsewhere
         if not await self._dispatch.resume(client, location, since):
-            return False
+            return RecoveryResult.REFUSED
         session.resumed(location)
-        return True
+        return RecoveryResult.RECOVERED
 
     def record_event(
         self, namespace: str, name: str, args: Sequence[Any], to: Socket | None

@@ -87,8 +87,9 @@ class PlainChannel(LiveChannel):
             self._backlog.submit(partial(self._join, self.client))
 
     def _join(self, client: Client) -> Awaitable[None]:
-        slug = self.handshake.slug
-        return self._dispatch.join(client, JoinRequest(slug), ConnectInvocation(self, slug))
+        slug, dispatch = self.handshake.slug, self._dispatch
+        invocation = ConnectInvocation(self, slug, dispatch.errors)
+        return dispatch.join(client, JoinRequest(slug), invocation)
 
     def receive_text(self, text: str) -> None:
         """Receive an event."""
@@ -99,7 +100,7 @@ class PlainChannel(LiveChannel):
     def _handle(self, client: Client, event: FrameEvent) -> Awaitable[None] | None:
         if self.reason is not None:
             return None
-        invocation = PlainInvocation(self, event)
+        invocation = PlainInvocation(self, event, self._dispatch.errors)
         if event.problem is None:
             return self._dispatch.handle(client, invocation)
         self._dispatch.reject(client, invocation, event.problem)

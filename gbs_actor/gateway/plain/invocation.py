@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
 
 import msgspec
+import trio
 
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ClientEvent
@@ -47,8 +49,8 @@ class PlainInvocation(Invocation):
 
     __slots__ = ("_event",)
 
-    def __init__(self, peer: Peer, event: FrameEvent) -> None:
-        super().__init__(peer, event.name, event.wants_ack)
+    def __init__(self, peer: Peer, event: FrameEvent, errors: Counter[str]) -> None:
+        super().__init__(peer, event.name, event.wants_ack, event.received_at, errors)
         self._event = event
 
     def argument(self) -> bytes:
@@ -74,8 +76,8 @@ class ConnectInvocation(Invocation):
 
     __slots__ = ("_channel", "_slug")
 
-    def __init__(self, channel: PlainPeer, slug: str) -> None:
-        super().__init__(channel, ClientEvent.JOIN_RETREAT, wants_reply=False)
+    def __init__(self, channel: PlainPeer, slug: str, errors: Counter[str]) -> None:
+        super().__init__(channel, ClientEvent.JOIN_RETREAT, False, trio.current_time(), errors)
         self._channel = channel
         self._slug = slug
 

@@ -165,6 +165,7 @@ class AsgiTransport:
         size = len(payload or b"") if text is None else len(text.encode())
         self._received.messages += 1
         self._received.bytes += size
+        channel.received_at = trio.current_time()
         if size > self._max_payload:
             channel.violated(ProtocolViolation("message too large", CloseCode.TOO_LARGE))
         elif text is None:

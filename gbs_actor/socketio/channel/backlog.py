@@ -33,6 +33,8 @@ class BacklogOwner(Protocol):
     """Whether the backlog is full, and reading has to pause."""
     reading_stopped: bool
     """Whether it has to pause in any case."""
+    received_at: float
+    """Trio time at which the bytes of what it receives were read."""
 
     @property
     def may_start_events(self) -> bool:
@@ -72,6 +74,8 @@ class Backlog:
         self, event: EventT, handle: Callable[[By, EventT], Awaitable[None] | None], by: By
     ) -> None:
         """Handle an event by ``handle(by, event)``, once it may start; its end is the event's."""
+        channel = self._channel
+        event.received_at = channel.received_at
         self.kept_bytes += event.size
         if event.wants_ack:
             self.unacknowledged += 1
@@ -81,7 +85,7 @@ class Backlog:
             or self.unacknowledged > options.max_unanswered_events
         ):
             self.check_full()
-        if not self._channel.may_start_events or not self._dispatcher.run(
+        if not channel.may_start_events or not self._dispatcher.run(
             handle, by, event, event.end_use
         ):
             self._dispatcher.submit(partial(handle, by, event), event.end_use, when_ready=True)
@@ -128,6 +132,7 @@ class _NoChannel:
     may_start_events = False
     backlogged = False
     reading_stopped = False
+    received_at = 0.0
 
     def resume_reading(self) -> None:
         """Nothing is read after the end."""
@@ -136,11 +141,16 @@ class _NoChannel:
 class BacklogEvent:
     """An event of a client, as it counts in a backlog; a subclass holds what was sent.
 
+    Attributes:
+        received_at: Trio time at which its last bytes were read; the backlog sets it.
+
     :param size: bytes of memory that it takes, and counts.
     :param wants_ack: whether the client waits for an acknowledgement.
     """
 
-    __slots__ = ("_ack_pending", "_backlog", "_users", "size", "wants_ack")
+    __slots__ = ("_ack_pending", "_backlog", "_users", "received_at", "size", "wants_ack")
+
+    received_at: float
 
     def __init__(self, backlog: Backlog, size: int, wants_ack: bool) -> None:
         self.size = size

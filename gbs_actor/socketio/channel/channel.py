@@ -17,6 +17,8 @@ from gbs_actor.socketio.channel.wire import Wire
 from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 
 logger = logging.getLogger(__name__)
+TOO_FAR_BEHIND: Final = "too far behind"
+"""Why a client is disconnected for which too much is queued."""
 _NEVER: Final = -math.inf  # one object for all
 
 OnEnd = Callable[["Channel", str], None]
@@ -98,6 +100,7 @@ class Channel(ABC):
         "outbox",
         "reading_stopped",
         "reason",
+        "received_at",
         "tasks",
         "transport",
     )
@@ -114,6 +117,8 @@ class Channel(ABC):
         self.close_text = ""
         """If the server has closed it, why in more words: the text of the close frame."""
         self._on_end = on_end
+        self.received_at = _NEVER
+        """Trio time at which the bytes of what it receives were read; its transport sets it."""
         self.backlogged = False
         """Whether the application has not caught up with what was received; reading pauses then."""
         self.reading_stopped = False
@@ -167,11 +172,14 @@ class Channel(ABC):
         partly sent: if that is long, the connection is dropped instead, as is one that is being
         closed already.
         """
-        logger.info("%r closed: too far behind", self)
-        if self.outbox.stuck or self.reason is not None:
+        logger.info("%r closed: %s", self, TOO_FAR_BEHIND)
+        if self.reason is not None:
+            self.lose("transport close")
+        elif self.outbox.stuck:
+            self.close_text = TOO_FAR_BEHIND  # which the client is not sent
             self.lose("transport close")
         else:
-            self.end("transport close", CloseCode.TRY_AGAIN_LATER, "too far behind", discard=True)
+            self.end("transport close", CloseCode.TRY_AGAIN_LATER, TOO_FAR_BEHIND, discard=True)
 
     def end(self, reason: str, code: int, text: str = "", *, discard: bool = False) -> None:
         """End the channel, then the transport. Does not block.

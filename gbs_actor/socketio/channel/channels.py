@@ -6,11 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
-from gbs_actor.socketio.channel.channel import Channel
+from gbs_actor.socketio.channel.channel import TOO_FAR_BEHIND, Channel
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 
@@ -18,6 +18,15 @@ logger = logging.getLogger(__name__)
 
 Accepted = TypeVar("Accepted")
 """What a server knows about a client that it accepts, and counts for it."""
+
+
+class Sent(NamedTuple):
+    """What was sent on some channels so far."""
+
+    messages: int
+    bytes: int
+    conflated: int
+    """Messages that a newer one with the same key has replaced, while both waited."""
 
 
 class Channels(Generic[Accepted]):
@@ -41,7 +50,9 @@ class Channels(Generic[Accepted]):
         self._nursery: trio.Nursery | None = None
         self.closes: Counter[str] = Counter()
         """Channels that have ended, per reason."""
-        self._sent_messages = self._sent_bytes = 0  # by channels that were removed
+        self.overflows = 0
+        """Of these, because too much was queued."""
+        self._sent_by_removed = Sent(0, 0, 0)
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -51,15 +62,15 @@ class Channels(Generic[Accepted]):
         """Iterate over those that there are now."""
         return iter(list(self._channels))
 
-    @property
-    def sent_messages(self) -> int:
-        """Messages that were sent on all channels so far."""
-        return self._sent_messages + sum(each.outbox.sent_messages for each in self._channels)
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes that were sent on all channels so far."""
-        return self._sent_bytes + sum(each.outbox.sent_bytes for each in self._channels)
+    def sent(self) -> Sent:
+        """Return what was sent on all channels so far; reads each of them."""
+        messages, size, conflated = self._sent_by_removed
+        for channel in self._channels:
+            outbox = channel.outbox
+            messages += outbox.sent_messages
+            size += outbox.sent_bytes
+            conflated += outbox.conflated
+        return Sent(messages, size, conflated)
 
     def use(self, nursery: trio.Nursery) -> None:
         """Run the tasks of channels in a nursery, which must outlive them."""
@@ -83,6 +94,7 @@ class Channels(Generic[Accepted]):
     def ended(self, channel: Channel, reason: str) -> None:
         """Count an end, and do what is left to do."""
         self.closes[reason] += 1
+        self.overflows += channel.close_text == TOO_FAR_BEHIND
         self.end_later(channel)
 
     def end_later(self, channel: Channel) -> None:
@@ -111,6 +123,11 @@ class Channels(Generic[Accepted]):
         """Remove a channel that is done with; keep its counters."""
         accepted = self._channels.pop(channel)
         channel.outbox.remove_limit(self._memory_limit)
-        self._sent_messages += channel.outbox.sent_messages
-        self._sent_bytes += channel.outbox.sent_bytes
+        messages, size, conflated = self._sent_by_removed
+        outbox = channel.outbox
+        self._sent_by_removed = Sent(
+            messages + outbox.sent_messages,
+            size + outbox.sent_bytes,
+            conflated + outbox.conflated,
+        )
         self._on_removed(channel, accepted)

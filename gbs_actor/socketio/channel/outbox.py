@@ -62,12 +62,12 @@ class Outbox:
         "_owner",
         "_queue",
         "_send_direct",
-        "_sent_bytes",
-        "_sent_messages",
         "_wire",
         "_writing",
         "behind_since",
         "congested",
+        "sent_bytes",
+        "sent_messages",
     )
 
     def __init__(self, wire: Wire, owner: OutboxOwner, limits: OutboxLimits) -> None:
@@ -83,8 +83,10 @@ class Outbox:
         self._ended = False
         self.behind_since: float | None = None
         """Trio time since which something is queued; ``None``: nothing is."""
-        self._sent_messages = 0
-        self._sent_bytes = 0
+        self.sent_messages = 0
+        """Packets that have been written, or begun."""
+        self.sent_bytes = 0
+        """Bytes that have been written."""
         self._flushed: trio.Event | None = None
 
     @property
@@ -132,14 +134,9 @@ class Outbox:
         self._queue.remove_limit(limit, self)
 
     @property
-    def sent_bytes(self) -> int:
-        """Bytes that have been written."""
-        return self._sent_bytes
-
-    @property
-    def sent_messages(self) -> int:
-        """Packets that have been written, or begun."""
-        return self._sent_messages
+    def conflated(self) -> int:
+        """Messages that a newer one with the same key has replaced, while both waited."""
+        return self._queue.conflated
 
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
@@ -153,8 +150,8 @@ class Outbox:
                 if self.behind_since is None
                 else max(0.0, trio.current_time() - self.behind_since)
             ),
-            sent_messages=self._sent_messages,
-            sent_bytes=self._sent_bytes,
+            sent_messages=self.sent_messages,
+            sent_bytes=self.sent_bytes,
         )
 
     def send(self, message: Message) -> None:
@@ -180,9 +177,9 @@ class Outbox:
         except OSError as error:
             self._break(error)
             return
-        self._sent_bytes += sent
+        self.sent_bytes += sent
         if sent == len(data):
-            self._sent_messages += message.count
+            self.sent_messages += message.count
             return
         self._queue_rest(message, sent)
 
@@ -209,9 +206,9 @@ class Outbox:
         except OSError as error:
             self._break(error)
             return
-        self._sent_bytes += sent
+        self.sent_bytes += sent
         if sent == len(data):
-            self._sent_messages += 1
+            self.sent_messages += 1
         else:
             self._queue_rest(Message(text), sent)
 
@@ -340,7 +337,7 @@ class Outbox:
         except OSError as error:
             self._break(error)
             return
-        self._sent_bytes += sent
+        self.sent_bytes += sent
         if rest is not None:
             queue.shorten_rest(sent)
         for message in batch:
@@ -360,10 +357,10 @@ class Outbox:
                 queue.remove_first()
             rest = memoryview(queue.join(batch, self._wire))
             queue.set_rest(rest, *batch)
-            self._sent_messages += len(batch)
+            self.sent_messages += len(batch)
             self._check_drained()
         await self._wire.send_all(rest)
-        self._sent_bytes += len(rest)
+        self.sent_bytes += len(rest)
         queue.drop_rest()
         self._check_drained()
 
@@ -372,11 +369,11 @@ class Outbox:
         encoded = self._encode(message)
         size = len(encoded)
         if sent >= size:
-            self._sent_messages += 1
+            self.sent_messages += 1
             return sent - size - len(self._wire.separator)
         if sent > 0:
             self._queue.set_rest(memoryview(encoded)[sent:], message)
-            self._sent_messages += 1
+            self.sent_messages += 1
         else:
             self._queue.append(message)
         return 0

@@ -245,7 +245,7 @@ class PlaneConnection:
             return  # its first message has broken it
         self._transport = transport
         if leftover:
-            transport.add(leftover)
+            transport.add(leftover, trio.current_time())
             self._plane.queue(self)
         else:
             self._report(self._events | _IN)

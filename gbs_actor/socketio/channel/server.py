@@ -61,8 +61,12 @@ class ChannelStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     received_bytes: int
     sent_messages: int
     sent_bytes: int
+    conflated: int
+    """Messages that a newer one has replaced, while both waited for a slow client."""
     closes: Mapping[str, int]
     """Connections that have ended, per reason."""
+    overflows: int
+    """Of these, because too much was queued."""
     plane: PlaneStatistics | None
     """``None`` where the system has no ``epoll``, and before :meth:`ChannelServer.serving`."""
 
@@ -448,15 +452,17 @@ class ChannelServer(ABC, Generic[Accepted]):
 
     def statistics(self) -> ChannelStatistics:
         """Return counters; reads all connections, so do not call it for every message."""
-        channels = self.channels
+        channels, sent = self.channels, self.channels.sent()
         return ChannelStatistics(
             connections=len(channels),
             handshakes=self._handshakes,
             refused=self._refused,
             received_messages=self.received.messages,
             received_bytes=self.received.bytes,
-            sent_messages=channels.sent_messages,
-            sent_bytes=channels.sent_bytes,
+            sent_messages=sent.messages,
+            sent_bytes=sent.bytes,
+            conflated=sent.conflated,
             closes=dict(channels.closes),
+            overflows=channels.overflows,
             plane=None if self._plane is None else self._plane.statistics(),
         )

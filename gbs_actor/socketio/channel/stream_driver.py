@@ -36,7 +36,7 @@ class StreamDriver:
         """
         try:
             with self._reading:
-                transport.add(leftover)
+                transport.add(leftover, trio.current_time())
                 await self._read(transport)
             await self._closed.wait()
         except trio.Cancelled:
@@ -70,7 +70,7 @@ class StreamDriver:
             transport.end_of_stream()
         else:
             if data:
-                transport.add(data)
+                transport.add(data, trio.current_time())
             else:
                 transport.end_of_stream()
 

@@ -138,9 +138,11 @@ class WebSocketTransport:
 
     # What its driver calls.
 
-    def add(self, data: bytes | bytearray) -> None:
-        """Take received bytes; they are read at the next turns."""
+    def add(self, data: bytes | bytearray, now: float) -> None:
+        """Take received bytes; they are parsed at the next turns."""
         self._received.bytes += len(data)
+        if self.channel is not None:
+            self.channel.received_at = now
         if self._state is _State.OPEN:
             self._parser.feed(data)
 
@@ -155,11 +157,12 @@ class WebSocketTransport:
             or ((channel.backlogged or channel.outbox.congested) and channel.paused)
             or (text := self._parser.whole_text(data)) is None
         ):
-            self.add(data)
+            self.add(data, now)
             return self.turn(now)
         # One whole message for a channel that takes it, as nearly always.
         self._received.bytes += len(data)
         self._received.messages += 1
+        channel.received_at = now
         channel.receive_text(text)
         if (ahead := self._read_rate.count(1, now)) and self._state is _OPEN:
             self._wait(now + ahead)

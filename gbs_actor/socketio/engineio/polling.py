@@ -197,6 +197,7 @@ class PollingTransport:
         :raises ProtocolViolation: the session has ended before all of it was passed, by this
             payload or for another reason; not if the client itself has closed.
         """
+        session.received_at = trio.current_time()
         try:
             for number, packet in enumerate(decode_payload(body), 1):
                 # Before a packet, not after the last one: the client may fetch only after the

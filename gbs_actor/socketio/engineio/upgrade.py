@@ -124,6 +124,7 @@ class Probe(Channel):
         self._cancel_timer()
         self.session.move(self._websocket)
         self._websocket.channel = self.session
+        self.session.received_at = self.received_at
         self._on_upgrade(self)
         self._polls.retire(self.session)  # this may end it
         self.outbox.stop()

@@ -111,7 +111,7 @@ async def test_bytes_that_come_with_a_turn_are_handled_as_those_added_before(
     for number, piece in enumerate(pieces):
         data = piece[: len(piece) - 1] if number == cut else piece
         following = at_once.transport.receive(data, number / 10)
-        in_steps.transport.add(data)
+        in_steps.transport.add(data, number / 10)
         assert following is in_steps.transport.turn(number / 10)
         assert at_once.seen() == in_steps.seen()
         if following is Next.NOTHING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,11 +12,12 @@ import trio
 from quart import Blueprint, Response, request
 
 from gbs_actor import __version__
-from gbs_actor.auth import Authorizer, AuthorizerStatistics
-from gbs_actor.gateway.clients import Clients, ClientsStatistics
-from gbs_actor.gateway.dispatch import Dispatch, DispatchStatistics
+from gbs_actor.auth import AuthorizerStatistics
+from gbs_actor.gateway.clients import ClientsStatistics
+from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
+from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
 from gbs_actor.gateway.http.admin.task_tree import count_tasks, task_tree
 from gbs_actor.observability import Durations, ProcessStatistics, masked, process_statistics
 from gbs_actor.settings import EffectiveSetting, Settings
@@ -24,37 +25,11 @@ from gbs_actor.socketio import (
     ChannelStatistics,
     FrontDoorStatistics,
     ServerStatistics,
-    SocketServer,
 )
-from gbs_actor.store.protocol import Store, StoreStatistics
+from gbs_actor.store.protocol import StoreStatistics
 
 FRESH: Final = 1.0
 """Seconds for which all who look are shown the same: the work grows with the connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class SystemParts:
-    """The parts that operators see."""
-
-    store: Store
-    authorizer: Authorizer
-    clients: Clients
-    dispatch: Dispatch
-    sockets: SocketServer
-    plain: Callable[[], ChannelStatistics]
-    front_door: Callable[[], FrontDoorStatistics | None]
-    """``None``: another ASGI server listens."""
-    loop_lag: Callable[[], Durations]
-
-
-@dataclass(frozen=True, slots=True)
-class LimitUse:
-    """How near a limit of the whole server is."""
-
-    name: str
-    """Its setting, or ``descriptors``: files and sockets of the process."""
-    used: int
-    limit: int
 
 
 class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,6 +54,12 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     clients: ClientsStatistics
     """Of both protocols."""
     events: DispatchStatistics
+    ack: Durations
+    """From the read of a command's bytes until its acknowledgement was handed to the socket, in
+    the last five minutes.
+    """
+    delivered: Durations
+    """Likewise, until the last subscriber was sent the rows of an accepted one."""
     roles: AuthorizerStatistics
     limits: tuple[LimitUse, ...]
     settings: tuple[EffectiveSetting, ...]
@@ -126,11 +107,11 @@ class _System:
         tasks = await count_tasks()
         parts = self._parts
         process, store = process_statistics(), parts.store.statistics()
-        front_door = parts.front_door()
+        front_door, now = parts.front_door(), trio.current_time()
         return SystemStatistics(
             version=__version__,
             started_at=self._started_at,
-            uptime=trio.current_time() - self._started,
+            uptime=now - self._started,
             process=process,
             tasks=tasks,
             loop_lag=parts.loop_lag(),
@@ -140,31 +121,9 @@ class _System:
             front_door=front_door,
             clients=parts.clients.statistics(),
             events=parts.dispatch.statistics(),
+            ack=parts.times.ack.durations(now),
+            delivered=parts.times.delivered.durations(now),
             roles=parts.authorizer.statistics(),
-            limits=tuple(self._limits(process, store, front_door)),
+            limits=limit_uses(parts, self._settings, process, store, front_door),
             settings=self._shown_settings,
         )
-
-    def _limits(
-        self,
-        process: ProcessStatistics,
-        store: StoreStatistics,
-        front_door: FrontDoorStatistics | None,
-    ) -> Iterator[LimitUse]:
-        settings, sockets = self._settings, self._parts.sockets
-        max_connections = settings.socketio.max_connections
-        yield LimitUse("max_connections", len(sockets.connection_limit), max_connections)
-        if front_door is not None:
-            yield LimitUse(
-                "max_connections and http_connections",
-                front_door.connections,
-                max_connections + settings.http.http_connections,
-            )
-        yield LimitUse(
-            "max_unauthenticated", len(sockets.unauthenticated), sockets.options.max_unauthenticated
-        )
-        memory = sockets.memory_limit
-        yield LimitUse("outbox_bytes_in_all", memory.bytes, memory.limit)
-        yield LimitUse("pool_size", store.busy_connections, settings.store.pool_size)
-        if process.open_descriptors is not None and process.descriptor_limit is not None:
-            yield LimitUse("descriptors", process.open_descriptors, process.descriptor_limit)

@@ -131,6 +131,25 @@ _TASK_TREE: Final[Described] = {
     },
 }
 
+_METRICS: Final[Described] = {
+    "operationId": "readMetrics",
+    "tags": ["operators"],
+    "summary": "What Prometheus scrapes.",
+    "description": "For operators of everything, and for the token of metrics in the settings. "
+    "As OpenMetrics, if `Accept` names that. The figures are at most a second old.",
+    "security": [{"bearer": []}],
+    "responses": {
+        "200": {
+            "description": "All metrics.",
+            "content": {
+                name: {"schema": {"type": "string"}}
+                for name in ("text/plain", "application/openmetrics-text")
+            },
+        },
+        **errors(401, 403, 429, 500),
+    },
+}
+
 _BEGIN_SESSION: Final[Described] = {
     "operationId": "beginAdminSession",
     "tags": ["operators"],
@@ -172,6 +191,7 @@ _ADMIN: Final[dict[str, Described]] = {
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},
     "/admin/system": {"get": _SYSTEM},
     "/admin/task-tree": {"get": _TASK_TREE},
+    "/metrics": {"get": _METRICS},
 }
 
 _HEALTH: Final[Described] = {

@@ -1,0 +1,78 @@
+"""What the parts have counted, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gbs_actor.auth import AuthorizerStatistics
+from gbs_actor.gateway.clients import ClientsStatistics
+from gbs_actor.gateway.dispatch import DispatchStatistics
+from gbs_actor.gateway.http.admin import LimitUse, SystemParts, limit_uses
+from gbs_actor.observability import HistogramTotals, ProcessStatistics, process_statistics
+from gbs_actor.rooms import RoomsOverview, RoomSupervisor
+from gbs_actor.settings import Settings
+from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, ServerStatistics
+from gbs_actor.store.protocol import StoreStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A copy: nothing of it changes any more."""
+
+    ready: bool
+    """Whether ``/readyz`` is 200."""
+    storing: bool
+    """Whether the database stores changes: the last write to it succeeded, not long ago."""
+    process: ProcessStatistics
+    store: StoreStatistics
+    sockets: ServerStatistics
+    plain: ChannelStatistics
+    front_door: FrontDoorStatistics | None
+    clients: ClientsStatistics
+    events: DispatchStatistics
+    roles: AuthorizerStatistics
+    rooms: RoomsOverview
+    refusals: Mapping[str, int]
+    """Refused clients, per reason."""
+    recoveries: Mapping[str, int]
+    """Attempts to resume a session, per result."""
+    limits: tuple[LimitUse, ...]
+    ack: HistogramTotals
+    delivered: HistogramTotals
+    recovered_rows: HistogramTotals
+    loop_lag: HistogramTotals
+
+
+def take_snapshot(
+    parts: SystemParts,
+    rooms: RoomSupervisor,
+    settings: Settings,
+    *,
+    storing: bool,
+    draining: bool,
+) -> Snapshot:
+    """Return what the parts have counted; never blocks. The work grows with the connections."""
+    process, store = process_statistics(), parts.store.statistics()
+    front_door = parts.front_door()
+    times = rooms.times
+    return Snapshot(
+        ready=storing and not draining,
+        storing=storing,
+        process=process,
+        store=store,
+        sockets=parts.sockets.statistics(),
+        plain=parts.plain(),
+        front_door=front_door,
+        clients=parts.clients.statistics(),
+        events=parts.dispatch.statistics(),
+        roles=parts.authorizer.statistics(),
+        rooms=rooms.overview(settings.admin.metrics_rooms),
+        refusals=parts.closed_sessions.statistics().refused,
+        recoveries=dict(parts.recoveries),
+        limits=limit_uses(parts, settings, process, store, front_door),
+        ack=times.ack.totals(),
+        delivered=times.delivered.totals(),
+        recovered_rows=times.recovered_rows.totals(),
+        loop_lag=parts.loop_lag_times.totals(),
+    )

@@ -1,0 +1,172 @@
+"""What /metrics says, and to whom."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as prometheus
+
+from gbs_actor import __version__
+from gbs_actor.auth import Role
+from gbs_actor.gateway.http import create_admin_app
+from gbs_actor.gateway.http.metrics import families as metric_families
+from gbs_actor.gateway.http.metrics import scrape
+from gbs_actor.gateway.http.metrics.families import BUCKETS
+from tests.gateway.admin_site import ask
+from tests.gateway.composing import SLUG, settings_with
+from tests.gateway.site import Site, body, site
+
+METRICS_TOKEN = "7hWv0yGmJx8Qk2RzTn5BdHs3CfAeUp9L"
+TOKEN = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+async def text(here: Site, accept: str = "") -> str:
+    headers = {**here.bearer(role=Role.ADMIN_MINISTER), "Accept": accept}
+    response = await here.get("/metrics", headers)
+    assert response.status_code == 200
+    return await response.get_data(as_text=True)
+
+
+async def samples(here: Site) -> dict[str, float]:
+    """Return each value by its name, with the labels behind it: ``gbs_rooms running``."""
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in prometheus(await text(here))
+        for sample in family.samples
+    }
+
+
+async def test_it_counts_what_the_parts_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "FRESH", 0.0)
+    async with site() as here:
+        before = await samples(here)
+        assert before["gbs_commits_total"] == before["gbs_rooms running"] == 0
+        await here.assign(2, 1)
+        await here.assign(3, 1)
+        after = await samples(here)
+        assert (after["gbs_rooms running"], after["gbs_commits_total"]) == (1, 2)
+        assert after["gbs_commands_total accepted"] == 2
+        assert after["gbs_batch_commands_count"] == after["gbs_batch_commands_bucket 1.0"] == 2
+        assert after["gbs_commit_seconds_count"] == 2
+        assert after[f"gbs_room_subscribers {SLUG}"] == 0
+        assert after["gbs_database_up"] == after["gbs_database_lease_held"] == 1
+        assert after["gbs_ready"] == 1
+        here.draining = True
+        assert (await samples(here))["gbs_ready"] == 0
+
+
+async def test_every_name_follows_the_rules_and_has_its_text() -> None:
+    async with site() as here:
+        shown = await text(here)
+    families = list(prometheus(shown))
+    assert len(families) > 40
+    for family in families:
+        assert re.fullmatch(r"(gbs|process)_[a-z_]+", family.name)
+        assert family.documentation.endswith(".")
+        assert family.type in {"counter", "gauge", "histogram"}
+        for sample in family.samples:
+            assert sample.labels.keys() <= {
+                *("protocol", "transport", "reason", "code", "result", "state", "limit"),
+                *("room", "source", "le", "version", "python"),
+            }
+    assert f'version="{__version__}"' in shown
+    (ack,) = (family for family in families if family.name == "gbs_ack_seconds")
+    bounds = [float(s.labels["le"]) for s in ack.samples if s.name.endswith("_bucket")]
+    assert bounds == [*BUCKETS, float("inf")]
+
+
+async def test_openmetrics_is_sent_to_who_asks_for_it() -> None:
+    async with site() as here:
+        both = await text(here), await text(here, OPENMETRICS)
+        names = [
+            {sample.name for family in families for sample in family.samples}
+            for families in (
+                prometheus(both[0]),
+                openmetrics(both[1]),  # type: ignore[no-untyped-call]
+            )
+        ]
+        assert names[0] == names[1]
+        headers = {**here.bearer(role=Role.ADMIN_MINISTER), "Accept": OPENMETRICS}
+        response = await here.get("/metrics", headers)
+        assert response.headers["Content-Type"].startswith(
+            "application/openmetrics-text; version=1"
+        )
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=x",
+        "text/plain; version=1.x; q=zzz",
+        "application/openmetrics-text; escaping=\x7f; version=9",
+        ",;,=;" * 100,
+    ],
+)
+async def test_a_strange_accept_field_harms_nothing(accept: str) -> None:
+    async with site() as here:
+        assert "gbs_build_info" in await text(here, accept)
+
+
+async def test_scrapes_within_a_second_share_one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site() as here:
+        first = await text(here)
+        await here.assign(2, 1)
+        assert await text(here) == first
+        assert "gbs_commits_total 0.0" in (await text(here, OPENMETRICS))
+        monkeypatch.setattr(scrape, "FRESH", 0.0)
+        assert "gbs_commits_total 1.0" in await text(here)
+
+
+async def test_unknown_reasons_are_one_label() -> None:
+    async with site() as here:
+        for reason in ("TOKEN_EXPIRED", 'x"} 1\n# hostile', "y" * 10_000):
+            here.closed_sessions.add_refused("websocket", "websocket", reason, address=None)
+        shown = await samples(here)
+    refused = {name: value for name, value in shown.items() if "gbs_refused_handshakes" in name}
+    assert refused == {
+        "gbs_refused_handshakes_total TOKEN_EXPIRED": 1,
+        f"gbs_refused_handshakes_total {metric_families.OTHER}": 2,
+    }
+
+
+# Who may read it
+
+
+async def status(here: Site, headers: dict[str, str] | None = None) -> int:
+    return (await ask(here, "GET", "/metrics", headers)).status_code
+
+
+async def test_at_the_public_address_it_is_for_operators_of_everything() -> None:
+    async with site() as here:
+        assert await status(here) == 401
+        assert await status(here, TOKEN) == 401
+        assert await status(here, here.bearer(role=Role.LINEUP_STAFF)) == 403
+        assert await status(here, here.bearer(role=Role.ADMIN_MINISTER, retreats=(SLUG,))) == 403
+        assert await status(here, {"Cookie": f"accessToken={here.parts.token()}"}) == 401
+        assert await status(here, here.bearer(role=Role.ADMIN_MINISTER)) == 200
+
+
+async def test_the_token_of_metrics_opens_that_and_nothing_else() -> None:
+    async with site(settings_with(metrics_token=METRICS_TOKEN)) as here:
+        assert await status(here, TOKEN) == 200
+        assert await status(here, {"Authorization": f"Bearer {METRICS_TOKEN}x"}) == 401
+        assert await status(here, {"Authorization": "Bearer \xe9"}) == 401
+        assert await status(here) == 401
+        assert await status(here, here.bearer(role=Role.ADMIN_MINISTER)) == 200
+        for path in ("/admin/rooms", "/admin/system"):
+            assert (await ask(here, "GET", path, TOKEN)).status_code == 401
+
+
+async def test_at_an_address_of_its_own_it_is_open_unless_there_is_a_token() -> None:
+    for token, expected in (("", 200), (METRICS_TOKEN, 401)):
+        changes = {"metrics_token": token} if token else {}
+        async with site(settings_with(admin_listen="127.0.0.1:0", **changes)) as here:
+            assert await status(here) == 404
+            here.app = create_admin_app(here.services)
+            assert await status(here) == expected
+            assert await status(here, TOKEN if token else None) == 200
+            assert (await body(await ask(here, "GET", "/admin/system")))["code"] == "AUTH_REQUIRED"
