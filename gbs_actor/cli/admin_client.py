@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -142,6 +143,7 @@ async def admin_client(
 
     if url is not None and urlsplit(url).scheme not in {"http", "https"}:
         raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
     async with httpx.AsyncClient(
         base_url=url or _own_url(settings),
         headers={"Authorization": f"Bearer {token or _own_token(settings, command)}"},

@@ -73,6 +73,8 @@ def _head(snapshot: Snapshot, url: str) -> Text:
 def _system(system: System, rates: Rates | None) -> Table:
     store, process = system.store, system.process
     table = Table.grid(padding=(0, 3))
+    for _ in range(3):
+        table.add_column(no_wrap=True, min_width=34)
     connections = system.sockets.connections + system.plain.connections
     table.add_row(
         _figures(
@@ -144,13 +146,15 @@ def _rooms(snapshot: Snapshot, view: View) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("room", no_wrap=True, overflow="ellipsis", max_width=32)
     table.add_column("state", no_wrap=True)
-    for name in ("people", "revision", "mailbox", "highest", "cmd/s", "commit p50", "p99"):
+    for name in ("subscribers", "revision", "mailbox", "highest", "cmd/s", "commit p50", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("hand-out p99", "restarts", "idle"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last error", no_wrap=True, overflow="ellipsis")
     for room in snapshot.rooms.rooms:
         table.add_row(*_cells(room))
+    if not snapshot.rooms.rooms:
+        table.add_row(Text("no room", style="dim"))
     return table
 
 
