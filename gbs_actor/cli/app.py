@@ -15,6 +15,7 @@ from gbs_actor.cli.settings import settings
 from gbs_actor.cli.tailing import tail
 from gbs_actor.cli.token_checking import check_token
 from gbs_actor.cli.tokens import token
+from gbs_actor.cli.top import top
 
 app = typer.Typer(
     name="gbs-actor",
@@ -44,6 +45,7 @@ def options(
 
 app.command()(serve)
 app.command()(tail)
+app.command()(top)
 app.command()(token)
 app.command("check-token")(check_token)
 app.command()(settings)

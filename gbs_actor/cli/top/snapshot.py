@@ -1,0 +1,163 @@
+"""What ``top`` knows of a server at one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+MAX_ROOMS = 500
+"""Rooms of one page, at most, as the server has it."""
+
+
+class AdminReader(Protocol):
+    """Reads JSON below ``/admin``."""
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """Return the document at a path."""
+        ...
+
+
+class Times(msgspec.Struct, frozen=True):
+    """Percentiles of the last five minutes, in seconds."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
+class Room(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of the table."""
+
+    slug: str
+    state: str
+    subscriber_count: int
+    revision: int | None
+    mailbox_depth: int
+    mailbox_high_water: int
+    commands_per_second: float
+    commit: Times
+    hand_out: Times
+    restarts: int
+    idle_for: float
+    last_error: str | None
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """The rooms on the screen."""
+
+    total: int
+    rooms: tuple[Room, ...]
+
+
+class _Process(msgspec.Struct, frozen=True, rename="camel"):
+    cpu_seconds: float
+    memory_bytes: int | None
+    open_descriptors: int | None
+
+
+class _Store(msgspec.Struct, frozen=True, rename="camel"):
+    available: bool
+    lease_held: bool
+    commits: int
+    commit_failures: int
+    busy_connections: int
+    open_connections: int
+    waiting: int
+
+
+class _Channels(msgspec.Struct, frozen=True):
+    connections: int
+
+
+class _Events(msgspec.Struct, frozen=True, rename="camel"):
+    events: int
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """How near a limit is."""
+
+    name: str
+    used: int
+    limit: int
+
+
+class System(msgspec.Struct, frozen=True, rename="camel"):
+    """The whole server."""
+
+    version: str
+    uptime: float
+    process: _Process
+    store: _Store
+    sockets: _Channels
+    plain: _Channels
+    events: _Events
+    loop_lag: Times
+    ack: Times
+    delivered: Times
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A server at one moment, as ``top`` shows it."""
+
+    at: float
+    """Trio time."""
+    rooms: Rooms
+    system: System | None
+    """``None``: the token is for some retreats only, which shows nothing of the whole server."""
+    document: Mapping[str, Any]
+    """What the server has sent: ``system`` and ``rooms``."""
+
+    def states(self) -> Counter[str]:
+        """Return how many of the rooms on the screen are in each state."""
+        return Counter(room.state for room in self.rooms.rooms)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What happened between two snapshots, per second."""
+
+    events: float
+    commits: float
+    cpu: float
+    """Share of one core."""
+
+    @classmethod
+    def between(cls, former: Snapshot | None, snapshot: Snapshot) -> Rates | None:
+        """Return the rates; ``None`` if there is no former one, or the server started since."""
+        if former is None or former.system is None or snapshot.system is None:
+            return None
+        seconds = snapshot.at - former.at
+        before, after = former.system, snapshot.system
+        if seconds <= 0 or after.uptime <= before.uptime:
+            return None
+        seconds = after.uptime - before.uptime  # the server may show the same for a second
+        return cls(
+            events=(after.events.events - before.events.events) / seconds,
+            commits=(after.store.commits - before.store.commits) / seconds,
+            cpu=(after.process.cpu_seconds - before.process.cpu_seconds) / seconds,
+        )
+
+
+async def take(client: AdminReader, query: Mapping[str, str], *, whole: bool) -> Snapshot:
+    """Ask the server.
+
+    :param query: of ``/admin/rooms``.
+    :param whole: whether the token shows the whole server.
+    :raises msgspec.ValidationError: the server is of another version.
+    """
+    rooms = await client.get("/admin/rooms", query)
+    system = await client.get("/admin/system") if whole else None
+    return Snapshot(
+        trio.current_time(),
+        msgspec.convert(rooms, Rooms),
+        None if system is None else msgspec.convert(system, System),
+        {"system": system, **rooms},
+    )

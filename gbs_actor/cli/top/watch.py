@@ -1,0 +1,43 @@
+"""Takes one snapshot of a server after the other."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gbs_actor.cli.failures import CommandFailed
+from gbs_actor.cli.top.snapshot import MAX_ROOMS, AdminReader, Rates, Snapshot, take
+from gbs_actor.cli.top.view import View
+
+
+class Watch:
+    """A server that is looked at.
+
+    :param view: what is asked for; may change between two looks.
+    """
+
+    def __init__(self, client: AdminReader, view: View) -> None:
+        self.view = view
+        self.snapshot: Snapshot | None = None
+        """The last one."""
+        self.rates: Rates | None = None
+        """Between the last two; ``None`` if they do not tell."""
+        self._client = client
+        self._shows_server: bool | None = None
+
+    async def look(self, rooms: int) -> Snapshot:
+        """Take a snapshot.
+
+        :param rooms: how many, at most.
+        :raises CommandFailed: the server does not answer, or refuses.
+        """
+        if self._shows_server is None:
+            session = await self._client.get("/admin/session")
+            self._shows_server = session["retreats"] is None
+        query = self.view.query(max(1, min(rooms, MAX_ROOMS)))
+        try:
+            snapshot = await take(self._client, query, whole=self._shows_server)
+        except msgspec.ValidationError as error:
+            raise CommandFailed(f"The server is of another version: {error}.") from None
+        self.rates = Rates.between(self.snapshot, snapshot)
+        self.snapshot = snapshot
+        return snapshot
