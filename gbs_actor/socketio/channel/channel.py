@@ -143,7 +143,7 @@ class Channel(ABC):
     def violated(self, violation: ProtocolViolation) -> None:
         """End the channel: the peer has broken the protocol."""
         if self.reason is None:
-            logger.info("%r closed: %s", self, violation.reason)
+            logger.debug("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -167,7 +167,7 @@ class Channel(ABC):
         partly sent: if that is long, the connection is dropped instead, as is one that is being
         closed already.
         """
-        logger.info("%r closed: too far behind", self)
+        logger.debug("%r closed: too far behind", self)
         if self.outbox.stuck or self.reason is not None:
             self.lose("transport close")
         else:
@@ -259,6 +259,9 @@ class Channel(ABC):
                 resume()
 
     # What the outbox calls.
+
+    def outbox_congested(self) -> None:  # noqa: B027  (reading pauses by itself)
+        """Note that the client does not keep up."""
 
     def outbox_drained(self) -> None:
         """Start events and resume reading, as the client has caught up."""
