@@ -9,6 +9,7 @@ from gbs_actor.observability.masking import mask, masked
 from gbs_actor.observability.operator_events import (
     EventFilter,
     EventPage,
+    LogFields,
     OperatorEvent,
     OperatorEvents,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Durations",
     "EventFilter",
     "EventPage",
+    "LogFields",
     "OperatorEvent",
     "OperatorEvents",
     "ProcessStatistics",

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 import msgspec
 import trio
@@ -36,6 +36,16 @@ _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": log
 Detail = str | int | float | bool | None
 
 
+class LogFields(TypedDict):
+    """Whom an event, or a line of the log, is about."""
+
+    room: str | None
+    """The slug of its room."""
+    user_id: int | None
+    sid: str | None
+    """The id of its connection."""
+
+
 class OperatorEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that happened. Texts are safe for a terminal, and cut where they are long."""
 
@@ -52,7 +62,7 @@ class OperatorEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sid: str | None
     """The id of the client's connection, as everywhere in ``/admin``."""
     text: str
-    """A sentence."""
+    """What happened, in words."""
     details: Mapping[str, Detail]
     """Of an event that stands for more like it: how many, as ``times``."""
 
@@ -144,7 +154,7 @@ class OperatorEvents:
 
         To be called in Trio's thread. Costs a microsecond if it is a repeated one.
 
-        :param text: a sentence; what clients have sent may be part of it, but no memo.
+        :param text: what clients have sent may be part of it, but no memo and no e-mail.
         :param traceback: of an exception; only the log gets it.
         :param details: texts, numbers and truth values.
         """
@@ -172,7 +182,7 @@ class OperatorEvents:
         for kind, alike in recent.items():
             for key, each in alike.items():
                 if each.times:
-                    more = "more like this" if key is _OTHERS else "more times"
+                    more = "more like this" if key is _OTHERS else "more"
                     each.text += f" ({each.times} {more})"
                     self._add(kind, each, {"times": each.times})
 

@@ -11,7 +11,12 @@ import trio
 
 from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
-from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
+from gbs_actor.observability import (
+    DURATION_BOUNDS,
+    SIZE_BOUNDS,
+    OperatorEvents,
+    RecentHistogram,
+)
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
 from gbs_actor.rooms.delivery import (
@@ -44,12 +49,17 @@ class RoomHandle:
 
     :param slug: the retreat.
     :param config: limits and times.
+    :param events: what operators are notified of.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
-    def __init__(self, slug: str, config: RoomSettings, observe: Observer = ignore) -> None:
+    def __init__(
+        self, slug: str, config: RoomSettings, events: OperatorEvents, observe: Observer = ignore
+    ) -> None:
         self.slug = slug
         self.config = config
+        self.publish = partial(events.publish, room=slug)
+        """Publishes an operator event of this room."""
         self.observe = partial(observe, slug)
         self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
         self.state = RoomState.STARTING
@@ -226,6 +236,12 @@ class RoomHandle:
         rejection = self._rejection()
         if rejection is None and not self.mailbox.put_work(work):
             self.refused_busy += 1
+            self.publish(
+                "limit.hit",
+                f"room {self.slug} has as many commands queued as it may",
+                severity="warning",
+                limit="mailbox_size",
+            )
             rejection = BUSY
         if rejection is not None:
             work.reply(rejection)

@@ -70,6 +70,11 @@ class Front:
             connections=settings.socketio.max_connections + settings.http.http_connections,
             unauthenticated=sockets.unauthenticated,
             trusted_proxies=sockets.trusted_proxies,
+            on_reached=partial(
+                composition.limit_reached,
+                "max_connections and http_connections",
+                "connections_per_address",
+            ),
             cors=cors_policy(settings.http.allowed_origins),
         )
 

@@ -203,6 +203,7 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             lambda: made[0].store_failure,
             lambda: made[0].draining,
             system_parts(parts),
+            parts.events,
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client()))

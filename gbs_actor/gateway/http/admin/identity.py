@@ -119,7 +119,7 @@ class AdminIdentity:
             _check_sender(request, operator)
         now, user_id = trio.current_time(), operator.user_id or _NOBODY
         if not self._rates.take(user_id, now):
-            raise RateLimited(self._rates.wait(user_id, now))
+            raise RateLimited(self._rates.wait(user_id, now), operator.user_id)
         return operator
 
     def require(self, request: Request) -> Operator:
