@@ -123,7 +123,7 @@ class OperatorEvents:
     def __init__(self, capacity: int = CAPACITY, *, now: Callable[[], float] = time.time) -> None:
         self.run_id = secrets.token_urlsafe(6).replace("-", "_")
         """Random for each process."""
-        self._capacity = capacity
+        self.capacity = capacity
         self._now = now
         self._last = 0
         self._events: dict[int, OperatorEvent] = {}
@@ -131,6 +131,11 @@ class OperatorEvents:
         self._recent: dict[str, dict[tuple[object, ...], _Occurrence]] = {}
         self._published = trio.lowlevel.ParkingLot()
         self._begun = trio.lowlevel.ParkingLot()
+
+    @property
+    def last(self) -> int:
+        """The number of the last event."""
+        return self._last
 
     def __len__(self) -> int:
         """Return how many are kept."""
@@ -225,7 +230,7 @@ class OperatorEvents:
         _log(event, traceback)
         self._events[event.number] = event
         self._by_kind.setdefault(kind, deque()).append(event.number)
-        if len(self._events) > self._capacity:
+        if len(self._events) > self.capacity:
             most = max(self._by_kind.values(), key=len)
             del self._events[most.popleft()]
         self._published.unpark_all()

@@ -12,6 +12,7 @@ from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import (
     AdminIdentity,
     SystemParts,
+    admin_events,
     admin_rooms,
     admin_session,
     admin_system,
@@ -83,6 +84,12 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     return [
         admin_session(identity),
         admin_rooms(services.rooms, identity),
+        admin_events(
+            services.events,
+            identity,
+            services.settings.admin.event_streams,
+            services.draining,
+        ),
         admin_system(services.system, services.settings, identity),
     ]
 

@@ -2,12 +2,21 @@
 
 - ``identity``: who may; ``session``: a browser's session in place of a token.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
+- ``events``: what happens; ``event_query``: which of it; ``event_stream``: as it happens.
 - ``system``: the whole server; ``task_tree``: its tasks, and where each waits.
 """
 
+from gbs_actor.gateway.http.admin.events import admin_events
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
 from gbs_actor.gateway.http.admin.session import admin_session
 from gbs_actor.gateway.http.admin.system import SystemParts, admin_system
 
-__all__ = ["AdminIdentity", "SystemParts", "admin_rooms", "admin_session", "admin_system"]
+__all__ = [
+    "AdminIdentity",
+    "SystemParts",
+    "admin_events",
+    "admin_rooms",
+    "admin_session",
+    "admin_system",
+]
