@@ -205,7 +205,7 @@ class Composition:
         """
         self.draining = True
         self.operator_events.publish(
-            "server.draining", f"the server is shutting down, within {grace:g} s"
+            "server.draining", "ending: commands under way are finished", grace=grace
         )
         self.sockets.stop_reading()
         self.plain.stop_reading()
