@@ -106,11 +106,15 @@ class AdminSessions:
             session = msgspec.convert(claims, AdminSession)
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
             raise invalid_token(f"no session of /admin: {error}") from None
-        if session.id in self._ended:
+        if self.has_ended(session):
             raise invalid_token("the session of /admin has ended")
         if self._now() >= session.expires_at:
             raise token_expired()
         return session
+
+    def has_ended(self, session: AdminSession) -> bool:
+        """Return whether a session was ended before its time."""
+        return session.id in self._ended
 
     def seconds_left(self, session: AdminSession) -> float:
         """Return the seconds until a session expires."""

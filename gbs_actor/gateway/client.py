@@ -9,6 +9,7 @@ from gbs_actor.auth import Credentials, TokenSource, User
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.lineup.commands import Author
 from gbs_actor.lineup.names import shown_name
+from gbs_actor.observability import LogFields
 from gbs_actor.rooms import Sink, SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import Outbox, OutboxStatistics
 
@@ -69,6 +70,7 @@ class Client:
     :param bucket: how often it may send events.
     :param join_bucket: how often it may join a retreat.
     :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
+    :param sid: the id by which operators know its connection.
     """
 
     __slots__ = (
@@ -91,13 +93,14 @@ class Client:
         join_bucket: TokenBucket,
         *,
         wants_presence: bool = True,
+        sid: str | None = None,
     ) -> None:
         self.peer = peer
         self.credentials = credentials
         self.bucket = bucket
         self.join_bucket = join_bucket
         self.author = author_of(credentials.user)
-        self.subscriber = Subscriber(peer, self.author, wants_presence=wants_presence)
+        self.subscriber = Subscriber(peer, self.author, wants_presence=wants_presence, sid=sid)
         self.role: str = credentials.user.role
         """The role in the room the client is in, or else that of the token."""
         self.session: RecoverableSession | None = None
@@ -109,6 +112,15 @@ class Client:
     def user(self) -> User:
         """Who is connected."""
         return self.credentials.user
+
+    @property
+    def sid(self) -> str | None:
+        """The id by which operators know its connection."""
+        return self.subscriber.sid
+
+    def log_fields(self) -> LogFields:
+        """Return who it is, for an event or a line of the log about it."""
+        return self.subscriber.log_fields()
 
     @property
     def revision(self) -> int | None:

@@ -29,6 +29,7 @@ from gbs_actor.gateway.grants import GrantWatch
 from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserMemoryLimits
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import Handshake
@@ -69,6 +70,7 @@ class Clients:
     :meth:`disconnected` at the end.
 
     :param connection_limit: how many connections a user may have.
+    :param events: what operators are notified of.
     """
 
     def __init__(
@@ -79,13 +81,15 @@ class Clients:
         settings: Settings,
         *,
         connection_limit: UserConnectionLimit,
+        events: OperatorEvents | None = None,
     ) -> None:
+        self._events = OperatorEvents() if events is None else events
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer
         self._settings = settings
         self._connection_limit = connection_limit
-        self._memory_limits = UserMemoryLimits(settings.limits.outbox_bytes_per_user)
+        self._memory_limits = UserMemoryLimits(settings.limits.outbox_bytes_per_user, self._events)
         self._clients: set[Client] = set()
         self._watch = ExpiryWatch(verifier.now)
         self._service = Service("token expiry", self._watch.run)
@@ -143,15 +147,29 @@ class Clients:
         return Credentials(user, self._settings.auth.cookie_grace)
 
     def connect(
-        self, peer: Peer, credentials: Credentials, *, wants_presence: bool = True
+        self,
+        peer: Peer,
+        credentials: Credentials,
+        *,
+        wants_presence: bool = True,
+        sid: str | None = None,
     ) -> Client:
         """Admit a client.
 
         :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
+        :param sid: the id by which operators know its connection.
         :raises TooManyConnections: its user has as many as allowed.
         """
-        if not self._connection_limit.take(credentials.user.user_id):
+        user_id = credentials.user.user_id
+        if not self._connection_limit.take(user_id):
             self._refused += 1
+            self._events.publish(
+                "limit.hit",
+                f"user {user_id} has as many connections as they may",
+                severity="warning",
+                user_id=user_id,
+                limit="max_connections_per_user",
+            )
             raise TooManyConnections
         limits, now = self._settings.socketio, trio.current_time()
         client = Client(
@@ -160,9 +178,10 @@ class Clients:
             TokenBucket(limits.event_rate, limits.event_burst, now),
             TokenBucket(limits.join_rate, limits.join_burst, now),
             wants_presence=wants_presence,
+            sid=sid,
         )
         self._clients.add(client)
-        self._memory_limits.add(credentials.user.user_id, peer.outbox)
+        self._memory_limits.add(user_id, peer.outbox)
         self._watch.watch(client)
         return client
 
@@ -188,15 +207,34 @@ class Clients:
         elif not policy.may_edit(role) and policy.may_edit(former):
             self._rooms.reject_mark(client.subscriber)
 
+    def lag_changed(self, client: Client, *, lagging: bool) -> None:
+        """Notify operators that a client does not keep up, or has caught up."""
+        who, queued = f"the client of user {client.user.user_id}", client.peer.outbox.queued_bytes
+        if lagging:
+            text = f"{who} does not keep up with what it is sent"
+            self._events.publish(
+                "subscriber.lagging", text, **client.log_fields(), queued_bytes=queued
+            )
+        else:
+            self._events.publish(
+                "subscriber.caught_up", f"{who} has caught up", **client.log_fields()
+            )
+
     def _revoke(self, client: Client) -> None:
         self._revoked += 1
-        logger.info("user %d may no longer read, and is disconnected", client.user.user_id)
+        logger.info(
+            "user %d may no longer read, and is disconnected",
+            client.user.user_id,
+            extra=client.log_fields(),
+        )
         try:
             client.peer.send_event(ServerEvent.ERROR, replies.error_event(None, _REVOKED))
             client.peer.close_forbidden()
         except Exception:
             # It must receive nothing any more; other clients must not wait.
-            logger.exception("a client that may no longer read is aborted")
+            logger.exception(
+                "a client that may no longer read is aborted", extra=client.log_fields()
+            )
             client.peer.abort()
         self._rooms.disconnect(client.subscriber)
 

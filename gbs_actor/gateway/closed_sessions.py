@@ -12,12 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 from gbs_actor.gateway.client import Client
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import Request, RequestRefused
 
 ClientProtocol = Literal["socketio", "websocket"]
+
+_LOST: Final = frozenset({"ping timeout", "transport error"})
+"""Reasons of sessions whose connection has broken, as those of phones do."""
+_USUAL: Final = frozenset({"", "server shutting down", "taken over"})
+"""Details of sessions that ended as they do without a fault."""
 
 _Numbered = tuple[int, "ClosedSession"]
 
@@ -69,10 +75,18 @@ class ClosedSessions:
     A flood of refused handshakes does not displace the sessions of clients.
 
     :param closed_sessions: how many of either are kept.
+    :param events: what operators are notified of: refusals, and sessions that ended by a fault.
     :param now: the Unix time in seconds.
     """
 
-    def __init__(self, closed_sessions: int, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        closed_sessions: int,
+        *,
+        events: OperatorEvents | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._events = OperatorEvents() if events is None else events
         self._now = now
         self._number = 0
         self._ended: deque[_Numbered] = deque(maxlen=closed_sessions)
@@ -126,6 +140,20 @@ class ClosedSessions:
         """
         now = self._now()
         self._closed_reasons[reason] += 1
+        lost = reason in _LOST
+        if lost or reason == "parse error" or detail not in _USUAL:
+            why = f"{reason} ({detail})" if detail not in ("", reason) else reason
+            self._events.publish(
+                "session.closed",
+                f"the session of user {client.user.user_id} was closed: {why}",
+                severity="info" if lost else "warning",
+                **client.log_fields(),
+                reason=reason,
+                detail=detail,
+                address=address,
+                protocol=protocol,
+                transport=transport,
+            )
         self._append(
             self._ended,
             ClosedSession(
@@ -161,6 +189,15 @@ class ClosedSessions:
         now = self._now()
         age = None if opened_at is None else max(0.0, now - opened_at)
         self._refused_reasons[reason] += 1
+        self._events.publish(
+            "session.refused",
+            f"a client from {address or 'an unknown address'} was refused: {reason}",
+            reason=reason,
+            detail=detail,
+            address=address,
+            protocol=protocol,
+            transport=transport,
+        )
         self._append(
             self._refused,
             ClosedSession(now, False, protocol, transport, reason, detail, address, age=age),

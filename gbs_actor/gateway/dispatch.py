@@ -40,6 +40,7 @@ from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import Done, Snapshot
 from gbs_actor.settings import LimitSettings, Settings
@@ -89,6 +90,7 @@ class Dispatch:
     after the other is done.
 
     :param rates: how often users may send events, shared with their other transports.
+    :param events: what operators are notified of.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Dispatch:
         settings: Settings,
         *,
         rates: UserRateLimit,
+        events: OperatorEvents | None = None,
     ) -> None:
+        self._operator_events = OperatorEvents() if events is None else events
         self._rooms = rooms
         self._clients = clients
         self._verifier = verifier
@@ -155,7 +159,7 @@ class Dispatch:
         except InvalidPayload as invalid:
             invocation.reply(Failure.because(Code.VALIDATION_FAILED, invalid.message))
         except Exception:
-            logger.exception("handling %.100s raised", name)
+            logger.exception("handling %.100s raised", name, extra=_log_fields(client, invocation))
             self._failed_internally(invocation)
         return None
 
@@ -188,10 +192,12 @@ class Dispatch:
                 location.slug, client.subscriber, since=since, epoch=location.epoch
             )
         except StoreError as error:
-            logger.info("a session is not recovered: %s", error)
+            logger.info("a session is not recovered: %s", error, extra=client.log_fields())
             return False
         if isinstance(outcome, Rejection):
-            logger.info("a session is not recovered: %s", outcome.message)
+            logger.info(
+                "a session is not recovered: %s", outcome.message, extra=client.log_fields()
+            )
             return False
         client.role = role
         return True
@@ -210,7 +216,7 @@ class Dispatch:
         if not self._may_change(client, invocation, request.retreat_slug):
             return None
         if client.subscriber.in_flight >= self._max_pending_commands:
-            self._refuse(invocation, _TOO_MANY_COMMANDS)
+            self._refuse(client, invocation, _TOO_MANY_COMMANDS, "max_unanswered_events")
             return None
         if self._router.submit_nowait(client, request, invocation):
             return None
@@ -232,7 +238,7 @@ class Dispatch:
         else:
             # Better no mark than one at a field that the client has left.
             self._rooms.reject_mark(subscriber)
-            self._refuse(invocation, _TOO_MANY_MARKS)
+            self._refuse(client, invocation, _TOO_MANY_MARKS, "user_editing_rate")
 
     def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_join(invocation.argument())
@@ -365,19 +371,39 @@ class Dispatch:
         if invocation.name == _JOIN_RETREAT:
             return self._within_join_rate(client, invocation)
         now = trio.current_time()
-        if client.bucket.take(now) and self._rates.take(client.author.user_id, now):
+        if not client.bucket.take(now):
+            limit = "event_rate"
+        elif not self._rates.take(client.author.user_id, now):
+            limit = "user_rate"
+        else:
             return True
-        return self._refuse(invocation, _RATE_LIMITED)
+        return self._refuse(client, invocation, _RATE_LIMITED, limit)
 
     def _within_join_rate(self, client: Client, invocation: Invocation) -> bool:
         now = trio.current_time()
-        if client.join_bucket.take(now) and self._join_rates.take(client.author.user_id, now):
+        if not client.join_bucket.take(now):
+            limit = "join_rate"
+        elif not self._join_rates.take(client.author.user_id, now):
+            limit = "user_join_rate"
+        else:
             return True
-        return self._refuse(invocation, _TOO_MANY_JOINS)
+        return self._refuse(client, invocation, _TOO_MANY_JOINS, limit)
 
-    def _refuse(self, invocation: Invocation, refusal: Failure) -> Literal[False]:
-        """Refuse an event that exceeds a rate or a bound."""
+    def _refuse(
+        self, client: Client, invocation: Invocation, refusal: Failure, limit: str
+    ) -> Literal[False]:
+        """Refuse an event that exceeds a rate or a bound.
+
+        :param limit: its setting.
+        """
         self._refused_by_rate += 1
+        self._operator_events.publish(
+            "limit.hit",
+            f"user {client.author.user_id} exceeds {limit}",
+            severity="warning",
+            **client.log_fields(),
+            limit=limit,
+        )
         invocation.reply(refusal)
         return False
 
@@ -425,17 +451,28 @@ class Dispatch:
         try:
             await handle(client, request, invocation)
         except StoreError as error:
-            logger.info("handling %.100s failed: %s", invocation.name, error)
+            logger.info(
+                "handling %.100s failed: %s",
+                invocation.name,
+                error,
+                extra=_log_fields(client, invocation),
+            )
             if not invocation.replied:
                 invocation.reply(_STORE_UNAVAILABLE)
         except Exception:
-            logger.exception("handling %.100s raised", invocation.name)
+            logger.exception(
+                "handling %.100s raised", invocation.name, extra=_log_fields(client, invocation)
+            )
             self._failed_internally(invocation)
 
     def _failed_internally(self, invocation: Invocation) -> None:
         self._internal_errors += 1
         if not invocation.replied:
             invocation.reply(_INTERNAL)
+
+
+def _log_fields(client: Client, invocation: Invocation) -> dict[str, object]:
+    return {**client.log_fields(), "command_id": invocation.command_id()}
 
 
 def _unknown(_client: Client, invocation: Invocation) -> None:

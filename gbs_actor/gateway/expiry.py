@@ -86,7 +86,9 @@ class ExpiryWatch:
             except Exception:
                 # It must receive nothing after its token has expired; other clients must not wait.
                 self.failures += 1
-                logger.exception("a client whose token has expired is aborted")
+                logger.exception(
+                    "a client whose token has expired is aborted", extra=client.log_fields()
+                )
                 self.remove(client)
                 client.peer.abort()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Final
+from uuid import UUID
 
+import msgspec
+
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ServerEvent
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Peer
@@ -18,6 +22,10 @@ Outcome = Accepted | Done | Snapshot | Rejection | Failure
 
 SHOWN_NAME_LENGTH: Final = 100
 """Characters of an event's name that an error quotes."""
+
+
+class _Identified(msgspec.Struct, rename="camel"):
+    command_id: UUID | None = None
 
 
 class Invocation(ABC):
@@ -58,6 +66,17 @@ class Invocation(ABC):
 
         :raises InvalidPayload: there is none, or it cannot be separated from the rest.
         """
+
+    def command_id(self) -> str | None:
+        """Return the id that the client gave its command, if it gave one, for the log.
+
+        Decodes the argument, which may be gone once the reply was sent.
+        """
+        try:
+            found = msgspec.json.decode(self.argument(), type=_Identified).command_id
+        except (InvalidPayload, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        return None if found is None else str(found)
 
     def reply(
         self, outcome: Outcome, *, repeatable: bool = True, outside_room: bool = False

@@ -6,8 +6,10 @@ The caller passes the time in: this module neither waits nor reads a clock.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import MemoryLimit, Outbox
 
 MAX_BUCKETS: Final = 50_000
@@ -160,10 +162,12 @@ class UserMemoryLimits:
     """Bounds what is queued on the connections of each user; see :class:`MemoryLimit`.
 
     :param limit: bytes of one user.
+    :param events: what operators are notified of.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, events: OperatorEvents) -> None:
         self._limit = limit
+        self._events = events
         self._limits: dict[int, MemoryLimit] = {}
         """Of the users that have a connection."""
 
@@ -178,6 +182,7 @@ class UserMemoryLimits:
         limit = self._limits.get(user_id)
         if limit is None:
             limit = self._limits[user_id] = MemoryLimit(self._limit)
+            limit.on_exceeded = reporting_memory(self._events, "outbox_bytes_per_user", user_id)
         outbox.add_limit(limit)
 
     def remove(self, user_id: int, outbox: Outbox) -> None:
@@ -190,3 +195,27 @@ class UserMemoryLimits:
     def __len__(self) -> int:
         """Return how many users have a connection."""
         return len(self._limits)
+
+
+def reporting_memory(
+    events: OperatorEvents, name: str, user_id: int | None = None
+) -> Callable[[int, int, int], None]:
+    """Return what notifies operators of connections that were closed as too much was queued.
+
+    See :attr:`MemoryLimit.on_exceeded`.
+
+    :param name: the limit's setting.
+    :param user_id: whose limit it is; ``None``: that of all users together.
+    """
+
+    def report(queued: int, limit: int, closed: int) -> None:
+        events.publish(
+            "limit.hit",
+            f"{name}: {closed} connections were closed, as {queued} bytes were queued",
+            severity="warning",
+            user_id=user_id,
+            limit=name,
+            allowed=limit,
+        )
+
+    return report

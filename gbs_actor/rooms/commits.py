@@ -142,7 +142,12 @@ class Commits:
                     passed = True
                 found = await self._store.find_commands(self._retreat_id, ids)
             except StoreError as error:
-                log.warning("room %s: the outcome is still unknown: %s", handle.slug, error)
+                log.warning(
+                    "room %s: the outcome is still unknown: %s",
+                    handle.slug,
+                    error,
+                    extra={"room": handle.slug},
+                )
                 handle.store_down = handle.outdated = True
                 if handle.state is RoomState.RUNNING:
                     handle.mailbox.wake()  # so that those who serve meanwhile reject commands

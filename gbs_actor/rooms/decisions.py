@@ -120,7 +120,10 @@ def _decide_one(draft: Draft, command: Command, at: datetime) -> Outcome:
         return draft.decide(command, at)
     except Exception:
         # One poisonous command must not stop the others; the draft is as it was before.
-        log.exception("a command could not be decided")
+        log.exception(
+            "a command could not be decided",
+            extra={"command_id": str(command.id), "user_id": command.author.user_id},
+        )
         return INTERNAL
 
 

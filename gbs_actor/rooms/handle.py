@@ -11,7 +11,12 @@ import trio
 
 from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
-from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
+from gbs_actor.observability import (
+    DURATION_BOUNDS,
+    SIZE_BOUNDS,
+    OperatorEvents,
+    RecentHistogram,
+)
 from gbs_actor.rooms.batch import Batch
 from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.crash_history import CrashHistory, backoff
@@ -45,6 +50,7 @@ class RoomHandle:
 
     :param slug: the retreat.
     :param config: limits and times.
+    :param events: what operators are notified of.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     :param times: of the commands, shared with other rooms.
     """
@@ -53,11 +59,14 @@ class RoomHandle:
         self,
         slug: str,
         config: RoomSettings,
+        events: OperatorEvents,
         observe: Observer = ignore,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
         self.config = config
+        self.publish = partial(events.publish, room=slug)
+        """Publishes an operator event of this room."""
         self.observe = partial(observe, slug)
         self.times = times or CommandTimes()
         self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
@@ -240,6 +249,12 @@ class RoomHandle:
         rejection = self._rejection()
         if rejection is None and not self.mailbox.put_work(work):
             self.refused_busy += 1
+            self.publish(
+                "limit.hit",
+                f"room {self.slug} has as many commands queued as it may",
+                severity="warning",
+                limit="mailbox_size",
+            )
             rejection = BUSY
         if rejection is not None:
             work.reply(rejection)

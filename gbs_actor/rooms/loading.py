@@ -108,7 +108,11 @@ class Loading:
         handle.outdated = False
         version = await self.while_serving(self._read_version)
         if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
-            log.warning("room %s: another writer has changed it; loading it again", handle.slug)
+            log.warning(
+                "room %s: another writer has changed it; loading it again",
+                handle.slug,
+                extra={"room": handle.slug},
+            )
             await self.reload()
 
     async def wait_for_store(self) -> None:

@@ -45,6 +45,10 @@ class MailboxItem(Generic[T]):
         """Whether no reply is pending: it was called, withdrawn or never wanted."""
         return self._reply is None
 
+    def log_fields(self) -> dict[str, object]:
+        """Return whose it is, for a line of the log about it."""
+        return {} if self.subscriber is None else {**self.subscriber.log_fields()}
+
     def reply(self, outcome: T) -> None:
         """Call the reply, unless it was called before.
 
@@ -56,7 +60,7 @@ class MailboxItem(Generic[T]):
         try:
             reply(outcome)
         except Exception:
-            log.exception("a reply failed; its connection is ended")
+            log.exception("a reply failed; its connection is ended", extra=self.log_fields())
             if self.subscriber is not None:
                 self.subscriber.sink.abort()
 
@@ -89,6 +93,10 @@ class Submission(MailboxItem[Accepted | Rejection]):
         self._times = times
         if subscriber is not None:
             subscriber.in_flight += 1
+
+    def log_fields(self) -> dict[str, object]:
+        """Return whose it is, and its id."""
+        return super().log_fields() | {"command_id": str(self.command.id)}
 
     def reply(self, outcome: Accepted | Rejection) -> None:
         """Call the reply, unless it was called before; its acknowledgement is out then."""

@@ -46,8 +46,8 @@ class RestartLoop:
         :returns: ``False`` after such a crash.
         """
         handle = self._handle
-        while await self._run_once():
-            await self._pause()
+        while (pause := await self._run_once()) is not None:
+            await self._pause(pause)
             if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
                 return False
             handle.state = RoomState.RESTARTING
@@ -55,41 +55,58 @@ class RestartLoop:
             handle.restarts += 1
         return True
 
-    async def _run_once(self) -> bool:
-        """Run a room until it stops or crashes; return whether it crashed.
+    async def _run_once(self) -> float | None:
+        """Run a room until it stops or crashes.
 
         A crash that coincides with cancellation is handled before that goes on.
+
+        :returns: after a crash, the seconds after which it starts again.
         """
         room = Room(self._handle, self._store, clock=self._clock)
-        crashed = False
+        pause = None
         try:
             await room.run()
         except* Exception as errors:  # noqa: BLE001  (whatever it is, it is a crash)
-            crashed = True
             with trio.CancelScope(shield=True):
-                await self._handle_crash(room, errors)
-        return crashed
+                pause = await self._handle_crash(room, errors)
+        return pause
 
-    async def _handle_crash(self, room: Room, error: BaseExceptionGroup[Exception]) -> None:
-        """Reply what the crash decides, and set how the room goes on."""
+    async def _handle_crash(self, room: Room, error: BaseExceptionGroup[Exception]) -> float:
+        """Reply what the crash decides, and set how the room goes on.
+
+        :returns: the seconds after which it starts again.
+        """
         handle = self._handle
         self._on_crash()
         handle.resolving = False
-        log.error("room %s crashed", handle.slug, exc_info=error)
         phase = None if handle.batch is None else handle.batch.phase
         failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
+        pause = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
+        self._publish_crash(pause, failed=failed)
         if handle.batch is not None:
             await self._reply_after_crash(room, failed=failed)
         handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
+        return pause
+
+    def _publish_crash(self, pause: float, *, failed: bool) -> None:
+        handle = self._handle
+        crash = handle.crashes.latest[0]
+        handle.publish(
+            "room.crashed",
+            f"room {handle.slug} crashed: {crash.error}",
+            severity="error",
+            traceback=crash.traceback,
+            phase=crash.phase,
+            restarts_in=pause,
+        )
         if failed:
             config = handle.config
-            log.error(
-                "room %s is FAILED: %d crashes in %g s; restart it, or it starts again in %g s",
-                handle.slug,
-                len(handle.crashes),
-                config.crash_window,
-                config.crash_cool_down,
+            handle.publish(
+                "room.failed",
+                f"room {handle.slug} is FAILED: {len(handle.crashes)} crashes in "
+                f"{config.crash_window:g} s; restart it, or it starts again in {pause:g} s",
+                severity="error",
             )
 
     async def _reply_after_crash(self, room: Room, *, failed: bool) -> None:
@@ -108,17 +125,19 @@ class RestartLoop:
             try:
                 await room.send_committed(batch)
             except Exception:
-                log.exception("room %s: replies to a durable batch failed", handle.slug)
+                log.exception(
+                    "room %s: replies to a durable batch failed",
+                    handle.slug,
+                    extra={"room": handle.slug},
+                )
         batch.reject_interrupted()
         handle.batch = None
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Wait for the end of the back-off or the cool-down, an operator, or the drain."""
         handle = self._handle
         if handle.draining:
             return
-        failed = handle.state is RoomState.FAILED
-        delay = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
-        handle.restarts_at = trio.current_time() + delay
+        handle.restarts_at = trio.current_time() + seconds
         with trio.move_on_at(handle.restarts_at):
             await handle.pause_over.park()

@@ -82,6 +82,7 @@ class Room:
         try:
             await self._start()
             self._handle.state = RoomState.RUNNING
+            self._publish_start()
             await self._serve()
         except* RoomEnded:
             pass
@@ -159,6 +160,15 @@ class Room:
         self._subscriptions.end_orphaned_marks()
         handle.observe(Tracepoint.CAUGHT_UP)
 
+    def _publish_start(self) -> None:
+        handle = self._handle
+        if handle.restarts:
+            handle.publish(
+                "room.recovered", f"room {handle.slug} runs again", crashes=handle.restarts
+            )
+        else:
+            handle.publish("room.started", f"room {handle.slug} has started")
+
     @property
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
@@ -233,7 +243,10 @@ class Room:
             else:
                 return self._committed(batch)
         log.warning(
-            "room %s: stale %d times in a row; a batch is rejected", handle.slug, MAX_ROUNDS
+            "room %s: stale %d times in a row; a batch is rejected",
+            handle.slug,
+            MAX_ROUNDS,
+            extra={"room": handle.slug},
         )
         self._reject(batch, BUSY)
         return False
@@ -267,7 +280,12 @@ class Room:
 
     def _handle_refused_commit(self, batch: Batch, refused: CommitRefused) -> None:
         handle = self._handle
-        log.error("room %s: the store refused a commit: %s", handle.slug, refused)
+        log.error(
+            "room %s: the store refused a commit: %s",
+            handle.slug,
+            refused,
+            extra={"room": handle.slug},
+        )
         if not refused.data_error:
             self._reject(batch, STORE_DOWN)
         elif len(batch.steps) > 1:
@@ -281,7 +299,9 @@ class Room:
         handle = self._handle
         handle.unknown_outcomes += 1
         handle.resolving = True
-        log.warning("room %s: the outcome of a commit is unknown", handle.slug)
+        log.warning(
+            "room %s: the outcome of a commit is unknown", handle.slug, extra={"room": handle.slug}
+        )
         resolution = await self._loading.while_serving(partial(self._commits.resolve, batch))
         handle.resolving = False
         if resolution.committed:

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from gbs_actor.lineup.commands import Author, Command
+from gbs_actor.observability import LogFields
 from gbs_actor.rooms.delivery import CommandReply, DoneReply, Sink, SinkStatistics
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Subscriber:
     :param author: who is connected; stands for them in presence and editing marks.
     :param wants_presence: whether it is sent who is there each time that changes, and not
         only when it joins.
+    :param sid: the id by which operators know the connection.
     """
 
     __slots__ = (
@@ -100,13 +102,22 @@ class Subscriber:
         "number",
         "room",
         "sent_revision",
+        "sid",
         "sink",
         "wants_presence",
     )
 
-    def __init__(self, sink: Sink, author: Author, *, wants_presence: bool = True) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        author: Author,
+        *,
+        wants_presence: bool = True,
+        sid: str | None = None,
+    ) -> None:
         self.sink = sink
         self.author = author
+        self.sid = sid
         self.wants_presence = wants_presence
         self.number = next(_numbers)
         self.connected_at = trio.current_time()
@@ -145,12 +156,16 @@ class Subscriber:
         self.leaving = False
         self._wake()
 
+    def log_fields(self) -> LogFields:
+        """Return who it is, for an event or a line of the log about it."""
+        return {"room": self.room_slug, "user_id": self.author.user_id, "sid": self.sid}
+
     def deliver(self, message: Any) -> None:
         """Pass a message to the sink; a sink that raises loses its connection."""
         try:
             self.sink.deliver(message)
         except Exception:
-            log.exception("a delivery failed; its connection is ended")
+            log.exception("a delivery failed; its connection is ended", extra=self.log_fields())
             self.sink.abort()
 
     def release(self) -> None:
@@ -158,7 +173,7 @@ class Subscriber:
         try:
             self.sink.release()
         except Exception:
-            log.exception("a delivery failed; its connection is ended")
+            log.exception("a delivery failed; its connection is ended", extra=self.log_fields())
             self.sink.abort()
 
     def count_reply(self) -> None:

@@ -12,6 +12,7 @@ import trio
 from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
@@ -50,6 +51,7 @@ class RoomSupervisor:
 
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
+    :param events: what operators are notified of.
     :param clock: the wall clock, aware, UTC.
     :param observe: called at every tracepoint of every room; see
         :data:`~gbs_actor.rooms.tracepoints.Observer`.
@@ -60,11 +62,13 @@ class RoomSupervisor:
         store: Store,
         config: RoomSettings | None = None,
         *,
+        events: OperatorEvents | None = None,
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
         self._config = config or RoomSettings()
+        self._events = OperatorEvents() if events is None else events
         self._clock = clock
         self._observe = observe
         self.times = CommandTimes()
@@ -385,7 +389,7 @@ class RoomSupervisor:
         """Return the room's handle, starting the room if there is none."""
         handle = self._handles.get(slug)
         if handle is None and self._nursery is not None and not self._draining:
-            handle = RoomHandle(slug, self._config, self._observe, self.times)
+            handle = RoomHandle(slug, self._config, self._events, self._observe, self.times)
             self._handles[slug] = handle
             self._started += 1
             self._nursery.start_soon(self._supervise, handle, name=f"room {slug}")
@@ -403,6 +407,9 @@ class RoomSupervisor:
         try:
             stopped = await loop.run()
             self._stopped_idle += stopped and not handle.draining
+            if handle.rows is not None:
+                why = "it was drained" if handle.draining else "nobody was in it"
+                handle.publish("room.stopped", f"room {handle.slug} has stopped: {why}")
         finally:
             self._close(handle)
 

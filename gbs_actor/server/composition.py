@@ -24,13 +24,15 @@ from gbs_actor.gateway.http import (
     create_app,
     with_remote_endpoint,
 )
-from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit, reporting_memory
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
+from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
@@ -64,10 +66,12 @@ class Composition:
         """Whether the server is shutting down; readyz reports it."""
         self.front_door: FrontDoor | None = None
         """What listens; ``None``: another ASGI server does."""
+        self.operator_events = events = OperatorEvents(settings.admin.operator_events)
+        """What operators are notified of."""
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
-        self.rooms = RoomSupervisor(store, settings.rooms)
+        self.rooms = RoomSupervisor(store, settings.rooms, events=events)
         self.ack_times = self.rooms.times.ack
         """From the read of a command until its acknowledgement was handed to the socket."""
         self.sockets = _socket_server(settings)
@@ -77,18 +81,23 @@ class Composition:
             authorizer,
             settings,
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
+            events=events,
         )
-        dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
+        dispatch = Dispatch(
+            self.rooms, self.clients, verifier, authorizer, settings, rates=rates, events=events
+        )
         self._dispatch = dispatch
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
-        self.closed_sessions = settings.build(ClosedSessions)
+        self.closed_sessions = settings.build(ClosedSessions, events=events)
         self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
+        self.sockets.observe(LaggingObserver(self.clients, socket_clients))
+        self._report_limits()
         tokens = SessionTokens.from_settings(settings, verifier.now)
         recovery = LineupRecovery(socket_clients, dispatch, tokens, self.session_locations)
         LineupNamespace(self.sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
         self._drain_spread = settings.server.drain_spread
-        self.write_check = WriteCheck(store, settings.store.write_check_interval)
+        self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
         self.loop_lag = LoopLag()
         self.plain = PlainServer(
             self.clients,
@@ -121,6 +130,7 @@ class Composition:
                 closed_sessions=self.closed_sessions,
                 recoveries=recovery.results,
             ),
+            events=events,
         )
         http_app = self._on_any_server(
             create_app(services), cors_policy(settings.http.allowed_origins)
@@ -131,6 +141,35 @@ class Composition:
         """``/admin``, if it has an address of its own."""
         if settings.admin.admin_listen is not None:
             self.admin_app = self._on_any_server(create_admin_app(services), CorsPolicy.of((), ()))
+
+    def _report_limits(self) -> None:
+        """Notify operators when a limit of the whole server is reached."""
+        sockets = self.sockets
+        sockets.connection_limit.on_reached = partial(
+            self.limit_reached, "max_connections", "max_connections_per_address"
+        )
+        sockets.unauthenticated.on_reached = partial(
+            self.limit_reached, "max_unauthenticated", "max_unauthenticated_per_address"
+        )
+        sockets.memory_limit.on_exceeded = reporting_memory(
+            self.operator_events, "outbox_bytes_in_all"
+        )
+
+    def limit_reached(
+        self, in_all: str, per_address: str, address: str | None, of_address: bool
+    ) -> None:
+        """Notify operators that a limit of connections is reached.
+
+        :param in_all: its setting; ``per_address`` that of the limit per address.
+        """
+        limit, of = (per_address, f" by {address}") if of_address else (in_all, "")
+        self.operator_events.publish(
+            "limit.hit",
+            f"the limit {limit} is reached{of}",
+            severity="warning",
+            limit=limit,
+            address=address,
+        )
 
     def _front_door_statistics(self) -> FrontDoorStatistics | None:
         return None if self.front_door is None else self.front_door.statistics()
@@ -145,6 +184,7 @@ class Composition:
     async def running(self) -> AsyncIterator[None]:
         """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
+            background(Service("operator events", self.operator_events.run).run),
             self.write_check.running(),
             background(Service("loop lag", self.loop_lag.run).run),
             self.rooms.running(),
@@ -166,6 +206,9 @@ class Composition:
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.operator_events.publish(
+            "server.draining", "ending: commands under way are finished", grace=grace
+        )
         self.sockets.stop_reading()
         self.plain.stop_reading()
         # A room may have to wait for its store, and the rest of the shutdown needs time, too.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
@@ -27,8 +26,6 @@ from gbs_actor.socketio import FrontDoor, HttpResponse, Request, send_response
 _NO_WEBSOCKET: Final = HttpResponse(
     404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
 )
-
-logger = logging.getLogger(__name__)
 
 
 class Front:
@@ -70,6 +67,11 @@ class Front:
             connections=settings.socketio.max_connections + settings.http.http_connections,
             unauthenticated=sockets.unauthenticated,
             trusted_proxies=sockets.trusted_proxies,
+            on_reached=partial(
+                composition.limit_reached,
+                "max_connections and http_connections",
+                "connections_per_address",
+            ),
             cors=cors_policy(settings.http.allowed_origins),
         )
 
@@ -105,7 +107,6 @@ class Front:
             lifetime.started()
             task_status.started(bound_addresses(listeners))
             await lifetime.wait_for_shutdown()
-            logger.info("ending: no new connections, commands under way are finished")
             self._door.stop_accepting()
             await self._composition.drain(lifetime.grace)
             await self._door.drain(lifetime.grace / 10)

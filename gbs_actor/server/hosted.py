@@ -94,7 +94,6 @@ class HostedServer:
 
     async def _drain(self, composition: Composition, ending: trio.Event, grace: float) -> None:
         await ending.wait()
-        logger.info("ending: commands under way are finished")
         await composition.drain(grace)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -11,6 +10,7 @@ import msgspec
 import trio
 
 from gbs_actor.concurrency import Service, background
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, Store, StoreError
 
 TIMEOUT: Final = 2.0
@@ -19,8 +19,6 @@ TIMEOUT: Final = 2.0
 _NOT_CONFIRMED: Final = "The database did not confirm a write in time."
 _REFUSED: Final = "The database refuses to write."
 _NO_REPLY: Final = "The database does not answer."
-
-logger = logging.getLogger(__name__)
 
 
 class WriteCheckStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,9 +41,11 @@ class WriteCheck:
     so is its return.
 
     :param interval: seconds between two writes.
+    :param events: what operators are notified of.
     """
 
-    def __init__(self, store: Store, interval: float) -> None:
+    def __init__(self, store: Store, interval: float, events: OperatorEvents | None = None) -> None:
+        self._events = OperatorEvents() if events is None else events
         self._store = store
         self._interval = interval
         self._failure: str | None = None
@@ -93,14 +93,16 @@ class WriteCheck:
                 return
         self._failures += 1
         if self._failure != failure:
-            logger.error("not ready: %s %s", failure, detail)
+            self._events.publish(
+                "store.unavailable", f"not ready: {failure} {detail}", severity="error"
+            )
         self._failure = failure
 
     def _succeeded(self) -> None:
         self._writes += 1
         self._written_at = trio.current_time()
         if self._failure is not None:
-            logger.info("ready: the database stores changes")
+            self._events.publish("store.available", "ready: the database stores changes")
         self._failure = None
 
     def _age(self) -> float:

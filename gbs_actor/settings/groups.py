@@ -408,6 +408,11 @@ class AdminSettings(Group):
     metrics_rooms: NonNegativeInt = 20
     """Rooms that /metrics shows by themselves: those with most to do; the others as one."""
 
+    operator_events: Count = 5_000
+    """Events that /admin/events keeps. The oldest one of the kind with the most makes room."""
+    event_streams: Count = 20
+    """Streams of events open at the same time, at most; beyond that 429."""
+
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port of ``admin_listen``."""

@@ -324,6 +324,13 @@ class Conversation:
 
     # Back-pressure.
 
+    def lag_changed(self, lagging: bool) -> None:
+        """See :class:`~gbs_actor.socketio.engineio.session.Application`."""
+        observe = self._observers.fell_behind if lagging else self._observers.caught_up
+        if observe:
+            for socket in self._accepted:
+                observe(socket)
+
     @property
     def joined(self) -> bool:
         """See :class:`~gbs_actor.socketio.engineio.session.Application`."""

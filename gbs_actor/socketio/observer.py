@@ -62,6 +62,16 @@ class Observer:
     def connected(self, socket: Socket) -> None:
         """See that a client was accepted in a namespace, just before it gets to know."""
 
+    def fell_behind(self, socket: Socket) -> None:
+        """See that a client does not read what it is sent, or too slowly.
+
+        So much is queued that it is no longer read itself, or something has been queued for
+        seconds when it is pinged.
+        """
+
+    def caught_up(self, socket: Socket) -> None:
+        """See that a client that had fallen behind has caught up."""
+
     def disconnected(self, socket: Socket, reason: str) -> None:
         """See the end of a socket that was :meth:`connected`, before ``on_disconnect`` runs.
 
@@ -97,6 +107,8 @@ class Observers:
         self.session_ended = Hook(Observer.session_ended)
         self.connect_refused = Hook(Observer.connect_refused)
         self.connected = Hook(Observer.connected)
+        self.fell_behind = Hook(Observer.fell_behind)
+        self.caught_up = Hook(Observer.caught_up)
         self.disconnected = Hook(Observer.disconnected)
         self._event_received = Hook(Observer.event_received)
         self._event_sent = Hook(Observer.event_sent)
@@ -114,6 +126,8 @@ class Observers:
         self.session_ended.add(observer.session_ended)
         self.connect_refused.add(observer.connect_refused)
         self.connected.add(observer.connected)
+        self.fell_behind.add(observer.fell_behind)
+        self.caught_up.add(observer.caught_up)
         self.disconnected.add(observer.disconnected)
         self._event_received.add(observer.event_received)
         self._event_sent.add(observer.event_sent)

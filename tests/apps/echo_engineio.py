@@ -28,6 +28,9 @@ class Echo:
     def resume_events(self) -> None:
         """Nothing has waited."""
 
+    def lag_changed(self, lagging: bool) -> None:
+        """Nobody wants to know."""
+
     def ended(self, reason: str) -> None:
         """Nothing is left to do."""
 

@@ -20,10 +20,12 @@ from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
+from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import AuthSettings, Settings, declarations
 from gbs_actor.socketio import SocketServer
@@ -162,6 +164,7 @@ class Parts:
     clock: WallClock
     rates: UserRateLimit
     connection_limit: UserConnectionLimit
+    events: OperatorEvents
 
     def token(
         self,
@@ -226,7 +229,8 @@ async def composed(
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
     clock = WallClock()
     authorizer = Authorizer(store, Policy.from_settings(auth), grant_ttl=settings.auth.grant_ttl)
-    rooms = RoomSupervisor(store)
+    events = OperatorEvents()
+    rooms = RoomSupervisor(store, events=events)
     async with rooms.running():
         yield Parts(
             store,
@@ -237,6 +241,7 @@ async def composed(
             clock,
             UserRateLimit(settings.limits.user_rate, settings.limits.user_burst),
             UserConnectionLimit(settings.limits.max_connections_per_user),
+            events,
         )
 
 
@@ -259,14 +264,22 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
         parts.authorizer,
         parts.settings,
         connection_limit=parts.connection_limit,
+        events=parts.events,
     )
     dispatch = Dispatch(
-        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
+        parts.rooms,
+        clients,
+        parts.verifier,
+        parts.authorizer,
+        parts.settings,
+        rates=parts.rates,
+        events=parts.events,
     )
     locations = SessionLocations(parts.store, MAX_AGE)
     socket_clients = SocketClients(NAMESPACE, clients, locations)
-    closed = parts.settings.build(ClosedSessions)
+    closed = parts.settings.build(ClosedSessions, events=parts.events)
     sockets.observe(ClosingObserver(closed, socket_clients))
+    sockets.observe(LaggingObserver(clients, socket_clients))
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
     recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
     LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)

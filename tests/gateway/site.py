@@ -131,10 +131,16 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    app: QuartTrio, method: str, path: str, headers: dict[str, str]
+    app: QuartTrio,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    query: str = "",
+    *,
+    asking: Exchange | None = None,
 ) -> AsyncIterator[Exchange]:
     """Begin a request; at the end of the block, wait until the app is done with it."""
-    asking = Exchange()
+    asking = asking or Exchange()
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -143,7 +149,7 @@ async def exchange(
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
         "client": ("127.0.0.1", 1),
@@ -214,6 +220,7 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             lambda: made[0].store_failure,
             lambda: made[0].draining,
             system_parts(parts),
+            parts.events,
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client(), services))

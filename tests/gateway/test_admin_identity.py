@@ -99,7 +99,7 @@ async def test_a_session_does_not_outlive_its_token(method: str, path: str) -> N
         assert await code(response) == (401, "TOKEN_EXPIRED")
 
 
-@pytest.mark.parametrize("path", ["/admin/system", "/admin/task-tree"])
+@pytest.mark.parametrize("path", ["/admin/system", "/admin/task-tree", "/admin/events"])
 async def test_a_token_for_some_retreats_shows_nothing_of_the_whole_server(path: str) -> None:
     async with site() as here:
         bearer = here.bearer(**ADMIN, retreats=(SLUG,))

@@ -30,6 +30,7 @@ def client(user_id: int = 7) -> Client:
             user=SimpleNamespace(user_id=user_id),
             author=SimpleNamespace(name=f"user {user_id}"),
             subscriber=SimpleNamespace(room_slug=SLUG),
+            log_fields=lambda: {"room": SLUG, "user_id": user_id, "sid": "sid"},
         ),
     )
 

@@ -12,6 +12,7 @@ from gbs_actor.gateway.limits import (
     UserMemoryLimits,
     UserRateLimit,
 )
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import Outbox
 
 # Token buckets
@@ -68,7 +69,7 @@ def test_no_stretch_of_time_lets_through_more_than_rate_and_burst(
 
 
 def test_a_user_without_a_connection_takes_no_memory() -> None:
-    limits = UserMemoryLimits(100)
+    limits = UserMemoryLimits(100, OperatorEvents())
     one, other = Mock(spec=Outbox), Mock(spec=Outbox)
     one.add_limit.side_effect = lambda limit: limit.add(one)
     one.remove_limit.side_effect = lambda limit: limit.discard(one)
@@ -218,7 +219,7 @@ def test_a_lower_limit_of_connections_lets_open_ones_stay() -> None:
 
 
 def test_another_limit_of_memory_is_for_users_who_are_there_and_for_others() -> None:
-    limits = UserMemoryLimits(100)
+    limits = UserMemoryLimits(100, OperatorEvents())
     there, later = Mock(Outbox), Mock(Outbox)
     limits.add(7, there)
     limits.change(50)

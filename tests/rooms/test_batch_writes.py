@@ -59,6 +59,9 @@ class NeverBehind:
     def outbox_overflowed(self) -> None:
         raise AssertionError
 
+    def outbox_congested(self) -> None:
+        raise AssertionError
+
     def outbox_drained(self) -> None:
         raise AssertionError
 

@@ -11,6 +11,7 @@ import trio
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSettings, RoomState, RoomSupervisor, Tracepoint
 
 from .faulty_store import FaultyStore
@@ -23,7 +24,14 @@ COMMAND_ID = UUID(int=7)
 class World:
     """A supervisor over a store that can fail."""
 
-    def __init__(self, supervisor: RoomSupervisor, store: FaultyStore, bugs: Bugs) -> None:
+    def __init__(
+        self,
+        supervisor: RoomSupervisor,
+        store: FaultyStore,
+        bugs: Bugs,
+        events: OperatorEvents,
+    ) -> None:
+        self.events = events
         self.supervisor = supervisor
         self.store = store
         self.bugs = bugs
@@ -67,9 +75,10 @@ async def world(
     bugs = Bugs()
     async with trio.open_nursery() as nursery:
         store = FaultyStore(inner, nursery)
-        supervisor = RoomSupervisor(store, config, observe=bugs)
+        events = OperatorEvents()
+        supervisor = RoomSupervisor(store, config, events=events, observe=bugs)
         async with supervisor.running():
-            yield World(supervisor, store, bugs)
+            yield World(supervisor, store, bugs, events)
         nursery.cancel_scope.cancel()
 
 

@@ -20,6 +20,7 @@ from gbs_actor.socketio import (
     MemoryRecovery,
     Message,
     Observer,
+    OutboxLimits,
     Request,
     RequestRefused,
     Session,
@@ -28,6 +29,7 @@ from gbs_actor.socketio import (
     Tracer,
     encode_event,
 )
+from gbs_actor.socketio.channel.liveness import LAG
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.net.socket_listener import SocketListener
 from tests.socketio.peer import Refused, no_fallback, serving
@@ -65,6 +67,12 @@ class Recorder(Observer):
     def connected(self, socket: Socket) -> None:
         assert socket in server_sockets(socket)
         self.seen.append(("connected", socket.id, socket.transport))
+
+    def fell_behind(self, socket: Socket) -> None:
+        self.seen.append(("fell_behind", socket.id, trio.current_time()))
+
+    def caught_up(self, socket: Socket) -> None:
+        self.seen.append(("caught_up", socket.id, trio.current_time()))
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         assert socket not in server_sockets(socket)
@@ -455,6 +463,73 @@ async def test_an_observer_that_is_added_later_sees_what_happens_from_then_on(
         assert second.seen == first.seen[2:]
 
 
+# Clients that do not keep up
+
+
+async def test_a_client_falls_behind_when_its_outbox_is_congested(clock: MockClock) -> None:
+    server = silent_server(outbox=OutboxLimits(pause_messages=4))
+    recorder = observed(server)
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        sid = await peer.join()
+        (socket,) = server.namespace("/").sockets
+        for number in range(20):
+            socket.deliver(encode_event("/", "news", number))
+        assert recorder.seen[2:] == [("fell_behind", sid, 0.0)]
+        for number in range(20):
+            assert await peer.receive_event() == ["news", number]
+        await wait_all_tasks_blocked()
+        assert recorder.seen[3:] == [("caught_up", sid, 0.0)]
+
+
+async def test_a_client_has_fallen_behind_if_a_ping_finds_something_queued_for_long(
+    clock: MockClock,
+) -> None:
+    server = silent_server(ping_interval=25, ping_timeout=60)
+    recorder = observed(server)
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        sid = await peer.join()
+        (socket,) = server.namespace("/").sockets
+        await trio.sleep(25 - LAG - 1)
+        for number in range(3):
+            socket.deliver(encode_event("/", "news", number, key="news"))
+        await trio.sleep(LAG + 2)
+        assert recorder.seen[2:] == [("fell_behind", sid, 25.0)]
+        while await peer.receive_text() != "2":
+            pass
+        await peer.send("3")
+        await wait_all_tasks_blocked()
+        assert recorder.seen[3:] == [("caught_up", sid, 26.0)]
+
+
+async def test_a_client_that_reads_a_little_late_has_not_fallen_behind(clock: MockClock) -> None:
+    server = silent_server(ping_interval=25, ping_timeout=60)
+    recorder = observed(server)
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        await peer.join()
+        (socket,) = server.namespace("/").sockets
+        await trio.sleep(25 - LAG + 1)
+        socket.emit("news")
+        await trio.sleep(LAG)
+        assert recorder.names[2:] == ["event_sent"]
+
+
+async def test_a_client_that_ends_while_it_is_behind_has_not_caught_up(clock: MockClock) -> None:
+    server = silent_server(outbox=OutboxLimits(pause_messages=4))
+    recorder = observed(server)
+    async with serving(server) as service:
+        peer = service.dial(lockstep=True)
+        await peer.join()
+        (socket,) = server.namespace("/").sockets
+        for number in range(20):
+            socket.deliver(encode_event("/", "news", number))
+        socket.abort()
+        await wait_all_tasks_blocked()
+        assert recorder.names[2:] == ["fell_behind", "disconnected", "session_ended"]
+
+
 # An observer that fails
 
 
@@ -512,7 +587,9 @@ async def test_an_observer_that_raises_harms_neither_clients_nor_other_observers
         await wait_all_tasks_blocked()
     assert recorder.seen == failing.seen
     assert set(recorder.names) == {name for name in vars(Observer) if not name.startswith("_")} - {
-        "session_upgraded"
+        "session_upgraded",
+        "fell_behind",
+        "caught_up",
     }
     assert recorder.names.count("event_received") == 6
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from quart import Blueprint, Response
@@ -13,6 +13,7 @@ from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import (
     AdminIdentity,
     SystemParts,
+    admin_events,
     admin_rooms,
     admin_session,
     admin_system,
@@ -28,6 +29,7 @@ from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CorsPolicy
@@ -49,6 +51,8 @@ class Services:
     """Whether the server is about to stop, so that no new clients should be sent to it."""
     system: SystemParts
     """What only operators see."""
+    events: OperatorEvents = field(default_factory=OperatorEvents)
+    """What they are notified of."""
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -68,12 +72,12 @@ def create_app(services: Services) -> QuartTrio:
         edits(rooms, identity),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
-    return _app(settings, blueprints, cors_policy(settings.http.allowed_origins))
+    return _app(services, blueprints, cors_policy(settings.http.allowed_origins))
 
 
 def create_admin_app(services: Services) -> QuartTrio:
     """Return an ASGI application with what :func:`create_app` lacks then."""
-    return _app(services.settings, _admin_blueprints(services), NO_PAGES)
+    return _app(services, _admin_blueprints(services), NO_PAGES)
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
@@ -83,6 +87,12 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     return [
         admin_session(identity),
         admin_rooms(services.rooms, identity),
+        admin_events(
+            services.events,
+            identity,
+            services.settings.admin.event_streams,
+            services.draining,
+        ),
         admin_system(services.system, services.settings, identity),
         metrics(partial(_snapshot, services), services.settings, identity),
     ]
@@ -98,16 +108,17 @@ def _snapshot(services: Services) -> Snapshot:
     )
 
 
-def _app(settings: Settings, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:
+def _app(services: Services, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:
+    http = services.settings.http
     app = QuartTrio("gbs_actor", static_folder=None)
     handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
-    app.config["MAX_CONTENT_LENGTH"] = settings.http.max_body
+    app.config["MAX_CONTENT_LENGTH"] = http.max_body
     # A path with a wrong slash gets 404; the default would redirect.
     app.url_map.merge_slashes = False
-    app.config["BODY_TIMEOUT"] = settings.http.request_timeout
+    app.config["BODY_TIMEOUT"] = http.request_timeout
     allow_origins(app, policy)
-    register_error_handlers(app)
+    register_error_handlers(app, services.events)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
 

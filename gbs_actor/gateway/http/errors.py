@@ -14,6 +14,7 @@ from gbs_actor.gateway.http.identity import RateLimited
 from gbs_actor.gateway.http.responses import failure_response, json_response
 from gbs_actor.gateway.replies import Failure, http_error
 from gbs_actor.lineup.codes import Code
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.store.protocol import StoreError
 
 CODES: Final[dict[int, str]] = {
@@ -36,8 +37,11 @@ _MESSAGES: Final = {
 }
 
 
-def register_error_handlers(app: Quart) -> None:
-    """Register the handlers of every error."""
+def register_error_handlers(app: Quart, events: OperatorEvents) -> None:
+    """Register the handlers of every error.
+
+    :param events: what operators are notified of.
+    """
 
     @app.errorhandler(AuthError)
     async def refused(error: AuthError) -> Response:
@@ -45,6 +49,14 @@ def register_error_handlers(app: Quart) -> None:
 
     @app.errorhandler(RateLimited)
     async def rate_limited(error: RateLimited) -> Response:
+        who = "the operator token" if error.user_id is None else f"user {error.user_id}"
+        events.publish(
+            "limit.hit",
+            f"{who} exceeds user_rate by HTTP",
+            severity="warning",
+            user_id=error.user_id,
+            limit="user_rate",
+        )
         failure = Failure.because(Code.RATE_LIMITED, "Too many requests; slow down.")
         return failure_response(failure, retry_after=max(1, ceil(error.wait)))
 

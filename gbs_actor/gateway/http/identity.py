@@ -23,11 +23,16 @@ from gbs_actor.socketio import OriginPolicy, own_origin
 
 
 class RateLimited(Exception):
-    """A user sends more requests than allowed; ``wait`` is the seconds until the next one."""
+    """A user sends more requests than allowed.
 
-    def __init__(self, wait: float) -> None:
+    :param wait: the seconds until the next one.
+    :param user_id: ``None``: whoever has the operator token.
+    """
+
+    def __init__(self, wait: float, user_id: int | None) -> None:
         super().__init__(f"too many requests; wait {wait:.3f} s")
         self.wait = wait
+        self.user_id = user_id
 
 
 class Identity:
@@ -66,7 +71,7 @@ class Identity:
         user = self._verifier.verify(*found)
         now = trio.current_time()
         if not self._rates.take(user.user_id, now):
-            raise RateLimited(self._rates.wait(user.user_id, now))
+            raise RateLimited(self._rates.wait(user.user_id, now), user.user_id)
         return user
 
     async def role_in(self, user: User, slug: str) -> str:

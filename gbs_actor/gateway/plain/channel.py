@@ -162,6 +162,11 @@ class PlainChannel(LiveChannel):
 
     # Back-pressure, heartbeat, end.
 
+    def lag_changed(self) -> None:
+        """See :class:`~gbs_actor.socketio.LiveChannel`."""
+        if self.client is not None:
+            self._clients.lag_changed(self.client, lagging=self.lagging)
+
     def resume_events(self) -> None:
         """Start the events that have waited until the outbox is not congested any more."""
         self._backlog.resume()

@@ -148,7 +148,7 @@ class Channel(ABC):
     def violated(self, violation: ProtocolViolation) -> None:
         """End the channel: the peer has broken the protocol."""
         if self.reason is None:
-            logger.info("%r closed: %s", self, violation.reason)
+            logger.debug("%r closed: %s", self, violation.reason)
         self.end("parse error", violation.code, violation.reason)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -172,7 +172,7 @@ class Channel(ABC):
         partly sent: if that is long, the connection is dropped instead, as is one that is being
         closed already.
         """
-        logger.info("%r closed: %s", self, TOO_FAR_BEHIND)
+        logger.debug("%r closed: %s", self, TOO_FAR_BEHIND)
         if self.reason is not None:
             self.lose("transport close")
         elif self.outbox.stuck:
@@ -267,6 +267,9 @@ class Channel(ABC):
                 resume()
 
     # What the outbox calls.
+
+    def outbox_congested(self) -> None:  # noqa: B027  (reading pauses by itself)
+        """Note that the client does not keep up."""
 
     def outbox_drained(self) -> None:
         """Start events and resume reading, as the client has caught up."""

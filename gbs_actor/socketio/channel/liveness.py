@@ -24,6 +24,9 @@ from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Tick, Timers, TimerWheel
 from gbs_actor.socketio.websocket.close_code import CloseCode
 
+LAG: Final = 5.0
+"""Seconds for which something has been queued for a peer that counts as lagging."""
+
 _TICKS: Final = 100
 
 
@@ -185,7 +188,7 @@ class LiveChannel(Channel):
     :param options: how often to ping, how long to wait, how much may be queued.
     """
 
-    __slots__ = ("_liveness", "_options", "_pinged_at", "_sent_at_ping", "round_trip")
+    __slots__ = ("_liveness", "_options", "_pinged_at", "_sent_at_ping", "lagging", "round_trip")
 
     def __init__(
         self, transport: Transport, tasks: ChannelTasks, options: ServerOptions, on_end: OnEnd
@@ -198,6 +201,10 @@ class LiveChannel(Channel):
         self.round_trip: float | None = None
         """Seconds from the last ping that was answered to its pong, the time in the outbox
         included; ``None``: none was yet."""
+        self.lagging = False
+        """Whether the peer does not keep up: its outbox is congested, or was not empty for
+        :data:`LAG`. Checked when that becomes congested or is no longer, and at each ping and pong.
+        """
         self._liveness: Liveness | None = None
 
     @property
@@ -214,6 +221,7 @@ class LiveChannel(Channel):
         if self._pinged_at is not None:
             self.round_trip = trio.current_time() - self._pinged_at
             self._pinged_at = None
+        self._check_lag()
         if self._liveness is not None:
             self._liveness.pong()
 
@@ -222,6 +230,29 @@ class LiveChannel(Channel):
         if self._liveness is not None:
             self._liveness.stop()
             self._liveness = None  # it refers to the channel
+
+    # Whether the peer keeps up.
+
+    def outbox_congested(self) -> None:
+        """See :class:`Channel`."""
+        self._check_lag()
+
+    def outbox_drained(self) -> None:
+        """See :class:`Channel`."""
+        super().outbox_drained()
+        self._check_lag()
+
+    def _check_lag(self) -> None:
+        since = self.outbox.behind_since
+        behind = since is not None and trio.current_time() - since >= LAG
+        lagging = self.reason is None and (behind or self.outbox.congested)
+        if lagging is not self.lagging:
+            self.lagging = lagging
+            if self.reason is None:
+                self.lag_changed()
+
+    def lag_changed(self) -> None:
+        """Called when :attr:`lagging` changes, before the end; must not block or raise."""
 
     # What its liveness calls.
 
@@ -248,6 +279,7 @@ class LiveChannel(Channel):
         if self._pinged_at is None:
             self._pinged_at = trio.current_time()
         self._sent_at_ping = self.outbox.sent_bytes
+        self._check_lag()
         self.outbox.send(self.ping_message)
 
     def join_timed_out(self) -> None:

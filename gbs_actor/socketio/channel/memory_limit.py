@@ -8,6 +8,7 @@ one that was sent something just then, which may be the only one that reads.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +20,13 @@ _CANDIDATES: Final = 64
 """Connections looked at closely at once, those with most bytes queued first."""
 _ALIKE: Final = 65_536
 """Bytes of a difference in memory below which the one that is behind for longer is closed."""
+
+
+OnExceeded = Callable[[int, int, int], None]
+"""Called with the bytes that were queued, the limit, and how many connections were closed for it.
+
+It must not block or raise.
+"""
 
 
 class LimitedOutbox(Protocol):
@@ -55,7 +63,7 @@ class MemoryLimit:
     :param limit: bytes.
     """
 
-    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "limit")
+    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "limit", "on_exceeded")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -66,6 +74,8 @@ class MemoryLimit:
         self._held: dict[Message, _Held] = {}
         self._outboxes: dict[LimitedOutbox, None] = {}
         self._enforcing = False
+        self.on_exceeded: OnExceeded = log_exceeded
+        """By default the log has it."""
 
     def __len__(self) -> int:
         """Return how many outboxes there are."""
@@ -122,12 +132,7 @@ class MemoryLimit:
             if self.bytes == at_first and len(closed) == closed_before:
                 break
         self.closed += len(closed)
-        logger.warning(
-            "%d connections closed: %d bytes were queued, and %d may be",
-            len(closed),
-            before,
-            self.limit,
-        )
+        self.on_exceeded(before, self.limit, len(closed))
 
     def _worst(self) -> list[LimitedOutbox]:
         """Return connections that take no less memory than the average, the worst first.
@@ -150,3 +155,10 @@ class MemoryLimit:
         """Return the bytes that a connection takes; what is shared is divided."""
         held = (self._held[message] for message in outbox.queued_messages())
         return sum(each.size / each.outboxes for each in held)
+
+
+def log_exceeded(queued: int, limit: int, closed: int) -> None:
+    """Log that connections were closed, as too much was queued."""
+    logger.warning(
+        "%d connections closed: %d bytes were queued, and %d may be", closed, queued, limit
+    )

@@ -40,6 +40,10 @@ class OutboxOwner(Protocol):
         """Called when too much is queued; the connection has to be closed."""
         ...
 
+    def outbox_congested(self) -> None:
+        """Called when the outbox becomes :attr:`Outbox.congested`."""
+        ...
+
     def outbox_drained(self) -> None:
         """Called when the outbox is no longer :attr:`Outbox.congested`."""
         ...
@@ -379,8 +383,9 @@ class Outbox:
         return 0
 
     def _check_limits(self) -> None:
-        if self._limits.congested(self._queue):
+        if not self.congested and self._limits.congested(self._queue):
             self.congested = True
+            self._owner.outbox_congested()
         if self._limits.exceeded(self._queue):
             self._owner.outbox_overflowed()
         self._queue.enforce_limits()
@@ -414,6 +419,9 @@ class _Nobody:
 
     def outbox_overflowed(self) -> None:
         """Nothing is left to end."""
+
+    def outbox_congested(self) -> None:
+        """Nothing is left to pause."""
 
     def outbox_drained(self) -> None:
         """Nothing is left to start."""

@@ -377,7 +377,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         self._refused += 1
         self.request_refused(request, peer, refusal)
         body = msgspec.json.encode(refusal.error)
-        logger.info("request refused: %d %s", refusal.status, body.decode())
+        logger.debug("request refused: %d %s", refusal.status, body.decode())
         overloaded = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
         again = (("Retry-After", "1"),) if overloaded else ()
         return HttpResponse(refusal.status, body, headers=(*UNCACHED, *again, *refusal.headers))

@@ -50,6 +50,10 @@ class Application(Protocol):
         """
         ...
 
+    def lag_changed(self, lagging: bool) -> None:
+        """Called when the client begins to lag, or has caught up; must not block or raise."""
+        ...
+
     def ended(self, reason: str) -> None:
         """Called once, when the session has ended; must not block."""
         ...
@@ -197,6 +201,10 @@ class Session(LiveChannel):
         del self._application
 
     # Back-pressure and deadlines.
+
+    def lag_changed(self) -> None:
+        """See :class:`LiveChannel`."""
+        self._application.lag_changed(self.lagging)
 
     @property
     def ping_message(self) -> Message:

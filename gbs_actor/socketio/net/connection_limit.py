@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import IPv6Address
 
 
@@ -15,6 +16,17 @@ class ConnectionLimitReached(Exception):
     def __init__(self, *, of_address: bool) -> None:
         super().__init__("too many connections" + (" from one address" if of_address else ""))
         self.of_address = of_address
+
+
+OnReached = Callable[[str | None, bool], None]
+"""Called when a limit is reached, with the address, and whether it is the limit of an address.
+
+It must not block or raise.
+"""
+
+
+def ignore(_address: str | None, _of_address: bool) -> None:
+    """Do nothing."""
 
 
 class ConnectionLimit:
@@ -30,6 +42,7 @@ class ConnectionLimit:
         self._limit = per_address
         self._connections = 0
         self._per_address: Counter[str] = Counter()
+        self.on_reached: OnReached = ignore
 
     def __len__(self) -> int:
         """Return how many connections there are."""
@@ -45,8 +58,10 @@ class ConnectionLimit:
         """
         counted = None if address is None else counted_as(address)
         if counted is not None and self._per_address.get(counted, 0) >= self._limit:
+            self.on_reached(address, True)
             raise ConnectionLimitReached(of_address=True)
         if self._connections >= self._total and not above_total:
+            self.on_reached(address, False)
             raise ConnectionLimitReached(of_address=False)
         if counted is not None:
             self._per_address[counted] += 1

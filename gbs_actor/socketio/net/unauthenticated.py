@@ -19,7 +19,12 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached, counted_as
+from gbs_actor.socketio.net.connection_limit import (
+    ConnectionLimitReached,
+    OnReached,
+    counted_as,
+    ignore,
+)
 
 
 class UnauthenticatedStatistics(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,6 +105,7 @@ class UnauthenticatedLimit:
         """The addresses that hold so many."""
         self._most = 0
         self._evicted = self._refused = 0
+        self.on_reached: OnReached = ignore
 
     def __len__(self) -> int:
         """Return how many are counted."""
@@ -121,12 +127,15 @@ class UnauthenticatedLimit:
         address = None if address is None else counted_as(address)
         own = self._of.get(address, {})
         if address is not None and len(own) >= self._per_address:
+            self.on_reached(address, True)
             if self._evict_old(next(iter(own))) is None:
                 self._refused += 1
                 raise ConnectionLimitReached(of_address=True)
-        elif len(self._all) >= self._total and self.make_room(address) is None:
-            self._refused += 1
-            raise ConnectionLimitReached(of_address=False)
+        elif len(self._all) >= self._total:
+            self.on_reached(address, False)
+            if self.make_room(address) is None:
+                self._refused += 1
+                raise ConnectionLimitReached(of_address=False)
         entry = Unauthenticated(self, address, connection=connection)
         self._all[entry] = None
         own = self._of.setdefault(address, {})

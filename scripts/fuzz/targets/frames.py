@@ -92,6 +92,9 @@ class _Echo:
         self._received.append(payload)
         self._session.send(payload)
 
+    def lag_changed(self, lagging: bool) -> None:
+        """Do nothing."""
+
     def ended(self, reason: str) -> None:
         """Do nothing."""
 

@@ -84,6 +84,7 @@ class Owner:
         self.writers = 0
         self.broken: list[BaseException] = []
         self.overflows = 0
+        self.congestions = 0
         self.reliefs = 0
 
     def start_writer(self) -> None:
@@ -112,6 +113,9 @@ class Owner:
 
     def outbox_overflowed(self) -> None:
         self.overflows += 1
+
+    def outbox_congested(self) -> None:
+        self.congestions += 1
 
     def outbox_drained(self) -> None:
         self.reliefs += 1
@@ -408,7 +412,7 @@ async def test_it_is_congested_above_the_pause_limit_and_relieved_at_half_of_it(
     while owner.step():
         queued[outbox.congested].add(outbox.statistics().queued)
     assert min(queued[True]) == 3
-    assert owner.reliefs == 1
+    assert (owner.congestions, owner.reliefs) == (1, 1)
 
 
 async def test_keyed_messages_do_not_congest() -> None:

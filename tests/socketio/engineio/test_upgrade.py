@@ -614,7 +614,7 @@ async def test_a_post_from_before_the_upgrade_ends_nothing_when_it_fails(
 async def test_the_id_of_a_living_session_is_not_logged(
     clock: MockClock, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     async with site(echo_server()) as clients:
         polls = await clients.polls()
         websocket = await dial(clients, kind, polls)

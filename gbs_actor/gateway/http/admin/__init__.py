@@ -2,10 +2,12 @@
 
 - ``identity``: who may; ``session``: a browser's session in place of a token.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
+- ``events``: what happens; ``event_query``: which of it; ``event_stream``: as it happens.
 - ``system``: the whole server; ``system_parts``: what it is read from, and the limits;
   ``task_tree``: its tasks, and where each waits.
 """
 
+from gbs_actor.gateway.http.admin.events import admin_events
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
 from gbs_actor.gateway.http.admin.session import admin_session
@@ -16,6 +18,7 @@ __all__ = [
     "AdminIdentity",
     "LimitUse",
     "SystemParts",
+    "admin_events",
     "admin_rooms",
     "admin_session",
     "admin_system",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import trio
@@ -119,8 +120,15 @@ class AdminIdentity:
             _check_sender(request, operator)
         now, user_id = trio.current_time(), operator.user_id or _NOBODY
         if not self._rates.take(user_id, now):
-            raise RateLimited(self._rates.wait(user_id, now))
+            raise RateLimited(self._rates.wait(user_id, now), operator.user_id)
         return operator
+
+    def seconds_left(self, operator: Operator) -> float:
+        """Return the seconds until an operator's session or token ends; 0: it has."""
+        if operator.session is not None and self.sessions.has_ended(operator.session):
+            return 0.0
+        expires_at = operator.expires_at
+        return inf if expires_at is None else max(0.0, expires_at - self._verifier.now())
 
     def require(self, request: Request) -> Operator:
         """Return who has sent a request, if they are an operator, maybe only of some retreats.

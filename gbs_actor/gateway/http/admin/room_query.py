@@ -20,7 +20,7 @@ MAX_OFFSET: Final = 1_000_000
 SORTS: Final = (*SORT_KEYS, *(f"-{key}" for key in SORT_KEYS))
 """What rooms can be sorted by; with ``-`` the highest come first."""
 
-_NUMBER: Final = re.compile(r"[0-9]{1,7}")
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class RoomQuery:
             search=search,
             sort=sort.removeprefix("-"),
             descending=sort.startswith("-"),
-            offset=_number("offset", arguments, 0, MAX_OFFSET, default=0),
-            limit=_number("limit", arguments, 1, MAX_LIMIT, default=DEFAULT_LIMIT),
+            offset=number("offset", arguments, 0, MAX_OFFSET, default=0),
+            limit=number("limit", arguments, 1, MAX_LIMIT, default=DEFAULT_LIMIT),
         )
 
 
@@ -73,9 +73,13 @@ def _state(text: str | None) -> RoomState | None:
         raise InvalidPayload("state", f"state must be one of {states}.") from None
 
 
-def _number(
+def number(
     name: str, arguments: MultiDict[str, str], lowest: int, highest: int, *, default: int
 ) -> int:
+    """Return a number of a query.
+
+    :raises InvalidPayload: it is none, is out of bounds, or is given more than once.
+    """
     text = single(name, arguments)
     if text is None:
         return default

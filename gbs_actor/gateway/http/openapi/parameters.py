@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
+from gbs_actor.gateway.http.admin import event_query
 from gbs_actor.gateway.http.admin.room_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, SORTS
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import RoomState
@@ -103,6 +104,43 @@ _PARAMETERS: Final[dict[str, Described]] = {
             "minimum": 1,
             "maximum": MAX_LIMIT,
             "default": DEFAULT_LIMIT,
+        },
+    },
+    "after": {
+        "in": "query",
+        "name": "after",
+        "description": "The number of the last event that the reader has, as `last` of a page or "
+        "the id of an event in a stream; of another run of the server, all events are new.",
+        "schema": {"type": "string", "pattern": f"^{event_query.AFTER}$"},
+    },
+    "kind": {
+        "in": "query",
+        "name": "kind",
+        "description": "Only events whose kind begins with this, or with one of several.",
+        "schema": {"type": "string", "pattern": f"^{event_query.KINDS}$"},
+        "example": "room.,limit.hit",
+    },
+    "room": {
+        "in": "query",
+        "name": "room",
+        "description": "Only events of this room.",
+        "schema": {"type": "string", "maxLength": MAX_SLUG_LENGTH},
+    },
+    "user": {
+        "in": "query",
+        "name": "user",
+        "description": "Only events about this user.",
+        "schema": _ID,
+    },
+    "eventLimit": {
+        "in": "query",
+        "name": "limit",
+        "description": "Events at most.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "default": event_query.DEFAULT_LIMIT,
         },
     },
     "ifNoneMatch": {

@@ -108,6 +108,23 @@ _ROOM: Final[Described] = {
     },
 }
 
+_EVENTS: Final[Described] = {
+    "operationId": "readEvents",
+    "tags": ["operators"],
+    "summary": "Show what operators are notified of.",
+    "description": "The oldest events after a number; without `after` the newest ones. With "
+    "`Accept: text/event-stream` they come as they happen, as server-sent events whose ids are "
+    "`<run>-<number>`: after `Last-Event-ID` or `after`, else from now on. One of the type `gap` "
+    "has how many were `missed`. The stream ends with the token, or the session, and when the "
+    "server shuts down.",
+    "security": _OPERATORS,
+    "parameters": parameters("after", "kind", "room", "user", "eventLimit"),
+    "responses": {
+        "200": success("Events", "The events, and the number to go on from."),
+        **errors(400, 401, 403, 429, 500),
+    },
+}
+
 _SYSTEM: Final[Described] = {
     "operationId": "readSystem",
     "tags": ["operators"],
@@ -186,6 +203,7 @@ _END_SESSION: Final[Described] = {
 }
 
 _ADMIN: Final[dict[str, Described]] = {
+    "/admin/events": {"get": _EVENTS},
     "/admin/rooms": {"get": _ROOMS},
     "/admin/rooms/{slug}": {"get": _ROOM},
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},

@@ -19,6 +19,7 @@ from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
+from gbs_actor.observability import EventPage
 from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
@@ -38,6 +39,7 @@ _TYPES: Final[dict[str, Any]] = {
     "Error": HttpErrorBody,
     "Alive": Alive,
     "Ready": Ready,
+    "Events": EventPage,
     "Rooms": RoomPage,
     "Room": RoomStatistics,
     "System": SystemStatistics,

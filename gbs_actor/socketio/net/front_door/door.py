@@ -14,7 +14,12 @@ from functools import partial
 import msgspec
 import trio
 
-from gbs_actor.socketio.net.connection_limit import ConnectionLimit, ConnectionLimitReached
+from gbs_actor.socketio.net.connection_limit import (
+    ConnectionLimit,
+    ConnectionLimitReached,
+    OnReached,
+    ignore,
+)
 from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.front_door.accepting import Acceptor, Listener
 from gbs_actor.socketio.net.front_door.admission import Admission, AdmittedConnection
@@ -92,6 +97,7 @@ class FrontDoor:
     :param unauthenticated: limits the connections that no client is authenticated on; shared
         with the servers of ``upgrades``. By default they are limited like the others.
     :param trusted_proxies: proxies whose connections are not counted per address.
+    :param on_reached: called when ``connections`` or ``connections_per_address`` is reached.
     :param cors: which pages may read the door's own responses.
     :param http_idle_timeout: seconds that an HTTP connection is kept without a request.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
@@ -111,6 +117,7 @@ class FrontDoor:
         connections_per_address: int = 4_000,
         unauthenticated: UnauthenticatedLimit | None = None,
         trusted_proxies: TrustedProxies | None = None,
+        on_reached: OnReached = ignore,
         cors: CorsPolicy | None = None,
         http_idle_timeout: float = 75.0,
         request_timeout: float = REQUEST_TIMEOUT,
@@ -123,6 +130,7 @@ class FrontDoor:
         if unauthenticated is None:
             unauthenticated = UnauthenticatedLimit(connections, connections_per_address)
         limit = ConnectionLimit(connections, connections_per_address)
+        limit.on_reached = on_reached
         self._acceptor = Acceptor(self._begin, unauthenticated)
         self._admission = Admission(limit, unauthenticated, trusted_proxies)
         self._detached = DetachedConnections(limit)
