@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import trio
 from hypercorn.typing import ASGIFramework
@@ -75,6 +76,7 @@ class Composition:
             authorizer,
             settings,
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
+            publish=_log_event,
         )
         dispatch = Dispatch(self.rooms, self.clients, verifier, authorizer, settings, rates=rates)
         self._dispatch = dispatch
@@ -113,6 +115,7 @@ class Composition:
                 store=store,
                 authorizer=authorizer,
                 clients=self.clients,
+                closed_sessions=self.closed_sessions,
                 dispatch=dispatch,
                 sockets=self.sockets,
                 plain=self.plain.statistics,
@@ -164,6 +167,7 @@ class Composition:
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.clients.traces.stop_all()
         self.sockets.stop_reading()
         self.plain.stop_reading()
         # A room may have to wait for its store, and the rest of the shutdown needs time, too.
@@ -178,6 +182,10 @@ class Composition:
             for server in (self.sockets, self.plain):
                 shutdown = partial(server.shutdown, CloseCode.GOING_AWAY, spread=spread)
                 ending.start_soon(shutdown)
+
+
+def _log_event(kind: str, text: str, **about: Any) -> None:
+    logger.debug("%s: %s %r", kind, text, about)
 
 
 def _socket_server(settings: Settings) -> SocketServer:

@@ -8,7 +8,10 @@ from quart import Response
 from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
+from gbs_actor.gateway.http import Services, SystemParts, create_app
+from gbs_actor.observability import Durations
 from tests.gateway.site import Site, body
+from tests.gateway.world import World
 
 OWN = "http://localhost"
 """The origin under which Quart's test client reaches the app."""
@@ -60,3 +63,31 @@ class Browser:
 
     async def get(self, path: str) -> Response:
         return await ask(self.here, "GET", path, {"Cookie": f"adminSession={self.cookie}"})
+
+
+def site_over(here: World) -> Site:
+    """Return the HTTP side beside clients of both protocols."""
+    parts, realtime = here.parts, here.realtime
+    system = SystemParts(
+        store=parts.store,
+        authorizer=parts.authorizer,
+        clients=realtime.clients,
+        closed_sessions=realtime.closed,
+        dispatch=realtime.dispatch,
+        sockets=here.sockets,
+        plain=here.plain.statistics,
+        front_door=lambda: None,
+        loop_lag=lambda: Durations(0, 0.0, 0.0, 0.0, 0.0),
+    )
+    services = Services(
+        parts.rooms,
+        parts.verifier,
+        parts.authorizer,
+        parts.settings,
+        parts.rates,
+        lambda: None,
+        lambda: False,
+        system,
+    )
+    app = create_app(services)
+    return Site(parts, app, app.test_client())

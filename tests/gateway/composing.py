@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import trio
@@ -248,17 +249,25 @@ class Realtime:
     dispatch: Dispatch
     locations: SessionLocations
     closed: ClosedSessions
+    published: list[dict[str, Any]]
+    """What operators were reported."""
 
 
 @asynccontextmanager
 async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[Realtime]:
     """Put the line-up's namespace on a server, and run what is behind it."""
+    published: list[dict[str, Any]] = []
+
+    def publish(kind: str, text: str, **about: Any) -> None:
+        published.append({"kind": kind, "text": text, **about})
+
     clients = Clients(
         parts.rooms,
         parts.verifier,
         parts.authorizer,
         parts.settings,
         connection_limit=parts.connection_limit,
+        publish=publish,
     )
     dispatch = Dispatch(
         parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
@@ -271,4 +280,4 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
     recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
     LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
     async with clients.running(), locations.running():
-        yield Realtime(clients, dispatch, locations, closed)
+        yield Realtime(clients, dispatch, locations, closed, published)

@@ -170,18 +170,20 @@ def system_parts(parts: Parts) -> SystemParts:
     dispatch = Dispatch(
         parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
     )
+    closed_sessions = ClosedSessions(closed_sessions=10)
     plain = PlainServer(
         clients,
         dispatch,
         sockets.options,
         connection_limit=sockets.connection_limit,
         unauthenticated=sockets.unauthenticated,
-        closed_sessions=ClosedSessions(closed_sessions=10),
+        closed_sessions=closed_sessions,
     )
     return SystemParts(
         store=parts.store,
         authorizer=parts.authorizer,
         clients=clients,
+        closed_sessions=closed_sessions,
         dispatch=dispatch,
         sockets=sockets,
         plain=plain.statistics,

@@ -64,13 +64,18 @@ class SocketClients:
         wants_presence = _wants_presence(socket)
         if socket.recoverable:
             peer = RecoverablePeer(socket, self._recoverable_format)
-            client = self._clients.connect(peer, credentials, wants_presence=wants_presence)
+            client = self._clients.connect(
+                peer, credentials, sid=sid, wants_presence=wants_presence
+            )
             client.session = session = StoredSession(sid, self._locations)
             peer.subscriber = client.subscriber
             client.subscriber.known_elsewhere = _shown_offset(socket)
         else:
             client = self._clients.connect(
-                SocketPeer(socket, self._format), credentials, wants_presence=wants_presence
+                SocketPeer(socket, self._format),
+                credentials,
+                sid=sid,
+                wants_presence=wants_presence,
             )
         self._entries[sid] = _Entry(socket, client, session)
         return client

@@ -1,6 +1,8 @@
 """What operators see, below ``/admin``.
 
 - ``identity``: who may; ``session``: a browser's session in place of a token.
+- ``sessions``: clients that are connected, and those that have ended; ``session_query``: which of
+  them a request asks for; ``traces``: their events.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
 - ``system``: the whole server; ``task_tree``: its tasks, and where each waits.
 """
@@ -8,6 +10,16 @@
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
 from gbs_actor.gateway.http.admin.session import admin_session
+from gbs_actor.gateway.http.admin.sessions import admin_sessions
 from gbs_actor.gateway.http.admin.system import SystemParts, admin_system
+from gbs_actor.gateway.http.admin.traces import admin_traces
 
-__all__ = ["AdminIdentity", "SystemParts", "admin_rooms", "admin_session", "admin_system"]
+__all__ = [
+    "AdminIdentity",
+    "SystemParts",
+    "admin_rooms",
+    "admin_session",
+    "admin_sessions",
+    "admin_system",
+    "admin_traces",
+]

@@ -14,6 +14,7 @@ from quart import Blueprint, Response, request
 from gbs_actor import __version__
 from gbs_actor.auth import Authorizer, AuthorizerStatistics
 from gbs_actor.gateway.clients import Clients, ClientsStatistics
+from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch, DispatchStatistics
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
@@ -39,6 +40,7 @@ class SystemParts:
     store: Store
     authorizer: Authorizer
     clients: Clients
+    closed_sessions: ClosedSessions
     dispatch: Dispatch
     sockets: SocketServer
     plain: Callable[[], ChannelStatistics]
