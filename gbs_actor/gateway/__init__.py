@@ -21,6 +21,8 @@ The parts that all transports share:
 ``dispatch``    one table, from the name of an event to its handler
 ``closed_sessions``
                 what has ended and what was refused last, and why
+``sessions``    who is connected, as operators see it
+``traces``      the events of one user or session, for operators
 ``command_router``
                 submits a command to the room it belongs to, which its client may not be in
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors

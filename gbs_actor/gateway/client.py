@@ -14,6 +14,33 @@ from gbs_actor.rooms import Sink, SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import Outbox, OutboxStatistics
 
 
+class ClientTracer(Protocol):
+    """Sees what one client sends and is sent. No method blocks or raises."""
+
+    def received(self, name: str, data: bytes | None, reply_id: str | None) -> None:
+        """See an event of the client, before it is handled.
+
+        :param data: JSON, not decoded; ``None``: there is none.
+        :param reply_id: names the reply that the client waits for; ``None``: it waits for none.
+        """
+        ...
+
+    def sent(self, name: str, data: bytes) -> None:
+        """See an event to the client.
+
+        :param data: JSON.
+        """
+        ...
+
+    def replied(self, reply_id: str, data: bytes) -> None:
+        """See the reply to an event.
+
+        :param reply_id: of :meth:`received`.
+        :param data: JSON.
+        """
+        ...
+
+
 class Peer(Sink, Protocol):
     """The transport's side of a client: sends events, and a room's messages.
 
@@ -23,6 +50,33 @@ class Peer(Sink, Protocol):
     @property
     def outbox(self) -> Outbox:
         """The queue of the connection."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """``socket.io``, or ``websocket`` for plain WebSockets."""
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """The client's IP address; ``None`` if it has none."""
+        ...
+
+    @property
+    def user_agent(self) -> str | None:
+        """What the client says that it is; ``None``: nothing."""
+        ...
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds from the last ping to its pong; ``None``: not known."""
+        ...
+
+    def trace(self, tracer: ClientTracer | None) -> None:
+        """Report what the client sends and is sent, in place of a former tracer; ``None``: no more.
+
+        Ends with the connection.
+        """
         ...
 
     def send_event(self, name: str, payload: bytes) -> None:
@@ -67,21 +121,23 @@ class RecoverableSession(Protocol):
 class Client:
     """One client: its user, its room, and its limits.
 
+    :param sid: names it, for operators and in the log; no secret.
     :param bucket: how often it may send events.
     :param join_bucket: how often it may join a retreat.
     :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
-    :param sid: the id by which operators know its connection.
     """
 
     __slots__ = (
         "author",
         "bucket",
         "credentials",
+        "events",
         "expiry_notified",
         "join_bucket",
         "peer",
         "role",
         "session",
+        "sid",
         "subscriber",
     )
 
@@ -92,9 +148,10 @@ class Client:
         bucket: TokenBucket,
         join_bucket: TokenBucket,
         *,
+        sid: str,
         wants_presence: bool = True,
-        sid: str | None = None,
     ) -> None:
+        self.sid = sid
         self.peer = peer
         self.credentials = credentials
         self.bucket = bucket
@@ -107,16 +164,13 @@ class Client:
         """What the client can resume on another connection; ``None`` if it cannot."""
         self.expiry_notified = False
         """Whether the client was notified that its token has expired."""
+        self.events = 0
+        """Events that it has sent."""
 
     @property
     def user(self) -> User:
         """Who is connected."""
         return self.credentials.user
-
-    @property
-    def sid(self) -> str | None:
-        """The id by which operators know its connection."""
-        return self.subscriber.sid
 
     def log_fields(self) -> LogFields:
         """Return who it is, for an event or a line of the log about it."""

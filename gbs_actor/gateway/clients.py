@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -28,6 +28,7 @@ from gbs_actor.gateway.expiry import ExpiryWatch
 from gbs_actor.gateway.grants import GrantWatch
 from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit, UserMemoryLimits
 from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.traces import Traces
 from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
@@ -71,6 +72,9 @@ class Clients:
 
     :param connection_limit: how many connections a user may have.
     :param events: what operators are notified of.
+
+    Attributes:
+        traces: report what some clients send and are sent.
     """
 
     def __init__(
@@ -90,10 +94,12 @@ class Clients:
         self._settings = settings
         self._connection_limit = connection_limit
         self._memory_limits = UserMemoryLimits(settings.limits.outbox_bytes_per_user, self._events)
-        self._clients: set[Client] = set()
+        self._clients: dict[str, Client] = {}
+        """By their ids, in the order in which they came."""
+        self.traces = Traces(self._clients.values(), self._events)
         self._watch = ExpiryWatch(verifier.now)
         self._service = Service("token expiry", self._watch.run)
-        self._grants = GrantWatch(self._clients, authorizer, self.set_role)
+        self._grants = GrantWatch(self._clients.values(), authorizer, self.set_role)
         self._grant_service = Service("grants", self._grants.run)
         self._refused = self._revoked = 0
 
@@ -121,6 +127,15 @@ class Clients:
             grant_watch=self._grant_service.statistics(),
         )
 
+    @property
+    def connected(self) -> Collection[Client]:
+        """All clients, in the order in which they came; it changes as they come and go."""
+        return self._clients.values()
+
+    def find(self, sid: str) -> Client | None:
+        """Return the client with this id, if there is one."""
+        return self._clients.get(sid)
+
     def find_token(self, payload: object, handshake: Handshake) -> FoundToken | None:
         """Return the token that authenticates a client, and where it was found.
 
@@ -147,17 +162,12 @@ class Clients:
         return Credentials(user, self._settings.auth.cookie_grace)
 
     def connect(
-        self,
-        peer: Peer,
-        credentials: Credentials,
-        *,
-        wants_presence: bool = True,
-        sid: str | None = None,
+        self, peer: Peer, credentials: Credentials, *, sid: str, wants_presence: bool = True
     ) -> Client:
         """Admit a client.
 
+        :param sid: see :class:`~gbs_actor.gateway.client.Client`; no other one has it.
         :param wants_presence: see :class:`~gbs_actor.rooms.Subscriber`.
-        :param sid: the id by which operators know its connection.
         :raises TooManyConnections: its user has as many as allowed.
         """
         user_id = credentials.user.user_id
@@ -177,12 +187,14 @@ class Clients:
             credentials,
             TokenBucket(limits.event_rate, limits.event_burst, now),
             TokenBucket(limits.join_rate, limits.join_burst, now),
-            wants_presence=wants_presence,
             sid=sid,
+            wants_presence=wants_presence,
         )
-        self._clients.add(client)
+        self._clients[sid] = client
         self._memory_limits.add(user_id, peer.outbox)
         self._watch.watch(client)
+        if self.traces:
+            self.traces.connected(client)
         return client
 
     def renew(self, client: Client, credentials: Credentials, role: str) -> None:
@@ -240,7 +252,7 @@ class Clients:
 
     def disconnected(self, client: Client) -> None:
         """Remove a client that has ended; its commands in flight are still carried out."""
-        self._clients.discard(client)
+        del self._clients[client.sid]
         self._connection_limit.leave(client.user.user_id)
         self._memory_limits.remove(client.user.user_id, client.peer.outbox)
         self._watch.remove(client)

@@ -9,16 +9,16 @@ import heapq
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Final, Literal
+
+import msgspec
 
 from gbs_actor.gateway.client import Client
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import Request, RequestRefused
 
-ClientProtocol = Literal["socketio", "websocket"]
+ClientProtocol = Literal["socket.io", "websocket"]
 
 _LOST: Final = frozenset({"ping timeout", "transport error"})
 """Reasons of sessions whose connection has broken, as those of phones do."""
@@ -28,8 +28,7 @@ _USUAL: Final = frozenset({"", "server shutting down", "taken over"})
 _Numbered = tuple[int, "ClosedSession"]
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedSession:
+class ClosedSession(msgspec.Struct, frozen=True, rename="camel"):
     """A client whose session has ended, or that was refused."""
 
     closed_at: float
@@ -48,7 +47,7 @@ class ClosedSession:
     address: str | None
     """The client's IP address; ``None`` if it has none."""
     sid: str | None = None
-    """The id of its socket."""
+    """The one that it had among the sessions."""
     user_id: int | None = None
     user_name: str | None = None
     room: str | None = None
@@ -57,8 +56,7 @@ class ClosedSession:
     """Seconds since its handshake; ``None`` if that was refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedSessionsStatistics:
+class ClosedSessionsStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """What has ended and was refused. Counters run since the start."""
 
     kept: int
@@ -97,11 +95,19 @@ class ClosedSessions:
     def recent(
         self,
         *,
+        search: str = "",
         user_id: int | None = None,
         address: str | None = None,
         reason: str | None = None,
+        accepted: bool | None = None,
     ) -> list[ClosedSession]:
-        """Return what is kept, the newest first; of a user, an address or a reason only."""
+        """Return what is kept, the newest first.
+
+        :param search: part of the name, user id, sid, address, room, reason or detail, in whatever
+            case.
+        :param accepted: only sessions, or only refused clients.
+        """
+        wanted = search.casefold()
         by_number = itemgetter(0)
         merged: Iterable[_Numbered] = heapq.merge(
             reversed(self._ended), reversed(self._refused), key=by_number, reverse=True
@@ -112,14 +118,16 @@ class ClosedSessions:
             if (user_id is None or closed.user_id == user_id)
             and (address is None or closed.address == address)
             and (reason is None or closed.reason == reason)
+            and (accepted is None or closed.accepted is accepted)
+            and (not wanted or wanted in _text(closed))
         ]
 
     def statistics(self) -> ClosedSessionsStatistics:
         """Return counters; never blocks."""
         return ClosedSessionsStatistics(
             kept=len(self._ended) + len(self._refused),
-            closed=MappingProxyType(dict(self._closed_reasons)),
-            refused=MappingProxyType(dict(self._refused_reasons)),
+            closed=dict(self._closed_reasons),
+            refused=dict(self._refused_reasons),
         )
 
     def add_ended(
@@ -221,3 +229,18 @@ class ClosedSessions:
     def _append(self, kept: deque[_Numbered], closed: ClosedSession) -> None:
         self._number += 1
         kept.append((self._number, closed))
+
+
+def _text(closed: ClosedSession) -> str:
+    """Return what a search is for, casefolded."""
+    user_id = None if closed.user_id is None else str(closed.user_id)
+    texts = (
+        closed.user_name,
+        user_id,
+        closed.sid,
+        closed.address,
+        closed.room,
+        closed.reason,
+        closed.detail,
+    )
+    return "\n".join(filter(None, texts)).casefold()

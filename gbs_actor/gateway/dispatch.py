@@ -368,6 +368,7 @@ class Dispatch:
         edits that were typed offline must not be refused for them.
         """
         self._events += 1
+        client.events += 1
         if invocation.name == _JOIN_RETREAT:
             return self._within_join_rate(client, invocation)
         now = trio.current_time()

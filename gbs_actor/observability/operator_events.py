@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 import trio
@@ -33,7 +33,7 @@ _EACH: Final = ("trace.", "operator.")
 """Kinds of which each one counts, and which come only when an operator wants them to."""
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-Detail = str | int | float | bool | None
+Detail = str | int | float | bool | None | dict[str, Any]
 
 
 class LogFields(TypedDict):
@@ -161,7 +161,7 @@ class OperatorEvents:
 
         :param text: what clients have sent may be part of it, but no memo and no e-mail.
         :param traceback: of an exception; only the log gets it.
-        :param details: texts, numbers and truth values.
+        :param details: texts, numbers, truth values, and mappings of those.
         """
         text = text[:_MAX_TEXT]
         happened = _Occurrence(severity, text, room, user_id, sid)
@@ -268,6 +268,8 @@ class OperatorEvents:
 def _shown(value: object) -> Detail:
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, Mapping):
+        return {str(name): _shown(each) for name, each in value.items()}
     return visible(mask(str(value)[:_MAX_TEXT]))
 
 

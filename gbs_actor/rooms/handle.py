@@ -120,6 +120,11 @@ class RoomHandle:
 
     # -- for connections
 
+    @property
+    def revision(self) -> int:
+        """Of the last change; 0 while nothing is loaded."""
+        return 0 if self.rows is None else self.rows.board.revision
+
     def submit(
         self,
         command: Command,

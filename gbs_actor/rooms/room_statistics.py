@@ -52,7 +52,6 @@ def summary_of(room: RoomHandle) -> RoomSummary:
 def statistics_of(room: RoomHandle) -> RoomStatistics:
     """Return the room as it is now, as a whole."""
     now = trio.current_time()
-    revision = 0 if room.rows is None else room.rows.board.revision
     subscribers = islice(room.subscribers, SHOWN_SUBSCRIBERS)
     return RoomStatistics(
         **_figures(room),
@@ -63,7 +62,7 @@ def statistics_of(room: RoomHandle) -> RoomStatistics:
         last_changes=tuple(room.last_changes),
         crash_history=tuple(room.crashes.latest),
         presence=room.presence.shown,
-        subscribers=tuple(each.statistics(revision) for each in subscribers),
+        subscribers=tuple(each.statistics() for each in subscribers),
     )
 
 

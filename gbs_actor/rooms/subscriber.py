@@ -26,6 +26,11 @@ class JoinedRoom(Protocol):
         """The retreat."""
         ...
 
+    @property
+    def revision(self) -> int:
+        """Of its last change; 0 while nothing is loaded."""
+        ...
+
     def submit(
         self,
         command: Command,
@@ -148,6 +153,11 @@ class Subscriber:
         """The retreat of the room this connection is in, if any."""
         return None if self.room is None else self.room.slug
 
+    @property
+    def lag(self) -> int:
+        """Revisions that its room is ahead of what it was sent; 0 outside of rooms."""
+        return 0 if self.room is None else max(0, self.room.revision - self.sent_revision)
+
     def enter(self, room: JoinedRoom | None) -> None:
         """Be in a room, or in none, from here on; rooms call it."""
         if self.room is not None:
@@ -220,15 +230,15 @@ class Subscriber:
             self._changes = trio.Event()
         await self._changes.wait()
 
-    def statistics(self, room_revision: int) -> SubscriberStatistics:
-        """Return how far the connection has followed a room at ``room_revision``."""
+    def statistics(self) -> SubscriberStatistics:
+        """Return how far the connection has followed its room."""
         return SubscriberStatistics(
             number=self.number,
             user_id=self.author.user_id,
             user_name=self.author.name,
             connected_for=trio.current_time() - self.connected_at,
             sent_revision=self.sent_revision,
-            lag=max(0, room_revision - self.sent_revision),
+            lag=self.lag,
             under_way=self.in_flight,
             sink=self.sink.statistics(),
         )

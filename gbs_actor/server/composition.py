@@ -120,6 +120,7 @@ class Composition:
                 store=store,
                 authorizer=authorizer,
                 clients=self.clients,
+                closed_sessions=self.closed_sessions,
                 dispatch=dispatch,
                 sockets=self.sockets,
                 plain=self.plain.statistics,
@@ -127,7 +128,6 @@ class Composition:
                 loop_lag=self.loop_lag.durations,
                 loop_lag_times=self.loop_lag.times,
                 times=self.rooms.times,
-                closed_sessions=self.closed_sessions,
                 recoveries=recovery.results,
             ),
             events=events,
@@ -209,6 +209,7 @@ class Composition:
         self.operator_events.publish(
             "server.draining", "ending: commands under way are finished", grace=grace
         )
+        self.clients.traces.stop_all()
         self.sockets.stop_reading()
         self.plain.stop_reading()
         # A room may have to wait for its store, and the rest of the shutdown needs time, too.

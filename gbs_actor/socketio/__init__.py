@@ -99,6 +99,7 @@ from gbs_actor.socketio.errors import (
     SocketIOError,
 )
 from gbs_actor.socketio.event import Event
+from gbs_actor.socketio.hook import Contained
 from gbs_actor.socketio.memory_recovery import MemoryRecovery, RecoveryStatistics
 from gbs_actor.socketio.namespace import Namespace
 from gbs_actor.socketio.net.asgi import respond_over_asgi, with_lifespan
@@ -135,6 +136,7 @@ from gbs_actor.socketio.observer import Observer
 from gbs_actor.socketio.packet import without_surrogates
 from gbs_actor.socketio.recovery import Recovery, RestoredSession
 from gbs_actor.socketio.server import SocketServer
+from gbs_actor.socketio.sink import TracedSink
 from gbs_actor.socketio.socket import Socket, Tracer
 from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols
@@ -153,6 +155,7 @@ __all__ = [
     "ConnectError",
     "ConnectionLimit",
     "ConnectionLimitReached",
+    "Contained",
     "CorsPolicy",
     "Deadline",
     "DeadlineQueue",
@@ -204,6 +207,7 @@ __all__ = [
     "Timers",
     "TlsListener",
     "TlsStream",
+    "TracedSink",
     "Tracer",
     "Transport",
     "TrustedProxies",

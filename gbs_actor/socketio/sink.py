@@ -8,7 +8,6 @@ from typing import Final
 from gbs_actor.socketio.channel.message import Message
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.hook import Contained
-from gbs_actor.socketio.packet import EVENTS, decode_event, decode_packet
 
 _MAX_QUEUED: Final = 1_024  # messages that an on_connect handler may emit
 
@@ -37,30 +36,16 @@ class Waiting:
 
 
 class TracedSink:
-    """Reports each event and acknowledgement, and then sends it.
+    """Reports each text, and then sends it.
 
-    :param on_event: called with the event's name, and the JSON array of the name and the
-        arguments.
-    :param on_ack: called with the ack id, and the JSON array of the values.
+    :param report: called with the text; its exceptions are logged.
     """
 
     __slots__ = ("_outbox", "_report")
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        on_event: Callable[[str, str], None],
-        on_ack: Callable[[int, str], None],
-    ) -> None:
-        def trace(text: bytes) -> None:
-            packet = decode_packet(text.decode(), 1)
-            if packet.type in EVENTS:
-                on_event(decode_event(packet.json).name, packet.json)
-            elif packet.ack_id is not None:
-                on_ack(packet.ack_id, packet.json)
-
+    def __init__(self, outbox: Outbox, report: Callable[[bytes], None]) -> None:
         self._outbox = outbox
-        self._report = Contained(trace)
+        self._report = Contained(report)
 
     def send(self, message: Message) -> None:
         """Report and send a message; see :class:`Outbox`."""

@@ -21,7 +21,7 @@ from gbs_actor.socketio.engineio.session import Session
 from gbs_actor.socketio.errors import SocketClosed
 from gbs_actor.socketio.event import Event
 from gbs_actor.socketio.hook import Contained
-from gbs_actor.socketio.packet import decode_values
+from gbs_actor.socketio.packet import EVENTS, decode_event, decode_packet, decode_values
 from gbs_actor.socketio.sink import TracedSink, Waiting
 from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
 
@@ -415,9 +415,7 @@ class Socket:
     def _open_sink(self) -> Outbox | TracedSink:
         """Return where messages go once the client is accepted."""
         outbox, tracer = self._owner.outbox, self._tracer
-        if tracer is None:
-            return outbox
-        return TracedSink(outbox, partial(tracer.event_sent, self), partial(tracer.ack_sent, self))
+        return outbox if tracer is None else TracedSink(outbox, partial(_trace, tracer, self))
 
     def send_ack(self, message: Message) -> None:
         """Send an event's acknowledgement; used by :class:`Event`."""
@@ -513,6 +511,15 @@ class Socket:
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} in {self.namespace.name!r}>"
+
+
+def _trace(tracer: Tracer, socket: Socket, text: bytes) -> None:
+    """Report an event or an acknowledgement that is about to be sent."""
+    packet = decode_packet(text.decode(), 1)
+    if packet.type in EVENTS:
+        tracer.event_sent(socket, decode_event(packet.json).name, packet.json)
+    elif packet.ack_id is not None:
+        tracer.ack_sent(socket, packet.ack_id, packet.json)
 
 
 def _in_turn(

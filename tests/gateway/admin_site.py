@@ -8,7 +8,9 @@ from quart import Response
 from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
-from tests.gateway.site import Site, body
+from gbs_actor.gateway.http import Services, create_app
+from tests.gateway.site import Site, body, system_parts_over
+from tests.gateway.world import World
 
 OWN = "http://localhost"
 """The origin under which Quart's test client reaches the app."""
@@ -60,3 +62,29 @@ class Browser:
 
     async def get(self, path: str) -> Response:
         return await ask(self.here, "GET", path, {"Cookie": f"adminSession={self.cookie}"})
+
+
+def site_over(here: World) -> Site:
+    """Return the HTTP side beside clients of both protocols."""
+    parts, realtime = here.parts, here.realtime
+    system = system_parts_over(
+        parts,
+        realtime.clients,
+        realtime.closed,
+        realtime.dispatch,
+        sockets=here.sockets,
+        plain=here.plain,
+    )
+    services = Services(
+        parts.rooms,
+        parts.verifier,
+        parts.authorizer,
+        parts.settings,
+        parts.rates,
+        lambda: None,
+        lambda: False,
+        system,
+        parts.events,
+    )
+    app = create_app(services)
+    return Site(parts, app, app.test_client(), services)

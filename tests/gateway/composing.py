@@ -253,6 +253,8 @@ class Realtime:
     dispatch: Dispatch
     locations: SessionLocations
     closed: ClosedSessions
+    seen: int = 0
+    """The last operator event that a test has looked at."""
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from secrets import token_urlsafe
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +20,7 @@ import msgspec
 import trio
 
 from gbs_actor.auth import Role, TokenSource, mint
+from gbs_actor.gateway.client import ClientTracer
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.invocation import Invocation
@@ -62,7 +64,8 @@ class Line:
         self.page = page
         self.alive = True
         self.outbox = cast("Outbox", _NoOutbox())
-        self.client = page.clients.connect(self, page.clients.authenticate(page.token))
+        credentials = page.clients.authenticate(page.token)
+        self.client = page.clients.connect(self, credentials, sid=token_urlsafe(15))
         self._dispatcher = Dispatcher(nursery, _Owner())
 
     def emit(self, sent: Sent) -> None:
@@ -74,6 +77,13 @@ class Line:
         self.alive = False
         await self._dispatcher.stop(5)
         self.page.clients.disconnected(self.client)
+
+    protocol = "socket.io"
+    address = user_agent = None
+    round_trip: float | None = None
+
+    def trace(self, tracer: ClientTracer | None) -> None:
+        raise AssertionError("no page is traced")
 
     @property
     def format(self) -> Format:

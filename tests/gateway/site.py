@@ -191,10 +191,25 @@ def system_parts(parts: Parts) -> SystemParts:
         unauthenticated=sockets.unauthenticated,
         closed_sessions=closed_sessions,
     )
+    return system_parts_over(
+        parts, clients, closed_sessions, dispatch, sockets=sockets, plain=plain
+    )
+
+
+def system_parts_over(
+    parts: Parts,
+    clients: Clients,
+    closed_sessions: ClosedSessions,
+    dispatch: Dispatch,
+    *,
+    sockets: SocketServer,
+    plain: PlainServer,
+) -> SystemParts:
     return SystemParts(
         store=parts.store,
         authorizer=parts.authorizer,
         clients=clients,
+        closed_sessions=closed_sessions,
         dispatch=dispatch,
         sockets=sockets,
         plain=plain.statistics,
@@ -202,7 +217,6 @@ def system_parts(parts: Parts) -> SystemParts:
         loop_lag=lambda: Durations(1, 0.001, 0.002, 0.003, 0.004),
         loop_lag_times=RecentHistogram(DURATION_BOUNDS),
         times=parts.rooms.times,
-        closed_sessions=closed_sessions,
         recoveries={"recovered": 0},
     )
 

@@ -50,7 +50,7 @@ def end(closed: ClosedSessions, user_id: int = 7, **fields: Any) -> None:
         "opened_at": 900.0,
     } | fields
     closed.add_ended(
-        "socketio",
+        "socket.io",
         "polling",
         values["reason"],
         "",
@@ -71,7 +71,7 @@ def test_a_session_is_kept_with_its_client_its_room_and_its_age() -> None:
         ClosedSession(
             closed_at=1_000.0,
             accepted=True,
-            protocol="socketio",
+            protocol="socket.io",
             transport="polling",
             reason="transport close",
             detail="",
@@ -94,7 +94,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_age() -> None:
 def test_the_newest_comes_first_whether_ended_or_refused() -> None:
     closed = ClosedSessions(10, now=Clock())
     end(closed, 1)
-    closed.add_refused("socketio", "websocket", "FORBIDDEN", address=None)
+    closed.add_refused("socket.io", "websocket", "FORBIDDEN", address=None)
     end(closed, 2)
     closed.add_refused("websocket", "websocket", "TOKEN_EXPIRED", address=None)
     end(closed, 3)
@@ -112,7 +112,7 @@ def test_they_are_found_by_user_address_and_reason() -> None:
     end(closed, 1, address="192.0.2.1")
     end(closed, 2, address="192.0.2.1", reason="ping timeout")
     end(closed, 2, address="192.0.2.2")
-    closed.add_refused("socketio", "polling", "ping timeout", address="192.0.2.2")
+    closed.add_refused("socket.io", "polling", "ping timeout", address="192.0.2.2")
 
     def found(**only: Any) -> list[tuple[int | None, str | None]]:
         return [(each.user_id, each.address) for each in closed.recent(**only)]
@@ -129,7 +129,7 @@ def test_a_flood_of_refusals_displaces_older_ones_and_no_session() -> None:
     for user_id in range(5):
         end(closed, user_id)
     for number in range(100):
-        closed.add_refused("socketio", "polling", f"reason {number % 2}", address=None)
+        closed.add_refused("socket.io", "polling", f"reason {number % 2}", address=None)
     kept = closed.recent()
     assert [each.user_id for each in kept] == [None] * 3 + [4, 3, 2]
     statistics = closed.statistics()
@@ -174,7 +174,7 @@ async def answer(here: World, query: str) -> bytes:
     return bytes(await ours.receive_some())
 
 
-NAMES: dict[Transport, str] = {"socketio": "socketio", "plain": "websocket"}
+NAMES: dict[Transport, str] = {"socketio": "socket.io", "plain": "websocket"}
 
 
 @pytest.mark.parametrize("transport", ["socketio", "plain"])
@@ -221,7 +221,7 @@ async def test_a_refused_token_is_found_by_its_code_and_once() -> None:
         assert kept(here) == [
             (
                 False,
-                "socketio",
+                "socket.io",
                 "websocket",
                 "INVALID_TOKEN",
                 "Invalid token: /gbs-lineup",
@@ -255,7 +255,7 @@ async def test_more_connections_than_a_user_may_have_are_found_as_refused() -> N
         reason = "too many connections of this user"
         assert kept(here) == [
             (False, "websocket", "websocket", reason, ""),
-            (False, "socketio", "websocket", reason, ""),
+            (False, "socket.io", "websocket", reason, ""),
         ]
 
 
@@ -275,7 +275,7 @@ async def test_a_handshake_that_gets_an_http_error_is_found() -> None:
             ),
             (
                 False,
-                "socketio",
+                "socket.io",
                 "websocket",
                 "Unsupported protocol version",
                 "400 Unsupported protocol version",

@@ -54,7 +54,7 @@ def client(
     expires_at = None if expires_in is None else NOW + expires_in
     user = replace(USER, expires_at=expires_at, source=source)
     buckets = TokenBucket(1, 1, 0.0), TokenBucket(1, 1, 0.0)
-    made = Client(cast(Peer, peer), Credentials(user, 3_600.0), *buckets)
+    made = Client(cast(Peer, peer), Credentials(user, 3_600.0), *buckets, sid="sid")
     return made, peer
 
 
@@ -215,7 +215,7 @@ async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_o
         )
         async with clients.running():
             made, peer = client(100)
-            clients.connect(cast(Peer, peer), made.credentials)
+            clients.connect(cast(Peer, peer), made.credentials, sid=made.sid)
             await trio.sleep(50)
             clock.broken = True
             await trio.sleep(MAX_SLEEP)

@@ -69,7 +69,7 @@ async def test_a_rate_that_is_exceeded_is_named(
         assert event.severity == "warning"
         assert event.text == f"user 7 exceeds {limit}"
         assert about(event) == (SLUG, 7)
-        assert (event.sid is not None) == (transport == "socketio")
+        assert event.sid is not None
 
 
 async def test_requests_of_http_that_exceed_the_rate_are_reported() -> None:
@@ -125,7 +125,7 @@ async def refuse_cookie(here: World) -> None:
 @pytest.mark.parametrize(
     ("refuse", "protocol", "reason"),
     [
-        (refuse_socketio, "socketio", "INVALID_TOKEN"),
+        (refuse_socketio, "socket.io", "INVALID_TOKEN"),
         (refuse_plain, "websocket", "INVALID_TOKEN"),
         (refuse_cookie, "websocket", "FORBIDDEN"),
     ],

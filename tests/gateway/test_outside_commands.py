@@ -428,7 +428,7 @@ async def test_the_role_in_the_room_is_checked_behind_the_wait(transport: Transp
         there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
         edit = await peer.begin("update-gbs-number", EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        (client,) = here.realtime.clients._clients
+        (client,) = here.realtime.clients.connected
         here.realtime.clients.set_role(client, "ACCOUNT_STAFF")
         store.commits_may_go_on.set()
         assert (await peer.reply(there))["status"] == "OK"

@@ -240,7 +240,7 @@ def test_details_of_any_type_can_be_sent() -> None:
     events.publish("room.started", "a", what={"a": object()}, none=None, yes=True, share=0.5)
     details = json.loads(msgspec.json.encode(events.after(0).events[0].details))
     assert (details["none"], details["yes"], details["share"]) == (None, True, 0.5)
-    assert details["what"].startswith("{'a': <object")
+    assert details["what"]["a"].startswith("<object")
 
 
 # The log

@@ -16,7 +16,9 @@ from gbs_actor.gateway.http.admin import (
     admin_events,
     admin_rooms,
     admin_session,
+    admin_sessions,
     admin_system,
+    admin_traces,
 )
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
@@ -84,16 +86,19 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     identity = AdminIdentity(
         services.verifier, services.authorizer, services.rates, services.settings
     )
+    system = services.system
     return [
         admin_session(identity),
         admin_rooms(services.rooms, identity),
+        admin_sessions(system.clients, system.closed_sessions, identity),
+        admin_traces(system.clients, identity),
         admin_events(
             services.events,
             identity,
             services.settings.admin.event_streams,
             services.draining,
         ),
-        admin_system(services.system, services.settings, identity),
+        admin_system(system, services.settings, identity),
         metrics(partial(_snapshot, services), services.settings, identity),
     ]
 

@@ -5,6 +5,7 @@
 ``invocation``          an event of a socket, with its acknowledgement
 ``closing``             records what has ended and what was refused
 ``peer``                how rooms send to a socket
+``tracer``              reports the events of a socket that an operator traces
 ``recovery``            resumes sessions after a lost connection: ``recoverable_session`` has a
                         session's offsets, ``session_locations`` its room, in the store
 """

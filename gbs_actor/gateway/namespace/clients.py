@@ -65,7 +65,7 @@ class SocketClients:
         if socket.recoverable:
             peer = RecoverablePeer(socket, self._recoverable_format)
             client = self._clients.connect(
-                peer, credentials, wants_presence=wants_presence, sid=sid
+                peer, credentials, sid=sid, wants_presence=wants_presence
             )
             client.session = session = StoredSession(sid, self._locations)
             peer.subscriber = client.subscriber
@@ -74,8 +74,8 @@ class SocketClients:
             client = self._clients.connect(
                 SocketPeer(socket, self._format),
                 credentials,
-                wants_presence=wants_presence,
                 sid=sid,
+                wants_presence=wants_presence,
             )
         self._entries[sid] = _Entry(socket, client, session)
         return client

@@ -34,7 +34,7 @@ class ClosingObserver(Observer):
     ) -> None:
         """Add a refused handshake; requests of a session are none."""
         if not any(field.startswith("sid=") for field in request.query.split("&")):
-            self._closed.add_refused_request("socketio", request, address, refusal)
+            self._closed.add_refused_request("socket.io", request, address, refusal)
 
     def connect_refused(self, session: Session, namespace: str, error: Exception) -> None:
         """Add a client that was refused by the namespace, or has asked for another one."""
@@ -51,7 +51,7 @@ class ClosingObserver(Observer):
         client = self._clients.of(socket)
         if client is not None:
             self._closed.add_ended(
-                "socketio",
+                "socket.io",
                 socket.transport,
                 reason,
                 socket.session.close_text,
@@ -71,7 +71,7 @@ class ClosingObserver(Observer):
     def _add_refused(self, session: Session, reason: str, detail: str = "") -> None:
         handshake = session.handshake
         self._closed.add_refused(
-            "socketio",
+            "socket.io",
             session.transport.name,
             reason,
             detail,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import ClassVar
 
 from gbs_actor.auth import TokenSource
-from gbs_actor.gateway.client import sink_statistics
+from gbs_actor.gateway.client import ClientTracer, sink_statistics
 from gbs_actor.gateway.format import EventFormat
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE
+from gbs_actor.gateway.namespace.tracer import SocketTracer
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import CloseCode, Message, Outbox, Socket, encode_raw_event
 
@@ -51,6 +53,8 @@ class SocketPeer:
 
     __slots__ = ("_format", "_socket")
 
+    protocol: ClassVar[str] = "socket.io"
+
     def __init__(self, socket: Socket, wire_format: SocketIOFormat) -> None:
         self._socket = socket
         self._format = wire_format
@@ -64,6 +68,25 @@ class SocketPeer:
     def outbox(self) -> Outbox:
         """The queue of the socket's connection."""
         return self._socket.outbox
+
+    @property
+    def address(self) -> str | None:
+        """See :class:`~gbs_actor.gateway.client.Peer`."""
+        return self._socket.session.handshake.remote_address
+
+    @property
+    def user_agent(self) -> str | None:
+        """See :class:`~gbs_actor.gateway.client.Peer`."""
+        return self._socket.session.handshake.headers.get("user-agent")
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds from the last ping of the socket's session to its pong, or ``None``."""
+        return self._socket.session.round_trip
+
+    def trace(self, tracer: ClientTracer | None) -> None:
+        """Report the socket's events; see :class:`~gbs_actor.gateway.client.Peer`."""
+        self._socket.trace(None if tracer is None else SocketTracer(tracer))
 
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the socket's outbox; never blocks."""
@@ -108,9 +131,9 @@ class SocketPeer:
         socket = self._socket
         return sink_statistics(
             socket.statistics(),
-            "socket.io",
+            self.protocol,
             transport=socket.transport,
-            round_trip=socket.session.round_trip,
+            round_trip=self.round_trip,
         )
 
 

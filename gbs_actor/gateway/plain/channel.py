@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import secrets
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from gbs_actor.auth import TokenSource
 from gbs_actor.contract.payloads import JoinRequest
-from gbs_actor.gateway.client import Client, sink_statistics
+from gbs_actor.gateway.client import Client, ClientTracer, sink_statistics
 from gbs_actor.gateway.clients import Clients, TooManyConnections
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.plain import close_frame
 from gbs_actor.gateway.plain.close_frame import CloseFrame
-from gbs_actor.gateway.plain.frame import PlainFormat, parse_frame
+from gbs_actor.gateway.plain.frame import Frame, PlainFormat, parse_frame
 from gbs_actor.gateway.plain.handshake import PlainHandshake
 from gbs_actor.gateway.plain.invocation import ConnectInvocation, FrameEvent, PlainInvocation
+from gbs_actor.gateway.plain.tracing import report_received, report_sent
 from gbs_actor.rooms import SinkStatistics, Snapshot
 from gbs_actor.socketio import (
     Backlog,
     ChannelTasks,
     CloseCode,
+    Contained,
     LiveChannel,
     Liveness,
     Message,
     OnEnd,
+    Outbox,
     ProtocolViolation,
     ServerOptions,
     TimerWheel,
+    TracedSink,
     Transport,
 )
 
@@ -43,7 +48,16 @@ class PlainChannel(LiveChannel):
     The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
     """
 
-    __slots__ = ("_backlog", "_clients", "_dispatch", "_format", "client", "handshake")
+    __slots__ = (
+        "_backlog",
+        "_clients",
+        "_dispatch",
+        "_format",
+        "_observe_frame",
+        "_sink",
+        "client",
+        "handshake",
+    )
 
     def __init__(
         self,
@@ -64,6 +78,9 @@ class PlainChannel(LiveChannel):
         self._dispatch = dispatch
         self._format = wire_format
         self._backlog = Backlog(self, options)
+        self._observe_frame: Callable[[Frame], None] | None = None
+        self._sink: Outbox | TracedSink = self.outbox
+        """Where messages go."""
         self.client: Client | None = None
         """From its admission until it has left its room."""
         if transport.pings:
@@ -79,7 +96,8 @@ class PlainChannel(LiveChannel):
             return
         try:
             presence = self.handshake.wants_presence
-            self.client = self._clients.connect(self, who, wants_presence=presence)
+            sid = f"w-{secrets.token_urlsafe(9)}"
+            self.client = self._clients.connect(self, who, sid=sid, wants_presence=presence)
         except TooManyConnections:
             refused = close_frame.TOO_MANY_OF_USER
             self.close(refused.code, refused.reason)
@@ -94,7 +112,10 @@ class PlainChannel(LiveChannel):
     def receive_text(self, text: str) -> None:
         """Receive an event."""
         if self.client is not None:
-            event = FrameEvent(parse_frame(text), self._backlog)
+            frame = parse_frame(text)
+            if self._observe_frame is not None:
+                self._observe_frame(frame)
+            event = FrameEvent(frame, self._backlog)
             self._backlog.submit_event(event, self._handle, self.client)
 
     def _handle(self, client: Client, event: FrameEvent) -> Awaitable[None] | None:
@@ -118,14 +139,34 @@ class PlainChannel(LiveChannel):
 
     # As the client's peer.
 
+    protocol: ClassVar[str] = "websocket"
+
     @property
     def format(self) -> PlainFormat:
         """The format shared with the other plain WebSockets."""
         return self._format
 
+    @property
+    def address(self) -> str | None:
+        """The client's IP address; ``None`` if it has none."""
+        return self.handshake.address
+
+    @property
+    def user_agent(self) -> str | None:
+        """What the client says that it is; ``None``: nothing."""
+        return self.handshake.user_agent
+
+    def trace(self, tracer: ClientTracer | None) -> None:
+        """Report the client's frames and those to it; see :class:`Peer`."""
+        if tracer is None:
+            self._observe_frame, self._sink = None, self.outbox
+        else:
+            self._observe_frame = Contained(partial(report_received, tracer))
+            self._sink = TracedSink(self.outbox, partial(report_sent, tracer))
+
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the outbox; never blocks."""
-        self.outbox.send(message)
+        self._sink.send(message)
 
     def hold(self) -> None:
         """Hold back what is sent, up to :meth:`release`."""
@@ -137,11 +178,11 @@ class PlainChannel(LiveChannel):
 
     def send_event(self, name: str, payload: bytes) -> None:
         """Send an event."""
-        self.outbox.send(self._format.event(name, payload))
+        self._sink.send(self._format.event(name, payload))
 
     def send_list(self, snapshot: Snapshot) -> None:
         """Send a room's rows as event ``initial-data``."""
-        self.outbox.send(self._format.initial_data(snapshot))
+        self._sink.send(self._format.initial_data(snapshot))
 
     def close_expired(self, source: TokenSource) -> None:
         """Close the connection as its token has expired."""
@@ -155,7 +196,7 @@ class PlainChannel(LiveChannel):
         """Return how far behind the outbox is, and how long the last ping took."""
         return sink_statistics(
             self.outbox.statistics(),
-            "websocket",
+            self.protocol,
             transport="websocket",
             round_trip=self.round_trip,
         )
@@ -179,9 +220,11 @@ class PlainChannel(LiveChannel):
     async def run_disconnect_handlers(self) -> None:
         """Leave the room, once the client's running handlers have ended."""
         await self._backlog.stop()
+        self.trace(None)
         client, self.client = self.client, None
         if client is not None:
             self._clients.disconnected(client)
 
     def __repr__(self) -> str:
-        return f"<PlainChannel to {self.handshake.slug!r}>"
+        client = "without client" if self.client is None else self.client.sid
+        return f"<PlainChannel {client} to {self.handshake.slug!r}>"

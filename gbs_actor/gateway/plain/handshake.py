@@ -26,6 +26,8 @@ class PlainHandshake:
     """The subprotocols that may be selected, the best one first."""
     address: str | None
     """The client's IP address; ``None`` if it has none."""
+    user_agent: str | None
+    """What the client says that it is; ``None``: nothing."""
     opened_at: float
     """Unix time in seconds."""
     wants_presence: bool = True

@@ -109,7 +109,13 @@ class PlainServer(ChannelServer[AcceptedClient]):
         who, release = self._count(handshake.remote_address, who)
         presence = handshake.query.get("presence") != "false"
         made = PlainHandshake(
-            slug or "", who, selectable(token), handshake.remote_address, time.time(), presence
+            slug or "",
+            who,
+            selectable(token),
+            handshake.remote_address,
+            handshake.headers.get("user-agent"),
+            time.time(),
+            presence,
         )
         return AcceptedClient(made, release)
 
@@ -191,6 +197,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
                 client=client,
                 address=address,
                 opened_at=opened_at,
+                sid=client.sid,
             )
 
     def request_refused(self, request: Request, peer: str | None, refusal: RequestRefused) -> None:

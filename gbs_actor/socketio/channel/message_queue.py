@@ -70,7 +70,7 @@ class MessageQueue:
     def unsent_bytes(self) -> int:
         """Bytes of the whole messages, and of any rest."""
         rest = 0 if self.rest is None else len(self.rest)
-        return rest + sum(map(len, map(self._encode, self._waiting.values())))
+        return self.bytes - sum(map(len, map(self._encode, self._rest_of))) + rest
 
     def messages(self) -> list[Message]:
         """Return the messages, a partly sent one included."""

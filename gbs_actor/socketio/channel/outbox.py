@@ -121,6 +121,11 @@ class Outbox:
         """Bytes of the queued messages, all of a partly sent one included."""
         return self._queue.bytes
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes of the queued messages, without what is sent of a partly sent one."""
+        return self._queue.unsent_bytes
+
     def queued_messages(self) -> list[Message]:
         """Return the queued messages, a partly sent one included."""
         return self._queue.messages()

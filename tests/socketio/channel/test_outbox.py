@@ -208,6 +208,9 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
                 owner.step()
         held = sum(len(message.websocket) for message in outbox.queued_messages())
         assert limit.bytes == outbox.queued_bytes == held
+        rest = b"" if outbox._queue.rest is None else outbox._queue.rest
+        whole = sum(len(message.websocket) for message in outbox._queue._waiting.values())
+        assert outbox.unsent_bytes == outbox.statistics().queued_bytes == whole + len(rest)
     owner.run()
     assert limit.bytes == outbox.queued_bytes == 0
 

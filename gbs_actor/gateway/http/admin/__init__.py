@@ -1,6 +1,8 @@
 """What operators see, below ``/admin``.
 
 - ``identity``: who may; ``session``: a browser's session in place of a token.
+- ``sessions``: clients that are connected, and those that have ended; ``session_query``: which of
+  them a request asks for; ``traces``: their events.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
 - ``events``: what happens; ``event_query``: which of it; ``event_stream``: as it happens.
 - ``system``: the whole server; ``system_parts``: what it is read from, and the limits;
@@ -11,8 +13,10 @@ from gbs_actor.gateway.http.admin.events import admin_events
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
 from gbs_actor.gateway.http.admin.session import admin_session
+from gbs_actor.gateway.http.admin.sessions import admin_sessions
 from gbs_actor.gateway.http.admin.system import admin_system
 from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
+from gbs_actor.gateway.http.admin.traces import admin_traces
 
 __all__ = [
     "AdminIdentity",
@@ -21,6 +25,8 @@ __all__ = [
     "admin_events",
     "admin_rooms",
     "admin_session",
+    "admin_sessions",
     "admin_system",
+    "admin_traces",
     "limit_uses",
 ]

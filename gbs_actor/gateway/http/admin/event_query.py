@@ -9,7 +9,7 @@ from typing import Final
 from werkzeug.datastructures import Headers, MultiDict
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH, InvalidPayload
-from gbs_actor.gateway.http.admin.room_query import MAX_LIMIT, number
+from gbs_actor.gateway.http.admin.query import MAX_LIMIT, number
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.observability import EventFilter, visible
@@ -62,13 +62,12 @@ def _wanted(arguments: MultiDict[str, str]) -> EventFilter:
         raise InvalidPayload("kind", "kind must be such as room. or room.crashed,limit.hit.")
     if room is not None and len(room) > MAX_SLUG_LENGTH:
         raise InvalidPayload("room", f"room must have at most {MAX_SLUG_LENGTH} characters.")
-    user_id = number("user", arguments, 1, LAST_ID, default=0)
     return EventFilter(
         kinds=("",) if kinds is None else tuple(kinds.split(",")),
         room=None if room is None else visible(room),
-        user_id=user_id or None,
+        user_id=number("user", arguments, 1, LAST_ID),
     )
 
 
 def _limit(arguments: MultiDict[str, str]) -> int:
-    return number("limit", arguments, 1, MAX_LIMIT, default=DEFAULT_LIMIT)
+    return number("limit", arguments, 1, MAX_LIMIT) or DEFAULT_LIMIT

@@ -7,7 +7,10 @@ from typing import Any, Final
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
 from gbs_actor.gateway.http.admin import event_query
-from gbs_actor.gateway.http.admin.room_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, SORTS
+from gbs_actor.gateway.http.admin.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, MAX_TEXT
+from gbs_actor.gateway.http.admin.room_query import SORTS
+from gbs_actor.gateway.http.admin.session_query import DEFAULT_SORT, Accepted, Protocol
+from gbs_actor.gateway.http.admin.session_query import SORTS as SESSION_SORTS
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import RoomState
 
@@ -81,7 +84,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "in": "query",
         "name": "search",
         "description": "Only rooms whose slug has this in it, in whatever case.",
-        "schema": {"type": "string", "maxLength": MAX_SLUG_LENGTH},
+        "schema": {"type": "string", "maxLength": MAX_TEXT},
     },
     "sort": {
         "in": "query",
@@ -89,16 +92,78 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "description": "The figure to sort by; with `-` the highest come first.",
         "schema": {"type": "string", "enum": list(SORTS), "default": "slug"},
     },
+    "searchSessions": {
+        "in": "query",
+        "name": "search",
+        "description": "Only those with this in their name, user id, sid or address, in whatever "
+        "case; of closed ones also in room, reason or detail.",
+        "schema": {"type": "string", "maxLength": MAX_TEXT},
+    },
+    "room": {
+        "in": "query",
+        "name": "room",
+        "description": "Only what is in the room with this slug, or about it.",
+        "schema": {"type": "string", "maxLength": MAX_TEXT},
+    },
+    "protocol": {
+        "in": "query",
+        "name": "protocol",
+        "description": "Only those who speak this.",
+        "schema": {"type": "string", "enum": list(Protocol)},
+    },
+    "sortSessions": {
+        "in": "query",
+        "name": "sort",
+        "description": "The figure to sort by; with `-` the highest come first.",
+        "schema": {"type": "string", "enum": list(SESSION_SORTS), "default": DEFAULT_SORT},
+    },
+    "sid": {
+        "in": "path",
+        "name": "sid",
+        "required": True,
+        "description": "The session.",
+        "schema": {"type": "string", "minLength": 1, "pattern": "^[^/\\u0000]+$"},
+    },
+    "userId": {
+        "in": "query",
+        "name": "userId",
+        "description": "Only those of this user.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LAST_ID},
+    },
+    "address": {
+        "in": "query",
+        "name": "address",
+        "description": "Only those from this IP address.",
+        "schema": {"type": "string", "maxLength": MAX_TEXT},
+    },
+    "reason": {
+        "in": "query",
+        "name": "reason",
+        "description": "Only those that ended, or were refused, for this reason.",
+        "schema": {"type": "string", "maxLength": MAX_TEXT},
+    },
+    "accepted": {
+        "in": "query",
+        "name": "accepted",
+        "description": "Only sessions that had been accepted, or only refused clients.",
+        "schema": {"type": "string", "enum": list(Accepted)},
+    },
+    "dryRun": {
+        "in": "query",
+        "name": "dry_run",
+        "description": "With any value: check and answer, but change nothing.",
+        "schema": {"type": "string"},
+    },
     "offset": {
         "in": "query",
         "name": "offset",
-        "description": "Rooms before the first one.",
+        "description": "Entries before the first one.",
         "schema": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     },
     "limit": {
         "in": "query",
         "name": "limit",
-        "description": "Rooms at most.",
+        "description": "Entries at most.",
         "schema": {
             "type": "integer",
             "minimum": 1,
@@ -119,12 +184,6 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "description": "Only events whose kind begins with this, or with one of several.",
         "schema": {"type": "string", "pattern": f"^{event_query.KINDS}$"},
         "example": "room.,limit.hit",
-    },
-    "room": {
-        "in": "query",
-        "name": "room",
-        "description": "Only events of this room.",
-        "schema": {"type": "string", "maxLength": MAX_SLUG_LENGTH},
     },
     "user": {
         "in": "query",

@@ -167,6 +167,84 @@ _METRICS: Final[Described] = {
     },
 }
 
+_SESSIONS: Final[Described] = {
+    "operationId": "readSessions",
+    "tags": ["operators"],
+    "summary": "Show who is connected, page by page.",
+    "description": "In rooms of those retreats in which the user is an operator; to operators of "
+    "the whole server also those who are in no room. `total` counts all that match.",
+    "security": _OPERATORS,
+    "parameters": parameters(
+        "searchSessions", "room", "protocol", "sortSessions", "offset", "limit"
+    ),
+    "responses": {
+        "200": success("Sessions", "The sessions."),
+        **errors(400, 401, 403, 429, 500),
+    },
+}
+
+_ONE_SESSION: Final[Described] = {
+    "operationId": "readSession",
+    "tags": ["operators"],
+    "summary": "Show one session as a whole.",
+    "security": _OPERATORS,
+    "parameters": parameters("sid"),
+    "responses": {"200": success("Session", "The session."), **errors(401, 403, 404, 429, 500)},
+}
+
+_CLOSED: Final[Described] = {
+    "operationId": "readClosedSessions",
+    "tags": ["operators"],
+    "summary": "Show who was connected, or was refused, and why it ended; the newest first.",
+    "description": "The last of each are kept. Those who were in no room are shown to operators of "
+    "the whole server only, as are the counts.",
+    "security": _OPERATORS,
+    "parameters": parameters(
+        "searchSessions", "userId", "address", "reason", "accepted", "offset", "limit"
+    ),
+    "responses": {
+        "200": success("ClosedSessions", "What has ended, with how many there were per reason."),
+        **errors(400, 401, 403, 429, 500),
+    },
+}
+
+_TRACES: Final[Described] = {
+    "operationId": "readTraces",
+    "tags": ["operators"],
+    "summary": "Show the traces that are running.",
+    "security": _OPERATORS,
+    "responses": {"200": success("Traces", "The traces."), **errors(401, 403, 429, 500)},
+}
+
+_START_TRACE: Final[Described] = {
+    "operationId": "startTrace",
+    "tags": ["operators"],
+    "summary": "Trace a user or a session for some minutes, in place of a former trace of it.",
+    "description": "Each event that they send and are sent becomes an operator event and a line of "
+    "the log, with its name, size, ids, revision and code. A user's sessions to come are traced, "
+    "too. It ends by itself.",
+    "security": _OPERATORS,
+    "parameters": parameters("dryRun", "csrfToken"),
+    "requestBody": {"required": True, "content": json(reference("TraceBody"))},
+    "responses": {
+        "200": success("TracesChanged", "The traces that are running by now."),
+        **errors(400, 401, 403, 404, 408, 413, 429, 500),
+    },
+}
+
+_STOP_TRACE: Final[Described] = {
+    "operationId": "stopTrace",
+    "tags": ["operators"],
+    "summary": "Stop a trace.",
+    "security": _OPERATORS,
+    "parameters": parameters("dryRun", "csrfToken"),
+    "requestBody": {"required": True, "content": json(reference("StopTraceBody"))},
+    "responses": {
+        "200": success("TracesChanged", "The traces that are running by now."),
+        **errors(400, 401, 403, 408, 413, 429, 500),
+    },
+}
+
 _BEGIN_SESSION: Final[Described] = {
     "operationId": "beginAdminSession",
     "tags": ["operators"],
@@ -207,6 +285,11 @@ _ADMIN: Final[dict[str, Described]] = {
     "/admin/rooms": {"get": _ROOMS},
     "/admin/rooms/{slug}": {"get": _ROOM},
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},
+    "/admin/sessions": {"get": _SESSIONS},
+    "/admin/sessions/{sid}": {"get": _ONE_SESSION},
+    "/admin/closed": {"get": _CLOSED},
+    "/admin/traces": {"get": _TRACES, "post": _START_TRACE},
+    "/admin/traces/stop": {"post": _STOP_TRACE},
     "/admin/system": {"get": _SYSTEM},
     "/admin/task-tree": {"get": _TASK_TREE},
     "/metrics": {"get": _METRICS},

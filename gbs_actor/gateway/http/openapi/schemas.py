@@ -13,10 +13,18 @@ from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
 from gbs_actor.gateway.http.admin.session import OperatorSession
+from gbs_actor.gateway.http.admin.sessions import ClosedPage
 from gbs_actor.gateway.http.admin.system import SystemStatistics
 from gbs_actor.gateway.http.admin.task_tree import TaskTree
+from gbs_actor.gateway.http.admin.traces import (
+    StopTraceBody,
+    TraceBody,
+    TraceList,
+    TracesChanged,
+)
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
+from gbs_actor.gateway.sessions import SessionDetails, SessionPage
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
 from gbs_actor.observability import EventPage
@@ -44,12 +52,16 @@ _TYPES: Final[dict[str, Any]] = {
     "Room": RoomStatistics,
     "System": SystemStatistics,
     "TaskTree": TaskTree,
+    "Sessions": SessionPage,
+    "Session": SessionDetails,
+    "ClosedSessions": ClosedPage,
+    "Traces": TraceList,
+    "TracesChanged": TracesChanged,
+    "TraceBody": TraceBody,
+    "StopTraceBody": StopTraceBody,
     "OperatorSession": OperatorSession,
 }
 """The types that operations refer to, by the names of their components."""
-
-_STATISTICS: Final = ("Rooms", "Room", "System", "TaskTree")
-"""Those of the dataclasses that parts report, whose fields have Python's names."""
 
 SHOWS_NOTHING: Final = "".join(
     char if char == "-" else f"\\u{ord(char):04X}" for char in INVISIBLE + WHITE_SPACE
@@ -88,6 +100,8 @@ def schemas() -> dict[str, Schema]:
     components = {
         names.get(name, name): _renamed(schema, names) for name, schema in generated.items()
     }
+    for name in ("StopTraceBody", "TraceBody"):
+        _require(components[name], "reason")
     for name, schema in components.items():
         schema["title"] = name
         _mark_times(schema)

@@ -1,0 +1,101 @@
+"""``/admin/sessions`` and ``/admin/closed``: who is connected, and who is not any more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import (
+    ClosedSession,
+    ClosedSessions,
+    ClosedSessionsStatistics,
+)
+from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
+from gbs_actor.gateway.http.admin.responses import fresh_response
+from gbs_actor.gateway.http.admin.session_query import ClosedQuery, SessionQuery
+from gbs_actor.gateway.http.responses import failure_response
+from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.sessions import details_of, session_page
+from gbs_actor.lineup.codes import Code
+
+_GONE: Final = Failure.because(Code.NOT_FOUND, "There is no such session; look among the closed.")
+
+
+class ClosedPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Some of the last sessions that have ended and clients that were refused, newest first."""
+
+    total: int
+    """All that match."""
+    closed: tuple[ClosedSession, ...]
+    counts: ClosedSessionsStatistics | None
+    """Of the whole server; null: the operator does not see all of it."""
+
+
+def admin_sessions(clients: Clients, closed: ClosedSessions, identity: AdminIdentity) -> Blueprint:
+    """Return the routes about sessions.
+
+    An operator sees the sessions in rooms of those retreats in which they are one; who is an
+    operator of the whole server also sees those that are in no room.
+    """
+    blueprint = Blueprint("admin_sessions", __name__, url_prefix=ADMIN_PATH)
+
+    async def shown_rooms(operator: Operator, rooms: set[str | None]) -> frozenset[str | None]:
+        """Return those of some rooms in which an operator sees who is there."""
+        slugs = [room for room in rooms if room is not None]
+        shown: frozenset[str | None] = await identity.shown_to(operator, slugs)
+        return shown | {None} if operator.unrestricted else shown
+
+    @blueprint.get("/sessions")
+    async def some_sessions() -> Response:
+        operator = identity.require(request)
+        query = SessionQuery.of(request.args)
+        rooms = {client.subscriber.room_slug for client in clients.connected}
+        shown = await shown_rooms(operator, rooms)
+
+        def matches(client: Client) -> bool:
+            return client.subscriber.room_slug in shown and query.matches(client)
+
+        page = await session_page(
+            clients.connected,
+            matches,
+            query.sort,
+            descending=query.descending,
+            offset=query.offset,
+            limit=query.limit,
+            is_traced=clients.traces.covers,
+        )
+        return fresh_response(page)
+
+    @blueprint.get("/sessions/<sid>")
+    async def session(sid: str) -> Response:
+        operator = identity.require(request)
+        client = clients.find(sid)
+        if client is None:
+            return failure_response(_GONE)
+        room = client.subscriber.room_slug
+        if room not in await shown_rooms(operator, {room}):
+            return failure_response(_GONE)  # as if there were none
+        return fresh_response(details_of(client, traced=clients.traces.covers(client)))
+
+    @blueprint.get("/closed")
+    async def some_closed() -> Response:
+        operator = identity.require(request)
+        query = ClosedQuery.of(request.args)
+        found = closed.recent(
+            search=query.search,
+            user_id=query.user_id,
+            address=query.address,
+            reason=query.reason,
+            accepted=query.accepted,
+        )
+        shown = await shown_rooms(operator, {each.room for each in found})
+        found = [each for each in found if each.room in shown]
+        page = found[query.offset : query.offset + query.limit]
+        counts = closed.statistics() if operator.unrestricted else None
+        return fresh_response(ClosedPage(len(found), tuple(page), counts))
+
+    return blueprint
