@@ -206,6 +206,7 @@ async def test_a_plain_client_that_does_not_keep_up_is_reported_once(
         assert queued > 0
         for _ in range(2):  # something may be queued behind the first ping
             ping = await slow.until(Ping)
+            await wait_all_tasks_blocked()  # its task knows by then that it was read
             await slow.send(ping.response())
         await wait_all_tasks_blocked()
         assert [event.kind for event in published(here, "subscriber.")] == [
