@@ -1,4 +1,4 @@
-"""How long the commands of clients take, over all rooms of a server."""
+"""How long commands take, over all rooms of a server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Timed(Protocol):
 
 
 class CommandTimes:
-    """Counts how long commands took, from the moment their bytes were read.
+    """Histograms over all rooms, those that have closed included; each room has its own, too.
 
-    Each command that has reached a room counts once, whatever its reply. One of HTTP does not.
+    ``ack`` and ``delivered`` are of the events of clients, from the moment their bytes were read.
+    Each command that has reached a room counts once, whatever its reply.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,10 @@ class CommandTimes:
         """Until its acknowledgement was handed to the socket, or queued for a slow client."""
         self.delivered = RecentHistogram(DURATION_BOUNDS)
         """Of those that took effect: until the last subscriber was sent the rows of its batch."""
+        self.commit = RecentHistogram(DURATION_BOUNDS)
+        """From sending a commit to the store's reply."""
+        self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
+        """Commands that share a commit."""
         self.recovered_rows = RecentHistogram(SIZE_BOUNDS)
         """Rows that a client was sent when its session was recovered."""
 

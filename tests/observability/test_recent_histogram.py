@@ -14,7 +14,6 @@ from gbs_actor.observability import (
     DURATION_BOUNDS,
     SIZE_BOUNDS,
     Bucket,
-    HistogramTotals,
     RecentHistogram,
 )
 from gbs_actor.observability.recent_histogram import SLICE, SLICES
@@ -117,16 +116,6 @@ def test_the_totals_have_all_values_however_old(added: Values) -> None:
     below = totals.up_to(BOUNDS)
     assert below == [sum(value <= bound for _, value in added) for bound in BOUNDS]
     assert sum(totals.counts) == len(added)
-
-
-@given(st.lists(values(), max_size=4))
-def test_totals_of_several_are_those_of_one_with_all_their_values(several: list[Values]) -> None:
-    together = HistogramTotals.nothing(DURATION_BOUNDS).plus(map(histogram, several))
-    one = RecentHistogram(DURATION_BOUNDS)
-    for value in itertools.chain(*several):
-        one.add(value[1], 0.0)
-    assert together.counts == one.totals().counts
-    assert together.total == pytest.approx(one.totals().total)
 
 
 @given(values(), st.lists(st.floats(0, 200)), st.floats(0, 2 * SLICE * SLICES))

@@ -103,8 +103,8 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     ]
 
 
-def _snapshot(services: Services) -> Snapshot:
-    return take_snapshot(
+async def _snapshot(services: Services) -> Snapshot:
+    return await take_snapshot(
         services.system,
         services.rooms,
         services.settings,

@@ -63,7 +63,16 @@ class MemoryLimit:
     :param limit: bytes.
     """
 
-    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "limit", "on_exceeded")
+    __slots__ = (
+        "_enforcing",
+        "_held",
+        "_outboxes",
+        "bytes",
+        "closed",
+        "conflated",
+        "limit",
+        "on_exceeded",
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -71,6 +80,8 @@ class MemoryLimit:
         """Bytes of the messages that are queued anywhere, each counted once."""
         self.closed = 0
         """Connections closed because of the limit."""
+        self.conflated = 0
+        """Queued messages that a newer one with the same key has replaced."""
         self._held: dict[Message, _Held] = {}
         self._outboxes: dict[LimitedOutbox, None] = {}
         self._enforcing = False
