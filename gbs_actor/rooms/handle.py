@@ -31,6 +31,7 @@ from gbs_actor.rooms.delivery import (
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
 from gbs_actor.rooms.rows import EncodedRows
+from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
@@ -50,13 +51,20 @@ class RoomHandle:
     :param slug: the retreat.
     :param config: limits and times.
     :param events: what operators are notified of.
+    :param slow_commands: looks at each batch when it is done.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
 
     def __init__(
-        self, slug: str, config: RoomSettings, events: OperatorEvents, observe: Observer = ignore
+        self,
+        slug: str,
+        config: RoomSettings,
+        events: OperatorEvents,
+        slow_commands: SlowCommands,
+        observe: Observer = ignore,
     ) -> None:
         self.slug = slug
+        self.slow_commands = slow_commands
         self.config = config
         self.publish = partial(events.publish, room=slug)
         """Publishes an operator event of this room."""
@@ -119,7 +127,8 @@ class RoomHandle:
         only_repeat: bool = False,
     ) -> None:
         """Queue a command, or reply at once why not; see :class:`Submission`."""
-        self._put(Submission(command, reply, subscriber, only_repeat=only_repeat))
+        now = trio.current_time()
+        self._put(Submission(command, reply, subscriber, now, only_repeat=only_repeat))
 
     def mark_editing(
         self,

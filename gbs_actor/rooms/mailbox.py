@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Generic, TypeVar
 
 import trio
@@ -68,21 +69,24 @@ class Submission(MailboxItem[Accepted | Rejection]):
     """A command.
 
     :param subscriber: the connection that submitted it, in this room or outside of it.
+    :param received_at: Trio time.
     :param only_repeat: it is not carried out, but gets its reply if it was accepted before.
     """
 
-    __slots__ = ("command", "only_repeat")
+    __slots__ = ("command", "only_repeat", "received_at")
 
     def __init__(
         self,
         command: Command,
         reply: CommandReply,
         subscriber: Subscriber | None = None,
+        received_at: float = inf,
         *,
         only_repeat: bool = False,
     ) -> None:
         super().__init__(subscriber, reply)
         self.command = command
+        self.received_at = received_at
         self.only_repeat = only_repeat
         if subscriber is not None:
             subscriber.in_flight += 1
