@@ -9,6 +9,7 @@ import typer
 from gbs_actor import __version__
 from gbs_actor.cli.checking import check
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
+from gbs_actor.cli.events import events
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.settings import settings
@@ -46,6 +47,7 @@ def options(
 app.command()(serve)
 app.command()(tail)
 app.command()(top)
+app.command()(events)
 app.command()(token)
 app.command("check-token")(check_token)
 app.command()(settings)

@@ -26,12 +26,25 @@ from gbs_actor.observability.terminal import visible, visible_lines
 LIBRARY_LOGGERS = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.app", "quart.serving")
 """Loggers that would have handlers of their own."""
 
-MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING}
+MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "httpx": logging.WARNING}
 """Levels of libraries whose ordinary messages do not help an operator."""
 
 
+IDS = ("sid", "room", "user_id", "command_id")
+"""Fields that say which connection, room, user and command a line is about."""
+
 _OF_MANY_LINES = frozenset({"exception", "stack"})
 _json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
+
+def leave_out_unknown(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Leave out the ids that an event does not have; a structlog processor."""
+    for name in IDS:
+        if event.get(name, name) is None:
+            del event[name]
+    return event
 
 
 def mask_secrets(
@@ -96,6 +109,7 @@ def configure_logging(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # Before masking: an exception's text can hold a secret as well.
                 structlog.processors.format_exc_info,
+                leave_out_unknown,
                 mask_secrets,
                 *renderer,
             ],

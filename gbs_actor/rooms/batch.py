@@ -66,8 +66,12 @@ class Batch:
     """Ids of commands that may be in the log although the room does not remember them."""
     found: dict[UUID, LogEntry] = field(default_factory=dict)
     """Entries of the log that were found for its commands."""
+    taken_at: float = 0.0
+    """Trio time at which it was taken from the mailbox."""
     committing_since: float = 0.0
     """Trio time at which the first commit began."""
+    committed_at: float = 0.0
+    """Trio time at which it became durable; 0: it has not."""
     attempts: int = 0
     """Commits of this batch that provably had no effect."""
 

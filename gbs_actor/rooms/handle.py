@@ -32,6 +32,7 @@ from gbs_actor.rooms.delivery import (
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
 from gbs_actor.rooms.rows import EncodedRows
+from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
@@ -51,6 +52,7 @@ class RoomHandle:
     :param slug: the retreat.
     :param config: limits and times.
     :param events: what operators are notified of.
+    :param slow_commands: looks at each batch when it is done.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     :param times: of the commands, shared with other rooms.
     """
@@ -60,10 +62,13 @@ class RoomHandle:
         slug: str,
         config: RoomSettings,
         events: OperatorEvents,
+        slow_commands: SlowCommands,
         observe: Observer = ignore,
+        *,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
+        self.slow_commands = slow_commands
         self.config = config
         self.publish = partial(events.publish, room=slug)
         """Publishes an operator event of this room."""

@@ -183,6 +183,7 @@ class Room:
         handle.commands += len(batch.steps)
         handle.batch_largest = max(handle.batch_largest, len(batch.steps))
         now = trio.current_time()
+        batch.taken_at = now
         self._subscriptions.empty_since = handle.active_at = handle.progressed_at = now
         handle.observe(Tracepoint.TAKEN)
         submissions = batch.submissions()
@@ -199,6 +200,7 @@ class Room:
             # commit, apply and fan-out are one section that cancellation does not divide.
             await self._fan_out.apply_and_send(batch)
         handle.batch = None
+        handle.slow_commands.check(handle.slug, batch, submissions)
 
     async def _commit(self, batch: Batch) -> bool:
         """Decide the batch and make it durable.
@@ -254,6 +256,7 @@ class Room:
 
     def _committed(self, batch: Batch) -> bool:
         batch.phase = Phase.COMMITTED
+        batch.committed_at = trio.current_time()
         if batch.repeatable:
             self._decisions.remember(c for c in batch.changes if c.command_id in batch.repeatable)
         self._handle.note_changes(batch.changes)

@@ -32,6 +32,7 @@ from gbs_actor.rooms.overview import RoomsOverview, RoomTotals, overview_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import utc_now
 from gbs_actor.rooms.room_statistics import statistics_of, summary_of
+from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.rooms.statistics import RoomPage, RoomState, RoomStatistics, SupervisorStatistics
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
@@ -52,6 +53,7 @@ class RoomSupervisor:
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
     :param events: what operators are notified of.
+    :param slow_command: seconds from which on a command is slow and logged; 0: none is.
     :param clock: the wall clock, aware, UTC.
     :param observe: called at every tracepoint of every room; see
         :data:`~gbs_actor.rooms.tracepoints.Observer`.
@@ -63,12 +65,14 @@ class RoomSupervisor:
         config: RoomSettings | None = None,
         *,
         events: OperatorEvents | None = None,
+        slow_command: float = 0.0,
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
         self._config = config or RoomSettings()
         self._events = OperatorEvents() if events is None else events
+        self.slow_commands = SlowCommands(slow_command)
         self._clock = clock
         self._observe = observe
         self.times = CommandTimes()
@@ -390,7 +394,14 @@ class RoomSupervisor:
         """Return the room's handle, starting the room if there is none."""
         handle = self._handles.get(slug)
         if handle is None and self._nursery is not None and not self._draining:
-            handle = RoomHandle(slug, self._config, self._events, self._observe, self.times)
+            handle = RoomHandle(
+                slug,
+                self._config,
+                self._events,
+                self.slow_commands,
+                self._observe,
+                times=self.times,
+            )
             self._handles[slug] = handle
             self._started += 1
             self._nursery.start_soon(self._supervise, handle, name=f"room {slug}")

@@ -71,7 +71,9 @@ class Composition:
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
-        self.rooms = RoomSupervisor(store, settings.rooms, events=events)
+        self.rooms = RoomSupervisor(
+            store, settings.rooms, events=events, slow_command=settings.logging.slow_command
+        )
         self.ack_times = self.rooms.times.ack
         """From the read of a command until its acknowledgement was handed to the socket."""
         self.sockets = _socket_server(settings)
@@ -199,6 +201,10 @@ class Composition:
         """Change the limits per user, for all protocols."""
         self._dispatch.change_limits(limits)
         self.clients.change_limits(limits)
+
+    def change_slow_command(self, threshold: float) -> None:
+        """Change from when on commands are logged as slow; see :class:`.SlowCommands`."""
+        self.rooms.slow_commands.threshold = threshold
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.

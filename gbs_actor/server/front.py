@@ -47,7 +47,11 @@ class Front:
         self._settings = settings
         self._certificate = Certificate.from_settings(settings.server)
         self._reloading = Reloading(
-            settings, self._certificate, load=load, change_limits=composition.change_limits
+            settings,
+            self._certificate,
+            load=load,
+            change_limits=composition.change_limits,
+            change_slow_command=composition.change_slow_command,
         )
         self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain

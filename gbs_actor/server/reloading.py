@@ -26,6 +26,7 @@ class Reloading:
     :param certificate: ``None``: the server speaks no TLS.
     :param load: reads the settings from their sources, in a thread; ``None``: they stay.
     :param change_limits: makes the parts of the server keep other limits.
+    :param change_slow_command: changes from how many seconds on commands are logged as slow.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Reloading:
         *,
         load: Callable[[], Settings] | None,
         change_limits: Callable[[LimitSettings], None],
+        change_slow_command: Callable[[float], None],
     ) -> None:
         self._settings = settings
         self._certificate = certificate
         self._load = load
         self._change_limits = change_limits
+        self._change_slow_command = change_slow_command
 
     async def run(self, reloads: AsyncIterator[object]) -> None:
         """Read both again for each item. What is refused leaves what is in use; all is logged.
@@ -68,6 +71,7 @@ class Reloading:
         )
         if self._settings.logging != former.logging:
             self._settings.build(configure_logging)
+            self._change_slow_command(self._settings.logging.slow_command)
         if self._settings.limits != former.limits:
             self._change_limits(self._settings.limits)
         differences = list(changed(former, settings))

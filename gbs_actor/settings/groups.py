@@ -437,9 +437,13 @@ class RecoverySettings(Group):
 
 
 class LoggingSettings(Group):
-    """Level and format of the log. They change on SIGHUP."""
+    """What is logged, and how. It changes on SIGHUP."""
 
     log_level: LogLevel = "INFO"
     """Lowest level that is logged."""
     log_format: LogFormat = "console"
     """console for people, json for log shippers: one object per line."""
+    slow_command: Interval = 1.0
+    """Seconds from which on a command is logged as slow, with where the time went; at most one
+    such line a second. 0: none is.
+    """

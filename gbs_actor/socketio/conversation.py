@@ -169,7 +169,9 @@ class Conversation:
             self._refuse(socket, error)
             return
         except Exception:
-            logger.exception("restoring a session of %s failed", namespace.name)
+            logger.exception(
+                "restoring a session of %s failed", namespace.name, extra={"sid": socket.id}
+            )
         if restored is not None:
             socket.restore(attempt.pid, restored.sid, restored.missed, restored.data)
         awaitable = self._run_connect_handler(namespace, socket)
@@ -215,7 +217,7 @@ class Conversation:
         name = socket.namespace.name
         self._observers.connect_refused(self.session, name, error)
         if not isinstance(error, ConnectError):
-            logger.error("on_connect of %s failed", name, exc_info=error)
+            logger.error("on_connect of %s failed", name, exc_info=error, extra={"sid": socket.id})
             self.session.end("transport error", CloseCode.INTERNAL_ERROR, "internal error")
             return
         self._remove(socket)
@@ -320,7 +322,9 @@ class Conversation:
             if awaitable is not None:
                 await awaitable
         except Exception:
-            logger.exception("on_disconnect of %s failed", socket.namespace.name)
+            logger.exception(
+                "on_disconnect of %s failed", socket.namespace.name, extra={"sid": socket.id}
+            )
 
     # Back-pressure.
 

@@ -190,11 +190,26 @@ class Namespace:
             try:
                 self._error(socket, event, error)
             except Exception:
-                logger.exception("the error handler of %s failed", self.name)
+                logger.exception(
+                    "the error handler of %s failed", self.name, extra={"sid": socket.id}
+                )
         elif isinstance(error, InvalidArguments):
-            logger.info("%s %.100r of %s: %s", self.name, event.name, socket.id, error)
+            logger.info(
+                "%s %.100r of %s: %s",
+                self.name,
+                event.name,
+                socket.id,
+                error,
+                extra={"sid": socket.id},
+            )
         else:
-            logger.error("handler of %s %.100r failed", self.name, event.name, exc_info=error)
+            logger.error(
+                "handler of %s %.100r failed",
+                self.name,
+                event.name,
+                exc_info=error,
+                extra={"sid": socket.id},
+            )
         event.release()  # the handler that would have replied has failed
 
     def __repr__(self) -> str:

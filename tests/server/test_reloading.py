@@ -32,8 +32,13 @@ def settings(**groups: dict[str, Any]) -> Settings:
     return Settings.model_validate({"logging": {"log_format": "json"}, **groups})
 
 
-async def reload(started: Settings, *loads: Settings | Exception) -> list[LimitSettings]:
-    """Start with settings, and reload as often as there are others; return the new limits."""
+async def reload(
+    started: Settings, *loads: Settings | Exception, slow: list[float] | None = None
+) -> list[LimitSettings]:
+    """Start with settings, and reload as often as there are others; return the new limits.
+
+    :param slow: is given from how many seconds on commands are slow.
+    """
     started.build(configure_logging)
     results = list(loads)
 
@@ -48,7 +53,14 @@ async def reload(started: Settings, *loads: Settings | Exception) -> list[LimitS
         wish.send_nowait(None)
     wish.close()
     limits: list[LimitSettings] = []
-    await Reloading(started, None, load=load, change_limits=limits.append).run(wishes)
+    reloading = Reloading(
+        started,
+        None,
+        load=load,
+        change_limits=limits.append,
+        change_slow_command=([] if slow is None else slow).append,
+    )
+    await reloading.run(wishes)
     assert results == []
     return limits
 
@@ -58,6 +70,13 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
     entries = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     lines = [f"{entry['level']}: {entry['event']}" for entry in entries]
     return [line for line in lines if "certificate" not in line]
+
+
+async def test_from_when_on_commands_are_slow_changes_at_once() -> None:
+    slow: list[float] = []
+    changed = settings(logging={"log_format": "json", "slow_command": 0.25})
+    await reload(settings(), settings(), changed, slow=slow)
+    assert slow == [0.25]
 
 
 async def test_level_and_format_of_the_log_change_at_once(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gbs_actor.cli.admin_client import AdminTokenOption, AdminUrlOption, admin_client
+from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
@@ -55,7 +55,7 @@ async def show(
     from gbs_actor.cli.top.live_screen import LiveScreen
     from gbs_actor.cli.top.watch import Watch
 
-    async with admin_client(settings, url, token, command="gbs-actor top") as client:
+    async with admin_client(settings, url, token) as client:
         watch = Watch(client, view)
         console = Console(highlight=False)
         if output is None and console.is_terminal:
@@ -86,8 +86,8 @@ async def _write(
 
 
 def top(
-    url: AdminUrlOption = None,
-    token: AdminTokenOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
     sort: Annotated[
         str,
         typer.Option("--sort", "-s", help=f"Sort rooms by: {', '.join(SORTS)}.", metavar="KEY"),

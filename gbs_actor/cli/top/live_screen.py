@@ -6,7 +6,7 @@ import trio
 from rich.console import Console
 from rich.live import Live
 
-from gbs_actor.cli.admin_client import NoAnswer
+from gbs_actor.cli.admin_client import AdminRequestFailed
 from gbs_actor.cli.top.keyboard import pressed_keys, single_keys
 from gbs_actor.cli.top.screen import HEADER_LINES, screen
 from gbs_actor.cli.top.watch import Watch
@@ -57,7 +57,9 @@ class LiveScreen:
         try:
             await self._watch.look(self._rooms())
             self._fault = ""
-        except NoAnswer as fault:
+        except AdminRequestFailed as fault:
+            if not fault.temporary:
+                raise
             self._fault = str(fault)
 
     def _show(self, live: Live) -> None:

@@ -17,7 +17,7 @@ MAX_ROOMS = 500
 class AdminReader(Protocol):
     """Reads JSON below ``/admin``."""
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         """Return the document at a path."""
         ...
 
@@ -146,15 +146,15 @@ class Rates:
         )
 
 
-async def take(client: AdminReader, query: Mapping[str, str], *, whole: bool) -> Snapshot:
+async def take(client: AdminReader, query: Mapping[str, str | int], *, whole: bool) -> Snapshot:
     """Ask the server.
 
-    :param query: of ``/admin/rooms``.
+    :param query: of ``/rooms``.
     :param whole: whether the token shows the whole server.
     :raises msgspec.ValidationError: the server is of another version.
     """
-    rooms = await client.get("/admin/rooms", query)
-    system = await client.get("/admin/system") if whole else None
+    rooms = await client.get("/rooms", query)
+    system = await client.get("/system") if whole else None
     return Snapshot(
         trio.current_time(),
         msgspec.convert(rooms, Rooms),

@@ -34,12 +34,12 @@ class View:
     paused: bool = False
     ended: bool = False
 
-    def query(self, limit: int) -> Mapping[str, str]:
+    def query(self, limit: int) -> Mapping[str, str | int]:
         """Return the query of ``/admin/rooms``."""
         key = SORTS[self.sort]
         if self.reverse:
             key = key.removeprefix("-") if key.startswith("-") else f"-{key}"
-        query = {"sort": key, "limit": str(limit)}
+        query: dict[str, str | int] = {"sort": key, "limit": limit}
         if self.state is not None:
             query["state"] = self.state
         if self.search:

@@ -31,7 +31,7 @@ class Watch:
         :raises CommandFailed: the server does not answer, or refuses.
         """
         if self._shows_server is None:
-            session = await self._client.get("/admin/session")
+            session = await self._client.get("/session")
             self._shows_server = session["retreats"] is None
         query = self.view.query(max(1, min(rooms, MAX_ROOMS)))
         try:
