@@ -273,7 +273,7 @@ class RoomSupervisor:
         """Return the slugs of the open rooms that match; see :func:`matching_slugs`."""
         return matching_slugs(self._handles.values(), state, search)
 
-    def page(
+    async def page(
         self,
         slugs: Iterable[str],
         sort: str = "slug",
@@ -287,7 +287,7 @@ class RoomSupervisor:
         :param slugs: the rooms, in any order.
         """
         found = [self._handles[slug] for slug in slugs if slug in self._handles]
-        rooms = sorted_summaries(found, sort, offset, limit, descending=descending)
+        rooms = await sorted_summaries(found, sort, offset, limit, descending=descending)
         return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
