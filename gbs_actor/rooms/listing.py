@@ -7,7 +7,7 @@ the page are summed up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import trio
@@ -26,6 +26,11 @@ from gbs_actor.rooms.room_statistics import (
 from gbs_actor.rooms.statistics import RoomState, RoomSummary
 
 SortKey = Callable[[RoomHandle], Any]
+
+_SORTED_AT_ONCE: Final = 250
+"""Rooms that are looked at before other tasks run."""
+_SUMMED_UP_AT_ONCE: Final = 50
+"""Rooms that are summed up before other tasks run."""
 
 
 def _percentile(histogram: str, share: float) -> SortKey:
@@ -81,16 +86,27 @@ def matching_slugs(rooms: Iterable[RoomHandle], state: RoomState | None, search:
     ]
 
 
-def sorted_summaries(
+async def sorted_summaries(
     rooms: Iterable[RoomHandle], sort: str, offset: int, limit: int, *, descending: bool
 ) -> tuple[RoomSummary, ...]:
     """Return the summaries of some rooms.
+
+    Other tasks run meanwhile, so the figures are of slightly different moments.
 
     :param sort: a key of :data:`SORT_KEYS`; rooms that are equal in it are sorted by slug, so
         that their order is stable.
     :param offset: rooms before the first one.
     :param limit: rooms at most.
     """
-    ordered = sorted(rooms, key=attrgetter("slug"))
-    ordered.sort(key=SORT_KEYS[sort], reverse=descending)
-    return tuple(summary_of(room) for room in ordered[offset : offset + limit])
+    key, keyed = SORT_KEYS[sort], []
+    for number, room in enumerate(sorted(rooms, key=attrgetter("slug")), 1):
+        keyed.append((key(room), room))
+        if number % _SORTED_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+    keyed.sort(key=itemgetter(0), reverse=descending)
+    summaries = []
+    for number, (_, room) in enumerate(keyed[offset : offset + limit], 1):
+        summaries.append(summary_of(room))
+        if number % _SUMMED_UP_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+    return tuple(summaries)

@@ -297,7 +297,7 @@ class RoomSupervisor:
         """Return the slugs of the open rooms that match; see :func:`matching_slugs`."""
         return matching_slugs(self._handles.values(), state, search)
 
-    def page(
+    async def page(
         self,
         slugs: Iterable[str],
         sort: str = "slug",
@@ -311,7 +311,7 @@ class RoomSupervisor:
         :param slugs: the rooms, in any order.
         """
         found = [self._handles[slug] for slug in slugs if slug in self._handles]
-        rooms = sorted_summaries(found, sort, offset, limit, descending=descending)
+        rooms = await sorted_summaries(found, sort, offset, limit, descending=descending)
         return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
     async def overview(self, named: int) -> RoomsOverview:

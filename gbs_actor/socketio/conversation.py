@@ -139,7 +139,7 @@ class Conversation:
         observe = socket.observe_event
         if observe is not None:
             observe(socket, event)
-        self._backlog.submit_event(event, self._namespaces[namespace].handle, socket)
+        self._backlog.submit_event(event, socket.namespace.handle, socket)
 
     # Connecting.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -85,6 +85,10 @@ class SocketNamespace(Protocol):
 
     def emit(self, name: str, *args: Any) -> None:
         """Send an event to every socket."""
+        ...
+
+    def handle(self, socket: Socket, event: Event) -> Awaitable[None] | None:
+        """Run the handler of an event; return what is left to await, if anything."""
         ...
 
     def add(self, socket: Socket) -> None:

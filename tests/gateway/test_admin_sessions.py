@@ -216,6 +216,13 @@ async def test_a_page_is_a_part_of_the_whole_list_in_order(
     ]
 
 
+@pytest.mark.parametrize("search", ["", "이하", "kim", "42", "s42", "192.0.2.0"])
+def test_a_client_is_found_by_part_of_its_name_user_id_sid_and_address(search: str) -> None:
+    client = stub(42, 0, "이하늘 KIM", None)
+    assert is_found(client, search)
+    assert not is_found(client, search + "x")
+
+
 async def test_a_long_list_lets_other_tasks_run_meanwhile() -> None:
     clients = [stub(number, number, "a", None) for number in range(2_000)]
     turns = 0

@@ -355,8 +355,8 @@ async def test_no_more_traces_than_a_few_run_at_once() -> None:
         site = site_over(here)
         for user_id in range(1, MAX_TRACES + 1):
             await send(site, "/admin/traces", {"userId": user_id, "reason": "x"})
-        await send(site, "/admin/traces", {"userId": 99, "reason": "x"}, 400)
-        await send(site, "/admin/traces?dry_run", {"userId": 99, "reason": "x"}, 400)
+        await send(site, "/admin/traces", {"userId": 99, "reason": "x"}, 429)
+        await send(site, "/admin/traces?dry_run", {"userId": 99, "reason": "x"}, 429)
         await send(site, "/admin/traces", {"userId": 1, "minutes": 60, "reason": "x"})
         await send(site, "/admin/traces/stop", {"userId": 2, "reason": "x"})
         await send(site, "/admin/traces", {"userId": 99, "reason": "x"})

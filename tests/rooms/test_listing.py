@@ -86,7 +86,7 @@ async def test_the_order_is_that_of_what_is_shown(
         shown = sorted(w.supervisor.statistics().rooms, key=lambda room: room.slug)
         differ = 0
         for key in SORT_KEYS:
-            page = w.supervisor.page(SLUGS, key, descending=descending)
+            page = await w.supervisor.page(SLUGS, key, descending=descending)
             values = {room.slug: as_json(room)[key] for room in shown}
             ordered = sorted(values, key=lambda slug: values[slug], reverse=descending)
             assert slugs(page.rooms) == ordered, key
@@ -96,10 +96,11 @@ async def test_the_order_is_that_of_what_is_shown(
 
 async def test_pages_follow_one_another_without_gaps(autojump_clock: MockClock) -> None:
     async with four_rooms() as w:
-        whole = w.supervisor.page(SLUGS, "restarts")
+        whole = await w.supervisor.page(SLUGS, "restarts")
         assert slugs(whole.rooms) == ["Spring", "autumn", "winter", "summer"]
         parts = [
-            w.supervisor.page(SLUGS, "restarts", offset=offset, limit=3) for offset in (0, 3, 6)
+            await w.supervisor.page(SLUGS, "restarts", offset=offset, limit=3)
+            for offset in (0, 3, 6)
         ]
         assert [slugs(part.rooms) for part in parts] == [
             ["Spring", "autumn", "winter"],
@@ -128,7 +129,7 @@ async def test_rooms_are_found_by_state_and_by_part_of_their_slug(
 async def test_a_room_that_has_closed_meanwhile_is_left_out(autojump_clock: MockClock) -> None:
     async with world() as w:
         await w.client()
-        page = w.supervisor.page(["winter", "summer"])
+        page = await w.supervisor.page(["winter", "summer"])
         assert (slugs(page.rooms), page.total) == (["winter"], 1)
         assert (page.started, page.crashes, page.draining) == (1, 0, False)
 
@@ -153,6 +154,26 @@ async def test_only_what_is_on_the_page_is_summed_up_and_no_subscriber_is_asked(
             await Unasked(w.supervisor, 1).join(name)
         for key in SORT_KEYS:
             summed_up.clear()
-            page = w.supervisor.page(w.supervisor.matching(), key, offset=10, limit=5)
+            page = await w.supervisor.page(w.supervisor.matching(), key, offset=10, limit=5)
             assert slugs(page.rooms) == summed_up
             assert len(summed_up) == 5
+
+
+async def test_a_long_page_lets_other_tasks_run_meanwhile(autojump_clock: MockClock) -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    names = [f"room {number:03}" for number in range(300)]
+    async with world(*names, people=2) as w, trio.open_nursery() as nursery:
+        for name in names:
+            await w.client(1, name)
+        nursery.start_soon(count_turns)
+        page = await w.supervisor.page(w.supervisor.matching(), "commit.p99", limit=150)
+        nursery.cancel_scope.cancel()
+    assert slugs(page.rooms) == names[:150]
+    assert turns >= 3

@@ -90,7 +90,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     return [
         admin_session(identity),
         admin_rooms(services.rooms, identity),
-        admin_sessions(system.clients, system.closed_sessions, identity),
+        admin_sessions(system.clients, system.closed_sessions, services.rooms, identity),
         admin_traces(system.clients, identity),
         admin_events(
             services.events,

@@ -69,8 +69,9 @@ class MessageQueue:
     @property
     def unsent_bytes(self) -> int:
         """Bytes of the whole messages, and of any rest."""
-        rest = 0 if self.rest is None else len(self.rest)
-        return self.bytes - sum(map(len, map(self._encode, self._rest_of))) + rest
+        if self.rest is None:
+            return self.bytes
+        return self.bytes - sum(map(len, map(self._encode, self._rest_of))) + len(self.rest)
 
     def messages(self) -> list[Message]:
         """Return the messages, a partly sent one included."""

@@ -30,7 +30,7 @@ def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity) -> Blueprint:
         query = RoomQuery.of(request.args)
         slugs = rooms.matching(query.state, query.search)
         shown = await identity.shown_to(operator, slugs)
-        page = rooms.page(
+        page = await rooms.page(
             [slug for slug in slugs if slug in shown],
             query.sort,
             descending=query.descending,

@@ -21,6 +21,7 @@ from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.gateway.sessions import details_of, session_page
 from gbs_actor.lineup.codes import Code
+from gbs_actor.rooms import RoomSupervisor
 
 _GONE: Final = Failure.because(Code.NOT_FOUND, "There is no such session; look among the closed.")
 
@@ -35,7 +36,9 @@ class ClosedPage(msgspec.Struct, frozen=True, rename="camel"):
     """Of the whole server; null: the operator does not see all of it."""
 
 
-def admin_sessions(clients: Clients, closed: ClosedSessions, identity: AdminIdentity) -> Blueprint:
+def admin_sessions(
+    clients: Clients, closed: ClosedSessions, rooms: RoomSupervisor, identity: AdminIdentity
+) -> Blueprint:
     """Return the routes about sessions.
 
     An operator sees the sessions in rooms of those retreats in which they are one; who is an
@@ -43,18 +46,17 @@ def admin_sessions(clients: Clients, closed: ClosedSessions, identity: AdminIden
     """
     blueprint = Blueprint("admin_sessions", __name__, url_prefix=ADMIN_PATH)
 
-    async def shown_rooms(operator: Operator, rooms: set[str | None]) -> frozenset[str | None]:
-        """Return those of some rooms in which an operator sees who is there."""
-        slugs = [room for room in rooms if room is not None]
-        shown: frozenset[str | None] = await identity.shown_to(operator, slugs)
+    async def shown_rooms(operator: Operator, slugs: set[str | None]) -> frozenset[str | None]:
+        """Return those of some rooms in which an operator sees who is there; ``None``: no room."""
+        named = [slug for slug in slugs if slug is not None]
+        shown: frozenset[str | None] = await identity.shown_to(operator, named)
         return shown | {None} if operator.unrestricted else shown
 
     @blueprint.get("/sessions")
     async def some_sessions() -> Response:
         operator = identity.require(request)
         query = SessionQuery.of(request.args)
-        rooms = {client.subscriber.room_slug for client in clients.connected}
-        shown = await shown_rooms(operator, rooms)
+        shown = await shown_rooms(operator, {None, *rooms.matching()})
 
         def matches(client: Client) -> bool:
             return client.subscriber.room_slug in shown and query.matches(client)

@@ -23,6 +23,9 @@ MAX_REASON: Final = 500
 _MAX_SID: Final = 64
 
 _NO_SESSION: Final = Failure.because(Code.NOT_FOUND, "There is no such session.")
+_TOO_MANY: Final = Failure.because(
+    Code.RATE_LIMITED, f"{MAX_TRACES} traces are running; stop one, or wait."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +95,7 @@ def admin_traces(clients: Clients, identity: AdminIdentity) -> Blueprint:
         try:
             traces.check(target)
         except TooManyTraces:
-            raise InvalidPayload("", f"{MAX_TRACES} traces are running; stop one.") from None
+            return failure_response(_TOO_MANY)
         if not dry_run:
             traces.start(target, body.minutes, with_memos=body.with_memos)
             _log(operator, "started", target, body)

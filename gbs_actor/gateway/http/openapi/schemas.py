@@ -102,6 +102,7 @@ def schemas() -> dict[str, Schema]:
     }
     for name in ("StopTraceBody", "TraceBody"):
         _require(components[name], "reason")
+        components[name]["oneOf"] = _USER_OR_SESSION
     for name, schema in components.items():
         schema["title"] = name
         _mark_times(schema)
@@ -132,6 +133,19 @@ _MEMO_OR_COLOR: Final = [
         "title": "Only a colour",
         "properties": {"color": {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}},
         "required": ["color"],
+    },
+]
+
+_USER_OR_SESSION: Final = [
+    {
+        "title": "A user",
+        "properties": {"userId": {"type": ["integer", "string"]}, "sid": {"type": "null"}},
+        "required": ["userId"],
+    },
+    {
+        "title": "A session",
+        "properties": {"userId": {"type": "null"}, "sid": {"type": "string"}},
+        "required": ["sid"],
     },
 ]
 
