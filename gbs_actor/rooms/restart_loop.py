@@ -41,19 +41,29 @@ class RestartLoop:
     async def run(self) -> bool:
         """Run until the room is idle or drained, or has crashed and nobody waits for it.
 
+        A room that an operator restarts is loaded anew, with all that is queued for it.
+
         Cancelled, it ends the room between two commits. The caller closes the handle.
 
         :returns: ``False`` after such a crash.
         """
         handle = self._handle
-        while await self._run_once():
-            await self._pause()
-            if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
-                return False
-            handle.state = RoomState.RESTARTING
-            handle.restarts_at = None
-            handle.restarts += 1
-        return True
+        while True:
+            if await self._run_once():
+                await self._pause()
+                if handle.draining or not (
+                    handle.wanted or handle.restart_requested or handle.state is RoomState.BACKOFF
+                ):
+                    return False
+                handle.restarts_at = None
+                handle.restarts += 1
+                after = RoomState.RESTARTING
+            elif handle.restart_requested:
+                after = RoomState.STARTING  # in which commands are queued
+            else:
+                return True
+            handle.restart_requested = False
+            handle.enter(after)
 
     async def _run_once(self) -> bool:
         """Run a room until it stops or crashes; return whether it crashed.
@@ -74,13 +84,13 @@ class RestartLoop:
         """Reply what the crash decides, and set how the room goes on."""
         handle = self._handle
         self._on_crash()
-        handle.resolving = False
+        handle.resolving = handle.restart_requested = False
         log.error("room %s crashed", handle.slug, exc_info=error)
         phase = None if handle.batch is None else handle.batch.phase
         failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
         if handle.batch is not None:
             await self._reply_after_crash(room, failed=failed)
-        handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
+        handle.enter(RoomState.FAILED if failed else RoomState.BACKOFF)
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
         if failed:
             config = handle.config
