@@ -4,9 +4,17 @@ Also the figures of the last minutes, see ``RecentHistogram``, and what the oper
 about this process, see ``process``.
 """
 
-from gbs_actor.observability.logs import configure_logging
+from gbs_actor.observability.log_levels import (
+    Level,
+    LogLevels,
+    LogLevelStatistics,
+    TemporaryLevel,
+    UnknownLogger,
+)
+from gbs_actor.observability.logs import AUDIT_LOGGER, configure_logging
 from gbs_actor.observability.masking import mask, masked
 from gbs_actor.observability.process import ProcessStatistics, process_statistics
+from gbs_actor.observability.profile import LoopProfile, LoopProfiler, ProfileRunning
 from gbs_actor.observability.recent_histogram import (
     DURATION_BOUNDS,
     SIZE_BOUNDS,
@@ -17,12 +25,21 @@ from gbs_actor.observability.recent_histogram import (
 from gbs_actor.observability.terminal import visible, visible_lines
 
 __all__ = [
+    "AUDIT_LOGGER",
     "DURATION_BOUNDS",
     "SIZE_BOUNDS",
     "Bucket",
     "Durations",
+    "Level",
+    "LogLevelStatistics",
+    "LogLevels",
+    "LoopProfile",
+    "LoopProfiler",
     "ProcessStatistics",
+    "ProfileRunning",
     "RecentHistogram",
+    "TemporaryLevel",
+    "UnknownLogger",
     "configure_logging",
     "mask",
     "masked",

@@ -30,6 +30,9 @@ MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING}
 """Levels of libraries whose ordinary messages do not help an operator."""
 
 
+AUDIT_LOGGER = "gbs_actor.audit"
+"""The logger of what operators do; no setting silences it."""
+
 _OF_MANY_LINES = frozenset({"exception", "stack"})
 _json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
@@ -111,6 +114,7 @@ def configure_logging(
         library.propagate = True
     for name, level in MINIMUM_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, root.level))
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,15 @@ from quart.typing import TestClientProtocol as QuartClient
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
+from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, SystemParts, create_app
+from gbs_actor.gateway.http import ActionParts, Services, SystemParts, create_app
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
-from gbs_actor.observability import Durations
+from gbs_actor.observability import Durations, LogLevels, LoopProfiler
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
@@ -190,10 +192,25 @@ def system_parts(parts: Parts) -> SystemParts:
     )
 
 
+def action_parts(
+    parts: Parts, clients: Clients, find_session: Callable[[str], Client | None]
+) -> ActionParts:
+    """Return what operators act on, of a server that never stops."""
+    return ActionParts(
+        rooms=parts.rooms.actions,
+        clients=clients,
+        find_session=find_session,
+        drain_spread=2.0,
+        draining=lambda: False,
+        shut_down=lambda: None,
+    )
+
+
 @asynccontextmanager
 async def site(config: Settings | None = None) -> AsyncIterator[Site]:
     async with composed(config) as parts:
         made: list[Site] = []
+        system, trail = system_parts(parts), AuditTrail(parts.store)
         services = Services(
             parts.rooms,
             parts.verifier,
@@ -202,8 +219,13 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             parts.rates,
             lambda: made[0].store_failure,
             lambda: made[0].draining,
-            system_parts(parts),
+            system,
+            action_parts(parts, system.clients, lambda _: None),
+            trail,
+            LogLevels(),
+            LoopProfiler(),
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client()))
-        yield made[0]
+        async with trail.running():
+            yield made[0]

@@ -9,9 +9,15 @@ from quart import Blueprint, Response
 from quart_trio import QuartTrio
 
 from gbs_actor.auth import Authorizer, Verifier
+from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.http.admin import (
+    ActionParts,
     AdminIdentity,
+    Audit,
     SystemParts,
+    admin_actions,
+    admin_audit,
+    admin_diagnostics,
     admin_rooms,
     admin_session,
     admin_system,
@@ -25,6 +31,7 @@ from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.observability import LogLevels, LoopProfiler
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CorsPolicy
@@ -46,6 +53,11 @@ class Services:
     """Whether the server is about to stop, so that no new clients should be sent to it."""
     system: SystemParts
     """What only operators see."""
+    actions: ActionParts
+    """What only operators act on."""
+    audit_trail: AuditTrail
+    log_levels: LogLevels
+    profiler: LoopProfiler
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -74,12 +86,20 @@ def create_admin_app(services: Services) -> QuartTrio:
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
+    audit = Audit(services.audit_trail)
     identity = AdminIdentity(
-        services.verifier, services.authorizer, services.rates, services.settings
+        services.verifier,
+        services.authorizer,
+        services.rates,
+        services.settings,
+        on_refusal=audit.refused,
     )
     return [
         admin_session(identity),
-        admin_rooms(services.rooms, identity),
+        admin_rooms(services.rooms, identity, audit),
+        admin_actions(services.actions, identity, audit),
+        admin_diagnostics(services.log_levels, services.profiler, identity, audit),
+        admin_audit(services.system.store, identity, audit),
         admin_system(services.system, services.settings, identity),
     ]
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
+from gbs_actor.gateway.http.admin.query import MAX_TEXT
 from gbs_actor.gateway.http.admin.room_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, SORTS
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import RoomState
@@ -104,6 +105,45 @@ _PARAMETERS: Final[dict[str, Described]] = {
             "maximum": MAX_LIMIT,
             "default": DEFAULT_LIMIT,
         },
+    },
+    "sid": {
+        "in": "path",
+        "name": "sid",
+        "required": True,
+        "description": "The session.",
+        "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"},
+    },
+    "userId": {
+        "in": "path",
+        "name": "userId",
+        "required": True,
+        "description": "The user.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LAST_ID},
+    },
+    "dryRun": {
+        "in": "query",
+        "name": "dry_run",
+        "description": "If it is given, whatever its value, nothing is changed.",
+        "schema": {"type": "string"},
+    },
+    "before": {
+        "in": "query",
+        "name": "before",
+        "description": "Only records with a lower id.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LAST_ID},
+    },
+    **{
+        name: {
+            "in": "query",
+            "name": name,
+            "description": meaning,
+            "schema": {"type": "string", "maxLength": MAX_TEXT, "pattern": "^[^\\u0000]*$"},
+        }
+        for name, meaning in (
+            ("operator", "Only those of this operator: the user id, or the name."),
+            ("action", "Only actions that begin so: `room.` stands for all on rooms."),
+            ("target", "Only those on this room, session or user."),
+        )
     },
     "ifNoneMatch": {
         "in": "header",

@@ -12,6 +12,19 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
+from gbs_actor.gateway.http.admin.acting import (
+    ActionBody,
+    ActionResult,
+    KickResult,
+    RoomActionResult,
+)
+from gbs_actor.gateway.http.admin.audit import AuditPage
+from gbs_actor.gateway.http.admin.diagnostics import (
+    LogLevelBody,
+    LogLevelResult,
+    ProfileBody,
+    ProfileResult,
+)
 from gbs_actor.gateway.http.admin.session import OperatorSession
 from gbs_actor.gateway.http.admin.system import SystemStatistics
 from gbs_actor.gateway.http.admin.task_tree import TaskTree
@@ -19,6 +32,7 @@ from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
+from gbs_actor.observability import LogLevelStatistics
 from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
@@ -43,6 +57,13 @@ _TYPES: Final[dict[str, Any]] = {
     "System": SystemStatistics,
     "TaskTree": TaskTree,
     "OperatorSession": OperatorSession,
+    "Audit": AuditPage,
+    "LogLevels": LogLevelStatistics,
+    **{each.__name__: each for each in (ActionBody, LogLevelBody, ProfileBody)},
+    **{
+        each.__name__: each
+        for each in (ActionResult, RoomActionResult, KickResult, LogLevelResult, ProfileResult)
+    },
 }
 """The types that operations refer to, by the names of their components."""
 
