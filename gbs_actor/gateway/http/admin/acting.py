@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 from quart import Request, Response
 
-from gbs_actor.contract.decoding import InvalidPayload, check_text, decode
+from gbs_actor.contract.decoding import decode
 from gbs_actor.gateway.http.admin.audit import Audit, address_of
 from gbs_actor.gateway.http.admin.identity import Operator
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.audit import Outcome
 
-MAX_REASON: Final = 500
-
-Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+"""Not blank, and without U+0000, which PostgreSQL's text cannot store."""
 
 
 class ActionBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -57,13 +56,10 @@ BodyT = TypeVar("BodyT", bound=ActionBody)
 async def read_body(request: Request, decoder: msgspec.json.Decoder[BodyT]) -> BodyT:
     """Return the body of an action.
 
-    :raises InvalidPayload: it is no such body, or its reason is blank.
+    :raises InvalidPayload: it is no such body.
     """
     raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-    body = decode(raw, decoder)
-    if not check_text("reason", body.reason).strip():
-        raise InvalidPayload("reason", "reason must not be blank.")
-    return body
+    return decode(raw, decoder)
 
 
 def is_trial(request: Request) -> bool:
