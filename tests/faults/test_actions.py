@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trio
 
-from gbs_actor.client import connect
+from gbs_actor.client import Client, connect
 from gbs_actor.client.errors import ClientError
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.faults.editing import Editors, editing
@@ -73,6 +73,11 @@ async def until_audited(server: ServerProcess, actions: list[str]) -> None:
             await trio.sleep(0.05)
 
 
+async def edit_on(client: Client) -> None:
+    while True:
+        await client.assign(client.rows[0].id, 3)
+
+
 async def on_the_room(server: ServerProcess, editors: Editors, action: str) -> None:
     for _ in range(ROUNDS):
         await editors.more(200)
@@ -88,15 +93,6 @@ async def test_a_room_is_acted_on_while_many_edit(server: ServerProcess, action:
     await until_audited(server, [f"room.{action}"] * ROUNDS)
 
 
-async def test_a_room_that_crashed_is_recovered_while_many_edit(server: ServerProcess) -> None:
-    """Without a bug to call on, only the action's effect on a healthy room is left: none."""
-    async with editing(server, count=EDITORS) as editors:
-        await editors.more(200)
-        answer = await act(server, f"/rooms/{RETREAT}/recover")
-        assert (answer["changed"], answer["room"]["state"]) == (False, "running")
-        await editors.more(200)
-
-
 async def test_who_is_kicked_stays_away_and_takes_nobody_along(server: ServerProcess) -> None:
     async with editing(server, count=EDITORS) as editors:
         await editors.more(200)
@@ -105,8 +101,7 @@ async def test_who_is_kicked_stays_away_and_takes_nobody_along(server: ServerPro
             answer = await act(server, "/users/7/kick")
             assert (answer["changed"], answer["sessions"]) == (True, 1)
             with trio.fail_after(10), pytest.raises(ClientError):
-                while True:
-                    await client.assign(client.rows[0].id, 3)
+                await edit_on(client)
         await editors.more(200)
 
 

@@ -15,7 +15,9 @@ from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.audit import Outcome
 
-Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00-\x20][^\x00]*$")
+]
 """Not blank, and without U+0000, which PostgreSQL's text cannot store."""
 
 

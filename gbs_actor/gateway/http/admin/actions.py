@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from quart import Blueprint, Response, request
 
+from gbs_actor.contract.decoding import one_id
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.http.admin.acting import (
@@ -109,18 +110,18 @@ def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> 
             audit, request, operator, result, action="session.kick", target=sid, reason=body.reason
         )
 
-    @blueprint.post("/users/<int:user_id>/kick")
-    async def kick_user(user_id: int) -> Response:
+    @blueprint.post("/users/<user_id>/kick")
+    async def kick_user(user_id: str) -> Response:
         operator = identity.require_unrestricted(request)
         body = await read_body(request, _body)
-        result = _kick(clients.of_user(user_id))
+        result = _kick(clients.of_user(one_id(("userId", user_id))))
         return responded(
             audit,
             request,
             operator,
             result,
             action="user.kick",
-            target=str(user_id),
+            target=user_id,
             reason=body.reason,
         )
 

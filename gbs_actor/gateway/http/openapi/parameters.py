@@ -118,7 +118,7 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "name": "userId",
         "required": True,
         "description": "The user.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": LAST_ID},
+        "schema": _ID,
     },
     "dryRun": {
         "in": "query",
