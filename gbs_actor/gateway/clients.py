@@ -38,6 +38,7 @@ from gbs_actor.socketio import Handshake
 FoundToken = tuple[str, TokenSource]
 
 _REVOKED: Final = Failure.because(Code.FORBIDDEN, "You may no longer read this line-up.")
+_KICKED: Final = Failure.because(Code.FORBIDDEN, "An operator has disconnected you.")
 
 logger = logging.getLogger(__name__)
 
@@ -239,13 +240,33 @@ class Clients:
             client.user.user_id,
             extra=client.log_fields(),
         )
+        self._disconnect_for_good(client, _REVOKED)
+
+    def of_user(self, user_id: int) -> list[Client]:
+        """Return the clients of a user, whatever protocol they speak."""
+        return [client for client in self._clients.values() if client.user.user_id == user_id]
+
+    def kick(self, client: Client) -> bool:
+        """Disconnect a client for good: it gets ``error`` FORBIDDEN, and nothing to recover.
+
+        Its commands in flight are still carried out.
+
+        :returns: whether it was connected until now.
+        """
+        if client.subscriber.closed:
+            return False
+        logger.info("a client of user %d is kicked", client.user.user_id, extra=client.log_fields())
+        self._disconnect_for_good(client, _KICKED)
+        return True
+
+    def _disconnect_for_good(self, client: Client, why: Failure) -> None:
         try:
-            client.peer.send_event(ServerEvent.ERROR, replies.error_event(None, _REVOKED))
+            client.peer.send_event(ServerEvent.ERROR, replies.error_event(None, why))
             client.peer.close_forbidden()
         except Exception:
             # It must receive nothing any more; other clients must not wait.
             logger.exception(
-                "a client that may no longer read is aborted", extra=client.log_fields()
+                "a client that could not be disconnected is aborted", extra=client.log_fields()
             )
             client.peer.abort()
         self._rooms.disconnect(client.subscriber)

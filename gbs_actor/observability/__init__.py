@@ -4,7 +4,14 @@ Also what operators are notified of, see ``OperatorEvents``; the figures of the 
 ``RecentHistogram``; and what the operating system says about this process, see ``process``.
 """
 
-from gbs_actor.observability.logs import configure_logging
+from gbs_actor.observability.log_levels import (
+    Level,
+    LogLevels,
+    LogLevelStatistics,
+    TemporaryLevel,
+    UnknownLogger,
+)
+from gbs_actor.observability.logs import AUDIT_LOGGER, configure_logging
 from gbs_actor.observability.masking import mask, masked
 from gbs_actor.observability.operator_events import (
     EventFilter,
@@ -14,6 +21,7 @@ from gbs_actor.observability.operator_events import (
     OperatorEvents,
 )
 from gbs_actor.observability.process import ProcessStatistics, process_statistics
+from gbs_actor.observability.profile import LoopProfile, LoopProfiler, ProfileRunning
 from gbs_actor.observability.recent_histogram import (
     DURATION_BOUNDS,
     SIZE_BOUNDS,
@@ -25,6 +33,7 @@ from gbs_actor.observability.recent_histogram import (
 from gbs_actor.observability.terminal import visible, visible_lines
 
 __all__ = [
+    "AUDIT_LOGGER",
     "DURATION_BOUNDS",
     "SIZE_BOUNDS",
     "Bucket",
@@ -32,11 +41,19 @@ __all__ = [
     "EventFilter",
     "EventPage",
     "HistogramTotals",
+    "Level",
     "LogFields",
+    "LogLevelStatistics",
+    "LogLevels",
+    "LoopProfile",
+    "LoopProfiler",
     "OperatorEvent",
     "OperatorEvents",
     "ProcessStatistics",
+    "ProfileRunning",
     "RecentHistogram",
+    "TemporaryLevel",
+    "UnknownLogger",
     "configure_logging",
     "mask",
     "masked",

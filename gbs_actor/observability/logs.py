@@ -33,6 +33,9 @@ MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "httpx": logging.WARNING}
 IDS = ("sid", "room", "user_id", "command_id")
 """Fields that say which connection, room, user and command a line is about."""
 
+AUDIT_LOGGER = "gbs_actor.audit"
+"""The logger of what operators do; no setting silences it."""
+
 _OF_MANY_LINES = frozenset({"exception", "stack"})
 _json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
@@ -125,6 +128,7 @@ def configure_logging(
         library.propagate = True
     for name, level in MINIMUM_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, root.level))
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

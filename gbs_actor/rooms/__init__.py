@@ -37,7 +37,7 @@ Joins, leaves, editing marks and presence (``Subscriptions``) need no store: the
 while one is waited for.
 
 What operators see of it is declared in ``statistics``, and read by ``room_statistics`` (one room)
-and ``listing`` (which rooms, in which order).
+and ``listing`` (which rooms, in which order). What they do to it is in ``room_actions``.
 
 When a room crashes, its ``RestartLoop`` counts it and replies by the phase of the batch in hand:
 DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch itself;
@@ -69,6 +69,7 @@ from gbs_actor.rooms.delivery import (
     Snapshot,
 )
 from gbs_actor.rooms.overview import RoomLoad, RoomsOverview, RoomTotals
+from gbs_actor.rooms.room_actions import RoomAction, RoomActions
 from gbs_actor.rooms.statistics import (
     RoomPage,
     RoomState,
@@ -95,6 +96,8 @@ __all__ = [
     "Observer",
     "Presence",
     "PresentUser",
+    "RoomAction",
+    "RoomActions",
     "RoomLoad",
     "RoomPage",
     "RoomSettings",

@@ -11,15 +11,15 @@ from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogra
 class Timed(Protocol):
     """A command."""
 
-    received_at: float | None
-    """Trio time at which its last bytes were read; ``None``: it does not count."""
+    received_at: float
+    """Trio time at which its last bytes were read; of a request, at which it was submitted."""
 
 
 class CommandTimes:
     """Histograms over all rooms, those that have closed included; each room has its own, too.
 
-    ``ack`` and ``delivered`` are of the events of clients, from the moment their bytes were read.
-    Each command that has reached a room counts once, whatever its reply.
+    ``ack`` and ``delivered`` are of commands, from the moment their bytes were read. Each that has
+    reached a room counts once, whatever its reply.
     """
 
     def __init__(self) -> None:
@@ -44,4 +44,4 @@ class CommandTimes:
 
 
 def _ages(commands: Iterable[Timed], now: float) -> list[float]:
-    return [now - each.received_at for each in commands if each.received_at is not None]
+    return [now - each.received_at for each in commands]

@@ -271,6 +271,10 @@ class Sink(Protocol):
         """Send what was held back, in its order."""
         ...
 
+    def close_restarting(self) -> None:
+        """Close the connection behind what it was sent; its client comes back with a back-off."""
+        ...
+
     def abort(self) -> None:
         """End the connection at once; called where a delivery raised."""
         ...

@@ -38,6 +38,8 @@ from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
 
+CRASHED: Final = (RoomState.BACKOFF, RoomState.FAILED)
+"""The states in which a room waits for its next start."""
 LAST_CHANGES: Final = 20
 """Changes that are kept for operators."""
 
@@ -76,7 +78,16 @@ class RoomHandle:
         self.times = times or CommandTimes()
         self.store_backoff = backoff(config.store_backoff_initial, config.store_backoff_max)
         self.state = RoomState.STARTING
+        self.state_changed = trio.lowlevel.ParkingLot()
+        """Unparked by :meth:`enter`."""
         self.draining = False
+        """Whether it rejects commands, and stops once all else has its reply."""
+        self.spread: float | None = None
+        """Of a room that stops by itself: seconds over which its subscribers are sent away.
+        ``None``: it does not, or the whole server stops, which closes its connections."""
+        self.restart_requested = False
+        self.closed = trio.Event()
+        """Set once nothing is left of the room, and another one may be opened."""
         self.mailbox = Mailbox(config.mailbox_size)
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
@@ -92,7 +103,7 @@ class RoomHandle:
         self.outdated = False
         """Whether the store may have changes that the board lacks."""
         self.pause_over = trio.lowlevel.ParkingLot()
-        """Ends the pause after a crash early: for an operator's restart, or to drain."""
+        """Ends a pause early: after a crash, or between two subscribers that are sent away."""
         self.join_idle: Callable[[Join], None] | None = None
         """Carries a join out, while the room has nothing to do; ``None`` while it works."""
         self.failure: Exception | None = None
@@ -140,9 +151,11 @@ class RoomHandle:
         only_repeat: bool = False,
     ) -> None:
         """Queue a command, or reply at once why not; see :class:`Submission`."""
-        times = None if received_at is None else self.times
-        timed = Submission(command, reply, subscriber, received_at, times, only_repeat=only_repeat)
-        self._put(timed)
+        if received_at is None:
+            received_at = trio.current_time()
+        self._put(
+            Submission(command, reply, subscriber, received_at, self.times, only_repeat=only_repeat)
+        )
 
     def mark_editing(
         self,
@@ -198,7 +211,40 @@ class RoomHandle:
         else:
             self.mailbox.put(leave)
 
+    # -- for operators
+
+    def restart(self) -> None:
+        """Load the room anew after the batch in hand; after a crash at once, and as the first one.
+
+        What is queued stays queued, and subscribers stay.
+        """
+        if self.draining:
+            return
+        self.restart_requested = True
+        if self.state in CRASHED:
+            self.crashes.clear()
+            self.pause_over.unpark_all()
+        self.mailbox.wake()
+
+    def stop(self, spread: float) -> None:
+        """Reject commands from now on; once all else has its reply, send everybody away and end.
+
+        :param spread: seconds over which the subscribers' connections are closed.
+        """
+        self.spread = spread
+        self._drain()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether :meth:`stop` was called, and the server goes on: the next one to join waits."""
+        return self.spread is not None
+
     # -- for the room and its supervisor
+
+    def enter(self, state: RoomState) -> None:
+        """Be in another state from now on."""
+        self.state = state
+        self.state_changed.unpark_all()
 
     def remove(self, leave: Leave) -> None:
         """Take a subscriber out of the room; its mark is left for the caller to end."""
@@ -233,8 +279,15 @@ class RoomHandle:
         self.mailbox.wake()
 
     def drain(self) -> None:
-        """Reject what comes from now on; the room stops once all else has its reply."""
-        self.draining = True
+        """Reject what comes from now on; the room stops once all else has its reply.
+
+        The server stops, and closes the connections itself.
+        """
+        self.spread = None
+        self._drain()
+
+    def _drain(self) -> None:
+        self.draining, self.restart_requested = True, False
         self.pause_over.unpark_all()
         self.mailbox.wake()
 
@@ -272,7 +325,7 @@ class RoomHandle:
 
     def _rejection(self) -> Rejection | None:
         if self.draining:
-            return SHUTTING_DOWN
+            return RESTARTED if self.stopping else SHUTTING_DOWN
         if self.state is RoomState.FAILED:
             return UNAVAILABLE
         if self.state in (RoomState.BACKOFF, RoomState.RESTARTING):

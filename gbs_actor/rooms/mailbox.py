@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Generic, TypeVar
 
 import trio
@@ -69,7 +70,7 @@ class Submission(MailboxItem[Accepted | Rejection]):
     """A command.
 
     :param subscriber: the connection that submitted it, in this room or outside of it.
-    :param received_at: Trio time at which it was read; ``None``: it is not timed.
+    :param received_at: Trio time at which it was read.
     :param times: where its times count; ``None``: nowhere.
     :param only_repeat: it is not carried out, but gets its reply if it was accepted before.
     """
@@ -81,7 +82,7 @@ class Submission(MailboxItem[Accepted | Rejection]):
         command: Command,
         reply: CommandReply,
         subscriber: Subscriber | None = None,
-        received_at: float | None = None,
+        received_at: float = inf,
         times: CommandTimes | None = None,
         *,
         only_repeat: bool = False,

@@ -41,19 +41,30 @@ class RestartLoop:
     async def run(self) -> bool:
         """Run until the room is idle or drained, or has crashed and nobody waits for it.
 
+        A room that an operator restarts is loaded anew, with all that is queued for it.
+
         Cancelled, it ends the room between two commits. The caller closes the handle.
 
         :returns: ``False`` after such a crash.
         """
         handle = self._handle
-        while (pause := await self._run_once()) is not None:
-            await self._pause(pause)
-            if handle.draining or not (handle.wanted or handle.state is RoomState.BACKOFF):
-                return False
-            handle.state = RoomState.RESTARTING
-            handle.restarts_at = None
-            handle.restarts += 1
-        return True
+        while True:
+            pause = await self._run_once()
+            if pause is not None:
+                await self._pause(pause)
+                if handle.draining or not (
+                    handle.wanted or handle.restart_requested or handle.state is RoomState.BACKOFF
+                ):
+                    return False
+                handle.restarts_at = None
+                handle.restarts += 1
+                after = RoomState.RESTARTING
+            elif handle.restart_requested:
+                after = RoomState.STARTING  # in which commands are queued
+            else:
+                return True
+            handle.restart_requested = False
+            handle.enter(after)
 
     async def _run_once(self) -> float | None:
         """Run a room until it stops or crashes.
@@ -78,14 +89,14 @@ class RestartLoop:
         """
         handle = self._handle
         self._on_crash()
-        handle.resolving = False
+        handle.resolving = handle.restart_requested = False
         phase = None if handle.batch is None else handle.batch.phase
         failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
         pause = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
         self._publish_crash(pause, failed=failed)
         if handle.batch is not None:
             await self._reply_after_crash(room, failed=failed)
-        handle.state = RoomState.FAILED if failed else RoomState.BACKOFF
+        handle.enter(RoomState.FAILED if failed else RoomState.BACKOFF)
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
         return pause
 

@@ -74,14 +74,14 @@ class Room:
         self._loading = Loading(handle, store, self._subscriptions, self._fan_out, clock)
 
     async def run(self) -> None:
-        """Serve the room until it is idle, drained or found not to exist.
+        """Serve the room until it is idle, drained, to be restarted or found not to exist.
 
         Cancellation takes effect between commits. What it raises is a crash: the
         supervisor replies to what is left in the handle.
         """
         try:
             await self._start()
-            self._handle.state = RoomState.RUNNING
+            self._handle.enter(RoomState.RUNNING)
             self._publish_start()
             await self._serve()
         except* RoomEnded:
@@ -97,7 +97,7 @@ class Room:
 
     async def _serve(self) -> None:
         handle, subscriptions = self._handle, self._subscriptions
-        while True:
+        while not handle.restart_requested:
             if handle.outdated:
                 await self._loading.compare_with_store()
             await subscriptions.process_controls()
@@ -106,7 +106,7 @@ class Room:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._run_batch(Batch.of(work))
             await subscriptions.send_due()  # behind the edits: it can wait, they cannot
-            if len(handle.mailbox) or handle.outdated:
+            if len(handle.mailbox) or handle.outdated or handle.restart_requested:
                 await trio.lowlevel.checkpoint()
                 continue
             idle_at = self._idle_deadline()

@@ -16,7 +16,7 @@ SHOWN_SUBSCRIBERS: Final = 500
 
 def state_of(room: RoomHandle) -> RoomState:
     """Return the state; that a room is draining goes before what it does meanwhile."""
-    return RoomState.DRAINING if room.draining else room.state
+    return RoomState.DRAINING if room.draining and not room.closed.is_set() else room.state
 
 
 def age_of(room: RoomHandle) -> float:

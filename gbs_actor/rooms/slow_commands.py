@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from math import inf
 from typing import Final
 
@@ -42,28 +41,22 @@ class SlowCommands:
             return
         now = trio.current_time()
         since = now - threshold
-        slow = [each for each in commands if _began(batch, each) < since and each.replied]
+        slow = [each for each in commands if each.received_at < since and each.replied]
         if not slow:
             return
         self._unlogged += len(slow)
         if now >= self._quiet_until:
             self._quiet_until = now + INTERVAL
             others, self._unlogged = self._unlogged - 1, 0
-            _log(slug, batch, min(slow, key=partial(_began, batch)), now, others)
-
-
-def _began(batch: Batch, command: Submission) -> float:
-    """Return when a command was read; of one of HTTP, when the room took it."""
-    return batch.taken_at if command.received_at is None else command.received_at
+            _log(slug, batch, min(slow, key=lambda each: each.received_at), now, others)
 
 
 def _log(slug: str, batch: Batch, command: Submission, now: float, others: int) -> None:
-    began = _began(batch, command)
-    took = now - began
+    took = now - command.received_at
     log.warning(
         "a command took %.3f s, %s; slow ones unlogged: %d",
         took,
-        _where(batch, began, now),
+        _where(batch, command.received_at, now),
         others,
         extra={
             **command.log_fields(),
@@ -76,9 +69,9 @@ def _log(slug: str, batch: Batch, command: Submission, now: float, others: int) 
     )
 
 
-def _where(batch: Batch, began: float, now: float) -> str:
+def _where(batch: Batch, received_at: float, now: float) -> str:
     """Return where the time went, in words."""
-    queued = f"{batch.taken_at - began:.3f} s of it queued"
+    queued = f"{batch.taken_at - received_at:.3f} s of it queued"
     if not batch.committed_at:
         return f"{queued}, {now - batch.taken_at:.3f} s until it was rejected"
     committing = batch.committing_since

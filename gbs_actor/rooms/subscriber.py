@@ -186,6 +186,14 @@ class Subscriber:
             log.exception("a delivery failed; its connection is ended", extra=self.log_fields())
             self.sink.abort()
 
+    def send_away(self) -> None:
+        """Close the connection so that the client comes back, and joins again."""
+        try:
+            self.sink.close_restarting()
+        except Exception:
+            log.exception("a connection that could not be closed is aborted")
+            self.sink.abort()
+
     def count_reply(self) -> None:
         """Count one command or mark update as replied to; rooms call it."""
         self.in_flight -= 1

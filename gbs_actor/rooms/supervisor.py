@@ -31,6 +31,7 @@ from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.overview import RoomsOverview, RoomTotals, overview_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import utc_now
+from gbs_actor.rooms.room_actions import RoomActions, send_away
 from gbs_actor.rooms.room_statistics import statistics_of, summary_of
 from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.rooms.statistics import RoomPage, RoomState, RoomStatistics, SupervisorStatistics
@@ -45,7 +46,7 @@ class RoomSupervisor:
 
     A crash takes no other room and no connection with it: the room starts again after a
     pause, and its subscribers get what they missed. A room that crashes too often is
-    FAILED and rejects everything until :meth:`restart` or until a cool-down has passed.
+    FAILED and rejects everything until an operator restarts it or a cool-down has passed.
 
     What connections call is synchronous, apart from :meth:`join`, :meth:`resume`,
     :meth:`read` and :meth:`find_slug`, and every reply is called exactly once.
@@ -79,6 +80,8 @@ class RoomSupervisor:
         """Of the commands of all rooms."""
         self._handles: dict[str, RoomHandle] = {}
         self._closed = RoomTotals()
+        self.actions = RoomActions(self._handles)
+        """What operators do to rooms."""
         self._nursery: trio.Nursery | None = None
         self._emptied = trio.lowlevel.ParkingLot()
         self._draining = False
@@ -276,18 +279,6 @@ class RoomSupervisor:
 
     # -- for operators --------------------------------------------------------------------
 
-    def restart(self, slug: str) -> bool:
-        """Let a FAILED room, or one that pauses after a crash, start at once.
-
-        :returns: whether there was such a room.
-        """
-        handle = self._handles.get(slug)
-        if handle is None or handle.state not in (RoomState.FAILED, RoomState.BACKOFF):
-            return False
-        handle.crashes.clear()
-        handle.pause_over.unpark_all()
-        return True
-
     def statistics(self) -> SupervisorStatistics:
         """Return all rooms as they are now, without their subscribers; never blocks."""
         rooms = tuple(summary_of(handle) for handle in self._handles.values())
@@ -364,12 +355,14 @@ class RoomSupervisor:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
     async def _await_reply(self, slug: str, join: Join | Resume) -> None:
-        handle = self._open(slug)
-        if handle is None:
-            join.reply(SHUTTING_DOWN)
-        else:
-            handle.join(join)
         try:
+            while (former := self._handles.get(slug)) is not None and former.stopping:
+                await former.closed.wait()
+            handle = self._open(slug)
+            if handle is None:
+                join.reply(SHUTTING_DOWN)
+            else:
+                handle.join(join)
             await join.done.wait()
         finally:
             join.withdraw()
@@ -421,7 +414,12 @@ class RoomSupervisor:
             self._stopped_idle += stopped and not handle.draining
             if handle.rows is not None:
                 why = "it was drained" if handle.draining else "nobody was in it"
+                if handle.stopping:
+                    why = "an operator has stopped it"
                 handle.publish("room.stopped", f"room {handle.slug} has stopped: {why}")
+            if handle.stopping:
+                self._reject_rest(handle)
+                await send_away(handle)
         finally:
             self._close(handle)
 
@@ -430,14 +428,20 @@ class RoomSupervisor:
 
     def _close(self, handle: RoomHandle) -> None:
         """Remove a room that has ended, rejecting whatever is still queued for it."""
+        self._reject_rest(handle)
+        self._closed = self._closed.plus((handle,))
+        for subscriber in tuple(handle.subscribers):
+            handle.remove(Leave(subscriber))
+        del self._handles[handle.slug]
+        handle.closed.set()
+        handle.enter(RoomState.STOPPED)
+        if not self._handles:
+            self._emptied.unpark_all()
+
+    def _reject_rest(self, handle: RoomHandle) -> None:
+        """Reject what has no reply yet, since the room's task has ended."""
         handle.state = RoomState.STOPPED
         if handle.batch is not None:
             handle.batch.reject_interrupted()
         rejection = SHUTTING_DOWN if self._draining else RESTARTED
         handle.reject_queued(rejection, joins=rejection)
-        self._closed = self._closed.plus((handle,))
-        for subscriber in tuple(handle.subscribers):
-            handle.remove(Leave(subscriber))
-        del self._handles[handle.slug]
-        if not self._handles:
-            self._emptied.unpark_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,10 +13,12 @@ from hypercorn.typing import ASGIFramework
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import (
+    ActionParts,
     Services,
     SystemParts,
     cors_policy,
@@ -32,7 +34,7 @@ from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
-from gbs_actor.observability import OperatorEvents
+from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
@@ -68,6 +70,8 @@ class Composition:
         """What listens; ``None``: another ASGI server does."""
         self.operator_events = events = OperatorEvents(settings.admin.operator_events)
         """What operators are notified of."""
+        self.shut_down: Callable[[], None] = _ignore
+        """Requests the shutdown, for an operator; whoever runs the server sets it."""
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
@@ -101,6 +105,8 @@ class Composition:
         self._drain_spread = settings.server.drain_spread
         self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
         self.loop_lag = LoopLag()
+        self.audit_trail = AuditTrail(store)
+        self.log_levels = LogLevels()
         self.plain = PlainServer(
             self.clients,
             dispatch,
@@ -132,6 +138,16 @@ class Composition:
                 times=self.rooms.times,
                 recoveries=recovery.results,
             ),
+            actions=ActionParts(
+                rooms=self.rooms.actions,
+                clients=self.clients,
+                drain_spread=settings.server.drain_spread,
+                draining=lambda: self.draining,
+                shut_down=self._shut_down,
+            ),
+            audit_trail=self.audit_trail,
+            log_levels=self.log_levels,
+            profiler=LoopProfiler(),
             events=events,
         )
         http_app = self._on_any_server(
@@ -173,6 +189,9 @@ class Composition:
             address=address,
         )
 
+    def _shut_down(self) -> None:
+        self.shut_down()
+
     def _front_door_statistics(self) -> FrontDoorStatistics | None:
         return None if self.front_door is None else self.front_door.statistics()
 
@@ -189,6 +208,8 @@ class Composition:
             background(Service("operator events", self.operator_events.run).run),
             self.write_check.running(),
             background(Service("loop lag", self.loop_lag.run).run),
+            background(Service("log levels", self.log_levels.run).run),
+            self.audit_trail.running(),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),
@@ -230,6 +251,10 @@ class Composition:
             for server in (self.sockets, self.plain):
                 shutdown = partial(server.shutdown, CloseCode.GOING_AWAY, spread=spread)
                 ending.start_soon(shutdown)
+
+
+def _ignore() -> None:
+    """Do nothing: nobody runs the server who could stop it."""
 
 
 def _socket_server(settings: Settings) -> SocketServer:

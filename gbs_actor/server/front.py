@@ -108,6 +108,7 @@ class Front:
             if reloads is not None:
                 reloading = Service("reload", partial(self._reloading.run, reloads))
                 nursery.start_soon(reloading.run)
+            self._composition.shut_down = lifetime.request_shutdown
             lifetime.started()
             task_status.started(bound_addresses(listeners))
             await lifetime.wait_for_shutdown()

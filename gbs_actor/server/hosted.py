@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import trio
@@ -75,6 +77,7 @@ class HostedServer:
                 background(pruning(store, settings).run),
             ):
                 composition = Composition(store, settings)
+                composition.shut_down = partial(signal.raise_signal, signal.SIGTERM)
                 certificate = Certificate.from_settings(settings.server)
                 async with (
                     composition.running(),

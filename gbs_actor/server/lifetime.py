@@ -24,6 +24,10 @@ class Lifetime:
         """From now on treat a cancellation as a request. Before this it takes effect at once."""
         self._scope.shield = True
 
+    def request_shutdown(self) -> None:
+        """Request it from inside, as a cancellation from outside does. Idempotent."""
+        self._requested.set()
+
     async def wait_for_shutdown(self) -> None:
         """Return when shutdown is requested; the grace period runs from then on."""
         await self._requested.wait()

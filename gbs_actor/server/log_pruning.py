@@ -1,4 +1,7 @@
-"""Prunes the log while the server runs: no other process can, as the server has the lease."""
+"""Prunes the log and the audit while the server runs.
+
+No other process can, as the server has the lease.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,24 @@ logger = logging.getLogger(__name__)
 
 
 def pruning(store: AdminStore, settings: Settings) -> Service:
-    """Return the service that prunes the log of a store."""
-    return Service("log pruning", partial(prune_daily, store, settings.store.history_days))
+    """Return the service that prunes the log and the audit of a store."""
+    days = settings.store
+    return Service("log pruning", partial(prune_daily, store, days.history_days, days.audit_days))
 
 
-async def prune_daily(store: AdminStore, days: int) -> None:
-    """Prune the log now, and then once a day, until cancelled.
+async def prune_daily(store: AdminStore, history_days: int, audit_days: int) -> None:
+    """Prune the log and the audit now, and then once a day, until cancelled.
 
-    :param days: age of the entries that are removed.
+    :param history_days: age of the log's entries that are removed.
+    :param audit_days: age of the audit's records that are removed.
     :raises StoreError: the store failed.
     """
     while True:
-        pruned = await store.prune_log(datetime.now(UTC) - timedelta(days=days))
+        now = datetime.now(UTC)
+        pruned = await store.prune_log(now - timedelta(days=history_days))
         if pruned:
-            logger.info("%d log entries older than %d days are pruned", pruned, days)
+            logger.info("%d log entries older than %d days are pruned", pruned, history_days)
+        pruned = await store.prune_audit(now - timedelta(days=audit_days))
+        if pruned:
+            logger.info("%d audit records older than %d days are pruned", pruned, audit_days)
         await trio.sleep(INTERVAL)

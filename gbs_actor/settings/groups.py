@@ -342,6 +342,10 @@ class StoreSettings(Group):
     """Days that accepted changes are kept in the log. The server prunes older ones once a day; a
     command that is sent again after that counts as a new one.
     """
+    audit_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days that the audit keeps what operators did and looked at. The server prunes older records
+    once a day.
+    """
 
 
 class AuthSettings(Group):

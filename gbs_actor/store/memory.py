@@ -11,10 +11,12 @@ from types import MappingProxyType
 from uuid import UUID
 
 import trio
+from msgspec import structs
 from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Group, Registration, Retreat
+from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -66,6 +68,7 @@ class _Ids:
         self.users: Iterator[int] = count(1)
         self.registrations: Iterator[int] = count(1)
         self.memos: Iterator[int] = count(1)
+        self.audit: Iterator[int] = count(1)
 
     def univ_group(self, number: int) -> int:
         return self._univ_groups.setdefault(number, len(self._univ_groups) + 1)
@@ -93,6 +96,7 @@ class MemoryStore:
         self._by_slug: dict[str, _Stored] = {}
         self._by_id: dict[int, _Stored] = {}
         self._session_locations: dict[str, _StoredLocation] = {}
+        self._audit: dict[UUID, AuditRecord] = {}
         self._commits = 0
         self._commit_failures = 0
 
@@ -214,6 +218,35 @@ class MemoryStore:
     async def check_write(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
+
+    async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        for key, entry in entries.items():
+            if key not in self._audit:
+                number = next(self._ids.audit)
+                self._audit[key] = AuditRecord(id=number, **structs.asdict(entry))
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        wanted = (
+            record
+            for record in reversed(self._audit.values())
+            if (query.before is None or record.id < query.before)
+            and (query.operator is None or _is_of(query.operator, record))
+            and record.action.startswith(query.action or "")
+            and query.target in (None, record.target)
+        )
+        return list(islice(wanted, query.limit))
+
+    async def prune_audit(self, before: datetime) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        await trio.lowlevel.checkpoint()
+        old = [key for key, record in self._audit.items() if record.at < before]
+        for key in old:
+            del self._audit[key]
+        return len(old)
 
     async def wait_interrupted(self, seen: int) -> int:
         """Wait until cancelled: no other process has this memory."""
@@ -360,3 +393,8 @@ def _check_rows(stored: _Stored, writes: Writes) -> None:
             raise StaleRevision(f"memo {memo.id} is not there")
         elif memo.deleted:
             del live[memo.registration_id]
+
+
+def _is_of(operator: str, record: AuditRecord) -> bool:
+    by_id = record.operator_id is not None and operator == str(record.operator_id)
+    return by_id or operator == record.operator_name

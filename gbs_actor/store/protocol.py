@@ -12,6 +12,7 @@ import msgspec
 
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.seed.seed import RetreatSeed
 
 
@@ -237,6 +238,19 @@ class Store(Protocol):
         """
         ...
 
+    async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
+        """Append entries to the audit, in their order, all or none.
+
+        :param entries: by keys that are unique: one that is stored already is not stored again.
+        :raises CommitRefused: the store refused; nothing was appended.
+        :raises OutcomeUnknown: the connection was lost after it was sent; may be repeated.
+        """
+        ...
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """Return records of the audit, the newest first."""
+        ...
+
     async def wait_interrupted(self, seen: int) -> int:
         """Wait until the store was interrupted more than ``seen`` times; return how often.
 
@@ -297,6 +311,14 @@ class AdminStore(Store, Protocol):
 
         :param before: aware.
         :param progress: called with counts of revisions.
+        :raises OutcomeUnknown: the connection was lost after it was sent.
+        """
+        ...
+
+    async def prune_audit(self, before: datetime) -> int:
+        """Remove the records of the audit that are older; return how many.
+
+        :param before: aware.
         :raises OutcomeUnknown: the connection was lost after it was sent.
         """
         ...

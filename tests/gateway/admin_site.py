@@ -8,8 +8,8 @@ from quart import Response
 from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.http import Services, create_app
-from tests.gateway.site import Site, body, system_parts_over
+from gbs_actor.gateway.http import create_app
+from tests.gateway.site import Site, body, services_over, system_parts_over
 from tests.gateway.world import World
 
 OWN = "http://localhost"
@@ -75,16 +75,6 @@ def site_over(here: World) -> Site:
         sockets=here.sockets,
         plain=here.plain,
     )
-    services = Services(
-        parts.rooms,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        parts.rates,
-        lambda: None,
-        lambda: False,
-        system,
-        parts.events,
-    )
+    services = services_over(parts, system)
     app = create_app(services)
     return Site(parts, app, app.test_client(), services)

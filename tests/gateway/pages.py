@@ -114,6 +114,9 @@ class Line:
     def close_forbidden(self) -> None:
         raise AssertionError("no role changes")
 
+    def close_restarting(self) -> None:
+        raise AssertionError("no operator stops this room")
+
     def abort(self) -> None:
         raise AssertionError("a delivery or a reply failed")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,20 @@ from quart.typing import TestClientProtocol as QuartClient
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
+from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import Services, SystemParts, create_app
+from gbs_actor.gateway.http import ActionParts, Services, SystemParts, create_app
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
-from gbs_actor.observability import DURATION_BOUNDS, Durations, RecentHistogram
+from gbs_actor.observability import (
+    DURATION_BOUNDS,
+    Durations,
+    LogLevels,
+    LoopProfiler,
+    RecentHistogram,
+)
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
@@ -221,21 +228,49 @@ def system_parts_over(
     )
 
 
+def services_over(
+    parts: Parts,
+    system: SystemParts,
+    *,
+    store_failure: Callable[[], str | None] = lambda: None,
+    draining: Callable[[], bool] = lambda: False,
+) -> Services:
+    """Return what the HTTP side of a server that never stops has below it."""
+    actions = ActionParts(
+        rooms=parts.rooms.actions,
+        clients=system.clients,
+        drain_spread=2.0,
+        draining=lambda: False,
+        shut_down=lambda: None,
+    )
+    return Services(
+        parts.rooms,
+        parts.verifier,
+        parts.authorizer,
+        parts.settings,
+        parts.rates,
+        store_failure,
+        draining,
+        system,
+        actions,
+        AuditTrail(parts.store),
+        LogLevels(),
+        LoopProfiler(),
+        parts.events,
+    )
+
+
 @asynccontextmanager
 async def site(config: Settings | None = None) -> AsyncIterator[Site]:
     async with composed(config) as parts:
         made: list[Site] = []
-        services = Services(
-            parts.rooms,
-            parts.verifier,
-            parts.authorizer,
-            parts.settings,
-            parts.rates,
-            lambda: made[0].store_failure,
-            lambda: made[0].draining,
+        services = services_over(
+            parts,
             system_parts(parts),
-            parts.events,
+            store_failure=lambda: made[0].store_failure,
+            draining=lambda: made[0].draining,
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client(), services))
-        yield made[0]
+        async with services.audit_trail.running():
+            yield made[0]

@@ -24,7 +24,7 @@ PAGE = "https://page.example"
 ADMIN_TOKEN = "3lWv0yGmJx8Qk2RzTn5BdHs7CfAeUp9L"
 
 OPERATIONS = sorted(
-    (method.upper(), path.replace("{slug}", SLUG))
+    (method.upper(), path.replace("{slug}", SLUG).replace("{userId}", "7"))
     for path, methods in describe("accessToken")["paths"].items()
     if path.startswith("/admin")
     for method in methods

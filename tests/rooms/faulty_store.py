@@ -12,6 +12,7 @@ import trio
 
 from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -143,6 +144,14 @@ class FaultyStore:
 
     async def check_write(self) -> None:
         await self._read()
+
+    async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
+        await self._read()
+        await self.inner.append_audit(entries)
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        await self._read()
+        return await self.inner.audit(query)
 
     async def wait_interrupted(self, seen: int) -> int:
         while self._interruptions <= seen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -115,6 +115,11 @@ class Line:
     def release(self) -> None:
         """See :meth:`hold`."""
 
+    def close_restarting(self) -> None:
+        if self._client.line is self:
+            self._client.sent_away.append(trio.current_time())
+            self._client.on_sent_away()
+
     def abort(self) -> None:
         if self._client.line is self:
             self._client.aborted = True
@@ -144,6 +149,9 @@ class Client:
         self.transcript: list[tuple[float, object]] = []
         self.pending: list[Pending] = []
         self.aborted = False
+        self.sent_away: list[float] = []
+        """When its room closed its connection so that it comes back, in Trio's time."""
+        self.on_sent_away: Callable[[], None] = lambda: None
         self.reading = True
         self.conflated = 0
         self._waiting: list[object] = []

@@ -89,6 +89,9 @@ class Connection:
         if self._hold:
             self._outbox.release()
 
+    def close_restarting(self) -> None:
+        raise AssertionError("no operator stops this room")
+
     def abort(self) -> None:
         raise AssertionError
 

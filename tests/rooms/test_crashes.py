@@ -145,10 +145,12 @@ async def test_an_operator_can_restart_a_failed_room_at_once(autojump_clock: Moc
         w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
         assert w.state() is RoomState.FAILED
-        assert w.supervisor.restart("winter")
-        await trio.sleep(1)
+        recovered = await w.supervisor.actions.recover("winter")
+        assert recovered.changed
+        assert recovered.room is not None
+        assert recovered.room.state is RoomState.RUNNING
         assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
-        assert not w.supervisor.restart("winter")
+        assert not (await w.supervisor.actions.recover("winter")).changed
 
 
 async def test_a_sink_that_raises_loses_its_connection_and_nothing_else(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +64,14 @@ class WriteElsewhere:
     number: int | None
 
 
-Step = Give | Do | Wait | WriteElsewhere
+@dataclass(frozen=True)
+class Operate:
+    """An operator acts on the room."""
+
+    action: str
+
+
+Step = Give | Do | Wait | WriteElsewhere | Operate
 
 registration_ids = st.integers(1, PEOPLE + 1)
 memo_ids = st.integers(1, 6)
@@ -89,6 +97,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     ),
     st.builds(Wait, st.sampled_from([0.0, 0.0, 0.02, 1.0, 7.0])),
     st.builds(WriteElsewhere, st.integers(1, PEOPLE), st.none() | st.integers(1, 4)),
+    st.builds(Operate, st.sampled_from(["restart", "recover", "stop", "drain"])),
 )
 CONFIG = RoomSettings(memo_id_block=2)
 configs = st.builds(
@@ -132,6 +141,8 @@ async def play(
         supervisor = RoomSupervisor(store, config, observe=crashes)
         async with supervisor.running():
             peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
+            for peer in peers:
+                peer.on_sent_away = partial(_lose, peer, nursery)
             await _join_all(peers)
             await _play_steps(script, peers, store, nursery)
             # Longer than any fault, backoff and the cool-down of a failed room take.
@@ -177,14 +188,15 @@ async def _play_steps(
             case Do(client, "leave"):
                 peers[client].leave()
             case Do(client, "hang up"):
-                peers[client].hang_up()
-                nursery.start_soon(_come_back, peers[client], peers[client].subscriber)
+                _lose(peers[client], nursery)
             case Do(client, "mark"):
                 peers[client].mark(1)
             case Do(client, what):
                 peers[client].reading = what == "read"
             case WriteElsewhere(registration_id, number):
                 nursery.start_soon(_write_elsewhere, store, AssignNumber(registration_id, number))
+            case Operate(action):
+                nursery.start_soon(_operate, peers[0].supervisor, action)
             case Wait(seconds):
                 await trio.sleep(seconds)
                 await trio.testing.wait_all_tasks_blocked()
@@ -196,6 +208,16 @@ async def _write_elsewhere(store: FaultyStore, action: Action) -> None:
         await writer.join("winter")
         await writer.ask(action)
     store.interrupt()
+
+
+def _lose(peer: Client, nursery: trio.Nursery) -> None:
+    peer.hang_up()
+    nursery.start_soon(_come_back, peer, peer.subscriber)
+
+
+async def _operate(supervisor: RoomSupervisor, action: str) -> None:
+    spread = (0.7,) if action == "drain" else ()
+    await getattr(supervisor.actions, action)("winter", *spread)
 
 
 async def _come_back(peer: Client, subscriber: Subscriber) -> None:
@@ -301,7 +323,17 @@ RICH: tuple[Step, ...] = (
     Wait(1),
     Give(1, AssignNumber(8, 2)),
     Wait(7),
+    Operate("restart"),
+    Give(2, AssignNumber(4, 1)),
     WriteElsewhere(6, 3),
+    Wait(7),
+    Give(0, AssignNumber(4, 2)),
+    Operate("drain"),
+    Give(0, AssignNumber(4, 3)),
+    Wait(7),
+    Give(1, AssignNumber(5, 3)),
+    Operate("stop"),
+    Operate("recover"),
 )
 
 
@@ -323,4 +355,5 @@ def test_the_injected_crashes_reach_every_moment_of_the_loop() -> None:
 def test_a_client_that_comes_back_resumes_where_it_was() -> None:
     result = run(RICH)
     check(result)
-    assert [type(answer) for answer in result.clients[1].came_back] == [Done]
+    lost_drained_stopped = [type(answer) for answer in result.clients[1].came_back]
+    assert lost_drained_stopped == [Done, Done, Done]

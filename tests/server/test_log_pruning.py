@@ -30,10 +30,15 @@ class RecordingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[float, datetime]] = []
+        self.audit_calls: list[tuple[float, datetime]] = []
 
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         self.calls.append((trio.current_time(), before))
         return await super().prune_log(before, progress)
+
+    async def prune_audit(self, before: datetime) -> int:
+        self.audit_calls.append((trio.current_time(), before))
+        return await super().prune_audit(before)
 
 
 async def test_a_server_prunes_at_its_start_and_then_once_a_day(
@@ -42,10 +47,11 @@ async def test_a_server_prunes_at_its_start_and_then_once_a_day(
     store = RecordingStore()
     started = trio.current_time()
     with trio.move_on_after(2.5 * INTERVAL):
-        await prune_daily(store, 90)
-    assert [at - started for at, _ in store.calls] == [0, INTERVAL, 2 * INTERVAL]
-    for _, before in store.calls:
-        assert abs(datetime.now(UTC) - timedelta(days=90) - before) < timedelta(minutes=1)
+        await prune_daily(store, 90, 365)
+    for days, calls in ((90, store.calls), (365, store.audit_calls)):
+        assert [at - started for at, _ in calls] == [0, INTERVAL, 2 * INTERVAL]
+        for _, before in calls:
+            assert abs(datetime.now(UTC) - timedelta(days=days) - before) < timedelta(minutes=1)
 
 
 def _hosted(using: Settings) -> AbstractAsyncContextManager[None]:

@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 import pytest
 import trio
+from msgspec import structs
 from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, MemoValue, NumberValue
@@ -22,6 +24,7 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.lineup.records import Group, Memo, Stamp
+from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.protocol import (
     CommitRefused,
     RepeatedCommands,
@@ -717,3 +720,70 @@ async def test_a_small_write_of_no_consequence_succeeds_again_and_again(desk: De
     for _ in range(3):
         await desk.store.check_write()
     assert await desk.loaded() == before
+
+
+class TestAudit:
+    async def test_the_newest_come_first_and_each_stays_as_it_was(self, store: AnyStore) -> None:
+        first, second = audit_entry(action="room.stop"), audit_entry(operator_id=None, address=None)
+        await store.append_audit({UUID(int=1): first, UUID(int=2): second})
+        await store.append_audit({UUID(int=3): first})
+        records = await store.audit(AuditQuery(limit=10))
+        assert [record.id for record in records] == sorted((r.id for r in records), reverse=True)
+        expected = [first, second, first]
+        for record, entry in zip(records, expected, strict=True):
+            assert record == AuditRecord(id=record.id, **structs.asdict(entry))
+
+    async def test_a_repeated_append_adds_only_what_is_missing(self, store: AnyStore) -> None:
+        await store.append_audit({UUID(int=1): audit_entry(target="a")})
+        await store.append_audit(
+            {UUID(int=1): audit_entry(target="a"), UUID(int=2): audit_entry(target="b")}
+        )
+        records = await store.audit(AuditQuery(limit=10))
+        assert [record.target for record in records] == ["b", "a"]
+
+    async def test_records_are_filtered_and_paged(self, store: AnyStore) -> None:
+        entries = [
+            audit_entry(operator_id=1, operator_name="김", action="room.stop", target="winter"),
+            audit_entry(operator_id=12, operator_name="1", action="room.drain", target="summer"),
+            audit_entry(operator_id=None, operator_name="이", action="user.kick", target="5"),
+        ]
+        await store.append_audit({UUID(int=n): entry for n, entry in enumerate(entries)})
+
+        async def targets(**wanted: Any) -> list[str]:
+            return [record.target for record in await store.audit(AuditQuery(limit=10, **wanted))]
+
+        assert await targets(operator="김") == ["winter"]
+        assert await targets(operator="1") == ["summer", "winter"]
+        assert await targets(operator="None") == []
+        assert await targets(action="room.") == ["summer", "winter"]
+        assert await targets(action="%") == []
+        assert await targets(target="5", action="user.kick") == ["5"]
+        (newest,) = await store.audit(AuditQuery(limit=1))
+        assert newest.target == "5"
+        assert await targets(before=newest.id) == ["summer", "winter"]
+
+    async def test_old_records_are_pruned(self, store: AnyStore) -> None:
+        await store.append_audit(
+            {
+                UUID(int=1): audit_entry(target="old"),
+                UUID(int=2): audit_entry(target="young", at=MOMENT + timedelta(days=1)),
+            }
+        )
+        assert await store.prune_audit(MOMENT + timedelta(days=1)) == 1
+        assert await store.prune_audit(MOMENT + timedelta(days=1)) == 0
+        assert [r.target for r in await store.audit(AuditQuery(limit=10))] == ["young"]
+
+
+def audit_entry(**changes: Any) -> AuditEntry:
+    entry = AuditEntry(
+        at=MOMENT,
+        operator_id=7,
+        operator_name="김하늘",
+        action="room.restart",
+        target="winter",
+        reason="멈춘 방",
+        address="2001:db8::1",
+        outcome="done",
+        details="",
+    )
+    return structs.replace(entry, **changes)

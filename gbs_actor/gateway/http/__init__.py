@@ -12,12 +12,13 @@
 ``middleware``     wraps the app; ``cors`` allows pages of other origins
 """
 
-from gbs_actor.gateway.http.admin import SystemParts
+from gbs_actor.gateway.http.admin import ActionParts, SystemParts
 from gbs_actor.gateway.http.app import Services, create_admin_app, create_app
 from gbs_actor.gateway.http.cors import cors_policy
 from gbs_actor.gateway.http.middleware import with_remote_endpoint
 
 __all__ = [
+    "ActionParts",
     "Services",
     "SystemParts",
     "cors_policy",

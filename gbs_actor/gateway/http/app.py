@@ -10,9 +10,15 @@ from quart import Blueprint, Response
 from quart_trio import QuartTrio
 
 from gbs_actor.auth import Authorizer, Verifier
+from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.http.admin import (
+    ActionParts,
     AdminIdentity,
+    Audit,
     SystemParts,
+    admin_actions,
+    admin_audit,
+    admin_diagnostics,
     admin_events,
     admin_rooms,
     admin_session,
@@ -31,7 +37,7 @@ from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.limits import UserRateLimit
-from gbs_actor.observability import OperatorEvents
+from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import CorsPolicy
@@ -53,8 +59,13 @@ class Services:
     """Whether the server is about to stop, so that no new clients should be sent to it."""
     system: SystemParts
     """What only operators see."""
+    actions: ActionParts
+    """What only operators act on."""
+    audit_trail: AuditTrail
+    log_levels: LogLevels
+    profiler: LoopProfiler
     events: OperatorEvents = field(default_factory=OperatorEvents)
-    """What they are notified of."""
+    """What operators are notified of."""
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -83,15 +94,23 @@ def create_admin_app(services: Services) -> QuartTrio:
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
+    audit = Audit(services.audit_trail)
     identity = AdminIdentity(
-        services.verifier, services.authorizer, services.rates, services.settings
+        services.verifier,
+        services.authorizer,
+        services.rates,
+        services.settings,
+        on_refusal=audit.refused,
     )
     system = services.system
     return [
         admin_session(identity),
-        admin_rooms(services.rooms, identity),
-        admin_sessions(system.clients, system.closed_sessions, services.rooms, identity),
-        admin_traces(system.clients, identity),
+        admin_rooms(services.rooms, identity, audit),
+        admin_sessions(system.clients, system.closed_sessions, services.rooms, identity, audit),
+        admin_traces(system.clients, identity, audit),
+        admin_actions(services.actions, identity, audit),
+        admin_diagnostics(services.log_levels, services.profiler, identity, audit),
+        admin_audit(system.store, identity, audit),
         admin_events(
             services.events,
             identity,

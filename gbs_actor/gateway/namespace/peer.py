@@ -122,6 +122,10 @@ class SocketPeer:
         """Disconnect the client from the namespace; it does not reconnect by itself."""
         self._socket.disconnect()
 
+    def close_restarting(self) -> None:
+        """Close the connection; the client comes back with a back-off."""
+        self._socket.close_transport(CloseCode.SERVICE_RESTART, "room restarts")
+
     def abort(self) -> None:
         """End the connection at once."""
         self._socket.abort()

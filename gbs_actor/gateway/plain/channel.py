@@ -192,6 +192,10 @@ class PlainChannel(LiveChannel):
         """Close the connection as its user may no longer read."""
         self.close(close_frame.REVOKED.code, close_frame.REVOKED.reason)
 
+    def close_restarting(self) -> None:
+        """Close the connection; the client comes back with a back-off."""
+        self.close(close_frame.RESTARTING.code, close_frame.RESTARTING.reason)
+
     def statistics(self) -> SinkStatistics:
         """Return how far behind the outbox is, and how long the last ping took."""
         return sink_statistics(

@@ -31,6 +31,7 @@ REVOKED: Final = CloseFrame(FORBIDDEN, Code.FORBIDDEN)
 NO_SUCH_RETREAT: Final = CloseFrame(4404, Code.RETREAT_NOT_FOUND)
 TOO_MANY_OF_USER: Final = CloseFrame(TOO_MANY, "too many connections of this user")
 TOO_MANY_OF_ADDRESS: Final = CloseFrame(TOO_MANY, "too many connections from this address")
+RESTARTING: Final = CloseFrame(CloseCode.SERVICE_RESTART, Code.ROOM_RESTARTED)
 FULL: Final = CloseFrame(CloseCode.TRY_AGAIN_LATER, "too many connections")
 
 

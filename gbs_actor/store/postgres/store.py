@@ -14,8 +14,9 @@ from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.settings import RoomSettings, StoreSettings
+from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.limits import fault_in, is_storable
-from gbs_actor.store.postgres import queries
+from gbs_actor.store.postgres import audit, queries
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
@@ -225,6 +226,15 @@ class PostgresStore:
             raise StoreUnavailable("this server does not hold the lock on the database")
         await self._write(queries.WRITE_CHECK)
 
+    async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
+        """See :class:`~gbs_actor.store.protocol.Store`. One statement."""
+        await self._write(audit.APPEND, *audit.append_arguments(entries))
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        rows = await self._database.fetch(audit.READ, *audit.read_arguments(query))
+        return [audit.record(row) for row in rows]
+
     async def wait_interrupted(self, seen: int) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`: the lock was lost and taken again."""
         return await self._database.lease.wait_retaken(seen)
@@ -290,6 +300,11 @@ class PostgresStore:
                 if progress is not None:
                     progress(done, total)
         return pruned
+
+    async def prune_audit(self, before: datetime) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        rows = await self._write(audit.PRUNE, before)
+        return int(rows[0]["pruned"])
 
     async def pruned_revision(self, retreat_id: int) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""

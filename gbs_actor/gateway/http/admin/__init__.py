@@ -7,8 +7,14 @@
 - ``events``: what happens; ``event_query``: which of it; ``event_stream``: as it happens.
 - ``system``: the whole server; ``system_parts``: what it is read from, and the limits;
   ``task_tree``: its tasks, and where each waits.
+- ``actions``: on rooms, clients, the server; ``diagnostics``: log levels, profiles.
+- ``acting``: what all actions have in common.
+- ``audit``: who did what, and looked at what.
 """
 
+from gbs_actor.gateway.http.admin.actions import ActionParts, admin_actions
+from gbs_actor.gateway.http.admin.audit import Audit, admin_audit
+from gbs_actor.gateway.http.admin.diagnostics import admin_diagnostics
 from gbs_actor.gateway.http.admin.events import admin_events
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
@@ -19,9 +25,14 @@ from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, lim
 from gbs_actor.gateway.http.admin.traces import admin_traces
 
 __all__ = [
+    "ActionParts",
     "AdminIdentity",
+    "Audit",
     "LimitUse",
     "SystemParts",
+    "admin_actions",
+    "admin_audit",
+    "admin_diagnostics",
     "admin_events",
     "admin_rooms",
     "admin_session",

@@ -7,7 +7,7 @@ must not reach the server's operation.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -18,6 +18,7 @@ from quart import Request
 from gbs_actor.auth import (
     AdminSession,
     AdminSessions,
+    AuthError,
     Authorizer,
     TokenSource,
     User,
@@ -70,6 +71,10 @@ class Operator:
         return None if self.user is None else self.user.expires_at
 
 
+OnRefusal = Callable[[Request, Operator | None, AuthError], None]
+"""Called with who has sent it, if that is known. Must not raise."""
+
+
 class AdminIdentity:
     """Authenticates and authorizes the requests to ``/admin``.
 
@@ -78,6 +83,7 @@ class AdminIdentity:
     needs the origin and the session's CSRF token.
 
     :param rates: how often users may send requests, shared with their other transports.
+    :param on_refusal: called for each request that is refused, but not for too many of them.
     """
 
     def __init__(
@@ -86,12 +92,14 @@ class AdminIdentity:
         authorizer: Authorizer,
         rates: UserRateLimit,
         settings: Settings,
+        on_refusal: OnRefusal,
     ) -> None:
         self.sessions = AdminSessions.from_settings(settings, verifier.now)
         self._verifier = verifier
         self._authorizer = authorizer
         self._policy = authorizer.policy
         self._rates = rates
+        self._on_refusal = on_refusal
         token = settings.admin.admin_token
         self._admin_token = None if token is None else token.get_secret_value().encode()
 
@@ -102,6 +110,20 @@ class AdminIdentity:
             something, and FORBIDDEN: who has sent it is not certain.
         :raises RateLimited: there were too many.
         """
+        operator: Operator | None = None
+        try:
+            operator = self._identify(request)
+            if request.method not in _SAFE:
+                _check_sender(request, operator)
+        except AuthError as error:
+            self._on_refusal(request, operator, error)
+            raise
+        now, user_id = trio.current_time(), operator.user_id or _NOBODY
+        if not self._rates.take(user_id, now):
+            raise RateLimited(self._rates.wait(user_id, now), operator.user_id)
+        return operator
+
+    def _identify(self, request: Request) -> Operator:
         headers = {"Authorization": request.headers.get("Authorization", "")}
         found = find_token(None, headers, request.cookies, SESSION_COOKIE)
         if found is None:
@@ -109,19 +131,15 @@ class AdminIdentity:
         token, source = found
         if source is TokenSource.COOKIE:
             session = self.sessions.open(token)
-            operator = Operator(session.user, session, self.sessions.csrf_token(token))
-        elif self._admin_token is not None and hmac.compare_digest(
-            token.encode(), self._admin_token
-        ):
-            operator = Operator(None)
-        else:
-            operator = Operator(self._verifier.verify(token, source))
-        if request.method not in _SAFE:
-            _check_sender(request, operator)
-        now, user_id = trio.current_time(), operator.user_id or _NOBODY
-        if not self._rates.take(user_id, now):
-            raise RateLimited(self._rates.wait(user_id, now), operator.user_id)
-        return operator
+            return Operator(session.user, session, self.sessions.csrf_token(token))
+        if self._admin_token is not None and hmac.compare_digest(token.encode(), self._admin_token):
+            return Operator(None)
+        return Operator(self._verifier.verify(token, source))
+
+    def _forbid(self, request: Request, operator: Operator) -> AuthError:
+        error = forbidden()
+        self._on_refusal(request, operator, error)
+        return error
 
     def seconds_left(self, operator: Operator) -> float:
         """Return the seconds until an operator's session or token ends; 0: it has."""
@@ -138,7 +156,7 @@ class AdminIdentity:
         """
         operator = self.authenticate(request)
         if operator.user is not None and not self._policy.is_operator(operator.user.role):
-            raise forbidden()
+            raise self._forbid(request, operator)
         return operator
 
     def require_unrestricted(self, request: Request) -> Operator:
@@ -150,7 +168,7 @@ class AdminIdentity:
         """
         operator = self.require(request)
         if not operator.unrestricted:
-            raise forbidden()
+            raise self._forbid(request, operator)
         return operator
 
     async def require_in(self, request: Request, slug: str) -> Operator:
@@ -166,7 +184,7 @@ class AdminIdentity:
         if operator.user is not None:
             role = await self._authorizer.role_for(operator.user, slug)
             if not self._policy.is_operator(role):
-                raise forbidden()
+                raise self._forbid(request, operator)
         return operator
 
     async def shown_to(self, operator: Operator, slugs: Collection[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from quart import Blueprint, Response, request
 
+from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.http.admin.room_query import RoomQuery
@@ -17,7 +18,7 @@ from gbs_actor.rooms import RoomSupervisor
 _NOT_OPEN: Final = Failure.because(Code.NOT_FOUND, "No room of this retreat is open.")
 
 
-def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity) -> Blueprint:
+def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes below ``/admin/rooms``.
 
     An operator sees the rooms of those retreats in which they are one.
@@ -41,8 +42,11 @@ def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity) -> Blueprint:
 
     @blueprint.get("/<slug>")
     async def room(slug: str) -> Response:
-        await identity.require_in(request, slug)
+        operator = await identity.require_in(request, slug)
         statistics = rooms.room_statistics(slug)
-        return failure_response(_NOT_OPEN) if statistics is None else fresh_response(statistics)
+        if statistics is None:
+            return failure_response(_NOT_OPEN)
+        audit.look(operator, request, "room", slug)
+        return fresh_response(statistics)
 
     return blueprint

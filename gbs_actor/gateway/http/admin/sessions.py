@@ -14,6 +14,7 @@ from gbs_actor.gateway.closed_sessions import (
     ClosedSessions,
     ClosedSessionsStatistics,
 )
+from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.http.admin.session_query import ClosedQuery, SessionQuery
@@ -37,7 +38,11 @@ class ClosedPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def admin_sessions(
-    clients: Clients, closed: ClosedSessions, rooms: RoomSupervisor, identity: AdminIdentity
+    clients: Clients,
+    closed: ClosedSessions,
+    rooms: RoomSupervisor,
+    identity: AdminIdentity,
+    audit: Audit,
 ) -> Blueprint:
     """Return the routes about sessions.
 
@@ -56,6 +61,7 @@ def admin_sessions(
     async def some_sessions() -> Response:
         operator = identity.require(request)
         query = SessionQuery.of(request.args)
+        audit.look(operator, request, "sessions", query.room)
         shown = await shown_rooms(operator, {None, *rooms.matching()})
 
         def matches(client: Client) -> bool:
@@ -81,12 +87,14 @@ def admin_sessions(
         room = client.subscriber.room_slug
         if room not in await shown_rooms(operator, {room}):
             return failure_response(_GONE)  # as if there were none
+        audit.look(operator, request, "session", room)
         return fresh_response(details_of(client, traced=clients.traces.covers(client)))
 
     @blueprint.get("/closed")
     async def some_closed() -> Response:
         operator = identity.require(request)
         query = ClosedQuery.of(request.args)
+        audit.look(operator, request, "closed", None)
         found = closed.recent(
             search=query.search,
             user_id=query.user_id,

@@ -15,6 +15,8 @@ import msgspec
 import trio
 from trio.lowlevel import Task
 
+from gbs_actor.observability.tasks import described, kind_of
+
 MAX_TASKS: Final = 1_000
 """Tasks that are shown, at most; the others are counted."""
 MAX_ALIKE: Final = 20
@@ -91,7 +93,7 @@ class _Walk:
         others: Counter[str] = Counter()
         # In an order that does not change from one look to the next, as that of a set does.
         for task in sorted(nursery.child_tasks, key=attrgetter("name")):
-            kind = _kind(task)
+            kind = kind_of(task)
             if self._shown < MAX_TASKS and alike[kind] < MAX_ALIKE:
                 alike[kind] += 1
                 shown.append(await self.show(task))
@@ -102,7 +104,7 @@ class _Walk:
     async def count(self, task: Task, counted: Counter[str]) -> None:
         """Count a task and those below it."""
         await self._pause()
-        counted[_kind(task)] += 1
+        counted[kind_of(task)] += 1
         for nursery in task.child_nurseries:
             for child in nursery.child_tasks:
                 await self.count(child, counted)
@@ -113,14 +115,5 @@ class _Walk:
             await trio.lowlevel.checkpoint()
 
 
-def _kind(task: Task) -> str:
-    """Return what a task is one of: the names of rooms are no kinds."""
-    return task.name.partition(" ")[0]
-
-
 def _frames(task: Task) -> tuple[str, ...]:
-    frames = [
-        f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_qualname}"
-        for frame, line in task.iter_await_frames()
-    ]
-    return tuple(frames[-MAX_FRAMES:])
+    return tuple(described(task.iter_await_frames())[-MAX_FRAMES:])

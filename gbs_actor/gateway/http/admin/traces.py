@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 from quart import Blueprint, Response, request
 
-from gbs_actor.contract.decoding import Id, InvalidPayload, decode, one_id, required
+from gbs_actor.contract.decoding import Id, InvalidPayload, one_id
 from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.http.admin.acting import (
+    ActionBody,
+    ActionResult,
+    is_trial,
+    read_body,
+    responded,
+)
+from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.replies import Failure
-from gbs_actor.gateway.traces import MAX_MINUTES, MAX_TRACES, Target, TooManyTraces, Trace, Traces
+from gbs_actor.gateway.traces import MAX_MINUTES, MAX_TRACES, Target, TooManyTraces, Trace
 from gbs_actor.lineup.codes import Code
 
-MAX_REASON: Final = 500
-"""Characters."""
 _MAX_SID: Final = 64
 
 _NO_SESSION: Final = Failure.because(Code.NOT_FOUND, "There is no such session.")
@@ -27,29 +32,24 @@ _TOO_MANY: Final = Failure.because(
     Code.RATE_LIMITED, f"{MAX_TRACES} traces are running; stop one, or wait."
 )
 
-logger = logging.getLogger(__name__)
 
-
-class StopTraceBody(msgspec.Struct, rename="camel"):
+class StopTraceBody(ActionBody, frozen=True, rename="camel"):
     """Which trace: that of a user, or that of a session."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)] | UnsetType = UNSET
-    """Why, for the log."""
     user_id: Id = None
     sid: Annotated[str, Meta(min_length=1, max_length=_MAX_SID)] | None = None
 
     def target(self) -> Target:
         """Return the id of the user, or the sid.
 
-        :raises InvalidPayload: both or none are given, there is no such id, or no reason.
+        :raises InvalidPayload: both or none are given, or there is no such id.
         """
-        required("reason", self.reason)
         if (self.user_id is None) == (self.sid is None):
             raise InvalidPayload("userId", "Either userId or sid is required.")
         return self.sid if self.sid is not None else one_id(("userId", self.user_id))
 
 
-class TraceBody(StopTraceBody, rename="camel"):
+class TraceBody(StopTraceBody, frozen=True, rename="camel"):
     """Whom to trace, for how long."""
 
     minutes: Annotated[int, Meta(ge=1, le=MAX_MINUTES)] = 5
@@ -63,70 +63,72 @@ class TraceList(msgspec.Struct, frozen=True, rename="camel"):
     traces: tuple[Trace, ...]
 
 
-class TracesChanged(TraceList, frozen=True, rename="camel"):
+class TracesChanged(ActionResult, frozen=True, kw_only=True, rename="camel"):
     """What an action has done, or would do."""
 
-    changed: bool
-    dry_run: bool
-    message: str
+    traces: tuple[Trace, ...]
 
 
 _start: Final = msgspec.json.Decoder(TraceBody)
 _stop: Final = msgspec.json.Decoder(StopTraceBody)
 
 
-def admin_traces(clients: Clients, identity: AdminIdentity) -> Blueprint:
+def admin_traces(clients: Clients, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes about traces, for operators of the whole server."""
     blueprint = Blueprint("admin_traces", __name__, url_prefix=f"{ADMIN_PATH}/traces")
     traces = clients.traces
 
     @blueprint.get("")
     async def show() -> Response:
-        identity.require_unrestricted(request)
+        operator = identity.require_unrestricted(request)
+        audit.look(operator, request, "traces", None)
         return fresh_response(TraceList(traces.statistics()))
 
     @blueprint.post("")
     async def start() -> Response:
         operator = identity.require_unrestricted(request)
-        body = decode(await _body(), _start)
-        target, dry_run = body.target(), "dry_run" in request.args
+        body = await read_body(request, _start)
+        target = body.target()
         if isinstance(target, str) and clients.find(target) is None:
             return failure_response(_NO_SESSION)
         try:
             traces.check(target)
         except TooManyTraces:
             return failure_response(_TOO_MANY)
-        if not dry_run:
+        if not is_trial(request):
             traces.start(target, body.minutes, with_memos=body.with_memos)
-            _log(operator, "started", target, body)
-        message = f"Traced for {body.minutes} minutes."
-        return _changed(traces, changed=not dry_run, dry_run=dry_run, message=message)
+        shown = ", with what is typed" if body.with_memos else ""
+        message = f"Traced for {body.minutes} minutes{shown}."
+        return _responded(operator, "trace.start", body, message, changed=True)
 
     @blueprint.post("/stop")
     async def stop() -> Response:
         operator = identity.require_unrestricted(request)
-        body = decode(await _body(), _stop)
-        target, dry_run = body.target(), "dry_run" in request.args
+        body = await read_body(request, _stop)
+        target = body.target()
         running = traces.has(target)
-        message = "Not traced any more." if running else "There was no such trace."
-        if running and not dry_run:
+        if running and not is_trial(request):
             traces.stop(target)
-            _log(operator, "stopped", target, body)
-        changed = running and not dry_run
-        return _changed(traces, changed=changed, dry_run=dry_run, message=message)
+        message = "Not traced any more." if running else "There was no such trace."
+        return _responded(operator, "trace.stop", body, message, changed=running)
+
+    def _responded(
+        operator: Operator, action: str, body: StopTraceBody, message: str, *, changed: bool
+    ) -> Response:
+        result = TracesChanged(
+            changed=changed,
+            dry_run=is_trial(request),
+            message=message,
+            traces=traces.statistics(),
+        )
+        return responded(
+            audit,
+            request,
+            operator,
+            result,
+            action=action,
+            target=str(body.target()),
+            reason=body.reason,
+        )
 
     return blueprint
-
-
-async def _body() -> bytes:
-    return await request.get_data(cache=True, as_text=False, parse_form_data=False)
-
-
-def _changed(traces: Traces, *, changed: bool, dry_run: bool, message: str) -> Response:
-    return fresh_response(TracesChanged(traces.statistics(), changed, dry_run, message))
-
-
-def _log(operator: Operator, what: str, target: Target, body: StopTraceBody) -> None:
-    who = "the operator token" if operator.user_id is None else f"user {operator.user_id}"
-    whom = f"user {target}" if isinstance(target, int) else f"session {target}"
-    logger.info("%s has %s a trace of %s: %r", who, what, whom, body.reason)

@@ -202,6 +202,32 @@ _PARAMETERS: Final[dict[str, Described]] = {
             "default": event_query.DEFAULT_LIMIT,
         },
     },
+    "kickedUserId": {
+        "in": "path",
+        "name": "userId",
+        "required": True,
+        "description": "The user.",
+        "schema": _ID,
+    },
+    "before": {
+        "in": "query",
+        "name": "before",
+        "description": "Only records with a lower id.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LAST_ID},
+    },
+    **{
+        name: {
+            "in": "query",
+            "name": name,
+            "description": meaning,
+            "schema": {"type": "string", "maxLength": MAX_TEXT, "pattern": "^[^\\u0000]*$"},
+        }
+        for name, meaning in (
+            ("operator", "Only those of this operator: the user id, or the name."),
+            ("action", "Only actions that begin so: `room.` stands for all on rooms."),
+            ("target", "Only those on this room, session or user."),
+        )
+    },
     "ifNoneMatch": {
         "in": "header",
         "name": "If-None-Match",

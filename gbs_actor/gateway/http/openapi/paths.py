@@ -280,8 +280,129 @@ _END_SESSION: Final[Described] = {
     },
 }
 
+_AUDIT: Final[Described] = {
+    "operationId": "readAudit",
+    "tags": ["operators"],
+    "summary": "Show what operators did and looked at, and what was refused.",
+    "description": "The newest first; `next` is for `before`.",
+    "security": _OPERATORS,
+    "parameters": parameters("before", "operator", "action", "target", "limit"),
+    "responses": {
+        "200": success("Audit", "The records."),
+        **errors(400, 401, 403, 429, 500, 503),
+    },
+}
+
+_LOG_LEVELS: Final[Described] = {
+    "operationId": "readLogLevels",
+    "tags": ["operators"],
+    "summary": "Show the levels of the log, and the loggers that have one for some time.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("LogLevels", "The levels."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
+
+def _action(
+    operation: str,
+    summary: str,
+    *path: str,
+    body: str = "ActionBody",
+    result: str = "ActionResult",
+    description: str = "",
+    statuses: tuple[int, ...] = (),
+) -> Described:
+    """Return an operation with which operators change something.
+
+    :param path: parameters in its path.
+    :param statuses: of errors that others do not have.
+    """
+    return {
+        "operationId": operation,
+        "tags": ["operators"],
+        "summary": summary,
+        **({"description": description} if description else {}),
+        "security": _OPERATORS,
+        "parameters": parameters(*path, "dryRun", "csrfToken"),
+        "requestBody": {"required": True, "content": json(reference(body))},
+        "responses": {
+            "200": success(result, "What was done, and what has come of it."),
+            **errors(*sorted((400, 401, 403, 408, 413, 429, 500, *statuses))),
+        },
+    }
+
+
+def _room_action(operation: str, summary: str, description: str) -> Described:
+    return _action(
+        operation,
+        summary,
+        "slug",
+        result="RoomActionResult",
+        description=description,
+        statuses=(503,),
+    )
+
+
+_ACTIONS: Final[dict[str, Described]] = {
+    "/admin/rooms/{slug}/restart": _room_action(
+        "restartRoom",
+        "Load a room anew, after the batch in hand.",
+        "Commands that wait stay queued, and clients stay in the room.",
+    ),
+    "/admin/rooms/{slug}/recover": _room_action(
+        "recoverRoom",
+        "Start a room that has crashed at once.",
+        "Its crashes are counted anew.",
+    ),
+    "/admin/rooms/{slug}/stop": _room_action(
+        "stopRoom",
+        "Finish what was submitted, and stop a room.",
+        "The connections of its clients are closed at once. They come back, and open it again.",
+    ),
+    "/admin/rooms/{slug}/drain": _room_action(
+        "drainRoom",
+        "Stop a room, and close the connections of its clients over some seconds.",
+        "It is answered at once. They come back, wait for its end, and open it again.",
+    ),
+    "/admin/sessions/{sid}/kick": _action(
+        "kickSession",
+        "Disconnect a client for good.",
+        "sid",
+        result="KickResult",
+        description="It gets `error` FORBIDDEN and does not come back by itself; its user may.",
+        statuses=(503,),
+    ),
+    "/admin/users/{userId}/kick": _action(
+        "kickUser",
+        "Disconnect all clients of a user for good.",
+        "kickedUserId",
+        result="KickResult",
+    ),
+    "/admin/drain": _action(
+        "drainServer", "Stop the server as SIGTERM does.", description="It does not start again."
+    ),
+    "/admin/log-level": _action(
+        "changeLogLevel",
+        "Change the level of a logger for some minutes.",
+        body="LogLevelBody",
+        result="LogLevelResult",
+    ),
+    "/admin/profile": _action(
+        "profileLoop",
+        "Show what the event loop does for some seconds, and its slowest steps.",
+        body="ProfileBody",
+        result="ProfileResult",
+        statuses=(409,),
+    ),
+}
+
 _ADMIN: Final[dict[str, Described]] = {
     "/admin/events": {"get": _EVENTS},
+    "/admin/audit": {"get": _AUDIT},
+    "/admin/log-levels": {"get": _LOG_LEVELS},
+    **{path: {"post": action} for path, action in _ACTIONS.items()},
     "/admin/rooms": {"get": _ROOMS},
     "/admin/rooms/{slug}": {"get": _ROOM},
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},

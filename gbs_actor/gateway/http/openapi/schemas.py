@@ -12,6 +12,19 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
+from gbs_actor.gateway.http.admin.acting import (
+    ActionBody,
+    ActionResult,
+    KickResult,
+    RoomActionResult,
+)
+from gbs_actor.gateway.http.admin.audit import AuditPage
+from gbs_actor.gateway.http.admin.diagnostics import (
+    LogLevelBody,
+    LogLevelResult,
+    ProfileBody,
+    ProfileResult,
+)
 from gbs_actor.gateway.http.admin.session import OperatorSession
 from gbs_actor.gateway.http.admin.sessions import ClosedPage
 from gbs_actor.gateway.http.admin.system import SystemStatistics
@@ -27,7 +40,7 @@ from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.gateway.sessions import SessionDetails, SessionPage
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
-from gbs_actor.observability import EventPage
+from gbs_actor.observability import EventPage, LogLevelStatistics
 from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
@@ -60,6 +73,13 @@ _TYPES: Final[dict[str, Any]] = {
     "TraceBody": TraceBody,
     "StopTraceBody": StopTraceBody,
     "OperatorSession": OperatorSession,
+    "Audit": AuditPage,
+    "LogLevels": LogLevelStatistics,
+    **{each.__name__: each for each in (ActionBody, LogLevelBody, ProfileBody)},
+    **{
+        each.__name__: each
+        for each in (ActionResult, RoomActionResult, KickResult, LogLevelResult, ProfileResult)
+    },
 }
 """The types that operations refer to, by the names of their components."""
 
@@ -101,7 +121,6 @@ def schemas() -> dict[str, Schema]:
         names.get(name, name): _renamed(schema, names) for name, schema in generated.items()
     }
     for name in ("StopTraceBody", "TraceBody"):
-        _require(components[name], "reason")
         components[name]["oneOf"] = _USER_OR_SESSION
     for name, schema in components.items():
         schema["title"] = name

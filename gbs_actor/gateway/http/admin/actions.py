@@ -1,0 +1,158 @@
+"""Actions of operators on rooms, on clients, and on the server as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from gbs_actor.contract.decoding import one_id
+from gbs_actor.gateway.client import Client
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.http.admin.acting import (
+    ActionBody,
+    ActionResult,
+    KickResult,
+    RoomActionResult,
+    is_trial,
+    read_body,
+    responded,
+)
+from gbs_actor.gateway.http.admin.audit import Audit
+from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
+from gbs_actor.rooms import RoomAction, RoomActions
+
+_body: Final = msgspec.json.Decoder(ActionBody)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionParts:
+    """The parts that operators act on."""
+
+    rooms: RoomActions
+    clients: Clients
+    drain_spread: float
+    """Seconds over which a room that drains sends its clients away."""
+    draining: Callable[[], bool]
+    """Whether the server is about to stop."""
+    shut_down: Callable[[], None]
+    """Lets the server stop as SIGTERM does; may be called again."""
+
+
+def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> Blueprint:
+    """Return the routes of the actions.
+
+    On a room, and on a session in it, may act who is an operator of its retreat; on everything
+    else who is one of the whole server. Each is recorded in the audit.
+    """
+    blueprint = Blueprint("admin_actions", __name__, url_prefix=ADMIN_PATH)
+    rooms, clients = parts.rooms, parts.clients
+
+    @blueprint.post("/rooms/<slug>/restart")
+    async def restart_room(slug: str) -> Response:
+        operator, reason = await _may_act_in(slug)
+        outcome = await rooms.restart(slug, dry_run=is_trial(request))
+        return _room_responded(operator, "room.restart", slug, reason, outcome)
+
+    @blueprint.post("/rooms/<slug>/recover")
+    async def recover_room(slug: str) -> Response:
+        operator, reason = await _may_act_in(slug)
+        outcome = await rooms.recover(slug, dry_run=is_trial(request))
+        return _room_responded(operator, "room.recover", slug, reason, outcome)
+
+    @blueprint.post("/rooms/<slug>/stop")
+    async def stop_room(slug: str) -> Response:
+        operator, reason = await _may_act_in(slug)
+        outcome = await rooms.stop(slug, dry_run=is_trial(request))
+        return _room_responded(operator, "room.stop", slug, reason, outcome)
+
+    @blueprint.post("/rooms/<slug>/drain")
+    async def drain_room(slug: str) -> Response:
+        operator, reason = await _may_act_in(slug)
+        outcome = await rooms.drain(slug, parts.drain_spread, dry_run=is_trial(request))
+        return _room_responded(operator, "room.drain", slug, reason, outcome)
+
+    async def _may_act_in(slug: str) -> tuple[Operator, str]:
+        operator = await identity.require_in(request, slug)
+        return operator, (await read_body(request, _body)).reason
+
+    def _room_responded(
+        operator: Operator, action: str, slug: str, reason: str, outcome: RoomAction
+    ) -> Response:
+        result = RoomActionResult(
+            changed=outcome.changed,
+            dry_run=is_trial(request),
+            message=outcome.message,
+            room=outcome.room,
+        )
+        return responded(
+            audit, request, operator, result, action=action, target=slug, reason=reason
+        )
+
+    @blueprint.post("/sessions/<sid>/kick")
+    async def kick_session(sid: str) -> Response:
+        client = clients.find(sid)
+        room = None if client is None else client.subscriber.room_slug
+        if room is not None:
+            operator = await identity.require_in(request, room)
+        elif client is not None:
+            operator = identity.require_unrestricted(request)
+        else:
+            operator = identity.require(request)
+        body = await read_body(request, _body)
+        result = _kick([] if client is None else [client])
+        return responded(
+            audit, request, operator, result, action="session.kick", target=sid, reason=body.reason
+        )
+
+    @blueprint.post("/users/<user_id>/kick")
+    async def kick_user(user_id: str) -> Response:
+        operator = identity.require_unrestricted(request)
+        body = await read_body(request, _body)
+        result = _kick(clients.of_user(one_id(("userId", user_id))))
+        return responded(
+            audit,
+            request,
+            operator,
+            result,
+            action="user.kick",
+            target=user_id,
+            reason=body.reason,
+        )
+
+    def _kick(found: Sequence[Client]) -> KickResult:
+        trial = is_trial(request)
+        connected = [client for client in found if not client.subscriber.closed]
+        if not trial:
+            for client in connected:
+                clients.kick(client)
+        if not connected:
+            message = "There is no such client."
+        else:
+            names = ", ".join(sorted({client.author.name for client in connected}))
+            message = f"Disconnected for good: {names}."
+        return KickResult(
+            changed=bool(connected), dry_run=trial, message=message, sessions=len(connected)
+        )
+
+    @blueprint.post("/drain")
+    async def drain_server() -> Response:
+        operator = identity.require_unrestricted(request)
+        body = await read_body(request, _body)
+        trial, stopping = is_trial(request), parts.draining()
+        result = ActionResult(
+            changed=not stopping,
+            dry_run=trial,
+            message="The server is stopping already." if stopping else "The server stops.",
+        )
+        response = responded(
+            audit, request, operator, result, action="server.drain", reason=body.reason
+        )
+        if not (trial or stopping):
+            parts.shut_down()
+        return response
+
+    return blueprint
