@@ -26,6 +26,8 @@ class CommandTimes:
         """Until its acknowledgement was handed to the socket, or queued for a slow client."""
         self.delivered = RecentHistogram(DURATION_BOUNDS)
         """Of those that took effect: until the last subscriber was sent the rows of its batch."""
+        self.commit = RecentHistogram(DURATION_BOUNDS)
+        """Of their batches: from sending a commit to the store's reply."""
         self.recovered_rows = RecentHistogram(SIZE_BOUNDS)
         """Rows that a client was sent when its session was recovered."""
 

@@ -69,6 +69,7 @@ class Commits:
             )
             replied = self._handle.progressed_at = trio.current_time()
             self._handle.commit_times.add(replied - started, replied)
+            self._handle.times.commit.add(replied - started, replied)
             self._handle.observe(Tracepoint.STORE_REPLIED)
         elif batch.repeatable:
             entries = await self._store.find_commands(self._retreat_id, batch.repeatable)

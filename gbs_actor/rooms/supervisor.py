@@ -14,6 +14,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
+from gbs_actor.rooms.counts import RoomCounts, counts_of
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -312,6 +313,10 @@ class RoomSupervisor:
         :param named: how many rooms are shown by themselves: those with most to do.
         """
         return overview_of(self._handles.values(), self._closed, self._crashes, named)
+
+    def counts(self) -> RoomCounts:
+        """Return how many rooms there are, and sums of them; never blocks."""
+        return counts_of(self._handles.values(), self._closed)
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
         """Return one room as it is now, as a whole, if it is open."""

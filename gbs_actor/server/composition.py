@@ -31,9 +31,11 @@ from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
+from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import (
@@ -99,6 +101,8 @@ class Composition:
             closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
         )
+        sampler = ServerSampler(self.rooms, self.clients, store, self.loop_lag.times)
+        self.history = History(sampler.sample)
         services = Services(
             rooms=self.rooms,
             verifier=verifier,
@@ -120,6 +124,7 @@ class Composition:
                 times=self.rooms.times,
                 closed_sessions=self.closed_sessions,
                 recoveries=recovery.results,
+                history=self.history,
             ),
         )
         http_app = self._on_any_server(
@@ -147,6 +152,7 @@ class Composition:
         async with (
             self.write_check.running(),
             background(Service("loop lag", self.loop_lag.run).run),
+            background(Service("history", self.history.run).run),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),

@@ -22,6 +22,7 @@ from gbs_actor.gateway.http import Services, SystemParts, create_app
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.observability import DURATION_BOUNDS, Durations, RecentHistogram
+from gbs_actor.observability.history import History, Sample
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
@@ -198,6 +199,7 @@ def system_parts(parts: Parts) -> SystemParts:
         times=parts.rooms.times,
         closed_sessions=closed_sessions,
         recoveries={"recovered": 0},
+        history=History(Sample),
     )
 
 

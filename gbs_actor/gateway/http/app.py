@@ -13,6 +13,8 @@ from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.http.admin import (
     AdminIdentity,
     SystemParts,
+    admin_dashboard,
+    admin_overview,
     admin_rooms,
     admin_session,
     admin_system,
@@ -81,7 +83,16 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
         services.verifier, services.authorizer, services.rates, services.settings
     )
     return [
+        admin_dashboard(),
         admin_session(identity),
+        admin_overview(
+            services.system,
+            services.rooms,
+            services.settings,
+            identity,
+            store_failure=services.store_failure,
+            draining=services.draining,
+        ),
         admin_rooms(services.rooms, identity),
         admin_system(services.system, services.settings, identity),
         metrics(partial(_snapshot, services), services.settings, identity),

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from gbs_actor.contract.commands import COMMANDS
+from gbs_actor.gateway.http.admin.overview import Overview
 from gbs_actor.gateway.http.admin.session import OperatorSession
 from gbs_actor.gateway.http.admin.system import SystemStatistics
 from gbs_actor.gateway.http.admin.task_tree import TaskTree
@@ -19,6 +20,7 @@ from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.replies import HttpErrorBody
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
+from gbs_actor.observability.history import HistoryStatistics
 from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
@@ -41,6 +43,8 @@ _TYPES: Final[dict[str, Any]] = {
     "Rooms": RoomPage,
     "Room": RoomStatistics,
     "System": SystemStatistics,
+    "Overview": Overview,
+    "History": HistoryStatistics,
     "TaskTree": TaskTree,
     "OperatorSession": OperatorSession,
 }
