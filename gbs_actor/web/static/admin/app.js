@@ -1,5 +1,5 @@
 import { duration, visible } from "../shared/format.js";
-import { html, useEffect, useState } from "../shared/html.js";
+import { html, useEffect, useRef, useState } from "../shared/html.js";
 import { Poller, outage } from "../shared/polling.js";
 import { hrefTo, useRoute } from "../shared/router.js";
 import { useStore } from "../shared/store.js";
@@ -50,6 +50,7 @@ export function App() {
 }
 
 function Shell({ operator }) {
+  const menu = useRef(null);
   const { path, query } = useRoute();
   const allowed = Object.keys(PAGES).filter(
     (name) => isUnrestricted(operator) || !PAGES[name].unrestricted,
@@ -60,6 +61,8 @@ function Shell({ operator }) {
   useEffect(() => {
     document.title = one ? `${visible(one, 40)} · ${title}` : `${title} · ${texts.title}`;
     scrollTo(0, 0);
+    // On a phone the menu is wider than the screen.
+    menu.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [name, one]);
   let view = html`<p class="empty">${texts.gone}</p>`;
   if (page?.one && one !== undefined) view = html`<${page.one} key=${one} name=${one} operator=${operator} />`;
@@ -69,7 +72,7 @@ function Shell({ operator }) {
     <div class="shell">
       <header class="side">
         <div class="brand"><${Mark} /><span>${texts.title}</span></div>
-        <nav aria-label=${texts.navigation}>
+        <nav ref=${menu} aria-label=${texts.navigation}>
           ${allowed.map((each) => html`
             <a key=${each} href=${hrefTo([each])} aria-current=${each === name ? "page" : undefined}>
               <${Icon} name=${each} /><span>${texts.pages[each]}</span>

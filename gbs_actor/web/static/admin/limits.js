@@ -17,9 +17,9 @@ export function Limits({ limits }) {
         return html`
           <li key=${name}>
             <span class="limit-name" title=${name}>${limitName(name)}</span>
-            <span class="limit-value">${amount(used)} / ${amount(limit)}</span>
+            <span class="limit-value">${amount(used)} / ${amount(limit)}
+              <span class="limit-share">${percent(limit ? used / limit : 0)}</span></span>
             <${Meter} used=${used} limit=${limit} label=${limitName(name)} />
-            <span class="limit-share">${percent(limit ? used / limit : 0)}</span>
           </li>`;
       })}
     </ul>`;

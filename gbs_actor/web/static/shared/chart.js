@@ -32,8 +32,8 @@ export function Chart({ title, times, series, format, least = 1 }) {
   useEffect(() => {
     const element = frame.current;
     const made = new uPlot(
-      optionsOf(series, format, least, element.clientWidth, setAt),
-      [times, ...series.map((each) => each.values)],
+      optionsOf(series, format, least, element, setAt),
+      [times, ...series.map(pointsOf)],
       element,
     );
     plot.current = made;
@@ -48,7 +48,7 @@ export function Chart({ title, times, series, format, least = 1 }) {
   }, [shape, colors]);
 
   useEffect(() => {
-    plot.current?.setData([times, ...series.map((each) => each.values)]);
+    plot.current?.setData([times, ...series.map(pointsOf)]);
   }, [times]);
 
   const shown = at ?? lastIndex(times);
@@ -74,6 +74,11 @@ export function Chart({ title, times, series, format, least = 1 }) {
     </figure>`;
 }
 
+/** A bar of no height would be drawn as a line. */
+function pointsOf({ values, bars }) {
+  return bars ? values.map((value) => value || null) : values;
+}
+
 function lastIndex(times) {
   return Math.max(0, times.length - 1);
 }
@@ -83,9 +88,8 @@ function describe(title, series, format) {
   return `${title}: ${last.join(", ")}`;
 }
 
-function optionsOf(series, format, least, width, setAt) {
-  const styles = getComputedStyle(document.documentElement);
-  const color = (name) => styles.getPropertyValue(name).trim();
+function optionsOf(series, format, least, frame, setAt) {
+  const color = colorsOf(frame);
   const axis = {
     stroke: color("--muted"),
     font: "11px system-ui, sans-serif",
@@ -93,16 +97,19 @@ function optionsOf(series, format, least, width, setAt) {
     ticks: { show: false },
   };
   return {
-    width: Math.max(width, 100),
+    width: Math.max(frame.clientWidth, 100),
     height: HEIGHT,
     legend: { show: false },
+    padding: [8, 10, 0, 0],
     cursor: {
       sync: { key: "page", setSeries: false },
       drag: { x: false, y: false },
       points: { size: 6 },
       y: false,
     },
-    scales: { y: { range: (_, low, high) => [0, Math.max(least, (high ?? 0) * 1.08)] } },
+    scales: {
+      y: { range: (_, low, high) => [0, Math.max(least, (high ?? 0) * 1.08)] },
+    },
     axes: [
       { ...axis, size: 22, space: 70, values: (_, splits) => splits.map(hourAndMinute) },
       { ...axis, size: 54, space: 28, values: (_, splits) => splits.map((value) => format(value)) },
@@ -119,11 +126,22 @@ function optionsOf(series, format, least, width, setAt) {
         ...(each.bars
           ? { paths: uPlot.paths.bars({ size: [0.8, 8, 2] }), fill: color(each.color) }
           : series.length === 1
-            ? { fill: `color-mix(in srgb, ${color(each.color)} 10%, transparent)` }
+            ? { fill: color(each.color).replace("rgb(", "rgba(").replace(")", ", .1)") }
             : {}),
       })),
     ],
     hooks: { setCursor: [(plot) => setAt(plot.cursor.idx ?? null)] },
+  };
+}
+
+/** What custom properties are as colours: a canvas does not understand light-dark(). */
+function colorsOf(frame) {
+  const probe = document.createElement("i");
+  frame.append(probe);
+  const styles = getComputedStyle(probe);
+  return (name) => {
+    probe.style.color = `var(${name})`;
+    return styles.color;
   };
 }
 

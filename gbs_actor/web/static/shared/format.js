@@ -37,10 +37,10 @@ export function latency(seconds) {
   return `${decimal(seconds)} s`;
 }
 
-/** Seconds that are long: 12초, 3분 12초, 2시간 5분, 3일 4시간. */
+/** Seconds that are long: <1초, 12초, 3분 12초, 2시간 5분, 3일 4시간. */
 export function duration(seconds) {
   if (!known(seconds)) return NOTHING;
-  if (seconds < 1) return seconds === 0 ? "0초" : "1초 미만";
+  if (seconds < 1) return seconds === 0 ? "0초" : "<1초";
   const total = Math.floor(seconds);
   const [days, hours] = [Math.floor(total / 86_400), Math.floor(total / 3600) % 24];
   const [minutes, rest] = [Math.floor(total / 60) % 60, total % 60];

@@ -12,6 +12,7 @@ import { texts } from "../strings.js";
 
 const { overview: text } = texts;
 
+const LEAST_POINTS = 60;
 const NEAR = 0.8;
 const LATE = 0.1;
 
@@ -111,16 +112,23 @@ function Tile({ label, value, detail, level = "", href }) {
     <div class=${`tile ${level}`}>
       <div class="tile-label">${href ? html`<a href=${href}>${label}</a>` : label}</div>
       <div class="tile-value">${value}</div>
-      <div class="tile-detail">${detail}</div>
+      <div class="tile-detail">${Array.isArray(detail) ? detail.map((each) => html`<span key=${each}>${each}</span>`) : detail}</div>
     </div>`;
 }
 
 function Charts({ history }) {
   const { interval, until, series } = history;
-  const number = series.connections.length;
-  const times = series.connections.map((_, index) => until - (number - 1 - index) * interval);
+  // The axis of a server that has just started shows some minutes, too.
+  const missing = Array(Math.max(0, LEAST_POINTS - series.connections.length)).fill(null);
+  const number = missing.length + series.connections.length;
+  const times = Array.from({ length: number }, (_, index) => until - (number - 1 - index) * interval);
   const { charts } = text;
-  const one = (label, values, color = "--line-1", more = {}) => ({ label, values, color, ...more });
+  const one = (label, values, color = "--line-1", more = {}) => ({
+    label,
+    values: [...missing, ...values],
+    color,
+    ...more,
+  });
   return html`
     <section class="charts" aria-label=${text.hour}>
       <${Chart} title=${charts.edits} times=${times} format=${decimal}

@@ -47,7 +47,7 @@ function Whole({ room }) {
           [text.inHand, count(room.inHand)],
           [text.mailbox, text.mailboxValue(count(room.mailboxDepth), count(room.mailboxSize))],
           [text.highWater, count(room.mailboxHighWater)],
-          [text.sinceProgress, text.ago(duration(room.sinceProgress))],
+          [text.sinceProgress, room.sinceProgress < 1 ? text.justNow : text.ago(duration(room.sinceProgress))],
           [text.rate, decimal(room.commandsPerSecond)],
           [text.batchMean, decimal(room.batchMean)],
           [text.batchLargest, count(room.batchLargest)],
@@ -91,32 +91,30 @@ function Whole({ room }) {
       <${Table} caption=${text.subscriberList} columns=${SUBSCRIBERS} rows=${room.subscribers}
         keyOf=${(each) => each.number} empty=${text.noSubscribers} />
     <//>
-    <div class="panels two">
-      <${Section} title=${text.presence} note=${presence && text.presenceNote(count(presence.total))}>
-        <${Present} users=${presence?.users ?? []} />
-      <//>
-      <${Section} title=${text.lastChanges}>
-        <${Table} caption=${text.lastChanges} columns=${CHANGES} rows=${room.lastChanges}
-          keyOf=${(change) => change.revision} empty=${text.noChanges} />
-      <//>
-    </div>`;
+    <${Section} title=${text.presence} wide=${true} note=${presence && text.presenceNote(count(presence.total))}>
+      <${Present} users=${presence?.users ?? []} />
+    <//>
+    <${Section} title=${text.lastChanges} wide=${true}>
+      <${Table} caption=${text.lastChanges} columns=${CHANGES} rows=${room.lastChanges}
+        keyOf=${(change) => change.revision} empty=${text.noChanges} />
+    <//>`;
 }
 
 function Times({ rows }) {
   const figures = ["p50", "p95", "p99", "longest", "count"];
   return html`
     <table class="plain">
-      <thead><tr><td></td>${figures.map((each) => html`<th key=${each} scope="col" class="number">${text.figures[each]}</th>`)}</tr></thead>
-      <tbody>${rows.map(([name, durations]) => html`
-        <tr key=${name}><th scope="row">${name}</th>
-          ${figures.map((each) => html`<td key=${each} class="number">
+      <thead><tr><td></td>${rows.map(([name]) => html`<th key=${name} scope="col" class="number">${name}</th>`)}</tr></thead>
+      <tbody>${figures.map((each) => html`
+        <tr key=${each}><th scope="row">${text.figures[each]}</th>
+          ${rows.map(([name, durations]) => html`<td key=${name} class="number">
             ${each === "count" ? count(durations.count) : durations.count ? latency(durations[each]) : texts.none}</td>`)}
         </tr>`)}</tbody>
     </table>`;
 }
 
 const CHANGES = [
-  { key: "revision", number: true, cell: (each) => count(each.revision) },
+  { key: "revision", head: true, cell: (each) => count(each.revision) },
   { key: "kind", cell: (each) => texts.kinds[each.kind] ?? each.kind },
   { key: "who", cell: (each) => (each.userId === null ? text.itself : html`<${User} id=${each.userId} name=${each.userName} />`) },
   { key: "registration", number: true, rank: 3, cell: (each) => (each.registrationId === null ? texts.none : each.registrationId) },

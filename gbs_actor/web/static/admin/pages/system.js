@@ -1,6 +1,6 @@
 import { bytes, clock, count, decimal, duration, fullTime, latency, visible } from "../../shared/format.js";
 import { html, useState } from "../../shared/html.js";
-import { Empty, Facts, SearchField, Section, Text } from "../../shared/parts.js";
+import { Choice, Empty, Facts, SearchField, Section, Text } from "../../shared/parts.js";
 import { usePolling } from "../../shared/polling.js";
 import { Table } from "../../shared/table.js";
 import { Actions, serverActions } from "../actions.js";
@@ -35,7 +35,7 @@ export function System() {
       <//>
       <${Section} title=${text.tasks}>
         <ul class="tallies column">
-          ${Object.entries(data.tasks).slice(0, 20).map(([kind, number]) => html`
+          ${Object.entries(data.tasks).slice(0, 12).map(([kind, number]) => html`
             <li key=${kind}><strong>${count(number)}</strong> <span class="mono">${shortName(kind)}</span></li>`)}
         </ul>
       <//>
@@ -110,11 +110,19 @@ const SETTINGS = [
 
 function SettingsTable({ settings }) {
   const [search, setSearch] = useState("");
+  const [range, setRange] = useState("changed");
   const wanted = search.toLowerCase();
-  const shown = settings.filter((each) => `${each.group}.${each.name} ${each.variable}`.toLowerCase().includes(wanted));
+  const matches = (each) =>
+    wanted === ""
+      ? range === "all" || each.source !== "default"
+      : `${each.group}.${each.name} ${each.variable}`.toLowerCase().includes(wanted);
+  const shown = settings.filter(matches);
   return html`
     <${Section} title=${text.settings} wide=${true}
-      actions=${html`<${SearchField} label=${text.settingsSearch} value=${search} onInput=${setSearch} />`}>
+      actions=${html`
+        <${SearchField} label=${text.settingsSearch} value=${search} onInput=${setSearch} />
+        <${Choice} label=${text.settingsShown} value=${range} onChange=${setRange}
+          options=${[["changed", text.changedSettings], ["all", text.allSettings]]} />`}>
       <${Table} caption=${text.settings} columns=${SETTINGS} rows=${shown}
         keyOf=${(each) => `${each.group}.${each.name}`} empty=${text.settingsEmpty} />
     <//>`;

@@ -34,15 +34,15 @@ export function Tasks() {
 
 function Task({ task, depth, open }) {
   const { name, waitsAt, nurseries } = task;
-  const head = html`<span class="task-name">${visible(name, 120)}</span>
-    ${waitsAt.length > 0 && html`<span class="task-place">${visible(waitsAt.at(-1), 160)}</span>`}`;
+  const head = html`<span class="task-name">${visible(withoutPackage(name), 120)}</span>
+    ${waitsAt.length > 0 && html`<span class="task-place">${visible(withoutPackage(placeOf(waitsAt)), 160)}</span>`}`;
   const hasMore = nurseries.some((each) => each.tasks.length > 0 || Object.keys(each.others).length > 0);
   if (!hasMore && waitsAt.length < 2) return html`<li class="task"><div class="leaf">${head}</div></li>`;
   return html`
     <li class="task">
       <${Folding} open=${hasMore && depth < open} head=${head} body=${() => html`
         ${waitsAt.length > 1 && html`<ol class="frames" aria-label=${text.waitsAt}>
-          ${waitsAt.map((frame) => html`<li>${visible(frame, 200)}</li>`)}</ol>`}
+          ${waitsAt.map((frame) => html`<li class=${isOwn(frame) ? "own" : ""}>${visible(frame, 200)}</li>`)}</ol>`}
         ${nurseries.map((nursery) => html`
           <ul class="nursery" aria-label=${text.nursery}>
             ${nursery.tasks.map((each) => html`<${Task} task=${each} depth=${depth + 1} open=${open} />`)}
@@ -50,6 +50,14 @@ function Task({ task, depth, open }) {
               <li key=${kind} class="note">${text.others(visible(kind, 80), count(number))}</li>`)}
           </ul>`)}`} />
     </li>`;
+}
+
+const isOwn = (frame) => frame.startsWith("gbs_actor.");
+const withoutPackage = (name) => name.replace(/^gbs_actor\./, "");
+
+/** Where a task waits: the innermost call of our own, since all end within Trio. */
+function placeOf(frames) {
+  return frames.findLast(isOwn) ?? frames.findLast((frame) => !frame.startsWith("trio.")) ?? frames.at(-1);
 }
 
 /** A part that is made only when it is opened: the tree may have a thousand of them. */
