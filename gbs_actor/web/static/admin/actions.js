@@ -98,7 +98,7 @@ function ActionDialog({ action, onClose }) {
           value=${reason} onInput=${(event) => setReason(event.target.value)} />
         <div class="preview" aria-live="polite">
           ${preview && html`
-            <p class=${preview.changed === false && !preview.dryRun ? "note" : ""}>
+            <p>
               <strong>${texts.actions.wouldChange}</strong> <q lang="en">${visible(preview.message, 600)}</q></p>`}
           ${problem && html`<p class="problem">${problem}</p>`}
         </div>
@@ -222,7 +222,7 @@ export function serverActions(onProfile, onLevels) {
       fields: [
         { name: "logger", label: texts.system.logger, kind: "text", value: "gbs_actor" },
         { name: "level", label: texts.system.level, kind: ["DEBUG", "INFO", "WARNING", "ERROR"], value: "DEBUG" },
-        { name: "minutes", label: texts.system.minutes, kind: "number", value: 10, least: 1, most: 1440 },
+        { name: "minutes", label: texts.system.minutes, kind: "number", value: 10, least: 1, most: 120 },
       ],
       onDone: onLevels,
     },
@@ -230,7 +230,7 @@ export function serverActions(onProfile, onLevels) {
       label: text.profile.label,
       body: text.profile.body(),
       path: "profile",
-      fields: [{ name: "seconds", label: texts.system.seconds, kind: "number", value: 10, least: 1, most: 60 }],
+      fields: [{ name: "seconds", label: texts.system.seconds, kind: "number", value: 10, least: 1, most: 30 }],
       noPreview: true,
       timeout: ({ seconds }) => 1000 * seconds + 15_000,
       onDone: onProfile,

@@ -357,7 +357,7 @@ export const texts = {
   },
 
   audit: {
-    operator: "운영자 번호",
+    operator: "운영자 번호나 이름  ( / )",
     action: "동작",
     anyAction: "모든 동작",
     actions: {
@@ -366,7 +366,10 @@ export const texts = {
       "user.": "사용자",
       "server.": "서버",
       "trace.": "추적",
+      "log.": "로그 수준",
+      "loop.": "프로파일",
       "look.": "열람",
+      access: "거절된 요청",
     },
     empty: "조건에 맞는 기록이 없습니다.",
     columns: {
@@ -453,14 +456,17 @@ export const texts = {
     settingColumns: { name: "이름", value: "값", source: "출처" },
     settingsEmpty: "조건에 맞는 설정이 없습니다.",
     actions: "서버 동작",
-    levels: "로그 수준",
-    levelsEmpty: "바꾼 로그 수준이 없습니다.",
+    levels: "바꾼 로그 수준",
     logger: "로거",
     level: "수준",
     minutes: "분",
     seconds: "초",
     profileResult: "루프 프로파일",
-    profileColumns: { name: "태스크", longest: "가장 긴 단계", total: "합계", steps: "단계" },
+    profileNote: (seconds, busy, steps) => `${seconds} 동안 · 바쁜 시간 ${busy} · 초당 ${steps}단계`,
+    slowest: "가장 오래 걸린 단계",
+    byKind: "종류별 시간",
+    stepColumns: { task: "태스크", seconds: "시간", beganAt: "시작 위치", endedAt: "끝난 위치" },
+    kindColumns: { kind: "종류", seconds: "합계", steps: "단계" },
   },
 
   actions: {
@@ -470,9 +476,7 @@ export const texts = {
     preview: "미리 보기",
     previewing: "확인하는 중…",
     running: "실행하는 중…",
-    back: "이유 고치기",
     wouldChange: "실행하면",
-    wouldNotChange: "이미 그 상태라서 바뀌는 것이 없습니다.",
     done: "실행했습니다.",
     unchanged: "바뀐 것이 없습니다.",
     unknownOutcome: "서버가 응답하지 않아 실행되었는지 알 수 없습니다. 상태를 확인하세요. 다시 실행해도 괜찮습니다.",

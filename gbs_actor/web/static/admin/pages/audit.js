@@ -27,7 +27,7 @@ const COLUMNS = [
 /** What operators have done, and whose data they have looked at. */
 export function Audit({ query }) {
   const { operator = "", action = "", before = "" } = query;
-  const asked = { operator: /^\d+$/.test(operator) ? operator : "", action, before, limit: PAGE };
+  const asked = { operator, action, before, limit: PAGE };
   const { data, error, loading } = usePolling(
     (signal) => read("audit", asked, { signal }),
     10_000,
@@ -38,7 +38,7 @@ export function Audit({ query }) {
     <div class="view-head">
       <h1>${texts.pages.audit}</h1>
       <div class="filters">
-        <${SearchField} label=${text.operator} value=${operator} onInput=${(value) => change({ operator: value })} longest=${12} />
+        <${SearchField} label=${text.operator} value=${operator} onInput=${(value) => change({ operator: value })} longest=${100} />
         <${Choice} label=${text.action} value=${action} onChange=${(value) => change({ action: value })}
           options=${[["", text.anyAction], ...Object.entries(text.actions)]} />
       </div>

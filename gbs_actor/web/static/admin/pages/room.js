@@ -134,9 +134,9 @@ const SUBSCRIBERS = [
 ].map((column) => ({ ...column, label: text.subscriberColumns[column.key] }));
 
 function SubscriberName({ subscriber }) {
-  const { sid, userId, userName } = subscriber;
-  const user = html`<${User} id=${userId} name=${userName} />`;
-  return sid ? html`<a class="name" href=${hrefTo(["sessions", sid])}>${user}</a>` : user;
+  const { userId, userName } = subscriber;
+  return html`<a class="name" href=${hrefTo(["sessions"], { search: userId })}>
+    <${User} id=${userId} name=${userName} /></a>`;
 }
 
 function quietZero(value, format) {

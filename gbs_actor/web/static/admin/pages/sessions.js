@@ -86,13 +86,9 @@ function Traces() {
           return html`
             <li key=${name}><${Text} value=${name} mono=${true} />
               ${trace.withMemos && html`<span class="badge warn">${text.withMemos}</span>`}
-              <span class="note">${text.left(duration(leftOf(trace)))}</span>
+              <span class="note">${text.left(duration(trace.endsIn))}</span>
               <${Actions} actions=${[stopTraceAction(target, name, refresh)]} /></li>`;
         })}
       </ul>
     <//>`;
-}
-
-function leftOf({ secondsLeft, until }) {
-  return secondsLeft ?? Math.max(0, (until ?? 0) - Date.now() / 1000);
 }

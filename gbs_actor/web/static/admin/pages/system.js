@@ -1,6 +1,6 @@
-import { bytes, clock, count, decimal, duration, fullTime, latency, visible } from "../../shared/format.js";
+import { bytes, clock, count, duration, fullTime, latency, percent, visible } from "../../shared/format.js";
 import { html, useState } from "../../shared/html.js";
-import { Choice, Empty, Facts, SearchField, Section, Text } from "../../shared/parts.js";
+import { Choice, Facts, SearchField, Section, Text } from "../../shared/parts.js";
 import { usePolling } from "../../shared/polling.js";
 import { Table } from "../../shared/table.js";
 import { Actions, serverActions } from "../actions.js";
@@ -8,6 +8,7 @@ import { read } from "../api.js";
 import { Pending } from "../failure.js";
 import { Limits } from "../limits.js";
 import { texts } from "../strings.js";
+import { placeOf, withoutPackage } from "../tasks.js";
 
 const { system: text } = texts;
 
@@ -21,7 +22,7 @@ export function System() {
     <div class="view-head">
       <h1>${texts.pages.system}</h1>
       <span class="note">${text.version} ${visible(data.version)}</span>
-      <${Actions} actions=${serverActions(setProfile, levels.refresh)} />
+      <${Actions} actions=${serverActions((answer) => setProfile(answer.profile), levels.refresh)} />
     </div>
     ${profile && html`<${Profile} profile=${profile} onClose=${() => setProfile(null)} />`}
     <${Levels} data=${levels.data} />
@@ -43,9 +44,8 @@ export function System() {
     <${SettingsTable} settings=${data.settings} />`;
 }
 
-/** The last part of a dotted name says most. */
 function shortName(name) {
-  return html`<${Text} value=${name.replace(/^gbs_actor\./, "")} longest=${70} />`;
+  return html`<${Text} value=${withoutPackage(name)} longest=${70} />`;
 }
 
 function figures(values, names) {
@@ -130,29 +130,45 @@ function SettingsTable({ settings }) {
 
 /** Loggers whose level an operator has changed for some time. */
 function Levels({ data }) {
-  const levels = data?.levels ?? [];
+  const levels = data?.temporary ?? [];
   if (levels.length === 0) return null;
   return html`
     <${Section} title=${text.levels} wide=${true}>
       <ul class="lines">
         ${levels.map((each) => html`
-          <li key=${each.logger}><span class="mono">${visible(each.logger)}</span> <strong>${visible(each.level)}</strong></li>`)}
+          <li key=${each.logger}><span class="mono">${visible(each.logger)}</span> <strong>${visible(each.level)}</strong>
+            <span class="note">${texts.sessions.left(duration(each.until - Date.now() / 1000))}</span></li>`)}
       </ul>
     <//>`;
 }
 
-/** The slowest steps of tasks, whatever fields the server gives them. */
+const STEPS = [
+  { key: "task", head: true, cell: (step) => html`<span class="mono">${shortName(step.task)}</span>` },
+  { key: "seconds", number: true, cell: (step) => latency(step.seconds) },
+  { key: "beganAt", rank: 2, cell: (step) => html`<span class="mono">${shortName(placeOf(step.beganAt))}</span>` },
+  { key: "endedAt", rank: 3, cell: (step) => html`<span class="mono">${shortName(placeOf(step.endedAt))}</span>` },
+].map((column) => ({ ...column, label: text.stepColumns[column.key] }));
+
+const KINDS = [
+  { key: "kind", head: true, cell: (kind) => html`<span class="mono">${shortName(kind.kind)}</span>` },
+  { key: "seconds", number: true, cell: (kind) => latency(kind.seconds) },
+  { key: "steps", number: true, cell: (kind) => count(kind.steps) },
+].map((column) => ({ ...column, label: text.kindColumns[column.key] }));
+
+/** What the event loop did for some seconds. */
 function Profile({ profile, onClose }) {
-  const steps = profile.steps ?? profile.slowest ?? [];
+  const note = text.profileNote(duration(profile.seconds), percent(profile.busy), count(profile.stepsPerSecond));
   return html`
-    <${Section} title=${text.profileResult} wide=${true}
+    <${Section} title=${text.profileResult} wide=${true} note=${note}
       actions=${html`<button type="button" class="quiet" onClick=${onClose}>${texts.close}</button>`}>
-      ${steps.length === 0 ? html`<${Empty}>${visible(profile.message, 300)}<//>` : html`
-        <table class="plain">
-          <thead><tr>${Object.keys(steps[0]).map((key) => html`<th key=${key} scope="col">${visible(key, 40)}</th>`)}</tr></thead>
-          <tbody>${steps.map((step, index) => html`
-            <tr key=${index}>${Object.values(step).map((value) => html`
-              <td>${typeof value === "number" ? decimal(value) : visible(value, 120)}</td>`)}</tr>`)}</tbody>
-        </table>`}
+      <h3>${text.slowest}</h3>
+      <${Table} caption=${text.slowest} columns=${STEPS} rows=${numbered(profile.slowest)}
+        keyOf=${(step) => step.number} empty=${texts.none} />
+      <h3>${text.byKind}</h3>
+      <${Table} caption=${text.byKind} columns=${KINDS} rows=${profile.kinds} keyOf=${(kind) => kind.kind} empty=${texts.none} />
     <//>`;
+}
+
+function numbered(rows) {
+  return rows.map((row, number) => ({ ...row, number }));
 }

@@ -4,6 +4,7 @@ import { usePolling } from "../../shared/polling.js";
 import { read } from "../api.js";
 import { Pending } from "../failure.js";
 import { texts } from "../strings.js";
+import { isOwn, placeOf, withoutPackage } from "../tasks.js";
 
 const { tasks: text } = texts;
 const OPEN_DEPTH = 3;
@@ -50,14 +51,6 @@ function Task({ task, depth, open }) {
               <li key=${kind} class="note">${text.others(visible(kind, 80), count(number))}</li>`)}
           </ul>`)}`} />
     </li>`;
-}
-
-const isOwn = (frame) => frame.startsWith("gbs_actor.");
-const withoutPackage = (name) => name.replace(/^gbs_actor\./, "");
-
-/** Where a task waits: the innermost call of our own, since all end within Trio. */
-function placeOf(frames) {
-  return frames.findLast(isOwn) ?? frames.findLast((frame) => !frame.startsWith("trio.")) ?? frames.at(-1);
 }
 
 /** A part that is made only when it is opened: the tree may have a thousand of them. */
