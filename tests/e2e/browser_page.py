@@ -87,6 +87,15 @@ class BrowserPage:
         found: list[str] = await self.step("problems")
         return found
 
+    async def stub(self, path: str, value: object, *, status: int = 200) -> None:
+        """Answer requests for a path in place of the server, from now on."""
+        await self.step("stub", path=path, value=value, status=status)
+
+    async def stubbed(self) -> list[dict[str, Any]]:
+        """Return the requests that were answered so since the last call."""
+        sent: list[dict[str, Any]] = await self.step("stubbed")
+        return sent
+
     async def requests(self) -> list[str]:
         """Return the requests since the last call, as ``GET http://…``."""
         sent: list[str] = await self.step("requests")

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.http.admin import overview as admin_overview
+from gbs_actor.gateway.http.admin.shared import FRESH
 from gbs_actor.observability.history import POINTS, SERIES
 from gbs_actor.rooms import RoomCounts, RoomSupervisor
 from tests.gateway.composing import OTHER_SLUG, settings_with
@@ -23,7 +23,7 @@ async def shown(here: Site, path: str) -> dict[str, Any]:
 
 async def overview(here: Site) -> dict[str, Any]:
     """What is shown once the last look is old enough."""
-    await trio.sleep(admin_overview.FRESH)
+    await trio.sleep(FRESH)
     return await shown(here, "/admin/overview")
 
 

@@ -27,6 +27,7 @@ const start = async ({ width, height, scheme }, send) => {
   const page = await context.newPage();
   const problems = [];
   const requests = [];
+  const stubbed = [];
   page.on("pageerror", (error) => problems.push(`pageerror: ${error}`));
   page.on("dialog", (dialog) => {
     problems.push(`dialog: ${dialog.message()}`);
@@ -54,6 +55,18 @@ const start = async ({ width, height, scheme }, send) => {
     offline: ({ offline }) => context.setOffline(offline),
     resize: (size) => page.setViewportSize({ width: size.width, height: size.height }),
     screenshot: ({ path, whole }) => page.screenshot({ path, fullPage: whole }).then(() => null),
+    // In place of the server; what the page has sent there is kept.
+    stub: ({ path, status, value }) =>
+      page.route(
+        (url) => url.pathname === path,
+        (route) => {
+          const request = route.request();
+          const headers = request.headers();
+          stubbed.push({ method: request.method(), url: request.url(), headers, body: request.postData() });
+          return route.fulfill({ status, contentType: "application/json", body: JSON.stringify(value) });
+        },
+      ),
+    stubbed: () => stubbed.splice(0),
     problems: () => problems.splice(0),
     requests: () => requests.splice(0),
   };

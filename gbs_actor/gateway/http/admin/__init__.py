@@ -2,7 +2,8 @@
 
 - ``identity``: who may; ``session``: a browser's session in place of a token.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
-- ``dashboard``: the page over all of this; ``overview``: what it asks for most often.
+- ``dashboard``: the page over all of this; ``overview``: what it asks for most often;
+  ``shared``: so that many watchers cost no more than one.
 - ``system``: the whole server; ``system_parts``: what it is read from, and the limits;
   ``task_tree``: its tasks, and where each waits.
 """

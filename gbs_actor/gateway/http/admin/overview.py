@@ -7,7 +7,6 @@ Both are for pages that ask every few seconds: neither reads every connection, o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 import trio
@@ -16,14 +15,12 @@ from quart import Blueprint, Response, request
 from gbs_actor import __version__
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import encoded_response
+from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
 from gbs_actor.observability import Durations, ProcessStatistics, process_statistics
 from gbs_actor.rooms import RoomCounts, RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import StoreStatistics
-
-FRESH: Final = 1.0
-"""Seconds for which all who look are shown the same."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -87,32 +84,16 @@ def admin_overview(
             limits=limit_uses(parts, settings, process, store, parts.front_door()),
         )
 
-    shared_overview = _Shared(overview)
-    shared_history = _Shared(parts.history.statistics)
+    shared = SharedJson()
 
     @blueprint.get("/overview")
     async def show_overview() -> Response:
         identity.require_unrestricted(request)
-        return encoded_response(shared_overview.encoded())
+        return encoded_response(shared.encoded("overview", overview))
 
     @blueprint.get("/history")
     async def show_history() -> Response:
         identity.require_unrestricted(request)
-        return encoded_response(shared_history.encoded())
+        return encoded_response(shared.encoded("history", parts.history.statistics))
 
     return blueprint
-
-
-class _Shared:
-    """A structure as JSON, made once for all who look within a second."""
-
-    def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-        self._encoded = b""
-        self._encoded_at = -FRESH
-
-    def encoded(self) -> bytes:
-        now = trio.current_time()
-        if now - self._encoded_at >= FRESH:
-            self._encoded, self._encoded_at = msgspec.json.encode(self._make()), now
-        return self._encoded

@@ -84,7 +84,7 @@ export function Choice({ label, value, options, onChange }) {
   return html`
     <label class="choice"><span class="unseen">${label}</span>
       <select value=${value} onChange=${(event) => onChange(event.target.value)}>
-        ${options.map(([each, text]) => html`<option key=${each} value=${each}>${text}</option>`)}
+        ${options.map(([each, text]) => html`<option key=${each} value=${each}>${visible(text, 60)}</option>`)}
       </select>
     </label>`;
 }
