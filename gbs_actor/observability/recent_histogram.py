@@ -142,9 +142,16 @@ class RecentHistogram:
         A percentile is interpolated within its bucket. Values above the highest bound count as
         that bound.
         """
-        below = list(accumulate(self._recent(now)))
-        if not below:
-            return _NO_DURATIONS
+        return self.durations_of(self._recent(now)) or _NO_DURATIONS
+
+    def durations_of(self, counts: Iterable[int]) -> Durations | None:
+        """Return percentiles of some of the values; ``None``: there are none.
+
+        :param counts: how many of them belong to each bucket.
+        """
+        below = list(accumulate(counts))
+        if not below or not below[-1]:
+            return None
         values = (self._value_at(share * below[-1], below) for share in PERCENTILES.values())
         return Durations(below[-1], *values)
 
@@ -195,6 +202,22 @@ class RecentHistogram:
             return bounds[-1]
         low, before = (bounds[bucket - 1], below[bucket - 1]) if bucket else (0.0, 0)
         return low + (bounds[bucket] - low) * (rank - before) / (below[bucket] - before)
+
+
+class IntervalDurations:
+    """How long something took since this was asked last, whatever the slices of its histogram.
+
+    :param histogram: somebody else adds to it.
+    """
+
+    def __init__(self, histogram: RecentHistogram) -> None:
+        self._histogram = histogram
+        self._before = histogram.totals().counts
+
+    def take(self) -> Durations | None:
+        """Return the percentiles since the last call; ``None``: there were no values."""
+        before, self._before = self._before, self._histogram.totals().counts
+        return self._histogram.durations_of(map(sub, self._before, before))
 
 
 _NO_DURATIONS: Final = Durations(0, 0.0, 0.0, 0.0, 0.0)

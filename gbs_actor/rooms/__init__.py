@@ -52,6 +52,7 @@ revision, epoch and removal revision with the store, and loads again if they dif
 """
 
 from gbs_actor.rooms.command_times import CommandTimes
+from gbs_actor.rooms.counts import RoomCounts
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -98,6 +99,7 @@ __all__ = [
     "PresentUser",
     "RoomAction",
     "RoomActions",
+    "RoomCounts",
     "RoomLoad",
     "RoomPage",
     "RoomSettings",

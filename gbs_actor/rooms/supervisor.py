@@ -15,6 +15,7 @@ from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
+from gbs_actor.rooms.counts import RoomCounts, counts_of
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -312,6 +313,10 @@ class RoomSupervisor:
         """
         rooms = list(self._handles.values())
         return await overview_of(rooms, self._closed, self._crashes, named)
+
+    def counts(self) -> RoomCounts:
+        """Return how many rooms there are, and sums of them; never blocks."""
+        return counts_of(self._handles.values(), self._closed)
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
         """Return one room as it is now, as a whole, if it is open."""

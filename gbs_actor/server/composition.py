@@ -35,9 +35,11 @@ from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
+from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
+from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import LimitSettings, Settings
 from gbs_actor.socketio import (
@@ -116,6 +118,8 @@ class Composition:
             closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
         )
+        sampler = ServerSampler(self.rooms, self.clients, store, self.loop_lag.times)
+        self.history = History(sampler.sample)
         services = Services(
             rooms=self.rooms,
             verifier=verifier,
@@ -137,6 +141,7 @@ class Composition:
                 loop_lag_times=self.loop_lag.times,
                 times=self.rooms.times,
                 recoveries=recovery.results,
+                history=self.history,
             ),
             actions=ActionParts(
                 rooms=self.rooms.actions,
@@ -210,6 +215,7 @@ class Composition:
             background(Service("loop lag", self.loop_lag.run).run),
             background(Service("log levels", self.log_levels.run).run),
             self.audit_trail.running(),
+            background(Service("history", self.history.run).run),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),

@@ -29,6 +29,7 @@ from gbs_actor.observability import (
     LoopProfiler,
     RecentHistogram,
 )
+from gbs_actor.observability.history import History, Sample
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
@@ -225,6 +226,7 @@ def system_parts_over(
         loop_lag_times=RecentHistogram(DURATION_BOUNDS),
         times=parts.rooms.times,
         recoveries={"recovered": 0},
+        history=History(Sample),
     )
 
 

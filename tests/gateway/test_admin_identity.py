@@ -100,7 +100,17 @@ async def test_a_session_does_not_outlive_its_token(method: str, path: str) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["/admin/system", "/admin/task-tree", "/admin/events", "/admin/traces"]
+    "path",
+    [
+        "/admin/system",
+        "/admin/task-tree",
+        "/admin/overview",
+        "/admin/history",
+        "/admin/events",
+        "/admin/traces",
+        "/admin/audit",
+        "/admin/log-levels",
+    ],
 )
 async def test_a_token_for_some_retreats_shows_nothing_of_the_whole_server(path: str) -> None:
     async with site() as here:
@@ -313,11 +323,15 @@ async def test_no_page_of_another_origin_reads_or_asks(method: str, path: str) -
             assert not {name for name in fields if name.startswith("access-control")}
 
 
-@pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/nothing"])
-async def test_what_is_not_there_is_closed_to_other_origins_too(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"), [("/admin", 308), ("/admin/", 200), ("/admin/nothing", 404)]
+)
+async def test_the_page_and_what_is_not_there_are_closed_to_other_origins_too(
+    path: str, status: int
+) -> None:
     async with site() as here:
         response = await ask(here, "GET", path, {"Origin": PAGE})
-        assert response.status_code == 404
+        assert response.status_code == status
         assert "Access-Control-Allow-Origin" not in response.headers
 
 

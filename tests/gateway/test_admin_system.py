@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from gbs_actor import __version__
 from gbs_actor.auth import Role
-from gbs_actor.gateway.http.admin import system as admin_system
+from gbs_actor.gateway.http.admin import shared
 from gbs_actor.settings import AuthSettings, Settings, StoreSettings, declarations
 from tests.gateway.composing import settings_with
 from tests.gateway.site import Site, body, site
@@ -72,5 +72,5 @@ async def test_what_was_just_made_is_shown_again(monkeypatch: pytest.MonkeyPatch
     async with site() as here:
         first = await system(here)
         assert await system(here) == first
-        monkeypatch.setattr(admin_system, "FRESH", 0.0)
+        monkeypatch.setattr(shared, "FRESH", 0.0)
         assert (await system(here))["uptime"] > first["uptime"]

@@ -20,7 +20,15 @@ from tests.gateway.site import body, site
 
 DESCRIPTION = describe("accessToken")
 COMPONENTS = DESCRIPTION["components"]
-NOT_DESCRIBED = {"/", "/openapi.json", "/docs", "/docs/{}/{}"}
+NOT_DESCRIBED = {
+    "/",
+    "/openapi.json",
+    "/docs",
+    "/docs/{}/{}",
+    "/admin",
+    "/admin/",
+    "/admin/assets/{}/{}",
+}
 """Pages for people, and the description itself."""
 
 OPERATIONS = {

@@ -16,7 +16,7 @@ from gbs_actor.observability import (
     Bucket,
     RecentHistogram,
 )
-from gbs_actor.observability.recent_histogram import SLICE, SLICES
+from gbs_actor.observability.recent_histogram import SLICE, SLICES, IntervalDurations
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Those of the histograms that Prometheus gets."""
@@ -138,3 +138,16 @@ def test_it_does_not_grow_with_time() -> None:
         made.add(1.0, float(second))
     assert len(made._copies) == SLICES
     assert made.durations(99_999.0).count == SLICES * SLICE - (SLICE - 1 - 99_999 % SLICE)
+
+
+@given(values(), values())
+def test_an_interval_has_what_was_added_within_it(before: Values, within: Values) -> None:
+    all_of_it = histogram(before)
+    interval = IntervalDurations(all_of_it)
+    start = before[-1][0] if before else 0.0
+    alone = RecentHistogram(DURATION_BOUNDS)
+    for at, value in within:
+        all_of_it.add(value, start + at)
+        alone.add(value, 0.0)
+    assert interval.take() == (alone.durations(0.0) if within else None)
+    assert interval.take() is None

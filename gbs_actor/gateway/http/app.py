@@ -18,8 +18,10 @@ from gbs_actor.gateway.http.admin import (
     SystemParts,
     admin_actions,
     admin_audit,
+    admin_dashboard,
     admin_diagnostics,
     admin_events,
+    admin_overview,
     admin_rooms,
     admin_session,
     admin_sessions,
@@ -104,7 +106,16 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     )
     system = services.system
     return [
+        admin_dashboard(),
         admin_session(identity),
+        admin_overview(
+            system,
+            services.rooms,
+            services.settings,
+            identity,
+            store_failure=services.store_failure,
+            draining=services.draining,
+        ),
         admin_rooms(services.rooms, identity, audit),
         admin_sessions(system.clients, system.closed_sessions, services.rooms, identity, audit),
         admin_traces(system.clients, identity, audit),

@@ -76,7 +76,7 @@ _INDEX: Final = f"""<!doctype html>
 """
 
 _ADMIN_ROW: Final = """\
-<tr><td>운영자<td><code>GET /admin/rooms</code>, <code>GET /admin/system</code>, …
+<tr><td>운영자<td><a href="admin/">/admin/</a>
 """
 
 

@@ -1,29 +1,9 @@
 // The stock client's browser build in pages of one Chromium: node browser.mjs EXECUTABLE
 // Each client has a tab with a cookie jar and a cache of its own, empty at first.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 import { serveClients } from "./program.mjs";
 
-const browser = await chromium.launch({
-  executablePath: process.argv[2],
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    // Else most loads of a page start processes that are never used.
-    "--disable-features=" +
-      [
-        "BackForwardCache",
-        "PreloadTopChromeWebUI",
-        "ProactivelySwapBrowsingInstance",
-        "SpareRendererForSitePerProcess",
-      ].join(","),
-  ],
-});
+const browser = await launch(process.argv[2]);
 
 // Tabs that no client uses. A new one takes longer than most tests.
 const free = [];

@@ -5,6 +5,8 @@
   them a request asks for; ``traces``: their events.
 - ``rooms``: the room actors; ``room_query``: which of them a request asks for, in which order.
 - ``events``: what happens; ``event_query``: which of it; ``event_stream``: as it happens.
+- ``dashboard``: the page over all of this; ``overview``: what it asks for most often;
+  ``shared``: so that many watchers cost no more than one.
 - ``system``: the whole server; ``system_parts``: what it is read from, and the limits;
   ``task_tree``: its tasks, and where each waits.
 - ``actions``: on rooms, clients, the server; ``diagnostics``: log levels, profiles.
@@ -14,9 +16,11 @@
 
 from gbs_actor.gateway.http.admin.actions import ActionParts, admin_actions
 from gbs_actor.gateway.http.admin.audit import Audit, admin_audit
+from gbs_actor.gateway.http.admin.dashboard import admin_dashboard
 from gbs_actor.gateway.http.admin.diagnostics import admin_diagnostics
 from gbs_actor.gateway.http.admin.events import admin_events
 from gbs_actor.gateway.http.admin.identity import AdminIdentity
+from gbs_actor.gateway.http.admin.overview import admin_overview
 from gbs_actor.gateway.http.admin.rooms import admin_rooms
 from gbs_actor.gateway.http.admin.session import admin_session
 from gbs_actor.gateway.http.admin.sessions import admin_sessions
@@ -32,8 +36,10 @@ __all__ = [
     "SystemParts",
     "admin_actions",
     "admin_audit",
+    "admin_dashboard",
     "admin_diagnostics",
     "admin_events",
+    "admin_overview",
     "admin_rooms",
     "admin_session",
     "admin_sessions",

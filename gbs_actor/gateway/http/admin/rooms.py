@@ -8,12 +8,13 @@ from quart import Blueprint, Response, request
 
 from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
-from gbs_actor.gateway.http.admin.responses import fresh_response
+from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
 from gbs_actor.gateway.http.admin.room_query import RoomQuery
+from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
-from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms import RoomPage, RoomSupervisor
 
 _NOT_OPEN: Final = Failure.because(Code.NOT_FOUND, "No room of this retreat is open.")
 
@@ -21,8 +22,10 @@ _NOT_OPEN: Final = Failure.because(Code.NOT_FOUND, "No room of this retreat is o
 def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes below ``/admin/rooms``.
 
-    An operator sees the rooms of those retreats in which they are one.
+    An operator sees the rooms of those retreats in which they are one. Those who see the same
+    rooms share a page that is at most a second old.
     """
+    pages = SharedJson()
     blueprint = Blueprint("admin_rooms", __name__, url_prefix=f"{ADMIN_PATH}/rooms")
 
     @blueprint.get("")
@@ -31,14 +34,17 @@ def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity, audit: Audit) ->
         query = RoomQuery.of(request.args)
         slugs = rooms.matching(query.state, query.search)
         shown = await identity.shown_to(operator, slugs)
-        page = await rooms.page(
-            [slug for slug in slugs if slug in shown],
-            query.sort,
-            descending=query.descending,
-            offset=query.offset,
-            limit=query.limit,
-        )
-        return fresh_response(page)
+
+        async def page() -> RoomPage:
+            return await rooms.page(
+                [slug for slug in slugs if slug in shown],
+                query.sort,
+                descending=query.descending,
+                offset=query.offset,
+                limit=query.limit,
+            )
+
+        return encoded_response(await pages.encoded((query, shown), page))
 
     @blueprint.get("/<slug>")
     async def room(slug: str) -> Response:

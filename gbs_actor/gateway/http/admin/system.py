@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 import trio
@@ -17,6 +16,7 @@ from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
+from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
 from gbs_actor.gateway.http.admin.task_tree import count_tasks, task_tree
 from gbs_actor.observability import Durations, ProcessStatistics, masked, process_statistics
@@ -27,9 +27,6 @@ from gbs_actor.socketio import (
     ServerStatistics,
 )
 from gbs_actor.store.protocol import StoreStatistics
-
-FRESH: Final = 1.0
-"""Seconds for which all who look are shown the same: the work grows with the connections."""
 
 
 class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,12 +65,12 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 def admin_system(parts: SystemParts, settings: Settings, identity: AdminIdentity) -> Blueprint:
     """Return the routes about the whole server; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_system", __name__, url_prefix=ADMIN_PATH)
-    system = _System(parts, settings)
+    system, shared = _System(parts, settings), SharedJson()
 
     @blueprint.get("/system")
     async def show_system() -> Response:
         identity.require_unrestricted(request)
-        return encoded_response(await system.encoded())
+        return encoded_response(await shared.encoded("system", system.statistics))
 
     @blueprint.get("/task-tree")
     async def show_task_tree() -> Response:
@@ -84,7 +81,7 @@ def admin_system(parts: SystemParts, settings: Settings, identity: AdminIdentity
 
 
 class _System:
-    """What ``/admin/system`` shows, made once for all who look within a second."""
+    """What ``/admin/system`` shows."""
 
     def __init__(self, parts: SystemParts, settings: Settings) -> None:
         self._parts = parts
@@ -94,16 +91,8 @@ class _System:
         self._shown_settings = tuple(
             replace(each, value=masked(each.value, each.name)) for each in settings.effective()
         )
-        self._encoded = b""
-        self._encoded_at = -FRESH
 
-    async def encoded(self) -> bytes:
-        if trio.current_time() - self._encoded_at >= FRESH:
-            self._encoded = msgspec.json.encode(await self._statistics())
-            self._encoded_at = trio.current_time()
-        return self._encoded
-
-    async def _statistics(self) -> SystemStatistics:
+    async def statistics(self) -> SystemStatistics:
         tasks = await count_tasks()
         parts = self._parts
         process, store = process_statistics(), parts.store.statistics()

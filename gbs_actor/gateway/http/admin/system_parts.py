@@ -10,6 +10,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.observability import Durations, ProcessStatistics, RecentHistogram
+from gbs_actor.observability.history import History
 from gbs_actor.rooms import CommandTimes
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, SocketServer
@@ -36,6 +37,7 @@ class SystemParts:
     closed_sessions: ClosedSessions
     recoveries: Mapping[str, int]
     """Attempts to resume a session, per result so far."""
+    history: History
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,29 @@ _SYSTEM: Final[Described] = {
     },
 }
 
+_OVERVIEW: Final[Described] = {
+    "operationId": "readOverview",
+    "tags": ["operators"],
+    "summary": "Show the whole server at a glance.",
+    "description": "The figures are at most a second old; asking for them every second is cheap.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("Overview", "The figures that matter most."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
+_HISTORY: Final[Described] = {
+    "operationId": "readHistory",
+    "tags": ["operators"],
+    "summary": "Show the last hour: a sample every ten seconds.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("History", "The samples, by series."),
+        **errors(401, 403, 429, 500),
+    },
+}
+
 _TASK_TREE: Final[Described] = {
     "operationId": "readTaskTree",
     "tags": ["operators"],
@@ -403,6 +426,8 @@ _ADMIN: Final[dict[str, Described]] = {
     "/admin/audit": {"get": _AUDIT},
     "/admin/log-levels": {"get": _LOG_LEVELS},
     **{path: {"post": action} for path, action in _ACTIONS.items()},
+    "/admin/history": {"get": _HISTORY},
+    "/admin/overview": {"get": _OVERVIEW},
     "/admin/rooms": {"get": _ROOMS},
     "/admin/rooms/{slug}": {"get": _ROOM},
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},

@@ -25,6 +25,7 @@ from gbs_actor.gateway.http.admin.diagnostics import (
     ProfileBody,
     ProfileResult,
 )
+from gbs_actor.gateway.http.admin.overview import Overview
 from gbs_actor.gateway.http.admin.session import OperatorSession
 from gbs_actor.gateway.http.admin.sessions import ClosedPage
 from gbs_actor.gateway.http.admin.system import SystemStatistics
@@ -41,6 +42,7 @@ from gbs_actor.gateway.sessions import SessionDetails, SessionPage
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
 from gbs_actor.observability import EventPage, LogLevelStatistics
+from gbs_actor.observability.history import HistoryStatistics
 from gbs_actor.rooms import RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
@@ -64,6 +66,8 @@ _TYPES: Final[dict[str, Any]] = {
     "Rooms": RoomPage,
     "Room": RoomStatistics,
     "System": SystemStatistics,
+    "Overview": Overview,
+    "History": HistoryStatistics,
     "TaskTree": TaskTree,
     "Sessions": SessionPage,
     "Session": SessionDetails,

@@ -1,0 +1,85 @@
+/** The operations of the admin API that the dashboard uses. */
+import { HttpError, request, withQuery } from "../shared/http.js";
+import { Store } from "../shared/store.js";
+
+/**
+ * Who is logged in: undefined until that is known, null if nobody is.
+ * @type {Store}
+ */
+export const session = new Store(undefined);
+
+/** Whether a session has ended while the page was open. */
+export const ended = new Store(false);
+
+/** Find out whether this browser has a session. */
+export async function findSession() {
+  try {
+    session.set(await request("GET", "session"));
+  } catch (error) {
+    if (error instanceof HttpError && [401, 403].includes(error.status)) session.set(null);
+    else throw error;
+  }
+}
+
+/** Begin a session; the token is kept nowhere but in this request. */
+export async function logIn(token) {
+  session.set(await request("POST", "session", { headers: { Authorization: `Bearer ${token}` } }));
+  ended.set(false);
+}
+
+/** End the session; if the server does not answer, the page forgets it all the same. */
+export async function logOut() {
+  const headers = csrfHeader();
+  ended.set(false);
+  session.set(null);
+  await request("DELETE", "session", { headers });
+}
+
+/** Whether somebody sees the whole server, or the rooms of some retreats only. */
+export function isUnrestricted(operator) {
+  return operator.retreats === null;
+}
+
+/**
+ * Read something.
+ *
+ * @param {string} path below /admin/
+ * @param {Record<string, unknown>} query
+ */
+export function read(path, query = {}, options = {}) {
+  return watched(request("GET", withQuery(path, query), options));
+}
+
+/**
+ * Perform an action, or find out what it would do.
+ *
+ * @param {string} path below /admin/
+ * @param {Record<string, unknown>} body with a reason
+ * @param {{dryRun?: boolean, timeout?: number}} options
+ */
+export function act(path, body, { dryRun = false, timeout } = {}) {
+  const target = dryRun ? `${path}?dry_run` : path;
+  return watched(request("POST", target, { body, headers: csrfHeader(), timeout }));
+}
+
+function csrfHeader() {
+  const token = session.value?.csrfToken;
+  return token ? { "X-CSRF-Token": token } : {};
+}
+
+async function watched(response) {
+  try {
+    return await response;
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 401 && session.value) {
+      ended.set(true);
+      session.set(null);
+    }
+    throw error;
+  }
+}
+
+/** The path of an object whose name somebody else has chosen. */
+export function pathOf(...parts) {
+  return parts.map((part) => encodeURIComponent(part)).join("/");
+}

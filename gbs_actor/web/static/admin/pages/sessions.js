@@ -1,0 +1,94 @@
+import { bytes, count, duration } from "../../shared/format.js";
+import { html } from "../../shared/html.js";
+import { Pages, SearchField, Choice, Section, Text } from "../../shared/parts.js";
+import { usePolling } from "../../shared/polling.js";
+import { hrefTo, replaceQuery } from "../../shared/router.js";
+import { Table, useStableOrder } from "../../shared/table.js";
+import { Actions, stopTraceAction } from "../actions.js";
+import { isUnrestricted, read } from "../api.js";
+import { Pending } from "../failure.js";
+import { texts } from "../strings.js";
+import { Connection, RoomLink, RoundTrip, User } from "../who.js";
+import { Settle } from "./rooms.js";
+
+const { sessions: text } = texts;
+const PAGE = 50;
+
+const COLUMNS = [
+  { key: "user", head: true, sortable: true, cell: (each) => html`<${Name} session=${each} />` },
+  { key: "room", rank: 2, cell: (each) => html`<${RoomLink} slug=${each.room} none=${text.noRoom} />` },
+  { key: "connection", rank: 3, cell: (each) => html`<${Connection} protocol=${each.protocol} transport=${each.transport} />` },
+  { key: "queuedBytes", number: true, sortable: true, cell: (each) => html`<${Queue} session=${each} />` },
+  { key: "lag", number: true, sortable: true, cell: (each) => html`<${Lag} lag=${each.lag} />` },
+  { key: "roundTrip", number: true, sortable: true, rank: 2, cell: (each) => html`<${RoundTrip} seconds=${each.roundTrip} />` },
+  { key: "connectedFor", number: true, sortable: true, rank: 2, cell: (each) => duration(each.connectedFor) },
+  { key: "address", rank: 3, cell: (each) => html`<${Text} value=${each.address} longest=${45} mono=${true} />` },
+].map((column) => ({ ...column, label: text.columns[column.key], title: text.titles[column.key] }));
+
+/** Who is connected. */
+export function Sessions({ query, operator }) {
+  const { search = "", room = "", protocol = "", sort = "-queuedBytes" } = query;
+  const offset = Number(query.offset) || 0;
+  const asked = { search, room, protocol, sort, offset, limit: PAGE };
+  const view = JSON.stringify(asked);
+  const { data, error, loading } = usePolling((signal) => read("sessions", asked, { signal }), 2000, view);
+  const order = useStableOrder(data?.sessions ?? [], (each) => each.sid, loading ? "loading" : view);
+  const change = (changes) => replaceQuery({ offset: "", ...changes });
+  return html`
+    <div class="view-head">
+      <h1>${texts.pages.sessions}</h1>
+      <span class="note">${data && text.total(count(data.total))}</span>
+      <div class="filters">
+        ${room && html`<button type="button" class="chip" onClick=${() => change({ room: "" })}
+          aria-label=${text.anyRoom}>${text.room}: <${Text} value=${room} longest=${30} /> ✕</button>`}
+        <${SearchField} label=${text.search} value=${search} onInput=${(value) => change({ search: value })} />
+        <${Choice} label=${text.protocol} value=${protocol} onChange=${(value) => change({ protocol: value })}
+          options=${[["", text.anyProtocol], ["socket.io", "Socket.IO"], ["websocket", "WebSocket"]]} />
+      </div>
+    </div>
+    ${isUnrestricted(operator) && html`<${Traces} />`}
+    ${data === null || error?.status ? html`<${Pending} error=${error} />` : html`
+      <div class="panel wide flush">
+        <${Settle} order=${order} />
+        <${Table} caption=${texts.pages.sessions} columns=${COLUMNS} rows=${order.rows} keyOf=${(each) => each.sid}
+          sort=${sort} onSort=${(value) => change({ sort: value })} dimmed=${loading} empty=${text.empty} />
+        <${Pages} offset=${offset} limit=${PAGE} total=${data.total} texts=${texts.table.pages}
+          onMove=${(value) => replaceQuery({ offset: value || "" })} />
+      </div>`}`;
+}
+
+function Name({ session }) {
+  return html`<a class="name" href=${hrefTo(["sessions", session.sid])}>
+    <${User} id=${session.userId} name=${session.userName} /></a>
+    ${session.traced && html` <span class="badge warn"><span class="sign" aria-hidden="true">◎</span>${text.traced}</span>`}`;
+}
+
+function Queue({ session }) {
+  if (!session.queuedBytes) return html`<span class="zero">0</span>`;
+  return html`${bytes(session.queuedBytes)} <span class="note">${count(session.queued)}</span>`;
+}
+
+function Lag({ lag }) {
+  if (lag === null) return texts.none;
+  return html`<span class=${lag === 0 ? "zero" : lag > 100 ? "warn" : ""}>${count(lag)}</span>`;
+}
+
+/** The traces that are running, if there are any. */
+function Traces() {
+  const { data, refresh } = usePolling((signal) => read("traces", {}, { signal }), 10_000);
+  if (!data || data.traces.length === 0) return null;
+  return html`
+    <${Section} title=${text.tracesTitle} wide=${true}>
+      <ul class="lines">
+        ${data.traces.map((trace) => {
+          const target = trace.sid ? { sid: trace.sid } : { userId: trace.userId };
+          const name = trace.sid ?? text.user(trace.userId);
+          return html`
+            <li key=${name}><${Text} value=${name} mono=${true} />
+              ${trace.withMemos && html`<span class="badge warn">${text.withMemos}</span>`}
+              <span class="note">${text.left(duration(trace.endsIn))}</span>
+              <${Actions} actions=${[stopTraceAction(target, name, refresh)]} /></li>`;
+        })}
+      </ul>
+    <//>`;
+}
