@@ -34,6 +34,7 @@ from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.write_check import WriteCheck
@@ -71,8 +72,9 @@ class Composition:
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
+        self._slow_commands = SlowCommands(settings.logging.slow_command)
         self.rooms = RoomSupervisor(
-            store, settings.rooms, events=events, slow_command=settings.logging.slow_command
+            store, settings.rooms, events=events, slow_commands=self._slow_commands
         )
         self.sockets = _socket_server(settings)
         self.clients = Clients(
@@ -202,7 +204,7 @@ class Composition:
 
     def change_slow_command(self, threshold: float) -> None:
         """Change from when on commands are logged as slow; see :class:`.SlowCommands`."""
-        self.rooms.slow_commands.threshold = threshold
+        self._slow_commands.threshold = threshold
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.
