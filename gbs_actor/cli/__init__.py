@@ -1,7 +1,7 @@
 """The command line ``gbs-actor``: the server, and commands for operators.
 
-Each command is in a module: ``serving``, ``settings``, ``checking``, ``tailing``, ``tokens``,
-``token_checking``, ``database``.
+Each command is in a module: ``serving``, ``settings``, ``checking``, ``tailing``, ``events``,
+``tokens``, ``token_checking``, ``database``. ``admin_client`` is what commands use of ``/admin``.
 """
 
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Final, Literal, TypedDict
 
@@ -99,14 +99,17 @@ class EventFilter:
 
 @dataclass(slots=True)
 class _Occurrence:
-    """What happened, and how often it was repeated within the window."""
+    """What happened, and what became of it within the window."""
 
     severity: Severity
     text: str
     room: str | None = None
     user_id: int | None = None
     sid: str | None = None
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """Of the first one."""
     times: int = 0
+    """How often it was repeated."""
 
 
 class OperatorEvents:
@@ -167,8 +170,8 @@ class OperatorEvents:
         happened = _Occurrence(severity, text, room, user_id, sid)
         if not kind.startswith(_EACH) and self._is_repeated(kind, happened):
             return
-        shown = {name: _shown(value) for name, value in details.items()}
-        self._add(kind, happened, shown, traceback)
+        happened.details = {name: _shown(value) for name, value in details.items()}
+        self._add(kind, happened, traceback)
 
     async def run(self) -> None:
         """Report, every :data:`WINDOW`, how often something was repeated, until cancelled."""
@@ -189,7 +192,8 @@ class OperatorEvents:
                 if each.times:
                     more = "more like this" if key is _OTHERS else "more"
                     each.text += f" ({each.times} {more})"
-                    self._add(kind, each, {"times": each.times})
+                    each.details = {**each.details, "times": each.times}
+                    self._add(kind, each)
 
     def _is_repeated(self, kind: str, happened: _Occurrence) -> bool:
         """Count it, if it is like something within the window."""
@@ -208,13 +212,7 @@ class OperatorEvents:
         repeated.times += 1
         return True
 
-    def _add(
-        self,
-        kind: str,
-        happened: _Occurrence,
-        details: Mapping[str, Detail],
-        traceback: str | None = None,
-    ) -> None:
+    def _add(self, kind: str, happened: _Occurrence, traceback: str | None = None) -> None:
         self._last += 1
         event = OperatorEvent(
             number=self._last,
@@ -225,7 +223,7 @@ class OperatorEvents:
             user_id=happened.user_id,
             sid=None if happened.sid is None else visible(happened.sid[:_MAX_NAME]),
             text=visible(mask(happened.text)),
-            details=details,
+            details=happened.details,
         )
         _log(event, traceback)
         self._events[event.number] = event

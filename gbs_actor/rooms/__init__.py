@@ -37,7 +37,8 @@ Joins, leaves, editing marks and presence (``Subscriptions``) need no store: the
 while one is waited for.
 
 What operators see of it is declared in ``statistics``, and read by ``room_statistics`` (one room)
-and ``listing`` (which rooms, in which order). What they do to it is in ``room_actions``.
+and ``listing`` (which rooms, in which order). What they do to it is in ``room_actions``;
+``slow_commands`` logs what took long.
 
 When a room crashes, its ``RestartLoop`` counts it and replies by the phase of the batch in hand:
 DECIDING gets ROOM_RESTARTED; COMMITTED gets its rows and its OK from the batch itself;

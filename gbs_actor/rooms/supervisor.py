@@ -55,7 +55,7 @@ class RoomSupervisor:
     :param store: where the retreats are durable.
     :param config: limits and times of the rooms.
     :param events: what operators are notified of.
-    :param slow_command: seconds from which on a command is slow and logged; 0: none is.
+    :param slow_commands: logs slow commands; by default none is.
     :param clock: the wall clock, aware, UTC.
     :param observe: called at every tracepoint of every room; see
         :data:`~gbs_actor.rooms.tracepoints.Observer`.
@@ -67,14 +67,14 @@ class RoomSupervisor:
         config: RoomSettings | None = None,
         *,
         events: OperatorEvents | None = None,
-        slow_command: float = 0.0,
+        slow_commands: SlowCommands | None = None,
         clock: Callable[[], datetime] = utc_now,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
         self._config = config or RoomSettings()
         self._events = OperatorEvents() if events is None else events
-        self.slow_commands = SlowCommands(slow_command)
+        self.slow_commands = SlowCommands(0) if slow_commands is None else slow_commands
         self._clock = clock
         self._observe = observe
         self.times = CommandTimes()

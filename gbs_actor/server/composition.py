@@ -37,6 +37,7 @@ from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
@@ -77,8 +78,9 @@ class Composition:
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
+        self._slow_commands = SlowCommands(settings.logging.slow_command)
         self.rooms = RoomSupervisor(
-            store, settings.rooms, events=events, slow_command=settings.logging.slow_command
+            store, settings.rooms, events=events, slow_commands=self._slow_commands
         )
         self.ack_times = self.rooms.times.ack
         """From the read of a command until its acknowledgement was handed to the socket."""
@@ -231,7 +233,7 @@ class Composition:
 
     def change_slow_command(self, threshold: float) -> None:
         """Change from when on commands are logged as slow; see :class:`.SlowCommands`."""
-        self.rooms.slow_commands.threshold = threshold
+        self._slow_commands.threshold = threshold
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.

@@ -48,6 +48,13 @@ def test_libraries_use_the_same_handler(as_json: io.StringIO, name: str) -> None
     assert (entry["event"], entry["logger"], entry["port"]) == ("cannot bind", name, 5)
 
 
+def test_ids_that_are_not_known_are_left_out(as_json: io.StringIO) -> None:
+    known = {"sid": None, "room": "winter", "user_id": None, "command_id": None}
+    logging.getLogger("x").warning("a line", extra=known | {"port": None})
+    (entry,) = entries(as_json)
+    assert entry.keys() == {"event", "level", "logger", "timestamp", "room", "port"}
+
+
 def test_a_library_that_brought_a_handler_of_its_own_logs_nothing_twice(
     stream: io.StringIO,
 ) -> None:

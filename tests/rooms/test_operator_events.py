@@ -91,4 +91,4 @@ async def test_a_full_mailbox_is_a_limit_that_was_hit(autojump_clock: MockClock)
         first, more = w.events.after(1).events
         assert (first.kind, first.room) == ("limit.hit", "winter")
         assert first.details == {"limit": "mailbox_size"}
-        assert more.details == {"times": 6}
+        assert more.details == {"limit": "mailbox_size", "times": 6}

@@ -130,17 +130,3 @@ async def test_a_line_about_a_command_says_whose_it_is_and_which(
     else:
         for name, value in fields.items():
             assert f"{name}={value}" in line
-
-
-async def test_ids_that_are_not_known_are_left_out(log: StringIO) -> None:
-    async with (
-        running(using=slow_settings()) as server,
-        httpx.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"Bearer {token()}"}
-        ) as client,
-    ):
-        body = {"memo": MEMO, "color": "#FF0000"}
-        await client.post(f"{LINE_UP}/4/lineup-memo", json=body)
-    (line,) = (line for line in log.getvalue().splitlines() if "a command took" in line)
-    assert "user_id" in line
-    assert "sid" not in line

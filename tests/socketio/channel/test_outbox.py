@@ -406,12 +406,12 @@ async def test_discarding_keeps_the_rest_of_a_message_that_has_begun() -> None:
 
 async def test_it_is_congested_above_the_pause_limit_and_relieved_at_half_of_it() -> None:
     limits = OutboxLimits(pause_messages=4)
-    outbox, _, owner = make([0, 7, 7, 7, 7, 7, 7], limits=limits)
+    outbox, _, owner = make([0, 7, 7, 7, 7, 7, 7, 7], limits=limits)
     queued: dict[bool, set[int]] = {True: set(), False: set()}
-    for number in range(5):
+    for number in range(6):
         outbox.send(reply(number))
         queued[outbox.congested].add(outbox.statistics().queued)
-    assert queued == {False: {1, 2, 3, 4}, True: {5}}
+    assert queued == {False: {1, 2, 3, 4}, True: {5, 6}}
     while owner.step():
         queued[outbox.congested].add(outbox.statistics().queued)
     assert min(queued[True]) == 3
