@@ -52,7 +52,7 @@ class StopTraceBody(msgspec.Struct, rename="camel"):
 class TraceBody(StopTraceBody, rename="camel"):
     """Whom to trace, for how long."""
 
-    minutes: Annotated[int, Meta(ge=1, le=MAX_MINUTES)] = 5
+    minutes: Annotated[float, Meta(ge=1, le=MAX_MINUTES)] = 5
     with_memos: bool = False
     """Whether to show what is typed, names and e-mail addresses."""
 
@@ -99,7 +99,7 @@ def admin_traces(clients: Clients, identity: AdminIdentity) -> Blueprint:
         if not dry_run:
             traces.start(target, body.minutes, with_memos=body.with_memos)
             _log(operator, "started", target, body)
-        message = f"Traced for {body.minutes} minutes."
+        message = f"Traced for {body.minutes:g} minutes."
         return _changed(traces, changed=not dry_run, dry_run=dry_run, message=message)
 
     @blueprint.post("/stop")
