@@ -287,10 +287,16 @@ async def test_a_client_that_has_ended_is_not_kept_by_its_trace(transport: Trans
     async with world() as here:
         here.realtime.clients.traces.start(5, 1)
         async with here.joined_by(transport, user_id=5):
-            channels = (*here.plain.channels, *here.sockets.channels)
+            plain = list(here.plain.channels)
+            sockets = [socket for space in here.sockets.namespaces for socket in space.sockets]
+            assert not is_untouched(here)
         await settled()
-        assert len(channels) == 1
-        assert is_untouched(here)
+        assert len(plain) + len(sockets) == 1
+        for channel in plain:
+            assert isinstance(channel, PlainChannel)
+            assert (channel._observe_frame, channel._sink) == (None, channel.outbox)
+        for socket in sockets:
+            assert (socket._tracer, socket._sink) == (None, None)
         assert [each.user_id for each in here.realtime.clients.traces.statistics()] == [5]
 
 
@@ -384,7 +390,7 @@ async def test_no_more_traces_than_a_few_run_at_once() -> None:
         {"userId": "Kim", "reason": "x"},
         {"userId": 5, "reason": "x", "minutes": 0},
         {"userId": 5, "reason": "x", "minutes": 61},
-        {"userId": 5, "reason": "x", "minutes": 1.5},
+        {"userId": 5, "reason": "x", "minutes": 60.5},
         {"userId": 5, "reason": "x", "withMemos": "yes"},
         [],
         b"{",

@@ -52,7 +52,7 @@ class StopTraceBody(ActionBody, frozen=True, rename="camel"):
 class TraceBody(StopTraceBody, frozen=True, rename="camel"):
     """Whom to trace, for how long."""
 
-    minutes: Annotated[int, Meta(ge=1, le=MAX_MINUTES)] = 5
+    minutes: Annotated[float, Meta(ge=1, le=MAX_MINUTES)] = 5
     with_memos: bool = False
     """Whether to show what is typed, names and e-mail addresses."""
 
@@ -98,7 +98,7 @@ def admin_traces(clients: Clients, identity: AdminIdentity, audit: Audit) -> Blu
         if not is_trial(request):
             traces.start(target, body.minutes, with_memos=body.with_memos)
         shown = ", with what is typed" if body.with_memos else ""
-        message = f"Traced for {body.minutes} minutes{shown}."
+        message = f"Traced for {body.minutes:g} minutes{shown}."
         return _responded(operator, "trace.start", body, message, changed=True)
 
     @blueprint.post("/stop")
