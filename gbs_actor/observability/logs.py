@@ -26,7 +26,7 @@ from gbs_actor.observability.terminal import visible, visible_lines
 LIBRARY_LOGGERS = ("hypercorn", "hypercorn.error", "hypercorn.access", "quart.app", "quart.serving")
 """Loggers that would have handlers of their own."""
 
-MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING}
+MINIMUM_LEVELS = {"hypercorn.access": logging.WARNING, "httpx": logging.WARNING}
 """Levels of libraries whose ordinary messages do not help an operator."""
 
 
