@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gbs_actor import __version__
+from gbs_actor.cli.admin import admin
 from gbs_actor.cli.checking import check
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
 from gbs_actor.cli.events import events
@@ -44,6 +45,7 @@ def options(
     """Handle the options before the command."""
 
 
+app.add_typer(admin, name="admin")
 app.command()(serve)
 app.command()(tail)
 app.command()(top)

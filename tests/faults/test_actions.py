@@ -22,7 +22,7 @@ from tests.faults.editing import Editors, editing
 from tests.faults.postgres_processes import freeze, kill, postmaster, thaw
 
 EDITORS = 20
-ROUNDS = 5
+ROUNDS = 4
 TOKEN = "3lWv0yGmJx8Qk2RzTn5BdHs7CfAeUp9L"
 ENVIRONMENT = {
     "GBS_EVENT_RATE": "100000",
@@ -80,10 +80,10 @@ async def edit_on(client: Client) -> None:
 
 async def on_the_room(server: ServerProcess, editors: Editors, action: str) -> None:
     for _ in range(ROUNDS):
-        await editors.more(200)
+        await editors.more(100)
         answer = await act(server, f"/rooms/{RETREAT}/{action}")
         assert answer["changed"], answer
-    await editors.more(200)
+    await editors.more(100)
 
 
 @pytest.mark.parametrize("action", ["restart", "stop", "drain"])
@@ -95,25 +95,25 @@ async def test_a_room_is_acted_on_while_many_edit(server: ServerProcess, action:
 
 async def test_who_is_kicked_stays_away_and_takes_nobody_along(server: ServerProcess) -> None:
     async with editing(server, count=EDITORS) as editors:
-        await editors.more(200)
+        await editors.more(100)
         async with connect(server.url, token(7)) as client:
             await client.join(RETREAT)
             answer = await act(server, "/users/7/kick")
             assert (answer["changed"], answer["sessions"]) == (True, 1)
             with trio.fail_after(10), pytest.raises(ClientError):
                 await edit_on(client)
-        await editors.more(200)
+        await editors.more(100)
 
 
 async def test_a_server_that_is_drained_ends_and_has_every_acknowledged_edit(
     server: ServerProcess,
 ) -> None:
     async with editing(server, count=EDITORS) as editors:
-        await editors.more(200)
+        await editors.more(100)
         assert (await act(server, "/drain"))["changed"]
         assert await trio.to_thread.run_sync(server.process.wait, 20) == 0
         await trio.to_thread.run_sync(server.start_again)
-        await editors.more(200)
+        await editors.more(100)
         assert await audited(server) == ["server.drain"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,10 +15,9 @@ from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.audit import Outcome
 
-Reason = Annotated[
-    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00-\x20][^\x00]*$")
-]
-"""Not blank, and without U+0000, which PostgreSQL's text cannot store."""
+_NOT_BLANK: Final = r"^[^\x00]*[^\x00-\x20][^\x00]*$"
+"""Without U+0000, which PostgreSQL's text cannot store."""
+Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=_NOT_BLANK)]
 
 
 class ActionBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

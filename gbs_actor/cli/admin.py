@@ -1,0 +1,386 @@
+"""The commands below ``admin``: what operators see of a running server, and do to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
+from gbs_actor.cli.failures import expected_failures
+from gbs_actor.cli.output import echo
+from gbs_actor.cli.settings import ConfigOption, load_settings
+
+admin = typer.Typer(no_args_is_help=True)
+_room = typer.Typer(no_args_is_help=True)
+_session = typer.Typer(no_args_is_help=True)
+_user = typer.Typer(no_args_is_help=True)
+_trace = typer.Typer(no_args_is_help=True)
+admin.add_typer(_room, name="room", help="Restart, recover, stop or drain a room.")
+admin.add_typer(_session, name="session", help="Act on the session of a client.")
+admin.add_typer(_user, name="user", help="Act on all sessions of a user.")
+admin.add_typer(_trace, name="trace", help="Log each event of a user or session for minutes.")
+
+_PROFILE_SECONDS: Final = 15
+"""Longest profile: its response must come before the client's timeout."""
+
+
+class Output(StrEnum):
+    """How a response is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Level(StrEnum):
+    """Levels of the log."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Where the commands send their requests."""
+
+    url: str | None
+    token: str | None
+    config: Path | None
+
+
+Write = Callable[[Any], None]
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The retreat, e.g. 2024-winter.")]
+Sid = Annotated[str, typer.Argument(metavar="SID", help="The session.")]
+UserId = Annotated[int, typer.Argument(metavar="USER", min=1, help="The user's id.")]
+Minutes = Annotated[int, typer.Option(min=1, max=120, help="For how long.")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what it would do.")]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="For people, or the response as JSON.")
+]
+
+
+@admin.callback()
+def server(
+    context: typer.Context,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """See a running server, and act on it, as an operator; each action goes into the audit."""
+    context.obj = _Server(url, token, config)
+
+
+# Rooms
+
+
+@admin.command()
+def rooms(
+    context: typer.Context,
+    search: Annotated[str, typer.Option(help="Only slugs with this in them.")] = "",
+    sort: Annotated[str, typer.Option(help="A figure; with - the highest come first.")] = "slug",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 50,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the open rooms."""
+    params: dict[str, str | int] = {"search": search, "sort": sort, "limit": limit}
+    _get(context, "/rooms", params, output, _write_rooms)
+
+
+@_room.command("restart")
+def restart_room(
+    context: typer.Context,
+    slug: Slug,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Load a room anew, after the batch in hand; clients stay in it."""
+    _act(context, f"/rooms/{_quoted(slug)}/restart", {"reason": reason}, dry_run, output)
+
+
+@_room.command("recover")
+def recover_room(
+    context: typer.Context,
+    slug: Slug,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Start a room that has crashed at once, and count its crashes anew."""
+    _act(context, f"/rooms/{_quoted(slug)}/recover", {"reason": reason}, dry_run, output)
+
+
+@_room.command("stop")
+def stop_room(
+    context: typer.Context,
+    slug: Slug,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Finish what was submitted, and stop a room; its clients reconnect, and open it again."""
+    _act(context, f"/rooms/{_quoted(slug)}/stop", {"reason": reason}, dry_run, output)
+
+
+@_room.command("drain")
+def drain_room(
+    context: typer.Context,
+    slug: Slug,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Stop a room, and let its clients reconnect one after the other."""
+    _act(context, f"/rooms/{_quoted(slug)}/drain", {"reason": reason}, dry_run, output)
+
+
+# Clients
+
+
+@_session.command("kick")
+def kick_session(
+    context: typer.Context,
+    sid: Sid,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Disconnect a client; it does not reconnect by itself."""
+    _act(context, f"/sessions/{_quoted(sid)}/kick", {"reason": reason}, dry_run, output)
+
+
+@_user.command("kick")
+def kick_user(
+    context: typer.Context,
+    user: UserId,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Disconnect all clients of a user; they do not reconnect by themselves."""
+    _act(context, f"/users/{user}/kick", {"reason": reason}, dry_run, output)
+
+
+@_trace.command("user")
+def trace_user(
+    context: typer.Context,
+    user: UserId,
+    reason: Reason,
+    minutes: Minutes = 5,
+    with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Trace all sessions of a user."""
+    body = {"userId": user, "minutes": minutes, "withMemos": with_memos, "reason": reason}
+    _act(context, "/traces", body, dry_run, output)
+
+
+@_trace.command("session")
+def trace_session(
+    context: typer.Context,
+    sid: Sid,
+    reason: Reason,
+    minutes: Minutes = 5,
+    with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Trace one session."""
+    body = {"sid": sid, "minutes": minutes, "withMemos": with_memos, "reason": reason}
+    _act(context, "/traces", body, dry_run, output)
+
+
+# The server
+
+
+@admin.command()
+def drain(
+    context: typer.Context,
+    reason: Reason,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Stop the server as SIGTERM does."""
+    _act(context, "/drain", {"reason": reason}, dry_run, output)
+
+
+@admin.command("log-levels")
+def log_levels(context: typer.Context, output: OutputOption = Output.TEXT) -> None:
+    """List the levels that loggers have for some time."""
+    _get(context, "/log-levels", {}, output, _write_levels)
+
+
+@admin.command("log-level")
+def log_level(
+    context: typer.Context,
+    logger: Annotated[str, typer.Argument(help="Such as gbs_actor.rooms.")],
+    level: Annotated[Level, typer.Argument(case_sensitive=False)],
+    reason: Reason,
+    minutes: Minutes = 10,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change the level of a logger for some minutes."""
+    body = {"logger": logger, "level": level, "minutes": minutes, "reason": reason}
+    _act(context, "/log-level", body, dry_run, output)
+
+
+@admin.command()
+def profile(
+    context: typer.Context,
+    reason: Reason,
+    seconds: Annotated[int, typer.Option(min=1, max=_PROFILE_SECONDS)] = 10,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what the event loop does for some seconds, and its slowest steps."""
+    body = {"seconds": seconds, "reason": reason}
+    _act(context, "/profile", body, dry_run, output, _write_profile)
+
+
+@admin.command()
+def audit(
+    context: typer.Context,
+    operator: Annotated[str | None, typer.Option(help="Only this user id or name.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only actions that begin so.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only on this.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 20,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what operators did and looked at, and what was refused; the newest first."""
+    chosen = {"operator": operator, "action": action, "target": target, "limit": limit}
+    params = {name: value for name, value in chosen.items() if value is not None}
+    _get(context, "/audit", params, output, _write_audit)
+
+
+# How it is done
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+def _get(
+    context: typer.Context, path: str, params: dict[str, str | int], output: Output, write: Write
+) -> None:
+    where: _Server = context.obj
+
+    async def run() -> None:
+        async with admin_client(load_settings(where.config), where.url, where.token) as client:
+            _written(await client.get(path, params), output, write)
+
+    _run(run)
+
+
+def _act(
+    context: typer.Context,
+    path: str,
+    body: dict[str, Any],
+    dry_run: bool,
+    output: Output,
+    write: Write | None = None,
+) -> None:
+    where: _Server = context.obj
+    params = {"dry_run": "1"} if dry_run else {}
+
+    async def run() -> None:
+        async with admin_client(load_settings(where.config), where.url, where.token) as client:
+            _written(await client.post(path, body, params), output, write or _write_result)
+
+    _run(run)
+
+
+def _run(command: Callable[[], Any]) -> None:
+    with expected_failures():
+        import trio
+
+        trio.run(command)
+
+
+def _written(response: Any, output: Output, write: Write) -> None:
+    if output is Output.JSON:
+        echo(json.dumps(response, ensure_ascii=False))
+    else:
+        write(response)
+
+
+def _write_result(result: Any) -> None:
+    if result["dryRun"]:
+        echo(f"{'Would do' if result['changed'] else 'Nothing to do'}: {result['message']}")
+    else:
+        echo(result["message"])
+    room = result.get("room")
+    if room is not None:
+        echo(f"{room['slug']}: {room['state']}, {room['subscriberCount']} subscribers")
+
+
+def _write_rooms(page: Any) -> None:
+    for room in page["rooms"]:
+        error = f"  {room['lastError']}" if room["lastError"] else ""
+        revision = "-" if room["revision"] is None else room["revision"]
+        echo(
+            f"{room['state']:<10} {room['subscriberCount']:>5} subscribers  r{revision:<7}"
+            f" {room['commandsPerSecond']:>7.1f}/s  {room['restarts']} restarts"
+            f"  {room['slug']}{error}"
+        )
+    echo(f"{len(page['rooms'])} of {page['total']} rooms")
+
+
+def _write_levels(levels: Any) -> None:
+    for each in levels["temporary"]:
+        echo(f"{each['level']:<8} {each['logger']}, until {_at(each['until'])}")
+    echo(f"{levels['default']:<8} all others")
+
+
+def _write_profile(result: Any) -> None:
+    echo(result["message"])
+    profile = result["profile"]
+    if profile is None:
+        return
+    echo(f"busy {profile['busy']:.1%}, {profile['stepsPerSecond']:.0f} steps/s")
+    for kind in profile["kinds"][:10]:
+        echo(f"{kind['seconds']:>8.3f} s  {kind['steps']:>8} steps  {kind['kind']}")
+    echo("The slowest steps:")
+    for step in profile["slowest"]:
+        began, ended = (places[-1] if places else "its end" for places in _places(step))
+        echo(f"{step['seconds'] * 1_000:>8.1f} ms  {step['task']}: from {began} to {ended}")
+
+
+def _places(step: Any) -> tuple[list[str], list[str]]:
+    """Return where a step began and ended, without the event loop's own functions."""
+    began, ended = (
+        [place for place in step[name] if not place.startswith("trio.")] or step[name]
+        for name in ("beganAt", "endedAt")
+    )
+    return began, ended
+
+
+def _write_audit(page: Any) -> None:
+    for record in page["records"]:
+        at = datetime.fromisoformat(record["at"]).astimezone()
+        who = record["operatorName"] or "unknown"
+        if record["operatorId"] is not None:
+            who += f" (#{record['operatorId']})"
+        why = f": {record['reason']}" if record["reason"] else ""
+        echo(
+            f"{at:%Y-%m-%d %H:%M:%S} {who} at {record['address']}, {record['action']}"
+            f" {record['target']} {record['outcome']}{why}"
+        )
+    if page["next"] is not None:
+        echo("There are older ones.")
+
+
+def _at(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S}"
