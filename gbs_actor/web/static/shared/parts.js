@@ -102,14 +102,14 @@ export function Pages({ offset, limit, total, onMove, texts }) {
 }
 
 /** A modal dialog; Escape and the close event call onClose. */
-export function Dialog({ title, onClose, children }) {
+export function Dialog({ title, about, onClose, children }) {
   const element = useRef(null);
   useEffect(() => {
     element.current.showModal();
   }, []);
   return html`
     <dialog ref=${element} onClose=${onClose} aria-label=${title}>
-      <h2>${title}</h2>
+      <h2>${title}${about && html` <bdi class="note text">${about}</bdi>`}</h2>
       ${children}
     </dialog>`;
 }
