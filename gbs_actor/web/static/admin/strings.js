@@ -168,7 +168,7 @@ export const texts = {
     inHand: "처리 중",
     mailbox: "메일박스",
     mailboxValue: (depth, size) => `${depth} / ${size}`,
-    highWater: "최고",
+    highWater: "메일박스 최고",
     sinceProgress: "마지막 진행",
     ago: (time) => `${time} 전`,
     justNow: "방금",
