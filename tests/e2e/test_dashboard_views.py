@@ -241,6 +241,7 @@ async def test_an_action_that_is_refused_says_why_and_stays_open(
         await page.until("document.querySelector('dialog').innerText.includes('Not now.')")
         await page.press("Escape")
         await page.miss("dialog")
+        assert await page.evaluate("document.activeElement.className") == "danger"
 
 
 async def test_what_is_wrong_is_named_first(pages: int, server: ServerProcess) -> None:

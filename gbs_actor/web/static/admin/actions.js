@@ -10,6 +10,7 @@ import { texts } from "./strings.js";
 /**
  * @typedef {object} Action
  * @property {string} label
+ * @property {string} [about] whom or what it is about
  * @property {string} body what it does
  * @property {string} path below /admin/
  * @property {Record<string, unknown>} [parameters] of the request's body, beside the reason
@@ -84,7 +85,7 @@ function ActionDialog({ action, onClose }) {
 
   const ready = preview !== null || action.noPreview;
   return html`
-    <${Dialog} title=${action.label} onClose=${onClose}>
+    <${Dialog} title=${action.label} about=${action.about} onClose=${onClose}>
       <form onSubmit=${submit}>
         <p>${action.body}</p>
         ${(action.fields ?? []).map((field) => html`
@@ -152,7 +153,8 @@ const text = texts.actions;
 export function roomActions(slug, state, onDone) {
   const of = (name, dangerous = false) => ({
     label: text[name].label,
-    body: text[name].body(visible(slug)),
+    about: visible(slug, 60),
+    body: text[name].body,
     path: `rooms/${encodeURIComponent(slug)}/${name}`,
     dangerous,
     onDone,
@@ -175,7 +177,8 @@ export function sessionActions(session, unrestricted, onDone) {
     kickAction(sid, name, onDone),
     unrestricted && {
       label: text.kickUser.label,
-      body: text.kickUser.body(name),
+      about: name,
+      body: text.kickUser.body,
       path: `users/${userId}/kick`,
       dangerous: true,
       onDone,
@@ -185,13 +188,14 @@ export function sessionActions(session, unrestricted, onDone) {
 
 export function kickAction(sid, name, onDone) {
   const path = `sessions/${encodeURIComponent(sid)}/kick`;
-  return { label: text.kick.label, body: text.kick.body(name), path, dangerous: true, onDone };
+  return { label: text.kick.label, about: name, body: text.kick.body, path, dangerous: true, onDone };
 }
 
 export function traceAction(target, name, onDone) {
   return {
     label: text.trace.label,
-    body: text.trace.body(name),
+    about: name,
+    body: text.trace.body,
     path: "traces",
     parameters: target,
     fields: [
@@ -205,7 +209,8 @@ export function traceAction(target, name, onDone) {
 export function stopTraceAction(target, name, onDone) {
   return {
     label: text.stopTrace.label,
-    body: text.stopTrace.body(name),
+    about: name,
+    body: text.stopTrace.body,
     path: "traces/stop",
     parameters: target,
     onDone,
@@ -217,7 +222,7 @@ export function serverActions(onProfile, onLevels) {
   return [
     {
       label: text.logLevel.label,
-      body: text.logLevel.body(),
+      body: text.logLevel.body,
       path: "log-level",
       fields: [
         { name: "logger", label: texts.system.logger, kind: "text", value: "gbs_actor" },
@@ -228,13 +233,13 @@ export function serverActions(onProfile, onLevels) {
     },
     {
       label: text.profile.label,
-      body: text.profile.body(),
+      body: text.profile.body,
       path: "profile",
       fields: [{ name: "seconds", label: texts.system.seconds, kind: "number", value: 10, least: 1, most: 30 }],
       noPreview: true,
       timeout: ({ seconds }) => 1000 * seconds + 15_000,
       onDone: onProfile,
     },
-    { label: text.drainServer.label, body: text.drainServer.body(), path: "drain", dangerous: true },
+    { label: text.drainServer.label, body: text.drainServer.body, path: "drain", dangerous: true },
   ];
 }

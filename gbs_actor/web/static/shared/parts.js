@@ -50,7 +50,7 @@ export function Meter({ used, limit, label }) {
 
 /** A label that differs in its sign, not only in its colour. */
 export function Badge({ sign, level = "", children }) {
-  return html`<span class=${`badge ${level}`}><span class="sign" aria-hidden="true">${sign}</span>${children}</span>`;
+  return html`<span class=${`badge ${level}`}><span class="sign" aria-hidden="true">${sign}</span><span class="badge-text">${children}</span></span>`;
 }
 
 /** A field to search with; "/" puts the focus into it. */
@@ -102,14 +102,16 @@ export function Pages({ offset, limit, total, onMove, texts }) {
 }
 
 /** A modal dialog; Escape and the close event call onClose. */
-export function Dialog({ title, onClose, children }) {
+export function Dialog({ title, about, onClose, children }) {
   const element = useRef(null);
   useEffect(() => {
+    const before = document.activeElement;
     element.current.showModal();
+    return () => before?.focus();
   }, []);
   return html`
     <dialog ref=${element} onClose=${onClose} aria-label=${title}>
-      <h2>${title}</h2>
+      <h2>${title}${about && html` <bdi class="note text">${about}</bdi>`}</h2>
       ${children}
     </dialog>`;
 }

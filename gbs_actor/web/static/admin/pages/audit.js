@@ -55,7 +55,9 @@ export function Audit({ query }) {
 }
 
 function Operator({ record }) {
-  if (record.operatorId === null) return html`<span>${texts.tokenHolder}</span>`;
+  if (record.operatorId === null) {
+    return record.operatorName === "" ? html`<span class="note">${text.nobody}</span>` : texts.tokenHolder;
+  }
   return html`<${User} id=${record.operatorId} name=${record.operatorName} />`;
 }
 

@@ -61,8 +61,8 @@ function keyOf({ closedAt, sid, address, reason }) {
 
 function Kind({ accepted }) {
   return accepted
-    ? html`<${Badge} sign="○">${text.ended}<//>`
-    : html`<${Badge} sign="⊘" level="warn">${text.refused}<//>`;
+    ? html`<${Badge} sign="○" level="compact">${text.ended}<//>`
+    : html`<${Badge} sign="⊘" level="warn compact">${text.refused}<//>`;
 }
 
 function Reason({ session }) {
