@@ -24,6 +24,7 @@ from tests.gateway.composing import (
     SLUG,
     BreakableStore,
     Parts,
+    Realtime,
     composed,
     served_namespace,
 )
@@ -251,6 +252,7 @@ class World:
     """A server whose clients come back."""
 
     parts: Parts
+    realtime: Realtime
     sockets: SocketServer
     site: Site
     nursery: trio.Nursery
@@ -305,9 +307,9 @@ async def world(
     async with composed(config, store=store, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
         async with (
-            served_namespace(parts, sockets),
+            served_namespace(parts, sockets) as realtime,
             site(sockets) as clients,
             trio.open_nursery() as nursery,
         ):
-            yield World(parts, sockets, clients, nursery)
+            yield World(parts, realtime, sockets, clients, nursery)
             nursery.cancel_scope.cancel()
