@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.plain.channel import PlainChannel
-from gbs_actor.gateway.traces import MAX_TRACES, Target
+from gbs_actor.gateway.traces import MAX_TRACES, Target, _fields
 from gbs_actor.server.composition import Composition
 from tests.gateway.admin_site import site_over
 from tests.gateway.composing import SECRET, SLUG, settings_with, two_retreats
@@ -158,6 +158,11 @@ async def test_odd_arguments_are_reported_without_harm(transport: Transport) -> 
         await peer.call("n" * 500, None)
         (event,) = traced(here, "trace.in")
         assert event["name"] == "n" * 200
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000 + b"]" * 100_000], ids=len)
+def test_of_what_is_no_json_no_field_is_shown(data: bytes) -> None:
+    assert _fields("update-gbs-number", data) == {}
 
 
 # Whose events
