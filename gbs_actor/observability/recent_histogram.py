@@ -61,25 +61,13 @@ class Bucket(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class HistogramTotals:
-    """All values that one histogram has counted since it was made, or several alike."""
+    """All values that a histogram has counted since it was made."""
 
     bounds: Sequence[float]
     counts: Sequence[int]
     """Of each bucket; the last one has what is above all bounds."""
     total: float
     """The sum of the values."""
-
-    @classmethod
-    def nothing(cls, bounds: Sequence[float]) -> HistogramTotals:
-        """Return those of a histogram without values."""
-        return cls(bounds, [0] * (len(bounds) + 1), 0.0)
-
-    def plus(self, histograms: Iterable[RecentHistogram]) -> HistogramTotals:
-        """Return these together with those of some histograms with the same bounds."""
-        others = list(histograms)
-        columns = zip(self.counts, *(each._counts for each in others), strict=True)
-        total = self.total + sum(each._total for each in others)
-        return HistogramTotals(self.bounds, [sum(column) for column in columns], total)
 
     def up_to(self, bounds: Iterable[float]) -> list[int]:
         """Return how many values are not above each of some of the bounds.
@@ -128,8 +116,10 @@ class RecentHistogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._total += value
 
-    def add_all(self, values: Iterable[float], now: float) -> None:
+    def add_all(self, values: Sequence[float], now: float) -> None:
         """Count some values, as :meth:`add` does each."""
+        if not values:
+            return  # a slice begins with a value
         if now >= self._slice_end:
             self._begin_slice(now)
         bounds, counts = self._bounds, self._counts

@@ -1,37 +1,24 @@
-"""All rooms at a glance: how many there are, what they have counted, which have most to do.
-
-The work for one room is small and does not grow with its subscribers: nothing else runs while a
-thousand rooms are read.
-"""
+"""All rooms at a glance: how many there are, what they have counted, which have most to do."""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 import trio
 
-from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, HistogramTotals
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.room_statistics import command_rate_of, state_of
+from gbs_actor.rooms.room_statistics import state_of
 from gbs_actor.rooms.statistics import RoomState
 
-_COUNTERS = (
-    "accepted",
-    "rejected",
-    "repeated",
-    "refused_busy",
-    "unknown_outcomes",
-    "stale_commits",
-    "restarts",
-    "deliveries",
-)
+_RATE_TIME: Final = 60.0
+"""Seconds over which a room's rate is taken, at most."""
+_ROOMS_PER_TURN: Final = 250
+"""Rooms that are read, in a millisecond or two, before other tasks run."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoomTotals:
+class RoomTotals(NamedTuple):
     """What rooms have counted, those that have closed included."""
 
     accepted: int = 0
@@ -43,38 +30,27 @@ class RoomTotals:
     restarts: int = 0
     deliveries: int = 0
     """Messages with rows that were handed to subscribers."""
-    commit_times: HistogramTotals = field(
-        default_factory=lambda: HistogramTotals.nothing(DURATION_BOUNDS)
-    )
-    batch_sizes: HistogramTotals = field(
-        default_factory=lambda: HistogramTotals.nothing(SIZE_BOUNDS)
-    )
 
     def plus(self, rooms: Collection[RoomHandle]) -> RoomTotals:
         """Return these together with those of some rooms."""
-        counters = {
-            name: getattr(self, name) + sum([getattr(room, name) for room in rooms])
-            for name in _COUNTERS
-        }
         return RoomTotals(
-            **counters,
-            commit_times=self.commit_times.plus(room.commit_times for room in rooms),
-            batch_sizes=self.batch_sizes.plus(room.batch_sizes for room in rooms),
+            *(
+                before + sum([getattr(room, name) for room in rooms])
+                for name, before in zip(self._fields, self, strict=True)
+            )
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RoomLoad:
-    """What there is to do in a room, or in several together."""
+class RoomLoad(NamedTuple):
+    """What there is to do in a room, or in several together; the first figures count most."""
 
-    subscribers: int
-    mailbox_depth: int
     commands_per_second: float
     """Of the last 30 to 60 seconds."""
+    subscribers: int
+    mailbox_depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class RoomsOverview:
+class RoomsOverview(NamedTuple):
     """All rooms at one moment."""
 
     states: Mapping[RoomState, int]
@@ -92,41 +68,43 @@ class RoomsOverview:
         return self.other_load.subscribers + sum(each.subscribers for each in self.loads.values())
 
 
-def overview_of(
-    rooms: Collection[RoomHandle], closed: RoomTotals, crashes: int, named: int
+async def overview_of(
+    rooms: list[RoomHandle], closed: RoomTotals, crashes: int, named: int
 ) -> RoomsOverview:
-    """Return the rooms as they are now.
+    """Return what rooms do and have counted; others run in between.
+
+    A room that closes meanwhile is in it.
 
     :param closed: what rooms had counted that are none of these any more.
-    :param named: how many rooms have a load of their own, those with most to do: with most
-        commands in the last minute, then with most subscribers.
+    :param named: how many rooms have a load of their own, those with most to do.
     """
-    loads = {room.slug: _load_of(room) for room in rooms}
-    busiest = heapq.nlargest(
-        named, loads, key=lambda slug: (loads[slug].commands_per_second, loads[slug].subscribers)
-    )
-    shown = {slug: loads.pop(slug) for slug in busiest}
+    states: list[RoomState] = []
+    loads: list[tuple[RoomLoad, str]] = []
+    totals = closed
+    for start in range(0, len(rooms), _ROOMS_PER_TURN):
+        some = rooms[start : start + _ROOMS_PER_TURN]
+        states += map(state_of, some)
+        loads += zip(map(_load_of, some), [room.slug for room in some], strict=True)
+        totals = totals.plus(some)
+        await trio.lowlevel.checkpoint()
+    shown = {slug: load for load, slug in heapq.nlargest(named, loads)}
+    others = [load for load, slug in loads if slug not in shown]
     return RoomsOverview(
-        states=Counter(map(state_of, rooms)),
+        states={state: states.count(state) for state in RoomState},
         crashes=crashes,
-        totals=closed.plus(rooms),
+        totals=totals,
         loads=shown,
-        other_load=_together(loads.values()),
+        other_load=RoomLoad(
+            sum(load.commands_per_second for load in others),
+            sum(load.subscribers for load in others),
+            sum(load.mailbox_depth for load in others),
+        ),
     )
 
 
 def _load_of(room: RoomHandle) -> RoomLoad:
-    # One that has had none for so long that the rate is 0 need not be asked for it.
-    idle = room.active_at < trio.current_time() - 60.0
-    rate = 0.0 if idle else command_rate_of(room)
-    return RoomLoad(len(room.subscribers), len(room.mailbox), rate)
-
-
-def _together(loads: Iterable[RoomLoad]) -> RoomLoad:
-    subscribers = depth = 0
-    rate = 0.0
-    for load in loads:
-        subscribers += load.subscribers
-        depth += load.mailbox_depth
-        rate += load.commands_per_second
-    return RoomLoad(subscribers, depth, rate)
+    now = trio.current_time()
+    # One that has had no commands for so long that the rate is 0 need not be asked for it.
+    active = room.active_at > now - _RATE_TIME
+    rate = room.batch_sizes.rate(now, room.opened_at) if active else 0.0
+    return RoomLoad(rate, len(room.subscribers), len(room.mailbox))

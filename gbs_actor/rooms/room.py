@@ -178,6 +178,7 @@ class Room:
         submissions = batch.submissions()
         if submissions:
             handle.batch_sizes.add(len(submissions), now)
+            handle.times.batch_sizes.add(len(submissions), now)
         for submission in submissions:
             subscriber = submission.subscriber
             inside = subscriber is None or subscriber.room is handle

@@ -307,12 +307,13 @@ class RoomSupervisor:
         rooms = sorted_summaries(found, sort, offset, limit, descending=descending)
         return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
-    def overview(self, named: int) -> RoomsOverview:
-        """Return all rooms as they are now, and what they have counted; never blocks.
+    async def overview(self, named: int) -> RoomsOverview:
+        """Return all rooms as they are now, and what they have counted.
 
         :param named: how many rooms are shown by themselves: those with most to do.
         """
-        return overview_of(self._handles.values(), self._closed, self._crashes, named)
+        rooms = list(self._handles.values())
+        return await overview_of(rooms, self._closed, self._crashes, named)
 
     def counts(self) -> RoomCounts:
         """Return how many rooms there are, and sums of them; never blocks."""

@@ -19,6 +19,7 @@ TIMEOUT: Final = 2.0
 _NOT_CONFIRMED: Final = "The database did not confirm a write in time."
 _REFUSED: Final = "The database refuses to write."
 _NO_REPLY: Final = "The database does not answer."
+_NO_LEASE: Final = "This server does not hold the lock on its database."
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,12 @@ class WriteCheck:
             yield
 
     def failure(self) -> str | None:
-        """Return in one sentence why no change could be stored; ``None``: it could."""
+        """Return in one sentence why no change could be stored; ``None``: it could.
+
+        A lost lock is known at once, everything else by the last write.
+        """
+        if not self._store.statistics().lease_held:
+            return _NO_LEASE
         if self._failure is None and self._age() > self._interval + 2 * TIMEOUT:
             return _NOT_CONFIRMED
         return self._failure

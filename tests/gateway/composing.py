@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -248,6 +249,7 @@ class Realtime:
     dispatch: Dispatch
     locations: SessionLocations
     closed: ClosedSessions
+    recoveries: Counter[str]
 
 
 @asynccontextmanager
@@ -271,4 +273,4 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
     recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
     LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
     async with clients.running(), locations.running():
-        yield Realtime(clients, dispatch, locations, closed)
+        yield Realtime(clients, dispatch, locations, closed, recovery.results)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -254,6 +255,8 @@ class World:
     sockets: SocketServer
     site: Site
     nursery: trio.Nursery
+    recoveries: Counter[str]
+    """Attempts to resume, by result."""
 
     def client(
         self, carrier: Carrier = "websocket", *, recovery: bool = True, **token: Any
@@ -305,9 +308,9 @@ async def world(
     async with composed(config, store=store, readers=readers) as parts:
         sockets = SocketServer(cookie_names=["accessToken"], **options)
         async with (
-            served_namespace(parts, sockets),
+            served_namespace(parts, sockets) as realtime,
             site(sockets) as clients,
             trio.open_nursery() as nursery,
         ):
-            yield World(parts, sockets, clients, nursery)
+            yield World(parts, sockets, clients, nursery, realtime.recoveries)
             nursery.cancel_scope.cancel()

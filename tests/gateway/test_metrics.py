@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 
 import pytest
+import trio
+import trio.testing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
+from trio.testing import MockClock
 
 from gbs_actor import __version__
 from gbs_actor.auth import Role
@@ -14,6 +19,9 @@ from gbs_actor.gateway.http import create_admin_app
 from gbs_actor.gateway.http.metrics import families as metric_families
 from gbs_actor.gateway.http.metrics import scrape
 from gbs_actor.gateway.http.metrics.families import BUCKETS
+from gbs_actor.gateway.http.metrics.scrape import Scrapes
+from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
+from gbs_actor.rooms import RoomLoad
 from tests.gateway.admin_site import ask
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.site import Site, body, site
@@ -170,3 +178,59 @@ async def test_at_an_address_of_its_own_it_is_open_unless_there_is_a_token() -> 
             assert await status(here) == expected
             assert await status(here, TOKEN if token else None) == 200
             assert (await body(await ask(here, "GET", "/admin/system")))["code"] == "AUTH_REQUIRED"
+
+
+async def test_few_rooms_are_shown_by_themselves_and_hostile_slugs_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hostile = 'x"} 1\n# TYPE gbs_ready counter\n\\'
+    async with site() as here:
+        services = here.services
+        taken = await take_snapshot(
+            services.system, services.rooms, services.settings, storing=True, draining=False
+        )
+        loads = {hostile: RoomLoad(0.5, 7, 1)}
+        rooms = taken.rooms._replace(loads=loads, other_load=RoomLoad(2.0, 3, 0))
+        made = Scrapes(partial(_return, replace(taken, rooms=rooms)))
+        for accept, parse in (("", prometheus), (OPENMETRICS, openmetrics)):
+            shown = (await made.text(accept))[0].decode()
+            (family,) = (each for each in parse(shown) if each.name == "gbs_room_subscribers")
+            assert {sample.labels["room"]: sample.value for sample in family.samples} == {
+                hostile: 7,
+                metric_families.OTHER_ROOMS: 3,
+            }
+
+
+async def _return(taken: Snapshot) -> Snapshot:
+    await trio.lowlevel.checkpoint()
+    return taken
+
+
+async def test_who_scrapes_at_once_waits_for_one_snapshot(mock_clock: MockClock) -> None:
+    taken = 0
+    async with site() as here:
+        services = here.services
+
+        async def take() -> Snapshot:
+            nonlocal taken
+            taken += 1
+            await trio.sleep(0.5)
+            return await take_snapshot(
+                services.system, services.rooms, services.settings, storing=True, draining=False
+            )
+
+        scrapes, bodies = Scrapes(take), set[bytes]()
+
+        async def ask() -> None:
+            bodies.add((await scrapes.text(""))[0])
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(0.5)
+        assert (taken, len(bodies)) == (1, 1)
+        mock_clock.jump(1.0)
+        mock_clock.rate = 1000.0
+        await ask()
+        assert taken == 2

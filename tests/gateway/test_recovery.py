@@ -331,6 +331,27 @@ async def _connect_or_be_closed(client: Client) -> None:
         assert client.closed.is_set()
 
 
+async def test_attempts_are_counted_by_their_result_and_with_the_rows_that_were_missed(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as here:
+        client, editor = await pair(here)
+        await client.cut()
+        for row in (2, 3, 4):
+            await editor.assign(row, 2)
+        seen = len(client.events)
+        await client.connect()
+        await client.settle()
+        missed = len(client.named("lineup-updated", since=seen))
+        await client.come_back(offset="x")
+        await client.come_back()  # in no room
+        assert here.recoveries["recovered"] == here.recoveries["invalid"] == 1
+        assert here.recoveries["not_found"] == 1
+        assert here.recoveries.total() == 3
+        rows = here.parts.rooms.times.recovered_rows.totals()
+        assert (sum(rows.counts), rows.total) == (1, missed)
+
+
 # Not recovered
 
 

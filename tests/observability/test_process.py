@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gbs_actor.observability import process, process_statistics
+from tests.e2e.server_process import ROOT
 
 
 def test_the_figures_are_those_of_this_process() -> None:
@@ -22,6 +26,17 @@ def test_the_figures_are_those_of_this_process() -> None:
     # kernel counts in batches.
     assert 5_000_000 < found.memory_bytes < found.peak_memory_bytes + 5_000_000
     assert found.descriptor_limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_the_start_is_that_of_the_process_and_not_that_of_the_import() -> None:
+    program = (
+        "import time; time.sleep(0.5)\n"
+        "from gbs_actor.observability import process_statistics\n"
+        "print(process_statistics().started_at)"
+    )
+    before = time.time()
+    printed = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT)
+    assert before - 0.1 < float(printed) < before + 0.4
 
 
 @pytest.mark.parametrize("listing", [False, True])

@@ -14,7 +14,6 @@ from gbs_actor.observability import (
     DURATION_BOUNDS,
     SIZE_BOUNDS,
     Bucket,
-    HistogramTotals,
     RecentHistogram,
 )
 from gbs_actor.observability.recent_histogram import SLICE, SLICES, IntervalDurations
@@ -119,16 +118,6 @@ def test_the_totals_have_all_values_however_old(added: Values) -> None:
     assert sum(totals.counts) == len(added)
 
 
-@given(st.lists(values(), max_size=4))
-def test_totals_of_several_are_those_of_one_with_all_their_values(several: list[Values]) -> None:
-    together = HistogramTotals.nothing(DURATION_BOUNDS).plus(map(histogram, several))
-    one = RecentHistogram(DURATION_BOUNDS)
-    for value in itertools.chain(*several):
-        one.add(value[1], 0.0)
-    assert together.counts == one.totals().counts
-    assert together.total == pytest.approx(one.totals().total)
-
-
 @given(values(), st.lists(st.floats(0, 200)), st.floats(0, 2 * SLICE * SLICES))
 def test_some_values_at_once_are_counted_as_one_by_one(
     added: Values, more: list[float], later: float
@@ -139,6 +128,7 @@ def test_some_values_at_once_are_counted_as_one_by_one(
     for value in more:
         one_by_one.add(value, now)
     assert at_once.buckets(now) == one_by_one.buckets(now)
+    assert at_once.durations(now) == one_by_one.durations(now)
     assert at_once.totals() == one_by_one.totals()
 
 

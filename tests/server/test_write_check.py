@@ -6,13 +6,20 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from gbs_actor.server.write_check import TIMEOUT, WriteCheck
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, StoreError, StoreUnavailable
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    OutcomeUnknown,
+    StoreError,
+    StoreStatistics,
+    StoreUnavailable,
+)
 from tests.server.running import running, settings, small_store
 
 INTERVAL = 5.0
@@ -25,6 +32,10 @@ class Disk(MemoryStore):
         super().__init__()
         self.error: Exception | None = None
         self.hangs = False
+        self.lease_held = True
+
+    def statistics(self) -> StoreStatistics:
+        return msgspec.structs.replace(super().statistics(), lease_held=self.lease_held)
 
     async def check_write(self) -> None:
         await super().check_write()
@@ -83,6 +94,18 @@ async def test_a_write_that_hangs_is_a_reason_after_its_time(
         assert check.failure() == "The database did not confirm a write in time."
         store.hangs = False
         await trio.sleep(INTERVAL)
+        assert check.failure() is None
+
+
+async def test_a_lost_lock_is_a_reason_at_once_and_its_return_is_none(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    store = Disk()
+    async with checked(store) as check:
+        store.lease_held = False
+        assert check.failure() == "This server does not hold the lock on its database."
+        assert check.statistics().ready is False
+        store.lease_held = True
         assert check.failure() is None
 
 

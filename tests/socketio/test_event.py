@@ -21,6 +21,8 @@ class Idle(Channel):
     def __init__(self) -> None:
         self.tasks = cast(ChannelTasks, None)
         self.outbox = cast(Outbox, SimpleNamespace(congested=False))
+        self.received_at = 0.0
+        self.reading_stopped = False
 
     def open(self) -> None:
         raise AssertionError

@@ -378,7 +378,7 @@ async def test_a_slow_client_gets_the_latest_state_of_each_row(clock: MockClock)
             socket.deliver(encode_event("/", "row", key, revision, key=key))
         statistics = socket.statistics()
         assert statistics.queued == 3
-        assert statistics.conflated == 997
+        assert statistics.conflated == server.memory_limit.conflated == 997
         rows = [await peer.receive_event() for _ in range(3)]
         assert [row[2] for row in rows] == [997, 998, 999]
 
@@ -400,6 +400,7 @@ async def test_a_client_that_does_not_keep_up_with_the_server_is_asked_to_come_b
         closed = await peer.receive_close()
         assert closed == Close(1013, "too far behind")
         assert reasons == ["transport close"]
+        assert server.statistics().overflows == 1
 
 
 async def test_a_flood_while_a_client_is_being_let_in_is_bounded_too(clock: MockClock) -> None:

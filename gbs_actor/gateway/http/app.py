@@ -99,9 +99,14 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     ]
 
 
-def _snapshot(services: Services) -> Snapshot:
-    ready = services.store_failure() is None and not services.draining()
-    return take_snapshot(services.system, services.rooms, services.settings, ready=ready)
+async def _snapshot(services: Services) -> Snapshot:
+    return await take_snapshot(
+        services.system,
+        services.rooms,
+        services.settings,
+        storing=services.store_failure() is None,
+        draining=services.draining(),
+    )
 
 
 def _app(settings: Settings, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:

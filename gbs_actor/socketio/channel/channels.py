@@ -25,8 +25,6 @@ class Sent(NamedTuple):
 
     messages: int
     bytes: int
-    conflated: int
-    """Messages that a newer one with the same key has replaced, while both waited."""
 
 
 class Channels(Generic[Accepted]):
@@ -52,7 +50,8 @@ class Channels(Generic[Accepted]):
         """Channels that have ended, per reason."""
         self.overflows = 0
         """Of these, because too much was queued."""
-        self._sent_by_removed = Sent(0, 0, 0)
+        self._sent_before = Sent(0, 0)
+        """On channels that were removed."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -63,14 +62,13 @@ class Channels(Generic[Accepted]):
         return iter(list(self._channels))
 
     def sent(self) -> Sent:
-        """Return what was sent on all channels so far; reads each of them."""
-        messages, size, conflated = self._sent_by_removed
+        """Return what was sent on all channels so far; reads each of them, once."""
+        messages, size = self._sent_before
         for channel in self._channels:
             outbox = channel.outbox
             messages += outbox.sent_messages
             size += outbox.sent_bytes
-            conflated += outbox.conflated
-        return Sent(messages, size, conflated)
+        return Sent(messages, size)
 
     def use(self, nursery: trio.Nursery) -> None:
         """Run the tasks of channels in a nursery, which must outlive them."""
@@ -123,11 +121,7 @@ class Channels(Generic[Accepted]):
         """Remove a channel that is done with; keep its counters."""
         accepted = self._channels.pop(channel)
         channel.outbox.remove_limit(self._memory_limit)
-        messages, size, conflated = self._sent_by_removed
+        messages, size = self._sent_before
         outbox = channel.outbox
-        self._sent_by_removed = Sent(
-            messages + outbox.sent_messages,
-            size + outbox.sent_bytes,
-            conflated + outbox.conflated,
-        )
+        self._sent_before = Sent(messages + outbox.sent_messages, size + outbox.sent_bytes)
         self._on_removed(channel, accepted)

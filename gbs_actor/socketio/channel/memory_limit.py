@@ -55,7 +55,7 @@ class MemoryLimit:
     :param limit: bytes.
     """
 
-    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "limit")
+    __slots__ = ("_enforcing", "_held", "_outboxes", "bytes", "closed", "conflated", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -63,6 +63,8 @@ class MemoryLimit:
         """Bytes of the messages that are queued anywhere, each counted once."""
         self.closed = 0
         """Connections closed because of the limit."""
+        self.conflated = 0
+        """Queued messages that a newer one with the same key has replaced."""
         self._held: dict[Message, _Held] = {}
         self._outboxes: dict[LimitedOutbox, None] = {}
         self._enforcing = False

@@ -91,6 +91,8 @@ class MessageQueue:
             if older is not None:
                 self._release(older)
                 self.conflated += 1
+                for limit in self._memory:
+                    limit.conflated += 1
             self._waiting[key] = message
         self._hold(message)
 

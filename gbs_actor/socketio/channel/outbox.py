@@ -133,11 +133,6 @@ class Outbox:
         """Count nothing against a shared limit any more. Idempotent."""
         self._queue.remove_limit(limit, self)
 
-    @property
-    def conflated(self) -> int:
-        """Messages that a newer one with the same key has replaced, while both waited."""
-        return self._queue.conflated
-
     def statistics(self) -> OutboxStatistics:
         """Return how far behind the connection is."""
         queue = self._queue

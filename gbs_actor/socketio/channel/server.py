@@ -61,8 +61,6 @@ class ChannelStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     received_bytes: int
     sent_messages: int
     sent_bytes: int
-    conflated: int
-    """Messages that a newer one has replaced, while both waited for a slow client."""
     closes: Mapping[str, int]
     """Connections that have ended, per reason."""
     overflows: int
@@ -461,7 +459,6 @@ class ChannelServer(ABC, Generic[Accepted]):
             received_bytes=self.received.bytes,
             sent_messages=sent.messages,
             sent_bytes=sent.bytes,
-            conflated=sent.conflated,
             closes=dict(channels.closes),
             overflows=channels.overflows,
             plane=None if self._plane is None else self._plane.statistics(),

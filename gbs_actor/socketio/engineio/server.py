@@ -92,6 +92,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
         self._upgrades = 0
+        self._polling = 0
 
     @property
     def path(self) -> str:
@@ -136,6 +137,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
 
     def _upgraded(self, probe: Probe) -> None:
         self._upgrades += 1
+        self._polling -= 1
         self.channels.remove(probe)  # the session counts, and has its place
         self.session_upgraded(probe.session)
 
@@ -317,6 +319,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
             make_application=self._make_application,
         )
         self._handshakes += 1
+        self._polling += _polls(session)
         self._sessions[session.sid] = session
         unauthenticated, accepted.unauthenticated = accepted.unauthenticated, None
         assert unauthenticated is not None
@@ -345,18 +348,23 @@ class EngineServer(ChannelServer[AcceptedClient]):
         super()._removed(channel, accepted)
         if isinstance(channel, Session):
             del self._sessions[channel.sid]
+            self._polling -= _polls(channel)
             channel.release()
 
     def statistics(self) -> ServerStatistics:
         """Return counters; reads all connections, so do not call it for every message."""
-        sessions = self._sessions.values()
-        polling = sum(isinstance(session.transport, PollingTransport) for session in sessions)
         counted = super().statistics()
         counters = msgspec.structs.asdict(counted) | {
-            "connections": len(sessions),
+            "connections": len(self._sessions),
             "plane": counted.plane,
         }
-        return ServerStatistics(**counters, polling=polling, sockets={}, upgrades=self._upgrades)
+        return ServerStatistics(
+            **counters, polling=self._polling, sockets={}, upgrades=self._upgrades
+        )
+
+
+def _polls(session: Session) -> bool:
+    return isinstance(session.transport, PollingTransport)
 
 
 def _lose(session: Session, transport: PollingTransport) -> None:

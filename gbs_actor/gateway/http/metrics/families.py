@@ -98,11 +98,6 @@ def _connections(taken: Snapshot) -> Iterator[Metric]:
         ("received_bytes", "Bytes of clients' messages.", "received_bytes"),
         ("sent_messages", "Messages that were sent to clients.", "sent_messages"),
         ("sent_bytes", "Bytes that were sent to clients.", "sent_bytes"),
-        (
-            "conflations",
-            "Messages that a newer one has replaced, while both waited for a slow client.",
-            "conflated",
-        ),
     ):
         values = {protocol: getattr(each, figure) for protocol, each in by_protocol.items()}
         yield _counters(f"gbs_{name}_total", text, "protocol", values)
@@ -110,6 +105,11 @@ def _connections(taken: Snapshot) -> Iterator[Metric]:
         "gbs_upgrades_total",
         "Connections that moved from polling to a WebSocket.",
         sockets.upgrades,
+    )
+    yield _counter(
+        "gbs_conflations_total",
+        "Messages that a newer one has replaced, while both waited for a slow client.",
+        taken.conflated,
     )
     closes = CounterMetricFamily(
         "gbs_closes_total", "Connections that have ended.", labels=["protocol", "reason"]
@@ -171,8 +171,8 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
         "From the read of an accepted command until the last subscriber was sent its rows.",
         taken.delivered,
     )
-    yield _durations("gbs_commit_seconds", "How long commits took.", totals.commit_times)
-    yield _sizes("gbs_batch_commands", "Commands that share a commit.", totals.batch_sizes)
+    yield _durations("gbs_commit_seconds", "How long commits took.", taken.commit)
+    yield _sizes("gbs_batch_commands", "Commands that share a commit.", taken.batch_sizes)
     yield _counter(
         "gbs_deliveries_total",
         "Messages with rows that were handed to subscribers.",
@@ -232,7 +232,7 @@ def _limits(taken: Snapshot) -> Iterator[Metric]:
 
 def _store(taken: Snapshot) -> Iterator[Metric]:
     store = taken.store
-    yield _gauge("gbs_database_up", "Whether the last contact with it succeeded.", store.available)
+    yield _gauge("gbs_database_up", "Whether it stores changes.", taken.storing)
     yield _gauge(
         "gbs_database_lease_held",
         "Whether this is the one server that may write, as far as is known.",

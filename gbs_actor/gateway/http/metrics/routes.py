@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from quart import Blueprint, Request, Response, request
 
@@ -16,7 +16,9 @@ from gbs_actor.settings import Settings
 METRICS_PATH = "/metrics"
 
 
-def metrics(take: Callable[[], Snapshot], settings: Settings, identity: AdminIdentity) -> Blueprint:
+def metrics(
+    take: Callable[[], Awaitable[Snapshot]], settings: Settings, identity: AdminIdentity
+) -> Blueprint:
     """Return the route.
 
     It wants ``metrics_token``, or an operator of the whole server. At an address of its own it is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -21,10 +21,10 @@ FRESH: Final = 1.0
 class Scrapes:
     """What scrapers get.
 
-    :param take: takes a snapshot; see :func:`~gbs_actor.gateway.http.metrics.snapshot`.
+    :param take: takes a snapshot.
     """
 
-    def __init__(self, take: Callable[[], Snapshot]) -> None:
+    def __init__(self, take: Callable[[], Awaitable[Snapshot]]) -> None:
         self._take = take
         self._turn = trio.Lock()
         self._taken_at = -FRESH
@@ -44,7 +44,7 @@ class Scrapes:
         async with self._turn:
             now = trio.current_time()
             if self._snapshot is None or now - self._taken_at >= FRESH:
-                self._snapshot, self._taken_at = self._take(), now
+                self._snapshot, self._taken_at = await self._take(), now
                 self._rendered.clear()
             body = self._rendered.get(content_type)
             if body is None:

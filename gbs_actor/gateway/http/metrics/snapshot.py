@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import trio
+
 from gbs_actor.auth import AuthorizerStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
@@ -22,6 +24,8 @@ class Snapshot:
 
     ready: bool
     """Whether ``/readyz`` is 200."""
+    storing: bool
+    """Whether the database stores changes: the last write to it succeeded, not long ago."""
     process: ProcessStatistics
     store: StoreStatistics
     sockets: ServerStatistics
@@ -36,35 +40,55 @@ class Snapshot:
     recoveries: Mapping[str, int]
     """Attempts to resume a session, per result."""
     limits: tuple[LimitUse, ...]
+    conflated: int
+    """Messages that a newer one has replaced, while both waited for a slow client."""
     ack: HistogramTotals
     delivered: HistogramTotals
+    commit: HistogramTotals
+    batch_sizes: HistogramTotals
     recovered_rows: HistogramTotals
     loop_lag: HistogramTotals
 
 
-def take_snapshot(
-    parts: SystemParts, rooms: RoomSupervisor, settings: Settings, *, ready: bool
+async def take_snapshot(
+    parts: SystemParts,
+    rooms: RoomSupervisor,
+    settings: Settings,
+    *,
+    storing: bool,
+    draining: bool,
 ) -> Snapshot:
-    """Return what the parts have counted; never blocks. The work grows with the connections."""
+    """Return what the parts have counted.
+
+    The work grows with the connections and the rooms. Other tasks run in between, so that none
+    waits for more than a few milliseconds.
+    """
+    sockets = parts.sockets.statistics()
+    await trio.lowlevel.checkpoint()
+    overview = await rooms.overview(settings.admin.metrics_rooms)
     process, store = process_statistics(), parts.store.statistics()
     front_door = parts.front_door()
     times = rooms.times
     return Snapshot(
-        ready=ready,
+        ready=storing and not draining,
+        storing=storing,
         process=process,
         store=store,
-        sockets=parts.sockets.statistics(),
+        sockets=sockets,
         plain=parts.plain(),
         front_door=front_door,
         clients=parts.clients.statistics(),
         events=parts.dispatch.statistics(),
         roles=parts.authorizer.statistics(),
-        rooms=rooms.overview(settings.admin.metrics_rooms),
+        rooms=overview,
         refusals=parts.closed_sessions.statistics().refused,
         recoveries=dict(parts.recoveries),
         limits=limit_uses(parts, settings, process, store, front_door),
+        conflated=parts.sockets.memory_limit.conflated,
         ack=times.ack.totals(),
         delivered=times.delivered.totals(),
+        commit=times.commit.totals(),
+        batch_sizes=times.batch_sizes.totals(),
         recovered_rows=times.recovered_rows.totals(),
         loop_lag=parts.loop_lag_times.totals(),
     )

@@ -1,0 +1,104 @@
+"""All rooms at a glance: what has closed is still counted, and few are shown by themselves."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.rooms import RoomLoad, RoomSettings, RoomState, Tracepoint
+
+from .faulty_store import Fault
+from .world import COMMAND_ID, world
+
+SLUGS = ("winter", "summer", "spring", "autumn")
+PEOPLE = 8
+
+
+async def test_what_rooms_have_counted_stays_when_they_close(autojump_clock: MockClock) -> None:
+    config = RoomSettings(idle_timeout=10.0)
+    async with world("winter", config=config, people=PEOPLE) as w:
+        one, two = await w.client(1), await w.client(2)
+        await one.ask(AssignNumber(7, 1))
+        for _ in range(2):
+            await one.ask(AssignNumber(7, 2), command_id=COMMAND_ID)
+        await one.ask(AssignNumber(999, 1))
+        open_totals = (await w.supervisor.overview(5)).totals
+        assert open_totals.accepted == 2
+        assert open_totals.repeated == 1
+        assert open_totals.rejected == 1
+        assert open_totals.deliveries == 4  # two changes, for each of two
+        for client in (one, two):
+            w.supervisor.disconnect(client.subscriber)
+        await trio.sleep(30)
+        closed = await w.supervisor.overview(5)
+        assert not sum(closed.states.values())
+        assert closed.totals == open_totals
+        assert sum(w.supervisor.times.commit.totals().counts) == 2
+        assert w.supervisor.times.batch_sizes.totals().total == 4
+        await (await w.client(3)).ask(AssignNumber(8, 1))
+        assert (await w.supervisor.overview(5)).totals.accepted == 3
+
+
+async def test_the_rooms_with_most_commands_are_shown_then_those_with_most_subscribers(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(*SLUGS, people=PEOPLE) as w:
+        for number, slug in enumerate(SLUGS):
+            clients = [await w.client(1 + n, slug) for n in range(4 - number)]
+            for value in range(6 if slug == "autumn" else 0):
+                await clients[0].ask(AssignNumber(number * PEOPLE + 7, value + 1))
+        await trio.sleep(1)
+        overview = await w.supervisor.overview(2)
+        assert list(overview.loads) == ["autumn", "winter"]
+        assert overview.loads["winter"] == RoomLoad(0.0, 4, 0)
+        assert overview.loads["autumn"].commands_per_second > 1
+        assert overview.other_load == RoomLoad(0.0, 3 + 2, 0)
+        assert overview.subscribers == 4 + 3 + 2 + 1
+        await trio.sleep(120)
+        assert list((await w.supervisor.overview(1)).loads) == ["winter"]
+        none = await w.supervisor.overview(0)
+        assert (none.loads, none.other_load.subscribers) == ({}, 10)
+
+
+async def test_states_crashes_and_restarts_are_counted(autojump_clock: MockClock) -> None:
+    async with world("winter", "summer", config=RoomSettings(max_crashes=0)) as w:
+        await w.client(1, "summer")
+        client = await w.client(2)
+        w.bugs.at = [Tracepoint.TAKEN]
+        client.give(client.command(AssignNumber(7, 1)))
+        await trio.sleep(1)
+        overview = await w.supervisor.overview(5)
+        assert overview.crashes == 1
+        assert {state: n for state, n in overview.states.items() if n} == {
+            RoomState.RUNNING: 1,
+            RoomState.FAILED: 1,
+        }
+        await trio.sleep(120)
+        assert (await w.supervisor.overview(5)).totals.restarts == 1
+
+
+async def test_a_room_that_closes_while_others_are_read_is_counted_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with world("winter", "summer", config=RoomSettings(idle_timeout=1.0)) as w:
+        for slug, person in (("winter", 7), ("summer", 15)):
+            client = await w.client(1, slug)
+            await client.ask(AssignNumber(person, 1))
+            w.supervisor.disconnect(client.subscriber)
+        totals = []
+        for _ in range(40):
+            totals.append((await w.supervisor.overview(5)).totals.accepted)
+            await trio.sleep(0.05)
+        assert set(totals) == {2}
+
+
+async def test_stale_and_unknown_commits_are_counted(autojump_clock: MockClock) -> None:
+    async with world("winter") as w:
+        client = await w.client(1)
+        w.store.commits.append(Fault.LOST_BEFORE)
+        await client.ask(AssignNumber(7, 1))
+        w.store.commits.append(Fault.CONTENDED)
+        await client.ask(AssignNumber(7, 2))
+        totals = (await w.supervisor.overview(5)).totals
+        assert (totals.unknown_outcomes, totals.stale_commits) == (1, 1)
