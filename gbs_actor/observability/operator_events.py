@@ -31,6 +31,8 @@ _MAX_NAME: Final = 200
 _OTHERS: Final = ("others",)
 _EACH: Final = ("trace.", "operator.")
 """Kinds of which each one counts, and which come only when an operator wants them to."""
+_LOGGED_ELSEWHERE: Final = "operator."
+"""Kinds whose line of the log is that of the audit."""
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 Detail = str | int | float | bool | None | dict[str, Any]
@@ -158,7 +160,7 @@ class OperatorEvents:
         traceback: str | None = None,
         **details: object,
     ) -> None:
-        """Keep an event and log it; never blocks, never raises.
+        """Keep an event, and log it unless the audit does; never blocks, never raises.
 
         To be called in Trio's thread. Costs a microsecond if it is a repeated one.
 
@@ -225,7 +227,8 @@ class OperatorEvents:
             text=visible(mask(happened.text)),
             details=happened.details,
         )
-        _log(event, traceback)
+        if not kind.startswith(_LOGGED_ELSEWHERE):
+            _log(event, traceback)
         self._events[event.number] = event
         self._by_kind.setdefault(kind, deque()).append(event.number)
         if len(self._events) > self.capacity:

@@ -16,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.audit import LOOK_INTERVAL, REFUSALS_AT_ONCE
-from gbs_actor.observability import LogLevels
+from gbs_actor.observability import EventFilter, LogLevels
 from gbs_actor.settings import Settings
 from gbs_actor.store.audit import AuditQuery, AuditRecord
 from tests.gateway.admin_site import OWN, Browser, ask, site_over
@@ -203,6 +203,10 @@ async def test_each_action_is_recorded_with_who_why_and_from_where(
             ("room.recover", SLUG, "unchanged", 90, "운영자"),
             ("room.restart", SLUG, "done", 90, "운영자"),
         ]
+        told = d.world.parts.events.after(0, EventFilter(("operator.",))).events
+        assert [(each.text, each.details["reason"]) for each in told] == [
+            (f"운영자: room.restart {SLUG}", "왜냐하면")
+        ]
         for each in await d.records():
             assert each.reason == "왜냐하면"
             assert each.address == "<local>"  # of Quart's test client
@@ -269,6 +273,28 @@ async def test_a_look_at_a_room_is_recorded_once_an_hour_for_each_operator(
             await trio.sleep(LOOK_INTERVAL)
             await d.site.get(ROOM, operators[0])
         assert len(await d.records(action="look.room")) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "room"),
+    [
+        ("/admin/sessions", "sessions", ""),
+        (f"/admin/sessions?room={SLUG}", "sessions", SLUG),
+        ("/admin/sessions/known/", "session", SLUG),
+        ("/admin/closed", "closed", ""),
+        ("/admin/traces", "traces", ""),
+        ("/admin/audit", "audit", ""),
+    ],
+)
+async def test_a_look_at_persons_is_recorded(path: str, kind: str, room: str) -> None:
+    async with desk() as d, d.world.joined_by("socketio"):
+        (client,) = d.world.realtime.clients.connected
+        path = path.replace("known/", client.sid)
+        assert (await d.site.get(path, d.site.bearer(**ADMIN))).status_code == 200
+        assert [(each.action, each.target) for each in await d.records()] == [
+            (f"look.{kind}", room)
+        ]
+        assert d.world.parts.events.after(0, EventFilter(("operator.",))).events == ()
 
 
 async def test_an_action_does_not_wait_for_a_store_that_hangs(autojump_clock: MockClock) -> None:

@@ -96,7 +96,7 @@ def create_admin_app(services: Services) -> QuartTrio:
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
-    audit = Audit(services.audit_trail)
+    audit = Audit(services.audit_trail, services.events)
     identity = AdminIdentity(
         services.verifier,
         services.authorizer,

@@ -20,6 +20,7 @@ from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.lineup.names import shown_name
 from gbs_actor.lineup.rules import LAST_ID
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord, Outcome
 from gbs_actor.store.protocol import Store
 
@@ -31,6 +32,7 @@ REFUSALS_PER_SECOND: Final = 0.1
 REFUSALS_AT_ONCE: Final = 20
 """How many refused requests are recorded: whoever sends more does not fill the database."""
 
+_LOOK: Final = "look."
 _MAX_TEXT: Final = 500
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL's text cannot hold."""
@@ -48,10 +50,12 @@ class Audit:
     """Records what operators do and look at, and what was refused.
 
     :param trail: where the records go.
+    :param events: other operators are notified of actions.
     """
 
-    def __init__(self, trail: AuditTrail) -> None:
+    def __init__(self, trail: AuditTrail, events: OperatorEvents) -> None:
         self._trail = trail
+        self._events = events
         self._looks: OrderedDict[tuple[int | None, str, str], float] = OrderedDict()
         """When each operator has looked at what; the oldest first."""
         self._refusals = TokenBucket(REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, trio.current_time())
@@ -85,6 +89,15 @@ class Audit:
             details=_storable(details),
         )
         self._trail.add(entry)
+        if outcome == "done" and not action.startswith(_LOOK):
+            self._events.publish(
+                "operator.action",
+                f"{entry.operator_name}: {action} {target}".rstrip(),
+                action=action,
+                target=target,
+                reason=entry.reason,
+                operator=entry.operator_id,
+            )
 
     def look(self, operator: Operator, request: Request, kind: str, room: str | None) -> None:
         """Record that an operator looks at personal data: once an hour for each kind and room.
@@ -102,7 +115,7 @@ class Audit:
             self._looks.popitem(last=False)
         self.record(
             operator,
-            f"look.{kind}",
+            f"{_LOOK}{kind}",
             room or "",
             reason="",
             outcome="done",

@@ -16,11 +16,12 @@ from gbs_actor.gateway.closed_sessions import (
 )
 from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
-from gbs_actor.gateway.http.admin.responses import fresh_response
+from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
 from gbs_actor.gateway.http.admin.session_query import ClosedQuery, SessionQuery
+from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.replies import Failure
-from gbs_actor.gateway.sessions import details_of, session_page
+from gbs_actor.gateway.sessions import SessionPage, details_of, session_page
 from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import RoomSupervisor
 
@@ -49,6 +50,7 @@ def admin_sessions(
     An operator sees the sessions in rooms of those retreats in which they are one; who is an
     operator of the whole server also sees those that are in no room.
     """
+    pages = SharedJson()
     blueprint = Blueprint("admin_sessions", __name__, url_prefix=ADMIN_PATH)
 
     async def shown_rooms(operator: Operator, slugs: set[str | None]) -> frozenset[str | None]:
@@ -67,16 +69,18 @@ def admin_sessions(
         def matches(client: Client) -> bool:
             return client.subscriber.room_slug in shown and query.matches(client)
 
-        page = await session_page(
-            clients.connected,
-            matches,
-            query.sort,
-            descending=query.descending,
-            offset=query.offset,
-            limit=query.limit,
-            is_traced=clients.traces.covers,
-        )
-        return fresh_response(page)
+        async def page() -> SessionPage:
+            return await session_page(
+                clients.connected,
+                matches,
+                query.sort,
+                descending=query.descending,
+                offset=query.offset,
+                limit=query.limit,
+                is_traced=clients.traces.covers,
+            )
+
+        return encoded_response(await pages.encoded((query, shown), page))
 
     @blueprint.get("/sessions/<sid>")
     async def session(sid: str) -> Response:
