@@ -177,7 +177,7 @@ class AdminClient:
             ) from None
         if message:
             advice = _ADVICE.get(status, "") if status != 404 or message == _NOT_THERE else ""
-            raise AdminRequestFailed(f"{message}{advice}", status)
+            raise AdminRequestFailed(f"{message.rstrip('.')}.{advice}", status)
 
 
 @asynccontextmanager
