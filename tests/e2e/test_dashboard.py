@@ -20,7 +20,17 @@ pytestmark = [pytest.mark.node, pytest.mark.browser]
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\u200b" + "가" * 400
 """The name of a user who wishes the operator harm."""
-VIEWS = ("overview", "rooms", f"rooms/{RETREAT}", "tasks", "system")
+VIEWS = (
+    "overview",
+    "rooms",
+    f"rooms/{RETREAT}",
+    "sessions",
+    "closed",
+    "events",
+    "audit",
+    "tasks",
+    "system",
+)
 UNSAFE_SLUG = "<script>alert(1)</script>"
 WIDTHS = {"desk": (1280, 860), "phone": (360, 740)}
 SHOTS = os.environ.get("DASHBOARD_SHOTS")
