@@ -267,8 +267,11 @@ def audit(
 
 
 def _quoted(text: str) -> str:
+    """Return a text as one segment of a path."""
     from urllib.parse import quote
 
+    if text in (".", ".."):  # rooms/../drain would be /admin/drain
+        raise typer.BadParameter(f"nothing is called {text}")
     return quote(text, safe="")
 
 

@@ -101,3 +101,11 @@ def test_the_server_is_drained(run: Command) -> None:
     with running_server(environment={"GBS_ADMIN_TOKEN": TOKEN}) as other:
         assert "stops" in run("--url", other.url, "drain", *REASON).stdout
         assert other.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("path", [("room", "drain", ".."), ("session", "kick", ".")])
+def test_no_name_becomes_a_step_to_another_operation(
+    command: Command, path: tuple[str, ...]
+) -> None:
+    result = command("admin", "--url", "http://127.0.0.1:1", *path, *REASON, GBS_ADMIN_TOKEN=TOKEN)
+    assert result.exit_code == 2, "rooms/../drain would be /admin/drain, which stops the server"
