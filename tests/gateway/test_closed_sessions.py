@@ -29,7 +29,7 @@ def client(user_id: int = 7) -> Client:
         SimpleNamespace(
             user=SimpleNamespace(user_id=user_id),
             author=SimpleNamespace(name=f"user {user_id}"),
-            subscriber=SimpleNamespace(room_slug=SLUG),
+            subscriber=SimpleNamespace(last_slug=SLUG),
             log_fields=lambda: {"room": SLUG, "user_id": user_id, "sid": "sid"},
         ),
     )
