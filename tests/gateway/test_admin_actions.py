@@ -151,6 +151,17 @@ async def test_who_was_sent_away_is_found_among_the_closed_with_the_room(
         assert faults == [] or "kick" in path, "that all go is no fault"
 
 
+async def test_an_action_is_in_the_audit_even_if_its_request_is_cut_off(
+    autojump_clock: MockClock,
+) -> None:
+    async with desk() as d, d.world.joined_by("socketio"):
+        d.world.parts.store.loads_may_go_on = trio.Event()
+        with trio.move_on_after(1):
+            await d.act(f"{ROOM}/restart")
+        assert [each.action for each in await d.records()] == ["room.restart"]
+        d.world.parts.store.loads_may_go_on.set()
+
+
 # Who may
 
 
