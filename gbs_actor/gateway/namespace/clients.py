@@ -85,11 +85,6 @@ class SocketClients:
         entry = self._entries.get(socket.id)
         return entry.client if entry is not None and entry.socket is socket else None
 
-    def find(self, sid: str) -> Client | None:
-        """Return the client of the socket with this id, if there is one."""
-        entry = self._entries.get(sid)
-        return None if entry is None else entry.client
-
     def session(self, sid: str) -> StoredSession | None:
         """Return the recoverable session of the client with this id."""
         entry = self._entries.get(sid)
