@@ -67,6 +67,7 @@ Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The retreat, e.g. 202
 Sid = Annotated[str, typer.Argument(metavar="SID", help="The session.")]
 UserId = Annotated[int, typer.Argument(metavar="USER", min=1, help="The user's id.")]
 Minutes = Annotated[int, typer.Option(min=1, max=120, help="For how long.")]
+TraceMinutes = Annotated[int, typer.Option(min=1, max=60, help="For how long.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what it would do.")]
 OutputOption = Annotated[
@@ -181,7 +182,7 @@ def trace_user(
     context: typer.Context,
     user: UserId,
     reason: Reason,
-    minutes: Minutes = 5,
+    minutes: TraceMinutes = 5,
     with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
     dry_run: DryRun = False,
     output: OutputOption = Output.TEXT,
@@ -196,7 +197,7 @@ def trace_session(
     context: typer.Context,
     sid: Sid,
     reason: Reason,
-    minutes: Minutes = 5,
+    minutes: TraceMinutes = 5,
     with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
     dry_run: DryRun = False,
     output: OutputOption = Output.TEXT,
@@ -204,6 +205,20 @@ def trace_session(
     """Trace one session."""
     body = {"sid": sid, "minutes": minutes, "withMemos": with_memos, "reason": reason}
     _act(context, "/traces", body, dry_run, output)
+
+
+@_trace.command("stop")
+def stop_trace(
+    context: typer.Context,
+    reason: Reason,
+    user: Annotated[int | None, typer.Option(min=1, help="The trace of this user.")] = None,
+    session: Annotated[str | None, typer.Option(help="The trace of this session.")] = None,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Stop the trace of a user or of a session before its time."""
+    body = {"userId": user, "sid": session, "reason": reason}
+    _act(context, "/traces/stop", body, dry_run, output)
 
 
 # The server
@@ -273,8 +288,11 @@ def audit(
 
 
 def _quoted(text: str) -> str:
+    """Return a text as one segment of a path."""
     from urllib.parse import quote
 
+    if text in (".", ".."):  # rooms/../drain would be /admin/drain
+        raise typer.BadParameter(f"nothing is called {text}")
     return quote(text, safe="")
 
 

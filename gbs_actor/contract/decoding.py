@@ -93,8 +93,11 @@ def check_optional_text(field: str, value: str | None) -> str | None:
 def check_slug(slug: str) -> str:
     """Return a slug that a retreat can have.
 
-    :raises InvalidPayload: empty, too long, or with U+0000.
+    :raises InvalidPayload: empty, too long, with U+0000, or ``.`` or ``..``: in a path those are
+        no names (RFC 3986 §3.3), and ``/admin/rooms/../drain`` would stop the server.
     """
+    if slug in (".", ".."):
+        raise InvalidPayload("retreatSlug", "retreatSlug must not be . or ..")
     if not slug or len(slug) > MAX_SLUG_LENGTH:
         raise InvalidPayload(
             "retreatSlug", f"retreatSlug must have 1 to {MAX_SLUG_LENGTH} characters."

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from gbs_actor.gateway.client import Client
+from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import Request, RequestRefused
 
@@ -22,7 +23,9 @@ ClientProtocol = Literal["socket.io", "websocket"]
 
 _LOST: Final = frozenset({"ping timeout", "transport error"})
 """Reasons of sessions whose connection has broken, as those of phones do."""
-_USUAL: Final = frozenset({"", "server shutting down", "taken over"})
+_USUAL: Final = frozenset(
+    {"", "server shutting down", "taken over", "room restarts", Code.ROOM_RESTARTED}
+)
 """Details of sessions that ended as they do without a fault."""
 
 _Numbered = tuple[int, "ClosedSession"]
@@ -51,7 +54,7 @@ class ClosedSession(msgspec.Struct, frozen=True, rename="camel"):
     user_id: int | None = None
     user_name: str | None = None
     room: str | None = None
-    """The slug of the room it was in."""
+    """The slug of the room it was in last: who is sent away leaves it before the end."""
     age: float | None = None
     """Seconds since its handshake; ``None`` if that was refused."""
 
@@ -142,7 +145,7 @@ class ClosedSessions:
         opened_at: float,
         sid: str | None = None,
     ) -> None:
-        """Add the session of a client; call it before the client leaves its room.
+        """Add the session of a client.
 
         :param opened_at: Unix time of the handshake, in seconds.
         """
@@ -175,7 +178,7 @@ class ClosedSessions:
                 sid,
                 client.user.user_id,
                 client.author.name,
-                client.subscriber.room_slug,
+                client.subscriber.last_slug,
                 max(0.0, now - opened_at),
             ),
         )

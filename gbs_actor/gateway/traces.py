@@ -15,7 +15,7 @@ import trio
 
 from gbs_actor.contract.events import ClientEvent
 from gbs_actor.gateway.client import Client
-from gbs_actor.observability import OperatorEvents, masked
+from gbs_actor.observability import OperatorEvents, mask
 
 Target = int | str
 """The id of a user, or the sid of a session."""
@@ -28,8 +28,6 @@ _MAX_PENDING: Final = 1_000
 """Events of a client whose replies are timed."""
 _SHOWN_CHARACTERS: Final = 200
 """Of a name, or of a text among the fields."""
-_SHOWN_CONTENT: Final = 4_000
-"""Characters of what was typed, with what is around it."""
 _IN_ROOM: Final[frozenset[str]] = frozenset({ClientEvent.JOIN_RETREAT, ClientEvent.LEAVE_RETREAT})
 _SHOWN_FIELDS: Final = (
     "status",
@@ -248,7 +246,8 @@ class _Tracer:
             "fields": _fields(name, data),
         }
         if trace.with_memos and name != ClientEvent.AUTHENTICATE:  # which has a token
-            details["content"] = masked(data.decode(errors="replace"))[:_SHOWN_CONTENT]
+            # Masked before :meth:`.OperatorEvents.publish` cuts it: half a token is none to mask.
+            details["content"] = mask(data.decode(errors="replace"))
         user_id, slug = client.user.user_id, client.subscriber.room_slug
         text = f"{what}, {len(data)} bytes"
         self._operator_events.publish(

@@ -227,10 +227,8 @@ class FanOut:
         """Send each subscriber the rows behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
         sent_revision, form, piece = -1, None, None  # of the one before: most are alike
-        handle.deliveries += len(subscribers)  # less those that get none
         for subscriber in subscribers:
             if subscriber.room is not handle:
-                handle.deliveries -= 1
                 continue  # it has joined another room meanwhile
             observe(Tracepoint.DELIVERING)
             if subscriber.sent_revision != sent_revision or subscriber.sink.format is not form:
@@ -240,12 +238,10 @@ class FanOut:
                 if piece is None and start < end:
                     piece = await rows.build(form, start, end, budget)
                     if subscriber.room is not handle:
-                        handle.deliveries -= 1
                         continue
             if piece is not None:
                 subscriber.deliver(piece)
-            else:
-                handle.deliveries -= 1
+                handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
             if budget.take():

@@ -89,13 +89,14 @@ class RestartLoop:
         """
         handle = self._handle
         self._on_crash()
-        handle.resolving = handle.restart_requested = False
+        handle.resolving = False
         phase = None if handle.batch is None else handle.batch.phase
         failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
         pause = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
         self._publish_crash(pause, failed=failed)
         if handle.batch is not None:
             await self._reply_after_crash(room, failed=failed)
+        handle.restart_requested = False  # from here on a request ends the pause
         handle.enter(RoomState.FAILED if failed else RoomState.BACKOFF)
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)
         return pause

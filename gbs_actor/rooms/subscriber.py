@@ -100,6 +100,7 @@ class Subscriber:
         "connected_at",
         "in_flight",
         "known_elsewhere",
+        "last_slug",
         "leaving",
         "marks_carried_out",
         "marks_rejected",
@@ -128,6 +129,8 @@ class Subscriber:
         self.connected_at = trio.current_time()
         self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""
+        self.last_slug: str | None = None
+        """The retreat of that room; outside of rooms, of the one that it was in last."""
         self.sent_revision = 0
         self.known_elsewhere = -1
         """The highest offset the client may know from outside its room; -1: none."""
@@ -163,6 +166,8 @@ class Subscriber:
         if self.room is not None:
             self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)
         self.room = room
+        if room is not None:
+            self.last_slug = room.slug
         self.leaving = False
         self._wake()
 

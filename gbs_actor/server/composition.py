@@ -82,8 +82,6 @@ class Composition:
         self.rooms = RoomSupervisor(
             store, settings.rooms, events=events, slow_commands=self._slow_commands
         )
-        self.ack_times = self.rooms.times.ack
-        """From the read of a command until its acknowledgement was handed to the socket."""
         self.sockets = _socket_server(settings)
         self.clients = Clients(
             self.rooms,

@@ -101,3 +101,18 @@ def test_the_server_is_drained(run: Command) -> None:
     with running_server(environment={"GBS_ADMIN_TOKEN": TOKEN}) as other:
         assert "stops" in run("--url", other.url, "drain", *REASON).stdout
         assert other.process.wait(20) == 0
+
+
+def test_traces_are_started_and_stopped(run: Command) -> None:
+    started = decoded(run("trace", "user", "7", "--minutes", "60", *REASON, "-o", "json"))
+    assert [trace["userId"] for trace in started["traces"]] == [7]
+    stopped = decoded(run("trace", "stop", "--user", "7", *REASON, "-o", "json"))
+    assert (stopped["changed"], stopped["traces"]) == (True, [])
+
+
+@pytest.mark.parametrize("path", [("room", "drain", ".."), ("session", "kick", ".")])
+def test_no_name_becomes_a_step_to_another_operation(
+    command: Command, path: tuple[str, ...]
+) -> None:
+    result = command("admin", "--url", "http://127.0.0.1:1", *path, *REASON, GBS_ADMIN_TOKEN=TOKEN)
+    assert result.exit_code == 2, "rooms/../drain would be /admin/drain, which stops the server"

@@ -214,6 +214,15 @@ def other_program(response: bytes) -> Iterator[int]:
         thread.join()
 
 
+def test_the_port_of_the_admin_address_is_checked_too(command: Command) -> None:
+    with other_program(b"") as port:
+        report = Report(command, GBS_ADMIN_LISTEN=f"127.0.0.1:{port}")
+        assert f"error: 127.0.0.1:{port} cannot be used for /admin" in report.of("port")
+        assert report.code == 1
+    report = Report(command, GBS_ADMIN_LISTEN=f"127.0.0.1:{port}")
+    assert f"ok: 127.0.0.1:{port} is free, for /admin" in report.of("port")
+
+
 @pytest.mark.parametrize(
     "response",
     [

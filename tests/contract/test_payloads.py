@@ -55,7 +55,7 @@ def test_every_mutation_may_name_its_retreat_and_epoch(event: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("retreatSlug", ""),
+        *(("retreatSlug", slug) for slug in ("", ".", "..")),
         *((name, value) for name in ("retreatSlug", "epoch") for value in ("a\0", 7, "x" * 201)),
     ],
 )

@@ -134,6 +134,34 @@ async def test_clients_of_a_room_that_stops_lose_their_connection_and_may_come_b
             assert (await again.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
+@pytest.mark.parametrize("path", ["/admin/sessions/known/kick", f"{ROOM}/stop"])
+@pytest.mark.parametrize("transport", ["socketio", "plain"])
+async def test_who_was_sent_away_is_found_among_the_closed_with_the_room(
+    transport: Transport, path: str, autojump_clock: MockClock
+) -> None:
+    async with desk() as d:
+        async with d.world.joined_by(transport) as peer:
+            await d.done(path)
+            await peer.closed.wait() if "stop" in path else await until_kicked(peer, transport)
+        await wait_all_tasks_blocked()
+        page = await body(await d.site.get("/admin/closed", d.site.bearer(**ADMIN)))
+        assert [each["room"] for each in page["closed"]] == [SLUG]
+        events = d.site.services.events.after(None).events
+        faults = [each for each in events if each.kind == "session.closed"]
+        assert faults == [] or "kick" in path, "that all go is no fault"
+
+
+async def test_an_action_is_in_the_audit_even_if_its_request_is_cut_off(
+    autojump_clock: MockClock,
+) -> None:
+    async with desk() as d, d.world.joined_by("socketio"):
+        d.world.parts.store.loads_may_go_on = trio.Event()
+        with trio.move_on_after(1):
+            await d.act(f"{ROOM}/restart")
+        assert [each.action for each in await d.records()] == ["room.restart"]
+        d.world.parts.store.loads_may_go_on.set()
+
+
 # Who may
 
 

@@ -29,7 +29,7 @@ def client(user_id: int = 7) -> Client:
         SimpleNamespace(
             user=SimpleNamespace(user_id=user_id),
             author=SimpleNamespace(name=f"user {user_id}"),
-            subscriber=SimpleNamespace(room_slug=SLUG),
+            subscriber=SimpleNamespace(last_slug=SLUG),
             log_fields=lambda: {"room": SLUG, "user_id": user_id, "sid": "sid"},
         ),
     )
@@ -231,16 +231,36 @@ async def test_a_refused_token_is_found_by_its_code_and_once() -> None:
         assert here.realtime.closed.statistics().closed == {}
 
 
-def test_of_a_namespace_that_does_not_exist_the_beginning_is_kept() -> None:
-    closed = ClosedSessions(10, now=Clock())
+def refused_session(sid: str) -> Session:
     session = SimpleNamespace(
-        sid="sid",
+        sid=sid,
         transport=SimpleNamespace(name="polling"),
         handshake=Handshake({}, {}, "192.0.2.1", datetime.fromtimestamp(990.0, UTC)),
+        joined=False,
+        close_text="",
     )
+    return cast(Session, session)
+
+
+def test_a_client_that_is_refused_again_and_again_is_one_and_displaces_no_other() -> None:
+    closed = ClosedSessions(3, now=Clock())
+    observer = ClosingObserver(closed, cast(SocketClients, None))
+    expired = ConnectError("Token expired", {"code": "TOKEN_EXPIRED"})
+    observer.connect_refused(refused_session("other"), "/gbs-lineup", expired)
+    session = refused_session("sid")
+    for number in range(100):
+        observer.connect_refused(session, f"/{number}", ConnectError("Invalid namespace"))
+    observer.connect_refused(session, "/gbs-lineup", expired)
+    observer.session_ended(session, "transport close")
+    assert closed.statistics().refused == {"TOKEN_EXPIRED": 2, "Invalid namespace": 1}
+    assert len(closed.recent(reason="TOKEN_EXPIRED")) == 2
+
+
+def test_of_a_namespace_that_does_not_exist_the_beginning_is_kept() -> None:
+    closed = ClosedSessions(10, now=Clock())
     observer = ClosingObserver(closed, cast(SocketClients, None))
     error = ConnectError("Invalid namespace")
-    observer.connect_refused(cast(Session, session), "/" + 5_000 * "x", error)
+    observer.connect_refused(refused_session("sid"), "/" + 5_000 * "x", error)
     (refused,) = closed.recent(address="192.0.2.1")
     assert (refused.reason, refused.age) == ("Invalid namespace", 10.0)
     assert refused.detail == "Invalid namespace: /" + 99 * "x"

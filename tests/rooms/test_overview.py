@@ -9,10 +9,26 @@ from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomLoad, RoomSettings, RoomState, Tracepoint
 
 from .faulty_store import Fault
-from .world import COMMAND_ID, world
+from .world import COMMAND_ID, give_all, world
 
 SLUGS = ("winter", "summer", "spring", "autumn")
 PEOPLE = 8
+
+
+async def test_the_count_of_deliveries_never_goes_down(autojump_clock: MockClock) -> None:
+    async with world("winter", "summer", config=RoomSettings(deliveries_per_yield=1)) as w:
+        await w.client(90, "summer")
+        clients = [await w.client(number) for number in range(1, 31)]
+        counts = [0]
+        give_all(clients[0], 1)
+        async with trio.open_nursery() as nursery:
+            while counts[-1] < 2:
+                counts.append((await w.supervisor.overview(0)).totals.deliveries)
+            nursery.start_soon(clients[-1].join, "summer")
+            for _ in range(60):
+                counts.append((await w.supervisor.overview(0)).totals.deliveries)
+        assert counts == sorted(counts), "Prometheus would take it for a restart"
+        assert counts[-1] == len(clients) - 1
 
 
 async def test_what_rooms_have_counted_stays_when_they_close(autojump_clock: MockClock) -> None:

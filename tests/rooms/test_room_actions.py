@@ -106,6 +106,23 @@ async def test_a_crash_before_an_asked_for_restart_counts_as_one(
         assert state_after(outcome) is RoomState.FAILED
 
 
+async def test_a_restart_that_a_crash_overtakes_does_not_stand_in_the_way_of_the_next_one(
+    autojump_clock: MockClock,
+) -> None:
+    config = RoomSettings(max_crashes=0, crash_cool_down=300, deliveries_per_yield=1)
+    async with world(config=config) as w:
+        clients = [await w.client(number) for number in range(1, 6)]
+        w.bugs.at = [Tracepoint.APPLIED]  # durable: it is still sent to all, one by one
+        give_all(clients[0], 1)
+        while w.events.after(None).events[-1].kind != "room.failed":
+            await w.events.wait(w.events.last)
+        assert w.state() is RoomState.RUNNING, "the crash is still handled"
+        outcome = await action(w, "restart")()
+        assert state_after(outcome) is RoomState.FAILED
+        outcome = await action(w, "recover")()
+        assert (outcome.changed, state_after(outcome)) == (True, RoomState.RUNNING)
+
+
 # Recover
 
 

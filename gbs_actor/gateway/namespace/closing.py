@@ -26,8 +26,8 @@ class ClosingObserver(Observer):
     def __init__(self, closed: ClosedSessions, clients: SocketClients) -> None:
         self._closed = closed
         self._clients = clients
-        self._refused: set[str] = set()
-        """The sessions, not ended yet, whose client was refused."""
+        self._refused: dict[str, set[str]] = {}
+        """The sessions, not ended yet, whose client was refused, with the reasons."""
 
     def request_refused(
         self, request: Request, address: str | None, refusal: RequestRefused
@@ -37,13 +37,19 @@ class ClosingObserver(Observer):
             self._closed.add_refused_request("socket.io", request, address, refusal)
 
     def connect_refused(self, session: Session, namespace: str, error: Exception) -> None:
-        """Add a client that was refused by the namespace, or has asked for another one."""
-        self._refused.add(session.sid)
+        """Add a client that was refused by the namespace, or has asked for another one.
+
+        It may go on to ask; that is added once for each reason.
+        """
         reason, detail = "internal error", type(error).__name__
         if isinstance(error, ConnectError):
             code = error.data.get("code") if isinstance(error.data, dict) else None
             reason = error.message if code is None else str(code)
             detail = f"{error.message}: {namespace[:_SHOWN_NAMESPACE]}"
+        reasons = self._refused.setdefault(session.sid, set())
+        if reason in reasons:
+            return
+        reasons.add(reason)
         self._add_refused(session, reason, detail)
 
     def disconnected(self, socket: Socket, reason: str) -> None:
@@ -63,9 +69,7 @@ class ClosingObserver(Observer):
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Add a session whose client was neither accepted nor refused."""
-        if session.sid in self._refused:
-            self._refused.remove(session.sid)
-        elif not session.joined:
+        if self._refused.pop(session.sid, None) is None and not session.joined:
             self._add_refused(session, session.close_text or reason)
 
     def _add_refused(self, session: Session, reason: str, detail: str = "") -> None:

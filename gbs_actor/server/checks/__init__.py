@@ -21,7 +21,12 @@ from gbs_actor.observability import configure_logging
 from gbs_actor.server.checks.database import check_database
 from gbs_actor.server.checks.files import check_certificate, check_keys, check_settings
 from gbs_actor.server.checks.finding import Finding, Status, error
-from gbs_actor.server.checks.host import check_descriptors, check_disk, check_port
+from gbs_actor.server.checks.host import (
+    check_admin_port,
+    check_descriptors,
+    check_disk,
+    check_port,
+)
 from gbs_actor.settings import Settings, SettingsError
 
 __all__ = ["Finding", "Status", "check_all"]
@@ -42,12 +47,14 @@ async def check_all(config: Path | None) -> list[Finding]:
     # What the parts log would stand between the lines of the report, which has it all.
     settings.build(configure_logging, log_level="ERROR")
     port = await trio.to_thread.run_sync(check_port, settings)
+    admin_port = await trio.to_thread.run_sync(check_admin_port, settings, port.server_runs)
     database = await check_database(settings, server_runs=port.server_runs)
     return [
         *check_settings(settings, os.environ),
         *check_keys(settings),
         *check_certificate(settings),
         port.finding,
+        *admin_port,
         check_descriptors(settings),
         *database.findings,
         check_disk(database.folder),

@@ -52,6 +52,22 @@ def check_port(settings: Settings) -> PortCheck:
     return PortCheck(ok("port", f"{place} is free"), False)
 
 
+def check_admin_port(settings: Settings, server_runs: bool | None) -> list[Finding]:
+    """Check whether the server could listen at ``admin_listen``, if that is set. Blocks.
+
+    :param server_runs: then it has that port, and nothing is checked.
+    """
+    address, place = settings.admin.address, settings.admin.admin_listen
+    if address is None or server_runs or address[1] == 0:
+        return []
+    try:
+        _try_to_bind(*address)
+    except OSError as refused:
+        text = f"{place} cannot be used for /admin: {refused.strerror}"
+        return [error("port", text, "free it, or set GBS_ADMIN_LISTEN to another one")]
+    return [ok("port", f"{place} is free, for /admin")]
+
+
 def _try_to_bind(host: str, port: int) -> None:
     """Bind to each address of the host as the server does, but do not listen.
 

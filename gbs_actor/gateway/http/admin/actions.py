@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import msgspec
+import trio
 from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import one_id
@@ -22,7 +24,7 @@ from gbs_actor.gateway.http.admin.acting import (
     responded,
 )
 from gbs_actor.gateway.http.admin.audit import Audit
-from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
+from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.rooms import RoomAction, RoomActions
 
 _body: Final = msgspec.json.Decoder(ActionBody)
@@ -42,6 +44,14 @@ class ActionParts:
     """Lets the server stop as SIGTERM does; may be called again."""
 
 
+class ActOnRoom(Protocol):
+    """A method of :class:`~gbs_actor.rooms.RoomActions`."""
+
+    async def __call__(self, slug: str, *, dry_run: bool) -> RoomAction:
+        """Act on a room, or say what that would do."""
+        ...
+
+
 def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes of the actions.
 
@@ -53,43 +63,34 @@ def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> 
 
     @blueprint.post("/rooms/<slug>/restart")
     async def restart_room(slug: str) -> Response:
-        operator, reason = await _may_act_in(slug)
-        outcome = await rooms.restart(slug, dry_run=is_trial(request))
-        return _room_responded(operator, "room.restart", slug, reason, outcome)
+        return await _act_on(slug, "room.restart", rooms.restart)
 
     @blueprint.post("/rooms/<slug>/recover")
     async def recover_room(slug: str) -> Response:
-        operator, reason = await _may_act_in(slug)
-        outcome = await rooms.recover(slug, dry_run=is_trial(request))
-        return _room_responded(operator, "room.recover", slug, reason, outcome)
+        return await _act_on(slug, "room.recover", rooms.recover)
 
     @blueprint.post("/rooms/<slug>/stop")
     async def stop_room(slug: str) -> Response:
-        operator, reason = await _may_act_in(slug)
-        outcome = await rooms.stop(slug, dry_run=is_trial(request))
-        return _room_responded(operator, "room.stop", slug, reason, outcome)
+        return await _act_on(slug, "room.stop", rooms.stop)
 
     @blueprint.post("/rooms/<slug>/drain")
     async def drain_room(slug: str) -> Response:
-        operator, reason = await _may_act_in(slug)
-        outcome = await rooms.drain(slug, parts.drain_spread, dry_run=is_trial(request))
-        return _room_responded(operator, "room.drain", slug, reason, outcome)
+        return await _act_on(slug, "room.drain", partial(rooms.drain, spread=parts.drain_spread))
 
-    async def _may_act_in(slug: str) -> tuple[Operator, str]:
+    async def _act_on(slug: str, action: str, act: ActOnRoom) -> Response:
         operator = await identity.require_in(request, slug)
-        return operator, (await read_body(request, _body)).reason
-
-    def _room_responded(
-        operator: Operator, action: str, slug: str, reason: str, outcome: RoomAction
-    ) -> Response:
+        body, trial = await read_body(request, _body), is_trial(request)
+        # It takes seconds. It is in the audit even if a shutdown cuts the request off.
+        with trio.CancelScope(shield=True):
+            outcome = await act(slug, dry_run=trial)
         result = RoomActionResult(
             changed=outcome.changed,
-            dry_run=is_trial(request),
+            dry_run=trial,
             message=outcome.message,
             room=outcome.room,
         )
         return responded(
-            audit, request, operator, result, action=action, target=slug, reason=reason
+            audit, request, operator, result, action=action, target=slug, reason=body.reason
         )
 
     @blueprint.post("/sessions/<sid>/kick")

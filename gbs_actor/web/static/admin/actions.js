@@ -3,7 +3,7 @@ import { visible } from "../shared/format.js";
 import { html, useEffect, useId, useState } from "../shared/html.js";
 import { Dialog } from "../shared/parts.js";
 import { Store, useStore } from "../shared/store.js";
-import { act } from "./api.js";
+import { act, pathOf } from "./api.js";
 import { failureText } from "./failure.js";
 import { texts } from "./strings.js";
 
@@ -155,7 +155,7 @@ export function roomActions(slug, state, onDone) {
     label: text[name].label,
     about: visible(slug, 60),
     body: text[name].body,
-    path: `rooms/${encodeURIComponent(slug)}/${name}`,
+    path: pathOf("rooms", slug, name),
     dangerous,
     onDone,
   });
@@ -187,7 +187,7 @@ export function sessionActions(session, unrestricted, onDone) {
 }
 
 export function kickAction(sid, name, onDone) {
-  const path = `sessions/${encodeURIComponent(sid)}/kick`;
+  const path = pathOf("sessions", sid, "kick");
   return { label: text.kick.label, about: name, body: text.kick.body, path, dangerous: true, onDone };
 }
 

@@ -79,7 +79,13 @@ async function watched(response) {
   }
 }
 
-/** The path of an object whose name somebody else has chosen. */
+/**
+ * The path of an object whose name somebody else has chosen.
+ *
+ * @throws {RangeError} a browser would take a part for a step to another folder, so that
+ *   rooms/../drain would stop the server
+ */
 export function pathOf(...parts) {
+  if (parts.some((part) => part === "." || part === "..")) throw new RangeError(parts.join("/"));
   return parts.map((part) => encodeURIComponent(part)).join("/");
 }

@@ -5,7 +5,7 @@ import { usePolling } from "../../shared/polling.js";
 import { hrefTo } from "../../shared/router.js";
 import { Table } from "../../shared/table.js";
 import { Actions, roomActions } from "../actions.js";
-import { read } from "../api.js";
+import { pathOf, read } from "../api.js";
 import { Pending } from "../failure.js";
 import { Histogram } from "../histogram.js";
 import { State } from "../states.js";
@@ -16,7 +16,7 @@ const { room: text } = texts;
 
 /** One room actor as a whole. */
 export function Room({ name }) {
-  const load = (signal) => read(`rooms/${encodeURIComponent(name)}`, {}, { signal });
+  const load = (signal) => read(pathOf("rooms", name), {}, { signal });
   const { data, error, refresh } = usePolling(load, 2000);
   const gone = error?.status === 404;
   const room = error?.status ? null : data;

@@ -4,7 +4,7 @@ import { Empty, Facts, Section, Text } from "../../shared/parts.js";
 import { usePolling } from "../../shared/polling.js";
 import { hrefTo } from "../../shared/router.js";
 import { Actions, sessionActions } from "../actions.js";
-import { isUnrestricted, read } from "../api.js";
+import { isUnrestricted, pathOf, read } from "../api.js";
 import { Pending } from "../failure.js";
 import { texts } from "../strings.js";
 import { Connection, RoomLink, RoundTrip, User } from "../who.js";
@@ -13,7 +13,7 @@ const { session: text } = texts;
 
 /** One session as a whole. */
 export function Session({ name, operator }) {
-  const load = (signal) => read(`sessions/${encodeURIComponent(name)}`, {}, { signal });
+  const load = (signal) => read(pathOf("sessions", name), {}, { signal });
   const { data, error, refresh } = usePolling(load, 2000);
   const session = error?.status ? null : data;
   const gone = error?.status === 404;
