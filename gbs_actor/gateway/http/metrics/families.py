@@ -175,7 +175,7 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     yield _sizes("gbs_batch_commands", "Commands that share a commit.", taken.batch_sizes)
     yield _counter(
         "gbs_deliveries_total",
-        "Messages with rows that were handed to subscribers.",
+        "How often a subscriber was handed rows; those that go together count once.",
         totals.deliveries,
     )
     yield _counter(
