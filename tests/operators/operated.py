@@ -35,6 +35,9 @@ PEOPLE: Final = 80
 CRASHES: Final = 3
 """As many make a room FAILED."""
 
+PING_INTERVAL: Final = 6
+"""Seconds; whether a client lags is looked at that often."""
+
 UNLIMITED: Final = {
     **dict.fromkeys(
         ("GBS_EVENT_RATE", "GBS_EVENT_BURST", "GBS_USER_RATE", "GBS_USER_BURST"), "1000000"
@@ -44,7 +47,7 @@ UNLIMITED: Final = {
     "GBS_CRASH_BACKOFF_INITIAL": "0.05",
     "GBS_CRASH_COOL_DOWN": "600",
     "GBS_DRAIN_SPREAD": "0.5",
-    "GBS_PING_INTERVAL": "6",  # whether a client lags is looked at that often
+    "GBS_PING_INTERVAL": str(PING_INTERVAL),
 }
 
 
