@@ -19,11 +19,8 @@ from tests.e2e.server_process import (
     ROOT,
     ServerProcess,
     clean_environment,
-    data_folder,
-    demo_data,
-    start_server,
+    running_server,
 )
-from tests.store.fixtures import copy_folder
 
 OPERATOR_TOKEN: Final = "3lWv0yGmJx8Qk2RzTn5BdHs7CfAeUp9L"
 BESIDE: Final = "2023-summer"
@@ -31,7 +28,6 @@ BESIDE: Final = "2023-summer"
 CRASHING: Final = "2023-winter"
 """The room that is made to crash."""
 ROOMS: Final = (RETREAT, BESIDE, CRASHING)
-PEOPLE: Final = 80
 CRASHES: Final = 3
 """As many make a room FAILED."""
 
@@ -54,22 +50,8 @@ UNLIMITED: Final = {
 @contextmanager
 def operated_server(slugs: Sequence[str] = (BESIDE, CRASHING)) -> Iterator[ServerProcess]:
     """A server whose database has retreats of these slugs besides those of the demo."""
-    with data_folder(on_disk=False) as data_dir:
-        copy_folder(demo_data(), data_dir)
-        for slug in slugs:
-            subprocess.run(
-                [*CLI, "demo-data", "--people", str(PEOPLE), "--retreat", slug],
-                env=clean_environment(data_dir, {}),
-                cwd=ROOT,
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-        server = start_server(data_dir, log_path=data_dir.with_name("log"), environment=UNLIMITED)
-        try:
-            yield server
-        finally:
-            server.kill()
+    with running_server(environment=UNLIMITED, retreats=slugs) as server:
+        yield server
 
 
 # What operators see

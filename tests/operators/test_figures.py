@@ -364,7 +364,7 @@ async def test_every_view_has_the_figures_that_the_clients_have_counted(
         await edit_all(there, EDITS)
 
         # Whoever was slow catches up.
-        lagging = await until_total_of_kind(server, "subscriber.lagging")
+        lagging = await until_published(server, "subscriber.lagging")
         assert {event["userId"] for event in lagging} == {1000 + SLOW}
         slow_stream.release()
         for slug in ROOMS:
@@ -385,7 +385,7 @@ async def test_every_view_has_the_figures_that_the_clients_have_counted(
         tasks.cancel_scope.cancel()
 
 
-async def until_total_of_kind(server: ServerProcess, kind: str) -> list[dict[str, Any]]:
+async def until_published(server: ServerProcess, kind: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     with trio.fail_after(20):
         while not events:
