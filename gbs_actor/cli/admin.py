@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,6 +12,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
+from gbs_actor.cli.admin_output import (
+    write_audit,
+    write_levels,
+    write_profile,
+    write_result,
+    write_rooms,
+)
 from gbs_actor.cli.failures import expected_failures
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
@@ -92,7 +98,7 @@ def rooms(
 ) -> None:
     """List the open rooms."""
     params: dict[str, str | int] = {"search": search, "sort": sort, "limit": limit}
-    _get(context, "/rooms", params, output, _write_rooms)
+    _get(context, "/rooms", params, output, write_rooms)
 
 
 @_room.command("restart")
@@ -217,7 +223,7 @@ def drain(
 @admin.command("log-levels")
 def log_levels(context: typer.Context, output: OutputOption = Output.TEXT) -> None:
     """List the levels that loggers have for some time."""
-    _get(context, "/log-levels", {}, output, _write_levels)
+    _get(context, "/log-levels", {}, output, write_levels)
 
 
 @admin.command("log-level")
@@ -245,7 +251,7 @@ def profile(
 ) -> None:
     """Show what the event loop does for some seconds, and its slowest steps."""
     body = {"seconds": seconds, "reason": reason}
-    _act(context, "/profile", body, dry_run, output, _write_profile)
+    _act(context, "/profile", body, dry_run, output, write_profile)
 
 
 @admin.command()
@@ -260,7 +266,7 @@ def audit(
     """Show what operators did and looked at, and what was refused; the newest first."""
     chosen = {"operator": operator, "action": action, "target": target, "limit": limit}
     params = {name: value for name, value in chosen.items() if value is not None}
-    _get(context, "/audit", params, output, _write_audit)
+    _get(context, "/audit", params, output, write_audit)
 
 
 # How it is done
@@ -297,7 +303,7 @@ def _act(
 
     async def run() -> None:
         async with admin_client(load_settings(where.config), where.url, where.token) as client:
-            _written(await client.post(path, body, params), output, write or _write_result)
+            _written(await client.post(path, body, params), output, write or write_result)
 
     _run(run)
 
@@ -314,73 +320,3 @@ def _written(response: Any, output: Output, write: Write) -> None:
         echo(json.dumps(response, ensure_ascii=False))
     else:
         write(response)
-
-
-def _write_result(result: Any) -> None:
-    if result["dryRun"]:
-        echo(f"{'Would do' if result['changed'] else 'Nothing to do'}: {result['message']}")
-    else:
-        echo(result["message"])
-    room = result.get("room")
-    if room is not None:
-        echo(f"{room['slug']}: {room['state']}, {room['subscriberCount']} subscribers")
-
-
-def _write_rooms(page: Any) -> None:
-    for room in page["rooms"]:
-        error = f"  {room['lastError']}" if room["lastError"] else ""
-        revision = "-" if room["revision"] is None else room["revision"]
-        echo(
-            f"{room['state']:<10} {room['subscriberCount']:>5} subscribers  r{revision:<7}"
-            f" {room['commandsPerSecond']:>7.1f}/s  {room['restarts']} restarts"
-            f"  {room['slug']}{error}"
-        )
-    echo(f"{len(page['rooms'])} of {page['total']} rooms")
-
-
-def _write_levels(levels: Any) -> None:
-    for each in levels["temporary"]:
-        echo(f"{each['level']:<8} {each['logger']}, until {_at(each['until'])}")
-    echo(f"{levels['default']:<8} all others")
-
-
-def _write_profile(result: Any) -> None:
-    echo(result["message"])
-    profile = result["profile"]
-    if profile is None:
-        return
-    echo(f"busy {profile['busy']:.1%}, {profile['stepsPerSecond']:.0f} steps/s")
-    for kind in profile["kinds"][:10]:
-        echo(f"{kind['seconds']:>8.3f} s  {kind['steps']:>8} steps  {kind['kind']}")
-    echo("The slowest steps:")
-    for step in profile["slowest"]:
-        began, ended = (places[-1] if places else "its end" for places in _places(step))
-        echo(f"{step['seconds'] * 1_000:>8.1f} ms  {step['task']}: from {began} to {ended}")
-
-
-def _places(step: Any) -> tuple[list[str], list[str]]:
-    """Return where a step began and ended, without the event loop's own functions."""
-    began, ended = (
-        [place for place in step[name] if not place.startswith("trio.")] or step[name]
-        for name in ("beganAt", "endedAt")
-    )
-    return began, ended
-
-
-def _write_audit(page: Any) -> None:
-    for record in page["records"]:
-        at = datetime.fromisoformat(record["at"]).astimezone()
-        who = record["operatorName"] or "unknown"
-        if record["operatorId"] is not None:
-            who += f" (#{record['operatorId']})"
-        why = f": {record['reason']}" if record["reason"] else ""
-        echo(
-            f"{at:%Y-%m-%d %H:%M:%S} {who} at {record['address']}, {record['action']}"
-            f" {record['target']} {record['outcome']}{why}"
-        )
-    if page["next"] is not None:
-        echo("There are older ones.")
-
-
-def _at(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S}"

@@ -84,14 +84,6 @@ class Batch:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
 
-    def effective(self) -> list[Submission]:
-        """Return the commands that were accepted, repeats excluded."""
-        return [
-            step.work
-            for step in self.steps
-            if isinstance(step.outcome, Change) and isinstance(step.work, Submission)
-        ]
-
     def statistics(self) -> BatchStatistics:
         """Return how far it has got, and its commands without what was typed."""
         submissions = self.submissions()

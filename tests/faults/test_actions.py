@@ -117,6 +117,12 @@ async def test_a_server_that_is_drained_ends_and_has_every_acknowledged_edit(
         assert await audited(server) == ["server.drain"]
 
 
+async def test_a_hosted_server_is_drained_with_its_host() -> None:
+    with running_server(environment=ENVIRONMENT, hosted=True) as hosted:
+        assert (await act(hosted, "/drain"))["changed"]
+        assert await trio.to_thread.run_sync(hosted.process.wait, 20) == 0
+
+
 async def test_no_action_waits_for_a_database_that_is_frozen(server: ServerProcess) -> None:
     async with editing(server, count=4) as editors:
         await editors.more(50)

@@ -25,6 +25,7 @@ from tests.gateway.composing import (
     SLUG,
     BreakableStore,
     Parts,
+    Realtime,
     composed,
     served_namespace,
 )
@@ -252,11 +253,15 @@ class World:
     """A server whose clients come back."""
 
     parts: Parts
+    realtime: Realtime
     sockets: SocketServer
     site: Site
     nursery: trio.Nursery
-    recoveries: Counter[str]
-    """Attempts to resume, by result."""
+
+    @property
+    def recoveries(self) -> Counter[str]:
+        """Attempts to resume, by result."""
+        return self.realtime.recoveries
 
     def client(
         self, carrier: Carrier = "websocket", *, recovery: bool = True, **token: Any
@@ -312,5 +317,5 @@ async def world(
             site(sockets) as clients,
             trio.open_nursery() as nursery,
         ):
-            yield World(parts, sockets, clients, nursery, realtime.recoveries)
+            yield World(parts, realtime, sockets, clients, nursery)
             nursery.cancel_scope.cancel()

@@ -134,6 +134,8 @@ async def test_who_comes_back_is_in_the_room_and_has_what_it_missed(
         await client.connect()
         assert client.recovered
         assert (client.sid, client.pid) == (sid, pid)
+        connected = {each.sid for each in here.realtime.clients.connected}
+        assert connected == {client.sid, editor.sid}  # by which operators find them
         await client.settle()
         assert client.rows == await here.listed()
         updates = client.named("lineup-updated", since=seen)

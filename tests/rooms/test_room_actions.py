@@ -224,15 +224,18 @@ async def test_a_failed_room_can_be_stopped_and_replies_to_what_is_in_hand(
 ) -> None:
     config = RoomSettings(crash_backoff_initial=100, crash_backoff_max=100)
     async with world(config=config) as w:
-        client = await w.client()
+        client, other = await w.client(1), await w.client(2)
         w.bugs.at = [Tracepoint.COMMITTING]
-        (pending,) = give_all(client, 1)
+        (pending,) = give_all(other, 1)
         await trio.sleep(1)
         assert (w.state(), pending.answers) == (RoomState.BACKOFF, [])
+        await action(w, "drain", spread=50.0)()
+        await trio.sleep(1)
+        assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
+        assert (len(client.sent_away), len(other.sent_away)) == (1, 0)
         outcome = await action(w, "stop")()
         assert (outcome.changed, state_after(outcome)) == (True, RoomState.STOPPED)
-        assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
-        assert len(client.sent_away) == 1
+        assert len(other.sent_away) == 1
 
 
 # All of them

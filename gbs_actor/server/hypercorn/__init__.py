@@ -21,13 +21,14 @@ from gbs_actor.server.hypercorn.early_responses import awaiting_requests
 from gbs_actor.server.hypercorn.half_closed import answering_half_closed
 from gbs_actor.server.hypercorn.internals import limit_hypercorn
 from gbs_actor.server.hypercorn.server import HttpServer, HttpStatistics
-from gbs_actor.server.hypercorn.worker import prepare_worker
+from gbs_actor.server.hypercorn.worker import end_server, prepare_worker
 
 __all__ = [
     "HttpServer",
     "HttpStatistics",
     "answering_half_closed",
     "awaiting_requests",
+    "end_server",
     "limit_hypercorn",
     "prepare_worker",
 ]

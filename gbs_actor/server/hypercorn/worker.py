@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -47,6 +49,13 @@ def prepare_worker(*, ending: Callable[[], None], failed: Callable[[str], int]) 
         raise SystemExit(code)
 
     run.worker_serve = serve
+
+
+def end_server() -> None:
+    """Send SIGTERM to the process that is to get it: the master, which would replace a worker."""
+    master = multiprocessing.parent_process()
+    pid = os.getpid() if master is None or master.pid is None else master.pid
+    os.kill(pid, signal.SIGTERM)
 
 
 async def _sigterm() -> None:

@@ -228,7 +228,7 @@ class LiveChannel(Channel):
         if self._pinged_at is not None:
             self.round_trip = trio.current_time() - self._pinged_at
             self._pinged_at = None
-        self._check_lag()
+        self._check_lag(answered=True)
         if self._liveness is not None:
             self._liveness.pong()
 
@@ -249,9 +249,13 @@ class LiveChannel(Channel):
         super().outbox_drained()
         self._check_lag()
 
-    def _check_lag(self) -> None:
+    def _check_lag(self, *, answered: bool = False) -> None:
+        """Find out whether the peer keeps up.
+
+        :param answered: it has just answered a ping, so it has read what was queued before that.
+        """
         since = self.outbox.behind_since
-        behind = since is not None and trio.current_time() - since >= LAG
+        behind = not answered and since is not None and trio.current_time() - since >= LAG
         lagging = self.reason is None and (behind or self.outbox.congested)
         if lagging is not self.lagging:
             self.lagging = lagging

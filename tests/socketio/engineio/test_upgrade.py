@@ -247,6 +247,27 @@ async def test_messages_may_come_right_behind_the_upgrade(clock: MockClock) -> N
         assert received == ["3probe", "4a", "4b", "4c"]
 
 
+async def test_an_event_knows_when_it_was_read_by_whatever_transport(clock: MockClock) -> None:
+    server = silent_server()
+    read_at: list[float] = []
+    server.namespace("/").on_any(lambda _, event: read_at.append(event.received_at))
+    async with site(server) as clients:
+        polls, _ = await quiet(clients, server)
+        times = [trio.current_time()]
+        await polls.post('42["by polling"]')
+        await trio.sleep(10)
+        times.append(trio.current_time())
+        websocket = await clients.dial(f"{WEBSOCKET}&sid={polls.sid}")
+        await websocket.send_many("2probe", "5", '42["right behind the upgrade"]')
+        assert await websocket.receive() == "3probe"
+        await wait_all_tasks_blocked()
+        await trio.sleep(5)
+        times.append(trio.current_time())
+        await websocket.send('42["by itself"]')
+        await wait_all_tasks_blocked()
+        assert read_at == times
+
+
 async def test_the_heartbeat_goes_on_over_the_websocket(clock: MockClock, kind: Kind) -> None:
     server = echo_engineio.echo_server(ping_interval=25, ping_timeout=60)
     async with site(server) as clients:

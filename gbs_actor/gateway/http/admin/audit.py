@@ -45,7 +45,10 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class Audit:
-    """Records what operators do, at the end of which path ever that was decided."""
+    """Records what operators do and look at, and what was refused.
+
+    :param trail: where the records go.
+    """
 
     def __init__(self, trail: AuditTrail) -> None:
         self._trail = trail
