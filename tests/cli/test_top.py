@@ -191,7 +191,7 @@ def test_one_snapshot_is_written_as_json_or_as_a_table(command: Command, demo: D
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--token", "nobody's"), "Give a token of an operator"),
+        (("--token", "nobody's"), "Invalid token. Set GBS_ADMIN_TOKEN"),
         (("--state", "tired"), "state must be one of"),
         (("--sort", "beauty"), "--sort must be one of"),
         (("--url", "ftp://x"), "is no URL"),
