@@ -54,9 +54,9 @@ TokenOption = Annotated[
 Parameters = Mapping[str, str | int]
 
 _ADVICE: Final = {
-    401: " Set GBS_ADMIN_TOKEN to the server's admin_token, or to the token of an operator.",
-    403: " It takes the role ADMIN_MINISTER, and a token that is not restricted to retreats.",
-    404: " Is this the address of /admin? With admin_listen it has one of its own.",
+    401: "Set GBS_ADMIN_TOKEN to the server's admin_token, or to the token of an operator.",
+    403: "It takes the role ADMIN_MINISTER, and a token that is not restricted to retreats.",
+    404: "Is this the address of /admin? With admin_listen it has one of its own.",
 }
 _NOT_THERE: Final = "There is nothing at this address."
 """What the server says where it has no such operation."""
@@ -177,7 +177,7 @@ class AdminClient:
             ) from None
         if message:
             advice = _ADVICE.get(status, "") if status != 404 or message == _NOT_THERE else ""
-            raise AdminRequestFailed(f"{message.rstrip('.')}.{advice}", status)
+            raise AdminRequestFailed(f"{message.rstrip('.')}. {advice}".rstrip(), status)
 
 
 @asynccontextmanager

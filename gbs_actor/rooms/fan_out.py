@@ -266,7 +266,6 @@ class FanOut:
             row = EncodedRow.of(outcome.row)
             work.reply_held(Accepted(outcome.revision, row, (row,), repeated=True))
         else:
-            handle.rejected += 1
             assert outcome is not None
             work.reply_held(outcome)
         return work

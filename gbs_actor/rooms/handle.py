@@ -129,7 +129,7 @@ class RoomHandle:
         self.unknown_outcomes = 0
         self.stale_commits = 0
         self.deliveries = 0
-        """Messages with rows that were handed to subscribers."""
+        """How often a subscriber was handed rows; those that go together count once."""
         self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
         self.commit_times = RecentHistogram(DURATION_BOUNDS)
         self.fan_out_times = RecentHistogram(DURATION_BOUNDS)
@@ -154,7 +154,7 @@ class RoomHandle:
         if received_at is None:
             received_at = trio.current_time()
         self._put(
-            Submission(command, reply, subscriber, received_at, self.times, only_repeat=only_repeat)
+            Submission(command, reply, subscriber, received_at, self, only_repeat=only_repeat)
         )
 
     def mark_editing(

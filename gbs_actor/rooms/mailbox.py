@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
@@ -66,16 +66,23 @@ class MailboxItem(Generic[T]):
                 self.subscriber.sink.abort()
 
 
+class RoomCounters(Protocol):
+    """What a room counts of the replies to its commands."""
+
+    times: CommandTimes
+    rejected: int
+
+
 class Submission(MailboxItem[Accepted | Rejection]):
     """A command.
 
     :param subscriber: the connection that submitted it, in this room or outside of it.
     :param received_at: Trio time at which it was read.
-    :param times: where its times count; ``None``: nowhere.
+    :param counters: where its times, and that it was rejected, count; ``None``: nowhere.
     :param only_repeat: it is not carried out, but gets its reply if it was accepted before.
     """
 
-    __slots__ = ("_times", "command", "only_repeat", "received_at")
+    __slots__ = ("_counters", "command", "only_repeat", "received_at")
 
     def __init__(
         self,
@@ -83,7 +90,7 @@ class Submission(MailboxItem[Accepted | Rejection]):
         reply: CommandReply,
         subscriber: Subscriber | None = None,
         received_at: float = inf,
-        times: CommandTimes | None = None,
+        counters: RoomCounters | None = None,
         *,
         only_repeat: bool = False,
     ) -> None:
@@ -91,7 +98,7 @@ class Submission(MailboxItem[Accepted | Rejection]):
         self.command = command
         self.only_repeat = only_repeat
         self.received_at = received_at
-        self._times = times
+        self._counters = counters
         if subscriber is not None:
             subscriber.in_flight += 1
 
@@ -103,13 +110,16 @@ class Submission(MailboxItem[Accepted | Rejection]):
         """Call the reply, unless it was called before; its acknowledgement is out then."""
         if not self.replied:
             self.reply_held(outcome)
-            if self._times is not None:
-                self._times.acknowledged((self,), trio.current_time())
+            if self._counters is not None:
+                self._counters.times.acknowledged((self,), trio.current_time())
 
     def reply_held(self, outcome: Accepted | Rejection) -> None:
         """Call the reply while its connection holds what it sends; time it once that is out."""
-        if self.subscriber is not None and not self.replied:
-            self.subscriber.count_reply()
+        if not self.replied:
+            if self.subscriber is not None:
+                self.subscriber.count_reply()
+            if self._counters is not None and type(outcome) is Rejection:
+                self._counters.rejected += 1
         super().reply(outcome)
 
 

@@ -29,7 +29,7 @@ class RoomTotals(NamedTuple):
     stale_commits: int = 0
     restarts: int = 0
     deliveries: int = 0
-    """Messages with rows that were handed to subscribers."""
+    """How often a subscriber was handed rows; those that go together count once."""
 
     def plus(self, rooms: Collection[RoomHandle]) -> RoomTotals:
         """Return these together with those of some rooms."""

@@ -279,7 +279,6 @@ class Room:
             elif isinstance(outcome, Repeat) and outcome.revision <= batch.expected_revision:
                 self._fan_out.reply_to_repeat(step, outcome)
             elif not step.work.replied:
-                self._handle.rejected += 1
                 step.work.reply(rejection)
 
     def _handle_refused_commit(self, batch: Batch, refused: CommitRefused) -> None:

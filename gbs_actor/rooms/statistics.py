@@ -73,8 +73,10 @@ class RoomSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """From that reply to the last delivery of the batch."""
     accepted: int
     rejected: int
+    """For whatever reason: by the rules, or because of a crash, a stop or a failed store."""
     repeated: int
     refused_busy: int
+    """Of those rejected, because as many were queued as may be."""
     unknown_outcomes: int
     stale_commits: int
     restarts: int

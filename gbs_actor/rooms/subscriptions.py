@@ -252,7 +252,6 @@ class Subscriptions:
                         if item.subscriber is not None:
                             held.add(item.subscriber)
                     else:
-                        handle.rejected += 1
                         item.reply(rejection)
                 elif isinstance(item, MarkUpdate):
                     self.update_mark(item)

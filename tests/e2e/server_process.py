@@ -295,6 +295,18 @@ def demo_data() -> Path:
     return data_dir
 
 
+def add_retreat(data_dir: Path, slug: str) -> None:
+    """Add a made-up retreat to the data of a server that does not run."""
+    subprocess.run(
+        [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", slug],
+        env=clean_environment(data_dir, {}),
+        cwd=data_dir.parent,
+        check=True,
+        capture_output=True,
+        timeout=START_TIMEOUT,
+    )
+
+
 @contextmanager
 def running_server(
     *,
@@ -303,13 +315,17 @@ def running_server(
     hosted: bool = False,
     options: Sequence[str] = (),
     descriptors: int | None = None,
+    retreats: Sequence[str] = (),
 ) -> Iterator[ServerProcess]:
     """A server on the demo's data for the time of a block; stopped in good order behind it.
 
     :param on_disk: where commits have to take their time; otherwise in memory.
+    :param retreats: slugs of further retreats, of 80 people each.
     """
     with data_folder(on_disk=on_disk) as data_dir:
         copy_folder(demo_data(), data_dir)
+        for slug in retreats:
+            add_retreat(data_dir, slug)
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 from quart import Response
+from trio.testing import wait_all_tasks_blocked
 from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
 from gbs_actor.auth.admin_sessions import SESSION_TIME
 from gbs_actor.gateway.http.openapi import describe
 from gbs_actor.settings import Settings
+from gbs_actor.store.audit import AuditQuery
 from tests.gateway.admin_site import OWN, Browser, ask, cookie_of
 from tests.gateway.composing import NOW, OTHER_SLUG, SLUG, settings_with
 from tests.gateway.site import LINEUPS, body, site
@@ -31,6 +33,15 @@ OPERATIONS = sorted(
 )
 READS = [path for method, path in OPERATIONS if method == "GET"]
 WRITES = [operation for operation in OPERATIONS if operation[0] != "GET"]
+OPEN_TO_SOME = {
+    "/admin/session",
+    "/admin/rooms",
+    "/admin/sessions",
+    "/admin/sessions/{sid}",
+    "/admin/sessions/{sid}/kick",
+    "/admin/closed",
+}
+"""Shows or reaches what belongs to the retreats that a token is restricted to."""
 EVERY_OPERATION = pytest.mark.parametrize(("method", "path"), OPERATIONS)
 EVERY_WRITE = pytest.mark.parametrize(("method", "path"), WRITES)
 
@@ -100,24 +111,29 @@ async def test_a_session_does_not_outlive_its_token(method: str, path: str) -> N
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        "/admin/system",
-        "/admin/task-tree",
-        "/admin/overview",
-        "/admin/history",
-        "/admin/events",
-        "/admin/traces",
-        "/admin/audit",
-        "/admin/log-levels",
-    ],
+    ("method", "path"), [each for each in OPERATIONS if each[1] not in OPEN_TO_SOME]
 )
-async def test_a_token_for_some_retreats_shows_nothing_of_the_whole_server(path: str) -> None:
+async def test_a_token_for_other_retreats_opens_nothing_of_the_whole_server_or_a_room(
+    method: str, path: str
+) -> None:
     async with site() as here:
-        bearer = here.bearer(**ADMIN, retreats=(SLUG,))
-        assert await code(await ask(here, "GET", path, bearer)) == (403, "FORBIDDEN")
+        bearer = here.bearer(**ADMIN, retreats=(OTHER_SLUG,))
         browser = await Browser.log_in(here, bearer)
-        assert await code(await browser.get(path)) == (403, "FORBIDDEN")
+        for headers in (bearer, browser.headers()):
+            assert await code(await ask(here, method, path, headers)) == (403, "FORBIDDEN")
+
+
+@EVERY_OPERATION
+async def test_the_audit_has_every_refusal(method: str, path: str) -> None:
+    async with site() as here:
+        await ask(here, method, path)
+        await ask(here, method, path, here.bearer(role=Role.LINEUP_STAFF))
+        await wait_all_tasks_blocked()
+        records = await here.parts.store.audit(AuditQuery(limit=10, action="access"))
+        assert [(each.target, each.outcome, each.details) for each in records] == [
+            (f"{method} {path}", "refused", "FORBIDDEN"),
+            (f"{method} {path}", "refused", "AUTH_REQUIRED"),
+        ]
 
 
 async def test_a_session_of_some_retreats_shows_their_rooms_only() -> None:

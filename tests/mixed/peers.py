@@ -81,6 +81,8 @@ class Talker(ABC):
     def __init__(self) -> None:
         self.view = View()
         self.ways: Counter[Way] = Counter()
+        self.messages = 0
+        """Answers and events that have come."""
         self._answers = _Answers()
 
     @abstractmethod
@@ -105,6 +107,7 @@ class Talker(ABC):
 
     def answered(self, number: int, answer: dict[str, Any]) -> None:
         """Take an answer."""
+        self.messages += 1
         if answer["status"] == "OK":
             if isinstance(answer["data"], list):
                 self.view.replaced(answer["data"], answer["revision"])
@@ -114,6 +117,7 @@ class Talker(ABC):
 
     def happened(self, event: str, value: Any) -> None:
         """Take an event."""
+        self.messages += 1
         if event == "lineup-updated":
             self.view.updated(value)
         elif event == "initial-data":
@@ -150,11 +154,12 @@ async def plain_peer(
     token: str,
     *,
     by: Literal["header", "subprotocol"],
+    slug: str = RETREAT,
 ) -> PlainPeer:
     """Connect to ``/ws/retreats/{slug}``; return when the list is there."""
     websocket = await trio_websocket.connect_websocket_url(
         tasks,
-        f"ws://{server.host}:{server.port}/ws/retreats/{RETREAT}",
+        f"ws://{server.host}:{server.port}/ws/retreats/{slug}",
         subprotocols=["gbs.v1", f"bearer.{token}"] if by == "subprotocol" else None,
         extra_headers=[bearer(token)] if by == "header" else None,
     )

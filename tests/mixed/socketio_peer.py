@@ -56,7 +56,9 @@ class SocketIOPeer(Talker):
         """What carries the session."""
         return "polling" if self._websocket is None else "websocket"
 
-    async def open(self, token: str, transport: Literal["polling", "websocket"]) -> None:
+    async def open(
+        self, token: str, transport: Literal["polling", "websocket"], slug: str = RETREAT
+    ) -> None:
         """Open the session, the namespace, and the door of the room."""
         if transport == "websocket":
             websocket = await self._dial("")
@@ -74,7 +76,7 @@ class SocketIOPeer(Talker):
         await self._send(f"40{NAMESPACE},{json.dumps({'token': token})}")
         with trio.fail_after(PATIENCE):
             await self._admitted.wait()
-        assert (await self.ask("join-retreat", RETREAT))["status"] == "OK"
+        assert (await self.ask("join-retreat", slug))["status"] == "OK"
 
     async def upgrade(self) -> None:
         """Go over from polls to a WebSocket, whatever is under way."""
@@ -149,8 +151,10 @@ async def socketio_peer(
     http: httpx.AsyncClient,
     token: str,
     transport: Literal["polling", "websocket"],
+    *,
+    slug: str = RETREAT,
 ) -> SocketIOPeer:
     """Connect, and enter the room."""
     peer = SocketIOPeer(tasks, server, http)
-    await peer.open(token, transport)
+    await peer.open(token, transport, slug)
     return peer

@@ -85,6 +85,17 @@ async def test_commands_during_the_backoff_are_told_of_the_restart_and_joins_wai
         assert trio.current_time() >= 2
 
 
+async def test_what_a_room_rejects_because_of_a_crash_is_counted(autojump_clock: MockClock) -> None:
+    async with world(config=RoomSettings(crash_backoff_initial=2)) as w:
+        client = await w.client()
+        w.bugs.at = [Tracepoint.TAKEN]
+        for _ in ("in the batch in hand", "in the pause"):
+            assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_RESTARTED
+        room = w.supervisor.room_statistics("winter")
+        assert room is not None
+        assert room.rejected == w.supervisor.counts().rejected == 2
+
+
 async def test_a_join_at_once_that_raises_crashes_the_room_and_waits_for_the_next_start(
     autojump_clock: MockClock,
 ) -> None:

@@ -104,6 +104,10 @@ class LivenessOwner(Protocol):
         """Send a ping."""
         ...
 
+    def pong_missing(self) -> None:
+        """Called when the next ping would be due and no pong has come."""
+        ...
+
     def join_timed_out(self) -> None:
         """End, as the client has joined no namespace in time."""
         ...
@@ -171,6 +175,8 @@ class Liveness:
             beat = self._heartbeat.beat(now)
         if beat is Beat.PING:
             owner.ping()
+        elif owner.joined:
+            owner.pong_missing()
         if self._tick is not None:  # else the ping has broken the connection
             self._set_timer(now)
 
@@ -203,7 +209,8 @@ class LiveChannel(Channel):
         included; ``None``: none was yet."""
         self.lagging = False
         """Whether the peer does not keep up: its outbox is congested, or was not empty for
-        :data:`LAG`. Checked when that becomes congested or is no longer, and at each ping and pong.
+        :data:`LAG`. Checked when that becomes congested or is no longer, at each ping and pong,
+        and where a pong does not come for an interval.
         """
         self._liveness: Liveness | None = None
 
@@ -285,6 +292,10 @@ class LiveChannel(Channel):
         self._sent_at_ping = self.outbox.sent_bytes
         self._check_lag()
         self.outbox.send(self.ping_message)
+
+    def pong_missing(self) -> None:
+        """See :class:`LivenessOwner`."""
+        self._check_lag()
 
     def join_timed_out(self) -> None:
         """Close: the client has joined no namespace in time."""

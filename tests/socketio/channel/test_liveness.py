@@ -88,9 +88,13 @@ class Client:
         self.joined = True
         self.timeout_suppressed = False
         self.calls: list[tuple[str, float]] = []
+        self.missed_at: list[float] = []
 
     def ping(self) -> None:
         self.calls.append(("ping", trio.current_time()))
+
+    def pong_missing(self) -> None:
+        self.missed_at.append(trio.current_time())
 
     def join_timed_out(self) -> None:
         self.calls.append(("never joined", trio.current_time()))
@@ -113,6 +117,7 @@ async def test_it_pings_and_then_gives_the_client_up(clock: MockClock) -> None:
     client = Client()
     await alive_for(client, 500)
     assert client.calls == [("ping", 25.0), ("ping_timed_out", 85.0)]
+    assert client.missed_at == [50.0], "where one may have begun to lag behind the ping"
 
 
 async def test_an_excused_client_is_pinged_anew(clock: MockClock) -> None:

@@ -96,7 +96,7 @@ def _connections(taken: Snapshot) -> Iterator[Metric]:
         ("handshakes", "Connections that were opened.", "handshakes"),
         ("received_messages", "Messages of clients.", "received_messages"),
         ("received_bytes", "Bytes of clients' messages.", "received_bytes"),
-        ("sent_messages", "Messages that were sent to clients.", "sent_messages"),
+        ("sent_messages", "Messages that were sent to clients, pings included.", "sent_messages"),
         ("sent_bytes", "Bytes that were sent to clients.", "sent_bytes"),
     ):
         values = {protocol: getattr(each, figure) for protocol, each in by_protocol.items()}
@@ -175,7 +175,7 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     yield _sizes("gbs_batch_commands", "Commands that share a commit.", taken.batch_sizes)
     yield _counter(
         "gbs_deliveries_total",
-        "Messages with rows that were handed to subscribers.",
+        "How often a subscriber was handed rows; those that go together count once.",
         totals.deliveries,
     )
     yield _counter(
