@@ -226,6 +226,7 @@ def check_events(seen: Seen) -> None:
         ("room.crashed", CRASHING, None): CRASHES,
         ("room.failed", CRASHING, None): 1,
         ("room.recovered", CRASHING, None): 1,
+        ("operator.action", None, None): 2,  # restart and recover
         ("session.refused", None, None): 2,
         ("session.closed", BESIDE, 1000 + KILLED): 1,
         ("subscriber.lagging", RETREAT, 1000 + SLOW): 1,
