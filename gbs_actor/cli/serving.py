@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 from typing import Annotated
 
@@ -59,7 +60,10 @@ def serve(
             trio.run(
                 partial(
                     serve_until_signal,
-                    partial(run, load=load_again),
+                    # An operator stops it as SIGTERM does, with all that belongs to that.
+                    partial(
+                        run, load=load_again, stop=partial(signal.raise_signal, signal.SIGTERM)
+                    ),
                     settings,
                     demo=demo,
                     announce=partial(announce, settings, demo=demo),

@@ -33,6 +33,7 @@ class Front:
 
     :param composition: what is served.
     :param load: reads the settings again.
+    :param stop: lets the whole process stop, for an operator; default: :meth:`run` ends.
     :raises SettingsError: the settings' certificate cannot be used.
     """
 
@@ -42,8 +43,10 @@ class Front:
         settings: Settings,
         *,
         load: Callable[[], Settings] | None = None,
+        stop: Callable[[], None] | None = None,
     ) -> None:
         self._composition = composition
+        self._stop = stop
         self._settings = settings
         self._certificate = Certificate.from_settings(settings.server)
         self._reloading = Reloading(
@@ -108,7 +111,7 @@ class Front:
             if reloads is not None:
                 reloading = Service("reload", partial(self._reloading.run, reloads))
                 nursery.start_soon(reloading.run)
-            self._composition.shut_down = lifetime.request_shutdown
+            self._composition.shut_down = self._stop or lifetime.request_shutdown
             lifetime.started()
             task_status.started(bound_addresses(listeners))
             await lifetime.wait_for_shutdown()

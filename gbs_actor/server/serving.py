@@ -25,6 +25,7 @@ async def serve(
     demo: bool = False,
     reloads: AsyncIterator[object] | None = None,
     load: Callable[[], Settings] | None = None,
+    stop: Callable[[], None] | None = None,
     task_status: trio.TaskStatus[tuple[BoundAddress, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a server over the database of the settings until it is cancelled.
@@ -36,6 +37,7 @@ async def serve(
     :param demo: migrate the database and add the demo's retreats if they are missing.
     :param reloads: settings and TLS certificate are read again for each item.
     :param load: reads the settings again; without it they stay.
+    :param stop: called when an operator stops the server; default: it ends as if cancelled.
     :param task_status: receives the bound addresses once clients can connect.
     :raises SettingsError: the keys or the certificate of the settings cannot be used, or the
         process may open too few files.
@@ -58,6 +60,7 @@ async def serve(
             Composition(store, settings),
             settings,
             load=None if load is None else lambda: fit_to_descriptors(load()),
+            stop=stop,
         )
         await front.run(lifetime, task_status, reloads=reloads)
 

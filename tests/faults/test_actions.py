@@ -115,6 +115,7 @@ async def test_a_server_that_is_drained_ends_and_has_every_acknowledged_edit(
         await trio.to_thread.run_sync(server.start_again)
         await editors.more(100)
         assert await audited(server) == ["server.drain"]
+        assert "Stopping; a second signal" in server.log(), "as at SIGTERM"
 
 
 async def test_a_hosted_server_is_drained_with_its_host() -> None:

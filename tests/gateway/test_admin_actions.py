@@ -255,6 +255,7 @@ async def test_each_action_is_recorded_with_who_why_and_from_where(
 async def test_what_was_refused_is_recorded_with_who_it_was() -> None:
     async with desk() as d:
         browser = await Browser.log_in(d.site, **ADMIN)
+        await ask(d.site, "GET", "/admin/session")
         await d.act(f"{ROOM}/stop", bearer={})
         await d.act(f"{ROOM}/stop", bearer=d.site.bearer(name="엿보는 이"))
         await d.act(f"{ROOM}/stop", bearer=browser.headers(Origin="https://evil.example"))

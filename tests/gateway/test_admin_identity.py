@@ -130,9 +130,11 @@ async def test_the_audit_has_every_refusal(method: str, path: str) -> None:
         await ask(here, method, path, here.bearer(role=Role.LINEUP_STAFF))
         await wait_all_tasks_blocked()
         records = await here.parts.store.audit(AuditQuery(limit=10, action="access"))
+        refused = ["FORBIDDEN", "AUTH_REQUIRED"]
+        if (method, path) == ("GET", "/admin/session"):
+            refused.pop()  # whether there is a session is asked by every page that is opened
         assert [(each.target, each.outcome, each.details) for each in records] == [
-            (f"{method} {path}", "refused", "FORBIDDEN"),
-            (f"{method} {path}", "refused", "AUTH_REQUIRED"),
+            (f"{method} {path}", "refused", code) for code in refused
         ]
 
 

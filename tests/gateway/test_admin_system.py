@@ -29,6 +29,7 @@ async def test_it_has_what_each_part_reports() -> None:
     assert shown["uptime"] >= 0
     assert shown["process"]["openDescriptors"] > 0
     assert shown["tasks"]["room"] >= 1
+    assert shown["audit"] == {"queued": 0, "stored": 0, "lost": 0}
     assert shown["loopLag"] == {
         "count": 1,
         "p50": 0.001,

@@ -308,6 +308,26 @@ async def test_a_spread_shutdown_of_few_closes_them_at_once(clock: MockClock) ->
     assert trio.current_time() == 0.0
 
 
+async def test_a_spread_shutdown_that_is_cancelled_closes_the_rest_at_once(
+    clock: MockClock,
+) -> None:
+    server = SocketServer()
+    server.namespace("/")
+    closed: list[float] = []
+
+    async def note(peer: Peer) -> None:
+        assert await peer.receive() == Close(1001, "server shutting down")
+        closed.append(trio.current_time())
+        await peer.finish_close()
+
+    async with serving(server) as service, trio.open_nursery() as nursery:
+        for _ in range(70):
+            nursery.start_soon(note, await service.joined())
+        with trio.move_on_after(0.005):
+            await server.shutdown(1001, spread=60.0)
+    assert closed == pytest.approx(20 * [0.0] + 50 * [0.005])
+
+
 async def test_what_is_sent_after_reading_has_stopped_is_not_handled(clock: MockClock) -> None:
     server = SocketServer()
     handled: list[int] = []

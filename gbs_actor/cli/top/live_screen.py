@@ -66,7 +66,14 @@ class LiveScreen:
         watch = self._watch
         assert watch.snapshot is not None
         live.update(
-            screen(watch.snapshot, watch.rates, watch.view, url=self._url, fault=self._fault),
+            screen(
+                watch.snapshot,
+                watch.rates,
+                watch.view,
+                url=self._url,
+                live=True,
+                fault=self._fault,
+            ),
             refresh=True,
         )
 

@@ -33,10 +33,17 @@ _SLOW: Final = 0.1
 
 
 def screen(
-    snapshot: Snapshot, rates: Rates | None, view: View, *, url: str, fault: str = ""
+    snapshot: Snapshot,
+    rates: Rates | None,
+    view: View,
+    *,
+    url: str,
+    live: bool = False,
+    fault: str = "",
 ) -> RenderableType:
     """Return the whole screen.
 
+    :param live: whether keys change the view.
     :param fault: why the snapshot is an old one; empty if it is not.
     """
     parts: list[RenderableType] = [_head(snapshot, url)]
@@ -44,12 +51,14 @@ def screen(
         parts.append(_system(snapshot.system, rates))
     if fault:
         parts.append(Text(visible(fault), style="bold red"))
-    parts += [_rooms(snapshot, view), Text(HELP + _state_of(view), style="dim")]
+    parts.append(_rooms(snapshot))
+    shown = f"{HELP}   {_state_of(view)}" if live else _state_of(view)
+    parts.append(Text(shown, style="dim"))
     return Group(*parts)
 
 
 def _state_of(view: View) -> str:
-    shown = [f"   sorted by {view.sort}{', reversed' if view.reverse else ''}"]
+    shown = [f"sorted by {view.sort}{', reversed' if view.reverse else ''}"]
     if view.state is not None:
         shown.append(f"only {view.state}")
     if view.search:
@@ -142,7 +151,7 @@ def _times(name: str, times: Times) -> Text:
     )
 
 
-def _rooms(snapshot: Snapshot, view: View) -> Table:
+def _rooms(snapshot: Snapshot) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("room", no_wrap=True, overflow="ellipsis", max_width=32)
     table.add_column("state", no_wrap=True)

@@ -182,10 +182,15 @@ class ChannelServer(ABC, Generic[Accepted]):
         channels = list(self.channels)
         steps = max(1, round(spread / _CLOSE_INTERVAL))
         together = max(_CLOSED_TOGETHER, ceil(len(channels) / steps)) if spread else len(channels)
-        for number, channel in enumerate(channels):
-            if number and number % together == 0:
-                await trio.sleep(spread / steps)
-            channel.end("server shutting down", code, "server shutting down")
+        try:
+            for number, channel in enumerate(channels):
+                if number and number % together == 0:
+                    await trio.sleep(spread / steps)
+                _shut_down(channel, code)
+        except trio.Cancelled:
+            for channel in channels:  # those that are closing already are not changed
+                _shut_down(channel, code)
+            raise
         handlers = 2 * self.options.disconnect_timeout
         with trio.move_on_after(self.options.close_timeout + handlers):
             await self._wait_closed()
@@ -463,3 +468,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             overflows=channels.overflows,
             plane=None if self._plane is None else self._plane.statistics(),
         )
+
+
+def _shut_down(channel: Channel, code: int) -> None:
+    channel.end("server shutting down", code, "server shutting down")

@@ -11,10 +11,10 @@ import msgspec
 import trio
 from quart import Blueprint, Request, Response, request
 
-from gbs_actor.auth import AuthError
+from gbs_actor.auth import AuthError, AuthErrorCode
 from gbs_actor.contract.decoding import check_optional_text
 from gbs_actor.gateway.audit_trail import AuditTrail
-from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
+from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, SESSION_PATH, AdminIdentity, Operator
 from gbs_actor.gateway.http.admin.query import DEFAULT_LIMIT, MAX_LIMIT, number, text
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.limits import TokenBucket
@@ -125,8 +125,13 @@ class Audit:
     def refused(self, request: Request, operator: Operator | None, error: AuthError) -> None:
         """Record a request that was refused, unless there are too many of them.
 
+        One without a token that only asks whether there is a session counts as none.
+
         :param operator: who has sent it; ``None``: nobody known.
         """
+        asked = (request.method, request.path, error.code)
+        if asked == ("GET", SESSION_PATH, AuthErrorCode.AUTH_REQUIRED):
+            return  # the page asks whether there is a session
         if not self._refusals.take(trio.current_time()):
             self._unrecorded += 1
             return

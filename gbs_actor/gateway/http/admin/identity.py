@@ -34,6 +34,7 @@ from gbs_actor.settings import Settings
 from gbs_actor.socketio import own_origin, parse_origin
 
 ADMIN_PATH: Final = "/admin"
+SESSION_PATH: Final = f"{ADMIN_PATH}/session"
 SESSION_COOKIE: Final = "adminSession"
 CSRF_HEADER: Final = "X-CSRF-Token"
 

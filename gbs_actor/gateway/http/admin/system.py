@@ -12,6 +12,7 @@ from quart import Blueprint, Response, request
 
 from gbs_actor import __version__
 from gbs_actor.auth import AuthorizerStatistics
+from gbs_actor.gateway.audit_trail import AuditTrail, AuditTrailStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
@@ -58,14 +59,17 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     delivered: Durations
     """Likewise, until the last subscriber was sent the rows of an accepted one."""
     roles: AuthorizerStatistics
+    audit: AuditTrailStatistics
     limits: tuple[LimitUse, ...]
     settings: tuple[EffectiveSetting, ...]
 
 
-def admin_system(parts: SystemParts, settings: Settings, identity: AdminIdentity) -> Blueprint:
+def admin_system(
+    parts: SystemParts, settings: Settings, identity: AdminIdentity, audit_trail: AuditTrail
+) -> Blueprint:
     """Return the routes about the whole server; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_system", __name__, url_prefix=ADMIN_PATH)
-    system, shared = _System(parts, settings), SharedJson()
+    system, shared = _System(parts, settings, audit_trail), SharedJson()
 
     @blueprint.get("/system")
     async def show_system() -> Response:
@@ -83,8 +87,9 @@ def admin_system(parts: SystemParts, settings: Settings, identity: AdminIdentity
 class _System:
     """What ``/admin/system`` shows."""
 
-    def __init__(self, parts: SystemParts, settings: Settings) -> None:
+    def __init__(self, parts: SystemParts, settings: Settings, audit_trail: AuditTrail) -> None:
         self._parts = parts
+        self._audit_trail = audit_trail
         self._settings = settings
         self._started_at = datetime.now(UTC)
         self._started = trio.current_time()
@@ -113,6 +118,7 @@ class _System:
             ack=parts.times.ack.durations(now),
             delivered=parts.times.delivered.durations(now),
             roles=parts.authorizer.statistics(),
+            audit=self._audit_trail.statistics(),
             limits=limit_uses(parts, self._settings, process, store, front_door),
             settings=self._shown_settings,
         )
