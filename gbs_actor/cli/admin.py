@@ -102,52 +102,26 @@ def rooms(
     _get(context, "/rooms", params, output, write_rooms)
 
 
-@_room.command("restart")
-def restart_room(
-    context: typer.Context,
-    slug: Slug,
-    reason: Reason,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Load a room anew, after the batch in hand; clients stay in it."""
-    _act(context, f"/rooms/{_quoted(slug)}/restart", {"reason": reason}, dry_run, output)
+def _room_command(action: str, meaning: str) -> None:
+    """Add a command that acts on a room."""
+
+    @_room.command(action, help=meaning)
+    def act(
+        context: typer.Context,
+        slug: Slug,
+        reason: Reason,
+        dry_run: DryRun = False,
+        output: OutputOption = Output.TEXT,
+    ) -> None:
+        _act(context, f"/rooms/{_quoted(slug)}/{action}", {"reason": reason}, dry_run, output)
 
 
-@_room.command("recover")
-def recover_room(
-    context: typer.Context,
-    slug: Slug,
-    reason: Reason,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Start a room that has crashed at once, and count its crashes anew."""
-    _act(context, f"/rooms/{_quoted(slug)}/recover", {"reason": reason}, dry_run, output)
-
-
-@_room.command("stop")
-def stop_room(
-    context: typer.Context,
-    slug: Slug,
-    reason: Reason,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Finish what was submitted, and stop a room; its clients reconnect, and open it again."""
-    _act(context, f"/rooms/{_quoted(slug)}/stop", {"reason": reason}, dry_run, output)
-
-
-@_room.command("drain")
-def drain_room(
-    context: typer.Context,
-    slug: Slug,
-    reason: Reason,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Stop a room, and let its clients reconnect one after the other."""
-    _act(context, f"/rooms/{_quoted(slug)}/drain", {"reason": reason}, dry_run, output)
+_room_command("restart", "Load a room anew, after the batch in hand; clients stay in it.")
+_room_command("recover", "Start a room that has crashed at once, and count its crashes anew.")
+_room_command(
+    "stop", "Finish what was submitted, and stop a room; its clients reconnect, and open it again."
+)
+_room_command("drain", "Stop a room, and let its clients reconnect one after the other.")
 
 
 # Clients

@@ -230,19 +230,14 @@ def _own_url(settings: Settings) -> str:
 
 
 def _own_token(settings: Settings) -> str:
-    from gbs_actor.cli.tokens import make_token
+    from gbs_actor.cli.tokens import token_of_command
 
     if settings.admin.admin_token is not None:
         return settings.admin.admin_token.get_secret_value()
-    try:
-        return make_token(
-            settings,
-            user_id=1,
-            name="gbs-actor",
-            role=Role.ADMIN_MINISTER,
-            expires_in=TOKEN_TIME,
-        )
-    except CommandFailed as error:
-        raise CommandFailed(
-            f"{error} Or give a token: --token or GBS_ADMIN_TOKEN.", error.exit_code
-        ) from None
+    return token_of_command(
+        settings,
+        name="gbs-actor",
+        role=Role.ADMIN_MINISTER,
+        expires_in=TOKEN_TIME,
+        variable="GBS_ADMIN_TOKEN",
+    )

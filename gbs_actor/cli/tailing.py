@@ -14,7 +14,7 @@ import typer
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.settings import ConfigOption, load_settings
-from gbs_actor.cli.tokens import make_token
+from gbs_actor.cli.tokens import token_of_command
 from gbs_actor.roles import Role
 
 if TYPE_CHECKING:
@@ -108,18 +108,13 @@ async def follow(
 
 def _token(settings: Settings) -> str:
     """Return a token that may only read."""
-    try:
-        return make_token(
-            settings,
-            user_id=1,
-            name="gbs-actor tail",
-            role=Role.LEADER_STAFF,
-            expires_in=TAIL_TOKEN_TIME,
-        )
-    except CommandFailed as error:
-        raise CommandFailed(
-            f"{error} Or give a token: --token or GBS_TOKEN.", error.exit_code
-        ) from None
+    return token_of_command(
+        settings,
+        name="gbs-actor tail",
+        role=Role.LEADER_STAFF,
+        expires_in=TAIL_TOKEN_TIME,
+        variable="GBS_TOKEN",
+    )
 
 
 def tail(

@@ -73,6 +73,24 @@ def make_token(
     )
 
 
+def token_of_command(
+    settings: Settings, *, name: str, role: Role, expires_in: float, variable: str
+) -> str:
+    """Return a token for a command that was given none.
+
+    :param name: what the server shows as the user's.
+    :param expires_in: seconds.
+    :param variable: the environment variable by which a token can be given.
+    :raises CommandFailed: none can be signed here, with the advice to give one.
+    """
+    try:
+        return make_token(settings, user_id=1, name=name, role=role, expires_in=expires_in)
+    except CommandFailed as error:
+        raise CommandFailed(
+            f"{error} Or give a token: --token or {variable}.", error.exit_code
+        ) from None
+
+
 def _seconds(duration: str) -> int:
     """Return the seconds in ``8h`` and the like.
 

@@ -278,19 +278,21 @@ async def test_shutting_down_closes_transports_and_sends_no_disconnect_packets(
     assert trio.current_time() == 0.0
 
 
+async def note_close(peer: Peer, closed: list[float]) -> None:
+    """Add the time at which the server closes."""
+    assert await peer.receive() == Close(1001, "server shutting down")
+    closed.append(trio.current_time())
+    await peer.finish_close()
+
+
 async def test_shutting_down_may_be_spread_over_some_time(clock: MockClock) -> None:
     server = SocketServer()
     server.namespace("/")
     closed: list[float] = []
 
-    async def note(peer: Peer) -> None:
-        assert await peer.receive() == Close(1001, "server shutting down")
-        closed.append(trio.current_time())
-        await peer.finish_close()
-
     async with serving(server) as service, trio.open_nursery() as nursery:
         for _ in range(70):
-            nursery.start_soon(note, await service.joined())
+            nursery.start_soon(note_close, await service.joined(), closed)
         await server.shutdown(1001, spread=0.02)
     assert closed == pytest.approx(35 * [0.0] + 35 * [0.01])
 
@@ -315,14 +317,9 @@ async def test_a_spread_shutdown_that_is_cancelled_closes_the_rest_at_once(
     server.namespace("/")
     closed: list[float] = []
 
-    async def note(peer: Peer) -> None:
-        assert await peer.receive() == Close(1001, "server shutting down")
-        closed.append(trio.current_time())
-        await peer.finish_close()
-
     async with serving(server) as service, trio.open_nursery() as nursery:
         for _ in range(70):
-            nursery.start_soon(note, await service.joined())
+            nursery.start_soon(note_close, await service.joined(), closed)
         with trio.move_on_after(0.005):
             await server.shutdown(1001, spread=60.0)
     assert closed == pytest.approx(20 * [0.0] + 50 * [0.005])
