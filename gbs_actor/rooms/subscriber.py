@@ -66,6 +66,8 @@ class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="ca
 
     number: int
     """Unique among the subscribers of this process."""
+    sid: str | None
+    """The id by which operators know the connection."""
     user_id: int
     user_name: str
     connected_for: float
@@ -247,6 +249,7 @@ class Subscriber:
         """Return how far the connection has followed its room."""
         return SubscriberStatistics(
             number=self.number,
+            sid=self.sid,
             user_id=self.author.user_id,
             user_name=self.author.name,
             connected_for=trio.current_time() - self.connected_at,

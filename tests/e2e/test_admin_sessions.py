@@ -57,8 +57,8 @@ async def test_operators_see_transport_and_round_trip_of_a_stock_client(
         assert 0 < session["roundTrip"] < 5
         assert (session["room"], session["address"]) == (RETREAT, "127.0.0.1")
         assert session["queued"] == session["lag"] == 0
-        (subscriber,) = server.room()["subscribers"]
-        sink = subscriber["sink"]
+        subscribers = {each["sid"]: each for each in server.room()["subscribers"]}
+        sink = subscribers[session["sid"]]["sink"]
         assert (sink["protocol"], sink["transport"]) == ("socket.io", any_driver.last_transport)
         assert 0 < sink["roundTrip"] < 5
         whole = server.get(f"/admin/sessions/{session['sid']}", operator())

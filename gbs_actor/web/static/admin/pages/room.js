@@ -134,8 +134,8 @@ const SUBSCRIBERS = [
 ].map((column) => ({ ...column, label: text.subscriberColumns[column.key] }));
 
 function SubscriberName({ subscriber }) {
-  const { userId, userName } = subscriber;
-  return html`<a class="name" href=${hrefTo(["sessions"], { search: userId })}>
+  const { sid, userId, userName } = subscriber;
+  return html`<a class="name" href=${hrefTo(["sessions", sid])}>
     <${User} id=${userId} name=${userName} /></a>`;
 }
 
