@@ -53,7 +53,6 @@ revision, epoch and removal revision with the store, and loads again if they dif
 """
 
 from gbs_actor.rooms.command_times import CommandTimes
-from gbs_actor.rooms.counts import RoomCounts
 from gbs_actor.rooms.delivery import (
     Accepted,
     CommandReply,
@@ -70,7 +69,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
-from gbs_actor.rooms.overview import RoomLoad, RoomsOverview, RoomTotals
+from gbs_actor.rooms.overview import RoomCounts, RoomLoad, RoomLoads, RoomTotals
 from gbs_actor.rooms.room_actions import RoomAction, RoomActions
 from gbs_actor.rooms.statistics import (
     RoomPage,
@@ -102,6 +101,7 @@ __all__ = [
     "RoomActions",
     "RoomCounts",
     "RoomLoad",
+    "RoomLoads",
     "RoomPage",
     "RoomSettings",
     "RoomState",
@@ -109,7 +109,6 @@ __all__ = [
     "RoomSummary",
     "RoomSupervisor",
     "RoomTotals",
-    "RoomsOverview",
     "Sink",
     "SinkStatistics",
     "Snapshot",

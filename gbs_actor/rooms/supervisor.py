@@ -15,7 +15,6 @@ from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
-from gbs_actor.rooms.counts import RoomCounts, counts_of
 from gbs_actor.rooms.delivery import (
     NOT_IN_ROOM,
     RESTARTED,
@@ -29,7 +28,7 @@ from gbs_actor.rooms.delivery import (
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
-from gbs_actor.rooms.overview import RoomsOverview, RoomTotals, overview_of
+from gbs_actor.rooms.overview import RoomCounts, RoomLoads, RoomTotals, counts_of, loads_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import utc_now
 from gbs_actor.rooms.room_actions import RoomActions, send_away
@@ -306,17 +305,13 @@ class RoomSupervisor:
         rooms = await sorted_summaries(found, sort, offset, limit, descending=descending)
         return RoomPage(rooms=rooms, total=len(found), **self._counters())
 
-    async def overview(self, named: int) -> RoomsOverview:
-        """Return all rooms as they are now, and what they have counted.
-
-        :param named: how many rooms are shown by themselves: those with most to do.
-        """
-        rooms = list(self._handles.values())
-        return await overview_of(rooms, self._closed, self._crashes, named)
-
     def counts(self) -> RoomCounts:
-        """Return how many rooms there are, and sums of them; never blocks."""
-        return counts_of(self._handles.values(), self._closed)
+        """Return how many rooms there are, and what all have counted; never blocks."""
+        return counts_of(self._handles.values(), self._closed, self._crashes)
+
+    async def loads(self, named: int) -> RoomLoads:
+        """Return what there is to do in the open rooms; see :func:`loads_of`."""
+        return await loads_of(self._handles.values(), named)
 
     def room_statistics(self, slug: str) -> RoomStatistics | None:
         """Return one room as it is now, as a whole, if it is open."""

@@ -21,7 +21,7 @@ from gbs_actor.gateway.http.metrics import scrape
 from gbs_actor.gateway.http.metrics.families import BUCKETS
 from gbs_actor.gateway.http.metrics.scrape import Scrapes
 from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
-from gbs_actor.rooms import RoomLoad
+from gbs_actor.rooms import RoomLoad, RoomLoads
 from tests.gateway.admin_site import ask
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.site import Site, body, site
@@ -189,9 +189,8 @@ async def test_few_rooms_are_shown_by_themselves_and_hostile_slugs_are_escaped(
         taken = await take_snapshot(
             services.system, services.rooms, services.settings, storing=True, draining=False
         )
-        loads = {hostile: RoomLoad(0.5, 7, 1)}
-        rooms = taken.rooms._replace(loads=loads, other_load=RoomLoad(2.0, 3, 0))
-        made = Scrapes(partial(_return, replace(taken, rooms=rooms)))
+        loads = RoomLoads({hostile: RoomLoad(0.5, 7, 1)}, RoomLoad(2.0, 3, 0))
+        made = Scrapes(partial(_return, replace(taken, loads=loads)))
         for accept, parse in (("", prometheus), (OPENMETRICS, openmetrics)):
             shown = (await made.text(accept))[0].decode()
             (family,) = (each for each in parse(shown) if each.name == "gbs_room_subscribers")

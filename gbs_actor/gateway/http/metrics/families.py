@@ -154,12 +154,12 @@ def _events(taken: Snapshot) -> Iterator[Metric]:
 
 
 def _commands(taken: Snapshot) -> Iterator[Metric]:
-    totals = taken.rooms.totals
+    rooms = taken.rooms
     yield _counters(
         "gbs_commands_total",
         "Commands that a room has replied to.",
         "result",
-        {"accepted": totals.accepted, "rejected": totals.rejected, "repeated": totals.repeated},
+        {"accepted": rooms.accepted, "rejected": rooms.rejected, "repeated": rooms.repeated},
     )
     yield _durations(
         "gbs_ack_seconds",
@@ -176,15 +176,15 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     yield _counter(
         "gbs_deliveries_total",
         "How often a subscriber was handed rows; those that go together count once.",
-        totals.deliveries,
+        rooms.deliveries,
     )
     yield _counter(
         "gbs_unknown_outcomes_total",
         "Commits whose outcome had to be resolved.",
-        totals.unknown_outcomes,
+        rooms.unknown_outcomes,
     )
     yield _counter(
-        "gbs_stale_commits_total", "Commits that another writer forestalled.", totals.stale_commits
+        "gbs_stale_commits_total", "Commits that another writer forestalled.", rooms.stale_commits
     )
 
 
@@ -198,11 +198,9 @@ def _rooms(taken: Snapshot) -> Iterator[Metric]:
     )
     yield _gauge("gbs_subscribers", "Subscribers of all rooms.", rooms.subscribers)
     yield _counter("gbs_room_crashes_total", "Crashes of rooms.", rooms.crashes)
-    yield _counter(
-        "gbs_room_restarts_total", "Starts of rooms after a crash.", rooms.totals.restarts
-    )
+    yield _counter("gbs_room_restarts_total", "Starts of rooms after a crash.", rooms.restarts)
     # No counters: which rooms are shown changes, and that of all others would go down.
-    loads = {**rooms.loads, OTHER_ROOMS: rooms.other_load}
+    loads = {**taken.loads.named, OTHER_ROOMS: taken.loads.others}
     yield _of_rooms("gbs_room_subscribers", "Subscribers.", loads, "subscribers")
     yield _of_rooms("gbs_room_mailbox_items", "What is queued for them.", loads, "mailbox_depth")
     yield _of_rooms(
@@ -221,7 +219,7 @@ def _limits(taken: Snapshot) -> Iterator[Metric]:
     front_door = taken.front_door
     hits = {
         "rates": taken.events.refused_by_rate,
-        "mailbox_size": taken.rooms.totals.refused_busy,
+        "mailbox_size": taken.rooms.refused_busy,
         "max_connections_per_user": taken.clients.refused,
         "outbox": taken.sockets.overflows + taken.plain.overflows,
         "connections": 0 if front_door is None else front_door.refused,

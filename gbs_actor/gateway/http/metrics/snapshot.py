@@ -12,7 +12,7 @@ from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin import LimitUse, SystemParts, limit_uses
 from gbs_actor.observability import HistogramTotals, ProcessStatistics, process_statistics
-from gbs_actor.rooms import RoomsOverview, RoomSupervisor
+from gbs_actor.rooms import RoomCounts, RoomLoads, RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, ServerStatistics
 from gbs_actor.store.protocol import StoreStatistics
@@ -34,7 +34,8 @@ class Snapshot:
     clients: ClientsStatistics
     events: DispatchStatistics
     roles: AuthorizerStatistics
-    rooms: RoomsOverview
+    rooms: RoomCounts
+    loads: RoomLoads
     refusals: Mapping[str, int]
     """Refused clients, per reason."""
     recoveries: Mapping[str, int]
@@ -65,7 +66,7 @@ async def take_snapshot(
     """
     sockets = parts.sockets.statistics()
     await trio.lowlevel.checkpoint()
-    overview = await rooms.overview(settings.admin.metrics_rooms)
+    loads = await rooms.loads(settings.admin.metrics_rooms)
     process, store = process_statistics(), parts.store.statistics()
     front_door = parts.front_door()
     times = rooms.times
@@ -80,7 +81,8 @@ async def take_snapshot(
         clients=parts.clients.statistics(),
         events=parts.dispatch.statistics(),
         roles=parts.authorizer.statistics(),
-        rooms=overview,
+        rooms=rooms.counts(),
+        loads=loads,
         refusals=parts.closed_sessions.statistics().refused,
         recoveries=dict(parts.recoveries),
         limits=limit_uses(parts, settings, process, store, front_door),
