@@ -86,9 +86,9 @@ class Clients:
         settings: Settings,
         *,
         connection_limit: UserConnectionLimit,
-        events: OperatorEvents | None = None,
+        events: OperatorEvents,
     ) -> None:
-        self._events = OperatorEvents() if events is None else events
+        self._events = events
         self._rooms = rooms
         self._verifier = verifier
         self._authorizer = authorizer

@@ -84,10 +84,10 @@ class ClosedSessions:
         self,
         closed_sessions: int,
         *,
-        events: OperatorEvents | None = None,
+        events: OperatorEvents,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._events = OperatorEvents() if events is None else events
+        self._events = events
         self._now = now
         self._number = 0
         self._ended: deque[_Numbered] = deque(maxlen=closed_sessions)

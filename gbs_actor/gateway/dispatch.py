@@ -102,9 +102,9 @@ class Dispatch:
         settings: Settings,
         *,
         rates: UserRateLimit,
-        events: OperatorEvents | None = None,
+        events: OperatorEvents,
     ) -> None:
-        self._operator_events = OperatorEvents() if events is None else events
+        self._operator_events = events
         self._rooms = rooms
         self._clients = clients
         self._verifier = verifier

@@ -18,9 +18,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import (
-    ActionParts,
     Services,
-    SystemParts,
     cors_policy,
     create_admin_app,
     create_app,
@@ -48,7 +46,6 @@ from gbs_actor.socketio import (
     CorsPolicy,
     EngineApp,
     FrontDoor,
-    FrontDoorStatistics,
     OutboxLimits,
     ServerOptions,
     SocketServer,
@@ -121,39 +118,28 @@ class Composition:
         sampler = ServerSampler(self.rooms, self.clients, store, self.loop_lag.times)
         self.history = History(sampler.sample)
         services = Services(
+            settings=settings,
+            store=store,
             rooms=self.rooms,
             verifier=verifier,
             authorizer=authorizer,
-            settings=settings,
             rates=rates,
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
-            system=SystemParts(
-                store=store,
-                authorizer=authorizer,
-                clients=self.clients,
-                closed_sessions=self.closed_sessions,
-                dispatch=dispatch,
-                sockets=self.sockets,
-                plain=self.plain.statistics,
-                front_door=self._front_door_statistics,
-                loop_lag=self.loop_lag.durations,
-                loop_lag_times=self.loop_lag.times,
-                times=self.rooms.times,
-                recoveries=recovery.results,
-                history=self.history,
-            ),
-            actions=ActionParts(
-                rooms=self.rooms.actions,
-                clients=self.clients,
-                drain_spread=settings.server.drain_spread,
-                draining=lambda: self.draining,
-                shut_down=self._shut_down,
-            ),
+            shut_down=self._shut_down,
+            clients=self.clients,
+            closed_sessions=self.closed_sessions,
+            dispatch=dispatch,
+            sockets=self.sockets,
+            plain=self.plain.statistics,
+            front_door=lambda: None if self.front_door is None else self.front_door.statistics(),
+            recoveries=recovery.results,
+            loop_lag=self.loop_lag.times,
+            history=self.history,
+            events=events,
             audit_trail=self.audit_trail,
             log_levels=self.log_levels,
             profiler=LoopProfiler(),
-            events=events,
         )
         http_app = self._on_any_server(
             create_app(services), cors_policy(settings.http.allowed_origins)
@@ -196,9 +182,6 @@ class Composition:
 
     def _shut_down(self) -> None:
         self.shut_down()
-
-    def _front_door_statistics(self) -> FrontDoorStatistics | None:
-        return None if self.front_door is None else self.front_door.statistics()
 
     def _on_any_server(self, app: ASGIFramework, policy: CorsPolicy) -> ASGIFramework:
         """Return an app that is told the client's address, and not of half closed connections."""

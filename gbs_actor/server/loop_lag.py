@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from gbs_actor.observability import DURATION_BOUNDS, Durations, RecentHistogram
+from gbs_actor.observability import DURATION_BOUNDS, RecentHistogram
 
 INTERVAL: Final = 0.25
 """Seconds between two timers. A longer stall is always seen, a shorter one in proportion."""
@@ -17,6 +17,7 @@ class LoopLag:
 
     def __init__(self) -> None:
         self.times = RecentHistogram(DURATION_BOUNDS)
+        """In seconds."""
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -30,7 +31,3 @@ class LoopLag:
             while due <= now:
                 self.times.add(now - due, now)
                 due += INTERVAL
-
-    def durations(self) -> Durations:
-        """Return the lag of the last five minutes."""
-        return self.times.durations(trio.current_time())

@@ -45,8 +45,8 @@ class WriteCheck:
     :param events: what operators are notified of.
     """
 
-    def __init__(self, store: Store, interval: float, events: OperatorEvents | None = None) -> None:
-        self._events = OperatorEvents() if events is None else events
+    def __init__(self, store: Store, interval: float, events: OperatorEvents) -> None:
+        self._events = events
         self._store = store
         self._interval = interval
         self._failure: str | None = None

@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http import create_app
-from tests.gateway.site import Site, body, services_over, system_parts_over
+from tests.gateway.site import Site, body, services_over
 from tests.gateway.world import World
 
 OWN = "http://localhost"
@@ -67,14 +67,13 @@ class Browser:
 def site_over(here: World) -> Site:
     """Return the HTTP side beside clients of both protocols."""
     parts, realtime = here.parts, here.realtime
-    system = system_parts_over(
+    services = services_over(
         parts,
         realtime.clients,
-        realtime.closed,
         realtime.dispatch,
+        realtime.closed,
         sockets=here.sockets,
         plain=here.plain,
     )
-    services = services_over(parts, system)
     app = create_app(services)
     return Site(parts, app, app.test_client(), services)

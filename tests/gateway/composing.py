@@ -167,6 +167,29 @@ class Parts:
     connection_limit: UserConnectionLimit
     events: OperatorEvents
 
+    def clients(self) -> Clients:
+        """Return the realtime clients: none yet."""
+        return Clients(
+            self.rooms,
+            self.verifier,
+            self.authorizer,
+            self.settings,
+            connection_limit=self.connection_limit,
+            events=self.events,
+        )
+
+    def dispatch(self, clients: Clients) -> Dispatch:
+        """Return what handles the events of clients."""
+        return Dispatch(
+            self.rooms,
+            clients,
+            self.verifier,
+            self.authorizer,
+            self.settings,
+            rates=self.rates,
+            events=self.events,
+        )
+
     def token(
         self,
         user_id: int = 7,
@@ -262,23 +285,8 @@ class Realtime:
 @asynccontextmanager
 async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator[Realtime]:
     """Put the line-up's namespace on a server, and run what is behind it."""
-    clients = Clients(
-        parts.rooms,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        connection_limit=parts.connection_limit,
-        events=parts.events,
-    )
-    dispatch = Dispatch(
-        parts.rooms,
-        clients,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        rates=parts.rates,
-        events=parts.events,
-    )
+    clients = parts.clients()
+    dispatch = parts.dispatch(clients)
     locations = SessionLocations(parts.store, MAX_AGE)
     socket_clients = SocketClients(NAMESPACE, clients, locations)
     closed = parts.settings.build(ClosedSessions, events=parts.events)

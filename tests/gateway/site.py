@@ -19,12 +19,11 @@ from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
-from gbs_actor.gateway.http import ActionParts, Services, SystemParts, create_app
+from gbs_actor.gateway.http import Services, create_app
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.observability import (
     DURATION_BOUNDS,
-    Durations,
     LogLevels,
     LoopProfiler,
     RecentHistogram,
@@ -51,7 +50,7 @@ class Site:
     @property
     def closed_sessions(self) -> ClosedSessions:
         """What has ended and was refused."""
-        return self.services.system.closed_sessions
+        return self.services.closed_sessions
 
     def bearer(self, **token: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.parts.token(**token)}"}
@@ -177,98 +176,67 @@ async def body(response: Response) -> dict[str, Any]:
     return value
 
 
-def system_parts(parts: Parts) -> SystemParts:
-    """Return what is beside the HTTP side, without anything that listens."""
-    sockets = SocketServer()
-    clients = Clients(
-        parts.rooms,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        connection_limit=parts.connection_limit,
-    )
-    dispatch = Dispatch(
-        parts.rooms, clients, parts.verifier, parts.authorizer, parts.settings, rates=parts.rates
-    )
-    closed_sessions = ClosedSessions(closed_sessions=10)
-    plain = PlainServer(
-        clients,
-        dispatch,
-        sockets.options,
-        connection_limit=sockets.connection_limit,
-        unauthenticated=sockets.unauthenticated,
-        closed_sessions=closed_sessions,
-    )
-    return system_parts_over(
-        parts, clients, closed_sessions, dispatch, sockets=sockets, plain=plain
-    )
-
-
-def system_parts_over(
+def services_over(
     parts: Parts,
     clients: Clients,
-    closed_sessions: ClosedSessions,
     dispatch: Dispatch,
+    closed_sessions: ClosedSessions,
     *,
     sockets: SocketServer,
     plain: PlainServer,
-) -> SystemParts:
-    return SystemParts(
+    store_failure: Callable[[], str | None] = lambda: None,
+    draining: Callable[[], bool] = lambda: False,
+) -> Services:
+    """Return what the HTTP side of a server that nobody can stop has below it."""
+    return Services(
+        settings=parts.settings,
         store=parts.store,
+        rooms=parts.rooms,
+        verifier=parts.verifier,
         authorizer=parts.authorizer,
+        rates=parts.rates,
+        store_failure=store_failure,
+        draining=draining,
+        shut_down=lambda: None,
         clients=clients,
         closed_sessions=closed_sessions,
         dispatch=dispatch,
         sockets=sockets,
         plain=plain.statistics,
         front_door=lambda: None,
-        loop_lag=lambda: Durations(1, 0.001, 0.002, 0.003, 0.004),
-        loop_lag_times=RecentHistogram(DURATION_BOUNDS),
-        times=parts.rooms.times,
         recoveries={"recovered": 0},
+        loop_lag=RecentHistogram(DURATION_BOUNDS),
         history=History(Sample),
-    )
-
-
-def services_over(
-    parts: Parts,
-    system: SystemParts,
-    *,
-    store_failure: Callable[[], str | None] = lambda: None,
-    draining: Callable[[], bool] = lambda: False,
-) -> Services:
-    """Return what the HTTP side of a server that never stops has below it."""
-    actions = ActionParts(
-        rooms=parts.rooms.actions,
-        clients=system.clients,
-        drain_spread=2.0,
-        draining=lambda: False,
-        shut_down=lambda: None,
-    )
-    return Services(
-        parts.rooms,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        parts.rates,
-        store_failure,
-        draining,
-        system,
-        actions,
-        AuditTrail(parts.store),
-        LogLevels(),
-        LoopProfiler(),
-        parts.events,
+        events=parts.events,
+        audit_trail=AuditTrail(parts.store),
+        log_levels=LogLevels(),
+        profiler=LoopProfiler(),
     )
 
 
 @asynccontextmanager
 async def site(config: Settings | None = None) -> AsyncIterator[Site]:
+    """Run the HTTP side, without anything that listens."""
     async with composed(config) as parts:
         made: list[Site] = []
+        sockets, clients = SocketServer(), parts.clients()
+        dispatch = parts.dispatch(clients)
+        closed_sessions = ClosedSessions(10, events=parts.events)
+        plain = PlainServer(
+            clients,
+            dispatch,
+            sockets.options,
+            connection_limit=sockets.connection_limit,
+            unauthenticated=sockets.unauthenticated,
+            closed_sessions=closed_sessions,
+        )
         services = services_over(
             parts,
-            system_parts(parts),
+            clients,
+            dispatch,
+            closed_sessions,
+            sockets=sockets,
+            plain=plain,
             store_failure=lambda: made[0].store_failure,
             draining=lambda: made[0].draining,
         )

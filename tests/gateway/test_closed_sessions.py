@@ -15,6 +15,7 @@ from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.closed_sessions import ClosedSession, ClosedSessions
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import ConnectError, Handshake, Session
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.peer import Refused
@@ -61,11 +62,16 @@ def end(closed: ClosedSessions, user_id: int = 7, **fields: Any) -> None:
     )
 
 
+def closed_sessions(kept: int = 10) -> ClosedSessions:
+    """Return what keeps so many of each."""
+    return ClosedSessions(kept, events=OperatorEvents(), now=Clock())
+
+
 # What is kept
 
 
 def test_a_session_is_kept_with_its_client_its_room_and_its_age() -> None:
-    closed = ClosedSessions(10, now=Clock())
+    closed = closed_sessions()
     end(closed)
     assert closed.recent() == [
         ClosedSession(
@@ -86,13 +92,13 @@ def test_a_session_is_kept_with_its_client_its_room_and_its_age() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_age() -> None:
-    closed = ClosedSessions(10, now=Clock())
+    closed = closed_sessions()
     end(closed, opened_at=2_000.0)
     assert closed.recent()[0].age == 0.0
 
 
 def test_the_newest_comes_first_whether_ended_or_refused() -> None:
-    closed = ClosedSessions(10, now=Clock())
+    closed = closed_sessions()
     end(closed, 1)
     closed.add_refused("socket.io", "websocket", "FORBIDDEN", address=None)
     end(closed, 2)
@@ -108,7 +114,7 @@ def test_the_newest_comes_first_whether_ended_or_refused() -> None:
 
 
 def test_they_are_found_by_user_address_and_reason() -> None:
-    closed = ClosedSessions(10, now=Clock())
+    closed = closed_sessions()
     end(closed, 1, address="192.0.2.1")
     end(closed, 2, address="192.0.2.1", reason="ping timeout")
     end(closed, 2, address="192.0.2.2")
@@ -125,7 +131,7 @@ def test_they_are_found_by_user_address_and_reason() -> None:
 
 
 def test_a_flood_of_refusals_displaces_older_ones_and_no_session() -> None:
-    closed = ClosedSessions(3, now=Clock())
+    closed = closed_sessions(3)
     for user_id in range(5):
         end(closed, user_id)
     for number in range(100):
@@ -243,7 +249,7 @@ def refused_session(sid: str) -> Session:
 
 
 def test_a_client_that_is_refused_again_and_again_is_one_and_displaces_no_other() -> None:
-    closed = ClosedSessions(3, now=Clock())
+    closed = closed_sessions(3)
     observer = ClosingObserver(closed, cast(SocketClients, None))
     expired = ConnectError("Token expired", {"code": "TOKEN_EXPIRED"})
     observer.connect_refused(refused_session("other"), "/gbs-lineup", expired)
@@ -257,7 +263,7 @@ def test_a_client_that_is_refused_again_and_again_is_one_and_displaces_no_other(
 
 
 def test_of_a_namespace_that_does_not_exist_the_beginning_is_kept() -> None:
-    closed = ClosedSessions(10, now=Clock())
+    closed = closed_sessions()
     observer = ClosingObserver(closed, cast(SocketClients, None))
     error = ConnectError("Invalid namespace")
     observer.connect_refused(refused_session("sid"), "/" + 5_000 * "x", error)

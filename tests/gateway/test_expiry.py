@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from gbs_actor.auth import Credentials, Role, TokenSource, User, Verifier
 from gbs_actor.gateway.client import Client, Peer
-from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.settings import AuthSettings
@@ -206,13 +205,8 @@ async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_o
 ) -> None:
     async with composed() as parts:
         clock = BreakingClock()
-        clients = Clients(
-            parts.rooms,
-            Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock),
-            parts.authorizer,
-            parts.settings,
-            connection_limit=parts.connection_limit,
-        )
+        verifier = Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock)
+        clients = replace(parts, verifier=verifier).clients()
         async with clients.running():
             made, peer = client(100)
             clients.connect(cast(Peer, peer), made.credentials, sid=made.sid)

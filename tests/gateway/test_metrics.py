@@ -185,10 +185,7 @@ async def test_few_rooms_are_shown_by_themselves_and_hostile_slugs_are_escaped(
 ) -> None:
     hostile = 'x"} 1\n# TYPE gbs_ready counter\n\\'
     async with site() as here:
-        services = here.services
-        taken = await take_snapshot(
-            services.system, services.rooms, services.settings, storing=True, draining=False
-        )
+        taken = await take_snapshot(here.services)
         loads = RoomLoads({hostile: RoomLoad(0.5, 7, 1)}, RoomLoad(2.0, 3, 0))
         made = Scrapes(partial(_return, replace(taken, loads=loads)))
         for accept, parse in (("", prometheus), (OPENMETRICS, openmetrics)):
@@ -208,15 +205,12 @@ async def _return(taken: Snapshot) -> Snapshot:
 async def test_who_scrapes_at_once_waits_for_one_snapshot(mock_clock: MockClock) -> None:
     taken = 0
     async with site() as here:
-        services = here.services
 
         async def take() -> Snapshot:
             nonlocal taken
             taken += 1
             await trio.sleep(0.5)
-            return await take_snapshot(
-                services.system, services.rooms, services.settings, storing=True, draining=False
-            )
+            return await take_snapshot(here.services)
 
         scrapes, bodies = Scrapes(take), set[bytes]()
 

@@ -22,6 +22,7 @@ from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.lineup.changes import LogEntry, NumberValue
 from gbs_actor.lineup.commands import Command
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Snapshot, Subscriber
 from gbs_actor.settings import AuthSettings
 from tests.gateway.composing import (
@@ -160,9 +161,14 @@ async def play(
         verifier = Verifier(auth, now=WallClock())
         authorizer = Authorizer(store, Policy.from_settings(auth))
         limit = UserConnectionLimit(1_000)
-        clients = Clients(rooms, verifier, authorizer, config, connection_limit=limit)
+        events = OperatorEvents()
+        clients = Clients(
+            rooms, verifier, authorizer, config, connection_limit=limit, events=events
+        )
         rates = UserRateLimit(10_000, 10_000)
-        dispatch = Dispatch(rooms, clients, verifier, authorizer, config, rates=rates)
+        dispatch = Dispatch(
+            rooms, clients, verifier, authorizer, config, rates=rates, events=events
+        )
         async with rooms.running():
             everybody = [Page(20 + n, clients, dispatch, NOW) for n in range(PAGES)]
             for page in everybody:

@@ -6,30 +6,21 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.gateway.clients import Clients
-from gbs_actor.observability import DURATION_BOUNDS, RecentHistogram
 from gbs_actor.server.sampling import ServerSampler
 from tests.gateway.composing import SLUG
 from tests.gateway.site import Site, site
 
 
-def sampler(here: Site, loop_lag: RecentHistogram) -> ServerSampler:
-    parts = here.parts
-    clients = Clients(
-        parts.rooms,
-        parts.verifier,
-        parts.authorizer,
-        parts.settings,
-        connection_limit=parts.connection_limit,
-    )
-    return ServerSampler(parts.rooms, clients, parts.store, loop_lag)
+def sampler(here: Site) -> ServerSampler:
+    served = here.services
+    return ServerSampler(served.rooms, served.clients, served.store, served.loop_lag)
 
 
 async def test_a_sample_is_of_the_time_since_the_one_before(autojump_clock: MockClock) -> None:
     async with site() as here:
-        lag, rooms = RecentHistogram(DURATION_BOUNDS), here.parts.rooms
+        lag, rooms = here.services.loop_lag, here.parts.rooms
         await here.assign(2, 1)
-        samples = sampler(here, lag)
+        samples = sampler(here)
         await here.assign(2, 2)
         await here.assign(2, 3)
         lag.add(0.5, trio.current_time())
@@ -52,7 +43,7 @@ async def test_a_sample_is_of_the_time_since_the_one_before(autojump_clock: Mock
 
 async def test_a_room_that_has_closed_takes_no_edits_away(autojump_clock: MockClock) -> None:
     async with site() as here:
-        samples = sampler(here, RecentHistogram(DURATION_BOUNDS))
+        samples = sampler(here)
         await here.assign(2, 1)
         await here.parts.rooms.drain()
         await trio.sleep(10)

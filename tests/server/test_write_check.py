@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from gbs_actor.observability import OperatorEvents
 from gbs_actor.server.write_check import TIMEOUT, WriteCheck
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
@@ -47,7 +48,7 @@ class Disk(MemoryStore):
 
 @asynccontextmanager
 async def checked(store: Disk) -> AsyncIterator[WriteCheck]:
-    check = WriteCheck(store, INTERVAL)
+    check = WriteCheck(store, INTERVAL, OperatorEvents())
     async with check.running():
         yield check
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable
 
 from quart import Blueprint, Response
 from quart_trio import QuartTrio
 
-from gbs_actor.auth import Authorizer, Verifier
-from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.http.admin import (
-    ActionParts,
     AdminIdentity,
     Audit,
-    SystemParts,
     admin_actions,
     admin_audit,
     admin_dashboard,
@@ -34,40 +28,11 @@ from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.metrics import metrics
-from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
 from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
-from gbs_actor.gateway.limits import UserRateLimit
-from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
-from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.settings import Settings
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.socketio import CorsPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The parts below the HTTP side, as one server has composed them."""
-
-    rooms: RoomSupervisor
-    verifier: Verifier
-    authorizer: Authorizer
-    settings: Settings
-    rates: UserRateLimit
-    """How often users may send requests, shared with their other transports."""
-    store_failure: Callable[[], str | None]
-    """In one sentence, why no change could be stored at the moment; ``None``: it could."""
-    draining: Callable[[], bool]
-    """Whether the server is about to stop, so that no new clients should be sent to it."""
-    system: SystemParts
-    """What only operators see."""
-    actions: ActionParts
-    """What only operators act on."""
-    audit_trail: AuditTrail
-    log_levels: LogLevels
-    profiler: LoopProfiler
-    events: OperatorEvents = field(default_factory=OperatorEvents)
-    """What operators are notified of."""
 
 
 def create_app(services: Services) -> QuartTrio:
@@ -104,43 +69,26 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
         services.settings,
         on_refusal=audit.refused,
     )
-    system = services.system
+    clients = services.clients
     return [
         admin_dashboard(),
         admin_session(identity),
-        admin_overview(
-            system,
-            services.rooms,
-            services.settings,
-            identity,
-            store_failure=services.store_failure,
-            draining=services.draining,
-        ),
+        admin_overview(services, identity),
         admin_rooms(services.rooms, identity, audit),
-        admin_sessions(system.clients, system.closed_sessions, services.rooms, identity, audit),
-        admin_traces(system.clients, identity, audit),
-        admin_actions(services.actions, identity, audit),
+        admin_sessions(clients, services.closed_sessions, services.rooms, identity, audit),
+        admin_traces(clients, identity, audit),
+        admin_actions(services, identity, audit),
         admin_diagnostics(services.log_levels, services.profiler, identity, audit),
-        admin_audit(system.store, identity, audit),
+        admin_audit(services.store, identity, audit),
         admin_events(
             services.events,
             identity,
             services.settings.admin.event_streams,
             services.draining,
         ),
-        admin_system(system, services.settings, identity, services.audit_trail),
-        metrics(partial(_snapshot, services), services.settings, identity),
+        admin_system(services, identity),
+        metrics(services, identity),
     ]
-
-
-async def _snapshot(services: Services) -> Snapshot:
-    return await take_snapshot(
-        services.system,
-        services.rooms,
-        services.settings,
-        storing=services.store_failure() is None,
-        draining=services.draining(),
-    )
 
 
 def _app(services: Services, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:

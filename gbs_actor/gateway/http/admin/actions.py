@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -13,7 +12,6 @@ from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import one_id
 from gbs_actor.gateway.client import Client
-from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.http.admin.acting import (
     ActionBody,
     ActionResult,
@@ -25,23 +23,10 @@ from gbs_actor.gateway.http.admin.acting import (
 )
 from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
-from gbs_actor.rooms import RoomAction, RoomActions
+from gbs_actor.gateway.http.services import Services
+from gbs_actor.rooms import RoomAction
 
 _body: Final = msgspec.json.Decoder(ActionBody)
-
-
-@dataclass(frozen=True, slots=True)
-class ActionParts:
-    """The parts that operators act on."""
-
-    rooms: RoomActions
-    clients: Clients
-    drain_spread: float
-    """Seconds over which a room that drains sends its clients away."""
-    draining: Callable[[], bool]
-    """Whether the server is about to stop."""
-    shut_down: Callable[[], None]
-    """Lets the server stop as SIGTERM does; may be called again."""
 
 
 class ActOnRoom(Protocol):
@@ -52,14 +37,15 @@ class ActOnRoom(Protocol):
         ...
 
 
-def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> Blueprint:
+def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes of the actions.
 
     On a room, and on a session in it, may act who is an operator of its retreat; on everything
     else who is one of the whole server. Each is recorded in the audit.
     """
     blueprint = Blueprint("admin_actions", __name__, url_prefix=ADMIN_PATH)
-    rooms, clients = parts.rooms, parts.clients
+    rooms, clients = services.rooms.actions, services.clients
+    drain = partial(rooms.drain, spread=services.settings.server.drain_spread)
 
     @blueprint.post("/rooms/<slug>/restart")
     async def restart_room(slug: str) -> Response:
@@ -75,7 +61,7 @@ def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> 
 
     @blueprint.post("/rooms/<slug>/drain")
     async def drain_room(slug: str) -> Response:
-        return await _act_on(slug, "room.drain", partial(rooms.drain, spread=parts.drain_spread))
+        return await _act_on(slug, "room.drain", drain)
 
     async def _act_on(slug: str, action: str, act: ActOnRoom) -> Response:
         operator = await identity.require_in(request, slug)
@@ -143,7 +129,7 @@ def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> 
     async def drain_server() -> Response:
         operator = identity.require_unrestricted(request)
         body = await read_body(request, _body)
-        trial, stopping = is_trial(request), parts.draining()
+        trial, stopping = is_trial(request), services.draining()
         result = ActionResult(
             changed=not stopping,
             dry_run=trial,
@@ -153,7 +139,7 @@ def admin_actions(parts: ActionParts, identity: AdminIdentity, audit: Audit) -> 
             audit, request, operator, result, action="server.drain", reason=body.reason
         )
         if not (trial or stopping):
-            parts.shut_down()
+            services.shut_down()
         return response
 
     return blueprint

@@ -6,21 +6,19 @@ Both are for pages that ask every few seconds: neither reads every connection, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 import trio
 from quart import Blueprint, Response, request
 
 from gbs_actor import __version__
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
+from gbs_actor.gateway.http.admin.limits import LimitUse, limit_uses
 from gbs_actor.gateway.http.admin.responses import encoded_response
 from gbs_actor.gateway.http.admin.shared import SharedJson
-from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.observability import Durations, ProcessStatistics, process_statistics
 from gbs_actor.observability.history import HistoryStatistics
-from gbs_actor.rooms import RoomCounts, RoomSupervisor
-from gbs_actor.settings import Settings
+from gbs_actor.rooms import RoomCounts
 from gbs_actor.store.protocol import StoreStatistics
 
 
@@ -49,44 +47,32 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     limits: tuple[LimitUse, ...]
 
 
-def admin_overview(
-    parts: SystemParts,
-    rooms: RoomSupervisor,
-    settings: Settings,
-    identity: AdminIdentity,
-    *,
-    store_failure: Callable[[], str | None],
-    draining: Callable[[], bool],
-) -> Blueprint:
-    """Return the routes; a token restricted to retreats opens none.
-
-    :param store_failure: returns in one sentence why no change could be stored, if so.
-    :param draining: whether the server is about to stop.
-    """
+def admin_overview(services: Services, identity: AdminIdentity) -> Blueprint:
+    """Return the routes; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_overview", __name__, url_prefix=ADMIN_PATH)
     started = trio.current_time()
 
     async def overview() -> Overview:
-        now, times = trio.current_time(), parts.times
-        process, store = process_statistics(), parts.store.statistics()
+        now, times = trio.current_time(), services.rooms.times
+        process, store = process_statistics(), services.store.statistics()
         return Overview(
             version=__version__,
             uptime=now - started,
-            draining=draining(),
-            store_failure=store_failure(),
-            connections=parts.clients.statistics().clients,
-            rooms=rooms.counts(),
+            draining=services.draining(),
+            store_failure=services.store_failure(),
+            connections=services.clients.statistics().clients,
+            rooms=services.rooms.counts(),
             ack=times.ack.durations(now),
             delivered=times.delivered.durations(now),
             commit=times.commit.durations(now),
-            loop_lag=parts.loop_lag(),
+            loop_lag=services.loop_lag.durations(now),
             store=store,
             process=process,
-            limits=limit_uses(parts, settings, process, store, parts.front_door()),
+            limits=tuple(limit_uses(services, process, store)),
         )
 
     async def history() -> HistoryStatistics:
-        return parts.history.statistics()
+        return services.history.statistics()
 
     shared = SharedJson()
 

@@ -12,16 +12,17 @@ from quart import Blueprint, Response, request
 
 from gbs_actor import __version__
 from gbs_actor.auth import AuthorizerStatistics
-from gbs_actor.gateway.audit_trail import AuditTrail, AuditTrailStatistics
+from gbs_actor.gateway.audit_trail import AuditTrailStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
+from gbs_actor.gateway.http.admin.limits import LimitUse, limit_uses
 from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_response
 from gbs_actor.gateway.http.admin.shared import SharedJson
-from gbs_actor.gateway.http.admin.system_parts import LimitUse, SystemParts, limit_uses
 from gbs_actor.gateway.http.admin.task_tree import count_tasks, task_tree
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.observability import Durations, ProcessStatistics, masked, process_statistics
-from gbs_actor.settings import EffectiveSetting, Settings
+from gbs_actor.settings import EffectiveSetting
 from gbs_actor.socketio import (
     ChannelStatistics,
     FrontDoorStatistics,
@@ -64,12 +65,10 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     settings: tuple[EffectiveSetting, ...]
 
 
-def admin_system(
-    parts: SystemParts, settings: Settings, identity: AdminIdentity, audit_trail: AuditTrail
-) -> Blueprint:
+def admin_system(services: Services, identity: AdminIdentity) -> Blueprint:
     """Return the routes about the whole server; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_system", __name__, url_prefix=ADMIN_PATH)
-    system, shared = _System(parts, settings, audit_trail), SharedJson()
+    system, shared = _System(services), SharedJson()
 
     @blueprint.get("/system")
     async def show_system() -> Response:
@@ -87,38 +86,36 @@ def admin_system(
 class _System:
     """What ``/admin/system`` shows."""
 
-    def __init__(self, parts: SystemParts, settings: Settings, audit_trail: AuditTrail) -> None:
-        self._parts = parts
-        self._audit_trail = audit_trail
-        self._settings = settings
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._started_at = datetime.now(UTC)
         self._started = trio.current_time()
         self._shown_settings = tuple(
-            replace(each, value=masked(each.value, each.name)) for each in settings.effective()
+            replace(each, value=masked(each.value, each.name))
+            for each in services.settings.effective()
         )
 
     async def statistics(self) -> SystemStatistics:
         tasks = await count_tasks()
-        parts = self._parts
-        process, store = process_statistics(), parts.store.statistics()
-        front_door, now = parts.front_door(), trio.current_time()
+        services, now = self._services, trio.current_time()
+        process, store = process_statistics(), services.store.statistics()
         return SystemStatistics(
             version=__version__,
             started_at=self._started_at,
             uptime=now - self._started,
             process=process,
             tasks=tasks,
-            loop_lag=parts.loop_lag(),
+            loop_lag=services.loop_lag.durations(now),
             store=store,
-            sockets=parts.sockets.statistics(),
-            plain=parts.plain(),
-            front_door=front_door,
-            clients=parts.clients.statistics(),
-            events=parts.dispatch.statistics(),
-            ack=parts.times.ack.durations(now),
-            delivered=parts.times.delivered.durations(now),
-            roles=parts.authorizer.statistics(),
-            audit=self._audit_trail.statistics(),
-            limits=limit_uses(parts, self._settings, process, store, front_door),
+            sockets=services.sockets.statistics(),
+            plain=services.plain(),
+            front_door=services.front_door(),
+            clients=services.clients.statistics(),
+            events=services.dispatch.statistics(),
+            ack=services.rooms.times.ack.durations(now),
+            delivered=services.rooms.times.delivered.durations(now),
+            roles=services.authorizer.statistics(),
+            audit=services.audit_trail.statistics(),
+            limits=tuple(limit_uses(services, process, store)),
             settings=self._shown_settings,
         )

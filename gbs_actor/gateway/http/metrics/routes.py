@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 from quart import Blueprint, Request, Response, request
 
 from gbs_actor.auth import find_token
 from gbs_actor.gateway.http.admin import AdminIdentity
 from gbs_actor.gateway.http.metrics.scrape import Scrapes
-from gbs_actor.gateway.http.metrics.snapshot import Snapshot
-from gbs_actor.settings import Settings
+from gbs_actor.gateway.http.metrics.snapshot import take_snapshot
+from gbs_actor.gateway.http.services import Services
 
 METRICS_PATH = "/metrics"
 
 
-def metrics(
-    take: Callable[[], Awaitable[Snapshot]], settings: Settings, identity: AdminIdentity
-) -> Blueprint:
+def metrics(services: Services, identity: AdminIdentity) -> Blueprint:
     """Return the route.
 
     It wants ``metrics_token``, or an operator of the whole server. At an address of its own it is
     open to everybody who reaches that, unless there is such a token.
-
-    :param take: takes a snapshot.
     """
     blueprint = Blueprint("metrics", __name__)
-    scrapes = Scrapes(take)
-    token = settings.admin.metrics_token
-    open_to_all = settings.admin.admin_listen is not None and token is None
+    scrapes, settings = Scrapes(partial(take_snapshot, services)), services.settings.admin
+    token = settings.metrics_token
+    open_to_all = settings.admin_listen is not None and token is None
 
     @blueprint.get(METRICS_PATH)
     async def show_metrics() -> Response:

@@ -10,10 +10,10 @@ import trio
 from gbs_actor.auth import AuthorizerStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
-from gbs_actor.gateway.http.admin import LimitUse, SystemParts, limit_uses
+from gbs_actor.gateway.http.admin import LimitUse, limit_uses
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.observability import HistogramTotals, ProcessStatistics, process_statistics
-from gbs_actor.rooms import RoomCounts, RoomLoads, RoomSupervisor
-from gbs_actor.settings import Settings
+from gbs_actor.rooms import RoomCounts, RoomLoads
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, ServerStatistics
 from gbs_actor.store.protocol import StoreStatistics
 
@@ -51,46 +51,39 @@ class Snapshot:
     loop_lag: HistogramTotals
 
 
-async def take_snapshot(
-    parts: SystemParts,
-    rooms: RoomSupervisor,
-    settings: Settings,
-    *,
-    storing: bool,
-    draining: bool,
-) -> Snapshot:
+async def take_snapshot(services: Services) -> Snapshot:
     """Return what the parts have counted.
 
     The work grows with the connections and the rooms. Other tasks run in between, so that none
     waits for more than a few milliseconds.
     """
-    sockets = parts.sockets.statistics()
+    rooms, times = services.rooms, services.rooms.times
+    sockets = services.sockets.statistics()
     await trio.lowlevel.checkpoint()
-    loads = await rooms.loads(settings.admin.metrics_rooms)
-    process, store = process_statistics(), parts.store.statistics()
-    front_door = parts.front_door()
-    times = rooms.times
+    loads = await rooms.loads(services.settings.admin.metrics_rooms)
+    process, store = process_statistics(), services.store.statistics()
+    storing = services.store_failure() is None
     return Snapshot(
-        ready=storing and not draining,
+        ready=storing and not services.draining(),
         storing=storing,
         process=process,
         store=store,
         sockets=sockets,
-        plain=parts.plain(),
-        front_door=front_door,
-        clients=parts.clients.statistics(),
-        events=parts.dispatch.statistics(),
-        roles=parts.authorizer.statistics(),
+        plain=services.plain(),
+        front_door=services.front_door(),
+        clients=services.clients.statistics(),
+        events=services.dispatch.statistics(),
+        roles=services.authorizer.statistics(),
         rooms=rooms.counts(),
         loads=loads,
-        refusals=parts.closed_sessions.statistics().refused,
-        recoveries=dict(parts.recoveries),
-        limits=limit_uses(parts, settings, process, store, front_door),
-        conflated=parts.sockets.memory_limit.conflated,
+        refusals=services.closed_sessions.statistics().refused,
+        recoveries=dict(services.recoveries),
+        limits=tuple(limit_uses(services, process, store)),
+        conflated=services.sockets.memory_limit.conflated,
         ack=times.ack.totals(),
         delivered=times.delivered.totals(),
         commit=times.commit.totals(),
         batch_sizes=times.batch_sizes.totals(),
         recovered_rows=times.recovered_rows.totals(),
-        loop_lag=parts.loop_lag_times.totals(),
+        loop_lag=services.loop_lag.totals(),
     )

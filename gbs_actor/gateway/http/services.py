@@ -1,0 +1,57 @@
+"""What the HTTP side is made of: the parts of one server, as that has composed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gbs_actor.auth import Authorizer, Verifier
+from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.clients import Clients
+from gbs_actor.gateway.closed_sessions import ClosedSessions
+from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents, RecentHistogram
+from gbs_actor.observability.history import History
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.settings import Settings
+from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, SocketServer
+from gbs_actor.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts below the HTTP side: what requests need, and what operators see and steer."""
+
+    settings: Settings
+    store: Store
+    rooms: RoomSupervisor
+    verifier: Verifier
+    authorizer: Authorizer
+    rates: UserRateLimit
+    """How often users may send requests, shared with their other transports."""
+    store_failure: Callable[[], str | None]
+    """In one sentence, why no change could be stored at the moment; ``None``: it could."""
+    draining: Callable[[], bool]
+    """Whether the server is about to stop, so that no new clients should be sent to it."""
+    shut_down: Callable[[], None]
+    """Lets the server stop as SIGTERM does; may be called again."""
+
+    clients: Clients
+    closed_sessions: ClosedSessions
+    dispatch: Dispatch
+    sockets: SocketServer
+    plain: Callable[[], ChannelStatistics]
+    """Of plain WebSockets."""
+    front_door: Callable[[], FrontDoorStatistics | None]
+    """``None``: another ASGI server listens."""
+    recoveries: Mapping[str, int]
+    """Attempts to resume a session, per result so far."""
+    loop_lag: RecentHistogram
+    """How late timers fired, in seconds."""
+    history: History
+    events: OperatorEvents
+    """What operators are notified of."""
+    audit_trail: AuditTrail
+    log_levels: LogLevels
+    profiler: LoopProfiler
