@@ -68,6 +68,7 @@ Sid = Annotated[str, typer.Argument(metavar="SID", help="The session.")]
 UserId = Annotated[int, typer.Argument(metavar="USER", min=1, help="The user's id.")]
 Minutes = Annotated[int, typer.Option(min=1, max=120, help="For how long.")]
 TraceMinutes = Annotated[int, typer.Option(min=1, max=60, help="For how long.")]
+WithMemos = Annotated[bool, typer.Option(help="With what is typed.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what it would do.")]
 OutputOption = Annotated[
@@ -157,13 +158,12 @@ def trace_user(
     user: UserId,
     reason: Reason,
     minutes: TraceMinutes = 5,
-    with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
+    with_memos: WithMemos = False,
     dry_run: DryRun = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Trace all sessions of a user."""
-    body = {"userId": user, "minutes": minutes, "withMemos": with_memos, "reason": reason}
-    _act(context, "/traces", body, dry_run, output)
+    _act(context, "/traces", _traced(minutes, with_memos, reason, userId=user), dry_run, output)
 
 
 @_trace.command("session")
@@ -172,13 +172,16 @@ def trace_session(
     sid: Sid,
     reason: Reason,
     minutes: TraceMinutes = 5,
-    with_memos: Annotated[bool, typer.Option(help="With what is typed.")] = False,
+    with_memos: WithMemos = False,
     dry_run: DryRun = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Trace one session."""
-    body = {"sid": sid, "minutes": minutes, "withMemos": with_memos, "reason": reason}
-    _act(context, "/traces", body, dry_run, output)
+    _act(context, "/traces", _traced(minutes, with_memos, reason, sid=sid), dry_run, output)
+
+
+def _traced(minutes: int, with_memos: bool, reason: str, **target: int | str) -> dict[str, Any]:
+    return {**target, "minutes": minutes, "withMemos": with_memos, "reason": reason}
 
 
 @_trace.command("stop")
