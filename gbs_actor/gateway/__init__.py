@@ -19,6 +19,8 @@ The parts that all transports share:
                 until they leave
 ``invocation``  one event of a client, with its one reply; a subclass for each transport
 ``dispatch``    one table, from the name of an event to its handler
+``event_rates`` counts events, and refuses those that exceed a rate
+``joining``     puts clients into rooms, with the role they have there, and takes them out
 ``closed_sessions``
                 what has ended and what was refused last, and why
 ``sessions``    who is connected, as operators see it

@@ -10,22 +10,20 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
 
-from gbs_actor.auth import AuthError, Authorizer, User, Verifier
+from gbs_actor.auth import AuthError, Authorizer, Verifier
 from gbs_actor.contract.commands import COMMANDS, CommandSpec
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ClientEvent
 from gbs_actor.contract.payloads import (
     AuthenticateRequest,
     JoinRequest,
-    LeaveRequest,
     decode_authenticate,
     decode_editing,
     decode_join,
@@ -34,17 +32,18 @@ from gbs_actor.contract.payloads import (
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.command_router import FORBIDDEN, CommandRouter
+from gbs_actor.gateway.event_rates import EventRates
 from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
+from gbs_actor.gateway.joining import NO_READER, Joining
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.gateway.replies import Failure
-from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.rooms.delivery import Done, Snapshot
-from gbs_actor.settings import LimitSettings, Settings
-from gbs_actor.store.protocol import SessionLocation, StoreError
+from gbs_actor.rooms.delivery import Done
+from gbs_actor.settings import Settings
+from gbs_actor.store.protocol import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +52,9 @@ RequestT = TypeVar("RequestT")
 Handler = Callable[[Client, Invocation], Awaitable[None] | None]
 """Handles an event; returns what is left to await, if anything."""
 
-_JOIN_RETREAT: Final[str] = ClientEvent.JOIN_RETREAT.value
-_NO_READER: Final = Failure.because(Code.FORBIDDEN, "You may not read this retreat.")
-_RATE_LIMITED: Final = Failure.because(Code.RATE_LIMITED, "Too many events; slow down.")
 _TOO_MANY_MARKS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many editing marks; the last one has ended."
 )
-_TOO_MANY_JOINS: Final = Failure.because(Code.RATE_LIMITED, "Too many joins; slow down.")
 _TOO_MANY_COMMANDS: Final = Failure.because(
     Code.RATE_LIMITED, "Too many commands without an answer; wait for some."
 )
@@ -104,21 +99,17 @@ class Dispatch:
         rates: UserRateLimit,
         events: OperatorEvents,
     ) -> None:
-        self._operator_events = events
         self._rooms = rooms
         self._clients = clients
         self._verifier = verifier
         self._authorizer = authorizer
         self._max_pending_commands = settings.socketio.max_unanswered_events
-        self._rates = rates
-        self._router = CommandRouter(rooms, authorizer.policy, self._reader_role, self._may_change)
-        self._editing_rates = UserRateLimit(
-            settings.limits.user_editing_rate, settings.limits.user_editing_burst
+        self.rates = EventRates(settings.limits, rates, events)
+        self.joining = Joining(rooms, clients, authorizer)
+        self._router = CommandRouter(
+            rooms, authorizer.policy, self.joining.reader_role, self._may_change
         )
-        self._join_rates = UserRateLimit(
-            settings.limits.user_join_rate, settings.limits.user_join_burst
-        )
-        self._events = self._refused_by_rate = self._internal_errors = self._joins = 0
+        self._internal_errors = 0
         self.errors: Counter[str] = Counter()
         """Errors that events got, per code; counted by the invocations."""
         self._handlers: dict[str, Handler] = {
@@ -129,19 +120,13 @@ class Dispatch:
             **{spec.event: partial(self._command, spec) for spec in COMMANDS},
         }
 
-    def change_limits(self, limits: LimitSettings) -> None:
-        """Change the rates of users; see :meth:`.UserRateLimit.change`."""
-        self._rates.change(limits.user_rate, limits.user_burst)
-        self._editing_rates.change(limits.user_editing_rate, limits.user_editing_burst)
-        self._join_rates.change(limits.user_join_rate, limits.user_join_burst)
-
     def statistics(self) -> DispatchStatistics:
         """Return counters; never blocks."""
         return DispatchStatistics(
-            self._events,
-            self._refused_by_rate,
+            self.rates.events,
+            self.rates.refused,
             self._internal_errors,
-            self._joins,
+            self.joining.joins,
             dict(self.errors),
         )
 
@@ -150,7 +135,7 @@ class Dispatch:
     def handle(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         """Handle one event; return what is left to await, if anything."""
         name = invocation.name
-        if not self._within_rate(client, invocation):
+        if not self.rates.admit(client, invocation):
             if name == ClientEvent.USER_EDITING:
                 self._rooms.reject_mark(client.subscriber)
             return None
@@ -168,39 +153,13 @@ class Dispatch:
 
         :param message: one sentence for the client's developer.
         """
-        if self._within_rate(client, invocation):
+        if self.rates.admit(client, invocation):
             invocation.reply(Failure.because(Code.VALIDATION_FAILED, message))
 
     async def join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
         """Join a retreat for a client that joins by connecting."""
-        if self._within_join_rate(client, invocation):
-            await self._later(self._join, client, request, invocation)
-
-    async def resume(self, client: Client, location: SessionLocation, since: int) -> bool:
-        """Put a client into the room that its session is in, and send the rows it missed.
-
-        Cancelled, it may be in the room; call :meth:`Clients.disconnected` then.
-
-        :param since: revision from which on the client may have missed something.
-        :returns: whether the session was resumed; ``False`` if the user may not read there.
-        """
-        try:
-            role = await self._reader_role(client, location.slug)
-            if isinstance(role, Failure):
-                return False
-            outcome = await self._rooms.resume(
-                location.slug, client.subscriber, since=since, epoch=location.epoch
-            )
-        except StoreError as error:
-            logger.info("a session is not recovered: %s", error, extra=client.log_fields())
-            return False
-        if isinstance(outcome, Rejection):
-            logger.info(
-                "a session is not recovered: %s", outcome.message, extra=client.log_fields()
-            )
-            return False
-        client.role = role
-        return True
+        if self.rates.admit_join(client, invocation):
+            await self._later(self.joining.join, client, request, invocation)
 
     # The handlers of the table
 
@@ -216,7 +175,7 @@ class Dispatch:
         if not self._may_change(client, invocation, request.retreat_slug):
             return None
         if client.subscriber.in_flight >= self._max_pending_commands:
-            self._refuse(client, invocation, _TOO_MANY_COMMANDS, "max_unanswered_events")
+            self.rates.refuse(client, invocation, _TOO_MANY_COMMANDS, "max_unanswered_events")
             return None
         if self._router.submit_nowait(client, request, invocation):
             return None
@@ -227,7 +186,7 @@ class Dispatch:
             return
         request = decode_editing(invocation.argument())
         subscriber = client.subscriber
-        if self._editing_rates.take(client.user.user_id, trio.current_time()):
+        if self.rates.marks.take(client.user.user_id, trio.current_time()):
             self._rooms.mark_editing(
                 subscriber,
                 request.registration_id,
@@ -238,22 +197,22 @@ class Dispatch:
         else:
             # Better no mark than one at a field that the client has left.
             self._rooms.reject_mark(subscriber)
-            self._refuse(client, invocation, _TOO_MANY_MARKS, "user_editing_rate")
+            self.rates.refuse(client, invocation, _TOO_MANY_MARKS, "user_editing_rate")
 
     def _join_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_join(invocation.argument())
         if not invocation.wants_reply:
             # The rows are sent as `initial-data`, which always replaces the list.
             request = replace(request, since=None)
-        if self._join_nowait(client, request, invocation):
+        if self.joining.join_nowait(client, request, invocation):
             return None
-        return self._later(self._join, client, request, invocation)
+        return self._later(self.joining.join, client, request, invocation)
 
     def _leave_retreat(self, client: Client, invocation: Invocation) -> Awaitable[None] | None:
         request = decode_leave(invocation.argument())
         if client.session is not None:
-            return self._later(self._leave_recoverably, client, request, invocation)
-        self._leave(client, request, invocation)
+            return self._later(self.joining.leave_recoverably, client, request, invocation)
+        self.joining.leave(client, request, invocation)
         return None
 
     def _authenticate(self, client: Client, invocation: Invocation) -> Awaitable[None]:
@@ -261,81 +220,6 @@ class Dispatch:
         return self._later(self._renew, client, request, invocation)
 
     # What they do
-
-    def _join_nowait(self, client: Client, request: JoinRequest, invocation: Invocation) -> bool:
-        """Join a retreat if neither the client's role nor its room has to be waited for.
-
-        :returns: ``False``: one has to; nothing was done.
-        """
-        role = self._authorizer.cached_role(client.user, request.slug)
-        if role is None or client.session is not None or not self._authorizer.policy.may_read(role):
-            return False
-        return self._rooms.join_nowait(
-            request.slug,
-            client.subscriber,
-            since=request.since,
-            epoch=request.epoch,
-            reply=partial(self._reply_to_join, client, request, invocation, role),
-        )
-
-    async def _join(self, client: Client, request: JoinRequest, invocation: Invocation) -> None:
-        """Join a retreat, and leave the former one.
-
-        Cancelled, the join is taken back, unless it was carried out already.
-
-        :raises StoreUnavailable: the role in the retreat cannot be looked up.
-        """
-        role = await self._reader_role(client, request.slug)
-        if isinstance(role, Failure):
-            invocation.reply(role)
-            return
-        session, subscriber = client.session, client.subscriber
-        reply = partial(self._reply_to_join, client, request, invocation, role)
-        moving = nullcontext() if session is None else session.moving(request.slug, subscriber)
-        async with moving:
-            await self._rooms.join(
-                request.slug, subscriber, since=request.since, epoch=request.epoch, reply=reply
-            )
-        # The room may have taken long to load, and the role may have changed meanwhile.
-        current_role = await self._role(client.user, request.slug)
-        if subscriber.room_slug == request.slug:
-            self._clients.set_role(client, current_role)
-
-    def _reply_to_join(
-        self,
-        client: Client,
-        request: JoinRequest,
-        invocation: Invocation,
-        role: str,
-        outcome: Snapshot | Rejection,
-    ) -> None:
-        if isinstance(outcome, Snapshot):
-            self._joins += 1
-            client.role = role
-            if client.session is not None:
-                client.session.joined(request.slug, outcome, client.subscriber)
-        invocation.reply(outcome)
-
-    def _leave(self, client: Client, request: LeaveRequest, invocation: Invocation) -> None:
-        """Leave a retreat, if that is the one the client is in."""
-        if client.subscriber.room_slug != request.slug:
-            invocation.reply(Done(client.revision))
-            return
-
-        def reply(outcome: Done | Rejection) -> None:
-            if isinstance(outcome, Done) and client.subscriber.room_slug is None:
-                client.role = client.user.role
-            invocation.reply(outcome)
-
-        self._rooms.leave(client.subscriber, reply)
-
-    async def _leave_recoverably(
-        self, client: Client, request: LeaveRequest, invocation: Invocation
-    ) -> None:
-        """Leave a retreat, so that the session is not resumed there."""
-        if client.session is not None:
-            await client.session.leave(request.slug)
-        self._leave(client, request, invocation)
 
     async def _renew(
         self, client: Client, request: AuthenticateRequest, invocation: Invocation
@@ -353,60 +237,13 @@ class Dispatch:
         slug = client.subscriber.room_slug
         role = user.role if slug is None else await self._authorizer.role_for(user, slug)
         if not self._authorizer.policy.may_read(role):
-            invocation.reply(_NO_READER)
+            invocation.reply(NO_READER)
             self._clients.set_role(client, role)
             return
         self._clients.renew(client, credentials, role)
         invocation.reply(Done(client.revision))
 
     # What they share
-
-    def _within_rate(self, client: Client, invocation: Invocation) -> bool:
-        """Count an event; if it exceeds a rate, refuse it and return ``False``.
-
-        Joins have a rate of their own: each is answered with a list, and the one behind many
-        edits that were typed offline must not be refused for them.
-        """
-        self._events += 1
-        client.events += 1
-        if invocation.name == _JOIN_RETREAT:
-            return self._within_join_rate(client, invocation)
-        now = trio.current_time()
-        if not client.bucket.take(now):
-            limit = "event_rate"
-        elif not self._rates.take(client.author.user_id, now):
-            limit = "user_rate"
-        else:
-            return True
-        return self._refuse(client, invocation, _RATE_LIMITED, limit)
-
-    def _within_join_rate(self, client: Client, invocation: Invocation) -> bool:
-        now = trio.current_time()
-        if not client.join_bucket.take(now):
-            limit = "join_rate"
-        elif not self._join_rates.take(client.author.user_id, now):
-            limit = "user_join_rate"
-        else:
-            return True
-        return self._refuse(client, invocation, _TOO_MANY_JOINS, limit)
-
-    def _refuse(
-        self, client: Client, invocation: Invocation, refusal: Failure, limit: str
-    ) -> Literal[False]:
-        """Refuse an event that exceeds a rate or a bound.
-
-        :param limit: its setting.
-        """
-        self._refused_by_rate += 1
-        self._operator_events.publish(
-            "limit.hit",
-            f"user {client.author.user_id} exceeds {limit}",
-            severity="warning",
-            **client.log_fields(),
-            limit=limit,
-        )
-        invocation.reply(refusal)
-        return False
 
     def _may_change(self, client: Client, invocation: Invocation, slug: str | None = None) -> bool:
         """Return whether a client may edit in its room, else refuse.
@@ -424,22 +261,6 @@ class Dispatch:
         else:
             return True
         return False
-
-    async def _reader_role(self, client: Client, slug: str) -> str | Failure:
-        """Return the client's role in a retreat, or why it may not read there.
-
-        :raises StoreUnavailable: the role cannot be looked up.
-        """
-        role = await self._role(client.user, slug)
-        return role if self._authorizer.policy.may_read(role) else _NO_READER
-
-    async def _role(self, user: User, slug: str) -> str:
-        """Return the user's role in a retreat; a checkpoint only if it has to be looked up.
-
-        :raises StoreUnavailable: it cannot be.
-        """
-        role = self._authorizer.cached_role(user, slug)
-        return await self._authorizer.role_for(user, slug) if role is None else role
 
     async def _later(
         self,

@@ -99,7 +99,7 @@ class Composition:
         self.sockets.observe(LaggingObserver(self.clients, socket_clients))
         self._report_limits()
         tokens = SessionTokens.from_settings(settings, verifier.now)
-        recovery = LineupRecovery(socket_clients, dispatch, tokens, self.session_locations)
+        recovery = LineupRecovery(socket_clients, dispatch.joining, tokens, self.session_locations)
         LineupNamespace(self.sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
         self._drain_spread = settings.server.drain_spread
         self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
@@ -209,7 +209,7 @@ class Composition:
 
     def change_limits(self, limits: LimitSettings) -> None:
         """Change the limits per user, for all protocols."""
-        self._dispatch.change_limits(limits)
+        self._dispatch.rates.change(limits)
         self.clients.change_limits(limits)
 
     def change_slow_command(self, threshold: float) -> None:

@@ -293,7 +293,7 @@ async def served_namespace(parts: Parts, sockets: SocketServer) -> AsyncIterator
     sockets.observe(ClosingObserver(closed, socket_clients))
     sockets.observe(LaggingObserver(clients, socket_clients))
     tokens = SessionTokens(SECRET.encode(), MAX_AGE, parts.clock)
-    recovery = LineupRecovery(socket_clients, dispatch, tokens, locations)
+    recovery = LineupRecovery(socket_clients, dispatch.joining, tokens, locations)
     LineupNamespace(sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
     async with clients.running(), locations.running():
         yield Realtime(clients, dispatch, locations, closed, recovery.results)

@@ -17,7 +17,7 @@ import trio
 from gbs_actor.auth import SessionTokens
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import TooManyConnections
-from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.joining import Joining
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
@@ -49,12 +49,12 @@ class LineupRecovery:
     def __init__(
         self,
         clients: SocketClients,
-        dispatch: Dispatch,
+        joining: Joining,
         tokens: SessionTokens,
         locations: SessionLocations,
     ) -> None:
         self._clients = clients
-        self._dispatch = dispatch
+        self._joining = joining
         self._tokens = tokens
         self._locations = locations
         self.results: Counter[str] = Counter(dict.fromkeys(RecoveryResult, 0))
@@ -113,7 +113,7 @@ class LineupRecovery:
         if location is None or since is None or session is None:
             return RecoveryResult.NOT_FOUND
         client.subscriber.known_elsewhere = location.known_elsewhere
-        if not await self._dispatch.resume(client, location, since):
+        if not await self._joining.resume(client, location, since):
             return RecoveryResult.REFUSED
         session.resumed(location)
         return RecoveryResult.RECOVERED
