@@ -197,6 +197,29 @@ class UserMemoryLimits:
         return len(self._limits)
 
 
+def reporting_connections(
+    events: OperatorEvents, in_all: str, per_address: str
+) -> Callable[[str | None, bool], None]:
+    """Return what notifies operators of a limit of connections that is reached.
+
+    See :attr:`ConnectionLimit.on_reached`.
+
+    :param in_all: its setting; ``per_address`` that of the limit per address.
+    """
+
+    def report(address: str | None, of_address: bool) -> None:
+        limit, of = (per_address, f" by {address}") if of_address else (in_all, "")
+        events.publish(
+            "limit.hit",
+            f"the limit {limit} is reached{of}",
+            severity="warning",
+            limit=limit,
+            address=address,
+        )
+
+    return report
+
+
 def reporting_memory(
     events: OperatorEvents, name: str, user_id: int | None = None
 ) -> Callable[[int, int, int], None]:

@@ -24,7 +24,7 @@ from gbs_actor.gateway.http import (
     create_app,
     with_remote_endpoint,
 )
-from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit, reporting_memory
+from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.gateway.namespace.handlers import LineupNamespace
@@ -39,18 +39,10 @@ from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
+from gbs_actor.server.socket_server import socket_server
 from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import LimitSettings, Settings
-from gbs_actor.socketio import (
-    CloseCode,
-    CorsPolicy,
-    EngineApp,
-    FrontDoor,
-    OutboxLimits,
-    ServerOptions,
-    SocketServer,
-    WebSocketApp,
-)
+from gbs_actor.socketio import CloseCode, CorsPolicy, EngineApp, FrontDoor, WebSocketApp
 from gbs_actor.store.protocol import Store
 
 logger = logging.getLogger(__name__)
@@ -72,14 +64,19 @@ class Composition:
         """What operators are notified of."""
         self.shut_down: Callable[[], None] = _ignore
         """Requests the shutdown, for an operator; whoever runs the server sets it."""
+        self._drain_spread = settings.server.drain_spread
+
+        # Rooms, and who may do what in them.
         verifier = Verifier(settings.auth)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
+        self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
         self._slow_commands = SlowCommands(settings.logging.slow_command)
         self.rooms = RoomSupervisor(
             store, settings.rooms, events=events, slow_commands=self._slow_commands
         )
-        self.sockets = _socket_server(settings)
+
+        # Clients, whatever protocol they speak.
         self.clients = Clients(
             self.rooms,
             verifier,
@@ -88,24 +85,22 @@ class Composition:
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
             events=events,
         )
-        dispatch = Dispatch(
+        self._dispatch = dispatch = Dispatch(
             self.rooms, self.clients, verifier, authorizer, settings, rates=rates, events=events
         )
-        self._dispatch = dispatch
+        self.closed_sessions = settings.build(ClosedSessions, events=events)
+
+        # Socket.IO.
+        self.sockets = socket_server(settings, events)
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
-        self.closed_sessions = settings.build(ClosedSessions, events=events)
         self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
         self.sockets.observe(LaggingObserver(self.clients, socket_clients))
-        self._report_limits()
         tokens = SessionTokens.from_settings(settings, verifier.now)
         recovery = LineupRecovery(socket_clients, dispatch.joining, tokens, self.session_locations)
         LineupNamespace(self.sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
-        self._drain_spread = settings.server.drain_spread
-        self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
-        self.loop_lag = LoopLag()
-        self.audit_trail = AuditTrail(store)
-        self.log_levels = LogLevels()
+
+        # Plain WebSockets, within the same limits.
         self.plain = PlainServer(
             self.clients,
             dispatch,
@@ -115,8 +110,15 @@ class Composition:
             closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
         )
+
+        # What only operators need.
+        self.loop_lag = LoopLag()
         sampler = ServerSampler(self.rooms, self.clients, store, self.loop_lag.times)
         self.history = History(sampler.sample)
+        self.audit_trail = AuditTrail(store)
+        self.log_levels = LogLevels()
+
+        # HTTP, and all of it as one application.
         services = Services(
             settings=settings,
             store=store,
@@ -150,35 +152,6 @@ class Composition:
         """``/admin``, if it has an address of its own."""
         if settings.admin.admin_listen is not None:
             self.admin_app = self._on_any_server(create_admin_app(services), CorsPolicy.of((), ()))
-
-    def _report_limits(self) -> None:
-        """Notify operators when a limit of the whole server is reached."""
-        sockets = self.sockets
-        sockets.connection_limit.on_reached = partial(
-            self.limit_reached, "max_connections", "max_connections_per_address"
-        )
-        sockets.unauthenticated.on_reached = partial(
-            self.limit_reached, "max_unauthenticated", "max_unauthenticated_per_address"
-        )
-        sockets.memory_limit.on_exceeded = reporting_memory(
-            self.operator_events, "outbox_bytes_in_all"
-        )
-
-    def limit_reached(
-        self, in_all: str, per_address: str, address: str | None, of_address: bool
-    ) -> None:
-        """Notify operators that a limit of connections is reached.
-
-        :param in_all: its setting; ``per_address`` that of the limit per address.
-        """
-        limit, of = (per_address, f" by {address}") if of_address else (in_all, "")
-        self.operator_events.publish(
-            "limit.hit",
-            f"the limit {limit} is reached{of}",
-            severity="warning",
-            limit=limit,
-            address=address,
-        )
 
     def _shut_down(self) -> None:
         self.shut_down()
@@ -244,20 +217,3 @@ class Composition:
 
 def _ignore() -> None:
     """Do nothing: nobody runs the server who could stop it."""
-
-
-def _socket_server(settings: Settings) -> SocketServer:
-    grace = settings.server.shutdown_grace
-    options = settings.build(
-        ServerOptions,
-        # A shutdown waits for the first of these once and for the second four times.
-        close_timeout=min(5.0, grace / 5),
-        disconnect_timeout=min(5.0, grace / 20),
-        # Strangers never take all the sessions.
-        max_unauthenticated=min(
-            settings.http.max_unauthenticated, max(1, settings.socketio.max_connections // 2)
-        ),
-        cookie_names=(settings.auth.cookie_name,),
-        outbox=settings.build(OutboxLimits),
-    )
-    return SocketServer(options)

@@ -13,6 +13,7 @@ import trio
 
 from gbs_actor.concurrency import Service
 from gbs_actor.gateway.http import cors_policy
+from gbs_actor.gateway.limits import reporting_connections
 from gbs_actor.server.admin_front import admin_front
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
@@ -74,8 +75,8 @@ class Front:
             connections=settings.socketio.max_connections + settings.http.http_connections,
             unauthenticated=sockets.unauthenticated,
             trusted_proxies=sockets.trusted_proxies,
-            on_reached=partial(
-                composition.limit_reached,
+            on_reached=reporting_connections(
+                composition.operator_events,
                 "max_connections and http_connections",
                 "connections_per_address",
             ),
