@@ -173,7 +173,6 @@ async def test_a_restricted_operator_acts_in_their_rooms_only(autojump_clock: Mo
             f"{ROOM}/recover",
             f"{ROOM}/stop",
             f"{ROOM}/drain",
-            "/admin/sessions/known/kick",
         ):
             refused = await d.act(path, bearer=elsewhere)
             assert (refused.status_code, (await body(refused))["code"]) == (403, "FORBIDDEN")
@@ -187,13 +186,22 @@ async def test_a_restricted_operator_acts_in_their_rooms_only(autojump_clock: Mo
             assert (await d.act(f"{path}?dry_run", bearer=here, **more)).status_code == 403
 
 
-async def test_a_session_in_no_room_is_for_operators_of_everything(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("in_room", [True, False])
+async def test_a_session_that_an_operator_may_not_see_is_answered_as_if_there_were_none(
+    in_room: bool, autojump_clock: MockClock
 ) -> None:
-    async with desk() as d, d.world.connect_socketio():
-        bearer = d.site.bearer(**ADMIN, retreats=(SLUG,))
-        assert (await d.act("/admin/sessions/known/kick", bearer=bearer)).status_code == 403
-        assert (await d.done("/admin/sessions/known/kick"))["changed"]
+    async with desk() as d:
+        connected = d.world.joined_by("socketio") if in_room else d.world.connect_socketio()
+        async with connected:
+            elsewhere = d.site.bearer(**ADMIN, retreats=(OTHER_SLUG,))
+            unknown = await d.done("/admin/sessions/unknown/kick", bearer=elsewhere)
+            hidden = await d.done("/admin/sessions/known/kick", bearer=elsewhere)
+            assert hidden == unknown
+            assert hidden["changed"] is False
+            outcomes = [each.outcome for each in await d.records(action="session.kick")]
+            assert outcomes == ["refused", "unchanged"]
+            here = d.site.bearer(**ADMIN, retreats=(SLUG,) if in_room else None)
+            assert (await d.done("/admin/sessions/known/kick", bearer=here))["changed"]
 
 
 @pytest.mark.parametrize("reason", ["", " \t", "a\0b", "x" * 501, None, 5])

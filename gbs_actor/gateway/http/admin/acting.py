@@ -77,15 +77,21 @@ def responded(
     action: str,
     target: str = "",
     reason: str,
+    outcome: Outcome | None = None,
 ) -> Response:
-    """Record an action, and return its response."""
-    outcome: Outcome = "done" if result.changed else "unchanged"
+    """Record an action, and return its response.
+
+    :param outcome: for the audit; ``None``: what the response says.
+    """
+    if outcome is None:
+        changed: Outcome = "done" if result.changed else "unchanged"
+        outcome = "dry_run" if result.dry_run else changed
     audit.record(
         operator,
         action,
         target,
         reason=reason,
-        outcome="dry_run" if result.dry_run else outcome,
+        outcome=outcome,
         address=address_of(request),
         details=result.message,
     )

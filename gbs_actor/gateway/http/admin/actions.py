@@ -81,18 +81,23 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
 
     @blueprint.post("/sessions/<sid>/kick")
     async def kick_session(sid: str) -> Response:
-        client = clients.find(sid)
-        room = None if client is None else client.subscriber.room_slug
-        if room is not None:
-            operator = await identity.require_in(request, room)
-        elif client is not None:
-            operator = identity.require_unrestricted(request)
-        else:
-            operator = identity.require(request)
+        operator = identity.require(request)
         body = await read_body(request, _body)
-        result = _kick([] if client is None else [client])
+        client = clients.find(sid)
+        # Who may not see a session is answered as if there were none.
+        hidden = client is not None and not await identity.reaches(
+            operator, client.subscriber.room_slug
+        )
+        result = _kick([] if client is None or hidden else [client])
         return responded(
-            audit, request, operator, result, action="session.kick", target=sid, reason=body.reason
+            audit,
+            request,
+            operator,
+            result,
+            action="session.kick",
+            target=sid,
+            reason=body.reason,
+            outcome="refused" if hidden else None,
         )
 
     @blueprint.post("/users/<user_id>/kick")
