@@ -42,7 +42,7 @@ from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.write_check import WriteCheck
-from gbs_actor.settings import LimitSettings, Settings
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     CloseCode,
     CorsPolicy,
@@ -67,6 +67,8 @@ class Composition:
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
+        self.settings = settings
+        """Those in use."""
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
         self.front_door: FrontDoor | None = None
@@ -129,6 +131,7 @@ class Composition:
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
             system=SystemParts(
+                settings=lambda: self.settings,
                 store=store,
                 authorizer=authorizer,
                 clients=self.clients,
@@ -224,14 +227,13 @@ class Composition:
         ):
             yield
 
-    def change_limits(self, limits: LimitSettings) -> None:
-        """Change the limits per user, for all protocols."""
-        self._dispatch.change_limits(limits)
-        self.clients.change_limits(limits)
-
-    def change_slow_command(self, threshold: float) -> None:
-        """Change from when on commands are logged as slow; see :class:`.SlowCommands`."""
-        self._slow_commands.threshold = threshold
+    def change_settings(self, settings: Settings) -> None:
+        """Use other settings from now on; they differ in the limits per user and the logging."""
+        former, self.settings = self.settings, settings
+        if settings.limits != former.limits:  # a change gives every user a full bucket
+            self._dispatch.change_limits(settings.limits)
+            self.clients.change_limits(settings.limits)
+        self._slow_commands.threshold = settings.logging.slow_command
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.

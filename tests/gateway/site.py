@@ -214,6 +214,7 @@ def system_parts_over(
     plain: PlainServer,
 ) -> SystemParts:
     return SystemParts(
+        settings=lambda: parts.settings,
         store=parts.store,
         authorizer=parts.authorizer,
         clients=clients,

@@ -128,7 +128,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
             services.settings.admin.event_streams,
             services.draining,
         ),
-        admin_system(system, services.settings, identity, services.audit_trail),
+        admin_system(system, identity, services.audit_trail),
         metrics(partial(_snapshot, services), services.settings, identity),
     ]
 

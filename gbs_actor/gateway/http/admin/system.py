@@ -64,12 +64,10 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     settings: tuple[EffectiveSetting, ...]
 
 
-def admin_system(
-    parts: SystemParts, settings: Settings, identity: AdminIdentity, audit_trail: AuditTrail
-) -> Blueprint:
+def admin_system(parts: SystemParts, identity: AdminIdentity, audit_trail: AuditTrail) -> Blueprint:
     """Return the routes about the whole server; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_system", __name__, url_prefix=ADMIN_PATH)
-    system, shared = _System(parts, settings, audit_trail), SharedJson()
+    system, shared = _System(parts, audit_trail), SharedJson()
 
     @blueprint.get("/system")
     async def show_system() -> Response:
@@ -87,19 +85,19 @@ def admin_system(
 class _System:
     """What ``/admin/system`` shows."""
 
-    def __init__(self, parts: SystemParts, settings: Settings, audit_trail: AuditTrail) -> None:
+    def __init__(self, parts: SystemParts, audit_trail: AuditTrail) -> None:
         self._parts = parts
         self._audit_trail = audit_trail
-        self._settings = settings
         self._started_at = datetime.now(UTC)
         self._started = trio.current_time()
-        self._shown_settings = tuple(
-            replace(each, value=masked(each.value, each.name)) for each in settings.effective()
-        )
+        self._settings = parts.settings()
+        self._shown_settings = _shown(self._settings)
 
     async def statistics(self) -> SystemStatistics:
         tasks = await count_tasks()
-        parts = self._parts
+        parts, settings = self._parts, self._parts.settings()
+        if settings is not self._settings:
+            self._settings, self._shown_settings = settings, _shown(settings)
         process, store = process_statistics(), parts.store.statistics()
         front_door, now = parts.front_door(), trio.current_time()
         return SystemStatistics(
@@ -119,6 +117,13 @@ class _System:
             delivered=parts.times.delivered.durations(now),
             roles=parts.authorizer.statistics(),
             audit=self._audit_trail.statistics(),
-            limits=limit_uses(parts, self._settings, process, store, front_door),
+            limits=limit_uses(parts, settings, process, store, front_door),
             settings=self._shown_settings,
         )
+
+
+def _shown(settings: Settings) -> tuple[EffectiveSetting, ...]:
+    """Return all settings, without their secrets."""
+    return tuple(
+        replace(each, value=masked(each.value, each.name)) for each in settings.effective()
+    )

@@ -21,6 +21,8 @@ from gbs_actor.store.protocol import Store, StoreStatistics
 class SystemParts:
     """The parts that operators see."""
 
+    settings: Callable[[], Settings]
+    """Those in use: some change while the server runs."""
     store: Store
     authorizer: Authorizer
     clients: Clients
