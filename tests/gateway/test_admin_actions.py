@@ -146,6 +146,8 @@ async def test_who_was_sent_away_is_found_among_the_closed_with_the_room(
         await wait_all_tasks_blocked()
         page = await body(await d.site.get("/admin/closed", d.site.bearer(**ADMIN)))
         assert [each["room"] for each in page["closed"]] == [SLUG]
+        if "stop" in path:
+            assert [each["detail"] for each in page["closed"]] == ["ROOM_RESTARTED"]
         events = d.site.services.events.after(None).events
         faults = [each for each in events if each.kind == "session.closed"]
         assert faults == [] or "kick" in path, "that all go is no fault"
