@@ -41,7 +41,6 @@ from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
-from gbs_actor.server.write_check import WriteCheck
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import (
     CloseCode,
@@ -55,6 +54,7 @@ from gbs_actor.socketio import (
     WebSocketApp,
 )
 from gbs_actor.store.protocol import Store
+from gbs_actor.store.write_check import WriteCheck
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +145,7 @@ class Composition:
                 times=self.rooms.times,
                 recoveries=recovery.results,
                 history=self.history,
+                write_check=self.write_check.statistics,
             ),
             actions=ActionParts(
                 rooms=self.rooms.actions,

@@ -33,6 +33,7 @@ from gbs_actor.observability.history import History, Sample
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
+from gbs_actor.store.write_check import WriteCheck
 from tests.gateway.composing import SLUG, Parts, composed
 
 LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
@@ -228,6 +229,7 @@ def system_parts_over(
         times=parts.rooms.times,
         recoveries={"recovered": 0},
         history=History(Sample),
+        write_check=WriteCheck(parts.store, 5.0).statistics,
     )
 
 

@@ -392,6 +392,14 @@ async def test_one_profile_is_made_at_a_time(autojump_clock: MockClock) -> None:
         assert [each.outcome for each in await d.records(action="loop.")] == ["dry_run", "done"]
 
 
+async def test_a_profile_whose_client_goes_away_is_in_the_audit(autojump_clock: MockClock) -> None:
+    async with desk() as d:
+        with trio.move_on_after(1):
+            await d.act("/admin/profile", seconds=3)
+        (record,) = await d.records(action="loop.")
+        assert (record.outcome, record.reason) == ("done", "왜냐하면")
+
+
 async def test_an_action_of_the_page_needs_its_csrf_token() -> None:
     async with desk() as d:
         browser = await Browser.log_in(d.site, **ADMIN)

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from gbs_actor import __version__
 from gbs_actor.auth import Role
+from gbs_actor.gateway.audit_trail import AuditTrailStatistics
 from gbs_actor.gateway.http import create_admin_app
 from gbs_actor.gateway.http.metrics import families as metric_families
 from gbs_actor.gateway.http.metrics import scrape
@@ -22,6 +23,7 @@ from gbs_actor.gateway.http.metrics.families import BUCKETS
 from gbs_actor.gateway.http.metrics.scrape import Scrapes
 from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
 from gbs_actor.rooms import RoomLoad
+from gbs_actor.store.write_check import WriteCheckStatistics
 from tests.gateway.admin_site import ask
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.site import Site, body, site
@@ -36,6 +38,18 @@ async def text(here: Site, accept: str = "") -> str:
     response = await here.get("/metrics", headers)
     assert response.status_code == 200
     return await response.get_data(as_text=True)
+
+
+async def snapshot_of(here: Site) -> Snapshot:
+    services = here.services
+    return await take_snapshot(
+        services.system,
+        services.rooms,
+        services.settings,
+        audit=services.audit_trail.statistics(),
+        storing=True,
+        draining=False,
+    )
 
 
 async def samples(here: Site) -> dict[str, float]:
@@ -64,6 +78,23 @@ async def test_it_counts_what_the_parts_count(monkeypatch: pytest.MonkeyPatch) -
         assert after["gbs_ready"] == 1
         here.draining = True
         assert (await samples(here))["gbs_ready"] == 0
+
+
+async def test_it_has_the_writes_of_the_check_and_the_records_of_the_audit() -> None:
+    async with site() as here:
+        taken = await snapshot_of(here)
+    checks = WriteCheckStatistics(ready=False, writes=7, failures=2, age=9.0)
+    taken = replace(taken, write_check=checks, audit=AuditTrailStatistics(3, 5, 1))
+    shown = {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in metric_families.families(taken)
+        for sample in family.samples
+    }
+    assert shown["gbs_write_checks_total succeeded"] == 7
+    assert shown["gbs_write_checks_total failed"] == 2
+    assert shown["gbs_audit_queued"] == 3
+    assert shown["gbs_audit_records_total stored"] == 5
+    assert shown["gbs_audit_records_total lost"] == 1
 
 
 async def test_every_name_follows_the_rules_and_has_its_text() -> None:
@@ -185,10 +216,7 @@ async def test_few_rooms_are_shown_by_themselves_and_hostile_slugs_are_escaped(
 ) -> None:
     hostile = 'x"} 1\n# TYPE gbs_ready counter\n\\'
     async with site() as here:
-        services = here.services
-        taken = await take_snapshot(
-            services.system, services.rooms, services.settings, storing=True, draining=False
-        )
+        taken = await snapshot_of(here)
         loads = {hostile: RoomLoad(0.5, 7, 1)}
         rooms = taken.rooms._replace(loads=loads, other_load=RoomLoad(2.0, 3, 0))
         made = Scrapes(partial(_return, replace(taken, rooms=rooms)))
@@ -209,15 +237,12 @@ async def _return(taken: Snapshot) -> Snapshot:
 async def test_who_scrapes_at_once_waits_for_one_snapshot(mock_clock: MockClock) -> None:
     taken = 0
     async with site() as here:
-        services = here.services
 
         async def take() -> Snapshot:
             nonlocal taken
             taken += 1
             await trio.sleep(0.5)
-            return await take_snapshot(
-                services.system, services.rooms, services.settings, storing=True, draining=False
-            )
+            return await snapshot_of(here)
 
         scrapes, bodies = Scrapes(take), set[bytes]()
 

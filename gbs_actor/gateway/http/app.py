@@ -138,6 +138,7 @@ async def _snapshot(services: Services) -> Snapshot:
         services.system,
         services.rooms,
         services.settings,
+        audit=services.audit_trail.statistics(),
         storing=services.store_failure() is None,
         draining=services.draining(),
     )

@@ -28,6 +28,7 @@ from gbs_actor.socketio import (
     ServerStatistics,
 )
 from gbs_actor.store.protocol import StoreStatistics
+from gbs_actor.store.write_check import WriteCheckStatistics
 
 
 class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,6 +44,7 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     loop_lag: Durations
     """How late timers fired in the last five minutes."""
     store: StoreStatistics
+    write_check: WriteCheckStatistics
     sockets: ServerStatistics
     """Of Socket.IO."""
     plain: ChannelStatistics
@@ -108,6 +110,7 @@ class _System:
             tasks=tasks,
             loop_lag=parts.loop_lag(),
             store=store,
+            write_check=parts.write_check(),
             sockets=parts.sockets.statistics(),
             plain=parts.plain(),
             front_door=front_door,

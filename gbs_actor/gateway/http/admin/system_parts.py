@@ -15,6 +15,7 @@ from gbs_actor.rooms import CommandTimes
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, SocketServer
 from gbs_actor.store.protocol import Store, StoreStatistics
+from gbs_actor.store.write_check import WriteCheckStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class SystemParts:
     recoveries: Mapping[str, int]
     """Attempts to resume a session, per result so far."""
     history: History
+    write_check: Callable[[], WriteCheckStatistics]
 
 
 @dataclass(frozen=True, slots=True)
