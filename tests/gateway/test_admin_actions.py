@@ -146,6 +146,8 @@ async def test_who_was_sent_away_is_found_among_the_closed_with_the_room(
         await wait_all_tasks_blocked()
         page = await body(await d.site.get("/admin/closed", d.site.bearer(**ADMIN)))
         assert [each["room"] for each in page["closed"]] == [SLUG]
+        if "stop" in path:
+            assert [each["detail"] for each in page["closed"]] == ["ROOM_RESTARTED"]
         events = d.site.services.events.after(None).events
         faults = [each for each in events if each.kind == "session.closed"]
         assert faults == [] or "kick" in path, "that all go is no fault"
@@ -396,6 +398,14 @@ async def test_one_profile_is_made_at_a_time(autojump_clock: MockClock) -> None:
         assert made[0]["profile"]["steps"] > 0
         assert (await d.done("/admin/profile?dry_run", seconds=30))["profile"] is None
         assert [each.outcome for each in await d.records(action="loop.")] == ["dry_run", "done"]
+
+
+async def test_a_profile_whose_client_goes_away_is_in_the_audit(autojump_clock: MockClock) -> None:
+    async with desk() as d:
+        with trio.move_on_after(1):
+            await d.act("/admin/profile", seconds=3)
+        (record,) = await d.records(action="loop.")
+        assert (record.outcome, record.reason) == ("done", "왜냐하면")
 
 
 async def test_an_action_of_the_page_needs_its_csrf_token() -> None:

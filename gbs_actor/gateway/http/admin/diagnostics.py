@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import InvalidPayload
@@ -107,15 +108,18 @@ def admin_diagnostics(
         trial, seconds = is_trial(request), body.seconds
         if profiler.running:
             return failure_response(_PROFILE_RUNNING)
-        profile = None if trial else await profiler.profile(seconds)
         result = ProfileResult(
             changed=True,
             dry_run=trial,
             message=f"The event loop of {seconds} seconds.",
-            profile=profile,
+            profile=None,
         )
-        return responded(
+        # Recorded now: the client may go away meanwhile.
+        response = responded(
             audit, request, operator, result, action="loop.profile", reason=body.reason
         )
+        if trial:
+            return response
+        return fresh_response(replace(result, profile=await profiler.profile(seconds)))
 
     return blueprint
