@@ -23,9 +23,7 @@ ClientProtocol = Literal["socket.io", "websocket"]
 
 _LOST: Final = frozenset({"ping timeout", "transport error"})
 """Reasons of sessions whose connection has broken, as those of phones do."""
-_USUAL: Final = frozenset(
-    {"", "server shutting down", "taken over", "room restarts", Code.ROOM_RESTARTED}
-)
+_USUAL: Final = frozenset({"", "server shutting down", "taken over", Code.ROOM_RESTARTED})
 """Details of sessions that ended as they do without a fault."""
 
 _Numbered = tuple[int, "ClosedSession"]

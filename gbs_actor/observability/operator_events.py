@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, Final, Literal, TypedDict
 
@@ -119,7 +119,8 @@ class OperatorEvents:
 
     Memory is bounded, whoever reads or does not. When it is full, the oldest event of the kind
     that has most of them goes: a flood of one kind displaces nothing else. Repeated events become
-    one: the first is there at once, and how many more there were is known after :data:`WINDOW`.
+    one: the first is there at once, and how many more there were is known after :data:`WINDOW`,
+    or before the next event of another kind in the same room.
 
     :param capacity: events that are kept.
     :param now: the Unix time in seconds.
@@ -173,6 +174,8 @@ class OperatorEvents:
         if not kind.startswith(_EACH) and self._is_repeated(kind, happened):
             return
         happened.details = {name: _shown(value) for name, value in details.items()}
+        if room is not None and not kind.startswith(_EACH):
+            self._report_repeats_in(room, before=kind)
         self._add(kind, happened, traceback)
 
     async def run(self) -> None:
@@ -191,11 +194,23 @@ class OperatorEvents:
         recent, self._recent = self._recent, {}
         for kind, alike in recent.items():
             for key, each in alike.items():
-                if each.times:
-                    more = "more like this" if key is _OTHERS else "more"
-                    each.text += f" ({each.times} {more})"
-                    each.details = {**each.details, "times": each.times}
-                    self._add(kind, each)
+                self._report(kind, each, "more like this" if key is _OTHERS else "more")
+
+    def _report_repeats_in(self, room: str, *, before: str) -> None:
+        """Report repeats of other kinds now: they were before the event that is to be added."""
+        for kind, alike in self._recent.items():
+            if kind != before:
+                for each in alike.values():
+                    if each.room == room:
+                        self._report(kind, each)
+
+    def _report(self, kind: str, repeated: _Occurrence, more: str = "more") -> None:
+        """Report how often something was repeated, if it was, and count anew."""
+        times, repeated.times = repeated.times, 0
+        if times:
+            text = f"{repeated.text} ({times} {more})"
+            details = {**repeated.details, "times": times}
+            self._add(kind, replace(repeated, text=text, details=details))
 
     def _is_repeated(self, kind: str, happened: _Occurrence) -> bool:
         """Count it, if it is like something within the window."""

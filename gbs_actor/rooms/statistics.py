@@ -167,24 +167,24 @@ class RoomStatistics(RoomSummary, frozen=True, kw_only=True):
     """In the order of joining; of a very large room the first ones."""
 
 
-class SupervisorCounters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What happened to rooms since the supervisor was started."""
+class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All rooms at one moment, and what happened to rooms since the supervisor was started."""
 
+    rooms: tuple[RoomSummary, ...]
     started: int
     stopped_idle: int
     crashes: int
     draining: bool
 
 
-class SupervisorStatistics(SupervisorCounters, frozen=True, kw_only=True):
-    """All rooms at one moment."""
-
-    rooms: tuple[RoomSummary, ...]
-
-
-class RoomPage(SupervisorCounters, frozen=True, kw_only=True):
+class RoomPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Some of the rooms, in the order that was asked for."""
 
     total: int
     """All that match."""
     rooms: tuple[RoomSummary, ...]
+    started: int | None = None
+    """This and all below is of the whole server; null: the operator does not see all of it."""
+    stopped_idle: int | None = None
+    crashes: int | None = None
+    draining: bool | None = None

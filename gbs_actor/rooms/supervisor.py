@@ -296,14 +296,16 @@ class RoomSupervisor:
         descending: bool = False,
         offset: int = 0,
         limit: int = 50,
+        counters: bool = True,
     ) -> RoomPage:
         """Return some of the rooms that are open still, sorted; see :func:`sorted_summaries`.
 
         :param slugs: the rooms, in any order.
+        :param counters: whether to return what was counted of all rooms, too.
         """
         found = [self._handles[slug] for slug in slugs if slug in self._handles]
         rooms = await sorted_summaries(found, sort, offset, limit, descending=descending)
-        return RoomPage(rooms=rooms, total=len(found), **self._counters())
+        return RoomPage(rooms=rooms, total=len(found), **(self._counters() if counters else {}))
 
     def counts(self) -> RoomCounts:
         """Return how many rooms there are, and what all have counted; never blocks."""

@@ -40,10 +40,10 @@ from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
-from gbs_actor.server.write_check import WriteCheck
-from gbs_actor.settings import LimitSettings, Settings
+from gbs_actor.settings import Settings
 from gbs_actor.socketio import CloseCode, CorsPolicy, EngineApp, FrontDoor, WebSocketApp
 from gbs_actor.store.protocol import Store
+from gbs_actor.store.write_check import WriteCheck
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ class Composition:
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
+        self.settings = settings
+        """Those in use."""
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
         self.front_door: FrontDoor | None = None
@@ -121,6 +123,7 @@ class Composition:
         # HTTP, and all of it as one application.
         services = Services(
             settings=settings,
+            current_settings=lambda: self.settings,
             store=store,
             rooms=self.rooms,
             verifier=verifier,
@@ -137,6 +140,7 @@ class Composition:
             front_door=lambda: None if self.front_door is None else self.front_door.statistics(),
             recoveries=recovery.results,
             loop_lag=self.loop_lag.times,
+            write_check=self.write_check.statistics,
             history=self.history,
             events=events,
             audit_trail=self.audit_trail,
@@ -180,14 +184,13 @@ class Composition:
         ):
             yield
 
-    def change_limits(self, limits: LimitSettings) -> None:
-        """Change the limits per user, for all protocols."""
-        self._dispatch.rates.change(limits)
-        self.clients.change_limits(limits)
-
-    def change_slow_command(self, threshold: float) -> None:
-        """Change from when on commands are logged as slow; see :class:`.SlowCommands`."""
-        self._slow_commands.threshold = threshold
+    def change_settings(self, settings: Settings) -> None:
+        """Use other settings from now on; they differ in the limits per user and the logging."""
+        former, self.settings = self.settings, settings
+        if settings.limits != former.limits:  # a change gives every user a full bucket
+            self._dispatch.rates.change(settings.limits)
+            self.clients.change_limits(settings.limits)
+        self._slow_commands.threshold = settings.logging.slow_command
 
     async def drain(self, grace: float) -> None:
         """Finish the commands in flight, then close the transports of all clients.

@@ -54,8 +54,7 @@ class Front:
             settings,
             self._certificate,
             load=load,
-            change_limits=composition.change_limits,
-            change_slow_command=composition.change_slow_command,
+            change_settings=composition.change_settings,
         )
         self._http = settings.build(HttpServer, composition.app)
         sockets, plain = composition.sockets, composition.plain

@@ -10,7 +10,7 @@ import trio
 
 from gbs_actor.observability import configure_logging
 from gbs_actor.server.certificate import Certificate
-from gbs_actor.settings import LimitSettings, Settings, SettingsError, changed, toml_value
+from gbs_actor.settings import Settings, SettingsError, changed, toml_value
 from gbs_actor.store.protocol import StoreError
 
 AT_RUN_TIME: Final = ("logging", "limits")
@@ -25,8 +25,8 @@ class Reloading:
     :param settings: those that the server was started with.
     :param certificate: ``None``: the server speaks no TLS.
     :param load: reads the settings from their sources, in a thread; ``None``: they stay.
-    :param change_limits: makes the parts of the server keep other limits.
-    :param change_slow_command: changes from how many seconds on commands are logged as slow.
+    :param change_settings: makes the parts of the server use changed settings; only groups of
+        :data:`AT_RUN_TIME` differ.
     """
 
     def __init__(
@@ -35,14 +35,12 @@ class Reloading:
         certificate: Certificate | None,
         *,
         load: Callable[[], Settings] | None,
-        change_limits: Callable[[LimitSettings], None],
-        change_slow_command: Callable[[float], None],
+        change_settings: Callable[[Settings], None],
     ) -> None:
         self._settings = settings
         self._certificate = certificate
         self._load = load
-        self._change_limits = change_limits
-        self._change_slow_command = change_slow_command
+        self._change_settings = change_settings
 
     async def run(self, reloads: AsyncIterator[object]) -> None:
         """Read both again for each item. What is refused leaves what is in use; all is logged.
@@ -66,14 +64,11 @@ class Reloading:
             )
             return
         former = self._settings
-        self._settings = former.model_copy(
-            update={group: getattr(settings, group) for group in AT_RUN_TIME}
-        )
+        self._settings = former.with_groups_of(settings, AT_RUN_TIME)
         if self._settings.logging != former.logging:
             self._settings.build(configure_logging)
-            self._change_slow_command(self._settings.logging.slow_command)
-        if self._settings.limits != former.limits:
-            self._change_limits(self._settings.limits)
+        if self._settings != former:
+            self._change_settings(self._settings)
         differences = list(changed(former, settings))
         for group, name in differences:
             old, new = _shown(former, group, name), _shown(settings, group, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -154,6 +154,12 @@ class Settings(Group):
             if name in parameters and name not in options:
                 options[name] = getattr(getattr(self, group), name)
         return part(*arguments, **options)
+
+    def with_groups_of(self, later: Settings, groups: Collection[str]) -> Settings:
+        """Return these settings, but some groups, and their sources, as in ``later``."""
+        mixed = self.model_copy(update={group: getattr(later, group) for group in groups})
+        mixed._sources = self._sources.with_groups_of(later._sources, groups)
+        return mixed
 
     def effective(self) -> Iterator[EffectiveSetting]:
         """Yield each setting, its value with secrets masked, and its source."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
@@ -51,6 +51,22 @@ class Sources:
                 else:
                     merged[group] = values
         return merged
+
+    def with_groups_of(self, later: Sources, groups: Collection[str]) -> Sources:
+        """Return these values, but those of some groups as in ``later``."""
+
+        def mixed(former: Tables, new: Tables) -> Tables:
+            return {
+                **{group: values for group, values in former.items() if group not in groups},
+                **{group: values for group, values in new.items() if group in groups},
+            }
+
+        return replace(
+            self,
+            command_line=mixed(self.command_line, later.command_line),
+            environment=mixed(self.environment, later.environment),
+            file=mixed(self.file, later.file),
+        )
 
     def source_of(self, group: str, name: str) -> SourceName:
         """Return the source of a setting's value."""

@@ -112,6 +112,16 @@ def chromium(node: str, drivers_folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
+def pages(node: str, drivers_folder: Path) -> Iterator[int]:
+    """Where pages of one Chromium are to be had that are used as a person would."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("Chromium is not installed (Debian's package chromium)")
+    with running_program([node, str(drivers_folder / "pages.mjs"), executable]) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
 def chromium_drivers(chromium: int, page: str) -> Drivers:
     """The stock client in a page of Chromium, by transports."""
     return over_each_transport(chromium, page)

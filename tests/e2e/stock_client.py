@@ -8,7 +8,7 @@ order in which the client's library hands them out.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,6 +144,7 @@ class StockClient:
         auth: Mapping[str, object] | None = None,
         namespace: str = NAMESPACE,
         options: Mapping[str, object] | None = None,
+        unreported: Sequence[str] = (),
         **headers: str,
     ) -> None:
         """Connect to a namespace.
@@ -152,6 +153,7 @@ class StockClient:
         :param cookie: a token, goes into the cookie; ``None``: a browser keeps its own.
         :param auth: what else is in the CONNECT payload.
         :param options: of the JavaScript client, beside those of its driver.
+        :param unreported: events that a JavaScript client keeps to itself: they are too many.
         :raises Refused: the client had a ``connect_error``.
         """
         answer = await self._perform(
@@ -161,6 +163,7 @@ class StockClient:
             auth=_payload(token, auth),
             cookie=cookie,
             options=options or {},
+            unreported=unreported,
             headers=headers,
         )
         if "refused" in answer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +10,8 @@ import pytest
 import trio
 
 from gbs_actor.client import Client, connect
-from tests.e2e.browser_page import BrowserPage, browser_page
-from tests.e2e.drivers import running_program
+from tests.e2e.browser_page import browser_page
+from tests.e2e.dashboard import SHOTS, log_in, show
 from tests.e2e.server_process import OPERATOR, RETREAT, ServerProcess, running_server, token
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
@@ -33,24 +31,12 @@ VIEWS = (
 )
 UNSAFE_SLUG = "<script>alert(1)</script>"
 WIDTHS = {"desk": (1280, 860), "phone": (360, 740)}
-SHOTS = os.environ.get("DASHBOARD_SHOTS")
-"""A folder for pictures of all views, if somebody wants to look at them."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
     with running_server() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def pages(node: str, drivers_folder: Path) -> Iterator[int]:
-    """Where pages of one Chromium are to be had."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("Chromium is not installed (Debian's package chromium)")
-    with running_program([node, str(drivers_folder / "pages.mjs"), executable]) as port:
-        yield port
 
 
 @asynccontextmanager
@@ -68,23 +54,6 @@ async def editing(server: ServerProcess) -> AsyncIterator[list[Client]]:
             for turn in range(3):
                 await client.assign(free[number].id, 2000 + 10 * number + turn)
         yield clients
-
-
-async def log_in(page: BrowserPage, server: ServerProcess, **claims: object) -> None:
-    """Open the dashboard as an operator, and forget what a page without a session is told."""
-    await page.goto(f"{server.url}/admin/")
-    await page.see("#token")
-    refused = await page.problems()
-    assert all("401" in each and "/admin/session" in each for each in refused), refused
-    await page.fill("#token", token(**{**OPERATOR, **claims}))  # type: ignore[arg-type]
-    await page.press("Enter")
-    await page.see("nav a[aria-current]")
-
-
-async def show(page: BrowserPage, server: ServerProcess, view: str) -> None:
-    await page.goto(f"{server.url}/admin/#/{view}")
-    await page.see("main h1")
-    await page.until("!document.querySelector('main').innerText.includes('불러오는')")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,12 +12,13 @@ import pytest
 
 from gbs_actor.client import connect
 from tests.e2e.browser_page import BrowserPage, browser_page
+from tests.e2e.dashboard import log_in, show
 from tests.e2e.server_process import OPERATOR, RETREAT, ServerProcess, token
-from tests.e2e.test_dashboard import HOSTILE, log_in, pages, server, show
+from tests.e2e.test_dashboard import HOSTILE, server
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
 
-__all__ = ["pages", "server"]
+__all__ = ["server"]
 
 SESSION = {
     "sid": "abc-123",

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import drivers_folder, node, node_drivers
+
+__all__ = ["drivers_folder", "node", "node_drivers"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here kills processes and takes its time."""

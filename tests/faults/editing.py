@@ -83,7 +83,11 @@ class Editors:
 
 @asynccontextmanager
 async def editing(
-    server: ServerProcess, *, count: int = 4, claims: Mapping[str, object] | None = None
+    server: ServerProcess,
+    *,
+    count: int = 4,
+    claims: Mapping[str, object] | None = None,
+    backoff: Backoff = IMPATIENT,
 ) -> AsyncIterator[Editors]:
     """Editors at work for the time of a block, and clients that only look on.
 
@@ -98,7 +102,7 @@ async def editing(
                 connect(
                     server.url,
                     token(100 + at, f"간사{at}", **(claims or {})),  # type: ignore[arg-type]
-                    backoff=IMPATIENT,
+                    backoff=backoff,
                     attempt_timeout=5,
                     command_timeout=STALLED,
                 )

@@ -32,6 +32,7 @@ from gbs_actor.observability.history import History, Sample
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import SocketServer
+from gbs_actor.store.write_check import WriteCheck
 from tests.gateway.composing import SLUG, Parts, composed
 
 LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
@@ -190,6 +191,7 @@ def services_over(
     """Return what the HTTP side of a server that nobody can stop has below it."""
     return Services(
         settings=parts.settings,
+        current_settings=lambda: parts.settings,
         store=parts.store,
         rooms=parts.rooms,
         verifier=parts.verifier,
@@ -206,6 +208,7 @@ def services_over(
         front_door=lambda: None,
         recoveries={"recovered": 0},
         loop_lag=RecentHistogram(DURATION_BOUNDS),
+        write_check=WriteCheck(parts.store, 5.0, parts.events).statistics,
         history=History(Sample),
         events=parts.events,
         audit_trail=AuditTrail(parts.store),

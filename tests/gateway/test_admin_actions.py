@@ -146,6 +146,8 @@ async def test_who_was_sent_away_is_found_among_the_closed_with_the_room(
         await wait_all_tasks_blocked()
         page = await body(await d.site.get("/admin/closed", d.site.bearer(**ADMIN)))
         assert [each["room"] for each in page["closed"]] == [SLUG]
+        if "stop" in path:
+            assert [each["detail"] for each in page["closed"]] == ["ROOM_RESTARTED"]
         events = d.site.services.events.after(None).events
         faults = [each for each in events if each.kind == "session.closed"]
         assert faults == [] or "kick" in path, "that all go is no fault"
@@ -173,7 +175,6 @@ async def test_a_restricted_operator_acts_in_their_rooms_only(autojump_clock: Mo
             f"{ROOM}/recover",
             f"{ROOM}/stop",
             f"{ROOM}/drain",
-            "/admin/sessions/known/kick",
         ):
             refused = await d.act(path, bearer=elsewhere)
             assert (refused.status_code, (await body(refused))["code"]) == (403, "FORBIDDEN")
@@ -187,13 +188,22 @@ async def test_a_restricted_operator_acts_in_their_rooms_only(autojump_clock: Mo
             assert (await d.act(f"{path}?dry_run", bearer=here, **more)).status_code == 403
 
 
-async def test_a_session_in_no_room_is_for_operators_of_everything(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("in_room", [True, False])
+async def test_a_session_that_an_operator_may_not_see_is_answered_as_if_there_were_none(
+    in_room: bool, autojump_clock: MockClock
 ) -> None:
-    async with desk() as d, d.world.connect_socketio():
-        bearer = d.site.bearer(**ADMIN, retreats=(SLUG,))
-        assert (await d.act("/admin/sessions/known/kick", bearer=bearer)).status_code == 403
-        assert (await d.done("/admin/sessions/known/kick"))["changed"]
+    async with desk() as d:
+        connected = d.world.joined_by("socketio") if in_room else d.world.connect_socketio()
+        async with connected:
+            elsewhere = d.site.bearer(**ADMIN, retreats=(OTHER_SLUG,))
+            unknown = await d.done("/admin/sessions/unknown/kick", bearer=elsewhere)
+            hidden = await d.done("/admin/sessions/known/kick", bearer=elsewhere)
+            assert hidden == unknown
+            assert hidden["changed"] is False
+            outcomes = [each.outcome for each in await d.records(action="session.kick")]
+            assert outcomes == ["refused", "unchanged"]
+            here = d.site.bearer(**ADMIN, retreats=(SLUG,) if in_room else None)
+            assert (await d.done("/admin/sessions/known/kick", bearer=here))["changed"]
 
 
 @pytest.mark.parametrize("reason", ["", " \t", "a\0b", "x" * 501, None, 5])
@@ -388,6 +398,14 @@ async def test_one_profile_is_made_at_a_time(autojump_clock: MockClock) -> None:
         assert made[0]["profile"]["steps"] > 0
         assert (await d.done("/admin/profile?dry_run", seconds=30))["profile"] is None
         assert [each.outcome for each in await d.records(action="loop.")] == ["dry_run", "done"]
+
+
+async def test_a_profile_whose_client_goes_away_is_in_the_audit(autojump_clock: MockClock) -> None:
+    async with desk() as d:
+        with trio.move_on_after(1):
+            await d.act("/admin/profile", seconds=3)
+        (record,) = await d.records(action="loop.")
+        assert (record.outcome, record.reason) == ("done", "왜냐하면")
 
 
 async def test_an_action_of_the_page_needs_its_csrf_token() -> None:

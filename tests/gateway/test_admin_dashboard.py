@@ -53,10 +53,10 @@ async def test_the_page_has_no_inline_script_or_style() -> None:
         assert not re.search(r"\son\w+=|\sstyle=", page)
 
 
-async def test_a_missing_slash_is_added_relatively() -> None:
+async def test_a_missing_slash_is_added() -> None:
     async with site() as here:
         response = await ask(here, "GET", "/admin")
-        assert (response.status_code, response.headers["Location"]) == (308, "admin/")
+        assert (response.status_code, response.headers["Location"]) == (308, "/admin/")
 
 
 async def test_files_are_kept_for_ever_and_the_page_is_asked_for() -> None:

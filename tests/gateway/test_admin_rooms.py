@@ -126,6 +126,16 @@ async def test_the_figures_of_a_room() -> None:
         assert page["draining"] is False
 
 
+async def test_a_restricted_operator_gets_no_figures_of_the_whole_server() -> None:
+    async with two_rooms() as here:
+        for retreats, started in ((None, 2), ([SLUG, OTHER_SLUG], None), (None, 2)):
+            headers = here.bearer(role=Role.ADMIN_MINISTER, retreats=retreats)
+            page = await body(await here.get("/admin/rooms", headers))
+            assert (page["total"], page["started"]) == (2, started)
+            whole = [page[name] for name in ("stoppedIdle", "crashes", "draining")]
+            assert whole == ([0, 0, False] if started else [None] * 3)
+
+
 async def test_a_room_as_a_whole() -> None:
     async with two_rooms() as here:
         path = f"/admin/rooms/{SLUG}"

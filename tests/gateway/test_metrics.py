@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from gbs_actor import __version__
 from gbs_actor.auth import Role
+from gbs_actor.gateway.audit_trail import AuditTrailStatistics
 from gbs_actor.gateway.http import create_admin_app
 from gbs_actor.gateway.http.metrics import families as metric_families
 from gbs_actor.gateway.http.metrics import scrape
@@ -22,6 +23,7 @@ from gbs_actor.gateway.http.metrics.families import BUCKETS
 from gbs_actor.gateway.http.metrics.scrape import Scrapes
 from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
 from gbs_actor.rooms import RoomLoad, RoomLoads
+from gbs_actor.store.write_check import WriteCheckStatistics
 from tests.gateway.admin_site import ask
 from tests.gateway.composing import SLUG, settings_with
 from tests.gateway.site import Site, body, site
@@ -64,6 +66,23 @@ async def test_it_counts_what_the_parts_count(monkeypatch: pytest.MonkeyPatch) -
         assert after["gbs_ready"] == 1
         here.draining = True
         assert (await samples(here))["gbs_ready"] == 0
+
+
+async def test_it_has_the_writes_of_the_check_and_the_records_of_the_audit() -> None:
+    async with site() as here:
+        taken = await take_snapshot(here.services)
+    checks = WriteCheckStatistics(ready=False, writes=7, failures=2, age=9.0)
+    taken = replace(taken, write_check=checks, audit=AuditTrailStatistics(3, 5, 1))
+    shown = {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in metric_families.families(taken)
+        for sample in family.samples
+    }
+    assert shown["gbs_write_checks_total succeeded"] == 7
+    assert shown["gbs_write_checks_total failed"] == 2
+    assert shown["gbs_audit_queued"] == 3
+    assert shown["gbs_audit_records_total stored"] == 5
+    assert shown["gbs_audit_records_total lost"] == 1
 
 
 async def test_every_name_follows_the_rules_and_has_its_text() -> None:

@@ -40,7 +40,7 @@ async def exported() -> set[str]:
 
 def test_promtool_accepts_the_configuration_and_its_rules() -> None:
     assert "rules found" in promtool("check", "config", CONFIG / "prometheus.yml")
-    assert "12 rules found" in promtool("check", "rules", ALERTS)
+    assert "13 rules found" in promtool("check", "rules", ALERTS)
 
 
 def test_each_alert_is_raised_by_what_it_is_about_and_by_nothing_else() -> None:

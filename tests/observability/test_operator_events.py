@@ -163,6 +163,34 @@ def test_many_different_ones_of_a_kind_become_one_event_as_well() -> None:
     assert (more.sid, more.details) == (None, {"times": 10_000 - DISTINCT})
 
 
+def test_repeats_in_a_room_come_before_its_next_event_of_another_kind() -> None:
+    events = ring()
+    for _ in range(3):
+        events.publish("room.crashed", "it crashed", room="winter", phase="deciding")
+        events.publish("room.crashed", "it crashed", room="summer")
+    events.publish("room.failed", "it has failed", room="winter")
+    page = events.after(2)
+    assert texts(page) == ["it crashed (2 more)", "it has failed"]
+    assert (page.events[0].room, page.events[0].details) == (
+        "winter",
+        {"phase": "deciding", "times": 2},
+    )
+    events.publish("room.crashed", "it crashed", room="winter")
+    events.flush()
+    after = [(event.room, event.text) for event in events.after(page.last).events]
+    assert after == [("winter", "it crashed (1 more)"), ("summer", "it crashed (2 more)")]
+
+
+def test_kinds_that_take_turns_in_a_room_still_become_few_events() -> None:
+    events = ring(10_000)
+    for _ in range(1_000):
+        for kind in ("subscriber.lagging", "subscriber.caught_up"):
+            for _ in range(2):
+                events.publish(kind, kind, room="winter", user_id=7)
+    events.flush()
+    assert len(events) <= 5
+
+
 def test_after_a_second_the_next_one_is_there_at_once_again() -> None:
     events = ring()
     for _ in range(2):

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from gbs_actor.observability import configure_logging
 from gbs_actor.server.reloading import AT_RUN_TIME, Reloading
-from gbs_actor.settings import LimitSettings, Settings, SettingsError
-from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
+from gbs_actor.settings import Settings, SettingsError
+from tests.e2e.server_process import OPERATOR, RETREAT, ServerProcess, running_server, token
 
 LIST = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
 SECRET = "a secret of more than thirty-two bytes"
@@ -32,13 +32,8 @@ def settings(**groups: dict[str, Any]) -> Settings:
     return Settings.model_validate({"logging": {"log_format": "json"}, **groups})
 
 
-async def reload(
-    started: Settings, *loads: Settings | Exception, slow: list[float] | None = None
-) -> list[LimitSettings]:
-    """Start with settings, and reload as often as there are others; return the new limits.
-
-    :param slow: is given from how many seconds on commands are slow.
-    """
+async def reload(started: Settings, *loads: Settings | Exception) -> list[Settings]:
+    """Start with settings, and reload as often as there are others; return what is passed on."""
     started.build(configure_logging)
     results = list(loads)
 
@@ -52,17 +47,11 @@ async def reload(
     for _ in loads:
         wish.send_nowait(None)
     wish.close()
-    limits: list[LimitSettings] = []
-    reloading = Reloading(
-        started,
-        None,
-        load=load,
-        change_limits=limits.append,
-        change_slow_command=([] if slow is None else slow).append,
-    )
+    passed_on: list[Settings] = []
+    reloading = Reloading(started, None, load=load, change_settings=passed_on.append)
     await reloading.run(wishes)
     assert results == []
-    return limits
+    return passed_on
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -72,11 +61,11 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in lines if "certificate" not in line]
 
 
-async def test_from_when_on_commands_are_slow_changes_at_once() -> None:
-    slow: list[float] = []
-    changed = settings(logging={"log_format": "json", "slow_command": 0.25})
-    await reload(settings(), settings(), changed, slow=slow)
-    assert slow == [0.25]
+async def test_what_takes_effect_is_passed_on_once_and_nothing_else() -> None:
+    later = settings(server={"port": 9000}, limits={"user_rate": 9.0})
+    (changed,) = await reload(settings(), settings(), later, later)
+    assert changed.limits == later.limits
+    assert changed.server == settings().server
 
 
 async def test_level_and_format_of_the_log_change_at_once(
@@ -124,9 +113,9 @@ async def test_refused_settings_change_nothing_and_the_next_ones_count(
     ]
 
 
-async def test_limits_per_user_are_passed_on_once(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_change_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     later = settings(limits={"user_rate": 9.0})
-    assert await reload(settings(), settings(), later, later) == [later.limits]
+    await reload(settings(), settings(), later, later)
     assert logged(capsys)[1:] == [
         "info: user_rate is 9.0 from now on; it was 500.0",
         "info: the settings were read again; none has changed",
@@ -159,7 +148,15 @@ def test_a_running_server_reads_its_file_again(tmp_path: Path) -> None:
         server.get(LIST, token())
         with pytest.raises(urllib.error.HTTPError, match="429"):
             server.get(LIST, token())
+        assert _shown(server, "user_burst", "batch_size") == [("1", "file"), ("256", "default")]
         file.write_text("[logging\n")
         server.process.send_signal(signal.SIGHUP)
         until(server, "is no valid TOML")
         assert server.get("/readyz") == {"status": "ready"}
+
+
+def _shown(server: ServerProcess, *names: str) -> list[tuple[str, str]]:
+    """Return value and source of some settings, as operators see them."""
+    system = server.get("/admin/system", token(**OPERATOR))  # type: ignore[arg-type]
+    settings = {each["name"]: each for each in system["settings"]}
+    return [(settings[name]["value"], settings[name]["source"]) for name in names]

@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
+from gbs_actor.auth import Role
 from gbs_actor.observability import OperatorEvents
-from gbs_actor.server.write_check import TIMEOUT, WriteCheck
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -21,7 +21,8 @@ from gbs_actor.store.protocol import (
     StoreStatistics,
     StoreUnavailable,
 )
-from tests.server.running import running, settings, small_store
+from gbs_actor.store.write_check import TIMEOUT, WriteCheck
+from tests.server.running import running, settings, small_store, token
 
 INTERVAL = 5.0
 
@@ -132,6 +133,17 @@ async def test_a_check_that_crashes_is_no_longer_believed(
         store.error = None
         await trio.sleep(60)
         assert check.failure() is None
+
+
+async def test_operators_see_the_writes() -> None:
+    async with running(await small_store(), using=settings()) as server:
+        ask = (
+            "GET /admin/system HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+            f"Authorization: Bearer {token(Role.ADMIN_MINISTER)}\r\n\r\n"
+        )
+        body = (await server.ask(ask.encode())).partition(b"\r\n\r\n")[2]
+        shown = msgspec.json.decode(body)["writeCheck"]
+        assert (shown["ready"], shown["writes"], shown["failures"]) == (True, 1, 0)
 
 
 async def test_a_probe_asks_nothing_of_the_store() -> None:

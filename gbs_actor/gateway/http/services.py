@@ -17,6 +17,7 @@ from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import Settings
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, SocketServer
 from gbs_actor.store.protocol import Store
+from gbs_actor.store.write_check import WriteCheckStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,9 @@ class Services:
     """The parts below the HTTP side: what requests need, and what operators see and steer."""
 
     settings: Settings
+    """Those that the server was started with."""
+    current_settings: Callable[[], Settings]
+    """Those in use: some can be changed while it runs."""
     store: Store
     rooms: RoomSupervisor
     verifier: Verifier
@@ -49,6 +53,7 @@ class Services:
     """Attempts to resume a session, per result so far."""
     loop_lag: RecentHistogram
     """How late timers fired, in seconds."""
+    write_check: Callable[[], WriteCheckStatistics]
     history: History
     events: OperatorEvents
     """What operators are notified of."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar
 
-from gbs_actor.auth import TokenSource
+from gbs_actor.auth import AuthErrorCode, TokenSource
 from gbs_actor.gateway.client import ClientTracer, sink_statistics
 from gbs_actor.gateway.format import EventFormat
 from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE
 from gbs_actor.gateway.namespace.tracer import SocketTracer
+from gbs_actor.lineup.codes import Code
 from gbs_actor.rooms import SinkStatistics, Snapshot, Subscriber
 from gbs_actor.socketio import CloseCode, Message, Outbox, Socket, encode_raw_event
 
@@ -114,7 +115,7 @@ class SocketPeer:
             # The page cannot renew a cookie by itself, and after a namespace disconnect it
             # would not reconnect. So it reconnects with the cookie that the browser has by
             # then: a newer one, or it gets TOKEN_EXPIRED as its connect_error.
-            self._socket.close_transport(CloseCode.SERVICE_RESTART, "token expired")
+            self._socket.close_transport(CloseCode.SERVICE_RESTART, AuthErrorCode.TOKEN_EXPIRED)
         else:
             self._socket.disconnect()
 
@@ -124,7 +125,7 @@ class SocketPeer:
 
     def close_restarting(self) -> None:
         """Close the connection; the client comes back with a back-off."""
-        self._socket.close_transport(CloseCode.SERVICE_RESTART, "room restarts")
+        self._socket.close_transport(CloseCode.SERVICE_RESTART, Code.ROOM_RESTARTED)
 
     def abort(self) -> None:
         """End the connection at once."""

@@ -18,7 +18,7 @@ export function stockClient(io, send) {
   });
 
   const operations = {
-    connect({ id, url, namespace, auth: given, options }) {
+    connect({ id, url, namespace, auth: given, options, unreported }) {
       auth = given;
       failsFirst = Boolean(options.ackTimeout);
       socket = io(url + namespace, {
@@ -36,7 +36,7 @@ export function stockClient(io, send) {
       const refusal = (error) => ({ message: error.message, data: error.data ?? null });
       socket.onAny((event, ...args) => {
         const acknowledge = typeof args.at(-1) === "function" ? args.pop() : undefined;
-        send({ event, args });
+        if (!unreported.includes(event)) send({ event, args });
         acknowledge?.(...args);
       });
       socket.on("connect", () => {

@@ -77,16 +77,27 @@ class ActionRequest(Generic[BodyT]):
         return cls(request, operator, decode(raw, decoder), "dry_run" in request.args)
 
     def respond(
-        self, audit: Audit, result: ActionResult, action: str, target: str = ""
+        self,
+        audit: Audit,
+        result: ActionResult,
+        action: str,
+        target: str = "",
+        *,
+        outcome: Outcome | None = None,
     ) -> Response:
-        """Record the action, and return its response."""
-        outcome: Outcome = "done" if result.changed else "unchanged"
+        """Record the action, and return its response.
+
+        :param outcome: for the audit; ``None``: what the response says.
+        """
+        if outcome is None:
+            changed: Outcome = "done" if result.changed else "unchanged"
+            outcome = "dry_run" if self.dry_run else changed
         audit.record(
             self.operator,
             action,
             target,
             reason=self.body.reason,
-            outcome="dry_run" if self.dry_run else outcome,
+            outcome=outcome,
             address=address_of(self.request),
             details=result.message,
         )

@@ -23,6 +23,7 @@ from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.rooms import RoomAction
+from gbs_actor.store.audit import Outcome
 
 _body: Final = msgspec.json.Decoder(ActionBody)
 
@@ -77,17 +78,17 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
 
     @blueprint.post("/sessions/<sid>/kick")
     async def kick_session(sid: str) -> Response:
-        client = clients.find(sid)
-        room = None if client is None else client.subscriber.room_slug
-        if room is not None:
-            operator = await identity.require_in(request, room)
-        elif client is not None:
-            operator = identity.require_unrestricted(request)
-        else:
-            operator = identity.require(request)
+        operator = identity.require(request)
         asked = await ActionRequest.read(request, operator, _body)
-        result = _kick([] if client is None else [client], dry_run=asked.dry_run)
-        return asked.respond(audit, result, "session.kick", sid)
+        client = clients.find(sid)
+        # Who may not see a session is answered as if there were none.
+        hidden = client is not None and not await identity.reaches(
+            operator, client.subscriber.room_slug
+        )
+        found = [] if client is None or hidden else [client]
+        result = _kick(found, dry_run=asked.dry_run)
+        outcome: Outcome | None = "refused" if hidden else None
+        return asked.respond(audit, result, "session.kick", sid, outcome=outcome)
 
     @blueprint.post("/users/<user_id>/kick")
     async def kick_user(user_id: str) -> Response:

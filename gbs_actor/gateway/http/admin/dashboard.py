@@ -52,8 +52,7 @@ def admin_dashboard() -> Blueprint:
 
     @blueprint.get("")
     async def add_slash() -> Response:
-        # Relative: a proxy may have put the server below a path.
-        return Response(b"", status=308, headers={"Location": "admin/"})
+        return Response(b"", status=308, headers={"Location": f"{ADMIN_PATH}/"})
 
     @blueprint.get("/assets/<hash_>/<path:path>")
     async def asset(hash_: str, path: str) -> Response:

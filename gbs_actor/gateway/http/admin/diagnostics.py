@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import InvalidPayload
@@ -99,13 +100,16 @@ def admin_diagnostics(
         seconds = asked.body.seconds
         if profiler.running:
             return failure_response(_PROFILE_RUNNING)
-        profile = None if asked.dry_run else await profiler.profile(seconds)
         result = ProfileResult(
             changed=True,
             dry_run=asked.dry_run,
             message=f"The event loop of {seconds} seconds.",
-            profile=profile,
+            profile=None,
         )
-        return asked.respond(audit, result, "loop.profile")
+        # Recorded now: the client may go away meanwhile.
+        response = asked.respond(audit, result, "loop.profile")
+        if asked.dry_run:
+            return response
+        return fresh_response(replace(result, profile=await profiler.profile(seconds)))
 
     return blueprint

@@ -188,6 +188,16 @@ class AdminIdentity:
                 raise self._forbid(request, operator)
         return operator
 
+    async def reaches(self, operator: Operator, slug: str | None) -> bool:
+        """Return whether an operator may act on who is in a room; ``None``: in no room.
+
+        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        """
+        if slug is None or operator.user is None:
+            await trio.lowlevel.checkpoint()
+            return operator.unrestricted
+        return self._policy.is_operator(await self._authorizer.role_for(operator.user, slug))
+
     async def shown_to(self, operator: Operator, slugs: Collection[str]) -> frozenset[str]:
         """Return those of some retreats in which somebody is an operator.
 

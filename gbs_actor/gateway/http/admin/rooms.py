@@ -42,9 +42,11 @@ def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity, audit: Audit) ->
                 descending=query.descending,
                 offset=query.offset,
                 limit=query.limit,
+                counters=operator.unrestricted,
             )
 
-        return encoded_response(await pages.encoded((query, shown), page))
+        key = query, shown, operator.unrestricted
+        return encoded_response(await pages.encoded(key, page))
 
     @blueprint.get("/<slug>")
     async def room(slug: str) -> Response:

@@ -22,13 +22,14 @@ from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.admin.task_tree import count_tasks, task_tree
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.observability import Durations, ProcessStatistics, masked, process_statistics
-from gbs_actor.settings import EffectiveSetting
+from gbs_actor.settings import EffectiveSetting, Settings
 from gbs_actor.socketio import (
     ChannelStatistics,
     FrontDoorStatistics,
     ServerStatistics,
 )
 from gbs_actor.store.protocol import StoreStatistics
+from gbs_actor.store.write_check import WriteCheckStatistics
 
 
 class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,6 +45,7 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     loop_lag: Durations
     """How late timers fired in the last five minutes."""
     store: StoreStatistics
+    write_check: WriteCheckStatistics
     sockets: ServerStatistics
     """Of Socket.IO."""
     plain: ChannelStatistics
@@ -90,14 +92,15 @@ class _System:
         self._services = services
         self._started_at = datetime.now(UTC)
         self._started = trio.current_time()
-        self._shown_settings = tuple(
-            replace(each, value=masked(each.value, each.name))
-            for each in services.settings.effective()
-        )
+        self._settings = services.current_settings()
+        self._shown_settings = _shown(self._settings)
 
     async def statistics(self) -> SystemStatistics:
         tasks = await count_tasks()
         services, now = self._services, trio.current_time()
+        settings = services.current_settings()
+        if settings is not self._settings:
+            self._settings, self._shown_settings = settings, _shown(settings)
         process, store = process_statistics(), services.store.statistics()
         return SystemStatistics(
             version=__version__,
@@ -107,6 +110,7 @@ class _System:
             tasks=tasks,
             loop_lag=services.loop_lag.durations(now),
             store=store,
+            write_check=services.write_check(),
             sockets=services.sockets.statistics(),
             plain=services.plain(),
             front_door=services.front_door(),
@@ -119,3 +123,10 @@ class _System:
             limits=tuple(limit_uses(services, process, store)),
             settings=self._shown_settings,
         )
+
+
+def _shown(settings: Settings) -> tuple[EffectiveSetting, ...]:
+    """Return all settings, without their secrets."""
+    return tuple(
+        replace(each, value=masked(each.value, each.name)) for each in settings.effective()
+    )

@@ -252,6 +252,21 @@ def _store(taken: Snapshot) -> Iterator[Metric]:
         "Connections to the database that ended at a deadline or by a failure.",
         store.terminated_connections,
     )
+    checks = taken.write_check
+    yield _counters(
+        "gbs_write_checks_total",
+        "Writes that the server makes by itself, to find out whether the database stores changes.",
+        "result",
+        {"succeeded": checks.writes, "failed": checks.failures},
+    )
+    audit = taken.audit
+    yield _gauge("gbs_audit_queued", "Audit records that wait for the database.", audit.queued)
+    yield _counters(
+        "gbs_audit_records_total",
+        "Audit records that were stored, and those that are lost: they are in the log only.",
+        "result",
+        {"stored": audit.stored, "lost": audit.lost},
+    )
     roles = taken.roles
     yield _counters(
         "gbs_role_lookups_total",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.auth import AuthorizerStatistics
+from gbs_actor.gateway.audit_trail import AuditTrailStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin import LimitUse, limit_uses
@@ -16,6 +17,7 @@ from gbs_actor.observability import HistogramTotals, ProcessStatistics, process_
 from gbs_actor.rooms import RoomCounts, RoomLoads
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, ServerStatistics
 from gbs_actor.store.protocol import StoreStatistics
+from gbs_actor.store.write_check import WriteCheckStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Snapshot:
     """Whether the database stores changes: the last write to it succeeded, not long ago."""
     process: ProcessStatistics
     store: StoreStatistics
+    write_check: WriteCheckStatistics
+    audit: AuditTrailStatistics
     sockets: ServerStatistics
     plain: ChannelStatistics
     front_door: FrontDoorStatistics | None
@@ -68,6 +72,8 @@ async def take_snapshot(services: Services) -> Snapshot:
         storing=storing,
         process=process,
         store=store,
+        write_check=services.write_check(),
+        audit=services.audit_trail.statistics(),
         sockets=sockets,
         plain=services.plain(),
         front_door=services.front_door(),

@@ -172,8 +172,8 @@ export function sessionActions(session, unrestricted, onDone) {
   const { sid, userId, userName } = session;
   const name = visible(userName, 60);
   return [
-    unrestricted && !session.traced && traceAction({ sid }, name, onDone),
-    unrestricted && session.traced && stopTraceAction({ sid }, name, onDone),
+    unrestricted && !session.traced && traceAction(text.trace, { sid }, name, onDone),
+    unrestricted && !session.traced && traceAction(text.traceUser, { userId }, name, onDone),
     kickAction(sid, name, onDone),
     unrestricted && {
       label: text.kickUser.label,
@@ -186,16 +186,16 @@ export function sessionActions(session, unrestricted, onDone) {
   ];
 }
 
-export function kickAction(sid, name, onDone) {
+function kickAction(sid, name, onDone) {
   const path = pathOf("sessions", sid, "kick");
   return { label: text.kick.label, about: name, body: text.kick.body, path, dangerous: true, onDone };
 }
 
-export function traceAction(target, name, onDone) {
+function traceAction({ label, body }, target, name, onDone) {
   return {
-    label: text.trace.label,
+    label,
     about: name,
-    body: text.trace.body,
+    body,
     path: "traces",
     parameters: target,
     fields: [

@@ -7,6 +7,7 @@ import { Actions, sessionActions } from "../actions.js";
 import { isUnrestricted, pathOf, read } from "../api.js";
 import { Pending } from "../failure.js";
 import { texts } from "../strings.js";
+import { Traces } from "../traces.js";
 import { Connection, RoomLink, RoundTrip, User } from "../who.js";
 
 const { session: text } = texts;
@@ -25,6 +26,7 @@ export function Session({ name, operator }) {
     </div>
     ${gone && html`<${Empty}>${text.gone} <a href=${hrefTo(["closed"], { search: name })}>${text.lookAmongClosed}</a><//>`}
     ${!gone && session === null && html`<${Pending} error=${error} />`}
+    ${session?.traced && isUnrestricted(operator) && html`<${Traces} of=${session} />`}
     ${session && html`<${Whole} session=${session} sid=${name} />`}`;
 }
 

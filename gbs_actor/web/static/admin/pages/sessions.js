@@ -1,13 +1,13 @@
 import { bytes, count, duration } from "../../shared/format.js";
 import { html } from "../../shared/html.js";
-import { Pages, SearchField, Choice, Section, Text } from "../../shared/parts.js";
+import { Pages, SearchField, Choice, Text } from "../../shared/parts.js";
 import { usePolling } from "../../shared/polling.js";
 import { hrefTo, replaceQuery } from "../../shared/router.js";
 import { Table, useStableOrder } from "../../shared/table.js";
-import { Actions, stopTraceAction } from "../actions.js";
 import { isUnrestricted, read } from "../api.js";
 import { Pending } from "../failure.js";
 import { texts } from "../strings.js";
+import { Traces } from "../traces.js";
 import { Connection, RoomLink, RoundTrip, User } from "../who.js";
 import { Settle } from "./rooms.js";
 
@@ -74,24 +74,4 @@ function Queue({ session }) {
 function Lag({ lag }) {
   if (lag === null) return texts.none;
   return html`<span class=${lag === 0 ? "zero" : lag > 100 ? "warn" : ""}>${count(lag)}</span>`;
-}
-
-/** The traces that are running, if there are any. */
-function Traces() {
-  const { data, refresh } = usePolling((signal) => read("traces", {}, { signal }), 10_000);
-  if (!data || data.traces.length === 0) return null;
-  return html`
-    <${Section} title=${text.tracesTitle} wide=${true}>
-      <ul class="lines">
-        ${data.traces.map((trace) => {
-          const target = trace.sid ? { sid: trace.sid } : { userId: trace.userId };
-          const name = trace.sid ?? text.user(trace.userId);
-          return html`
-            <li key=${name}><${Text} value=${name} mono=${true} />
-              ${trace.withMemos && html`<span class="badge warn">${text.withMemos}</span>`}
-              <span class="note">${text.left(duration(trace.endsIn))}</span>
-              <${Actions} actions=${[stopTraceAction(target, name, refresh)]} /></li>`;
-        })}
-      </ul>
-    <//>`;
 }
