@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
+from gbs_actor.cli.admin_client import AdminClient, Parameters, TokenOption, UrlOption, admin_client
 from gbs_actor.cli.admin_output import (
     write_audit,
     write_levels,
@@ -20,7 +19,7 @@ from gbs_actor.cli.admin_output import (
     write_rooms,
 )
 from gbs_actor.cli.failures import expected_failures
-from gbs_actor.cli.output import echo
+from gbs_actor.cli.output import Output, echo_json
 from gbs_actor.cli.settings import ConfigOption, load_settings
 
 admin = typer.Typer(no_args_is_help=True)
@@ -35,13 +34,6 @@ admin.add_typer(_trace, name="trace", help="Log each event of a user or session 
 
 _PROFILE_SECONDS: Final = 15
 """Longest profile: its response must come before the client's timeout."""
-
-
-class Output(StrEnum):
-    """How a response is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class Level(StrEnum):
@@ -99,7 +91,7 @@ def rooms(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the open rooms."""
-    params: dict[str, str | int] = {"search": search, "sort": sort, "limit": limit}
+    params: Parameters = {"search": search, "sort": sort, "limit": limit}
     _get(context, "/rooms", params, output, write_rooms)
 
 
@@ -256,8 +248,7 @@ def audit(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show what operators did and looked at, and what was refused; the newest first."""
-    chosen = {"operator": operator, "action": action, "target": target, "limit": limit}
-    params = {name: value for name, value in chosen.items() if value is not None}
+    params = {"operator": operator, "action": action, "target": target, "limit": limit}
     _get(context, "/audit", params, output, write_audit)
 
 
@@ -274,15 +265,9 @@ def _quoted(text: str) -> str:
 
 
 def _get(
-    context: typer.Context, path: str, params: dict[str, str | int], output: Output, write: Write
+    context: typer.Context, path: str, params: Parameters, output: Output, write: Write
 ) -> None:
-    where: _Server = context.obj
-
-    async def run() -> None:
-        async with admin_client(load_settings(where.config), where.url, where.token) as client:
-            _written(await client.get(path, params), output, write)
-
-    _run(run)
+    _request(context, lambda client: client.get(path, params), output, write)
 
 
 def _act(
@@ -291,27 +276,27 @@ def _act(
     body: dict[str, Any],
     dry_run: bool,
     output: Output,
-    write: Write | None = None,
+    write: Write = write_result,
 ) -> None:
-    where: _Server = context.obj
     params = {"dry_run": "1"} if dry_run else {}
+    _request(context, lambda client: client.post(path, body, params), output, write)
+
+
+def _request(
+    context: typer.Context,
+    send: Callable[[AdminClient], Awaitable[Any]],
+    output: Output,
+    write: Write,
+) -> None:
+    """Send a request, and write the response."""
+    where: _Server = context.obj
 
     async def run() -> None:
         async with admin_client(load_settings(where.config), where.url, where.token) as client:
-            _written(await client.post(path, body, params), output, write or write_result)
+            response = await send(client)
+        (echo_json if output is Output.JSON else write)(response)
 
-    _run(run)
-
-
-def _run(command: Callable[[], Any]) -> None:
     with expected_failures():
         import trio
 
-        trio.run(command)
-
-
-def _written(response: Any, output: Output, write: Write) -> None:
-    if output is Output.JSON:
-        echo(json.dumps(response, ensure_ascii=False))
-    else:
-        write(response)
+        trio.run(run)

@@ -51,7 +51,8 @@ TokenOption = Annotated[
     ),
 ]
 
-Parameters = Mapping[str, str | int]
+Parameters = Mapping[str, str | int | None]
+"""Those that are ``None`` are not sent."""
 
 _ADVICE: Final = {
     401: "Set GBS_ADMIN_TOKEN to the server's admin_token, or to the token of an operator.",
@@ -110,7 +111,7 @@ class AdminClient:
 
         :raises AdminRequestFailed: there was none, or an error.
         """
-        return await self._request("GET", path, params=params)
+        return await self._request("GET", path, params)
 
     async def post(self, path: str, body: Any = None, params: Parameters | None = None) -> Any:
         """Send JSON, and return the decoded JSON of the response.
@@ -118,7 +119,7 @@ class AdminClient:
         :raises AdminRequestFailed: there was none, or an error. It may have taken effect if
             ``status`` is ``None``.
         """
-        return await self._request("POST", path, json=body, params=params)
+        return await self._request("POST", path, params, json=body)
 
     @asynccontextmanager
     async def stream(
@@ -134,16 +135,20 @@ class AdminClient:
             headers["Last-Event-ID"] = last_event_id
         with self._explained():
             async with self._http.stream(
-                "GET", f"/admin{path}", params=params, headers=headers, timeout=SILENCE
+                "GET", f"/admin{path}", params=_given(params), headers=headers, timeout=SILENCE
             ) as response:
                 if response.status_code != 200:
                     await response.aread()
                     self._check(response)
                 yield _events(response.aiter_lines())
 
-    async def _request(self, method: str, path: str, **options: Any) -> Any:
+    async def _request(
+        self, method: str, path: str, params: Parameters | None, **options: Any
+    ) -> Any:
         with self._explained():
-            response = await self._http.request(method, f"/admin{path}", **options)
+            response = await self._http.request(
+                method, f"/admin{path}", params=_given(params), **options
+            )
         self._check(response)
         return response.json()
 
@@ -219,6 +224,10 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[StreamedEvent]:
             kind = fields.get("event", "message")
             yield StreamedEvent(fields.get("id", ""), kind, json.loads(fields["data"]))
         fields = {}
+
+
+def _given(params: Parameters | None) -> dict[str, str | int]:
+    return {name: value for name, value in (params or {}).items() if value is not None}
 
 
 def _own_url(settings: Settings) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
 
 from gbs_actor.cli.failures import FAILED, expected_failures
-from gbs_actor.cli.output import echo, echo_styled
+from gbs_actor.cli.output import echo_json, echo_styled
 from gbs_actor.cli.settings import ConfigOption
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -34,7 +33,7 @@ def check(
     with expected_failures():
         findings = trio.run(check_all, config)
     if as_json:
-        echo(json.dumps([asdict(each) for each in findings], ensure_ascii=False))
+        echo_json([asdict(each) for each in findings])
     else:
         for each in findings:
             advice = f"; {each.advice}" if each.advice else ""

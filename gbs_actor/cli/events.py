@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,12 +11,13 @@ import typer
 from gbs_actor.cli.admin_client import (
     AdminClient,
     AdminRequestFailed,
+    Parameters,
     TokenOption,
     UrlOption,
     admin_client,
 )
 from gbs_actor.cli.failures import expected_failures
-from gbs_actor.cli.output import echo, echo_styled
+from gbs_actor.cli.output import Output, echo_json, echo_styled
 from gbs_actor.cli.settings import ConfigOption, load_settings
 
 _STYLES: Final = {"info": "green", "warning": "yellow", "error": "bold red"}
@@ -29,16 +28,7 @@ Write = Callable[[dict[str, Any]], None]
 """Writes an event, or a gap: ``run`` and ``missed``."""
 
 
-class Output(StrEnum):
-    """How events are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-async def follow(
-    client: AdminClient, params: dict[str, str | int], last: int, write: Write
-) -> None:
+async def follow(client: AdminClient, params: Parameters, last: int, write: Write) -> None:
     """Write the last events, and then each one as it happens, until cancelled.
 
     It reconnects by itself once it was connected.
@@ -68,10 +58,6 @@ async def follow(
             if not failed.temporary:
                 raise
         await trio.sleep(next(delays))
-
-
-def _write_json(data: dict[str, Any]) -> None:
-    echo(json.dumps(data, ensure_ascii=False))
 
 
 def _write_text(data: dict[str, Any]) -> None:
@@ -116,12 +102,11 @@ def events(
     Rooms that start, crash and fail, clients that do not keep up or are refused, limits that
     are hit. It reconnects by itself, and says so if it has missed any.
     """
-    chosen = {"kind": kind, "room": room, "user": user}
-    params = {name: value for name, value in chosen.items() if value is not None}
+    params = {"kind": kind, "room": room, "user": user}
 
     async def run() -> None:
         async with admin_client(load_settings(config), url, token) as client:
-            write = _write_json if output is Output.JSON else _write_text
+            write = echo_json if output is Output.JSON else _write_text
             await follow(client, params, last, write)
 
     with expected_failures():

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
+from typing import Any
+
 import typer
+
+
+class Output(StrEnum):
+    """How what a server sends is printed."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def echo(*lines: str) -> None:
@@ -11,6 +22,11 @@ def echo(*lines: str) -> None:
 
     for line in lines:
         typer.echo(visible(line))
+
+
+def echo_json(data: Any) -> None:
+    """Write one line of JSON."""
+    echo(json.dumps(data, ensure_ascii=False))
 
 
 def echo_styled(*parts: tuple[str, str]) -> None:

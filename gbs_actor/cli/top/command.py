@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
-from gbs_actor.cli.output import echo
+from gbs_actor.cli.output import echo_json
 from gbs_actor.cli.settings import ConfigOption, load_settings
 from gbs_actor.cli.top.view import SORTS, View
 
@@ -80,7 +79,7 @@ async def _write(
             await trio.sleep(interval)
         snapshot = await watch.look(ROOMS_OF_FILES)
         if output is Output.JSON:
-            echo(json.dumps(snapshot.document, ensure_ascii=False))
+            echo_json(snapshot.document)
         else:
             console.print(screen(snapshot, watch.rates, watch.view, url=url))
 

@@ -1,8 +1,9 @@
-"""What all actions of operators have in common: the body, the trial, the response, the audit."""
+"""What all actions of operators have in common: the request, the response, the audit."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -54,45 +55,50 @@ class KickResult(ActionResult, frozen=True, kw_only=True):
 BodyT = TypeVar("BodyT", bound=ActionBody)
 
 
-async def read_body(request: Request, decoder: msgspec.json.Decoder[BodyT]) -> BodyT:
-    """Return the body of an action.
+@dataclass(frozen=True, slots=True)
+class ActionRequest(Generic[BodyT]):
+    """An operator's request to act."""
 
-    :raises InvalidPayload: it is no such body.
-    """
-    raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-    return decode(raw, decoder)
+    request: Request
+    operator: Operator
+    body: BodyT
+    dry_run: bool
+    """Whether it is only to say what it would do."""
 
+    @classmethod
+    async def read(
+        cls, request: Request, operator: Operator, decoder: msgspec.json.Decoder[BodyT]
+    ) -> ActionRequest[BodyT]:
+        """Read the body of a request.
 
-def is_trial(request: Request) -> bool:
-    """Return whether an action is only to say what it would do."""
-    return "dry_run" in request.args
+        :raises InvalidPayload: it is no such body.
+        """
+        raw = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        return cls(request, operator, decode(raw, decoder), "dry_run" in request.args)
 
+    def respond(
+        self,
+        audit: Audit,
+        result: ActionResult,
+        action: str,
+        target: str = "",
+        *,
+        outcome: Outcome | None = None,
+    ) -> Response:
+        """Record the action, and return its response.
 
-def responded(
-    audit: Audit,
-    request: Request,
-    operator: Operator,
-    result: ActionResult,
-    *,
-    action: str,
-    target: str = "",
-    reason: str,
-    outcome: Outcome | None = None,
-) -> Response:
-    """Record an action, and return its response.
-
-    :param outcome: for the audit; ``None``: what the response says.
-    """
-    if outcome is None:
-        changed: Outcome = "done" if result.changed else "unchanged"
-        outcome = "dry_run" if result.dry_run else changed
-    audit.record(
-        operator,
-        action,
-        target,
-        reason=reason,
-        outcome=outcome,
-        address=address_of(request),
-        details=result.message,
-    )
-    return fresh_response(result)
+        :param outcome: for the audit; ``None``: what the response says.
+        """
+        if outcome is None:
+            changed: Outcome = "done" if result.changed else "unchanged"
+            outcome = "dry_run" if self.dry_run else changed
+        audit.record(
+            self.operator,
+            action,
+            target,
+            reason=self.body.reason,
+            outcome=outcome,
+            address=address_of(self.request),
+            details=result.message,
+        )
+        return fresh_response(result)

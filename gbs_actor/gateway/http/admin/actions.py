@@ -14,17 +14,16 @@ from gbs_actor.contract.decoding import one_id
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.http.admin.acting import (
     ActionBody,
+    ActionRequest,
     ActionResult,
     KickResult,
     RoomActionResult,
-    is_trial,
-    read_body,
-    responded,
 )
 from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.rooms import RoomAction
+from gbs_actor.store.audit import Outcome
 
 _body: Final = msgspec.json.Decoder(ActionBody)
 
@@ -65,60 +64,42 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
 
     async def _act_on(slug: str, action: str, act: ActOnRoom) -> Response:
         operator = await identity.require_in(request, slug)
-        body, trial = await read_body(request, _body), is_trial(request)
+        asked = await ActionRequest.read(request, operator, _body)
         # It takes seconds. It is in the audit even if a shutdown cuts the request off.
         with trio.CancelScope(shield=True):
-            outcome = await act(slug, dry_run=trial)
+            outcome = await act(slug, dry_run=asked.dry_run)
         result = RoomActionResult(
             changed=outcome.changed,
-            dry_run=trial,
+            dry_run=asked.dry_run,
             message=outcome.message,
             room=outcome.room,
         )
-        return responded(
-            audit, request, operator, result, action=action, target=slug, reason=body.reason
-        )
+        return asked.respond(audit, result, action, slug)
 
     @blueprint.post("/sessions/<sid>/kick")
     async def kick_session(sid: str) -> Response:
         operator = identity.require(request)
-        body = await read_body(request, _body)
+        asked = await ActionRequest.read(request, operator, _body)
         client = clients.find(sid)
         # Who may not see a session is answered as if there were none.
         hidden = client is not None and not await identity.reaches(
             operator, client.subscriber.room_slug
         )
-        result = _kick([] if client is None or hidden else [client])
-        return responded(
-            audit,
-            request,
-            operator,
-            result,
-            action="session.kick",
-            target=sid,
-            reason=body.reason,
-            outcome="refused" if hidden else None,
-        )
+        found = [] if client is None or hidden else [client]
+        result = _kick(found, dry_run=asked.dry_run)
+        outcome: Outcome | None = "refused" if hidden else None
+        return asked.respond(audit, result, "session.kick", sid, outcome=outcome)
 
     @blueprint.post("/users/<user_id>/kick")
     async def kick_user(user_id: str) -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _body)
-        result = _kick(clients.of_user(one_id(("userId", user_id))))
-        return responded(
-            audit,
-            request,
-            operator,
-            result,
-            action="user.kick",
-            target=user_id,
-            reason=body.reason,
-        )
+        asked = await ActionRequest.read(request, operator, _body)
+        result = _kick(clients.of_user(one_id(("userId", user_id))), dry_run=asked.dry_run)
+        return asked.respond(audit, result, "user.kick", user_id)
 
-    def _kick(found: Sequence[Client]) -> KickResult:
-        trial = is_trial(request)
+    def _kick(found: Sequence[Client], *, dry_run: bool) -> KickResult:
         connected = [client for client in found if not client.subscriber.closed]
-        if not trial:
+        if not dry_run:
             for client in connected:
                 clients.kick(client)
         if not connected:
@@ -127,23 +108,21 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
             names = ", ".join(sorted({client.author.name for client in connected}))
             message = f"Disconnected for good: {names}."
         return KickResult(
-            changed=bool(connected), dry_run=trial, message=message, sessions=len(connected)
+            changed=bool(connected), dry_run=dry_run, message=message, sessions=len(connected)
         )
 
     @blueprint.post("/drain")
     async def drain_server() -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _body)
-        trial, stopping = is_trial(request), services.draining()
+        asked = await ActionRequest.read(request, operator, _body)
+        stopping = services.draining()
         result = ActionResult(
             changed=not stopping,
-            dry_run=trial,
+            dry_run=asked.dry_run,
             message="The server is stopping already." if stopping else "The server stops.",
         )
-        response = responded(
-            audit, request, operator, result, action="server.drain", reason=body.reason
-        )
-        if not (trial or stopping):
+        response = asked.respond(audit, result, "server.drain")
+        if not (asked.dry_run or stopping):
             services.shut_down()
         return response
 

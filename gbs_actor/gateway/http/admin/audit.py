@@ -15,7 +15,7 @@ from gbs_actor.auth import AuthError, AuthErrorCode
 from gbs_actor.contract.decoding import check_optional_text
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, SESSION_PATH, AdminIdentity, Operator
-from gbs_actor.gateway.http.admin.query import DEFAULT_LIMIT, MAX_LIMIT, number, text
+from gbs_actor.gateway.http.admin.query import limit_of, number, text
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.lineup.names import shown_name
@@ -160,7 +160,7 @@ def admin_audit(store: Store, identity: AdminIdentity, audit: Audit) -> Blueprin
     async def some_records() -> Response:
         operator = identity.require_unrestricted(request)
         arguments = request.args
-        limit = number("limit", arguments, 1, MAX_LIMIT) or DEFAULT_LIMIT
+        limit = limit_of(arguments)
         wanted = {
             name: check_optional_text(name, text(name, arguments))
             for name in ("operator", "action", "target")

@@ -10,13 +10,7 @@ from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import InvalidPayload
-from gbs_actor.gateway.http.admin.acting import (
-    ActionBody,
-    ActionResult,
-    is_trial,
-    read_body,
-    responded,
-)
+from gbs_actor.gateway.http.admin.acting import ActionBody, ActionRequest, ActionResult
 from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import fresh_response
@@ -83,42 +77,38 @@ def admin_diagnostics(
     @blueprint.post("/log-level")
     async def change_level() -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _level_body)
-        trial, name = is_trial(request), body.logger
+        asked = await ActionRequest.read(request, operator, _level_body)
+        body, name = asked.body, asked.body.logger
         try:
             levels.check(name)
         except UnknownLogger as error:
             raise InvalidPayload("logger", str(error)) from None
-        if not trial:
+        if not asked.dry_run:
             levels.change(name, body.level, body.minutes)
         result = LogLevelResult(
             changed=True,
-            dry_run=trial,
+            dry_run=asked.dry_run,
             message=f"{name} logs at {body.level} for {body.minutes} minutes.",
             levels=levels.statistics(),
         )
-        return responded(
-            audit, request, operator, result, action="log.level", target=name, reason=body.reason
-        )
+        return asked.respond(audit, result, "log.level", name)
 
     @blueprint.post("/profile")
     async def make_profile() -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _profile_body)
-        trial, seconds = is_trial(request), body.seconds
+        asked = await ActionRequest.read(request, operator, _profile_body)
+        seconds = asked.body.seconds
         if profiler.running:
             return failure_response(_PROFILE_RUNNING)
         result = ProfileResult(
             changed=True,
-            dry_run=trial,
+            dry_run=asked.dry_run,
             message=f"The event loop of {seconds} seconds.",
             profile=None,
         )
         # Recorded now: the client may go away meanwhile.
-        response = responded(
-            audit, request, operator, result, action="loop.profile", reason=body.reason
-        )
-        if trial:
+        response = asked.respond(audit, result, "loop.profile")
+        if asked.dry_run:
             return response
         return fresh_response(replace(result, profile=await profiler.profile(seconds)))
 

@@ -9,7 +9,7 @@ from typing import Final
 from werkzeug.datastructures import Headers, MultiDict
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH, InvalidPayload
-from gbs_actor.gateway.http.admin.query import MAX_LIMIT, number
+from gbs_actor.gateway.http.admin.query import limit_of, number
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.observability import EventFilter, visible
@@ -49,7 +49,8 @@ class EventQuery:
                 raise InvalidPayload(name, f"{name} must be a number, or the id of an event.")
             run, _, last = position.rpartition("-")
             after = int(last)
-        return cls(after, run or None, _wanted(arguments), _limit(arguments))
+        limit = limit_of(arguments, default=DEFAULT_LIMIT)
+        return cls(after, run or None, _wanted(arguments), limit)
 
     def after_in(self, run: str) -> int | None:
         """Return the number of the last event of a run that the reader has; 0: of another run."""
@@ -67,7 +68,3 @@ def _wanted(arguments: MultiDict[str, str]) -> EventFilter:
         room=None if room is None else visible(room),
         user_id=number("user", arguments, 1, LAST_ID),
     )
-
-
-def _limit(arguments: MultiDict[str, str]) -> int:
-    return number("limit", arguments, 1, MAX_LIMIT) or DEFAULT_LIMIT

@@ -44,14 +44,20 @@ def sort_key(
     return sort.removeprefix("-"), sort.startswith("-")
 
 
+def limit_of(arguments: MultiDict[str, str], *, default: int = DEFAULT_LIMIT) -> int:
+    """Return how many entries a page may have.
+
+    :raises InvalidPayload: it is no number, out of range, or given more than once.
+    """
+    return number("limit", arguments, 1, MAX_LIMIT) or default
+
+
 def page_bounds(arguments: MultiDict[str, str]) -> tuple[int, int]:
     """Return how many entries are before the page, and how many it may have.
 
     :raises InvalidPayload: one of them is no number, out of range, or given more than once.
     """
-    offset = number("offset", arguments, 0, MAX_OFFSET)
-    limit = number("limit", arguments, 1, MAX_LIMIT)
-    return offset or 0, DEFAULT_LIMIT if limit is None else limit
+    return number("offset", arguments, 0, MAX_OFFSET) or 0, limit_of(arguments)
 
 
 def text(name: str, arguments: MultiDict[str, str]) -> str | None:

@@ -15,7 +15,7 @@ from gbs_actor.gateway.http.admin.identity import (
     AdminIdentity,
     Operator,
 )
-from gbs_actor.gateway.http.responses import json_response
+from gbs_actor.gateway.http.admin.responses import fresh_response
 
 
 class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
@@ -80,9 +80,7 @@ def _shown(operator: Operator) -> Response:
         expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
         csrf_token=operator.csrf_token,
     )
-    response = json_response(msgspec.json.encode(body))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return fresh_response(body)
 
 
 def _set_cookie(response: Response, value: str, max_age: int) -> None:

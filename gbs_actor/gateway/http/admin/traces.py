@@ -10,15 +10,9 @@ from quart import Blueprint, Response, request
 
 from gbs_actor.contract.decoding import Id, InvalidPayload, one_id
 from gbs_actor.gateway.clients import Clients
-from gbs_actor.gateway.http.admin.acting import (
-    ActionBody,
-    ActionResult,
-    is_trial,
-    read_body,
-    responded,
-)
+from gbs_actor.gateway.http.admin.acting import ActionBody, ActionRequest, ActionResult
 from gbs_actor.gateway.http.admin.audit import Audit
-from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity, Operator
+from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.replies import Failure
@@ -87,48 +81,44 @@ def admin_traces(clients: Clients, identity: AdminIdentity, audit: Audit) -> Blu
     @blueprint.post("")
     async def start() -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _start)
-        target = body.target()
+        asked = await ActionRequest.read(request, operator, _start)
+        body, target = asked.body, asked.body.target()
         if isinstance(target, str) and clients.find(target) is None:
             return failure_response(_NO_SESSION)
         try:
             traces.check(target)
         except TooManyTraces:
             return failure_response(_TOO_MANY)
-        if not is_trial(request):
+        if not asked.dry_run:
             traces.start(target, body.minutes, with_memos=body.with_memos)
         shown = ", with what is typed" if body.with_memos else ""
         message = f"Traced for {body.minutes:g} minutes{shown}."
-        return _responded(operator, "trace.start", body, message, changed=True)
+        return respond(asked, "trace.start", message, changed=True)
 
     @blueprint.post("/stop")
     async def stop() -> Response:
         operator = identity.require_unrestricted(request)
-        body = await read_body(request, _stop)
-        target = body.target()
+        asked = await ActionRequest.read(request, operator, _stop)
+        target = asked.body.target()
         running = traces.has(target)
-        if running and not is_trial(request):
+        if running and not asked.dry_run:
             traces.stop(target)
         message = "Not traced any more." if running else "There was no such trace."
-        return _responded(operator, "trace.stop", body, message, changed=running)
+        return respond(asked, "trace.stop", message, changed=running)
 
-    def _responded(
-        operator: Operator, action: str, body: StopTraceBody, message: str, *, changed: bool
+    def respond(
+        asked: ActionRequest[TraceBody] | ActionRequest[StopTraceBody],
+        action: str,
+        message: str,
+        *,
+        changed: bool,
     ) -> Response:
         result = TracesChanged(
             changed=changed,
-            dry_run=is_trial(request),
+            dry_run=asked.dry_run,
             message=message,
             traces=traces.statistics(),
         )
-        return responded(
-            audit,
-            request,
-            operator,
-            result,
-            action=action,
-            target=str(body.target()),
-            reason=body.reason,
-        )
+        return asked.respond(audit, result, action, str(asked.body.target()))
 
     return blueprint
