@@ -30,6 +30,15 @@ VIEWS = (
     "system",
 )
 UNSAFE_SLUG = "<script>alert(1)</script>"
+CUT_PLACEHOLDERS = """
+[...document.querySelectorAll('main input[placeholder]')].filter((input) => {
+  const style = getComputedStyle(input);
+  const pen = document.createElement('canvas').getContext('2d');
+  pen.font = `${style.fontSize} ${style.fontFamily}`;
+  const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  return pen.measureText(input.placeholder).width > room;
+}).map((input) => input.placeholder)
+"""
 WIDTHS = {"desk": (1280, 860), "phone": (360, 740)}
 
 
@@ -72,6 +81,7 @@ async def test_every_view_shows_itself_without_fault_and_fits(
             assert await page.evaluate(
                 "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
             ), view
+            assert await page.evaluate(CUT_PLACEHOLDERS) == [], view
             if SHOTS:
                 name = view.replace("/", "-")
                 await page.screenshot(Path(SHOTS) / f"{name}-{width}-{scheme}.png", whole=True)

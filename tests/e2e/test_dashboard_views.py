@@ -134,12 +134,21 @@ async def test_one_session_is_shown_as_a_whole(
     }
     async with opened(pages, server, width=width) as page:
         await page.stub("/admin/sessions/abc-123", details)
+        trace = {"userId": 7, "sid": None, "withMemos": True, "endsIn": 61.0, "events": 3}
+        other = {**trace, "userId": 8}
+        await page.stub("/admin/traces", {"traces": [trace, other]})
         await show(page, server, "sessions/abc-123")
         await page.until("document.querySelector('main').innerText.includes('12,345')")
         text = await page.text("main")
         assert "1 MiB" in text
         assert "만료 없음" in text
-        assert "추적 중지" in text
+        await page.see(".lines .actions button")
+        traces = await page.text(".lines")
+        assert ("추적 중지" in traces, "사용자 7" in traces, "사용자 8" in traces) == (
+            True,
+            True,
+            False,
+        )
         assert await page.evaluate(FITS)
 
 

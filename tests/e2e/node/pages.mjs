@@ -54,7 +54,8 @@ const start = async ({ width, height, scheme }, send) => {
     until: ({ expression }) => until(page, expression),
     offline: ({ offline }) => context.setOffline(offline),
     resize: (size) => page.setViewportSize({ width: size.width, height: size.height }),
-    screenshot: ({ path, whole }) => page.screenshot({ path, fullPage: whole }).then(() => null),
+    screenshot: ({ path, whole }) =>
+      page.screenshot({ path, fullPage: whole, animations: "disabled" }).then(() => null),
     // In place of the server; what the page has sent there is kept.
     stub: ({ path, status, value }) =>
       page.route(

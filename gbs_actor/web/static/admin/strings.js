@@ -428,7 +428,7 @@ export const texts = {
       connections: "연결",
       polling: "폴링",
       handshakes: "핸드셰이크",
-      refused: "거절",
+      refused: "HTTP 오류로 거절",
       upgrades: "업그레이드",
       receivedMessages: "받은 메시지",
       receivedBytes: "받은 바이트",

@@ -8,6 +8,7 @@ import { Store } from "./store.js";
  */
 export const outage = new Store(null);
 
+const FIRST_PAUSE = 4_000;
 const MAX_PAUSE = 30_000;
 
 /**
@@ -89,8 +90,9 @@ export class Poller {
       if (error.status === 429) return Math.max(this.interval, 1000 * (error.retryAfter ?? 1));
       return error.status === 404 ? 5 * this.interval : Infinity;
     }
+    // Also of what is loaded seldom: a server that is restarted is back in seconds.
+    const pause = Math.min(MAX_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
     this.#failures += 1;
-    const pause = Math.min(MAX_PAUSE, this.interval * 2 ** this.#failures);
     const spread = pause * (0.75 + Math.random() / 2);
     if (error instanceof HttpError || error instanceof Unreachable) {
       const since = outage.value?.since ?? Date.now();

@@ -71,7 +71,7 @@ function Entry({ entry: { event, restarted, missed } }) {
   if (restarted) return html`<li class="gap">${text.restarted}</li>`;
   if (missed) return html`<li class="gap">${text.missed(count(missed))}</li>`;
   const [sign, level] = SIGNS[event.severity] ?? SIGNS.info;
-  const details = Object.entries(event.details ?? {});
+  const details = Object.entries(event.details ?? {}).filter(([, value]) => value !== null && value !== "");
   return html`
     <li class=${`event ${level}`}>
       <time title=${fullTime(event.at)}>${clock(event.at)}</time>
