@@ -287,7 +287,7 @@ async def test_a_user_is_traced_and_every_event_is_shown(
             ]
             assert {each["kind"] for each in shown} == {"trace.in", "trace.out"}
             assert "비밀" not in await page.text("main")
-            await picture(page, "events-traced")
+            await picture(page, "events-traced", whole=False)
 
             await show(page, server, "sessions")
             await act(page, "추적 중지", "trace.stop")
