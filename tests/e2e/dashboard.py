@@ -106,14 +106,17 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-async def picture(page: BrowserPage, name: str) -> None:
-    """Take pictures of what is shown, light and dark, wide and narrow, if somebody wants them."""
+async def picture(page: BrowserPage, name: str, *, whole: bool = True) -> None:
+    """Take pictures of a view, light and dark, wide and narrow, if somebody wants them.
+
+    :param whole: also of what would have to be scrolled to.
+    """
     if SHOTS is None:
         return
     for size, (width, height) in SIZES.items():
         await page.step("resize", width=width, height=height)
         for scheme, switch in (("dark", "어두운 화면으로"), ("light", "밝은 화면으로")):
             await page.click(f"button[aria-label='{switch}']")
-            await page.screenshot(Path(SHOTS) / f"{name}-{size}-{scheme}.png", whole=True)
+            await page.screenshot(Path(SHOTS) / f"{name}-{size}-{scheme}.png", whole=whole)
     width, height = SIZES["desk"]
     await page.step("resize", width=width, height=height)

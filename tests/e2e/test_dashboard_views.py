@@ -173,6 +173,16 @@ async def test_events_come_in_and_gaps_and_restarts_are_named(
         assert "of the new one" in await page.text(".events li:first-child")
 
 
+async def test_details_of_an_event_are_readable(pages: int, server: ServerProcess) -> None:
+    details = {"seconds": 0.0080235, "size": 654, "fields": {"status": "OK"}, "detail": None}
+    async with opened(pages, server) as page:
+        await page.stub("/admin/events", events(event(1, details=details)))
+        await show(page, server, "events")
+        await page.see(".event")
+        shown = (await page.text(".details")).split("\n")
+        assert shown == ["seconds=0.00802", "size=654", 'fields={"status":"OK"}']
+
+
 async def test_events_pause_and_go_on_where_they_were(pages: int, server: ServerProcess) -> None:
     async with opened(pages, server) as page:
         await page.stub("/admin/events", events(event(1)))

@@ -80,7 +80,7 @@ function Entry({ entry: { event, restarted, missed } }) {
       <//>
       <span class="event-text"><${Text} value=${event.text} longest=${400} />
         ${details.length > 0 && html`<span class="details mono">${details.map(([name, value]) => html`
-          <span key=${name}>${visible(name, 30)}=${visible(value, 200)}</span>`)}</span>`}
+          <span key=${name}>${visible(name, 30)}=${visible(detailOf(value), 200)}</span>`)}</span>`}
       </span>
       <span class="event-links">
         ${event.room && html`<a href=${hrefTo(["rooms", event.room])}><${Text} value=${event.room} longest=${30} /></a>`}
@@ -88,4 +88,10 @@ function Entry({ entry: { event, restarted, missed } }) {
         ${event.userId !== null && html`<span class="id">${event.userId}</span>`}
       </span>
     </li>`;
+}
+
+/** A detail as a text: a trace has fields of its own, and times with many digits. */
+function detailOf(value) {
+  if (typeof value === "object") return JSON.stringify(value);
+  return Number.isFinite(value) && !Number.isInteger(value) ? Number(value.toPrecision(3)) : value;
 }
