@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.http.admin.shared import FRESH, MAX_KEPT, SharedJson
+from gbs_actor.gateway.http.admin.shared import FRESH, LONGEST, MAX_KEPT, SharedJson
 from gbs_actor.rooms import RoomPage, RoomSupervisor
 from tests.gateway.composing import OTHER_SLUG, SLUG
 from tests.gateway.site import Site, body, site
@@ -42,6 +43,24 @@ async def test_it_is_made_once_within_a_second(autojump_clock: MockClock) -> Non
     assert await shared.encoded("other", following) == b"1"
     await trio.sleep(0.01)
     assert await shared.encoded("key", following) == b"2"
+
+
+async def test_what_takes_long_is_kept_until_its_share_of_the_time_has_passed(
+    autojump_clock: MockClock,
+) -> None:
+    shared, made = SharedJson(share=0.005), iter(range(10))
+
+    async def following() -> int:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        return next(made)
+
+    assert await shared.encoded("key", following) == b"0"
+    await trio.sleep(3.9)
+    assert await shared.encoded("key", following) == b"0"
+    await trio.sleep(LONGEST - 3.9)
+    assert await shared.encoded("key", following) == b"1"
 
 
 async def test_only_the_latest_are_kept(autojump_clock: MockClock) -> None:

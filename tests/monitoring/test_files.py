@@ -86,6 +86,10 @@ def test_the_dashboard_is_one_that_grafana_imports() -> None:
     assert len(ids) == len(set(ids))
     rows = [panel["title"] for panel in shown["panels"] if panel["type"] == "row"]
     assert rows == ["Overview", "Latency", "Rooms", "Database", "Limits", "Process"]
+    charts = [panel for panel in shown["panels"] if panel["type"] == "timeseries"]
+    assert all("calcs" in panel["options"]["legend"] for panel in charts), (
+        "its schema requires them"
+    )
     taken: set[tuple[int, int]] = set()
     for panel in shown["panels"]:
         at = panel["gridPos"]

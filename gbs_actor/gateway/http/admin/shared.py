@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
 
 FRESH: Final = 1.0
 """Seconds for which all who ask for the same get the same."""
+LONGEST: Final = 10.0
+"""The same for what takes long to make."""
 MAX_KEPT: Final = 50
 """Different ones that are kept; the oldest goes first."""
 
 
-class SharedJson:
-    """JSON of structures, each encoded once for all who ask for it within a second."""
+class _Kept(NamedTuple):
+    encoded: bytes
+    made_at: float
+    took: float
+    """Seconds of the thread."""
 
-    def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[float, bytes]] = {}
+
+class SharedJson:
+    """JSON of structures, each encoded once for all who ask for it within a second.
+
+    :param share: of the thread's time, how much making one of them again and again may take;
+        what takes long is kept longer than a second.
+    """
+
+    def __init__(self, share: float | None = None) -> None:
+        self._share = share
+        self._kept: dict[Hashable, _Kept] = {}
 
     async def encoded(self, key: Hashable, make: Callable[[], Awaitable[object]]) -> bytes:
         """Return the JSON of what ``make`` returns, or has returned a moment ago.
@@ -26,14 +41,17 @@ class SharedJson:
         :param key: says what is asked for, and all that it depends on; who may not see the same
             must have another key.
         """
-        now = trio.current_time()
-        made_at, encoded = self._kept.get(key, (-FRESH, b""))
-        if now - made_at < FRESH and encoded:
-            return encoded
+        kept = self._kept.get(key)
+        if kept is not None and trio.current_time() - kept.made_at < self._fresh_for(kept):
+            return kept.encoded
+        began = time.thread_time()  # with what other tasks do meanwhile: then it is kept longer
         encoded = msgspec.json.encode(await make())
-        now = trio.current_time()
+        took = time.thread_time() - began
         self._kept.pop(key, None)
-        self._kept[key] = now, encoded
+        self._kept[key] = _Kept(encoded, trio.current_time(), took)
         if len(self._kept) > MAX_KEPT:
             del self._kept[next(iter(self._kept))]
         return encoded
+
+    def _fresh_for(self, kept: _Kept) -> float:
+        return FRESH if self._share is None else max(FRESH, min(LONGEST, kept.took / self._share))
