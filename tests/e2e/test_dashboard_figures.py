@@ -26,11 +26,12 @@ from tests.operators.operated import CRASHES, CRASHING, ROOMS, operated_server
 from tests.operators.story import (
     CLIENTS,
     KILLED,
+    PUBLISHED,
     SLOW,
     Counted,
     Story,
     begun,
-    check_events,
+    published,
     subscribers,
 )
 
@@ -117,7 +118,9 @@ class Views:
         """Check who is connected, and how."""
         await self.open("sessions")
         assert await self.page.text("main .view-head .note") == f"{CLIENTS - 1}개"
-        rows = await table(self.page, "세션")
+        rows = await until_read(  # what was slow may have some of its queue left
+            lambda: table(self.page, "세션"), lambda rows: {row["대기"] for row in rows} == {"0"}
+        )
         shown = {int(row["사용자"].split()[-1]) - 1000: row for row in rows}
         assert sorted(shown) == [each for each in range(CLIENTS) if each != KILLED]
         for at, editor in enumerate(story.editors):
@@ -151,8 +154,10 @@ class Views:
     async def events(self) -> None:
         """Check what operators were notified of."""
         await self.open("events")
-        await self.page.see(".event")
-        check_events(await events(self.page))
+        shown = await until_read(
+            lambda: events(self.page), lambda shown: published(shown) == PUBLISHED
+        )
+        assert published(shown) == PUBLISHED
         await picture(self.page, "story-events")
 
 
