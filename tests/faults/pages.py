@@ -52,7 +52,7 @@ class StockPage:
         """Assign people to groups now and then; each edit has its answer in the end."""
         while not stopping.is_set():
             person, command_id = {"id": random.choice(people)}, uuid4()
-            edit = assignment(person, random.randint(1, 30), commandId=str(command_id))
+            edit = assignment(person, random.randint(31, 9999), commandId=str(command_id))
             answer = await self.client.ask(*edit)
             if answer["status"] == "OK":
                 self.acknowledged.append(command_id)
