@@ -13,7 +13,7 @@ import trio
 
 from gbs_actor.concurrency import Backoff
 from tests.e2e.drivers import Driver
-from tests.e2e.in_room import assignment, empty_group
+from tests.e2e.in_room import assignment
 from tests.e2e.server_process import RETREAT, ServerProcess, token
 from tests.e2e.stock_client import Happened, StockClient, stock_clients
 from tests.gateway.plain_peer import talking_plainly
@@ -52,7 +52,7 @@ class StockPage:
         """Assign people to groups now and then; each edit has its answer in the end."""
         while not stopping.is_set():
             person, command_id = {"id": random.choice(people)}, uuid4()
-            edit = assignment(person, empty_group(), commandId=str(command_id))
+            edit = assignment(person, random.randint(31, 9999), commandId=str(command_id))
             answer = await self.client.ask(*edit)
             if answer["status"] == "OK":
                 self.acknowledged.append(command_id)

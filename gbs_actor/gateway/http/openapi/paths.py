@@ -195,7 +195,8 @@ _SESSIONS: Final[Described] = {
     "tags": ["operators"],
     "summary": "Show who is connected, page by page.",
     "description": "In rooms of those retreats in which the user is an operator; to operators of "
-    "the whole server also those who are in no room. `total` counts all that match.",
+    "the whole server also those who are in no room. `total` counts all that match. With thousands "
+    "of sessions the figures may be some seconds old, at most ten.",
     "security": _OPERATORS,
     "parameters": parameters(
         "searchSessions", "room", "protocol", "sortSessions", "offset", "limit"
