@@ -123,7 +123,8 @@ def accepted(outcome: Accepted, *, outside_room: bool = False) -> bytes:
     :param outside_room: leave the revision out, since it is of a room the client is not in.
     """
     revision = None if outside_room else outcome.revision
-    return _encoder.encode(_Ok("OK", Raw(outcome.row.json), revision))
+    row = _NULL if outcome.row is None else Raw(outcome.row.json)
+    return _encoder.encode(_Ok("OK", row, revision))
 
 
 def done(outcome: Done) -> bytes:

@@ -72,6 +72,38 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """The revision that an undo has undone."""
 
 
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What a command with many parts came to, beside the rows."""
+
+    updated: tuple[int, ...] = ()
+    """Ids of the registrations whose own fields it has changed."""
+    created: tuple[int, ...] = ()
+    """Numbers of the groups that it has created."""
+    skipped: tuple[Problem, ...] = ()
+    """What it asked for and could not be carried out."""
+
+
+def written(
+    before: tuple[FieldValue, ...], after: tuple[FieldValue, ...]
+) -> Iterator[tuple[FieldValue, FieldValue]]:
+    """Return each field whose value a change replaced, before and after it."""
+    for former, value in zip(before, after, strict=True):
+        if former.value != value.value:
+            yield former, value
+
+
+def result_of(change: Change | LogEntry) -> Result:
+    """Return what a command came to, from its change or from what the log has of it."""
+    updated: dict[int, None] = {}
+    created: list[int] = []
+    for _, value in written(change.before, change.after):
+        if value.registration_id is not None:
+            updated[value.registration_id] = None
+        elif value.field is Field.EXISTS and value.value and value.gbs_number is not None:
+            created.append(value.gbs_number)
+    return Result(tuple(updated), tuple(sorted(created)), change.skipped)
+
+
 FENCE_REQUEST: Final = b'{"action":"fence"}'
 """What the log has as the request of a fence."""
 
@@ -150,6 +182,4 @@ class LogEntry:
 
     def written(self) -> Iterator[tuple[FieldValue, FieldValue]]:
         """Return each field whose value the change replaced, before and after it."""
-        for before, after in zip(self.before, self.after, strict=True):
-            if before.value != after.value:
-                yield before, after
+        return written(self.before, self.after)

@@ -159,6 +159,7 @@ PlannedAction = (
 Action = SingleAction | PlannedAction
 
 PLANNED: Final[frozenset[type]] = frozenset(get_args(PlannedAction))
+"""The types of the actions that may change many fields."""
 _KINDS: Final = {action: Kind(str(action.__struct_config__.tag)) for action in get_args(Action)}
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 

@@ -109,7 +109,7 @@ class TestVersion:
         await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
         retreat = await desk.loaded()
         assert await desk.store.version("winter") == RetreatVersion(
-            2, retreat.epoch, retreat.removal_revision
+            desk.retreat_id, 2, retreat.epoch, retreat.removal_revision
         )
 
     async def test_it_differs_after_each_commit(self, desk: Desk) -> None:

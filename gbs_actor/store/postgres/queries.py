@@ -174,7 +174,7 @@ def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence
 
 def version(head: Row) -> RetreatVersion:
     """Build a retreat's version from a row of :data:`RETREAT`."""
-    return RetreatVersion(head["revision"], _epoch(head), head["removal_revision"])
+    return RetreatVersion(head["id"], head["revision"], _epoch(head), head["removal_revision"])
 
 
 def log_entry(row: Row) -> LogEntry:
