@@ -111,6 +111,7 @@ class Naive:
             self.cells[None, number, EXISTS] = Cell(Given(True))
             self.cells[None, number, "gbsMemo"] = Cell(Given(group.memo))
         self.past: dict[int, list[dict[str, Any]]] = {self.revision: self.rows()}
+        self.groups_at = {self.revision: self._groups()}
 
     # -- what it shows
 
@@ -121,6 +122,13 @@ class Naive:
         if key not in self.cells:
             self.cells[key] = Cell(Given(False if key[2] == EXISTS else ""))
         return self.cells[key]
+
+    def _groups(self) -> set[int]:
+        return {
+            key[1]
+            for key, cell in self.cells.items()
+            if key[2] == EXISTS and cell.given.value and key[1] is not None
+        }
 
     def members(self, number: int) -> list[int]:
         return [id_ for id_ in self.people if self.value((id_, None, NUMBER)) == number]
@@ -163,12 +171,19 @@ class Naive:
 
     def carry_out(
         self, command: Command, at: datetime, memo_ids: Iterator[int], undone: int | None
-    ) -> bool:
-        """Carry out a command; return whether it has changed anything.
+    ) -> bool | Refused:
+        """Carry out a command; return whether it has changed anything, or why it could not.
 
         :param undone: the revision that an undo is about.
-        :raises Refused: it changes nothing.
         """
+        try:
+            return self._carry_out(command, at, memo_ids, undone)
+        except Refused as refused:
+            return refused
+
+    def _carry_out(
+        self, command: Command, at: datetime, memo_ids: Iterator[int], undone: int | None
+    ) -> bool:
         base = command.base_revision
         self.troubles = []
         action = command.action
@@ -245,7 +260,7 @@ class Naive:
             if id_ not in self.people:
                 troubles.append(Trouble("NOT_FOUND", index, (id_, None, None)))
                 continue
-            given = {
+            given: dict[Key, Any] = {
                 (id_, None, name): value
                 for name, value in (
                     (NUMBER, item.gbs_number),
@@ -349,9 +364,9 @@ class Naive:
                 troubles.append(Trouble("CONFLICT", None, key))
         for id_ in {key[0] for key in written if key[0] is not None}:
             number_key, leader_key = (id_, None, NUMBER), (id_, None, LEADER)
-            if leader_key in back and back[leader_key][0].value:
-                if number_key in written and number_key not in back:
-                    del back[leader_key]
+            together = number_key in written and number_key not in back
+            if together and leader_key in back and back[leader_key][0].value:
+                del back[leader_key]
             wanted = [key for key in (number_key, leader_key) if key in back]
             leads, number = (
                 back[key][0].value if key in back else self.value(key)
@@ -365,7 +380,7 @@ class Naive:
         numbers |= {
             key[0]: old.value for key, (old, _) in back.items() if key[2] == NUMBER and key[0]
         }
-        for key, (old, origin, new) in written.items():
+        for key, (old, origin, _) in written.items():
             if key[2] != EXISTS:
                 continue
             cell, number = self.cell(key), key[1]
@@ -435,6 +450,7 @@ class Naive:
             if self.value((id_, None, NUMBER)) in touched - {None}:
                 self.row_revisions[id_] = self.revision
         self.past[self.revision] = self.rows()
+        self.groups_at[self.revision] = self._groups()
         return bool(entry.written)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry, Problem, Rejection, result_of
@@ -28,9 +30,10 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.lineup.fields import Field
-from gbs_actor.lineup.records import Gender, Group, Memo, Retreat
+from gbs_actor.lineup.records import Gender, Group, Memo, Retreat, Row
 from gbs_actor.lineup.replay import Replay
 from gbs_actor.lineup.row import sort_key
+from gbs_actor.lineup.time_travel import as_of
 from tests.lineup.making import JIWON, MINSU, as_retreat, at, contents, registration, retreat
 from tests.lineup.model import as_model_row
 from tests.lineup.naive import Naive, Refused, Trouble
@@ -112,17 +115,32 @@ _actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(UnassignLeaders, _groups),
     st.builds(SetGroupMemo, _groups, st.sampled_from([None, "2층", "3층"])),
 )
-_undos = st.builds(Undo, on_conflict=_on_conflict, by_operator=st.sampled_from([False, True, True]))
-_steps = st.lists(
-    st.builds(
-        Step,
-        _undos | _actions,
-        st.sampled_from([None, None, None, 0, 1, 3]),
-        st.booleans(),
-        st.sampled_from([False, False, False, True]),
-        st.sampled_from([0, 0, 0, 1, 1, 2, 3, 4, 6, 9]),
+_edits = st.builds(
+    Step,
+    _actions,
+    st.sampled_from([None, None, None, None, 0, 1, 3]),
+    st.booleans(),
+    st.sampled_from([False, False, False, False, True]),
+    st.just(0),
+)
+
+
+def _undos(back: st.SearchStrategy[int]) -> st.SearchStrategy[Step]:
+    by_operator = st.sampled_from([False, True, True])
+    undo = st.builds(Undo, on_conflict=_on_conflict, by_operator=by_operator)
+    return st.builds(Step, undo, st.none(), st.booleans(), st.just(False), back)
+
+
+# An edit that is undone again and again, or after another one; or any of them.
+_stories = st.one_of(
+    st.tuples(_edits, st.lists(_undos(st.sampled_from([0, 0, 0, 1, 2])), max_size=4)).map(
+        lambda story: [story[0], *story[1]]
     ),
-    max_size=20,
+    st.tuples(_edits, _edits, _undos(st.just(1))).map(list),
+    (_edits | _undos(st.integers(0, 9))).map(lambda step: [step]),
+)
+_steps = st.lists(_stories, max_size=6).map(
+    lambda stories: [each for story in stories for each in story]
 )
 
 
@@ -153,15 +171,13 @@ class Both:
         draft = board.draft(ids)
         before = board.rows()
         outcome = draft.decide(command, at(index), undone)
-        try:
-            changed = naive.carry_out(
-                command, at(index), naive_ids, None if undone is None else undone.revision
-            )
-        except Refused as refused:
-            assert isinstance(outcome, Rejection), (outcome, refused.code, refused.troubles)
-            assert outcome.code == refused.code
-            if refused.troubles:
-                assert _troubles(outcome.problems) == set(refused.troubles)
+        undone_revision = None if undone is None else undone.revision
+        changed = naive.carry_out(command, at(index), naive_ids, undone_revision)
+        if isinstance(changed, Refused):
+            assert isinstance(outcome, Rejection), (outcome, changed)
+            assert outcome.code == changed.code
+            if changed.troubles:
+                assert _troubles(outcome.problems) == set(changed.troubles)
             assert board.rows() == before
             return outcome
         assert isinstance(outcome, Change), outcome
@@ -176,7 +192,7 @@ class Both:
         self._compare(before, outcome)
         return outcome
 
-    def _compare(self, before: list[object], change: Change) -> None:
+    def _compare(self, before: list[Row], change: Change) -> None:
         board, naive = self.board, self.naive
         rows = naive.rows()
         assert [{name: as_model_row(row)[name] for name in rows[0]} for row in board.rows()] == rows
@@ -234,7 +250,7 @@ def _as_value(field: str, value: object) -> object:
 
 
 @given(retreats(), _steps)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=250)
 def test_outcomes_rows_order_and_problems_are_those_of_the_model(
     start: Retreat, steps: list[Step]
 ) -> None:
@@ -261,3 +277,42 @@ def test_the_log_leads_to_the_board_and_the_loaded_board_is_the_same(
             comparison.add(entry)
         assert comparison.faults == []
         assert comparison.differences(loaded) == []
+
+
+@given(retreats(), _steps)
+@settings(deadline=None, max_examples=100)
+def test_the_list_at_every_old_revision_is_that_of_the_model(
+    start: Retreat, steps: list[Step]
+) -> None:
+    both = Both(start)
+    for index, step in enumerate(steps):
+        both.carry_out(index, step)
+    today = as_retreat(both.board, start, NUMBERS)
+    unknown = {"updatedAt": None, "revision": None}
+    for revision, rows in both.naive.past.items():
+        later = [entry for entry in reversed(both.log) if entry.revision > revision]
+        then = as_of(today, later, revision)
+        board = Board(then)
+        assert [
+            {name: as_model_row(row)[name] for name in rows[0]} | unknown for row in board.rows()
+        ] == [row | unknown for row in rows]
+        assert all(row.revision <= revision for row in board.rows())
+        assert board.revision == revision
+        live = {
+            number for number in NUMBERS if (group := board.group(number)) and not group.deleted
+        }
+        assert live == both.naive.groups_at[revision]
+
+
+def test_who_registered_later_is_absent_from_an_old_list() -> None:
+    early, late = registration(1, 1), registration(2)
+    late = replace(late, person=dataclasses.replace(late.person, created_at=at(20)))
+    both = Both(retreat(early, late))
+    for index, number in ((10, 2), (30, 3)):
+        both.carry_out(index, Step(AssignNumber(1, number), None, False, False, 0))
+    today = as_retreat(both.board, both.start, NUMBERS)
+    newest_first = both.log[::-1]
+    assert [each.id for each in as_of(today, newest_first, 0).registrations] == [1]
+    assert [each.id for each in as_of(today, newest_first[:1], 1).registrations] == [1, 2]
+    then = as_of(today, newest_first[:1], 1, at(15))
+    assert [(each.id, each.gbs_number) for each in then.registrations] == [(1, 2)]
