@@ -125,19 +125,16 @@ _edits = st.builds(
 )
 
 
-def _undos(back: st.SearchStrategy[int]) -> st.SearchStrategy[Step]:
-    by_operator = st.sampled_from([False, True, True])
+def _undo(back: int) -> st.SearchStrategy[Step]:
+    by_operator = st.sampled_from([False, True, True, True])
     undo = st.builds(Undo, on_conflict=_on_conflict, by_operator=by_operator)
-    return st.builds(Step, undo, st.none(), st.booleans(), st.just(False), back)
+    return st.builds(Step, undo, st.none(), st.booleans(), st.just(False), st.just(back))
 
 
-# An edit that is undone again and again, or after another one; or any of them.
-_stories = st.one_of(
-    st.tuples(_edits, st.lists(_undos(st.sampled_from([0, 0, 0, 1, 2])), max_size=4)).map(
-        lambda story: [story[0], *story[1]]
-    ),
-    st.tuples(_edits, _edits, _undos(st.just(1))).map(list),
-    (_edits | _undos(st.integers(0, 9))).map(lambda step: [step]),
+# How many revisions back the edits of a story are undone, one after the other.
+_undone = st.sampled_from([(), (0,), (1,), (0, 0), (0, 0, 2), (0, 0, 0), (1, 1), (0, 1, 4), (5, 2)])
+_stories = st.tuples(st.lists(_edits, min_size=1, max_size=2), _undone).flatmap(
+    lambda story: st.tuples(*map(st.just, story[0]), *map(_undo, story[1]))
 )
 _steps = st.lists(_stories, max_size=6).map(
     lambda stories: [each for story in stories for each in story]
