@@ -406,7 +406,7 @@ def _check(action: Action, base_revision: int | None) -> None:
         check_number(action.gbs_number)
     if isinstance(action, UpdateMemo | DeleteMemo):
         _check_integer("memo_id", action.memo_id)
-    else:
+    elif isinstance(action, AssignNumber | CreateMemo):
         _check_integer("registration_id", action.registration_id)
     if base_revision is not None:
         _check_integer("base_revision", base_revision)

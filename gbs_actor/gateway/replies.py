@@ -13,8 +13,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from gbs_actor.contract.commands import LEGACY_CODES
-from gbs_actor.lineup.changes import Conflict, NumberValue, Rejection
+from gbs_actor.lineup.changes import Conflict, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
+from gbs_actor.lineup.fields import Value
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
@@ -49,19 +50,11 @@ class Failure:
         return cls(code, message, code in RETRYABLE)
 
 
-class MemoTheirs(msgspec.Struct, frozen=True, rename="camel"):
-    """The memo that a command conflicts with, with the names of the mutation events."""
-
-    memo_id: int
-    memo: str
-    color: str
-
-
 class ConflictBody(msgspec.Struct, frozen=True, rename="camel"):
     """The newer value, who wrote it, when, and under which revision."""
 
     field: str
-    theirs: int | MemoTheirs | None
+    theirs: Value
     """The group number (``null``: in none), or the memo (``null``: there is none)."""
     changed_by: str
     changed_at: str | None
@@ -130,7 +123,8 @@ def accepted(outcome: Accepted, *, outside_room: bool = False) -> bytes:
     :param outside_room: leave the revision out, since it is of a room the client is not in.
     """
     revision = None if outside_room else outcome.revision
-    return _encoder.encode(_Ok("OK", Raw(outcome.row.json), revision))
+    row = _NULL if outcome.row is None else Raw(outcome.row.json)
+    return _encoder.encode(_Ok("OK", row, revision))
 
 
 def done(outcome: Done) -> bytes:
@@ -185,17 +179,8 @@ def _error(
 def _conflict(conflict: Conflict) -> ConflictBody:
     return ConflictBody(
         field=conflict.field,
-        theirs=_theirs(conflict),
+        theirs=conflict.theirs,
         changed_by=conflict.changed_by,
         changed_at=None if conflict.changed_at is None else iso_utc(conflict.changed_at),
         revision=conflict.revision,
     )
-
-
-def _theirs(conflict: Conflict) -> int | MemoTheirs | None:
-    theirs = conflict.theirs
-    if isinstance(theirs, NumberValue):
-        return theirs.gbs_number
-    if theirs.memo_id is None:
-        return None
-    return MemoTheirs(theirs.memo_id, theirs.text, theirs.color)

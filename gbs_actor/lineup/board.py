@@ -8,7 +8,14 @@ from itertools import groupby
 import msgspec
 
 from gbs_actor.lineup.changes import Change
-from gbs_actor.lineup.commands import Action, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.commands import (
+    Action,
+    AssignNumber,
+    BulkAssign,
+    CreateMemo,
+    DeleteMemo,
+    UpdateMemo,
+)
 from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.records import Group, Registration, Retreat, Row
 from gbs_actor.lineup.row import NOBODY, build_row, sort_key, totals_of
@@ -21,7 +28,7 @@ class BoardStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     revision: int
     registrations: int
     groups: int
-    """Groups that exist, empty ones included."""
+    """Groups that exist, empty ones included; deleted ones are not."""
     memos: int
 
 
@@ -53,6 +60,7 @@ class Board:
             members=self._members,
             memo_owners=self._memo_owners,
             rows=self._rows,
+            users={each.person.user_id: each.id for each in retreat.registrations},
         )
 
     def _build_rows(self) -> None:
@@ -106,7 +114,7 @@ class Board:
         return BoardStatistics(
             revision=self.revision,
             registrations=len(self._registrations),
-            groups=len(self._groups),
+            groups=sum(not group.deleted for group in self._groups.values()),
             memos=len(self._memo_owners),
         )
 
@@ -150,7 +158,7 @@ class Board:
         return self._registrations.get(registration_id)
 
     def group(self, number: int) -> Group | None:
-        """Return a group, if there is one with this number."""
+        """Return a group, if there is or was one with this number: it may be deleted."""
         return self._groups.get(number)
 
     def members(self, number: int) -> tuple[int, ...]:
@@ -162,10 +170,20 @@ class Board:
         return self._memo_owners.get(memo_id)
 
     def target(self, action: Action) -> int | None:
-        """Return the id of the registration that an action is about, if it is here."""
-        if isinstance(action, UpdateMemo | DeleteMemo):
-            return self.memo_owner(action.memo_id)
-        return action.registration_id if action.registration_id in self._registrations else None
+        """Return the id of the registration that an action is about, if it is here.
+
+        Of several assignments, the first counts; other actions are about none.
+        """
+        match action:
+            case UpdateMemo() | DeleteMemo():
+                return self.memo_owner(action.memo_id)
+            case AssignNumber() | CreateMemo():
+                target = action.registration_id
+            case BulkAssign() if action.assignments:
+                target = action.assignments[0].registration_id
+            case _:
+                return None
+        return target if target in self._registrations else None
 
     # -- how it changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,31 +12,34 @@ import msgspec
 
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Author, Kind
+from gbs_actor.lineup.fields import Field, FieldValue, Value
 from gbs_actor.lineup.records import Group, Registration, Row
 
 
-class NumberValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="gbsNumber"):
-    """The value of a registration's group number before or after a change."""
+class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Why a part of a command that changes many fields cannot be carried out."""
 
-    gbs_number: int | None
-
-
-class MemoValue(msgspec.Struct, frozen=True, rename="camel", tag_field="field", tag="lineupMemo"):
-    """The value of a registration's memo before or after a change; no id: no memo."""
-
-    memo_id: int | None = None
-    text: str = ""
-    color: str = ""
-
-
-FieldValue = NumberValue | MemoValue
+    code: Code
+    message: str
+    index: int | None = None
+    """Of the item among those of the command."""
+    registration_id: int | None = None
+    gbs_number: int | None = None
+    """The group's, if the problem is one of a group."""
+    field: Field | None = None
+    theirs: Value = None
+    """With CONFLICT the newer value."""
+    changed_by: str = ""
+    changed_at: datetime | None = None
+    revision: int = 0
+    """Of the newer value."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
     """An accepted command, ready to be committed and then applied.
 
-    A no-op (the field has the wanted value already) has no registrations, groups or
-    rows, and still takes a revision. A fence has no registration id either.
+    A no-op (the fields have the wanted values already) has no registrations, groups or
+    rows, and still takes a revision.
     """
 
     revision: int
@@ -45,18 +49,59 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     kind: Kind
     at: datetime
     request: bytes
-    """Canonical JSON of the action: the same id with another request is refused."""
+    """The action, see :func:`~gbs_actor.lineup.commands.request_bytes`: the same id with another
+    request is refused."""
     registration_id: int | None = None
-    before: FieldValue | None = None
-    after: FieldValue | None = None
+    """The one registration that the command addresses, if it addresses one."""
+    before: tuple[FieldValue, ...] = ()
+    """The fields that the command writes, as they were. A no-op on one registration has the
+    value that it found both here and in ``after``."""
+    after: tuple[FieldValue, ...] = ()
+    """The same fields in the same order, as they are now."""
     registrations: tuple[Registration, ...] = ()
-    """New states of the registrations whose own fields change (none or one)."""
+    """New states of the registrations whose own fields change."""
     groups: tuple[Group, ...] = ()
-    """New states of the groups whose totals change, created ones included."""
+    """New states of the groups that change: totals, memo, order, created or deleted."""
     rows: tuple[Row, ...] = ()
-    """Every row that reads differently now, the addressed one included."""
+    """Every row that reads differently now, the addressed one included, in list order."""
     row: Row | None = None
     """The addressed row as it is after the change, also of a no-op."""
+    skipped: tuple[Problem, ...] = ()
+    """What the command asked for and could not be carried out."""
+    undoes: int | None = None
+    """The revision that an undo has undone."""
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What a command with many parts came to, beside the rows."""
+
+    updated: tuple[int, ...] = ()
+    """Ids of the registrations whose own fields it has changed."""
+    created: tuple[int, ...] = ()
+    """Numbers of the groups that it has created."""
+    skipped: tuple[Problem, ...] = ()
+    """What it asked for and could not be carried out."""
+
+
+def written(
+    before: tuple[FieldValue, ...], after: tuple[FieldValue, ...]
+) -> Iterator[tuple[FieldValue, FieldValue]]:
+    """Return each field whose value a change replaced, before and after it."""
+    for former, value in zip(before, after, strict=True):
+        if former.value != value.value:
+            yield former, value
+
+
+def result_of(change: Change | LogEntry) -> Result:
+    """Return what a command came to, from its change or from what the log has of it."""
+    updated: dict[int, None] = {}
+    created: list[int] = []
+    for _, value in written(change.before, change.after):
+        if value.registration_id is not None:
+            updated[value.registration_id] = None
+        elif value.field is Field.EXISTS and value.value and value.gbs_number is not None:
+            created.append(value.gbs_number)
+    return Result(tuple(updated), tuple(sorted(created)), change.skipped)
 
 
 FENCE_REQUEST: Final = b'{"action":"fence"}'
@@ -79,9 +124,8 @@ def fence(revision: int, command_id: UUID, at: datetime) -> Change:
 class Conflict:
     """The newer value that a command with an older base revision conflicts with."""
 
-    field: str
-    """``gbsNumber`` or ``lineupMemo``."""
-    theirs: NumberValue | MemoValue
+    field: Field
+    theirs: Value
     changed_by: str
     changed_by_id: int | None
     changed_at: datetime | None
@@ -97,6 +141,8 @@ class Rejection:
     row: Row | None = None
     """The row as it is, for CONFLICT."""
     conflict: Conflict | None = None
+    problems: tuple[Problem, ...] = ()
+    """All of them, where the command has many parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +156,11 @@ class LogEntry:
     kind: Kind
     registration_id: int | None
     request: bytes
-    before: FieldValue | None
-    after: FieldValue | None
+    before: tuple[FieldValue, ...]
+    after: tuple[FieldValue, ...]
     at: datetime
+    skipped: tuple[Problem, ...] = ()
+    undoes: int | None = None
 
     @classmethod
     def of(cls, change: Change) -> LogEntry:
@@ -128,4 +176,10 @@ class LogEntry:
             before=change.before,
             after=change.after,
             at=change.at,
+            skipped=change.skipped,
+            undoes=change.undoes,
         )
+
+    def written(self) -> Iterator[tuple[FieldValue, FieldValue]]:
+        """Return each field whose value the change replaced, before and after it."""
+        return written(self.before, self.after)

@@ -1,18 +1,21 @@
 """What staff can ask of a line-up: typed, already well-formed commands.
 
 An action is declared here and nowhere else in the domain: its tag is the kind of its log
-entry, its members in alphabetical order are the request that the log stores. What it does
-stands in :mod:`gbs_actor.lineup.draft`.
+entry, its members in alphabetical order are the request that the log stores, in full or as a
+digest. What it does stands in :mod:`gbs_actor.lineup.draft` and, where it may change many
+fields, in :mod:`gbs_actor.lineup.plans`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,13 @@ class Kind(StrEnum):
     CREATE_MEMO = "create-memo"
     UPDATE_MEMO = "update-memo"
     DELETE_MEMO = "delete-memo"
+    BULK_ASSIGN = "bulk-assign"
+    CREATE_GROUPS = "create-groups"
+    DELETE_GROUP = "delete-group"
+    ASSIGN_LEADERS = "assign-leaders"
+    UNASSIGN_LEADERS = "unassign-leaders"
+    GROUP_MEMO = "group-memo"
+    UNDO = "undo"
     FENCE = "fence"
 
 
@@ -67,22 +77,107 @@ class DeleteMemo(_Action, frozen=True, tag=Kind.DELETE_MEMO.value):
     memo_id: int
 
 
-Action = AssignNumber | CreateMemo | UpdateMemo | DeleteMemo
+OnConflict = Literal["refuse", "skip"]
+"""What becomes of a command of which a part cannot be carried out: nothing, or the rest of it."""
 
+
+class Assignment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """The new values of one person's fields; a field that is not set stays as it is."""
+
+    registration_id: int
+    gbs_number: int | UnsetType | None = UNSET
+    is_leader: bool | UnsetType = UNSET
+    """Given: a leader's number can change, too."""
+    current_leader: str | UnsetType = UNSET
+    lineup_number: int | UnsetType | None = UNSET
+    base_revision: int | None = None
+    """The room revision the author was looking at; ``None``: that of the command."""
+
+
+class BulkAssign(_Action, frozen=True, tag=Kind.BULK_ASSIGN.value):
+    """Change fields of many people at once, as one change; their order has no meaning."""
+
+    assignments: tuple[Assignment, ...]
+    apply_lineup_number: bool = False
+    """Otherwise the line-up numbers of the assignments do not count."""
+    on_conflict: OnConflict = "refuse"
+
+
+class CreateGroups(_Action, frozen=True, tag=Kind.CREATE_GROUPS.value):
+    """Create groups; those that exist stay as they are."""
+
+    gbs_numbers: tuple[int, ...]
+
+
+class DeleteGroup(_Action, frozen=True, tag=Kind.DELETE_GROUP.value):
+    """Delete a group and its memo; its members are in no group then, and lead none."""
+
+    gbs_number: int
+    if_empty: bool = False
+    """Refuse if it has members."""
+
+
+class AssignLeaders(_Action, frozen=True, tag=Kind.ASSIGN_LEADERS.value):
+    """Put people into a group as leaders, in addition to those that lead it."""
+
+    gbs_number: int
+    user_ids: tuple[int, ...]
+
+
+class UnassignLeaders(_Action, frozen=True, tag=Kind.UNASSIGN_LEADERS.value):
+    """Make the leaders of a group ordinary members of it."""
+
+    gbs_number: int
+
+
+class SetGroupMemo(_Action, frozen=True, tag=Kind.GROUP_MEMO.value):
+    """Write a group's memo, or with ``None`` delete it."""
+
+    gbs_number: int
+    memo: str | None
+
+
+class Undo(_Action, frozen=True, tag=Kind.UNDO.value):
+    """Put back the fields that an earlier command has changed, named by its id or revision.
+
+    A field that was changed since, by whomever, is in conflict. To undo an undo is to redo.
+    """
+
+    command_id: UUID | None = None
+    revision: int | None = None
+    on_conflict: OnConflict = "refuse"
+    by_operator: bool = False
+    """Whether the author may undo what others did."""
+
+
+SingleAction = AssignNumber | CreateMemo | UpdateMemo | DeleteMemo
+"""What changes one field of one person."""
+PlannedAction = (
+    BulkAssign | CreateGroups | DeleteGroup | AssignLeaders | UnassignLeaders | SetGroupMemo | Undo
+)
+"""What may change many fields."""
+Action = SingleAction | PlannedAction
+
+PLANNED: Final[frozenset[type]] = frozenset(get_args(PlannedAction))
+"""The types of the actions that may change many fields."""
 _KINDS: Final = {action: Kind(str(action.__struct_config__.tag)) for action in get_args(Action)}
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def request_bytes(action: Action) -> bytes:
-    """Return the canonical JSON of an action, to distinguish a repeat from another request.
+    """Return what distinguishes a repeat of an action from another request.
 
-    Equal actions give equal bytes, different ones different bytes. What a command rests
-    on (``baseRevision``) and its id are no part of it. Logs store these bytes.
+    Equal actions give equal bytes, different ones different bytes: their canonical JSON, or a
+    digest of it where that may be long. What a command rests on (``baseRevision``) and its id
+    are no part of it, apart from the base revisions of assignments. Logs store these bytes.
 
     :raises UnicodeEncodeError: a text with lone surrogates, which no command has that
         went through :func:`~gbs_actor.lineup.rules.clean_memo`.
     """
-    return _encoder.encode(action)
+    json = _encoder.encode(action)
+    if type(action) in PLANNED:
+        return b"sha256:" + hashlib.sha256(json).digest()
+    return json
 
 
 def kind_of(action: Action) -> Kind:

@@ -5,30 +5,32 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from datetime import datetime
-from typing import assert_never
 from uuid import UUID
 
-from gbs_actor.lineup.changes import (
-    Change,
-    Conflict,
-    FieldValue,
-    MemoValue,
-    NumberValue,
-    Rejection,
-    fence,
-)
+from msgspec.structs import replace
+
+from gbs_actor.lineup.basis import check_base, is_of_other_epoch, is_unseen
+from gbs_actor.lineup.bulk import plan_bulk
+from gbs_actor.lineup.changes import Change, Conflict, LogEntry, Rejection, fence
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     AssignNumber,
     Author,
+    BulkAssign,
     Command,
     CreateMemo,
     DeleteMemo,
+    Kind,
+    PlannedAction,
+    Undo,
     UpdateMemo,
     kind_of,
     request_bytes,
 )
-from gbs_actor.lineup.names import shown_name
+from gbs_actor.lineup.fields import Field, FieldValue, Value
+from gbs_actor.lineup.groups import plan_groups
+from gbs_actor.lineup.plan import change_of
+from gbs_actor.lineup.problems import author_shown
 from gbs_actor.lineup.records import Group, Memo, Registration, Row, Stamp
 from gbs_actor.lineup.row import (
     NOBODY,
@@ -39,13 +41,9 @@ from gbs_actor.lineup.row import (
     sort_key,
     totals_of,
 )
-from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo
+from gbs_actor.lineup.rules import InvalidValue, check_number, clean_memo, is_same_memo
 from gbs_actor.lineup.state import State
-from gbs_actor.lineup.text import comparable
-
-
-class MemoIdsExhausted(RuntimeError):
-    """The reserved memo ids are used up; the draft is as it was before the command."""
+from gbs_actor.lineup.undo import MemoIdsExhausted, plan_undo
 
 
 class Draft:
@@ -77,19 +75,22 @@ class Draft:
         """Return the id of the registration that has this memo, if the memo exists."""
         return self._state.memo_owners.get(memo_id)
 
-    def decide(self, command: Command, at: datetime) -> Change | Rejection:
+    def decide(
+        self, command: Command, at: datetime, undone: LogEntry | None = None
+    ) -> Change | Rejection:
         """Decide a command on top of the outcomes of those before it.
 
         The work is in the size of the groups touched. Whatever goes wrong, a rejected
         or failed command leaves the draft as it was.
 
         :param at: the moment of the change; aware.
+        :param undone: the entry of the log that an undo is about, if there is one.
         :return: the change, with the next revision; or why there is none, checked in the
             order NOT_FOUND, VALIDATION_FAILED, LEADER_LOCKED, CONFLICT.
         :raises MemoIdsExhausted: a memo is to be created and no id is left for it.
         """
         try:
-            outcome = self._decide(command, at)
+            outcome = self._decide(command, at, undone)
         except InvalidValue as error:
             return Rejection(Code.VALIDATION_FAILED, str(error))
         if isinstance(outcome, Change):
@@ -102,7 +103,9 @@ class Draft:
         self._state.install(change)
         return change
 
-    def _decide(self, command: Command, at: datetime) -> Change | Rejection:
+    def _decide(
+        self, command: Command, at: datetime, undone: LogEntry | None
+    ) -> Change | Rejection:
         action = command.action
         match action:
             case AssignNumber():
@@ -114,7 +117,28 @@ class Draft:
             case DeleteMemo():
                 return self._delete_memo(command, action, at)
             case _:
-                assert_never(action)
+                return self._carry_out(command, action, at, undone)
+
+    def _carry_out(
+        self, command: Command, action: PlannedAction, at: datetime, undone: LogEntry | None
+    ) -> Change | Rejection:
+        """Decide an action that may change many fields."""
+        state, epoch = self._state, self._epoch
+        self._check_base(command)
+        match action:
+            case BulkAssign():
+                plan = plan_bulk(action, command, state, epoch)
+            case Undo():
+                if undone is None or (
+                    action.revision is not None and is_of_other_epoch(command, epoch)
+                ):
+                    return Rejection(Code.NOT_FOUND, "There is no such change")
+                plan = plan_undo(action, command, state, undone, self._memo_ids)
+            case _:
+                plan = plan_groups(action, command, state, epoch)
+        if isinstance(plan, Rejection):
+            return plan
+        return change_of(plan, state, command, at)
 
     # -- the four actions
 
@@ -124,37 +148,39 @@ class Draft:
             return _no_registration(action.registration_id)
         self._check_base(command)
         wanted = check_number(action.gbs_number)
-        if registration.person.is_leader:
+        if registration.is_leader:
             return Rejection(
                 Code.LEADER_LOCKED, f"{registration.person.name} leads a group and stays in it"
             )
-        before = NumberValue(registration.gbs_number)
-        if registration.gbs_number == wanted:
-            return self._unchanged(command, registration, before, at)
-        if self._is_unseen(registration.number_stamp, command):
-            return self._conflict(registration, before, registration.number_stamp)
+        left, former = registration.gbs_number, registration.number_stamp
+        if left == wanted:
+            found = (FieldValue(Field.GBS_NUMBER, left, former.origin, registration.id),)
+            return self._unchanged(command, registration, found, at)
+        if self._is_unseen(former, command):
+            return self._conflict(registration, Field.GBS_NUMBER, left, former)
 
-        changed = Registration(
-            id=registration.id,
-            person=registration.person,
-            gbs_number=wanted,
-            updated_at=at,
-            number_stamp=self._stamp(command.author, at),
-            memo=registration.memo,
-            memo_stamp=registration.memo_stamp,
-            row_revision=registration.row_revision,
+        stamp = self._stamp(command.author, at)
+        changed = replace(registration, gbs_number=wanted, updated_at=at, number_stamp=stamp)
+        groups, rows, row = self._move(registration, wanted, stamp)
+        before: tuple[FieldValue, ...] = (
+            FieldValue(Field.GBS_NUMBER, left, former.origin, registration.id),
         )
-        groups, rows, row = self._move(registration, wanted, at)
+        after: tuple[FieldValue, ...] = (
+            FieldValue(Field.GBS_NUMBER, wanted, stamp.revision, registration.id),
+        )
+        if wanted is not None and groups[-1].stamp is stamp:  # created
+            existed, exists = self._state.existence(groups[-1])
+            before, after = (*before, existed), (*after, exists)
         return Change(
-            revision=self._state.revision + 1,
+            revision=stamp.revision,
             command_id=command.id,
             author=command.author,
-            kind=kind_of(action),
+            kind=Kind.ASSIGN_NUMBER,
             at=at,
             request=request_bytes(action),
             registration_id=registration.id,
             before=before,
-            after=NumberValue(wanted),
+            after=after,
             registrations=(changed,),
             groups=tuple(groups),
             rows=tuple(rows),
@@ -173,11 +199,11 @@ class Draft:
         if memo is not None:
             # One memo per person: whoever creates a second one has not seen the first,
             # whatever revision they were looking at.
-            if not _is_same(memo, text, color):
-                return self._conflict(registration, _memo_value(memo), stamp)
-            return self._unchanged(command, registration, _memo_value(memo), at)
+            if not is_same_memo(memo, text, color):
+                return self._conflict(registration, Field.LINEUP_MEMO, memo, stamp)
+            return self._unchanged(command, registration, _found_memo(registration), at)
         if self._is_unseen(stamp, command):
-            return self._conflict(registration, MemoValue(), stamp)
+            return self._conflict(registration, Field.LINEUP_MEMO, None, stamp)
         memo_id = next(self._memo_ids, None)
         if memo_id is None:
             raise MemoIdsExhausted("no reserved memo id is left")
@@ -193,10 +219,11 @@ class Draft:
         registration, memo = found
         self._check_base(command)
         text, color = clean_memo(action.text, action.color)
-        if _is_same(memo, text, color):
-            return self._unchanged(command, registration, _memo_value(memo), at)
-        if self._is_unseen(registration.memo_stamp, command):
-            return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
+        stamp = registration.memo_stamp
+        if is_same_memo(memo, text, color):
+            return self._unchanged(command, registration, _found_memo(registration), at)
+        if self._is_unseen(stamp, command):
+            return self._conflict(registration, Field.LINEUP_MEMO, memo, stamp)
         updated = Memo(memo.id, text, color)
         return self._memo_change(command, registration, updated, at)
 
@@ -209,7 +236,8 @@ class Draft:
         registration, memo = found
         self._check_base(command)
         if self._is_unseen(registration.memo_stamp, command):
-            return self._conflict(registration, _memo_value(memo), registration.memo_stamp)
+            stamp = registration.memo_stamp
+            return self._conflict(registration, Field.LINEUP_MEMO, memo, stamp)
         return self._memo_change(command, registration, None, at)
 
     # -- what they share
@@ -222,34 +250,19 @@ class Draft:
         return registration, registration.memo
 
     def _check_base(self, command: Command) -> None:
-        base = command.base_revision
-        if base is None or self._is_of_other_epoch(command):
-            return
-        if not 0 <= base <= self._state.revision:
-            raise InvalidValue(
-                "baseRevision", f"the room is at revision {self._state.revision}, not at {base}"
-            )
-
-    def _is_of_other_epoch(self, command: Command) -> bool:
-        return command.epoch is not None and command.epoch != self._epoch
+        check_base(command.base_revision, command, self._state.revision, self._epoch)
 
     def _is_unseen(self, stamp: Stamp, command: Command) -> bool:
         """Whether the command's author may not have seen the value that it replaces."""
-        if self._is_of_other_epoch(command):
-            return True
-        if command.base_revision is not None:
-            return stamp.revision > command.base_revision
-        by_other = stamp.revision > 0 and stamp.author_id != command.author.user_id
-        return command.outside_room and by_other
+        return is_unseen(stamp, command.base_revision, command, self._epoch)
 
     def _stamp(self, author: Author, at: datetime) -> Stamp:
         return Stamp(self._state.revision + 1, author.user_id, author.name, at)
 
     def _conflict(
-        self, registration: Registration, theirs: NumberValue | MemoValue, stamp: Stamp
+        self, registration: Registration, field: Field, theirs: Value, stamp: Stamp
     ) -> Rejection:
-        field = "gbsNumber" if isinstance(theirs, NumberValue) else "lineupMemo"
-        author = "" if stamp.author_id is None else shown_name(stamp.author_name, stamp.author_id)
+        author = author_shown(stamp)
         return Rejection(
             Code.CONFLICT,
             f"{author or 'Somebody'} has changed {field} meanwhile",
@@ -268,7 +281,7 @@ class Draft:
         self,
         command: Command,
         registration: Registration,
-        value: FieldValue,
+        found: tuple[FieldValue, ...],
         at: datetime,
     ) -> Change:
         return Change(
@@ -279,8 +292,8 @@ class Draft:
             at=at,
             request=request_bytes(command.action),
             registration_id=registration.id,
-            before=value,
-            after=value,
+            before=found,
+            after=found,
             row=self._state.rows[registration.id],
         )
 
@@ -291,28 +304,20 @@ class Draft:
         memo: Memo | None,
         at: datetime,
     ) -> Change:
-        changed = Registration(
-            id=registration.id,
-            person=registration.person,
-            gbs_number=registration.gbs_number,
-            updated_at=at,
-            number_stamp=registration.number_stamp,
-            memo=memo,
-            memo_stamp=self._stamp(command.author, at),
-            row_revision=registration.row_revision,
-        )
-        revision = self._state.revision + 1
-        row = noted(self._state.rows[registration.id], self._written(at), revision, memo)
+        former, field = registration.memo_stamp, Field.LINEUP_MEMO
+        stamp = self._stamp(command.author, at)
+        changed = replace(registration, memo=memo, memo_stamp=stamp, updated_at=at)
+        row = noted(self._state.rows[registration.id], self._written(at), stamp.revision, memo)
         return Change(
-            revision=self._state.revision + 1,
+            revision=stamp.revision,
             command_id=command.id,
             author=command.author,
             kind=kind_of(command.action),
             at=at,
             request=request_bytes(command.action),
             registration_id=registration.id,
-            before=_memo_value(registration.memo),
-            after=_memo_value(memo),
+            before=(FieldValue(field, registration.memo, former.origin, registration.id),),
+            after=(FieldValue(field, memo, stamp.revision, registration.id),),
             registrations=(changed,),
             rows=(row,),
             row=row,
@@ -324,27 +329,31 @@ class Draft:
         return [rows[id_] for id_ in self._state.members.get(number) or ()]
 
     def _move(
-        self, registration: Registration, wanted: int | None, at: datetime
+        self, registration: Registration, wanted: int | None, stamp: Stamp
     ) -> tuple[list[Group], list[Row], Row]:
-        """Return both groups, every row and the person's own row after a move."""
-        revision = self._state.revision + 1
+        """Return both groups, every row and the person's own row after a move.
+
+        The group that is joined comes last; if it did not exist, its stamp is the given one.
+        """
+        assert stamp.at is not None
+        revision, at = stamp.revision, self._written(stamp.at)
         left = registration.gbs_number
         row = self._state.rows[registration.id]
         groups: list[Group] = []
         rows: list[Row] = []
         if left is not None:
-            group = self._touched(left, revision)
+            group = self._state.touched(left, stamp)
             others = [each for each in self._rows_of(left) if each.id != row.id]
             totals = totals_of(others)
             groups.append(group)
             rows.extend([recounted(each, group, totals) for each in others])
         if wanted is None:
-            row = moved(row, self._written(at), revision, None, NOBODY)
+            row = moved(row, at, revision, None, NOBODY)
             return groups, [*rows, row], row
-        group = self._touched(wanted, revision)
+        group = self._state.touched(wanted, stamp)
         others = self._rows_of(wanted)
         totals = totals_of([*others, row])
-        row = moved(row, self._written(at), revision, group, totals)
+        row = moved(row, at, revision, group, totals)
         joined = [recounted(each, group, totals) for each in others]
         insort(joined, row, key=sort_key)
         groups.append(group)
@@ -358,19 +367,11 @@ class Draft:
             self._at, self._at_written = at, iso_utc(at)
         return self._at_written
 
-    def _touched(self, number: int, revision: int) -> Group:
-        group = self._state.groups.get(number)
-        return Group(number, "" if group is None else group.memo, revision)
-
 
 def _no_registration(registration_id: int) -> Rejection:
     return Rejection(Code.NOT_FOUND, f"There is no line-up row {registration_id}")
 
 
-def _is_same(memo: Memo, text: str, color: str) -> bool:
-    """Whether a memo reads so already, in whatever normalization form of Unicode."""
-    return (comparable(memo.text), memo.color) == (comparable(text), color)
-
-
-def _memo_value(memo: Memo | None) -> MemoValue:
-    return MemoValue() if memo is None else MemoValue(memo.id, memo.text, memo.color)
+def _found_memo(registration: Registration) -> tuple[FieldValue, ...]:
+    origin = registration.memo_stamp.origin
+    return (FieldValue(Field.LINEUP_MEMO, registration.memo, origin, registration.id),)

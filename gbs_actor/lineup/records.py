@@ -40,8 +40,6 @@ class Person:
     gender: Gender
     name: str
     phone_number: str
-    current_leader: str
-    is_leader: bool
     is_full_attendance: bool
     """Registered for every schedule of the retreat."""
     user_type: UserType | None
@@ -59,13 +57,27 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
     author_id: int | None = None
     author_name: str = ""
     at: datetime | None = None
+    restored_origin: int | None = None
+    """The origin that came back with the value, if the last change was an undo."""
+
+    @property
+    def origin(self) -> int:
+        """The revision of the change that first gave the field its value.
+
+        The last change's own, except after an undo. 0: not known; matches no change.
+        """
+        return self.revision if self.restored_origin is None else self.restored_origin
+
+    def is_of(self, revision: int) -> bool:
+        """Whether the field has the value that the change of this revision gave it."""
+        return revision in (self.revision, self.restored_origin)
 
 
 class Memo(msgspec.Struct, frozen=True, gc=False):
     """A line-up memo. ``text`` may be empty only where ``color`` is not."""
 
-    id: int
-    text: str
+    id: int = msgspec.field(name="memoId")
+    text: str = msgspec.field(name="memo")
     color: str
     """``#RRGGBB``, or "" for none."""
 
@@ -86,15 +98,43 @@ class Registration(msgspec.Struct, frozen=True, gc=False):
     memo_stamp: Stamp = NEVER
     row_revision: int = 0
     """Revision of the last change from outside the line-up's own fields."""
+    is_leader: bool = False
+    leader_stamp: Stamp = NEVER
+    current_leader: str = ""
+    """The name of the leader of the person's grade, as typed."""
+    current_leader_stamp: Stamp = NEVER
+    lineup_number: int | None = None
+    """A number of the staff's own, 1 to 99999; on no row."""
+    lineup_number_stamp: Stamp = NEVER
+
+    @property
+    def revision(self) -> int:
+        """Revision of the last change to anything of its own; its group's changes are not."""
+        return max(
+            self.number_stamp.revision,
+            self.memo_stamp.revision,
+            self.row_revision,
+            self.leader_stamp.revision,
+            self.current_leader_stamp.revision,
+            self.lineup_number_stamp.revision,
+        )
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
-    """A numbered group of one retreat."""
+    """A numbered group of one retreat.
+
+    A group that was deleted is kept, marked as deleted and without memo, so that its revision
+    stays known and an undo brings the same one back.
+    """
 
     number: int
     memo: str = ""
     revision: int = 0
     """Room revision at which a row of this group last changed through the group."""
+    memo_stamp: Stamp = NEVER
+    stamp: Stamp = NEVER
+    """Of its creation or deletion."""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +148,7 @@ class Retreat:
     """Opaque; another one whenever revisions start anew."""
     registrations: tuple[Registration, ...]
     groups: Mapping[int, Group] = field(default_factory=dict)
+    """By number; deleted ones, too."""
     removal_revision: int = 0
     """Revision at which a registration was last removed (0: never)."""
 

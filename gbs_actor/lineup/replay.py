@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gbs_actor.lineup.changes import FieldValue, LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind
-from gbs_actor.lineup.records import NEVER, Registration, Retreat, Stamp
+from gbs_actor.lineup.fields import Field, FieldKey, FieldValue, Value, values_of, values_of_group
+from gbs_actor.lineup.records import NEVER, Group, Memo, Registration, Retreat, Stamp
 
-NUMBER: Final = "gbsNumber"
-MEMO: Final = "lineupMemo"
+_SINGLE: Final = {
+    Kind.ASSIGN_NUMBER: Field.GBS_NUMBER,
+    Kind.CREATE_MEMO: Field.LINEUP_MEMO,
+    Kind.UPDATE_MEMO: Field.LINEUP_MEMO,
+    Kind.DELETE_MEMO: Field.LINEUP_MEMO,
+}
+"""The field that these kinds of entry are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,10 @@ class LogFault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _Logged:
     """A field according to the log so far."""
 
-    value: FieldValue
+    value: Value
     revision: int
     """Of the last entry that names the field."""
     stamp: Stamp | None
@@ -65,8 +71,11 @@ class Replay:
     def __init__(self, revision: int = 0) -> None:
         self._start = revision
         self._revision = revision
-        self._fields: dict[tuple[int, str], _Field] = {}
+        self._fields: dict[FieldKey, _Logged] = {}
         self._groups: dict[int, int] = {}
+        """Revisions of groups, by number."""
+        self._flagged: dict[int, int] = {}
+        """Revisions at which people became leaders, or ceased to be: their group has changed."""
         self._changed_at: dict[int, datetime] = {}
         self.faults: list[LogFault] = []
         """What is wrong with the log itself, so far."""
@@ -76,30 +85,36 @@ class Replay:
         if entry.revision != self._revision + 1:
             self._fault(entry, f"does not follow {self._revision}")
         self._revision = entry.revision
-        if entry.kind is Kind.FENCE:
-            return
-        field, before, after = _field_of(entry.kind), entry.before, entry.after
-        if entry.registration_id is None or _field(before) != field or _field(after) != field:
+        if not _is_whole(entry):
             self._fault(entry, f"is no whole entry of the kind {entry.kind}")
             return
-        assert before is not None
-        assert after is not None
-        key = entry.registration_id, field
-        known = self._fields.get(key)
-        if known is not None and known.value != before:
+        for before, after in zip(entry.before, entry.after, strict=True):
+            self._add_field(entry, before, after)
+
+    def _add_field(self, entry: LogEntry, before: FieldValue, after: FieldValue) -> None:
+        known = self._fields.get(before.key)
+        if known is not None and known.value != before.value:
             self._fault(
                 entry,
-                f"rests on {field} {_text(before)} of registration {entry.registration_id}; "
+                f"rests on {before.field} {_text(before.value)} of {_subject(before.key)}; "
                 f"revision {known.revision} left it at {_text(known.value)}",
             )
         stamp = None if known is None else known.stamp
-        if after != before:
-            stamp = Stamp(entry.revision, entry.author_id, entry.author_name, entry.at)
-            self._changed_at[entry.registration_id] = entry.at
-            for value in (before, after):
-                if isinstance(value, NumberValue) and value.gbs_number is not None:
-                    self._groups[value.gbs_number] = entry.revision
-        self._fields[key] = _Field(after, entry.revision, stamp)
+        if after.value != before.value:
+            revision = entry.revision
+            restored = None if after.origin == revision else after.origin
+            stamp = Stamp(revision, entry.author_id, entry.author_name, entry.at, restored)
+            if before.registration_id is not None:
+                self._changed_at[before.registration_id] = entry.at
+                if before.field is Field.IS_LEADER:
+                    self._flagged[before.registration_id] = revision
+            if before.gbs_number is not None:
+                self._groups[before.gbs_number] = revision
+            if before.field is Field.GBS_NUMBER:
+                for number in (before.value, after.value):
+                    if isinstance(number, int):
+                        self._groups[number] = revision
+        self._fields[before.key] = _Logged(after.value, entry.revision, stamp)
 
     def differences(self, retreat: Retreat) -> list[Difference]:
         """Compare the rows of the retreat with the log, now that all of it was added."""
@@ -109,38 +124,30 @@ class Replay:
         rows: dict[int, Registration] = {}
         for registration in retreat.registrations:
             if registration.id in rows:  # loaded once for each live memo
-                found.append(_difference(registration.id, MEMO, "one at most", "several"))
+                found.append(
+                    _difference(registration.id, Field.LINEUP_MEMO, "one at most", "several")
+                )
             rows.setdefault(registration.id, registration)
         for registration in rows.values():
             found.extend(self._differences_of(registration, retreat.revision))
         found.extend(self._missing(rows, retreat.removal_revision))
-        for number in sorted(self._groups.keys() | retreat.groups.keys()):
-            group = retreat.groups.get(number)
-            revision = self._groups.get(number)
-            field = f"group {number}, revision"
-            if group is None:
-                found.append(_difference(None, field, revision, "no such group"))
-            elif revision is None:
-                found.extend(self._unlogged(None, field, group.revision))
-            elif group.revision != revision:
-                found.append(_difference(None, field, revision, group.revision))
+        groups = dict(self._groups)
+        for id_, revision in self._flagged.items():
+            number = rows[id_].gbs_number if id_ in rows else None
+            if number is not None:
+                groups[number] = max(revision, groups.get(number, 0))
+        for number in sorted(groups.keys() | retreat.groups.keys()):
+            found.extend(
+                self._group_differences(number, groups.get(number), retreat.groups.get(number))
+            )
         return found
 
     def _differences_of(
         self, registration: Registration, last_revision: int
     ) -> Iterable[Difference]:
         id_ = registration.id
-        for name, value, stamp in (
-            (NUMBER, NumberValue(registration.gbs_number), registration.number_stamp),
-            (MEMO, _memo_value(registration), registration.memo_stamp),
-        ):
-            field = self._fields.get((id_, name))
-            if field is not None and field.value != value:
-                yield _difference(id_, name, _text(field.value), _text(value))
-            if field is None or field.stamp is None:
-                yield from self._unlogged(id_, f"{name} revision", stamp.revision)
-            elif stamp != field.stamp:
-                yield from _stamp_differences(id_, name, field.stamp, stamp)
+        for field, value, stamp in values_of(registration):
+            yield from self._field_differences((id_, None, field), field, value, stamp)
         changed_at = self._changed_at.get(id_)
         if changed_at is not None and registration.updated_at < changed_at:
             # Later is fine: other programs may have changed the rest of the row since.
@@ -148,6 +155,32 @@ class Replay:
         if registration.row_revision > last_revision:
             limit = f"at most {last_revision}"
             yield _difference(id_, "row revision", limit, registration.row_revision)
+
+    def _group_differences(
+        self, number: int, revision: int | None, group: Group | None
+    ) -> Iterable[Difference]:
+        name = f"group {number}, revision"
+        if group is None:
+            yield _difference(None, name, revision, "no such group")
+            return
+        if revision is None:
+            yield from self._unlogged(None, name, group.revision)
+        elif group.revision != revision:
+            yield _difference(None, name, revision, group.revision)
+        for field, value, stamp in values_of_group(group):
+            name = f"group {number}, {field}"
+            yield from self._field_differences((None, number, field), name, value, stamp)
+
+    def _field_differences(
+        self, key: FieldKey, name: str, value: Value, stamp: Stamp
+    ) -> Iterable[Difference]:
+        id_, logged = key[0], self._fields.get(key)
+        if logged is not None and logged.value != value:
+            yield _difference(id_, name, _text(logged.value), _text(value))
+        if logged is None or logged.stamp is None:
+            yield from self._unlogged(id_, f"{name} revision", stamp.revision)
+        elif stamp != logged.stamp:
+            yield from _stamp_differences(id_, name, logged.stamp, stamp)
 
     def _unlogged(
         self, registration_id: int | None, field: str, revision: int
@@ -162,8 +195,9 @@ class Replay:
     ) -> Iterable[Difference]:
         """Find registrations that the log names and that are not there."""
         last: dict[int, int] = {}
-        for (id_, _), field in self._fields.items():
-            last[id_] = max(field.revision, last.get(id_, 0))
+        for (id_, _, _), field in self._fields.items():
+            if id_ is not None:
+                last[id_] = max(field.revision, last.get(id_, 0))
         for id_, revision in last.items():
             if id_ not in rows and revision > removal_revision:
                 yield _difference(id_, "registration", f"revision {revision}", "not there")
@@ -172,31 +206,22 @@ class Replay:
         self.faults.append(LogFault(entry.revision, reason))
 
 
-def _field_of(kind: Kind) -> str:
-    return NUMBER if kind is Kind.ASSIGN_NUMBER else MEMO
+def _is_whole(entry: LogEntry) -> bool:
+    """Whether an entry has a value before and after for each of its fields, and the right ones."""
+    keys = [value.key for value in entry.before]
+    if keys != [value.key for value in entry.after]:
+        return False
+    field = _SINGLE.get(entry.kind)
+    return field is None or keys[:1] == [(entry.registration_id, None, field)]
 
 
-def _field(value: FieldValue | None) -> str | None:
-    match value:
-        case NumberValue():
-            return NUMBER
-        case MemoValue():
-            return MEMO
-        case None:
-            return None
-
-
-def _memo_value(registration: Registration) -> MemoValue:
-    memo = registration.memo
-    return MemoValue() if memo is None else MemoValue(memo.id, memo.text, memo.color)
-
-
-def _stamp_differences(id_: int, field: str, log: Stamp, row: Stamp) -> Iterable[Difference]:
+def _stamp_differences(id_: int | None, field: str, log: Stamp, row: Stamp) -> Iterable[Difference]:
     if row == NEVER:
         yield _difference(id_, f"{field} revision", log.revision, "no change")
         return
     for part, logged, stored in (
         ("revision", log.revision, row.revision),
+        ("origin", log.origin, row.origin),
         ("author", log.author_id, row.author_id),
         ("author's name", log.author_name, row.author_name),
         ("time", log.at, row.at),
@@ -209,11 +234,18 @@ def _difference(id_: int | None, field: str, log: object, row: object) -> Differ
     return Difference(id_, field, str(log), str(row))
 
 
-def _text(value: FieldValue) -> str:
+def _subject(key: FieldKey) -> str:
+    registration_id, gbs_number, _ = key
+    return f"group {gbs_number}" if registration_id is None else f"registration {registration_id}"
+
+
+def _text(value: Value) -> str:
     match value:
-        case NumberValue(gbs_number=number):
-            return "none" if number is None else str(number)
-        case MemoValue(memo_id=None):
+        case None:
             return "none"
-        case MemoValue(memo_id=memo_id, text=text, color=color):
+        case Memo(id=memo_id, text=text, color=color):
             return " ".join(filter(None, (f"#{memo_id}", f'"{text}"', color)))
+        case str():
+            return f'"{value}"'
+        case _:
+            return str(value)

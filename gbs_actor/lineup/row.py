@@ -121,8 +121,8 @@ def build_row(
         gender=person.gender,
         name=person.name,
         phone_number=person.phone_number,
-        current_leader=person.current_leader,
-        is_leader=person.is_leader,
+        current_leader=registration.current_leader,
+        is_leader=registration.is_leader,
         is_full_attendance=person.is_full_attendance,
         gbs_memo="" if group is None else group.memo,
         lineup_memo="" if memo is None else memo.text,
@@ -134,12 +134,7 @@ def build_row(
         updated_at=iso_utc(registration.updated_at),
         unresolved_lineup_history_memo=person.unresolved_lineup_history_memo,
         admin_memo=person.admin_memo,
-        revision=max(
-            registration.number_stamp.revision,
-            registration.memo_stamp.revision,
-            registration.row_revision,
-            0 if group is None else group.revision,
-        ),
+        revision=max(registration.revision, 0 if group is None else group.revision),
     )
 
 
@@ -192,4 +187,43 @@ def noted(row: Row, at: str, revision: int, memo: Memo | None) -> Row:
         lineup_memocolor="" if memo is None else memo.color,
         updated_at=at,
         revision=revision,
+    )
+
+
+def rewritten(row: Row, registration: Registration, at: str, revision: int) -> Row:
+    """Return a person's row after any of its own fields were changed.
+
+    What it shows of a group is as it was: see :func:`regrouped`.
+
+    :param at: the moment of the change, as rows write it.
+    """
+    memo = registration.memo
+    return replace(
+        row,
+        gbs_number=registration.gbs_number,
+        current_leader=registration.current_leader,
+        is_leader=registration.is_leader,
+        lineup_memo="" if memo is None else memo.text,
+        lineup_memo_id=None if memo is None else memo.id,
+        lineup_memocolor="" if memo is None else memo.color,
+        updated_at=at,
+        revision=revision,
+    )
+
+
+def regrouped(row: Row, group: Group | None, totals: Totals) -> Row:
+    """Return a row after anything of its group was changed.
+
+    :param group: the group of the row; ``None``: it is in none.
+    :param totals: the counts of that group, this row included.
+    """
+    return replace(
+        row,
+        total_count=totals.members,
+        male_count=totals.male,
+        female_count=totals.female,
+        full_attendance_count=totals.full_attendance,
+        partial_attendance_count=totals.partial_attendance,
+        gbs_memo="" if group is None else group.memo,
+        revision=row.revision if group is None else group.revision,
     )

@@ -5,13 +5,29 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gbs_actor.lineup.text import is_blank, trimmed
+from gbs_actor.lineup.records import Memo
+from gbs_actor.lineup.text import comparable, is_blank, trimmed
 
 MEMO_LENGTH: Final = 2_000
 """The longest memo, in code points, after trimming."""
 
 LAST_NUMBER: Final = 9_999
 """The highest group number; the lowest is 1."""
+
+LAST_LINEUP_NUMBER: Final = 99_999
+"""The highest line-up number; the lowest is 1."""
+
+GROUP_MEMO_LENGTH: Final = 500
+"""The longest memo of a group, in code points, after trimming."""
+
+CURRENT_LEADER_LENGTH: Final = 100
+"""The longest name of a current leader, in code points, after trimming."""
+
+MAX_ASSIGNMENTS: Final = 2_000
+"""How many people one edit may change."""
+
+MAX_NEW_GROUPS: Final = 1_000
+"""How many groups may be created at once."""
 
 LAST_ID: Final = 2**63 - 1
 """The highest id, that of PostgreSQL's ``int8``; the lowest is 1."""
@@ -64,6 +80,50 @@ def check_number(value: object) -> int | None:
     return value
 
 
+def check_group_number(value: object) -> int:
+    """Return the number of a group.
+
+    :raises InvalidValue: not an integer (a bool is none), or outside 1 to 9999.
+    """
+    number = check_number(value)
+    if number is None:
+        raise InvalidValue("gbsNumber", "a group has a number")
+    return number
+
+
+def check_lineup_number(value: object) -> int | None:
+    """Return a line-up number; ``None``: none.
+
+    :raises InvalidValue: not an integer (a bool is none), or outside 1 to 99999.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidValue("lineupNumber", "a line-up number is an integer or null")
+    if not 1 <= value <= LAST_LINEUP_NUMBER:
+        raise InvalidValue(
+            "lineupNumber", f"a line-up number is between 1 and {LAST_LINEUP_NUMBER}"
+        )
+    return value
+
+
+def clean_current_leader(name: str) -> str:
+    """Return the name of a current leader as it is stored: trimmed; "" for none.
+
+    :raises InvalidValue: it is too long, or has characters that cannot be stored.
+    """
+    return _clean("currentLeader", trimmed(name), CURRENT_LEADER_LENGTH)
+
+
+def clean_group_memo(memo: str | None) -> str:
+    """Return a group's memo as it is stored: trimmed; "" for none.
+
+    :raises InvalidValue: it is too long, or has characters that cannot be stored.
+    """
+    text = _clean("memo", trimmed(memo or ""), GROUP_MEMO_LENGTH)
+    return "" if is_blank(text) else text
+
+
 def clean_color(color: str | None) -> str:
     """Return a colour as it is stored: ``#RRGGBB`` in upper case, or "" for none.
 
@@ -88,18 +148,32 @@ def clean_memo(text: str, color: str | None) -> tuple[str, str]:
     :param color: see :func:`clean_color`.
     :raises InvalidValue: the text or the colour breaks a rule, or both are empty.
     """
-    text = trimmed(text)
     color = clean_color(color)
-    if len(text) > MEMO_LENGTH:
-        raise InvalidValue("memo", f"a memo has at most {MEMO_LENGTH:,} characters")
-    if "\x00" in text:
-        raise InvalidValue("memo", "a memo has no U+0000")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidValue("memo", "a memo has no lone surrogates") from error
+    text = _clean("memo", trimmed(text), MEMO_LENGTH)
     if is_blank(text):
         text = ""
     if not text and not color:
         raise InvalidValue("memo", "a memo without a colour has a text")
     return text, color
+
+
+def _clean(field: str, text: str, length: int) -> str:
+    """Return a text, unless it is too long or cannot be stored.
+
+    :raises InvalidValue: it is.
+    """
+    what = "a memo" if field == "memo" else "a name"
+    if len(text) > length:
+        raise InvalidValue(field, f"{what} has at most {length:,} characters")
+    if "\x00" in text:
+        raise InvalidValue(field, f"{what} has no U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(field, f"{what} has no lone surrogates") from error
+    return text
+
+
+def is_same_memo(memo: Memo, text: str, color: str) -> bool:
+    """Whether a memo reads so already, in whatever normalization form of Unicode."""
+    return (comparable(memo.text), memo.color) == (comparable(text), color)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from gbs_actor.lineup.changes import Change
-from gbs_actor.lineup.records import Group, Registration, Row
+from gbs_actor.lineup.fields import ATTRIBUTES, Field, FieldKey, FieldValue, Value
+from gbs_actor.lineup.records import NEVER, Group, Registration, Row, Stamp
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
@@ -64,13 +65,14 @@ class State:
     Attributes:
         revision: that of the last change installed.
         registrations: by registration id.
-        groups: by group number.
+        groups: by group number; deleted ones, too.
         members: registration ids in list order, by group number.
+        users: registration id, by user id.
         memo_owners: registration id, by memo id.
         rows: by registration id.
     """
 
-    __slots__ = ("groups", "members", "memo_owners", "registrations", "revision", "rows")
+    __slots__ = ("groups", "members", "memo_owners", "registrations", "revision", "rows", "users")
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class State:
         members: Table[int, tuple[int, ...]],
         memo_owners: Table[int, int],
         rows: Table[int, Row],
+        users: Mapping[int, int],
     ) -> None:
         self.revision = revision
         self.registrations = registrations
@@ -88,6 +91,7 @@ class State:
         self.members = members
         self.memo_owners = memo_owners
         self.rows = rows
+        self.users = users
 
     def overlay(self) -> State:
         """Return a state that starts as this one and leaves this one alone."""
@@ -98,6 +102,53 @@ class State:
             members=Overlay(self.members),
             memo_owners=Overlay(self.memo_owners),
             rows=Overlay(self.rows),
+            users=self.users,
+        )
+
+    def has_group(self, number: int) -> bool:
+        """Return whether there is a group with this number; a deleted one is none."""
+        group = self.groups.get(number)
+        return group is not None and not group.deleted
+
+    def field(self, key: FieldKey) -> tuple[Value, Stamp]:
+        """Return the value of a field and its stamp; a group that never was has none.
+
+        :raises KeyError: there is no such registration.
+        """
+        id_, number, field = key
+        if id_ is not None:
+            registration = self.registrations[id_]
+            attribute, stamp = ATTRIBUTES[field]
+            return getattr(registration, attribute), getattr(registration, stamp)
+        assert number is not None
+        group = self.groups.get(number)
+        if field is Field.EXISTS:
+            return self.has_group(number), NEVER if group is None else group.stamp
+        return ("", NEVER) if group is None else (group.memo, group.memo_stamp)
+
+    def touched(self, number: int, stamp: Stamp) -> Group:
+        """Return a group as a change of its members leaves it; it is created if need be.
+
+        :param stamp: of the change.
+        """
+        group = self.groups.get(number)
+        if group is None:
+            return Group(number, revision=stamp.revision, stamp=stamp)
+        return Group(
+            number,
+            group.memo,
+            stamp.revision,
+            group.memo_stamp,
+            stamp if group.deleted else group.stamp,
+        )
+
+    def existence(self, group: Group) -> tuple[FieldValue, FieldValue]:
+        """Return whether a group exists, as the log writes it: now, and as given."""
+        number = group.number
+        existed, former = self.field((None, number, Field.EXISTS))
+        return (
+            FieldValue(Field.EXISTS, existed, former.origin, gbs_number=number),
+            FieldValue(Field.EXISTS, not group.deleted, group.stamp.origin, gbs_number=number),
         )
 
     def install(self, change: Change) -> None:
@@ -116,13 +167,16 @@ class State:
             self.registrations[registration.id] = registration
         for row in change.rows:
             self.rows[row.id] = row
-        for group in change.groups:
-            self.groups[group.number] = group
-            # All rows of a group read differently when its totals do, so the change
+        if change.groups:
+            # All rows of a group read differently when the group does, so the change
             # names every member, in list order.
-            self.members[group.number] = tuple(
-                row.id for row in change.rows if row.gbs_number == group.number
-            )
+            members: dict[int | None, list[int]] = {each.number: [] for each in change.groups}
+            for row in change.rows:
+                if row.gbs_number in members:
+                    members[row.gbs_number].append(row.id)
+            for group in change.groups:
+                self.groups[group.number] = group
+                self.members[group.number] = tuple(members[group.number])
         self.revision = change.revision
 
     def _index_memo(self, registration: Registration) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from gbs_actor.lineup.changes import Change, LogEntry, Rejection
+from gbs_actor.lineup.changes import Change, LogEntry, Rejection, Result
 from gbs_actor.lineup.commands import kind_of
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.delivery import RESTARTED, UNKNOWN_OUTCOME
@@ -32,9 +32,11 @@ class Repeat:
 
     revision: int
     """What the first one got."""
-    registration_id: int
-    row: Row
-    """The row as it is after the commands before the repeat."""
+    row: Row | None
+    """The addressed row as it is after the commands before the repeat, if it addressed one."""
+    rows: tuple[Row, ...]
+    """The rows whose own fields the first one changed, or addressed, as they are then."""
+    result: Result
 
 
 Outcome = Change | Rejection | Repeat
@@ -66,6 +68,8 @@ class Batch:
     """Ids of commands that may be in the log although the room does not remember them."""
     found: dict[UUID, LogEntry] = field(default_factory=dict)
     """Entries of the log that were found for its commands."""
+    undone: LogEntry | Rejection | None = None
+    """What its command is to undo, or why there is nothing."""
     taken_at: float = 0.0
     """Trio time at which it was taken from the mailbox."""
     committing_since: float = 0.0

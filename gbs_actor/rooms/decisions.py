@@ -10,11 +10,18 @@ from datetime import datetime
 from uuid import UUID
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.commands import Command, CreateMemo, request_bytes
+from gbs_actor.lineup.changes import Change, LogEntry, Rejection, result_of
+from gbs_actor.lineup.commands import Command, CreateMemo, Undo, request_bytes
 from gbs_actor.lineup.draft import Draft
+from gbs_actor.lineup.records import Memo
 from gbs_actor.rooms.batch import Batch, Outcome, Repeat
-from gbs_actor.rooms.delivery import INTERNAL, NO_SUCH_ROW, OTHER_COMMAND
+from gbs_actor.rooms.delivery import (
+    HISTORY_PRUNED,
+    INTERNAL,
+    NO_RESULT,
+    NO_SUCH_ROW,
+    OTHER_COMMAND,
+)
 from gbs_actor.rooms.mailbox import MarkUpdate
 from gbs_actor.rooms.work_budget import WorkBudget
 from gbs_actor.settings import RoomSettings
@@ -60,11 +67,12 @@ class Decisions:
         """Decide every command of a batch on top of the outcomes of those before it.
 
         Other tasks run in between, as a command's work is in the size of its groups. It
-        waits for the store only where memo ids have run out.
+        waits for the store only where memo ids have run out, or something is to be undone.
 
         :param board: must not change meanwhile.
-        :raises StoreUnavailable: for the memo ids; nothing was decided.
+        :raises StoreUnavailable: for the memo ids or what is to be undone; nothing was decided.
         """
+        await self._find_undone(batch, board.retreat_id)
         await self._reserve_memo_ids(batch)
         budget = WorkBudget(self._config.deliveries_per_yield)
         draft = board.draft(self._memo_ids)
@@ -76,19 +84,20 @@ class Decisions:
                 continue
             command = step.work.command
             if command.client_made_id:
-                former = accepted.get(command.id) or self._memory.get(command.id)
-                if former is None and command.id in batch.found:
-                    former = _Remembered.of(batch.found[command.id])
+                former: _Remembered | LogEntry | None = accepted.get(command.id)
+                former = former or self._memory.get(command.id) or batch.found.get(command.id)
                 if former is not None:
                     step.outcome = _repeat(draft, command, former)
                     continue
                 repeatable.add(command.id)
             only_repeat = step.work.only_repeat
-            step.outcome = NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at)
+            step.outcome = (
+                NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at, batch.undone)
+            )
             rows = 0
             if isinstance(step.outcome, Change):
                 changes.append(step.outcome)
-                if command.client_made_id:
+                if command.client_made_id and step.outcome.registration_id is not None:
                     accepted[command.id] = _Remembered.of(step.outcome)
                 rows = len(step.outcome.rows)
             if budget.take(_DECISION + rows):
@@ -98,16 +107,35 @@ class Decisions:
         batch.repeatable = frozenset(repeatable)
 
     def remember(self, accepted: Iterable[Change | LogEntry]) -> None:
-        """Keep what was accepted under a client's command id."""
+        """Keep what was accepted under a client's command id, if it addressed one person.
+
+        What has changed many fields is found in the log: its reply needs all of its entry.
+        """
         memory = self._memory
         for each in accepted:
-            memory[each.command_id] = _Remembered.of(each)
-            memory.move_to_end(each.command_id)
+            if each.registration_id is not None:
+                memory[each.command_id] = _Remembered.of(each)
+                memory.move_to_end(each.command_id)
         while len(memory) > self._config.remembered_commands:
             memory.popitem(last=False)
 
+    async def _find_undone(self, batch: Batch, retreat_id: int) -> None:
+        """Look up what an undo is about; it is a batch of its own."""
+        submission = next(iter(batch.submissions()), None)
+        action = None if submission is None else submission.command.action
+        if not isinstance(action, Undo):
+            return
+        key = action.revision if action.command_id is None else action.command_id
+        batch.undone = None if key is None else await self._store.entry(retreat_id, key)
+        if batch.undone is not None or not isinstance(key, int):
+            return
+        if 0 < key <= await self._store.pruned_revision(retreat_id):
+            batch.undone = HISTORY_PRUNED
+
     async def _reserve_memo_ids(self, batch: Batch) -> None:
         needed = sum(isinstance(s.command.action, CreateMemo) for s in batch.submissions())
+        if isinstance(batch.undone, LogEntry):
+            needed += sum(isinstance(each.value, Memo) for each in batch.undone.before)
         if needed > self._memo_ids_left:
             count = max(needed, self._config.memo_id_block)
             self._memo_ids = iter(await self._store.reserve_memo_ids(count))
@@ -115,9 +143,13 @@ class Decisions:
         self._memo_ids_left -= needed
 
 
-def _decide_one(draft: Draft, command: Command, at: datetime) -> Outcome:
+def _decide_one(
+    draft: Draft, command: Command, at: datetime, undone: LogEntry | Rejection | None
+) -> Outcome:
+    if isinstance(undone, Rejection):
+        return undone
     try:
-        return draft.decide(command, at)
+        return draft.decide(command, at, undone)
     except Exception:
         # One poisonous command must not stop the others; the draft is as it was before.
         log.exception(
@@ -127,8 +159,13 @@ def _decide_one(draft: Draft, command: Command, at: datetime) -> Outcome:
         return INTERNAL
 
 
-def _repeat(draft: Draft, command: Command, former: _Remembered) -> Outcome:
-    if former.request != request_bytes(command.action) or former.registration_id is None:
+def _repeat(draft: Draft, command: Command, former: _Remembered | LogEntry) -> Outcome:
+    if former.request != request_bytes(command.action):
         return OTHER_COMMAND
-    row = draft.row(former.registration_id)
-    return NO_SUCH_ROW if row is None else Repeat(former.revision, former.registration_id, row)
+    if former.registration_id is not None:
+        row = draft.row(former.registration_id)
+        return NO_SUCH_ROW if row is None else Repeat(former.revision, row, (row,), NO_RESULT)
+    assert isinstance(former, LogEntry)
+    result = result_of(former)
+    rows = (draft.row(id_) for id_ in result.updated)
+    return Repeat(former.revision, None, tuple(row for row in rows if row is not None), result)

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.changes import Rejection, Result
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.records import Row
 
@@ -88,16 +88,21 @@ class Snapshot:
 # -- replies
 
 
+NO_RESULT: Final = Result()
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A command that took effect, or a repeat of one that did."""
 
     revision: int
     """The revision the command got, for a repeat the original one."""
-    row: EncodedRow
-    """The addressed row as it is now."""
+    row: EncodedRow | None
+    """The addressed row as it is now, if the command addresses one."""
     rows: tuple[EncodedRow, ...]
-    """Every row the command changed; for a repeat the addressed row only."""
+    """Every row the command changed; for a repeat those whose own fields it addressed."""
     repeated: bool = False
+    result: Result = NO_RESULT
+    """With a command that addresses no row of its own: what it came to."""
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +127,7 @@ NO_SUCH_ROW: Final = Rejection(Code.NOT_FOUND, "There is no such registration in
 OTHER_COMMAND: Final = Rejection(
     Code.VALIDATION_FAILED, "commandId: it was used for another command already"
 )
+HISTORY_PRUNED: Final = Rejection(Code.HISTORY_PRUNED, "The history does not go back so far")
 TOO_MUCH_MISSED: Final = Rejection(
     Code.VALIDATION_FAILED, "since: the rows from there on are not all that was missed"
 )

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
-from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.changes import Change, result_of
 from gbs_actor.rooms.batch import Batch, Repeat, Step
 from gbs_actor.rooms.delivery import NO_SUCH_ROW, RESTARTED, Accepted, EncodedRow
 from gbs_actor.rooms.handle import RoomHandle
@@ -67,11 +68,12 @@ class FanOut:
         for step in batch.steps:
             rows: tuple[EncodedRow, ...] = ()
             row = None
-            if isinstance(step.outcome, Change) and step.outcome.row is not None:
+            if isinstance(step.outcome, Change):
                 assert isinstance(step.work, Submission)
                 accepted.append(step.work)
                 rows = self._rows.apply(step.outcome)
-                row = self._rows.row(step.outcome.row.id)
+                if step.outcome.row is not None:
+                    row = self._rows.row(step.outcome.row.id)
                 changed.extend(rows)
                 if budget.take(1 + len(rows)):
                     await budget.checkpoint()
@@ -105,11 +107,12 @@ class FanOut:
         for step in batch.steps:
             rows: tuple[EncodedRow, ...] = ()
             row = None
-            if isinstance(step.outcome, Change) and step.outcome.row is not None:
+            if isinstance(step.outcome, Change):
                 addressed = step.outcome.row
                 rows = tuple(EncodedRow.of(each) for each in step.outcome.rows)
-                row = next((each for each in rows if each.id == addressed.id), None)
-                row = row or EncodedRow.of(addressed)
+                if addressed is not None:
+                    row = next((each for each in rows if each.id == addressed.id), None)
+                    row = row or EncodedRow.of(addressed)
                 changed.extend(rows)
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
@@ -135,11 +138,14 @@ class FanOut:
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
         """Reply to a repeat in a batch that came to nothing: with the row as it is."""
-        row = self._rows.row(repeat.registration_id)
-        if row is None:
+        rows = tuple(row for each in repeat.rows if (row := self._rows.row(each.id)) is not None)
+        row = None if repeat.row is None else self._rows.row(repeat.row.id)
+        if row is None and repeat.row is not None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
-            step.work.reply(Accepted(repeat.revision, row, (row,), repeated=True))
+            step.work.reply(
+                Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
+            )
 
     async def _send_all(
         self, rows: RowSequence, replies: list[_Reply], revision: int, budget: WorkBudget
@@ -258,13 +264,18 @@ class FanOut:
         if work.replied or isinstance(work, MarkUpdate):
             return None
         if isinstance(outcome, Change):
-            assert reply.row is not None
             handle.accepted += 1
-            work.reply_held(Accepted(outcome.revision, reply.row, reply.rows))
+            accepted = Accepted(outcome.revision, reply.row, reply.rows)
+            if outcome.row is None:
+                accepted = replace(accepted, result=result_of(outcome))
+            work.reply_held(accepted)
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
-            row = EncodedRow.of(outcome.row)
-            work.reply_held(Accepted(outcome.revision, row, (row,), repeated=True))
+            row = None if outcome.row is None else EncodedRow.of(outcome.row)
+            rows = tuple(EncodedRow.of(each) for each in outcome.rows)
+            work.reply_held(
+                Accepted(outcome.revision, row, rows, repeated=True, result=outcome.result)
+            )
         else:
             assert outcome is not None
             work.reply_held(outcome)

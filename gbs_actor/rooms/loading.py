@@ -107,7 +107,9 @@ class Loading:
         board = handle.rows.board
         handle.outdated = False
         version = await self.while_serving(self._read_version)
-        if version != RetreatVersion(board.revision, board.epoch, board.removal_revision):
+        if version != RetreatVersion(
+            board.retreat_id, board.revision, board.epoch, board.removal_revision
+        ):
             log.warning(
                 "room %s: another writer has changed it; loading it again",
                 handle.slug,

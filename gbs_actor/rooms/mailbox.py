@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import trio
 
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.commands import Command
+from gbs_actor.lineup.commands import PLANNED, Command
 from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
     Accepted,
@@ -307,13 +307,20 @@ class Mailbox:
         assert not isinstance(item, Work)
 
     def take_work(self, limit: int) -> list[Work]:
-        """Take the commands and marks at the front, at most ``limit``."""
+        """Take the commands and marks at the front, at most ``limit``.
+
+        A command that may change many rows is taken alone.
+        """
         items = self._items
         taken: list[Work] = []
         while items and len(taken) < limit:
             item = items[0]
             if not isinstance(item, (Submission, MarkUpdate)):
                 break
+            if isinstance(item, Submission) and type(item.command.action) in PLANNED:
+                if taken:
+                    break
+                limit = 1
             taken.append(item)
             items.popleft()
             self._count(item, -1)

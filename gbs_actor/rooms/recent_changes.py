@@ -8,6 +8,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
+from gbs_actor.lineup.fields import values_of
 from gbs_actor.lineup.records import Registration
 
 MAX_RECENT_ROWS: Final = 200
@@ -61,11 +62,10 @@ def settled_revision(registrations: Iterable[Registration], before: datetime) ->
     """
     settled = 0
     for registration in registrations:
-        number, memo = registration.number_stamp, registration.memo_stamp
         if registration.updated_at < before:
-            settled = max(settled, number.revision, memo.revision, registration.row_revision)
+            settled = max(settled, registration.revision)
             continue
-        for stamp in (number, memo):
+        for _, _, stamp in values_of(registration):
             if stamp.at is not None and stamp.at < before:
                 settled = max(settled, stamp.revision)
     return settled

@@ -11,7 +11,15 @@ import trio
 
 from gbs_actor.concurrency import Service
 from gbs_actor.lineup.changes import Rejection
-from gbs_actor.lineup.commands import Action, Command, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.commands import (
+    Action,
+    AssignNumber,
+    BulkAssign,
+    Command,
+    CreateMemo,
+    DeleteMemo,
+    UpdateMemo,
+)
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
@@ -245,8 +253,8 @@ class RoomSupervisor:
     async def find_slug(self, action: Action) -> str | None:
         """Return the slug of the retreat that an action is about.
 
-        :returns: ``None`` if there is no such registration or memo; one of a deleted memo is
-            found.
+        :returns: ``None`` if there is no such registration or memo, or the action names none;
+            one of a deleted memo is found.
         :raises StoreUnavailable: no room has it loaded, and the store cannot be reached.
         """
         for handle in self._handles.values():
@@ -255,7 +263,11 @@ class RoomSupervisor:
                 return handle.slug
         if isinstance(action, UpdateMemo | DeleteMemo):
             return await self._store.slug_of_memo(action.memo_id)
-        return await self._store.slug_of_registration(action.registration_id)
+        if isinstance(action, AssignNumber | CreateMemo):
+            return await self._store.slug_of_registration(action.registration_id)
+        if isinstance(action, BulkAssign) and action.assignments:
+            return await self._store.slug_of_registration(action.assignments[0].registration_id)
+        return None
 
     def mark_editing(
         self,

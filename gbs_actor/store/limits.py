@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gbs_actor.lineup.changes import Change, MemoValue
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.records import Memo
 from gbs_actor.store.writes import Writes
 
 INT8 = range(-(2**63), 2**63)
@@ -42,10 +43,12 @@ def _texts(changes: Sequence[Change], writes: Writes) -> Iterator[str]:
     for change in changes:
         if change.author is not None:
             yield change.author.name
-        for value in (change.before, change.after):
-            if isinstance(value, MemoValue):
-                yield value.text
-                yield value.color
+        for each in (*change.before, *change.after):
+            if isinstance(each.value, Memo):
+                yield each.value.text
+                yield each.value.color
+            elif isinstance(each.value, str):
+                yield each.value
     for memo in writes.memos:
         yield memo.text
         yield memo.color

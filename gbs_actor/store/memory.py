@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count, islice, takewhile
 from types import MappingProxyType
 from uuid import UUID
@@ -15,8 +15,10 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
+from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -41,6 +43,7 @@ class _Stored:
     epoch: str
     registrations: dict[int, Registration]
     groups: dict[int, Group]
+    stored_groups: dict[int, StoredGroup]
     roles: dict[int, str]
     memos: set[int]
     """Ids of all line-up memos, deleted ones included."""
@@ -69,6 +72,7 @@ class _Ids:
         self.registrations: Iterator[int] = count(1)
         self.memos: Iterator[int] = count(1)
         self.audit: Iterator[int] = count(1)
+        self.groups: Iterator[int] = count(1)
 
     def univ_group(self, number: int) -> int:
         return self._univ_groups.setdefault(number, len(self._univ_groups) + 1)
@@ -121,7 +125,7 @@ class MemoryStore:
         stored = self._by_slug.get(slug)
         if stored is None:
             return None
-        return RetreatVersion(stored.revision, stored.epoch, removal_revision=0)
+        return RetreatVersion(stored.id, stored.revision, stored.epoch, removal_revision=0)
 
     async def commit(
         self,
@@ -164,6 +168,42 @@ class MemoryStore:
             return []
         later = (entry for entry in stored.log if entry.revision > after_revision)
         return list(islice(later, limit))
+
+    async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        if stored is None:
+            return None
+        if isinstance(key, UUID):
+            return stored.commands.get(key)
+        return next((entry for entry in stored.log if entry.revision == key), None)
+
+    async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        newest_first = () if stored is None else reversed(stored.log)
+        return list(islice((each for each in newest_first if _is_wanted(each, query)), query.limit))
+
+    async def revision_at(self, retreat_id: int, at: datetime) -> int:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_id.get(retreat_id)
+        entries = () if stored is None else stored.log
+        return max((entry.revision for entry in entries if entry.at <= at), default=0)
+
+    async def groups(self, slug: str) -> dict[int, StoredGroup]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.get(slug)
+        if stored is None:
+            return {}
+        return {
+            number: stored.stored_groups[number]
+            for number, group in sorted(stored.groups.items())
+            if not group.deleted
+        }
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -268,6 +308,10 @@ class MemoryStore:
             epoch=self._fresh_epoch(),
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},
+            stored_groups={
+                number: StoredGroup(next(self._ids.groups), datetime.now(UTC))
+                for number, _ in layout.group_memos
+            },
             roles=dict(seed.grants),
             memos={each.memo.id for each in layout.registrations if each.memo is not None},
         )
@@ -359,12 +403,35 @@ class MemoryStore:
             known = stored.registrations[registration.id]
             stored.registrations[registration.id] = replace(registration, person=known.person)
         stored.memos.update(memo.id for memo in writes.memos)
-        stored.groups.update((group.number, group) for group in writes.groups)
+        for group in writes.groups:
+            stored.groups[group.number] = group
+            if group.number not in stored.stored_groups:
+                created_at = group.stamp.at or datetime.now(UTC)
+                new = StoredGroup(next(self._ids.groups), created_at)
+                stored.stored_groups[group.number] = new
         for change in changes:
             entry = LogEntry.of(change)
             stored.log.append(entry)
             stored.commands[entry.command_id] = entry
         stored.revision = expected_revision + len(changes)
+
+
+def _is_wanted(entry: LogEntry, query: HistoryQuery) -> bool:
+    values = (*entry.before, *entry.after)
+    people = {entry.registration_id, *(value.registration_id for value in values)}
+    groups = {value.gbs_number for value in values}
+    groups |= {
+        value.value
+        for value in values
+        if value.field is Field.GBS_NUMBER and isinstance(value.value, int)
+    }
+    return (
+        (query.before is None or entry.revision < query.before)
+        and (query.after is None or entry.revision > query.after)
+        and (query.registration_id is None or query.registration_id in people)
+        and (query.gbs_number is None or query.gbs_number in groups)
+        and query.user_id in (None, entry.author_id)
+    )
 
 
 def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:

@@ -13,6 +13,7 @@ import msgspec
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
+from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.seed.seed import RetreatSeed
 
 
@@ -66,6 +67,8 @@ class RetreatExists(StoreError):
 class RetreatVersion:
     """The version of a retreat in the store: equal versions are equal states."""
 
+    id: int
+    """The retreat's."""
     revision: int
     """Of the last change."""
     epoch: str
@@ -183,6 +186,32 @@ class Store(Protocol):
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
         """Return at most ``limit`` log entries after ``after_revision``, ascending."""
+        ...
+
+    async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
+        """Return the log entry of a command or revision, if there is one.
+
+        :param key: the command's id, or the revision.
+        """
+        ...
+
+    async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
+        """Return entries of the log, the newest first."""
+        ...
+
+    async def revision_at(self, retreat_id: int, at: datetime) -> int:
+        """Return the highest revision that the log has of then or earlier; 0: none.
+
+        :param at: aware.
+        """
+        ...
+
+    async def pruned_revision(self, retreat_id: int) -> int:
+        """Return the revision up to which the log was pruned (0: never)."""
+        ...
+
+    async def groups(self, slug: str) -> dict[int, StoredGroup]:
+        """Return the groups of a retreat by number, without those that are deleted."""
         ...
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
@@ -321,8 +350,4 @@ class AdminStore(Store, Protocol):
         :param before: aware.
         :raises OutcomeUnknown: the connection was lost after it was sent.
         """
-        ...
-
-    async def pruned_revision(self, retreat_id: int) -> int:
-        """Return the revision up to which the log was pruned (0: never)."""
         ...

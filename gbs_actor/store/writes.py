@@ -8,8 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from gbs_actor.lineup.changes import Change, MemoValue
-from gbs_actor.lineup.records import Group, Registration
+from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.fields import Field, FieldValue
+from gbs_actor.lineup.records import Group, Memo, Registration
 
 
 class MemoWrite(msgspec.Struct, frozen=True, gc=False):
@@ -57,38 +58,40 @@ def collapse(changes: Sequence[Change]) -> Writes:
         groups.update((group.number, group) for group in change.groups)
         for registration in change.registrations:
             registrations[registration.id] = registration
-            if change.registration_id == registration.id:
-                _note_memo(memos, change, registration)
+        for before, after in zip(change.before, change.after, strict=True):
+            if after.field is Field.LINEUP_MEMO and before.value != after.value:
+                _note_memo(memos, change, before, after)
     return Writes(tuple(registrations.values()), tuple(groups.values()), tuple(memos.values()))
 
 
-def _note_memo(memos: dict[int, MemoWrite], change: Change, registration: Registration) -> None:
-    """Merge a change of its registration's memo into ``memos``."""
-    if not isinstance(change.after, MemoValue):
-        return
-    before, after = change.before, change.after
+def _note_memo(
+    memos: dict[int, MemoWrite], change: Change, before: FieldValue, after: FieldValue
+) -> None:
+    """Merge a change of a registration's memo into ``memos``."""
+    assert after.registration_id is not None
     author_id = change.author.user_id if change.author is not None else None
-    old_id = before.memo_id if isinstance(before, MemoValue) else None
-    if old_id is not None and old_id != after.memo_id:
-        known = memos.get(old_id)
-        memos[old_id] = MemoWrite(
-            id=old_id,
-            registration_id=registration.id,
-            text=known.text if known else before.text if isinstance(before, MemoValue) else "",
-            color=known.color if known else before.color if isinstance(before, MemoValue) else "",
+    old = before.value if isinstance(before.value, Memo) else None
+    new = after.value if isinstance(after.value, Memo) else None
+    if old is not None and (new is None or old.id != new.id):
+        known = memos.get(old.id)
+        memos[old.id] = MemoWrite(
+            id=old.id,
+            registration_id=after.registration_id,
+            text=known.text if known else old.text,
+            color=known.color if known else old.color,
             created=known is not None and known.created,
             deleted=True,
             author_id=author_id,
             at=change.at,
         )
-    if after.memo_id is not None:
-        known = memos.get(after.memo_id)
-        memos[after.memo_id] = MemoWrite(
-            id=after.memo_id,
-            registration_id=registration.id,
-            text=after.text,
-            color=after.color,
-            created=old_id != after.memo_id or (known is not None and known.created),
+    if new is not None:
+        known = memos.get(new.id)
+        memos[new.id] = MemoWrite(
+            id=new.id,
+            registration_id=after.registration_id,
+            text=new.text,
+            color=new.color,
+            created=old is None or old.id != new.id or (known is not None and known.created),
             deleted=False,
             author_id=author_id,
             at=change.at,

@@ -20,8 +20,9 @@ from gbs_actor.auth import Authorizer, Policy, Verifier
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
-from gbs_actor.lineup.changes import LogEntry, NumberValue
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Command
+from gbs_actor.lineup.fields import Field
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Snapshot, Subscriber
 from gbs_actor.settings import AuthSettings
@@ -297,10 +298,10 @@ def check(result: Result) -> None:
 
 def _writes(logs: list[LogEntry]) -> Iterator[tuple[LogEntry, LogEntry | None]]:
     """Each change of a value, and the one that it replaced."""
-    last: dict[tuple[int | None, bool], LogEntry] = {}
+    last: dict[tuple[int | None, Field], LogEntry] = {}
     for entry in logs:
         if entry.before != entry.after:
-            field_of_row = (entry.registration_id, isinstance(entry.after, NumberValue))
+            field_of_row = (entry.registration_id, entry.after[0].field)
             yield entry, last.get(field_of_row)
             last[field_of_row] = entry
 

@@ -8,9 +8,10 @@ import pytest
 
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
-from gbs_actor.lineup.changes import Conflict, MemoValue, NumberValue, Rejection
+from gbs_actor.lineup.changes import Conflict, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
-from gbs_actor.lineup.records import Gender, Row
+from gbs_actor.lineup.fields import Field
+from gbs_actor.lineup.records import Gender, Memo, Row
 from gbs_actor.rooms.delivery import Accepted, Done, EncodedRow, Snapshot
 
 WHEN = datetime(2024, 1, 19, 20, 5, 1, 234_567, tzinfo=UTC)
@@ -134,7 +135,7 @@ def test_a_room_that_is_busy_is_retryable_also_without_a_command_id() -> None:
 
 
 def test_a_conflict_carries_the_current_row_and_what_stands_against_the_command() -> None:
-    conflict = Conflict("gbsNumber", NumberValue(4), "이수진", 9, WHEN, 12)
+    conflict = Conflict(Field.GBS_NUMBER, 4, "이수진", 9, WHEN, 12)
     failure = Failure.of(Rejection(Code.CONFLICT, "newer", row(), conflict))
     ack = load(replies.failed("update-gbs-number", failure))
     assert ack["data"]["id"] == 7
@@ -149,13 +150,13 @@ def test_a_conflict_carries_the_current_row_and_what_stands_against_the_command(
 
 
 def test_a_memo_conflict_shows_the_memo_in_the_words_of_the_events() -> None:
-    conflict = Conflict("lineupMemo", MemoValue(3, "허리", "#FECACA"), "이수진", 9, WHEN, 12)
+    conflict = Conflict(Field.LINEUP_MEMO, Memo(3, "허리", "#FECACA"), "이수진", 9, WHEN, 12)
     ack = load(replies.failed("x", Failure.of(Rejection(Code.CONFLICT, "m", row(), conflict))))
     assert ack["conflict"]["theirs"] == {"memoId": 3, "memo": "허리", "color": "#FECACA"}
 
 
 def test_a_deleted_memo_stands_against_a_command_as_null() -> None:
-    conflict = Conflict("lineupMemo", MemoValue(), "이수진", 9, WHEN, 12)
+    conflict = Conflict(Field.LINEUP_MEMO, None, "이수진", 9, WHEN, 12)
     ack = load(replies.failed("x", Failure.of(Rejection(Code.CONFLICT, "m", row(), conflict))))
     assert ack["conflict"]["theirs"] is None
 
@@ -182,7 +183,7 @@ def test_an_http_error_has_neither_status_nor_event() -> None:
 def test_moments_are_written_in_utc_with_milliseconds() -> None:
     seoul = timezone(timedelta(hours=9))
     moment = datetime(2024, 1, 20, 5, 0, 0, 999_999, tzinfo=seoul)
-    conflict = Conflict("gbsNumber", NumberValue(4), "이수진", 9, moment, 12)
+    conflict = Conflict(Field.GBS_NUMBER, 4, "이수진", 9, moment, 12)
     ack = load(replies.failed("x", Failure.of(Rejection(Code.CONFLICT, "m", row(), conflict))))
     assert ack["conflict"]["changedAt"] == "2024-01-19T20:00:00.999Z"
 

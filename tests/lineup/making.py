@@ -9,8 +9,9 @@ from itertools import count
 from uuid import UUID
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, Rejection
+from gbs_actor.lineup.changes import Change, LogEntry, Rejection
 from gbs_actor.lineup.commands import Action, Author, Command
+from gbs_actor.lineup.fields import Value
 from gbs_actor.lineup.records import (
     NEVER,
     Gender,
@@ -37,7 +38,6 @@ def person(
     id_: int,
     *,
     name: str = "",
-    leader: bool = False,
     grade: int = 1,
     gender: Gender = Gender.FEMALE,
     full: bool = True,
@@ -51,8 +51,6 @@ def person(
         gender=gender,
         name=name or f"사람{id_:02}",
         phone_number="010-1234-5678",
-        current_leader="이서연",
-        is_leader=leader,
         is_full_attendance=full,
         user_type=None,
         schedule_ids=(1, 2, 3) if full else (1,),
@@ -76,13 +74,15 @@ def registration(
 ) -> Registration:
     return Registration(
         id=id_,
-        person=person(id_, name=name, leader=leader, grade=grade, gender=gender, full=full),
+        person=person(id_, name=name, grade=grade, gender=gender, full=full),
         gbs_number=number,
         updated_at=START,
         number_stamp=number_stamp,
         memo=memo,
         memo_stamp=memo_stamp,
         row_revision=row_revision,
+        is_leader=leader,
+        current_leader="이서연",
     )
 
 
@@ -175,6 +175,11 @@ def held(of: Board, id_: int) -> Registration:
     found = of.registration(id_)
     assert found is not None
     return found
+
+
+def values(of: Change | LogEntry) -> tuple[list[Value], list[Value]]:
+    """The values of the written fields before and after."""
+    return [each.value for each in of.before], [each.value for each in of.after]
 
 
 def contents(of: Board, numbers: Iterable[int] = range(1, 7)) -> object:

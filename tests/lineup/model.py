@@ -14,7 +14,7 @@ from unicodedata import normalize
 
 import msgspec
 
-from gbs_actor.lineup.commands import AssignNumber, Command, CreateMemo, DeleteMemo
+from gbs_actor.lineup.commands import AssignNumber, Command, CreateMemo, DeleteMemo, SingleAction
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.lineup.rules import InvalidValue, clean_memo
 
@@ -55,8 +55,8 @@ class Model:
                     "gender": each.person.gender,
                     "name": each.person.name,
                     "phoneNumber": each.person.phone_number,
-                    "currentLeader": each.person.current_leader,
-                    "isLeader": each.person.is_leader,
+                    "currentLeader": each.current_leader,
+                    "isLeader": each.is_leader,
                     "isFullAttendance": each.person.is_full_attendance,
                     "userType": each.person.user_type,
                     "userRetreatRegistrationScheduleIds": each.person.schedule_ids,
@@ -129,6 +129,7 @@ class Model:
 
     def _step(self, command: Command, at: datetime, next_memo_id: int) -> str:
         action = command.action
+        assert isinstance(action, SingleAction)
         if isinstance(action, AssignNumber | CreateMemo):
             person = self.people.get(action.registration_id)
         else:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import LogEntry, MemoValue, NumberValue
-from gbs_actor.lineup.records import Group, Memo, Registration, Retreat, Stamp
+from gbs_actor.lineup.changes import LogEntry
+from gbs_actor.lineup.fields import Field, FieldValue
+from gbs_actor.lineup.records import Group, Registration, Retreat, Stamp
+
+_MEMBERS = {
+    Field.GBS_NUMBER: ("gbs_number", "number_stamp"),
+    Field.IS_LEADER: ("is_leader", "leader_stamp"),
+    Field.CURRENT_LEADER: ("current_leader", "current_leader_stamp"),
+    Field.LINEUP_NUMBER: ("lineup_number", "lineup_number_stamp"),
+    Field.LINEUP_MEMO: ("memo", "memo_stamp"),
+}
 
 
 def replay(retreat: Retreat, entries: Iterable[LogEntry]) -> Board:
@@ -23,51 +33,86 @@ def replay(retreat: Retreat, entries: Iterable[LogEntry]) -> Board:
     :raises ValueError: an entry does not follow the one before it, or its ``before`` is
         not what the line-up has at that point.
     """
-    registrations = {each.id: each for each in retreat.registrations}
-    groups = dict(retreat.groups)
+    people = {each.id: each for each in retreat.registrations}
+    groups = {number: Group(number) for each in people.values() if (number := each.gbs_number)}
+    groups |= dict(retreat.groups)
     revision = retreat.revision
     for entry in entries:
         if entry.revision != revision + 1:
             raise ValueError(f"log entry {entry.revision} does not follow {revision}")
         revision = entry.revision
-        if entry.registration_id is None:
-            continue
-        registration = registrations.get(entry.registration_id)
-        if registration is None or _value(registration, entry) != entry.before:
+        if [_current(people, groups, value) for value in entry.before] != list(entry.before):
             raise ValueError(f"log entry {revision} does not fit the line-up before it")
-        if entry.after == entry.before:
-            continue
-        changed = _changed(registration, entry)
-        registrations[changed.id] = changed
-        if changed.gbs_number != registration.gbs_number:
-            for number in (registration.gbs_number, changed.gbs_number):
-                if number is not None:
-                    groups[number] = replace(groups.get(number, Group(number)), revision=revision)
+        touched = _touched(people, entry)
+        for before, after in zip(entry.before, entry.after, strict=True):
+            if before.value != after.value:
+                _write(people, groups, entry, after)
+        for id_ in _leaders(entry):
+            touched.add(people[id_].gbs_number)
+        for number in touched - {None}:
+            assert number is not None
+            groups[number] = replace(groups.get(number, Group(number)), revision=revision)
     return Board(
         dataclasses.replace(
-            retreat,
-            revision=revision,
-            registrations=tuple(registrations.values()),
-            groups=groups,
+            retreat, revision=revision, registrations=tuple(people.values()), groups=groups
         )
     )
 
 
-def _value(registration: Registration, entry: LogEntry) -> NumberValue | MemoValue:
-    if isinstance(entry.before, NumberValue):
-        return NumberValue(registration.gbs_number)
-    memo = registration.memo
-    return MemoValue() if memo is None else MemoValue(memo.id, memo.text, memo.color)
+def _leaders(entry: LogEntry) -> list[int]:
+    """Who became a leader by an entry, or ceased to be one."""
+    return [
+        after.registration_id
+        for before, after in zip(entry.before, entry.after, strict=True)
+        if after.field is Field.IS_LEADER
+        and before.value != after.value
+        and after.registration_id is not None
+    ]
 
 
-def _changed(registration: Registration, entry: LogEntry) -> Registration:
-    stamp = Stamp(entry.revision, entry.author_id, entry.author_name, entry.at)
-    after = entry.after
-    if isinstance(after, NumberValue):
-        return replace(
-            registration, gbs_number=after.gbs_number, number_stamp=stamp, updated_at=entry.at
-        )
-    memo = None
-    if after is not None and after.memo_id is not None:
-        memo = Memo(after.memo_id, after.text, after.color)
-    return replace(registration, memo=memo, memo_stamp=stamp, updated_at=entry.at)
+def _touched(people: dict[int, Registration], entry: LogEntry) -> set[int | None]:
+    numbers: set[Any] = {people[id_].gbs_number for id_ in _leaders(entry)}
+    for before, after in zip(entry.before, entry.after, strict=True):
+        if before.value != after.value:
+            numbers.add(after.gbs_number)
+            if after.field is Field.GBS_NUMBER:
+                numbers |= {before.value, after.value}
+    return numbers
+
+
+def _current(
+    people: dict[int, Registration], groups: dict[int, Group], value: FieldValue
+) -> FieldValue | None:
+    if value.registration_id is not None:
+        person = people.get(value.registration_id)
+        if person is None:
+            return None
+        name, stamp = _MEMBERS[value.field]
+        return replace(value, value=getattr(person, name), origin=getattr(person, stamp).origin)
+    assert value.gbs_number is not None
+    group = groups.get(value.gbs_number, Group(value.gbs_number, deleted=True))
+    if value.field is Field.GBS_MEMO:
+        return replace(value, value=group.memo, origin=group.memo_stamp.origin)
+    return replace(value, value=not group.deleted, origin=group.stamp.origin)
+
+
+def _write(
+    people: dict[int, Registration], groups: dict[int, Group], entry: LogEntry, value: FieldValue
+) -> None:
+    revision = entry.revision
+    restored = None if value.origin == revision else value.origin
+    stamp = Stamp(revision, entry.author_id, entry.author_name, entry.at, restored)
+    if value.registration_id is not None:
+        name, of_stamp = _MEMBERS[value.field]
+        changes: dict[str, Any] = {name: value.value, of_stamp: stamp, "updated_at": entry.at}
+        person = people[value.registration_id]
+        people[person.id] = replace(person, **changes)
+        return
+    assert value.gbs_number is not None
+    group = groups.get(value.gbs_number, Group(value.gbs_number, deleted=True))
+    if value.field is Field.GBS_MEMO:
+        assert isinstance(value.value, str)
+        group = replace(group, memo=value.value, memo_stamp=stamp)
+    else:
+        group = replace(group, deleted=not value.value, stamp=stamp)
+    groups[group.number] = group

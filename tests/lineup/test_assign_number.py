@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from gbs_actor.lineup.changes import Conflict, NumberValue
+from gbs_actor.lineup.changes import Conflict
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, Kind
+from gbs_actor.lineup.fields import Field, FieldValue
 from gbs_actor.lineup.records import Gender, Group, Stamp
 from tests.lineup.making import (
     JIWON,
@@ -77,8 +78,8 @@ def test_the_newcomer_takes_its_place_in_the_groups_order() -> None:
 def test_a_group_is_created_by_its_first_assignment() -> None:
     it = board(registration(1))
     change = accepted(it, AssignNumber(1, 7))
-    assert change.groups == (Group(7, "", 1),)
-    assert it.group(7) == Group(7, "", 1)
+    assert change.groups == (Group(7, "", 1, stamp=Stamp(1, JIWON.user_id, JIWON.name, at(1))),)
+    assert (it.group(7),) == change.groups
 
 
 def test_a_groups_memo_stands_on_the_row_of_who_joins_and_leaves_with_it() -> None:
@@ -109,7 +110,14 @@ def test_the_change_says_who_did_what_when() -> None:
     change = accepted(it, AssignNumber(1, 2), by=MINSU, seconds=30)
     assert (change.revision, change.author, change.at) == (5, MINSU, at(30))
     assert (change.kind, change.registration_id) == (Kind.ASSIGN_NUMBER, 1)
-    assert (change.before, change.after) == (NumberValue(1), NumberValue(2))
+    assert change.before == (
+        FieldValue(Field.GBS_NUMBER, 1, 0, registration_id=1),
+        FieldValue(Field.EXISTS, False, 0, gbs_number=2),
+    )
+    assert change.after == (
+        FieldValue(Field.GBS_NUMBER, 2, 5, registration_id=1),
+        FieldValue(Field.EXISTS, True, 5, gbs_number=2),
+    )
     assert change.request == b'{"action":"assign-number","gbsNumber":2,"registrationId":1}'
     assert change.row == row(it, 1)
 
@@ -135,7 +143,7 @@ def test_the_number_that_is_there_already_takes_a_revision_and_changes_nothing()
     assert (it.revision, it.rows()) == (5, before)
     assert (change.registrations, change.groups, change.rows) == ((), (), ())
     assert change.row == row(it, 1)
-    assert change.before == change.after == NumberValue(1)
+    assert change.before == change.after == (FieldValue(Field.GBS_NUMBER, 1, 0, 1),)
 
 
 def test_no_group_for_a_person_in_none_changes_nothing() -> None:
@@ -173,8 +181,8 @@ def test_a_number_changed_since_the_base_revision_conflicts() -> None:
     assert rejection.code is Code.CONFLICT
     assert rejection.row == row(it, 1)
     assert rejection.conflict == Conflict(
-        field="gbsNumber",
-        theirs=NumberValue(2),
+        field=Field.GBS_NUMBER,
+        theirs=2,
         changed_by=MINSU.name,
         changed_by_id=MINSU.user_id,
         changed_at=at(30),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from gbs_actor.lineup.changes import Change, NumberValue, Rejection
+from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     Action,
@@ -76,7 +76,7 @@ def test_a_change_earlier_in_the_same_draft_conflicts() -> None:
     assert isinstance(rejection, Rejection)
     assert rejection.code is Code.CONFLICT
     assert rejection.conflict is not None
-    assert (rejection.conflict.theirs, rejection.conflict.revision) == (NumberValue(2), 5)
+    assert (rejection.conflict.theirs, rejection.conflict.revision) == (2, 5)
     assert rejection.row == draft.row(1)
 
 

@@ -4,7 +4,7 @@ from unicodedata import normalize
 
 import pytest
 
-from gbs_actor.lineup.changes import Conflict, MemoValue
+from gbs_actor.lineup.changes import Conflict
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     Action,
@@ -14,8 +14,9 @@ from gbs_actor.lineup.commands import (
     Kind,
     UpdateMemo,
 )
-from gbs_actor.lineup.draft import MemoIdsExhausted
+from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Memo, Stamp
+from gbs_actor.lineup.undo import MemoIdsExhausted
 from tests.lineup.making import (
     JIWON,
     MINSU,
@@ -27,6 +28,7 @@ from tests.lineup.making import (
     registration,
     rejected,
     row,
+    values,
 )
 
 MEMO = Memo(50, "찬양팀", "#FECACA")
@@ -83,22 +85,22 @@ def test_a_person_whose_memo_was_deleted_can_get_another_one() -> None:
 @pytest.mark.parametrize(
     ("action", "kind", "before", "after"),
     [
-        (CreateMemo(2, "a", ""), Kind.CREATE_MEMO, MemoValue(), MemoValue(500, "a", "")),
+        (CreateMemo(2, "a", ""), Kind.CREATE_MEMO, None, Memo(500, "a", "")),
         (
             UpdateMemo(50, "b", "#FFFFFF"),
             Kind.UPDATE_MEMO,
-            MemoValue(50, "찬양팀", "#FECACA"),
-            MemoValue(50, "b", "#FFFFFF"),
+            Memo(50, "찬양팀", "#FECACA"),
+            Memo(50, "b", "#FFFFFF"),
         ),
-        (DeleteMemo(50), Kind.DELETE_MEMO, MemoValue(50, "찬양팀", "#FECACA"), MemoValue()),
+        (DeleteMemo(50), Kind.DELETE_MEMO, Memo(50, "찬양팀", "#FECACA"), None),
     ],
 )
 def test_the_change_says_what_the_memo_was_and_is(
-    action: Action, kind: Kind, before: MemoValue, after: MemoValue
+    action: Action, kind: Kind, before: Memo | None, after: Memo | None
 ) -> None:
     it = board(registration(1, memo=MEMO), registration(2))
     change = accepted(it, action)
-    assert (change.kind, change.before, change.after) == (kind, before, after)
+    assert (change.kind, values(change)) == (kind, ([before], [after]))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,8 @@ def test_the_memo_that_is_there_already_takes_a_revision_and_changes_nothing(
     change = accepted(it, action)
     assert (it.revision, row(it, 1), change.row) == (5, before, before)
     assert (change.registrations, change.groups, change.rows) == ((), (), ())
-    assert change.before == change.after == MemoValue(50, "찬양팀", "#FECACA")
+    assert values(change) == ([MEMO], [MEMO])
+    assert change.before == change.after
 
 
 def test_an_unknown_person_gets_no_memo() -> None:
@@ -167,8 +170,8 @@ def test_a_second_memo_on_the_same_person_conflicts() -> None:
     assert rejection.code is Code.CONFLICT
     assert rejection.row == row(it, 1)
     assert rejection.conflict == Conflict(
-        field="lineupMemo",
-        theirs=MemoValue(77, "찬양팀", ""),
+        field=Field.LINEUP_MEMO,
+        theirs=Memo(77, "찬양팀", ""),
         changed_by=MINSU.name,
         changed_by_id=MINSU.user_id,
         changed_at=at(30),
@@ -199,7 +202,7 @@ def test_a_memo_changed_since_the_base_revision_conflicts(action: Action) -> Non
     rejection = rejected(it, action, base=7)
     assert rejection.code is Code.CONFLICT
     assert rejection.conflict is not None
-    assert rejection.conflict.theirs == MemoValue(50, "방송팀", "")
+    assert rejection.conflict.theirs == Memo(50, "방송팀", "")
     assert (rejection.conflict.revision, rejection.row) == (8, row(it, 1))
 
 
@@ -209,7 +212,7 @@ def test_creating_a_memo_where_one_was_deleted_since_the_base_revision_conflicts
     rejection = rejected(it, CreateMemo(1, "방송팀", ""), base=7)
     assert rejection.code is Code.CONFLICT
     assert rejection.conflict is not None
-    assert rejection.conflict.theirs == MemoValue()
+    assert rejection.conflict.theirs is None
 
 
 @pytest.mark.parametrize("action", [UpdateMemo(50, "a", ""), DeleteMemo(50)])

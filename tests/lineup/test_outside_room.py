@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, NumberValue, Rejection
+from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Memo, Stamp
@@ -103,7 +103,7 @@ def test_a_base_of_another_epoch_rests_on_nothing() -> None:
         assert isinstance(outcome, Rejection)
         assert outcome.code is Code.CONFLICT
         assert outcome.conflict is not None
-        assert outcome.conflict.theirs == NumberValue(1)
+        assert outcome.conflict.theirs == 1
     assert isinstance(outside(it, AssignNumber(1, 1), base=0, epoch="another"), Change)
     assert isinstance(outside(it, AssignNumber(1, 3), base=0, epoch=it.epoch), Change)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from gbs_actor.lineup.changes import LogEntry, MemoValue, NumberValue
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind
+from gbs_actor.lineup.fields import Field, FieldValue
 from gbs_actor.lineup.replay import Replay
 from tests.lineup.making import at, registration, retreat
 
@@ -20,8 +21,8 @@ def entry(revision: int, before: int | None, after: int | None) -> LogEntry:
         kind=Kind.ASSIGN_NUMBER,
         registration_id=1,
         request=b"",
-        before=NumberValue(before),
-        after=NumberValue(after),
+        before=(FieldValue(Field.GBS_NUMBER, before, 0, 1),),
+        after=(FieldValue(Field.GBS_NUMBER, after, revision, 1),),
         at=at(revision),
     )
 
@@ -50,7 +51,7 @@ def test_the_first_entry_of_a_field_may_rest_on_anything() -> None:
 
 def test_an_entry_whose_values_are_of_another_field_is_a_fault() -> None:
     replay = Replay()
-    replay.add(replace(entry(1, None, 2), after=MemoValue()))
+    replay.add(replace(entry(1, None, 2), after=(FieldValue(Field.LINEUP_MEMO, None, 1, 1),)))
     (fault,) = replay.faults
     assert str(fault) == "log revision 1: is no whole entry of the kind assign-number"
 

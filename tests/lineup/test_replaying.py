@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import LogEntry, NumberValue
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import (
     Action,
     AssignNumber,
@@ -14,6 +14,7 @@ from gbs_actor.lineup.commands import (
     DeleteMemo,
     UpdateMemo,
 )
+from gbs_actor.lineup.fields import Field, FieldValue
 from gbs_actor.lineup.records import Group, Memo, Retreat
 from tests.lineup.making import (
     accepted,
@@ -73,10 +74,11 @@ def test_a_gap_in_the_log_is_refused() -> None:
 def test_a_log_of_another_line_up_is_refused() -> None:
     _, log = _story()
     with pytest.raises(ValueError, match="does not fit"):
-        replay(_start(), [replace(log[0], before=NumberValue(9))])
+        replay(_start(), [replace(log[0], before=(FieldValue(Field.GBS_NUMBER, 9, 0, 1),))])
 
 
 def test_a_log_of_somebody_who_is_not_there_is_refused() -> None:
     _, log = _story()
+    stranger = FieldValue(Field.GBS_NUMBER, 1, 0, 9)
     with pytest.raises(ValueError, match="does not fit"):
-        replay(_start(), [replace(log[0], registration_id=9)])
+        replay(_start(), [replace(log[0], before=(stranger,), after=(stranger,))])

@@ -13,6 +13,7 @@ import trio
 from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
+from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -115,6 +116,26 @@ class FaultyStore:
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
         return await self.inner.log(retreat_id, after_revision=after_revision, limit=limit)
+
+    async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
+        await self._read()
+        return await self.inner.entry(retreat_id, key)
+
+    async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
+        await self._read()
+        return await self.inner.history(retreat_id, query)
+
+    async def revision_at(self, retreat_id: int, at: datetime) -> int:
+        await self._read()
+        return await self.inner.revision_at(retreat_id, at)
+
+    async def pruned_revision(self, retreat_id: int) -> int:
+        await self._read()
+        return await self.inner.pruned_revision(retreat_id)
+
+    async def groups(self, slug: str) -> dict[int, StoredGroup]:
+        await self._read()
+        return await self.inner.groups(slug)
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         await self._read()

@@ -222,7 +222,8 @@ class Client:
             self.updates.append(message)
             self._merge(message)
         elif isinstance(message, Accepted):
-            self._merge(message.row)
+            for row in message.rows if message.row is None else (message.row,):
+                self._merge(row)
         elif isinstance(message, Snapshot):
             rows = {row["id"]: row for row in msgspec.json.decode(message.rows)}
             self.snapshot = message

@@ -184,6 +184,7 @@ async def test_rows_that_nobody_is_sent_are_not_encoded(
         await trio.sleep(1)
         assert isinstance(answers[0], Accepted)
         assert (len(answers[0].rows), encoder.rows) == (3, 0)
+        assert answers[0].row is not None
         assert (answers[0].row.json, encoder.rows) == (answers[0].rows[-1].json, 1)
 
 

@@ -14,7 +14,7 @@ import trio
 from msgspec import structs
 from msgspec.structs import replace
 
-from gbs_actor.lineup.changes import Change, MemoValue, NumberValue
+from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import (
     AssignNumber,
     Command,
@@ -23,6 +23,7 @@ from gbs_actor.lineup.commands import (
     Kind,
     UpdateMemo,
 )
+from gbs_actor.lineup.fields import Field, FieldValue
 from gbs_actor.lineup.records import Group, Memo, Stamp
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.protocol import (
@@ -65,8 +66,8 @@ class TestLoading:
             assert person.phone_number == wanted.phone_number
             assert person.univ_group_number == wanted.univ_group_number
             assert person.grade_number == wanted.grade_number
-            assert person.current_leader == wanted.current_leader
-            assert person.is_leader == wanted.is_leader
+            assert registration.current_leader == wanted.current_leader
+            assert registration.is_leader == wanted.is_leader
             assert person.user_type is wanted.user_type
             assert person.created_at == registration.updated_at == wanted.registered_at
             assert person.unresolved_lineup_history_memo == wanted.unresolved_lineup_history_memo
@@ -108,7 +109,7 @@ class TestVersion:
         await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
         retreat = await desk.loaded()
         assert await desk.store.version("winter") == RetreatVersion(
-            2, retreat.epoch, retreat.removal_revision
+            desk.retreat_id, 2, retreat.epoch, retreat.removal_revision
         )
 
     async def test_it_differs_after_each_commit(self, desk: Desk) -> None:
@@ -285,8 +286,9 @@ class TestCommitting:
         assert retreat.registrations[3].gbs_number == 3
 
     async def test_a_group_is_created_by_its_first_assignment(self, desk: Desk) -> None:
-        await desk.do(AssignNumber(PLAIN, 42))
-        assert (await desk.loaded()).groups[42] == Group(42, "", 1)
+        (change,) = await desk.do(AssignNumber(PLAIN, 42))
+        stamp = Stamp(1, AUTHOR.user_id, AUTHOR.name, change.at)
+        assert (await desk.loaded()).groups[42] == Group(42, "", 1, stamp=stamp)
 
     async def test_a_group_takes_the_last_revision_of_a_batch_and_keeps_its_memo(
         self, desk: Desk
@@ -304,7 +306,7 @@ class TestCommitting:
         await desk.commit([desk.fence()])
         (entry,) = await desk.store.log(desk.retreat_id)
         assert (entry.revision, entry.kind, entry.author_id) == (1, Kind.FENCE, None)
-        assert (entry.registration_id, entry.before, entry.after) == (None, None, None)
+        assert (entry.registration_id, entry.before, entry.after) == (None, (), ())
 
     async def test_a_commit_of_nothing_checks_the_revision_only(self, desk: Desk) -> None:
         await desk.store.commit(desk.retreat_id, 0, [])
@@ -371,12 +373,10 @@ class TestStale:
 
     async def test_a_memo_that_is_not_there_is_stale(self, desk: Desk) -> None:
         (change,) = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "복도", ""))
-        assert isinstance(change.before, MemoValue)
-        assert isinstance(change.after, MemoValue)
         elsewhere = replace(
             change,
-            before=replace_value(change.before, 99),
-            after=replace_value(change.after, 99),
+            before=tuple(of_memo(value, 99) for value in change.before),
+            after=tuple(of_memo(value, 99) for value in change.after),
         )
         with pytest.raises(StaleRevision):
             await desk.store.commit(desk.retreat_id, 0, [elsewhere])
@@ -385,23 +385,33 @@ class TestStale:
         (change,) = await desk.decide(CreateMemo(PLAIN, "하나", ""))
         (row,) = change.registrations
         onto = replace(row, id=WITH_MEMO)
-        wrong = replace(change, registration_id=WITH_MEMO, registrations=(onto,))
+        wrong = replace(
+            change,
+            registration_id=WITH_MEMO,
+            registrations=(onto,),
+            before=tuple(replace(value, registration_id=WITH_MEMO) for value in change.before),
+            after=tuple(replace(value, registration_id=WITH_MEMO) for value in change.after),
+        )
         with pytest.raises(StaleRevision):
             await desk.store.commit(desk.retreat_id, 0, [wrong])
         assert (await desk.loaded()).revision == 0
 
 
-def replace_value(value: MemoValue, memo_id: int) -> MemoValue:
+def of_memo(value: FieldValue, memo_id: int) -> FieldValue:
     """Return the same value of another memo."""
-    return MemoValue(memo_id, value.text, value.color)
+    return replace(value, value=replace(memo_in(value), id=memo_id))
+
+
+def memo_in(value: FieldValue) -> Memo:
+    """Return the memo that a field has as its value."""
+    assert isinstance(value.value, Memo)
+    return value.value
 
 
 class TestMemos:
     async def test_a_created_memo_is_loaded_with_its_id(self, desk: Desk) -> None:
         (change,) = await desk.do(CreateMemo(PLAIN, "조용히", "#00FF00"))
-        assert isinstance(change.after, MemoValue)
-        assert change.after.memo_id is not None
-        wanted = Memo(change.after.memo_id, "조용히", "#00FF00")
+        wanted = Memo(memo_in(change.after[0]).id, "조용히", "#00FF00")
         assert (await desk.loaded()).registrations[3].memo == wanted
 
     async def test_a_memo_may_be_a_colour_only(self, desk: Desk) -> None:
@@ -440,9 +450,7 @@ class TestMemos:
 
     async def test_a_batch_may_create_change_and_delete_a_memo(self, desk: Desk) -> None:
         create = await desk.decide(CreateMemo(PLAIN, "하나", ""))
-        assert isinstance(create[0].after, MemoValue)
-        new_id = create[0].after.memo_id
-        assert new_id is not None
+        new_id = memo_in(create[0].after[0]).id
         board = desk.board
         for change in create:
             board.apply(change)
@@ -474,12 +482,11 @@ class TestDataErrors:
     @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
     async def test_text_that_no_database_holds_is_a_data_error(self, desk: Desk, text: str) -> None:
         (change,) = await desk.decide(CreateMemo(PLAIN, "x", ""))
-        assert isinstance(change.after, MemoValue)
-        (row,) = change.registrations
+        (after,), (row,) = change.after, change.registrations
         assert row.memo is not None
         broken = replace(
             change,
-            after=MemoValue(change.after.memo_id, text),
+            after=(replace(after, value=replace(memo_in(after), text=text)),),
             registrations=(replace(row, memo=replace(row.memo, text=text)),),
         )
         with pytest.raises(CommitRefused) as refused:
@@ -574,15 +581,17 @@ class TestLog:
         assert entry.command_id == change.command_id
         assert (entry.author_id, entry.author_name) == (AUTHOR.user_id, AUTHOR.name)
         assert (entry.kind, entry.registration_id) == (Kind.ASSIGN_NUMBER, WITH_MEMO)
-        assert (entry.before, entry.after) == (NumberValue(1), NumberValue(5))
+        assert entry.before == (FieldValue(Field.GBS_NUMBER, 1, 0, WITH_MEMO),)
+        assert entry.after == (FieldValue(Field.GBS_NUMBER, 5, 1, WITH_MEMO),)
         assert (entry.request, entry.at) == (change.request, change.at)
 
     async def test_values_of_memos_are_logged_in_full(self, desk: Desk) -> None:
         memo_id = desk.memo_id(WITH_MEMO)
         await desk.do(DeleteMemo(memo_id))
         (entry,) = await desk.store.log(desk.retreat_id)
-        assert entry.before == MemoValue(memo_id, "창가", "#FFcc00")
-        assert entry.after == MemoValue()
+        memo = Memo(memo_id, "창가", "#FFcc00")
+        assert entry.before == (FieldValue(Field.LINEUP_MEMO, memo, 0, WITH_MEMO),)
+        assert entry.after == (FieldValue(Field.LINEUP_MEMO, None, 1, WITH_MEMO),)
 
     async def test_the_log_is_read_in_pages(self, desk: Desk) -> None:
         for number in range(1, 8):

@@ -12,9 +12,8 @@ import trio
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from gbs_actor.lineup.changes import MemoValue
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
-from gbs_actor.lineup.records import Group
+from gbs_actor.lineup.records import Group, Memo
 from gbs_actor.store.postgres import commit, queries
 from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.commit_statements import commit_of_one_change
@@ -263,8 +262,10 @@ class TestCommitting:
     ) -> None:
         desk = await Desk.of(postgres)
         (change,) = await desk.decide(CreateMemo(PLAIN, "x", ""))
-        assert isinstance(change.after, MemoValue)
-        broken = replace(change, after=MemoValue(change.after.memo_id, "x", "red"))
+        (after,) = change.after
+        assert isinstance(after.value, Memo)
+        red = replace(after, value=replace(after.value, color="red"))
+        broken = replace(change, after=(red,))
         with pytest.raises(CommitRefused, match="color") as refused:
             await postgres.commit(desk.retreat_id, 0, [broken])
         assert refused.value.data_error

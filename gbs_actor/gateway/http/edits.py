@@ -123,6 +123,7 @@ def _check_media_type(request: Request) -> None:
 
 def _edited(outcome: Accepted) -> Response:
     rows = tuple(Raw(row.json) for row in outcome.rows)
+    assert outcome.row is not None
     body = _encoder.encode(Edited(rows, Raw(outcome.row.json), outcome.revision))
     response = json_response(body)
     response.headers["Cache-Control"] = "no-store"

@@ -30,6 +30,7 @@ STATUS: Final[dict[str, int]] = {
     Code.NOT_FOUND: 404,
     Code.LEADER_LOCKED: 409,
     Code.CONFLICT: 409,
+    Code.GROUP_NOT_EMPTY: 409,
     Code.NOT_IN_ROOM: 409,
     Code.RATE_LIMITED: 429,
     Code.INTERNAL: 500,

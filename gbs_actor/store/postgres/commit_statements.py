@@ -14,9 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from gbs_actor.lineup.changes import Change, FieldValue
+from gbs_actor.lineup.changes import Change, Problem
 from gbs_actor.lineup.commands import Kind
-from gbs_actor.lineup.records import Registration
+from gbs_actor.lineup.fields import FieldValue
+from gbs_actor.lineup.records import Group, Registration, Stamp
 from gbs_actor.store.writes import MemoWrite, Writes
 
 COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
@@ -38,7 +39,7 @@ def commit_arguments(
         retreat_id,
         expected_revision,
         list(repeatable),
-        [(group.number, group.memo, group.revision) for group in writes.groups],
+        [_group_write(group) for group in writes.groups],
         [_registration_write(registration) for registration in writes.registrations],
         [_memo_write(memo) for memo in writes.memos],
         [_log_write(change) for change in changes],
@@ -64,6 +65,7 @@ _NUMBER: Final = """, touched AS (
             gbs_author_id   = $4,
             gbs_author_name = $5,
             gbs_changed_at  = $11,
+            gbs_origin      = NULL,
             updated_at      = $11
         FROM head
         WHERE registration.id = $12 AND registration.retreat_id = head.id
@@ -77,6 +79,7 @@ _MEMO: Final = """, stamped AS (
             memo_author_id   = $4,
             memo_author_name = $5,
             memo_changed_at  = $11,
+            memo_origin      = NULL,
             updated_at       = $11
         FROM head
         WHERE registration.id = $12 AND registration.retreat_id = head.id
@@ -133,6 +136,8 @@ def commit_of_one_change(
     if len(changes) != 1 or len(writes.registrations) != 1:
         return None
     (change,), (registration,) = changes, writes.registrations
+    if len(change.after) != 1:
+        return None  # it creates a group, too
     if any(command_id != change.command_id for command_id in repeatable):
         return None
     own: tuple[object, ...]
@@ -153,24 +158,44 @@ def commit_of_one_change(
         own = (memo.id, memo.text, memo.color)
     else:
         return None
-    return sql, (retreat_id, change.revision, *_log_write(change), registration.id, *own)
+    return sql, (retreat_id, change.revision, *_log_write(change)[:9], registration.id, *own)
+
+
+def _group_write(group: Group) -> tuple[object, ...]:
+    return (
+        group.number,
+        group.memo,
+        group.revision,
+        _stamp(group.memo_stamp),
+        _stamp(group.stamp),
+        group.deleted,
+    )
 
 
 def _registration_write(registration: Registration) -> tuple[object, ...]:
-    number, memo = registration.number_stamp, registration.memo_stamp
     return (
         registration.id,
         registration.gbs_number,
-        number.revision,
-        number.author_id,
-        number.author_name,
-        number.at,
-        memo.revision,
-        memo.author_id,
-        memo.author_name,
-        memo.at,
+        registration.is_leader,
+        registration.current_leader,
+        registration.lineup_number,
+        _stamp(registration.number_stamp),
+        _stamp(registration.memo_stamp),
+        _stamp(registration.leader_stamp),
+        _stamp(registration.current_leader_stamp),
+        _stamp(registration.lineup_number_stamp),
         registration.row_revision,
         registration.updated_at,
+    )
+
+
+def _stamp(stamp: Stamp) -> tuple[object, ...]:
+    return (
+        stamp.revision,
+        stamp.author_id,
+        stamp.author_name,
+        stamp.at,
+        stamp.restored_origin,
     )
 
 
@@ -199,8 +224,10 @@ def _log_write(change: Change) -> tuple[object, ...]:
         _json(change.before),
         _json(change.after),
         change.at,
+        _json(change.skipped) if change.skipped else None,
+        change.undoes,
     )
 
 
-def _json(value: FieldValue | None) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+def _json(values: tuple[FieldValue, ...] | tuple[Problem, ...]) -> str:
+    return msgspec.json.encode(values).decode()

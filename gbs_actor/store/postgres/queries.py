@@ -9,8 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from gbs_actor.lineup.changes import FieldValue, LogEntry
+from gbs_actor.lineup.changes import LogEntry, Problem
 from gbs_actor.lineup.commands import Kind
+from gbs_actor.lineup.fields import FieldValue
 from gbs_actor.lineup.records import (
     NEVER,
     Gender,
@@ -33,7 +34,7 @@ SELECT id, revision, removal_revision, epoch,
     FROM retreat WHERE slug = $1
 """
 
-GROUPS = "SELECT number, memo, revision FROM gbs WHERE retreat_id = $1 ORDER BY number"
+GROUPS = "SELECT * FROM gbs WHERE retreat_id = $1 ORDER BY number"
 
 REGISTRATIONS = """
 SELECT registration.*,
@@ -166,16 +167,14 @@ def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence
         revision=head["revision"],
         epoch=_epoch(head),
         registrations=tuple(_registration(row) for row in registrations),
-        groups=MappingProxyType(
-            {row["number"]: Group(row["number"], row["memo"], row["revision"]) for row in groups}
-        ),
+        groups=MappingProxyType({row["number"]: _group(row) for row in groups}),
         removal_revision=head["removal_revision"],
     )
 
 
 def version(head: Row) -> RetreatVersion:
     """Build a retreat's version from a row of :data:`RETREAT`."""
-    return RetreatVersion(head["revision"], _epoch(head), head["removal_revision"])
+    return RetreatVersion(head["id"], head["revision"], _epoch(head), head["removal_revision"])
 
 
 def log_entry(row: Row) -> LogEntry:
@@ -188,9 +187,11 @@ def log_entry(row: Row) -> LogEntry:
         kind=Kind(row["kind"]),
         registration_id=row["registration_id"],
         request=row["request"],
-        before=_field_value(row["before"]),
-        after=_field_value(row["after"]),
+        before=_VALUES.decode(row["before"]),
+        after=_VALUES.decode(row["after"]),
         at=row["at"],
+        skipped=() if row["skipped"] is None else _PROBLEMS.decode(row["skipped"]),
+        undoes=row["undoes"],
     )
 
 
@@ -241,8 +242,6 @@ def _registration(row: Row) -> Registration:
             gender=_GENDERS[row["gender"]],
             name=row["name"],
             phone_number=row["phone_number"],
-            current_leader=row["current_leader"],
-            is_leader=row["is_leader"],
             is_full_attendance=len(schedule_ids) == row["schedules"],
             user_type=_USER_TYPES[row["user_type"]],
             schedule_ids=schedule_ids,
@@ -260,6 +259,23 @@ def _registration(row: Row) -> Registration:
         ),
         memo_stamp=_stamp(row, "memo"),
         row_revision=row["row_revision"],
+        is_leader=row["is_leader"],
+        leader_stamp=_stamp(row, "leader"),
+        current_leader=row["current_leader"],
+        current_leader_stamp=_stamp(row, "current_leader"),
+        lineup_number=row["lineup_number"],
+        lineup_number_stamp=_stamp(row, "lineup_number"),
+    )
+
+
+def _group(row: Row) -> Group:
+    return Group(
+        number=row["number"],
+        memo=row["memo"],
+        revision=row["revision"],
+        memo_stamp=_stamp(row, "memo"),
+        stamp=_stamp(row, "exists"),
+        deleted=row["deleted"],
     )
 
 
@@ -268,11 +284,7 @@ def _stamp(row: Row, field: str) -> Stamp:
     if not revision:
         return NEVER
     author_id, name = row[f"{field}_author_id"], row[f"{field}_author_name"]
-    return Stamp(revision, author_id, name, row[f"{field}_changed_at"])
-
-
-def _field_value(text: str | None) -> FieldValue | None:
-    return None if text is None else _FIELD_VALUES.decode(text)
+    return Stamp(revision, author_id, name, row[f"{field}_changed_at"], row[f"{field}_origin"])
 
 
 # Looked up instead of constructed: a load does this for every person.
@@ -281,4 +293,5 @@ _USER_TYPES: dict[str | None, UserType | None] = {
     None: None,
     **{each.value: each for each in UserType},
 }
-_FIELD_VALUES = msgspec.json.Decoder(FieldValue)
+_VALUES = msgspec.json.Decoder(tuple[FieldValue, ...])
+_PROBLEMS = msgspec.json.Decoder(tuple[Problem, ...])

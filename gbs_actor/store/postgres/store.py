@@ -15,8 +15,9 @@ from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
+from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in, is_storable
-from gbs_actor.store.postgres import audit, queries
+from gbs_actor.store.postgres import audit, history, queries
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
@@ -173,7 +174,37 @@ class PostgresStore:
         rows = await self._database.fetch(queries.LOG, retreat_id, after_revision, limit)
         return [queries.log_entry(row) for row in rows]
 
+    async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        by_command = isinstance(key, UUID)
+        sql = history.ENTRY_BY_COMMAND if by_command else history.ENTRY_BY_REVISION
+        rows = await self._database.fetch(sql, retreat_id, key)
+        return queries.log_entry(rows[0]) if rows else None
+
+    async def pruned_revision(self, retreat_id: int) -> int:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        rows = await self._database.fetch(queries.PRUNED_REVISION, retreat_id)
+        return rows[0]["pruned_revision"] if rows else 0
+
     # -- what the gateway and health checks need
+
+    async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        arguments = history.read_arguments(retreat_id, query)
+        rows = await self._database.fetch(history.READ, *arguments)
+        return [queries.log_entry(row) for row in rows]
+
+    async def revision_at(self, retreat_id: int, at: datetime) -> int:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        rows = await self._database.fetch(history.REVISION_AT, retreat_id, at)
+        return rows[0]["revision"] if rows else 0
+
+    async def groups(self, slug: str) -> dict[int, StoredGroup]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        if not is_storable(slug):
+            return {}
+        rows = await self._database.fetch(history.GROUPS, slug)
+        return {row["number"]: StoredGroup(row["id"], row["created_at"]) for row in rows}
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -305,11 +336,6 @@ class PostgresStore:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         rows = await self._write(audit.PRUNE, before)
         return int(rows[0]["pruned"])
-
-    async def pruned_revision(self, retreat_id: int) -> int:
-        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
-        rows = await self._database.fetch(queries.PRUNED_REVISION, retreat_id)
-        return rows[0]["pruned_revision"] if rows else 0
 
     # -- how it is done
 

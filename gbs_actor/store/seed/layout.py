@@ -152,8 +152,6 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
                     gender=person.gender,
                     name=person.name,
                     phone_number=person.phone_number,
-                    current_leader=person.current_leader,
-                    is_leader=person.is_leader,
                     is_full_attendance=len(set(person.schedules)) == len(seed.schedules),
                     user_type=person.user_type,
                     schedule_ids=tuple(schedule_ids[i] for i in sorted(set(person.schedules))),
@@ -164,6 +162,8 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
                 gbs_number=person.gbs_number,
                 updated_at=person.registered_at,
                 memo=lineup_memo,
+                is_leader=person.is_leader,
+                current_leader=person.current_leader,
             )
         )
     return Layout(
