@@ -134,12 +134,19 @@ def build_row(
         updated_at=iso_utc(registration.updated_at),
         unresolved_lineup_history_memo=person.unresolved_lineup_history_memo,
         admin_memo=person.admin_memo,
-        revision=max(
-            registration.number_stamp.revision,
-            registration.memo_stamp.revision,
-            registration.row_revision,
-            0 if group is None else group.revision,
-        ),
+        revision=max(own_revision(registration), 0 if group is None else group.revision),
+    )
+
+
+def own_revision(registration: Registration) -> int:
+    """Return the revision at which a registration's own fields last changed.
+
+    Its row has this one or that of its group, whichever is higher.
+    """
+    return max(
+        registration.number_stamp.revision,
+        registration.memo_stamp.revision,
+        registration.row_revision,
     )
 
 

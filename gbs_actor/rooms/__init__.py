@@ -61,7 +61,6 @@ from gbs_actor.rooms.delivery import (
     DoneReply,
     EditedField,
     Editing,
-    EncodedRow,
     Format,
     JoinReply,
     Presence,
@@ -70,6 +69,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
+from gbs_actor.rooms.encoded import EncodedRow, PartsUpdate
 from gbs_actor.rooms.overview import RoomLoad, RoomsOverview, RoomTotals
 from gbs_actor.rooms.room_actions import RoomAction, RoomActions
 from gbs_actor.rooms.statistics import (
@@ -96,6 +96,7 @@ __all__ = [
     "Format",
     "JoinReply",
     "Observer",
+    "PartsUpdate",
     "Presence",
     "PresentUser",
     "RoomAction",

@@ -11,7 +11,8 @@ from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Conflict, MemoValue, NumberValue, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.records import Gender, Row
-from gbs_actor.rooms.delivery import Accepted, Done, EncodedRow, Snapshot
+from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+from gbs_actor.rooms.encoded import EncodedRow
 
 WHEN = datetime(2024, 1, 19, 20, 5, 1, 234_567, tzinfo=UTC)
 
