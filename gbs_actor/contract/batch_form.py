@@ -20,17 +20,17 @@ BATCH_FORM: Final = "batch"
 
 
 class GroupUpdate(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """A group's values, which the row of each member shows."""
+    """A group's values, which the row of each member shows; of a deleted one there are none."""
 
     gbs_number: int
     revision: int
     """Room revision at which they last changed."""
-    gbs_memo: str
-    total_count: int
-    male_count: int
-    female_count: int
-    full_attendance_count: int
-    partial_attendance_count: int
+    gbs_memo: str = ""
+    total_count: int = 0
+    male_count: int = 0
+    female_count: int = 0
+    full_attendance_count: int = 0
+    partial_attendance_count: int = 0
 
 
 class ChangedBy(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,7 +53,7 @@ class ChangeSummary(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LineupsUpdate(msgspec.Struct, frozen=True, rename="camel"):
-    """Changed rows and groups, as a client decodes them."""
+    """Changed rows and groups, as our client decodes them; it does not read ``changes``."""
 
     revision: int
     """The highest of its parts."""
@@ -62,4 +62,3 @@ class LineupsUpdate(msgspec.Struct, frozen=True, rename="camel"):
     groups: tuple[GroupUpdate, ...] = ()
     removed: tuple[int, ...] = ()
     """Registrations that are gone."""
-    changes: tuple[msgspec.Raw, ...] = ()

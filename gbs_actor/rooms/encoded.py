@@ -72,16 +72,18 @@ class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
 
         :param member: the row of any member as of then; ``None``: there is none.
         """
-        counts = (0, 0, 0, 0, 0)
+        values = GroupUpdate(group.number, group.revision, group.memo)
         if member is not None:
-            counts = (
+            values = GroupUpdate(
+                group.number,
+                group.revision,
+                group.memo,
                 member.total_count,
                 member.male_count,
                 member.female_count,
                 member.full_attendance_count,
                 member.partial_attendance_count,
             )
-        values = GroupUpdate(group.number, group.revision, group.memo, *counts)
         return cls(group.number, group.revision, _encoder.encode(values))
 
 
