@@ -203,8 +203,8 @@ class Message:
 class DivisibleMessage(Message):
     """A message that can also be sent as several smaller ones.
 
-    It goes out whole, also from a queue in which there is no other one. Where a second one joins
-    it there, both are divided: then newer parts can replace older ones.
+    It goes out whole unless it has to wait in a queue with another one: then both are divided, so
+    that newer parts can replace older ones.
 
     :param text: UTF-8.
     :param divide: returns the parts, which have keys; called once, when they are first needed.

@@ -1,8 +1,8 @@
 """The messages queued on one connection: in order, replaced by key, counted in bytes.
 
 A keyed message replaces the older one with its key and goes to the end. Only whole, unsent
-messages are replaced: the rest of a partly sent message is kept as bytes and goes first. Of
-divisible messages at most one is queued whole, as the first of all.
+messages are replaced: the rest of a partly sent message is kept as bytes and goes first. A
+divisible message is queued whole only until a second one comes.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class MessageQueue:
             self._waiting[message if message not in self._waiting else object()] = message
             self.unkeyed += 1
             self._unkeyed_bytes += len(self._encode(message))
-        elif key is WHOLE and self._waiting:
+        elif key is WHOLE and len(self._waiting) > self.unkeyed:
             assert isinstance(message, DivisibleMessage)
             self._divide_whole()
             for part in message.divided:
@@ -106,13 +106,16 @@ class MessageQueue:
 
     def _divide_whole(self) -> None:
         """Put the parts of the divisible message that is queued whole, if one is, in its place."""
-        whole = self._waiting.pop(WHOLE, None)
-        if isinstance(whole, DivisibleMessage):
-            behind, self._waiting = self._waiting, OrderedDict()
-            self._release(whole)
-            for part in whole.divided:
-                self.append(part)
-            self._waiting.update(behind)
+        if WHOLE not in self._waiting:
+            return
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for key, message in waiting.items():
+            if isinstance(message, DivisibleMessage):
+                self._release(message)
+                for part in message.divided:
+                    self.append(part)
+            else:
+                self._waiting[key] = message
 
     def first(self, wire: Wire) -> list[Message]:
         """Return the whole messages that come first, as many as a wire joins."""
