@@ -207,7 +207,8 @@ class DivisibleMessage(Message):
     that newer parts can replace older ones.
 
     :param text: UTF-8.
-    :param divide: returns the parts, which have keys; called once, when they are first needed.
+    :param divide: returns the parts; called once, when they are first needed. They have keys that
+        only parts of divisible messages have.
     """
 
     __slots__ = ("_divide", "_divided")
