@@ -20,6 +20,7 @@ from gbs_actor.client.replies import Reply
 from gbs_actor.client.updates import UpdateFeed
 from gbs_actor.client.view import LineupView
 from gbs_actor.concurrency import Backoff
+from gbs_actor.contract.batch_form import BATCH_FORM
 from gbs_actor.contract.commands import BY_ACTION
 from gbs_actor.contract.events import ClientEvent
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
@@ -149,8 +150,8 @@ class Client:
         """Wait until a condition holds; checked whenever something has arrived.
 
         :param condition: gets the client; e.g. ``lambda client: client.revision >= 7``.
-            Only its author is notified of a revision that changes no row, and the rows of
-            one revision arrive one by one.
+            Only its author is notified of a revision that changes no row. While the client is
+            slow, the rows and groups of one revision may arrive one by one.
         :raises ConnectError: nothing will arrive any more; so for any :attr:`failure`.
         :raises Disconnected: the client is closed.
         """
@@ -351,7 +352,8 @@ class Client:
             self._end(reply.failure(None))
 
     def _auth(self) -> object:
-        return None if self._token is None else {"token": self._token}
+        auth = {"updates": BATCH_FORM}
+        return auth if self._token is None else {**auth, "token": self._token}
 
     def _join_argument(self, slug: str) -> dict[str, object]:
         if slug != self._slug or self.epoch is None:

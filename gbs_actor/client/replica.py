@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from gbs_actor.contract.batch_form import GroupUpdate, LineupsUpdate
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.row import sort_key
 
@@ -14,6 +17,9 @@ class Replica:
     Each row of an update or a join replaces the older one, unconditionally, as in the page: the
     server guarantees the order. :attr:`backward_merges` counts violations of it. The row of an
     answer may be of another retreat, or older than the list, if it was given outside the room.
+
+    The values of an updated group go to every row with its number, and leave the row's revision
+    as it is: a base revision must not hide what happened to the row's own fields.
     """
 
     def __init__(self) -> None:
@@ -82,6 +88,23 @@ class Replica:
         self._revision = max(self._revision, revision)
         self._since = max(self._since, revision)
 
+    def apply(self, update: LineupsUpdate) -> list[Row]:
+        """Apply an update in the batch form; return the rows that read differently now."""
+        before = self._rows.copy()
+        self.merge(update.rows, update.revision)
+        for row_id in update.removed:
+            self._rows.pop(row_id, None)
+        groups = {group.gbs_number: group for group in update.groups}
+        changed = []
+        for row in [*self._rows.values()]:
+            group = None if row.gbs_number is None else groups.get(row.gbs_number)
+            if group is not None:
+                row = self._rows[row.id] = _with_group(row, group)  # noqa: PLW2901
+            if row is not before.get(row.id) and row != before.get(row.id):
+                changed.append(row)
+        self._sorted = None
+        return changed
+
     def merge_answer(self, row: Row, revision: int | None) -> None:
         """Merge the row of an answer, unless it is not in the list or there is a newer one.
 
@@ -95,3 +118,15 @@ class Replica:
         elif former is not None and revision is not None:
             self._backward_merges += 1
         self._revision = max(self._revision, revision or 0)
+
+
+def _with_group(row: Row, group: GroupUpdate) -> Row:
+    return replace(
+        row,
+        gbs_memo=group.gbs_memo,
+        total_count=group.total_count,
+        male_count=group.male_count,
+        female_count=group.female_count,
+        full_attendance_count=group.full_attendance_count,
+        partial_attendance_count=group.partial_attendance_count,
+    )

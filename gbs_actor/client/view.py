@@ -19,10 +19,12 @@ from gbs_actor.client.updates import (
     Update,
     UpdateFeed,
 )
+from gbs_actor.contract.batch_form import LineupsUpdate
 from gbs_actor.contract.events import ServerEvent
 from gbs_actor.lineup.records import Row
 
 _row = msgspec.json.Decoder(Row)
+_lineups = msgspec.json.Decoder(LineupsUpdate)
 _editing = msgspec.json.Decoder(EditingMarked)
 _presence = msgspec.json.Decoder(PresenceChanged)
 _error = msgspec.json.Decoder(ServerError)
@@ -67,6 +69,15 @@ class LineupView:
         self.replica.merge([row])
         self._publish_change(row.id, known)
 
+    def apply(self, update: LineupsUpdate) -> None:
+        """Apply an update in the batch form."""
+        changed = self.replica.apply(update)
+        if update.removed:
+            self._publish(ListReplaced(self.replica.rows, self.replica.revision))
+        for row in changed:
+            self._publish(RowUpdated(row))
+        self._wake()
+
     def merge_answer(self, row: Row, revision: int | None) -> None:
         """Merge the row of an answer; see :meth:`Replica.merge_answer`."""
         known = self.replica.get(row.id)
@@ -84,6 +95,8 @@ class LineupView:
         match event.name:
             case ServerEvent.LINEUP_UPDATED:
                 self.merge_row(_row.decode(payload))
+            case ServerEvent.LINEUPS_UPDATED:
+                self.apply(_lineups.decode(payload))
             case ServerEvent.USER_EDITING:
                 self._publish(_editing.decode(payload))
             case ServerEvent.ROOM_PRESENCE:

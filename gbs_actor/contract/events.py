@@ -23,6 +23,7 @@ class ServerEvent(StrEnum):
 
     INITIAL_DATA = "initial-data"
     LINEUP_UPDATED = "lineup-updated"
+    LINEUPS_UPDATED = "lineups-updated"
     USER_EDITING = "user-editing"
     ROOM_PRESENCE = "room-presence"
     ERROR = "error"

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 import msgspec
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.rooms.delivery import Editing, EncodedRow, Presence, Snapshot
-from gbs_actor.socketio import Message
+from gbs_actor.rooms.delivery import Editing, Presence, Snapshot
+from gbs_actor.rooms.encoded import EncodedRow, PartsUpdate
+from gbs_actor.socketio import DivisibleMessage, Message
 
 
 class EventFormat(ABC):
-    """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol.
+    """Implements :class:`gbs_actor.rooms.delivery.Format`; one object a protocol and form.
 
     A room's rows are encoded once for all clients that join between two changes.
 
     A message's key is its slot in an outbox: only the latest state of a row, of the room's
     presence, and of an author's editing mark at one field is queued.
+
+    :param batched: for clients in the batch form.
     """
 
-    __slots__ = ()
+    __slots__ = ("batched",)
 
     repeats_recent = False
     """See :class:`gbs_actor.rooms.delivery.Format`."""
+
+    def __init__(self, *, batched: bool = False) -> None:
+        self.batched = batched
+        """See :class:`gbs_actor.rooms.delivery.Format`."""
 
     @abstractmethod
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
@@ -50,6 +58,18 @@ class EventFormat(ABC):
         """Encode a changed row as ``lineup-updated``."""
         key = ("row", row.id)
         return self.stamped(ServerEvent.LINEUP_UPDATED, row.json, key, row.revision)
+
+    def lineups(self, update: PartsUpdate) -> Message:
+        """Encode changed rows and groups as ``lineups-updated``, or as one for each of them."""
+        whole = self._lineups(update, None)
+        return DivisibleMessage(whole.text, partial(self._divide, update))
+
+    def _divide(self, update: PartsUpdate) -> list[Message]:
+        return [self._lineups(part, part.key) for part in update.divided()]
+
+    def _lineups(self, update: PartsUpdate, key: Hashable | None) -> Message:
+        payload = update.json()
+        return self.stamped(ServerEvent.LINEUPS_UPDATED, payload, key, update.revision)
 
     def bundle(self, updates: Sequence[Message]) -> Message:
         """Join messages into one buffer."""

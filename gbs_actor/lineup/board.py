@@ -161,6 +161,10 @@ class Board:
         """Return a group, if there is or was one with this number: it may be deleted."""
         return self._groups.get(number)
 
+    def groups_since(self, revision: int) -> list[Group]:
+        """Return every group last changed at ``revision`` or later."""
+        return [group for group in self._groups.values() if group.revision >= revision]
+
     def members(self, number: int) -> tuple[int, ...]:
         """Return the registration ids of a group's members, in list order."""
         return self._members.get(number, ())

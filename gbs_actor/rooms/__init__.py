@@ -60,7 +60,6 @@ from gbs_actor.rooms.delivery import (
     DoneReply,
     EditedField,
     Editing,
-    EncodedRow,
     Format,
     JoinReply,
     Presence,
@@ -69,6 +68,7 @@ from gbs_actor.rooms.delivery import (
     SinkStatistics,
     Snapshot,
 )
+from gbs_actor.rooms.encoded import EncodedRow, PartsUpdate
 from gbs_actor.rooms.overview import RoomCounts, RoomLoad, RoomLoads, RoomTotals
 from gbs_actor.rooms.room_actions import RoomAction, RoomActions
 from gbs_actor.rooms.statistics import (
@@ -95,6 +95,7 @@ __all__ = [
     "Format",
     "JoinReply",
     "Observer",
+    "PartsUpdate",
     "Presence",
     "PresentUser",
     "RoomAction",

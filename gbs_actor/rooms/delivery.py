@@ -15,44 +15,9 @@ import msgspec
 
 from gbs_actor.lineup.changes import Rejection, Result
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.records import Row
-
-_encoder = msgspec.json.Encoder()
+from gbs_actor.rooms.encoded import EncodedRow, PartsUpdate
 
 # -- rows
-
-
-class EncodedRow(msgspec.Struct, gc=False):
-    """A line-up row as of one revision; encoded once, when its JSON is first read."""
-
-    id: int
-    revision: int
-    _source: Row | bytes
-    """The row until then, its JSON from then on."""
-
-    @classmethod
-    def of(cls, row: Row) -> EncodedRow:
-        """Return a row that is not encoded yet."""
-        return cls(row.id, row.revision, row)
-
-    @property
-    def json(self) -> bytes:
-        """The row as a JSON object."""
-        source = self._source
-        if not isinstance(source, bytes):
-            source = self._source = _encoder.encode(source)
-        return source
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, EncodedRow):
-            return NotImplemented
-        return (self.id, self.revision, self.json) == (other.id, other.revision, other.json)
-
-    def __hash__(self) -> int:
-        return hash((self.id, self.revision))
-
-    def __repr__(self) -> str:
-        return f"<EncodedRow {self.id} at revision {self.revision}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +159,21 @@ class Format(Protocol):
     """
 
     @property
+    def batched(self) -> bool:
+        """Whether changes go out in the batch form, by :meth:`lineups`; else by :meth:`update`."""
+        ...
+
+    @property
     def repeats_recent(self) -> bool:
         """Whether recent changes also follow the rows, for one who joins without a revision."""
         ...
 
     def update(self, row: EncodedRow) -> Any:
         """Encode a changed row."""
+        ...
+
+    def lineups(self, update: PartsUpdate) -> Any:
+        """Encode changed rows and groups that go out together."""
         ...
 
     def bundle(self, updates: Sequence[Any]) -> Any:

@@ -1,9 +1,10 @@
-"""How the rows and replies of a batch reach each subscriber, and rows that one has missed."""
+"""How the changes and replies of a batch reach each subscriber, and what one has missed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -11,15 +12,21 @@ from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, result_of
 from gbs_actor.rooms.batch import Batch, Repeat, Step
-from gbs_actor.rooms.delivery import NO_SUCH_ROW, RESTARTED, Accepted, EncodedRow
+from gbs_actor.rooms.changed import Changed
+from gbs_actor.rooms.delivery import NO_SUCH_ROW, RESTARTED, Accepted
+from gbs_actor.rooms.encoded import EncodedRow
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import MarkUpdate, Submission
+from gbs_actor.rooms.part_sequence import PartSequence
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.rooms.work_budget import WorkBudget
+
+_QUEUED_PER_UNIT: Final = 32
+"""Rows that are queued, at connections that do not keep up, for the price of one delivery."""
 
 
 class _Reply(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +87,8 @@ class FanOut:
             replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
-            await self._send_all(RowSequence(changed), replies, self._rows.board.revision, budget)
+            revision = self._rows.board.revision
+            await self._send_all(_changed(changed, replies), replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 self._subscriptions.update_mark(reply.step.work)
@@ -117,7 +125,7 @@ class FanOut:
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
             replies.append(_Reply(step, rows, row, len(changed), revision))
-        await self._send_all(RowSequence(changed), replies, revision, budget)
+        await self._send_all(_changed(changed, replies), replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 reply.step.work.reply(RESTARTED)
@@ -133,7 +141,9 @@ class FanOut:
         handle, rows = self._handle, self._rows
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
-        missed = RowSequence(rows.newer_than(oldest))
+        missed = Changed(
+            RowSequence(rows.newer_than(oldest)), partial(rows.parts_changed_after, oldest)
+        )
         await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
@@ -148,9 +158,9 @@ class FanOut:
             )
 
     async def _send_all(
-        self, rows: RowSequence, replies: list[_Reply], revision: int, budget: WorkBudget
+        self, changed: Changed, replies: list[_Reply], revision: int, budget: WorkBudget
     ) -> None:
-        """Send every subscriber the rows up to ``revision``, and its replies in between.
+        """Send every subscriber the changes up to ``revision``, and its replies in between.
 
         What one of them gets goes out together. Those with replies come first: they wait.
         """
@@ -163,31 +173,35 @@ class FanOut:
         for subscriber, own in pending.items():
             if subscriber.room is self._handle:  # it may have joined another room meanwhile
                 self._observe(Tracepoint.DELIVERING)
-                await self._send_with_replies(subscriber, rows, own, revision, budget)
-        await self._send_rest(others, rows, revision, budget)
+                await self._send_with_replies(subscriber, changed, own, revision, budget)
+        await self._send_rest(others, changed, revision, budget)
 
     async def _send_with_replies(
         self,
         subscriber: Subscriber,
-        rows: RowSequence,
+        changed: Changed,
         replies: Sequence[_Reply],
         revision: int,
         budget: WorkBudget,
     ) -> None:
-        """Send a subscriber the rows up to ``revision``, each reply behind those of its own.
+        """Send a subscriber the changes up to ``revision``, each reply behind those of its own.
 
         They go out together, unless they are too many to go without a checkpoint.
         """
         form, limit = subscriber.sink.format, self._handle.config.deliveries_per_yield
-        position = start = rows.first_above(subscriber.sent_revision)
+        sequence = changed.of(form)
+        position = start = sequence.first_above(subscriber.sent_revision)
         together: list[tuple[Any, _Reply | None]] = []
         for reply in (*replies, None):
-            end = len(rows) if reply is None else reply.end
+            if reply is None:
+                end = len(sequence)
+            else:
+                end = sequence.first_above(reply.revision) if form.batched else reply.end
             piece = None
             if end > position:
-                piece = rows.piece(form, position, end)
+                piece = sequence.piece(form, position, end)
                 if piece is None:
-                    piece = await rows.build(form, position, end, budget)
+                    piece = await sequence.build(form, position, end, budget)
                 position = end
             together.append((piece, reply))
             if reply is not None and position - start + len(together) < limit:
@@ -197,14 +211,14 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together)):
+            if budget.take(len(together) + (position - start) // _QUEUED_PER_UNIT):
                 await budget.checkpoint()
             together, start = [], position
 
     def _send_together(
         self, subscriber: Subscriber, together: Sequence[tuple[Any, _Reply | None]]
     ) -> None:
-        """Send pieces of rows, and the reply behind each, if there is one."""
+        """Send pieces of the changes, and the reply behind each, if there is one."""
         handle = self._handle
         replied: list[Submission] = []
         subscriber.sink.hold()
@@ -226,23 +240,25 @@ class FanOut:
     async def _send_rest(
         self,
         subscribers: Sequence[Subscriber],
-        rows: RowSequence,
+        changed: Changed,
         revision: int,
         budget: WorkBudget,
     ) -> None:
-        """Send each subscriber the rows behind those it was sent, up to ``revision``."""
+        """Send each subscriber the changes behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
-        sent_revision, form, piece = -1, None, None  # of the one before: most are alike
+        sent_revision, form, piece, work = -1, None, None, 1  # of the one before: most are alike
         for subscriber in subscribers:
             if subscriber.room is not handle:
                 continue  # it has joined another room meanwhile
             observe(Tracepoint.DELIVERING)
             if subscriber.sent_revision != sent_revision or subscriber.sink.format is not form:
                 sent_revision, form = subscriber.sent_revision, subscriber.sink.format
-                start, end = rows.first_above(sent_revision), len(rows)
-                piece = rows.piece(form, start, end) if start < end else None
+                sequence = changed.of(form)
+                start, end = sequence.first_above(sent_revision), len(sequence)
+                work = 1 + (end - start) // _QUEUED_PER_UNIT
+                piece = sequence.piece(form, start, end) if start < end else None
                 if piece is None and start < end:
-                    piece = await rows.build(form, start, end, budget)
+                    piece = await sequence.build(form, start, end, budget)
                     if subscriber.room is not handle:
                         continue
             if piece is not None:
@@ -250,7 +266,7 @@ class FanOut:
                 handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
-            if budget.take():
+            if budget.take(work):
                 await budget.checkpoint()
 
     def _reply_alone(self, reply: _Reply) -> None:
@@ -288,3 +304,22 @@ class FanOut:
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
         return self._handle.rows
+
+
+def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:
+    """Return what a batch has changed.
+
+    :param rows: ascending by revision.
+    :param replies: of all steps of the batch.
+    """
+    return Changed(RowSequence(rows), partial(_parts_of, replies))
+
+
+def _parts_of(replies: Sequence[_Reply]) -> PartSequence:
+    return PartSequence.of(
+        (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
+        for reply in replies
+        if isinstance(reply.step.outcome, Change)
+        and isinstance(reply.step.work, Submission)
+        and (reply.step.outcome.registrations or reply.step.outcome.groups)
+    )

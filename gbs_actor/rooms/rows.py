@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
-from gbs_actor.rooms.delivery import EncodedRow, Snapshot
+from gbs_actor.rooms.delivery import Snapshot
+from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part
+from gbs_actor.rooms.part_sequence import PartSequence
 from gbs_actor.rooms.recent_changes import RecentChanges
 from gbs_actor.rooms.row_sequence import RowSequence
 
@@ -35,6 +39,7 @@ class EncodedRows:
         self._full: Snapshot | None = None
         self._parts: dict[int, Snapshot] = {}
         self._changed: dict[int, RowSequence] = {}
+        self._changed_parts: dict[int, PartSequence] = {}
 
     def row(self, registration_id: int) -> EncodedRow | None:
         """Return the row as it is, or ``None`` where there is no such registration."""
@@ -52,6 +57,7 @@ class EncodedRows:
         self._full = None
         self._parts.clear()
         self._changed.clear()
+        self._changed_parts.clear()
         self._recent.reached(change.revision, trio.current_time())
         changed = tuple(EncodedRow.of(row) for row in change.rows)
         for encoded in changed:
@@ -69,6 +75,17 @@ class EncodedRows:
         if changed is None:
             _make_room(self._changed)
             changed = self._changed[revision] = RowSequence(self.newer_than(revision))
+        return changed
+
+    def parts_changed_after(self, revision: int) -> PartSequence:
+        """Return the same for the batch form; the same object for all who ask for it.
+
+        A row is in it if its own fields have a higher revision, a group if its values have.
+        """
+        changed = self._changed_parts.get(revision)
+        if changed is None:
+            _make_room(self._changed_parts)
+            changed = self._changed_parts[revision] = PartSequence(self._newer_parts(revision))
         return changed
 
     def changed_lately(self) -> RowSequence:
@@ -98,6 +115,23 @@ class EncodedRows:
             part = Snapshot(board.revision, board.epoch, full=False, rows=rows)
             self._parts[since] = part
         return part
+
+    def _newer_parts(self, revision: int) -> list[Part]:
+        board = self.board
+        parts: list[Part] = []
+        for row_id in board.ordered_ids():
+            registration = board.registration(row_id)
+            assert registration is not None
+            own = registration.revision
+            if own > revision:
+                row = board.row(row_id)
+                assert row is not None
+                parts.append(EncodedRow.of(replace(row, revision=own)))
+        for group in board.groups_since(revision + 1):
+            members = board.members(group.number)
+            parts.append(EncodedGroup.of(group, board.row(members[0]) if members else None))
+        parts.sort(key=attrgetter("revision"))  # it is stable: rows stay before groups
+        return parts
 
     def _row(self, registration_id: int) -> EncodedRow:
         row = self.row(registration_id)

@@ -178,11 +178,13 @@ class Subscriptions:
         if board.needs_full(resume.since, resume.epoch):
             resume.reply(TOO_MUCH_MISSED)
             return
-        missed = self._rows.changed_after(resume.since - 1)
+        form, after = subscriber.sink.format, resume.since - 1
+        rows = self._rows
+        missed = rows.parts_changed_after(after) if form.batched else rows.changed_after(after)
         self._handle.times.recovered_rows.add(len(missed), trio.current_time())
         self._take_in(subscriber)
         if len(missed):
-            subscriber.deliver(missed.build_at_once(subscriber.sink.format, 0, len(missed)))
+            subscriber.deliver(missed.build_at_once(form, 0, len(missed)))
         subscriber.sent_revision = board.revision
         self._send_presence(subscriber)
         resume.reply(Done(board.revision))

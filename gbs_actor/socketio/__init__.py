@@ -79,7 +79,7 @@ from gbs_actor.socketio.channel.channel import Channel, OnEnd, Transport, Upgrad
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields
 from gbs_actor.socketio.channel.liveness import LiveChannel, Liveness
 from gbs_actor.socketio.channel.memory_limit import MemoryLimit
-from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.message import DivisibleMessage, Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
@@ -159,6 +159,7 @@ __all__ = [
     "CorsPolicy",
     "Deadline",
     "DeadlineQueue",
+    "DivisibleMessage",
     "EngineApp",
     "EngineServer",
     "Event",

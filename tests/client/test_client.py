@@ -32,6 +32,9 @@ from tests.client.peer import NAMESPACE, URL, Conversation, Peer, row
 STEADY = Backoff(initial=1.0, maximum=8.0, jitter=0.0)
 COMMAND_ID = UUID("00000000-0000-4000-8000-000000000001")
 
+AUTH = {"updates": "batch"}
+"""The CONNECT payload, apart from the token."""
+
 
 @asynccontextmanager
 async def connected(peer: Peer, **options: Any) -> AsyncIterator[tuple[Client, Conversation]]:
@@ -68,20 +71,20 @@ async def test_the_token_goes_into_the_connect_packet(
 
         @nursery.start_soon
         async def serve() -> None:
-            assert await (await peer.next()).greet() == {"token": "secret"}
+            assert await (await peer.next()).greet() == AUTH | {"token": "secret"}
 
         async with connect(URL, "secret", connect_stream=peer.connect_stream) as client:
             assert client.connected
 
 
-async def test_without_a_token_the_connect_packet_has_no_payload(
+async def test_without_a_token_the_connect_packet_has_none(
     peer: Peer, autojump_clock: MockClock
 ) -> None:
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
         async def serve() -> None:
-            assert await (await peer.next()).greet() is None
+            assert await (await peer.next()).greet() == AUTH
 
         async with connect(URL, connect_stream=peer.connect_stream) as client:
             assert client.connected
@@ -294,6 +297,34 @@ async def test_rows_merge_in_the_order_of_arrival_around_an_answer(
                     break
         assert client.rows[0].gbs_number == 3
         assert client.statistics().backward_merges == 0
+
+
+async def test_the_rows_and_groups_of_an_update_arrive_together(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    rows = [row(1, gbsNumber=1), row(2, gbsNumber=2), row(3)]
+    async with joined(peer, *rows, revision=3) as (client, conversation):
+        feed = client.updates()
+        counts = {"totalCount": 2, "maleCount": 0, "femaleCount": 2}
+        counts |= {"fullAttendanceCount": 2, "partialAttendanceCount": 0}
+        update = {
+            "revision": 4,
+            "rows": [row(3, 4, gbsNumber=1)],
+            "groups": [{"gbsNumber": 1, "revision": 4, "gbsMemo": "", **counts}],
+            "changes": [],
+        }
+        await conversation.emit("lineups-updated", update)
+        await client.until(lambda it: it.revision == 4)
+        changed = [await anext(feed), await anext(feed)]
+        assert {
+            (it.row.id, it.row.total_count) for it in changed if isinstance(it, RowUpdated)
+        } == {
+            (1, 2),
+            (3, 2),
+        }
+        await conversation.emit("lineups-updated", {"revision": 5, "removed": [2]})
+        assert await anext(feed) == ListReplaced(client.rows, 5)
+        assert [it.id for it in client.rows] == [1, 3]
 
 
 async def test_the_revision_of_an_answer_is_not_what_a_later_join_asks_from(
@@ -624,6 +655,7 @@ async def test_the_servers_disconnect_is_final(peer: Peer, autojump_clock: MockC
         "garbage",
         "42/gbs-lineup,{",
         '42/gbs-lineup,["lineup-updated",{"id":"one"}]',
+        '42/gbs-lineup,["lineups-updated",{"rows":[]}]',
         "43/gbs-lineup,99[{}]",
         '42/gbs-lineup,["lineup-updated",' + "[" * 5_000,
     ],
@@ -678,7 +710,7 @@ async def test_a_new_token_is_used_from_the_next_connection_on(
             assert (sent.name, sent.argument) == ("authenticate", {"token": "newer"})
             await conversation.answer(sent, status="OK", data=None, revision=None)
         await conversation.drop()
-        assert await (await peer.next()).greet() == {"token": "newer"}
+        assert await (await peer.next()).greet() == AUTH | {"token": "newer"}
 
 
 async def test_a_refused_new_token_is_not_kept(peer: Peer, autojump_clock: MockClock) -> None:
@@ -694,7 +726,7 @@ async def test_a_refused_new_token_is_not_kept(peer: Peer, autojump_clock: MockC
                 await conversation.event(), status="ERROR", code="FORBIDDEN", message="no"
             )
         await conversation.drop()
-        assert await (await peer.next()).greet() == {"token": "t"}
+        assert await (await peer.next()).greet() == AUTH | {"token": "t"}
 
 
 async def test_feeds_end_when_the_client_is_closed(peer: Peer, autojump_clock: MockClock) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbs_actor.client.replica import Replica
+from gbs_actor.contract.batch_form import GroupUpdate, LineupsUpdate
 from gbs_actor.lineup.records import Row
 from tests.client.peer import row
 
@@ -108,3 +109,51 @@ def test_an_answer_about_another_retreats_row_adds_nothing() -> None:
     replica.replace([_row(1)], 3, "e")
     replica.merge_answer(_row(8, 5), None)
     assert [it.id for it in replica.rows] == [1]
+
+
+def test_a_groups_values_go_to_its_rows_behind_the_rows_of_the_update() -> None:
+    replica = Replica()
+    replica.replace([_row(1, 2, gbsNumber=1), _row(2, 2, gbsNumber=2), _row(3, 2)], 4, "e")
+    changed = replica.apply(
+        LineupsUpdate(
+            revision=6,
+            rows=(_row(3, 5, gbsNumber=1, totalCount=7),),
+            groups=(GroupUpdate(1, 6, "메모", 2, 1, 1, 2, 0),),
+        )
+    )
+    assert [(row.id, row.gbs_number, row.total_count) for row in replica.rows] == [
+        (1, 1, 2),
+        (3, 1, 2),
+        (2, 2, 0),
+    ]
+    assert {row.id for row in changed} == {1, 3}
+    assert [row.gbs_memo for row in changed] == ["메모", "메모"]
+    assert (replica.revision, replica.since) == (6, 6)
+
+
+def test_a_group_leaves_the_revision_of_its_rows_as_it_is() -> None:
+    replica = Replica()
+    replica.replace([_row(1, 2, gbsNumber=1)], 4, "e")
+    replica.apply(LineupsUpdate(revision=9, groups=(GroupUpdate(1, 9, total_count=3),)))
+    assert (replica.rows[0].total_count, replica.rows[0].revision) == (3, 2)
+
+
+def test_an_update_that_changes_nothing_changes_no_row() -> None:
+    replica = Replica()
+    replica.replace([_row(1, 2, gbsNumber=1)], 4, "e")
+    update = LineupsUpdate(5, (_row(1, 2, gbsNumber=1),), (GroupUpdate(1, 5), GroupUpdate(8, 5)))
+    assert replica.apply(update) == []
+
+
+def test_removed_registrations_are_gone() -> None:
+    replica = Replica()
+    replica.replace([_row(1), _row(2)], 4, "e")
+    replica.apply(LineupsUpdate(revision=5, removed=(1, 7)))
+    assert [row.id for row in replica.rows] == [2]
+
+
+def test_a_deleted_group_is_known_by_its_number_alone() -> None:
+    payload = b'{"revision":5,"groups":[{"gbsNumber":3,"revision":5,"deleted":true}],"changes":[]}'
+    replica = Replica()
+    replica.replace([_row(1)], 4, "e")
+    assert replica.apply(msgspec.json.decode(payload, type=LineupsUpdate)) == []

@@ -12,11 +12,11 @@ from gbs_actor.gateway.plain.frame import PlainFormat
 from gbs_actor.rooms.delivery import (
     EditedField,
     Editing,
-    EncodedRow,
     Presence,
     PresentUser,
     Snapshot,
 )
+from gbs_actor.rooms.encoded import EncodedRow
 from gbs_actor.socketio import Message
 from gbs_actor.socketio.websocket.frame import frame
 

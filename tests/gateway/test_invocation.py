@@ -11,7 +11,8 @@ from gbs_actor.gateway.invocation import Invocation, Outcome
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
-from gbs_actor.rooms.delivery import Accepted, Done, EncodedRow, Snapshot
+from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+from gbs_actor.rooms.encoded import EncodedRow
 
 ROW = EncodedRow(7, 3, b'{"id":7}')
 LIST = Snapshot(3, "e", True, b"[]")

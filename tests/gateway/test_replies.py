@@ -12,7 +12,8 @@ from gbs_actor.lineup.changes import Conflict, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Gender, Memo, Row
-from gbs_actor.rooms.delivery import Accepted, Done, EncodedRow, Snapshot
+from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+from gbs_actor.rooms.encoded import EncodedRow
 
 WHEN = datetime(2024, 1, 19, 20, 5, 1, 234_567, tzinfo=UTC)
 

@@ -19,6 +19,7 @@ from gbs_actor.rooms import (
     Editing,
     EncodedRow,
     Format,
+    PartsUpdate,
     Presence,
     RoomSupervisor,
     SinkStatistics,
@@ -47,6 +48,27 @@ class Stamped:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineups:
+    """Changed rows and groups: one message of the batch form, or a part of one."""
+
+    payload: dict[str, Any]
+    revision: int
+    slot: object = None
+    """``None``: it is whole."""
+    parts: tuple[Lineups, ...] = ()
+
+    @classmethod
+    def of(cls, update: PartsUpdate) -> Lineups:
+        parts = [Lineups(_decoded(it), it.revision, it.key) for it in update.divided()]
+        return cls(_decoded(update), update.revision, None, tuple(parts))
+
+
+def _decoded(update: PartsUpdate) -> dict[str, Any]:
+    payload: dict[str, Any] = msgspec.json.decode(update.json())
+    return payload
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """Several of those that go out together."""
 
@@ -58,6 +80,7 @@ class TestFormat:
 
     __test__ = False
 
+    batched = False
     repeats_recent = False
 
     def __init__(self) -> None:
@@ -66,6 +89,10 @@ class TestFormat:
     def update(self, row: EncodedRow) -> Updates:
         self.encodings += 1
         return Updates((row,))
+
+    def lineups(self, update: PartsUpdate) -> Lineups:
+        self.encodings += 1
+        return Lineups.of(update)
 
     def bundle(self, updates: Sequence[Updates | Stamped]) -> Updates | Bundle:
         marks = tuple(update for update in updates if isinstance(update, Stamped))
@@ -84,7 +111,14 @@ class TestFormat:
         return Stamped(editing, revision, (mark, editing.lineup_id, editing.field))
 
 
+class BatchFormat(TestFormat):
+    """Asks for the batch form."""
+
+    batched = True
+
+
 FORMAT = TestFormat()
+BATCH_FORMAT = BatchFormat()
 
 
 @dataclass(slots=True)
@@ -344,8 +378,55 @@ class Client:
         return answers
 
 
+class BatchClient(Client):
+    """A browser in the batch form: applies rows, then groups."""
+
+    def __init__(self, supervisor: RoomSupervisor, user_id: int = 1) -> None:
+        super().__init__(supervisor, user_id, BATCH_FORMAT)
+
+    def deliver(self, message: Any) -> None:
+        if not isinstance(message, Lineups):
+            super().deliver(message)
+            return
+        lowest, last = max(self.handed, self.stamped), 0
+        for part in message.parts:
+            # What one revision has changed goes out together; rows go before groups.
+            order = (part.revision, isinstance(part.slot, tuple) and part.slot[0] == "group")
+            if part.revision <= lowest or order < (last, False):
+                self.violations.append(f"part of {part.revision} after {last}, {lowest}")
+            last = part.revision
+        if last != message.revision:
+            self.violations.append(f"{message.revision} is not the highest of {message}")
+        self.handed = last
+        if self.reading and not self._waiting:
+            self._queue(message)
+        else:
+            for part in message.parts:
+                self._queue(part)
+
+    def _take(self, message: object) -> None:
+        if isinstance(message, Lineups):
+            self.offset = message.revision
+            apply(self.rows, message.payload)
+        else:
+            super()._take(message)
+
+
+def apply(rows: Rows, payload: dict[str, Any]) -> None:
+    """Apply a ``lineups-updated`` as the contract says."""
+    for row in payload["rows"]:
+        rows[row["id"]] = row
+    for group in payload["groups"]:
+        values = {name: group[name] for name in group if name not in {"gbsNumber", "revision"}}
+        for row in rows.values():
+            if row["gbsNumber"] == group["gbsNumber"]:
+                row.update(values)
+
+
 def _slot(message: object) -> object:
     """Return what a message that waits makes room for its successor by."""
     if isinstance(message, EncodedRow):
         return ("row", message.id)
+    if isinstance(message, Lineups):
+        return message.slot
     return ("other", message.slot) if isinstance(message, Stamped) else None

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import AssignNumber
-from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, delivery
+from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, encoded
 
 from .faulty_store import Fault
 from .peers import Client, TestFormat, Updates
@@ -163,14 +163,14 @@ class CountingEncoder:
 
     def encode(self, row: object) -> bytes:
         self.rows += 1
-        encoded: bytes = self._encoder.encode(row)
-        return encoded
+        json: bytes = self._encoder.encode(row)
+        return json
 
 
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> CountingEncoder:
-    counting = CountingEncoder(delivery._encoder)
-    monkeypatch.setattr(delivery, "_encoder", counting)
+    counting = CountingEncoder(encoded._encoder)
+    monkeypatch.setattr(encoded, "_encoder", counting)
     return counting
 
 

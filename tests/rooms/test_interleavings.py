@@ -16,20 +16,23 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, Kind, UpdateMemo
-from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.records import Registration, Retreat
 from gbs_actor.rooms import Accepted, Done, RoomSettings, RoomSupervisor, Subscriber, Tracepoint
 from tests.lineup.replaying import replay
 
 from .crashes import Crashes
 from .faulty_store import Fault, FaultyStore
-from .peers import Client
+from .peers import BatchClient, Client
 from .retreats import memory_store
 
 PEOPLE = 8
 CLIENTS = 3
+BATCHED = (1, 2)
+"""Those of the clients that are in the batch form."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,10 @@ async def play(
         store = FaultyStore(inner, nursery, commits, reads)
         supervisor = RoomSupervisor(store, config, observe=crashes)
         async with supervisor.running():
-            peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
+            peers = [
+                (BatchClient if n in BATCHED else Client)(supervisor, user_id=n + 1)
+                for n in range(CLIENTS)
+            ]
             for peer in peers:
                 peer.on_sent_away = partial(_lose, peer, nursery)
             await _join_all(peers)
@@ -250,6 +256,13 @@ def check(result: Result) -> None:
         assert not client.aborted
         assert client.violations == []
         assert client.subscriber.room is None  # the drain has let it go
+        for row_id, row in client.rows.items():
+            if isinstance(client, BatchClient):
+                # A row is in the revision in which it came: no later one than the list's, and no
+                # earlier one than its own fields have.
+                own = _registration(board, row_id).revision
+                assert own <= row["revision"] <= expected[row_id]["revision"]
+                row["revision"] = expected[row_id]["revision"]
         assert client.rows == expected, "a client ended on other rows than the log's replay"
         for pending in client.pending:
             assert len(pending.answers) == 1, "not answered exactly once"
@@ -261,6 +274,12 @@ def check(result: Result) -> None:
             elif answer.code is not Code.OUTCOME_UNKNOWN and not pending.command.client_made_id:
                 undone.add(pending.command.id)
     assert not undone & by_id.keys(), "refused and done all the same"
+
+
+def _registration(board: Board, row_id: int) -> Registration:
+    registration = board.registration(row_id)
+    assert registration is not None
+    return registration
 
 
 def run(

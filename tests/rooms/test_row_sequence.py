@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from gbs_actor.gateway.namespace.peer import SocketIOFormat
-from gbs_actor.rooms.delivery import EncodedRow
+from gbs_actor.rooms.encoded import EncodedRow
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.socketio import Message
 

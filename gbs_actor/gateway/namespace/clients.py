@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.auth import AuthError, Credentials
+from gbs_actor.contract.batch_form import BATCH_FORM
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.namespace.peer import (
@@ -37,8 +38,9 @@ class SocketClients:
     def __init__(self, namespace: str, clients: Clients, locations: SessionLocations) -> None:
         self._clients = clients
         self._locations = locations
-        self._format = SocketIOFormat(namespace)
-        self._recoverable_format = RecoverableFormat(namespace)
+        forms = (False, True)
+        self._formats = {it: SocketIOFormat(namespace, batched=it) for it in forms}
+        self._recoverable_formats = {it: RecoverableFormat(namespace, batched=it) for it in forms}
         self._entries: dict[str, _Entry] = {}
         self._departures = trio.lowlevel.ParkingLot()
 
@@ -61,9 +63,9 @@ class SocketClients:
         """
         sid = socket.id if sid is None else sid
         session = None
-        wants_presence = _wants_presence(socket)
+        wants_presence, batched = _wants_presence(socket), _wants_batches(socket)
         if socket.recoverable:
-            peer = RecoverablePeer(socket, self._recoverable_format)
+            peer = RecoverablePeer(socket, self._recoverable_formats[batched])
             client = self._clients.connect(
                 peer, credentials, sid=sid, wants_presence=wants_presence
             )
@@ -72,7 +74,7 @@ class SocketClients:
             client.subscriber.known_elsewhere = _shown_offset(socket)
         else:
             client = self._clients.connect(
-                SocketPeer(socket, self._format),
+                SocketPeer(socket, self._formats[batched]),
                 credentials,
                 sid=sid,
                 wants_presence=wants_presence,
@@ -111,6 +113,12 @@ def _wants_presence(socket: Socket) -> bool:
     """Return whether a client is sent presence: unless its CONNECT payload declines it."""
     auth = socket.auth
     return not isinstance(auth, dict) or auth.get("presence") is not False
+
+
+def _wants_batches(socket: Socket) -> bool:
+    """Return whether a client's CONNECT payload asks for the batch form."""
+    auth = socket.auth
+    return isinstance(auth, dict) and auth.get("updates") == BATCH_FORM
 
 
 def _shown_offset(socket: Socket) -> int:

@@ -18,13 +18,13 @@ from gbs_actor.socketio import CloseCode, Message, Outbox, Socket, encode_raw_ev
 class SocketIOFormat(EventFormat):
     """Encodes for the sockets of one Socket.IO namespace."""
 
-    __slots__ = ("_namespace",)
+    __slots__ = ("_namespace", "repeats_recent")
 
-    # The page in use loads its list over HTTP and ignores that of the join.
-    repeats_recent = True
-
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, *, batched: bool = False) -> None:
+        super().__init__(batched=batched)
         self._namespace = namespace
+        # The page in use loads its list over HTTP and ignores that of the join.
+        self.repeats_recent = not batched
 
     def event(self, name: str, payload: bytes, key: Hashable | None = None) -> Message:
         """Encode an event as an EVENT packet; see :class:`EventFormat`."""

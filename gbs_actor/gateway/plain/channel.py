@@ -43,7 +43,7 @@ class PlainChannel(LiveChannel):
     """The channel of one client; also its :class:`gbs_actor.gateway.client.Peer`.
 
     :param handshake: the client's handshake.
-    :param wire_format: shared by all plain WebSockets.
+    :param wire_format: shared by all plain WebSockets of the same form.
 
     The other parameters are those of :class:`~gbs_actor.socketio.LiveChannel`.
     """
@@ -143,7 +143,7 @@ class PlainChannel(LiveChannel):
 
     @property
     def format(self) -> PlainFormat:
-        """The format shared with the other plain WebSockets."""
+        """The format shared with the other plain WebSockets of the same form."""
         return self._format
 
     @property

@@ -32,6 +32,8 @@ class PlainHandshake:
     """Unix time in seconds."""
     wants_presence: bool = True
     """``?presence=false`` declines it."""
+    wants_batches: bool = False
+    """``?updates=batch`` asks for the batch form."""
 
 
 def token_of(offered: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from gbs_actor.auth import AuthError, Credentials, TokenSource
+from gbs_actor.contract.batch_form import BATCH_FORM
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -88,7 +89,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
         self._clients = clients
         self._dispatch = dispatch
         self._closed = closed_sessions
-        self._format = PlainFormat()
+        self._formats = {batched: PlainFormat(batched=batched) for batched in (False, True)}
 
     @property
     def path(self) -> str:
@@ -107,7 +108,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
         if slug is None and isinstance(who, Credentials):
             who = close_frame.NO_SUCH_RETREAT
         who, release = self._count(handshake.remote_address, who)
-        presence = handshake.query.get("presence") != "false"
+        query = handshake.query
         made = PlainHandshake(
             slug or "",
             who,
@@ -115,7 +116,8 @@ class PlainServer(ChannelServer[AcceptedClient]):
             handshake.remote_address,
             handshake.headers.get("user-agent"),
             time.time(),
-            presence,
+            wants_presence=query.get("presence") != "false",
+            wants_batches=query.get("updates") == BATCH_FORM,
         )
         return AcceptedClient(made, release)
 
@@ -173,7 +175,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
             handshake=accepted.handshake,
             clients=self._clients,
             dispatch=self._dispatch,
-            wire_format=self._format,
+            wire_format=self._formats[accepted.handshake.wants_batches],
             options=self.options,
             wheel=self._wheel,
             on_end=self._ended,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import accumulate
+from typing import Final
 
 from gbs_actor.socketio.websocket import frame as ws
 from gbs_actor.socketio.websocket.frame import deflate
 
 _CONTROL = object()
 _PING = object()
+WHOLE: Final = object()
+"""The key of every :class:`DivisibleMessage`."""
 
 
 class Message:
@@ -195,3 +198,30 @@ class Message:
         if not self._parts:
             return f"<Message {self.text[:60]!r} key={self.key!r}>"
         return f"<Message bundle of {len(self._parts)}>"
+
+
+class DivisibleMessage(Message):
+    """A message that can also be sent as several smaller ones.
+
+    It goes out whole unless it has to wait in a queue with another one: then both are divided, so
+    that newer parts can replace older ones.
+
+    :param text: UTF-8.
+    :param divide: returns the parts; called once, when they are first needed. They have keys that
+        only parts of divisible messages have.
+    """
+
+    __slots__ = ("_divide", "_divided")
+
+    def __init__(self, text: bytes, divide: Callable[[], Sequence[Message]]) -> None:
+        super().__init__(text, key=WHOLE)
+        self._divide: Callable[[], Sequence[Message]] | None = divide
+        self._divided: Sequence[Message] = ()
+
+    @property
+    def divided(self) -> Sequence[Message]:
+        """The parts, the same for all queues."""
+        divide, self._divide = self._divide, None
+        if divide is not None:
+            self._divided = divide()
+        return self._divided

@@ -1,7 +1,8 @@
 """The messages queued on one connection: in order, replaced by key, counted in bytes.
 
 A keyed message replaces the older one with its key and goes to the end. Only whole, unsent
-messages are replaced: the rest of a partly sent message is kept as bytes and goes first.
+messages are replaced: the rest of a partly sent message is kept as bytes and goes first. A
+divisible message is queued whole only until a second one comes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from gbs_actor.socketio.channel.memory_limit import LimitedOutbox, MemoryLimit
-from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.channel.message import WHOLE, DivisibleMessage, Message
 from gbs_actor.socketio.channel.wire import Encode, Wire
 
 _NONE: Final[OrderedDict[Hashable, Message]] = OrderedDict()
@@ -87,6 +88,12 @@ class MessageQueue:
             self._waiting[message if message not in self._waiting else object()] = message
             self.unkeyed += 1
             self._unkeyed_bytes += len(self._encode(message))
+        elif key is WHOLE and len(self._waiting) > self.unkeyed:
+            assert isinstance(message, DivisibleMessage)
+            self._divide_whole()
+            for part in message.divided:
+                self.append(part)
+            return
         else:
             older = self._waiting.pop(key, None)
             if older is not None:
@@ -96,6 +103,19 @@ class MessageQueue:
                     limit.conflated += 1
             self._waiting[key] = message
         self._hold(message)
+
+    def _divide_whole(self) -> None:
+        """Put the parts of the divisible message that is queued whole, if one is, in its place."""
+        if WHOLE not in self._waiting:
+            return
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for key, message in waiting.items():
+            if isinstance(message, DivisibleMessage):
+                self._release(message)
+                for part in message.divided:
+                    self.append(part)
+            else:
+                self._waiting[key] = message
 
     def first(self, wire: Wire) -> list[Message]:
         """Return the whole messages that come first, as many as a wire joins."""

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from wsproto.frame_protocol import FrameProtocol
 
-from gbs_actor.socketio import MemoryLimit, Message, OutboxLimits, encode_event, encode_raw_event
+from gbs_actor.socketio import (
+    DivisibleMessage,
+    MemoryLimit,
+    Message,
+    OutboxLimits,
+    encode_event,
+    encode_raw_event,
+)
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxStatistics
 from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer, Encode, Wire
@@ -158,6 +165,13 @@ def row(key: int, revision: int, size: int = 0) -> Message:
     return encode_event("/", "row", key, revision, "x" * size, key=key)
 
 
+def divisible(keys: list[int], first: int) -> Message:
+    """Rows in consecutive revisions, as one message or one each."""
+    rows = [(key, first + at) for at, key in enumerate(keys)]
+    text = encode_event("/", "rows", rows).text
+    return DivisibleMessage(text, lambda: [row(key, revision) for key, revision in rows])
+
+
 def reply(revision: int) -> Message:
     return encode_ack("/", revision, ())
 
@@ -167,6 +181,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("row"), st.integers(0, 4), st.sampled_from([0, 100, 300, 70_000])),
         st.tuples(st.just("reply")),
         st.tuples(st.just("bundle"), st.lists(st.integers(0, 4), min_size=1, max_size=4)),
+        st.tuples(st.just("divisible"), st.lists(st.integers(5, 8), min_size=1, unique=True)),
         st.tuples(st.just("step"), st.integers(1, 3)),
     ),
     max_size=40,
@@ -199,6 +214,12 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
                 latest[key] = revision
                 messages.append(row(key, revision))
             outbox.send(Message.bundle(messages))
+        elif action == "divisible":
+            (keys,) = details
+            outbox.send(divisible(keys, revision + 1))
+            for key in keys:
+                revision += 1
+                latest[key] = revision
         elif action == "reply":
             revision += 1
             replies.append(revision)
@@ -208,24 +229,27 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
                 owner.step()
         held = sum(len(message.websocket) for message in outbox.queued_messages())
         assert limit.bytes == outbox.queued_bytes == held
-        rest = b"" if outbox._queue.rest is None else outbox._queue.rest
+        unfinished = b"" if outbox._queue.rest is None else outbox._queue.rest
         whole = sum(len(message.websocket) for message in outbox._queue._waiting.values())
-        assert outbox.unsent_bytes == outbox.statistics().queued_bytes == whole + len(rest)
+        assert outbox.unsent_bytes == outbox.statistics().queued_bytes == whole + len(unfinished)
     owner.run()
     assert limit.bytes == outbox.queued_bytes == 0
 
     seen_replies: list[int] = []
     seen_rows: dict[int, int] = {}
     order: list[int] = []
+    together = 0
     for text in parse(bytes(wire.written)):
         assert isinstance(text, str)
         if text.startswith("43"):
             order.append(int(text[2 : text.index("[")]))
             seen_replies.append(order[-1])
-        else:
-            _, key, at, _ = json.loads(text[2:])
+            continue
+        name, *rest = json.loads(text[2:])
+        for key, at in rest[0] if name == "rows" else [rest[:2]]:
             order.append(at)
             seen_rows[key] = at
+        together += len(rest[0]) - 1 if name == "rows" else 0
     assert order == sorted(set(order))
     assert seen_replies == replies
     assert seen_rows == latest
@@ -233,8 +257,8 @@ async def test_whatever_the_socket_takes_the_stream_is_whole_ascending_and_ends_
     assert statistics.queued == statistics.queued_bytes == 0
     assert statistics.behind_for == 0.0
     assert statistics.sent_bytes == len(wire.written)
-    assert statistics.sent_messages == len(order)
-    assert statistics.sent_messages + statistics.conflated == revision
+    assert statistics.sent_messages + together == len(order)
+    assert len(order) + statistics.conflated == revision
 
 
 def batches() -> st.SearchStrategy[list[list[Message]]]:
@@ -319,6 +343,43 @@ async def test_a_bundle_is_one_write() -> None:
     outbox.send(Message.bundle([row(1, 1), row(2, 1), row(3, 1)]))
     assert wire.writes == 1
     assert len(parse(bytes(wire.written))) == 3
+
+
+async def test_a_divisible_message_goes_out_whole() -> None:
+    outbox, wire, _ = make([])
+    outbox.send(divisible([1, 2], 1))
+    assert parse(bytes(wire.written)) == ['42["rows",[[1,1],[2,2]]]']
+    assert wire.writes == 1
+
+
+@pytest.mark.parametrize("script", [[0], [9]])
+async def test_a_divisible_message_that_waits_alone_or_was_begun_goes_out_whole(
+    script: list[int],
+) -> None:
+    outbox, wire, owner = make(script)
+    outbox.send(divisible([1, 2], 1))
+    outbox.send(reply(3))
+    owner.run()
+    assert parse(bytes(wire.written)) == ['42["rows",[[1,1],[2,2]]]', "433[]"]
+
+
+async def test_of_divisible_messages_that_wait_together_newer_parts_replace_older_ones() -> None:
+    outbox, wire, owner = make([9])
+    outbox.send(row(7, 1))
+    outbox.send(reply(2))
+    outbox.send(divisible([1, 2], 3))
+    outbox.send(reply(5))
+    outbox.send(divisible([3, 1], 6))
+    assert outbox.statistics().conflated == 1
+    owner.run()
+    assert parse(bytes(wire.written)) == [
+        '42["row",7,1,""]',
+        "432[]",
+        '42["row",2,4,""]',
+        "435[]",
+        '42["row",3,6,""]',
+        '42["row",1,7,""]',
+    ]
 
 
 async def test_a_newer_state_replaces_the_waiting_one_and_goes_to_the_end() -> None:

@@ -1,0 +1,140 @@
+"""Rows and groups in JSON, and what is sent of them in the batch form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from gbs_actor.contract.batch_form import ChangeSummary, GroupUpdate
+from gbs_actor.lineup.records import Group, Row
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class EncodedRow(msgspec.Struct, gc=False):
+    """A line-up row as of one revision; encoded once, when its JSON is first read."""
+
+    id: int
+    revision: int
+    _source: Row | bytes
+    """The row until then, its JSON from then on."""
+
+    @classmethod
+    def of(cls, row: Row) -> EncodedRow:
+        """Return a row that is not encoded yet."""
+        return cls(row.id, row.revision, row)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Stands for the row, whatever its revision."""
+        return ("row", self.id)
+
+    @property
+    def json(self) -> bytes:
+        """The row as a JSON object."""
+        source = self._source
+        if not isinstance(source, bytes):
+            source = self._source = _encoder.encode(source)
+        return source
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EncodedRow):
+            return NotImplemented
+        return (self.id, self.revision, self.json) == (other.id, other.revision, other.json)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.revision))
+
+    def __repr__(self) -> str:
+        return f"<EncodedRow {self.id} at revision {self.revision}>"
+
+
+class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
+    """A group as of one revision."""
+
+    number: int
+    revision: int
+    json: bytes
+    """The group as a JSON object."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Stands for the group, whatever its revision."""
+        return ("group", self.number)
+
+    @classmethod
+    def of(cls, group: Group, member: Row | None) -> EncodedGroup:
+        """Encode a group.
+
+        :param member: the row of any member as of then; ``None``: there is none.
+        """
+        values = GroupUpdate(group.number, group.revision, group.memo)
+        if member is not None:
+            values = GroupUpdate(
+                group.number,
+                group.revision,
+                group.memo,
+                member.total_count,
+                member.male_count,
+                member.female_count,
+                member.full_attendance_count,
+                member.partial_attendance_count,
+            )
+        return cls(group.number, group.revision, _encoder.encode(values))
+
+
+Part = EncodedRow | EncodedGroup
+"""A row or a group in one revision: for rows, that of their own fields."""
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    """See :class:`~gbs_actor.contract.batch_form.LineupsUpdate`."""
+
+    revision: int
+    rows: list[Raw]
+    groups: list[Raw]
+    changes: list[ChangeSummary]
+
+
+class PartsUpdate:
+    """Parts that go out together as one ``lineups-updated``.
+
+    :param parts: the last state of each, ascending by revision, rows before groups at equal ones.
+    :param changes: what they are made of.
+    """
+
+    __slots__ = ("_changes", "_parts")
+
+    def __init__(self, parts: Sequence[Part], changes: Sequence[ChangeSummary]) -> None:
+        self._parts = parts
+        self._changes = changes
+
+    @property
+    def revision(self) -> int:
+        """The highest of its parts."""
+        return self._parts[-1].revision
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The row or group that the first part is of."""
+        return self._parts[0].key
+
+    def json(self) -> bytes:
+        """Encode the payload."""
+        rows: list[Raw] = []
+        groups: list[Raw] = []
+        for part in self._parts:
+            (rows if isinstance(part, EncodedRow) else groups).append(Raw(part.json))
+        return _encoder.encode(_Payload(self.revision, rows, groups, [*self._changes]))
+
+    def divided(self) -> Iterator[PartsUpdate]:
+        """Yield each part by itself, with the change that it is of, if that is known."""
+        changes = {change.revision: change for change in self._changes}
+        for part in self._parts:
+            change = changes.get(part.revision)
+            ids = (part.id,) if isinstance(part, EncodedRow) else ()
+            yield PartsUpdate((part,), () if change is None else (replace(change, ids=ids),))
