@@ -24,7 +24,7 @@ class DateCell(msgspec.Struct, frozen=True):
 
 
 Cell = str | int | float | bool | DateCell | None
-"""The value of a cell, of a formula its result; ``None``: it is empty."""
+"""The value of a cell, of a formula its result; ``None``: it is empty, or the result an error."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -52,12 +52,16 @@ class Sheet(msgspec.Struct, frozen=True):
 
 _DASHES: Final = "-‐‑‒–—―−"
 _NUMBER: Final = re.compile(r"([0-9]{1,19})(?:\.0*)?[부조]?|([0-9]{1,19})학년")
+_NO_DIGITS: Final = re.compile("[^0-9]+")
+_PREFIX: Final = re.compile("^0*(?:82(?=[0-9]{9}))?0*")
 _SKIPPED: Final = re.compile(rf"[\s\{_DASHES}]")
 
 
 def text_of(cell: Cell) -> str:
     """Return a cell as text: trimmed, NFC, whole numbers without decimal places."""
     match cell:
+        case str():
+            return comparable(trimmed(cell.replace("\r\n", "\n")))
         case None:
             return ""
         case bool():
@@ -67,7 +71,7 @@ def text_of(cell: Cell) -> str:
         case DateCell():
             return cell.date
         case _:
-            return comparable(trimmed(str(cell).replace("\r\n", "\n")))
+            return str(cell)
 
 
 def folded(text: str) -> str:
@@ -84,8 +88,8 @@ def number_of(cell: Cell) -> int | None:
 
 def phone_of(cell: Cell) -> str:
     """Return the digits of a telephone number without leading zeros and Korea's code, 82."""
-    digits = re.sub("[^0-9]", "", unicodedata.normalize("NFKC", text_of(cell)))
-    return re.sub("^0*(?:82(?=[0-9]{9}))?0*", "", digits)
+    digits = _NO_DIGITS.sub("", unicodedata.normalize("NFKC", text_of(cell)))
+    return _PREFIX.sub("", digits)
 
 
 _YES: Final = frozenset(map(folded, ("O", "ㅇ", "○", "◯", "●", "⭕", "✓", "✔", "V", "1", "true")))
@@ -94,6 +98,8 @@ _NO: Final = frozenset(map(folded, ("", "X", "×", "0", "false")))
 
 def mark_of(cell: Cell) -> bool | None:
     """Return whether a cell is marked; ``None``: it has what is no mark."""
+    if cell is None:
+        return False
     mark = folded(text_of(cell)).rstrip("\ufe0f")  # asks for the colourful form of a sign
     if mark in _YES:
         return True

@@ -101,6 +101,6 @@ def values_of(
 
 def is_same(listed: Value, value: Value) -> bool:
     """Return whether a cell has what the list has; texts as they are after a spreadsheet."""
-    if isinstance(listed, str) and isinstance(value, str):
-        return text_of(listed) == text_of(value)
+    if isinstance(listed, str):
+        return listed == value or text_of(listed) == value
     return listed == value

@@ -110,6 +110,7 @@ def _table(sheet: Sheet, schedules: Mapping[str, Schedule]) -> Table | None:
         return None
     columns: dict[str, int] = {}
     problems = []
+    unknown = []
     for column, cell in enumerate(header.cells):
         title = text_of(cell)
         name = heading_of(title) or folded(title)
@@ -122,11 +123,16 @@ def _table(sheet: Sheet, schedules: Mapping[str, Schedule]) -> Table | None:
         elif is_label(name):
             message = f"'{title}' 열({column_name(column)})은 이 수양회의 일정이 아닙니다."
             problems.append(Problem(ProblemCode.UNKNOWN_SCHEDULE, message))
-    problems += [
+        elif title:
+            message = f"'{title}' 열({column_name(column)})은 알 수 없는 열입니다."
+            unknown.append(Problem(ProblemCode.UNKNOWN_COLUMN, message))
+    missing = [
         Problem(ProblemCode.MISSING_COLUMN, f"'{name}' 열이 없습니다.")
         for name in (*NEEDED, *schedules)
         if name not in columns
     ]
+    if missing:
+        problems += missing + unknown
     return Table(sheet, header, columns, tuple(problems))
 
 

@@ -14,6 +14,8 @@ class ProblemCode(StrEnum):
     NO_HEADER = "NO_HEADER"
     SEVERAL_SHEETS = "SEVERAL_SHEETS"
     MISSING_COLUMN = "MISSING_COLUMN"
+    UNKNOWN_COLUMN = "UNKNOWN_COLUMN"
+    """It may be one of those that are missing, under another name."""
     DOUBLED_COLUMN = "DOUBLED_COLUMN"
     UNKNOWN_SCHEDULE = "UNKNOWN_SCHEDULE"
     """A column reads like a schedule that the retreat does not have."""

@@ -85,6 +85,15 @@ def test_each_missing_column_is_named() -> None:
     ]
 
 
+def test_while_one_is_missing_each_unknown_column_is_named() -> None:
+    header = ["조번" if each == "조번호" else each for each in HEADER]
+    assert sentences(sheet(["비고", *header])) == [
+        "'조번호' 열이 없습니다.",
+        "'비고' 열(A)은 알 수 없는 열입니다.",
+        "'조번' 열(H)은 알 수 없는 열입니다.",
+    ]
+
+
 def test_columns_that_an_import_does_not_read_may_be_missing() -> None:
     unread = ("registrationId", "revision", "exportId", "No.", "ID", "성별", "전참여부")
     assert not sentences(sheet(without(*unread, "새돌/군인/새가족")))
