@@ -27,7 +27,11 @@ _MARK: Final = "O"
 _HEADER_COLOR: Final = "#E7E6E6"
 _LEADER_COLOR: Final = "#FFF2CC"
 _DAY_COLORS: Final = ("#DDEBF7", "#E2EFDA", "#FCE4D6", "#EADCF4", "#D9F2F0", "#F8DCE8")
-_WIDTHS: Final = {Heading.NAME: 10, Heading.PHONE: 15, Heading.CURRENT_LEADER: 10}
+_WIDTHS: Final[Mapping[str, int]] = {
+    Heading.NAME: 10,
+    Heading.PHONE: 15,
+    Heading.CURRENT_LEADER: 10,
+}
 _WIDTH: Final = 7
 """Characters of a column that is not among them."""
 
@@ -135,7 +139,7 @@ def _write(
         colors = [None] * len(Heading) + day_colors
         for column, (name, color) in enumerate(zip(chain(Heading, labels), colors, strict=True)):
             sheet.write_string(0, column, name, style(color or _HEADER_COLOR, bold=True))
-            sheet.set_column(column, column, _WIDTHS.get(name, _WIDTH))  # type: ignore[call-overload]
+            sheet.set_column(column, column, _WIDTHS.get(name, _WIDTH))
         for index, (row, origin) in enumerate(zip(rows, origins, strict=True), 1):
             number = lineup_numbers.get(row.id) or index
             tint = _LEADER_COLOR if row.is_leader else None

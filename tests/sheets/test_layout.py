@@ -138,6 +138,11 @@ def test_a_visible_and_complete_sheet_goes_first(other: Sheet) -> None:
         assert table.sheet.name == "명단"
 
 
+def test_a_hidden_sheet_does_not_stand_in_for_a_visible_one_that_lacks_a_column() -> None:
+    hidden = sheet(HEADER, name="숨김", visible=False)
+    assert sentences(hidden, sheet(without("조번호"))) == ["'조번호' 열이 없습니다."]
+
+
 def test_two_equally_good_sheets_block() -> None:
     assert sentences(sheet(HEADER, name="가"), sheet(HEADER, name="나")) == [
         "명단으로 보이는 시트가 여럿입니다(가, 나). 하나만 남겨 주세요."
