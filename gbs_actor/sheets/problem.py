@@ -1,0 +1,51 @@
+"""What stands in the way of an import (a block), or has to be acknowledged (a warning)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+
+class ProblemCode(StrEnum):
+    """What a problem is."""
+
+    NO_HEADER = "NO_HEADER"
+    SEVERAL_SHEETS = "SEVERAL_SHEETS"
+    MISSING_COLUMN = "MISSING_COLUMN"
+    UNKNOWN_COLUMN = "UNKNOWN_COLUMN"
+    """It may be one of those that are missing, under another name."""
+    DOUBLED_COLUMN = "DOUBLED_COLUMN"
+    UNKNOWN_SCHEDULE = "UNKNOWN_SCHEDULE"
+    """A column reads like a schedule that the retreat does not have."""
+    SCHEDULES_DIFFER = "SCHEDULES_DIFFER"
+    NOT_REGISTERED = "NOT_REGISTERED"
+    AMBIGUOUS = "AMBIGUOUS"
+    TWO_PEOPLE = "TWO_PEOPLE"
+    """The hidden id names one person, the columns name another."""
+    DOUBLED_PERSON = "DOUBLED_PERSON"
+    INVALID_VALUE = "INVALID_VALUE"
+    LEADER_WITHOUT_GROUP = "LEADER_WITHOUT_GROUP"
+    HIDDEN_VALUES_IGNORED = "HIDDEN_VALUES_IGNORED"
+    """The hidden values of a row are another person's, as after sorting a part of the columns."""
+    NOT_IN_SHEET = "NOT_IN_SHEET"
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel"):
+    """One problem; where it is about a person, with what the person is known by."""
+
+    code: ProblemCode
+    message: str
+    """One sentence for people, in Korean."""
+    row: int | None = None
+    """Of the sheet, from 1."""
+    registration_id: int | None = None
+    department: str = ""
+    grade: str = ""
+    name: str = ""
+    phone: str = ""
+
+
+WARNINGS: Final = frozenset({ProblemCode.HIDDEN_VALUES_IGNORED, ProblemCode.NOT_IN_SHEET})
+"""What has to be acknowledged; everything else blocks."""
