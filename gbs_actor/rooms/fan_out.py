@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
     end: int
     """How many rows of the batch go before it."""
     revision: int
+    own_revision: int | None = None
+    """That of the addressed row's own fields, for a client in the batch form, which gets the row
+    in this one; ``None``: it is the row's."""
 
 
 class FanOut:
@@ -82,7 +86,8 @@ class FanOut:
                 changed.extend(rows)
                 if budget.take(1 + len(rows)):
                     await budget.checkpoint()
-            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
+            own = None if rows else self._own_revision(step)
+            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision, own))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
@@ -149,6 +154,7 @@ class FanOut:
         if row is None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
+            row = _in_own_revision(row, self._own_revision(step))
             step.work.reply(Accepted(repeat.revision, row, (row,), repeated=True))
 
     async def _send_all(
@@ -276,15 +282,29 @@ class FanOut:
         if isinstance(outcome, Change):
             assert reply.row is not None
             handle.accepted += 1
-            work.reply_held(Accepted(outcome.revision, reply.row, reply.rows))
+            row = _in_own_revision(reply.row, reply.own_revision)
+            work.reply_held(Accepted(outcome.revision, row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
-            row = EncodedRow.of(outcome.row)
+            row = _in_own_revision(EncodedRow.of(outcome.row), reply.own_revision)
             work.reply_held(Accepted(outcome.revision, row, (row,), repeated=True))
         else:
             assert outcome is not None
+            if outcome.row is not None and reply.own_revision is not None:
+                row_shown = msgspec.structs.replace(outcome.row, revision=reply.own_revision)
+                outcome = replace(outcome, row=row_shown)
             work.reply_held(outcome)
         return work
+
+    def _own_revision(self, step: Step) -> int | None:
+        """Return the revision of the own fields of the row that a step's client is sent.
+
+        ``None`` if it is sent none, or is not in the batch form.
+        """
+        outcome, subscriber = step.outcome, step.work.subscriber
+        if outcome is None or outcome.row is None or subscriber is None:
+            return None
+        return self._rows.own_revision(outcome.row.id) if subscriber.sink.format.batched else None
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
@@ -293,6 +313,10 @@ class FanOut:
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
         return self._handle.rows
+
+
+def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
+    return row if own_revision is None else row.in_revision(own_revision)
 
 
 def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:
