@@ -28,11 +28,13 @@ _HEADER_COLOR: Final = "#E7E6E6"
 _LEADER_COLOR: Final = "#FFF2CC"
 _DAY_COLORS: Final = ("#DDEBF7", "#E2EFDA", "#FCE4D6", "#EADCF4", "#D9F2F0", "#F8DCE8")
 _WIDTHS: Final[Mapping[str, int]] = {
-    Heading.NAME: 10,
-    Heading.PHONE: 15,
-    Heading.CURRENT_LEADER: 10,
+    Heading.NAME: 11,
+    Heading.PHONE: 16,
+    Heading.FULL_ATTENDANCE: 11,
+    Heading.CURRENT_LEADER: 11,
+    Heading.USER_TYPE: 19,
 }
-_WIDTH: Final = 7
+_WIDTH: Final = 8
 """Characters of a column that is not among them."""
 _A4: Final = 9
 """Its number in Office Open XML."""
