@@ -18,7 +18,6 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber, Author, Command, Kind
 from gbs_actor.lineup.records import Group, Retreat, Stamp
-from gbs_actor.lineup.row import own_revision
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSettings, SinkStatistics, Subscriber
 from gbs_actor.rooms.batch import Batch, Phase, Step
@@ -156,7 +155,7 @@ async def test_a_change_of_a_thousand_rows_reaches_everybody_and_lets_others_run
                 nursery.start_soon(fan_out.apply_and_send, batch, name="room winter")
     assert steps.longest < LONGEST_STEP
     listed = {it.id: json.loads(msgspec.json.encode(it)) for it in board.rows()}
-    own = {each.id: own_revision(each) for each in retreat.registrations}
+    own = {each.id: each.revision for each in retreat.registrations}
     assert {row["revision"] for row in listed.values()} == set(own.values()) == {2}
     for page in pages:
         page.read()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
@@ -102,6 +102,8 @@ def an_edit(rnd: random.Random, memo_id: int) -> Action:
 
 
 def a_bulk(rnd: random.Random) -> BulkAssign:
+    flags: list[bool | UnsetType] = [UNSET, UNSET, True, False]
+    leaders: list[str | UnsetType] = [UNSET, "a", "b"]
     people = rnd.sample([1, 2, 3, 4], rnd.randint(1, 4))
     if rnd.random() < 0.1:
         people.append(rnd.choice([1, 9]))
@@ -109,8 +111,8 @@ def a_bulk(rnd: random.Random) -> BulkAssign:
         Assignment(
             id_,
             gbs_number=rnd.choice([UNSET, None, 1, 2, 3, 4]),
-            is_leader=rnd.choice([UNSET, UNSET, True, False]),
-            current_leader=rnd.choice([UNSET, "a", "b"]),
+            is_leader=rnd.choice(flags),
+            current_leader=rnd.choice(leaders),
             lineup_number=rnd.choice([UNSET, None, 7, 8]),
             base_revision=rnd.choice([*[None] * 10, 0, 3]),
         )
