@@ -3,8 +3,8 @@
 Loaded by the Schemathesis process. Only values that are good in themselves are touched: a
 command id must not have been used for another command, a base revision must not lie ahead
 of the room's, nor a moment that is asked for, and what stands in the header and in the body must
-be the same. Two numbers of new groups must not be too far apart. What the generator made wrong
-on purpose stays wrong.
+be the same. A bulk edit must not name a person twice, and two numbers of new groups must not be
+too far apart. What the generator made wrong on purpose stays wrong.
 """
 
 from __future__ import annotations
@@ -66,12 +66,6 @@ TWINS = (
         _fresh_id,
     ),
     Twin(
-        "Idempotency-Key",
-        "idempotencyKey",
-        re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
-        _fresh_id,
-    ),
-    Twin(
         "If-Match",
         "baseRevision",
         re.compile(r"([0-9]{1,18}|9223372036854775[0-9]{3})(\.0)?"),
@@ -80,7 +74,11 @@ TWINS = (
 )
 
 
-_REVISION = TWINS[-1].pattern
+UNDO_TWIN = Twin("Idempotency-Key", "idempotencyKey", TWINS[0].pattern, _fresh_id)
+"""In the body of an undo, where ``commandId`` is that of another command."""
+_REVISION = TWINS[1].pattern
+_UNKNOWN = 1_000_000
+"""No registration has this id, or a higher one."""
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt].*")
 _YEAR_ZERO = "0000-"
 _GROUP_NUMBER = re.compile(r"[1-9][0-9]{0,3}(\.0)?")
@@ -103,8 +101,15 @@ def _put_moment_right(query: dict[str, Any]) -> None:
 
 def _put_items_right(body: dict[str, Any]) -> None:
     items = body.get("assignments")
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and _REVISION.fullmatch(str(item.get("baseRevision"))):
+    seen = set()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if not isinstance(item, dict):
+            continue
+        person = str(item.get("userRetreatRegistrationId"))
+        if person in seen and _REVISION.fullmatch(person):
+            item["userRetreatRegistrationId"] = _UNKNOWN + index
+        seen.add(person)
+        if _REVISION.fullmatch(str(item.get("baseRevision"))):
             item["baseRevision"] = _old_revision(str(item["baseRevision"]))
     numbers = body.get("gbsNumbers")
     if (
@@ -120,7 +125,7 @@ def before_call(
     _context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]
 ) -> None:
     body = case.body if isinstance(case.body, dict) else {}
-    for twin in TWINS:
+    for twin in (*TWINS, UNDO_TWIN) if UNDO_TWIN.field in body else TWINS:
         twin.put_right(case.headers, body)
     _put_items_right(body)
     if isinstance(case.query, dict):

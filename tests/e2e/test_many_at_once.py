@@ -53,7 +53,7 @@ async def test_every_page_shows_what_came_of_them(driver: Driver, server: Server
     headers = {"Authorization": f"Bearer {token(90, '박간사')}"}
     async with (
         httpx.AsyncClient(base_url=server.url, headers=headers) as http,
-        in_room((driver, driver), server.url) as pages,
+        in_room((driver, driver), server.url, auth={"token": token()}) as pages,
     ):
         staff = Staff(http)
 
@@ -108,7 +108,7 @@ async def test_every_page_shows_what_came_of_them(driver: Driver, server: Server
 async def test_a_page_bulk_edits_and_takes_it_back_with_its_stock_client(
     driver: Driver, server: ServerProcess
 ) -> None:
-    async with in_room((driver, driver), server.url) as (author, other):
+    async with in_room((driver, driver), server.url, auth={"token": token()}) as (author, other):
         rows = shown(author)
         people = ordinary(list(rows.values()))[-5:]
         items = [{"lineupId": row["id"], "gbsNumber": 4_100} for row in people]

@@ -11,17 +11,17 @@ from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.commands import COMMANDS
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(LINE_UP_PATH + path)))
-
-
-_LIMITS: Final = tuple(
-    (_pattern(route.path), route.max_body)
+LIMITS: Final[dict[str, int]] = {
+    LINE_UP_PATH + route.path: route.max_body
     for spec in COMMANDS
     for route in spec.routes
     if route.max_body is not None
-)
-"""Paths, and the bytes that a body may have there at most."""
+}
+"""Bytes that a body may have, by the template of the path."""
+
+_PATTERNS: Final = [
+    (re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), limit) for template, limit in LIMITS.items()
+]
 
 
 class LimitedRequest(TrioRequest):
@@ -34,7 +34,7 @@ class LimitedRequest(TrioRequest):
 
 def _limit(path: str, usual: int | None) -> int | None:
     """Return the bytes that a body may have, at least as many as usual."""
-    for pattern, limit in _LIMITS:
+    for pattern, limit in _PATTERNS:
         if usual is not None and limit > usual and pattern.fullmatch(path):
             return limit
     return usual
