@@ -10,7 +10,6 @@ from quart_trio.wrappers import TrioRequest
 from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.commands import COMMANDS
 
-
 LIMITS: Final[dict[str, int]] = {
     LINE_UP_PATH + route.path: route.max_body
     for spec in COMMANDS
