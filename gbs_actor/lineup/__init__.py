@@ -15,5 +15,5 @@ The moving parts::
 - ``changes``, ``codes``: an accepted command with every row that reads differently, or why
   it was rejected; the log's entries.
 - ``state``, ``row``, ``records``: the indexes both work on, how a row is built, what is
-  stored.
+  stored; ``schedules``: what people register for.
 """

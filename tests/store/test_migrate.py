@@ -133,3 +133,26 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
         "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
         "p_memos lineup_memo_write[], p_log lineup_log_write[]"
     ]
+
+
+async def test_schedules_get_their_kind_from_the_name_or_the_hour_in_korea(
+    connection: DbConnection,
+) -> None:
+    shipped = shipped_migrations()
+    await migrate(connection, shipped[:8], step_timeout=10)
+    await ask(connection, "INSERT INTO retreat (slug, title) VALUES ('winter', '겨울')")
+    for name, hour in (
+        ("첫째 날 저녁", 12),
+        ("밤", 22),
+        ("첫째 날", 7),
+        ("둘째 날", 18),
+        ("셋째", 12),
+    ):
+        await ask(
+            connection,
+            "INSERT INTO retreat_registration_schedule (retreat_id, name, starts_at) "
+            f"SELECT id, '{name}', '2026-01-01 {hour}:30+09' FROM retreat",
+        )
+    await migrate(connection, shipped, step_timeout=10)
+    rows = await ask(connection, "SELECT kind FROM retreat_registration_schedule ORDER BY id")
+    assert [row["kind"] for row in rows] == ["DINNER", "SLEEP", "BREAKFAST", "DINNER", "LUNCH"]
