@@ -7,8 +7,9 @@ The gateway and the Python client use it, and are independent of each other::
                └──────────────┬───────────────┘
                           contract
          events     names of the events, both ways
-         payloads   what an event or an HTTP body holds -> a typed request
-         commands   one entry a command: event, argument, HTTP routes
+         payloads   what an event or an HTTP body holds -> a typed request; planned_payloads
+                    for commands that may change many fields
+         commands   one entry a command: event, argument, HTTP routes (command_spec)
          decoding   JSON -> struct, or InvalidPayload with a sentence for the client's author
                               │
                       gbs_actor.lineup

@@ -5,178 +5,43 @@ Socket.IO, plain WebSocket, HTTP, its OpenAPI description and the Python client 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Generic, Literal, TypeVar, cast
-from uuid import UUID, uuid4
+from typing import Any, Final, get_args
 
-import msgspec
-
-from gbs_actor.contract.decoding import (
-    Id,
-    check_optional_text,
-    check_revision,
-    check_slug,
-    decode,
-    one_id,
-)
+from gbs_actor.contract.command_spec import BULK_BODY, CommandSpec, Route, Target
 from gbs_actor.contract.events import ClientEvent
-from gbs_actor.contract.payloads import AssignBody, Epoch, GuardBody, MemoBody, NumberBody
+from gbs_actor.contract.payloads import AssignBody, GuardBody, MemoBody, NumberBody
+from gbs_actor.contract.planned_payloads import (
+    AssignLeadersBody,
+    BulkBody,
+    CreateGroupsBody,
+    DeleteGroupBody,
+    GroupBody,
+    GroupMemoBody,
+    UndoBody,
+)
 from gbs_actor.lineup.commands import (
     Action,
+    AssignLeaders,
     AssignNumber,
-    Author,
-    Command,
+    BulkAssign,
+    CreateGroups,
     CreateMemo,
+    DeleteGroup,
     DeleteMemo,
+    SetGroupMemo,
+    SingleAction,
+    UnassignLeaders,
+    Undo,
     UpdateMemo,
 )
 
-BodyT = TypeVar("BodyT", bound=GuardBody)
-
-LINE_UP_PATH: Final = "/api/v1/retreat/{slug}/line-up"
-"""The prefix of the HTTP paths of all commands."""
-
-
-class CommandRequest(msgspec.Struct, frozen=True):
-    """An action, with the client's command id and base revision."""
-
-    action: Action
-    command_id: UUID | None
-    base_revision: int | None
-    epoch: str | None = None
-    retreat_slug: str | None = None
-    """The retreat it belongs to; ``None``: that of the room, else of the target."""
-
-    def command(self, author: Author, *, outside_room: bool = False) -> Command:
-        """Return the command of this author; without a client's id it gets a new one."""
-        return Command(
-            action=self.action,
-            author=author,
-            id=uuid4() if self.command_id is None else self.command_id,
-            client_made_id=self.command_id is not None,
-            base_revision=self.base_revision,
-            epoch=self.epoch,
-            outside_room=outside_room,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a command addresses, by its id."""
-
-    name: str
-    """The id's name in paths, and in the stored form of actions."""
-    spellings: tuple[str, ...]
-    """Its names in arguments of events; the last one is what our own clients send."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One HTTP route of a command, and its description."""
-
-    method: Literal["POST", "PUT", "DELETE"]
-    path: str
-    """Below :data:`LINE_UP_PATH`. The target's id is its one ``{parameter}``, or in the body."""
-    operation: str
-    """The ``operationId``."""
-    summary: str
-    description: str = ""
-    parameter: str | None = None
-    """The described path parameter, if there is one."""
-    body: type[GuardBody] | None = None
-    """The body as described; ``None``: it holds the command's own fields."""
-    example: Mapping[str, Any] | None = None
-    """An example of the body; without one the body may be left out."""
-
-
-class CommandSpec(Generic[BodyT]):
-    """One command of the API.
-
-    :param action: what it becomes in the domain.
-    :param event: the name of its event.
-    :param legacy_code: its error's code in clients older than
-        :class:`~gbs_actor.lineup.codes.Code`.
-    :param target: what it addresses.
-    :param body: its fields beside the target.
-    :param make: returns the action for a target's id and a decoded body; raises
-        :exc:`~gbs_actor.contract.decoding.InvalidPayload` if a rule is broken.
-    :param routes: its HTTP routes.
-    """
-
-    def __init__(
-        self,
-        action: type[Action],
-        *,
-        event: str,
-        legacy_code: str,
-        target: Target,
-        body: type[BodyT],
-        make: Callable[[int, BodyT], Action],
-        routes: tuple[Route, ...],
-    ) -> None:
-        self.action = action
-        self.event = event
-        self.legacy_code = legacy_code
-        self.target = target
-        self.body = body
-        self.routes = routes
-        self._make = make
-        self._body_decoder = msgspec.json.Decoder(body)
-        # The event's argument is the body and, under any of its names, the target's id; and
-        # what HTTP has in the path or does not need.
-        ids = [(name, Id, None) for name in target.spellings]
-        more = [("retreatSlug", str | None, None), ("epoch", Epoch | None, None)]
-        argument = msgspec.defstruct(action.__name__, [*ids, *more], bases=(body,))
-        self._argument_decoder = msgspec.json.Decoder(cast("type[BodyT]", argument))
-
-    def decode(self, raw: bytes) -> CommandRequest:
-        """Decode the argument of the event, or an HTTP body that names the target.
-
-        :raises InvalidPayload: see :func:`~gbs_actor.contract.decoding.decode`; or a rule
-            is broken.
-        """
-        argument: Any = decode(raw, self._argument_decoder)
-        target = one_id(*((name, getattr(argument, name)) for name in self.target.spellings))
-        slug = argument.retreatSlug
-        return self._request(
-            target,
-            argument,
-            epoch=check_optional_text("epoch", argument.epoch),
-            retreat_slug=None if slug is None else check_slug(slug),
-        )
-
-    def decode_body(self, target: str, raw: bytes) -> CommandRequest:
-        """Decode an HTTP body whose target is in the path.
-
-        :param target: the id, as in the path.
-        :raises InvalidPayload: as :meth:`decode` does.
-        """
-        number = one_id((self.target.name, target))
-        return self._request(number, decode(raw, self._body_decoder))
-
-    def argument(self, action: Action) -> dict[str, object]:
-        """Return the event's argument for an action, without id and revision."""
-        members: dict[str, object] = msgspec.to_builtins(action)
-        del members["action"]
-        return {self.target.spellings[-1]: members.pop(self.target.name), **members}
-
-    def _request(
-        self,
-        target: int,
-        body: BodyT,
-        *,
-        epoch: str | None = None,
-        retreat_slug: str | None = None,
-    ) -> CommandRequest:
-        action = self._make(target, body)
-        base_revision = check_revision("baseRevision", body.base_revision)
-        return CommandRequest(action, body.command_id, base_revision, epoch, retreat_slug)
-
-
 _REGISTRATION: Final = Target("registrationId", ("lineupId", "userRetreatRegistrationId"))
+_GROUP: Final = Target("gbsNumber", ("gbsNumber",))
 _MEMO: Final = Target("memoId", ("memoId", "userRetreatRegistrationMemoId"))
+GROUP_ID: Final = "gbsId"
+"""The parameter of a path that has a group's id in place of its number; see ``gbslist``."""
 _MEMO_EXAMPLE: Final = {"memo": "같은 조 희망", "color": "#FFCC00"}
 
 COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
@@ -257,6 +122,146 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
             Route("DELETE", "/{id}/lineup-memo", "deleteMemo", "Delete a memo.", parameter="memo"),
         ),
     ),
+    CommandSpec(
+        BulkAssign,
+        event="bulk-assign-gbs",
+        legacy_code="UPDATE_FAILED",
+        body=BulkBody,
+        make=lambda _, body: body.action(),
+        routes=(
+            Route(
+                "POST",
+                "/bulk-assign-gbs",
+                "bulkAssign",
+                "Change fields of many people as one change.",
+                "The items are simultaneous; a field that an item leaves out stays as it is. All "
+                "or nothing, and the error lists every problem; with `onConflict: skip` what has "
+                "a problem is left out whole, and listed.",
+                example={"assignments": [{"userRetreatRegistrationId": 1, "gbsNumber": 7}]},
+                max_body=BULK_BODY,
+            ),
+        ),
+    ),
+    CommandSpec(
+        CreateGroups,
+        event="create-gbs",
+        legacy_code="UPDATE_FAILED",
+        body=CreateGroupsBody,
+        make=lambda _, body: CreateGroups(body.numbers()),
+        routes=(
+            Route(
+                "POST",
+                "/create-gbs",
+                "createGroups",
+                "Create groups.",
+                "Two numbers are a range with both its ends, else they are a list. Groups that "
+                "exist stay as they are.",
+                example={"gbsNumbers": [1, 12]},
+            ),
+        ),
+    ),
+    CommandSpec(
+        DeleteGroup,
+        event="delete-gbs",
+        legacy_code="UPDATE_FAILED",
+        body=DeleteGroupBody,
+        make=lambda _, body: DeleteGroup(body.number(), body.if_empty),
+        routes=(
+            Route(
+                "DELETE",
+                "/delete-gbs",
+                "deleteGroup",
+                "Delete a group and its memo.",
+                "Its members are in no group then, and lead none; with `ifEmpty` a group with "
+                "members is GROUP_NOT_EMPTY.",
+                example={"gbsNumber": 12, "ifEmpty": True},
+            ),
+        ),
+    ),
+    CommandSpec(
+        AssignLeaders,
+        event="assign-gbs-leaders",
+        legacy_code="UPDATE_FAILED",
+        body=AssignLeadersBody,
+        make=lambda _, body: AssignLeaders(body.number(), body.user_ids()),
+        routes=(
+            Route(
+                "POST",
+                "/assign-gbs-leaders",
+                "assignLeaders",
+                "Put people into a group as its leaders, in addition to those it has.",
+                example={"gbsNumber": 7, "leaderUserIds": [1]},
+            ),
+        ),
+    ),
+    CommandSpec(
+        UnassignLeaders,
+        event="unassign-gbs-leaders",
+        legacy_code="UPDATE_FAILED",
+        target=_GROUP,
+        body=GuardBody,
+        make=lambda number, _: UnassignLeaders(number),
+        routes=(
+            Route(
+                "DELETE",
+                "/{gbsId}/unassign-gbs-leaders",
+                "unassignLeaders",
+                "Make the leaders of a group ordinary members of it.",
+                parameter=GROUP_ID,
+            ),
+        ),
+    ),
+    CommandSpec(
+        SetGroupMemo,
+        event="update-lineup-gbs-memo",
+        legacy_code="UPDATE_MEMO_FAILED",
+        body=GroupMemoBody,
+        make=lambda _, body: SetGroupMemo(body.number(), body.text()),
+        routes=(
+            Route(
+                "PUT",
+                "/lineup-gbs-memo",
+                "updateGroupMemo",
+                "Write a group's memo.",
+                example={"gbsNumber": 7, "memo": "2층"},
+            ),
+        ),
+    ),
+    CommandSpec(
+        SetGroupMemo,
+        event="delete-lineup-gbs-memo",
+        legacy_code="DELETE_MEMO_FAILED",
+        body=GroupBody,
+        make=lambda _, body: SetGroupMemo(body.number(), None),
+        routes=(
+            Route(
+                "DELETE",
+                "/lineup-gbs-memo",
+                "deleteGroupMemo",
+                "Delete a group's memo.",
+                example={"gbsNumber": 7},
+            ),
+        ),
+    ),
+    CommandSpec(
+        Undo,
+        event="undo",
+        legacy_code="UPDATE_FAILED",
+        body=UndoBody,
+        make=lambda _, body: body.action(),
+        routes=(
+            Route(
+                "POST",
+                "/undo",
+                "undo",
+                "Put back what an earlier change has written.",
+                "Of others' changes for operators only. A field that was changed since is a "
+                "CONFLICT; with `onConflict: skip` it is left out, and listed. To undo an undo is "
+                "to redo.",
+                example={"commandId": "7f0c2f52-4f58-4f0e-9c4e-6f7e0a3b9d10"},
+            ),
+        ),
+    ),
 )
 
 BY_EVENT: Final[Mapping[str, CommandSpec[Any]]] = MappingProxyType(
@@ -264,9 +269,9 @@ BY_EVENT: Final[Mapping[str, CommandSpec[Any]]] = MappingProxyType(
 )
 """The commands by the names of their events."""
 BY_ACTION: Final[Mapping[type[Action], CommandSpec[Any]]] = MappingProxyType(
-    {spec.action: spec for spec in COMMANDS}
+    {spec.action: spec for spec in COMMANDS if spec.action in get_args(SingleAction)}
 )
-"""The commands by their actions."""
+"""The commands on one field of one person, by their actions."""
 
 LEGACY_CODES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -16,6 +16,7 @@ class ClientEvent(StrEnum):
     LEAVE_RETREAT = "leave-retreat"
     USER_EDITING = "user-editing"
     AUTHENTICATE = "authenticate"
+    GBS_LIST = "gbslist"
 
 
 class ServerEvent(StrEnum):

@@ -64,6 +64,11 @@ class GuardBody(msgspec.Struct, rename="camel"):
     base_revision: Revision | None = None
     command_id: UUID | None = None
 
+    @property
+    def own_id(self) -> UUID | None:
+        """The id of the command itself, if the client has given one."""
+        return self.command_id
+
 
 class NumberBody(GuardBody, rename="camel"):
     """A person's new group number."""
@@ -139,6 +144,12 @@ class AuthenticateRequest:
     token: str
 
 
+class GbsListRequest(msgspec.Struct, frozen=True, gc=False):
+    """``gbslist``: the retreat; ``None``: that of the room."""
+
+    retreat_slug: str | None = None
+
+
 class _Join(msgspec.Struct, rename="camel"):
     retreat_slug: str | UnsetType = UNSET
     since: Revision | None = None
@@ -162,6 +173,13 @@ class _Authenticate(msgspec.Struct):
 
 _join: Final[msgspec.json.Decoder[str | _Join]] = msgspec.json.Decoder(str | _Join)
 _leave: Final[msgspec.json.Decoder[str | _Leave]] = msgspec.json.Decoder(str | _Leave)
+
+
+class _GbsList(msgspec.Struct, rename="camel"):
+    retreat_slug: str | None = None
+
+
+_gbs_list: Final = msgspec.json.Decoder(_GbsList | None)
 _editing: Final = msgspec.json.Decoder(_Editing)
 _authenticate: Final = msgspec.json.Decoder(_Authenticate)
 
@@ -190,6 +208,16 @@ def decode_leave(raw: bytes) -> LeaveRequest:
     if isinstance(payload, str):
         return LeaveRequest(check_slug(payload))
     return LeaveRequest(check_slug(required("retreatSlug", payload.retreat_slug)))
+
+
+def decode_gbs_list(raw: bytes) -> GbsListRequest:
+    """Decode the argument of ``gbslist``: an object, or ``null``.
+
+    :raises InvalidPayload: see :func:`~gbs_actor.contract.decoding.decode`.
+    """
+    payload = decode(raw, _gbs_list)
+    slug = None if payload is None else payload.retreat_slug
+    return GbsListRequest(None if slug is None else check_slug(slug))
 
 
 def decode_editing(raw: bytes) -> EditingRequest:

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Final
 
 from gbs_actor.auth import Policy
-from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.command_spec import CommandRequest
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.invocation import Invocation
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.delivery import NOT_IN_ROOM, Accepted
 
@@ -89,7 +90,11 @@ class CommandRouter:
                 if self._may_change(client, invocation, named):
                     only_repeat = inside is not None and named is None
                     if only_repeat or self._policy.may_edit(role):
-                        self._submit_outside(slug, client, request, invocation, only_repeat)
+                        by_operator = self._policy.is_operator(role)
+                        command = request.command(
+                            client.author, outside_room=True, by_operator=by_operator
+                        )
+                        self._submit_outside(slug, client, command, invocation, only_repeat)
                     else:
                         invocation.reply(FORBIDDEN)
                 return
@@ -105,7 +110,8 @@ class CommandRouter:
     def _submit_inside(
         self, client: Client, request: CommandRequest, invocation: Invocation
     ) -> None:
-        command = request.command(client.author)
+        by_operator = self._policy.is_operator(client.role)
+        command = request.command(client.author, by_operator=by_operator)
         reply = partial(invocation.reply, repeatable=command.client_made_id)
         self._rooms.submit(client.subscriber, command, reply, invocation.received_at)
 
@@ -113,12 +119,10 @@ class CommandRouter:
         self,
         slug: str,
         client: Client,
-        request: CommandRequest,
+        command: Command,
         invocation: Invocation,
         only_repeat: bool,
     ) -> None:
-        command = request.command(client.author, outside_room=True)
-
         def reply(outcome: Accepted | Rejection) -> None:
             if isinstance(outcome, Rejection) and outcome.code is Code.RETREAT_NOT_FOUND:
                 outcome = NOT_IN_ROOM  # as where the client may not read

@@ -18,14 +18,17 @@ import msgspec
 import trio
 
 from gbs_actor.auth import AuthError, Authorizer, Verifier
-from gbs_actor.contract.commands import COMMANDS, CommandSpec
+from gbs_actor.contract.command_spec import CommandSpec
+from gbs_actor.contract.commands import COMMANDS
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ClientEvent
 from gbs_actor.contract.payloads import (
     AuthenticateRequest,
+    GbsListRequest,
     JoinRequest,
     decode_authenticate,
     decode_editing,
+    decode_gbs_list,
     decode_join,
     decode_leave,
 )
@@ -37,11 +40,12 @@ from gbs_actor.gateway.expiry import EXPIRED
 from gbs_actor.gateway.invocation import SHOWN_NAME_LENGTH, Invocation
 from gbs_actor.gateway.joining import NO_READER, Joining
 from gbs_actor.gateway.limits import UserRateLimit
-from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.replies import Failure, ReadResult
+from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import OperatorEvents
-from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.rooms.delivery import Done
+from gbs_actor.rooms import GroupList, RoomSupervisor
+from gbs_actor.rooms.delivery import NOT_IN_ROOM, Done
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import StoreError
 
@@ -117,6 +121,7 @@ class Dispatch:
             ClientEvent.LEAVE_RETREAT: self._leave_retreat,
             ClientEvent.USER_EDITING: self._user_editing,
             ClientEvent.AUTHENTICATE: self._authenticate,
+            ClientEvent.GBS_LIST: self._gbs_list,
             **{spec.event: partial(self._command, spec) for spec in COMMANDS},
         }
 
@@ -174,6 +179,8 @@ class Dispatch:
             return None
         if not self._may_change(client, invocation, request.retreat_slug):
             return None
+        if request.extra_events:
+            self.rates.charge(client, request.extra_events)
         if client.subscriber.in_flight >= self._max_pending_commands:
             self.rates.refuse(client, invocation, _TOO_MANY_COMMANDS, "max_unanswered_events")
             return None
@@ -219,7 +226,34 @@ class Dispatch:
         request = decode_authenticate(invocation.argument())
         return self._later(self._renew, client, request, invocation)
 
+    def _gbs_list(self, client: Client, invocation: Invocation) -> Awaitable[None]:
+        request = decode_gbs_list(invocation.argument())
+        return self._later(self._list_groups, client, request, invocation)
+
     # What they do
+
+    async def _list_groups(
+        self, client: Client, request: GbsListRequest, invocation: Invocation
+    ) -> None:
+        """Reply with the groups of the client's room, or of the retreat that it names.
+
+        :raises StoreError: they, or the role there, cannot be looked up.
+        """
+        inside = client.subscriber.room_slug
+        slug = request.retreat_slug or inside
+        if slug is None:
+            invocation.reply(NOT_IN_ROOM)
+            return
+        if slug != inside and isinstance(await self.joining.reader_role(client, slug), Failure):
+            invocation.reply(NOT_IN_ROOM)
+            return
+        groups = await self._rooms.groups(slug)
+        if isinstance(groups, Rejection):
+            unknown = groups.code is Code.RETREAT_NOT_FOUND
+            invocation.reply(NOT_IN_ROOM if unknown else groups)
+        else:
+            json = msgspec.json.encode(GroupList(groups))
+            invocation.reply(ReadResult(json, client.revision if slug == inside else None))
 
     async def _renew(
         self, client: Client, request: AuthenticateRequest, invocation: Invocation

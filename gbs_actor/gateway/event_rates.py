@@ -61,6 +61,11 @@ class EventRates:
             return True
         return self.refuse(client, invocation, _RATE_LIMITED, limit)
 
+    def charge(self, client: Client, extra_events: int) -> None:
+        """Count an event that was admitted as so many more."""
+        client.bucket.charge(extra_events)
+        self._users.charge(client.author.user_id, extra_events)
+
     def admit_join(self, client: Client, invocation: Invocation) -> bool:
         """Refuse a join that exceeds a rate, and return ``False``."""
         now = trio.current_time()

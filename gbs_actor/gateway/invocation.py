@@ -13,11 +13,11 @@ from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.events import ServerEvent
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Peer
-from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.replies import Failure, ReadResult
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
 
-Outcome = Accepted | Done | Snapshot | Rejection | Failure
+Outcome = Accepted | Done | Snapshot | ReadResult | Rejection | Failure
 """What a reply to an invocation is made of."""
 
 SHOWN_NAME_LENGTH: Final = 100
@@ -107,6 +107,8 @@ class Invocation(ABC):
             self._count_failed(outcome)
         elif isinstance(outcome, Snapshot):
             self._joined(outcome)
+        elif isinstance(outcome, ReadResult) and self.wants_reply:
+            self._send(replies.read(outcome))
 
     def _joined(self, snapshot: Snapshot) -> None:
         if self.wants_reply:

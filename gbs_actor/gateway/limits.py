@@ -48,6 +48,10 @@ class TokenBucket:
         self._level = level - 1.0
         return True
 
+    def charge(self, cost: int) -> None:
+        """Take tokens for an event that was allowed, even if that many are not left."""
+        self._level -= cost
+
     def wait(self, now: float) -> float:
         """Return the seconds until a token is available; 0 if one is."""
         return max(0.0, (1.0 - self._level_at(now)) / self._rate)
@@ -95,6 +99,11 @@ class UserRateLimit:
         else:
             self._buckets.move_to_end(user_id)
         return bucket.take(now)
+
+    def charge(self, user_id: int, cost: int) -> None:
+        """Take tokens for an event that was allowed; the user's next ones are allowed later."""
+        if (bucket := self._buckets.get(user_id)) is not None:
+            bucket.charge(cost)
 
     def wait(self, user_id: int, now: float) -> float:
         """Return the seconds until the user's next event is allowed; 0 if it is allowed now."""

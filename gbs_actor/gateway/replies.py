@@ -6,19 +6,22 @@ Rows and lists arrive encoded (:class:`~gbs_actor.rooms.delivery.EncodedRow`,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from gbs_actor.contract.commands import LEGACY_CODES
-from gbs_actor.lineup.changes import Conflict, Rejection
+from gbs_actor.lineup.changes import Conflict, Problem, Rejection
 from gbs_actor.lineup.codes import RETRYABLE, Code
-from gbs_actor.lineup.fields import Value
+from gbs_actor.lineup.fields import Field, Value
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class Failure:
     retryable: bool = False
     row: Row | None = None
     conflict: Conflict | None = None
+    problems: tuple[Problem, ...] = ()
+    oldest_revision: int | None = None
+    """With HISTORY_PRUNED the oldest revision that the history still goes back to."""
 
     @classmethod
     def of(cls, rejection: Rejection, *, repeatable: bool = True) -> Failure:
@@ -42,7 +48,14 @@ class Failure:
         retryable = rejection.code in RETRYABLE
         if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable:
             retryable = False
-        return cls(rejection.code, rejection.message, retryable, rejection.row, rejection.conflict)
+        return cls(
+            rejection.code,
+            rejection.message,
+            retryable,
+            rejection.row,
+            rejection.conflict,
+            rejection.problems,
+        )
 
     @classmethod
     def because(cls, code: Code, message: str) -> Failure:
@@ -59,6 +72,48 @@ class ConflictBody(msgspec.Struct, frozen=True, rename="camel"):
     changed_by: str
     changed_at: str | None
     revision: int
+
+
+class ProblemBody(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a part of a command that changes many fields cannot be carried out."""
+
+    index: int | None
+    """Of the item among those of the request."""
+    registration_id: int | None
+    gbs_number: int | None
+    """The group's, if it is one of a group."""
+    code: Code
+    message: str
+    field: Field | None
+    theirs: Value
+    """With CONFLICT the newer value; who wrote it, when, and under which revision."""
+    changed_by: str | None
+    changed_at: str | None
+    revision: int | None
+
+
+class ChangeResult(msgspec.Struct, Generic[RowT], frozen=True, rename="camel"):
+    """What a command came to that may change many fields."""
+
+    updated_count: int
+    """People whose own fields it has changed."""
+    created_gbs_numbers: tuple[int, ...]
+    updated_lineups: tuple[RowT, ...]
+    """Every row that changed; of a repeat, those of these people."""
+    revision: int | None
+    """The room's revision that the change made; of a repeat the original one."""
+    conflicts: tuple[ProblemBody, ...]
+    """What was left out since it was changed meanwhile."""
+    skipped: tuple[ProblemBody, ...]
+    """What was left out for another reason."""
+
+
+class ReadResult(msgspec.Struct, frozen=True):
+    """What an event has read."""
+
+    json: bytes
+    revision: int | None
+    """The room's; ``None`` outside a room."""
 
 
 class _Ok(msgspec.Struct, frozen=True, rename="camel"):
@@ -87,6 +142,10 @@ class HttpErrorBody(msgspec.Struct, frozen=True, rename="camel"):
     """With CONFLICT the current row."""
     conflict: ConflictBody | UnsetType = UNSET
     """With CONFLICT the newer value."""
+    problems: tuple[ProblemBody, ...] | UnsetType = UNSET
+    """All of them, where the request has many parts."""
+    oldest_revision: int | UnsetType = UNSET
+    """With HISTORY_PRUNED the oldest revision that can still be read."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,6 +159,7 @@ class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
     retryable: bool | UnsetType = UNSET
     data: Row | UnsetType = UNSET
     conflict: ConflictBody | UnsetType = UNSET
+    problems: tuple[ProblemBody, ...] | UnsetType = UNSET
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -123,8 +183,31 @@ def accepted(outcome: Accepted, *, outside_room: bool = False) -> bytes:
     :param outside_room: leave the revision out, since it is of a room the client is not in.
     """
     revision = None if outside_room else outcome.revision
-    row = _NULL if outcome.row is None else Raw(outcome.row.json)
-    return _encoder.encode(_Ok("OK", row, revision))
+    row = outcome.row
+    data = Raw(change_result(outcome, revision) if row is None else row.json)
+    return _encoder.encode(_Ok("OK", data, revision))
+
+
+def change_result(outcome: Accepted, revision: int | None) -> bytes:
+    """Return what a command came to that addresses no row of its own, as JSON."""
+    result = outcome.result
+    conflicts = [each for each in result.skipped if each.code is Code.CONFLICT]
+    others = [each for each in result.skipped if each.code is not Code.CONFLICT]
+    return _encoder.encode(
+        ChangeResult(
+            updated_count=len(result.updated),
+            created_gbs_numbers=result.created,
+            updated_lineups=tuple(Raw(row.json) for row in outcome.rows),
+            revision=revision,
+            conflicts=_problems(conflicts),
+            skipped=_problems(others),
+        )
+    )
+
+
+def read(result: ReadResult) -> bytes:
+    """Return the ack of an event that reads, as JSON."""
+    return _encoder.encode(_Ok("OK", Raw(result.json), result.revision))
 
 
 def done(outcome: Done) -> bytes:
@@ -154,6 +237,8 @@ def http_error(failure: Failure) -> bytes:
             True if failure.retryable else UNSET,
             UNSET if failure.row is None else failure.row,
             UNSET if failure.conflict is None else _conflict(failure.conflict),
+            _problems(failure.problems) or UNSET,
+            UNSET if failure.oldest_revision is None else failure.oldest_revision,
         )
     )
 
@@ -173,6 +258,7 @@ def _error(
         retryable=True if failure.retryable else UNSET,
         data=UNSET if failure.row is None else failure.row,
         conflict=UNSET if failure.conflict is None else _conflict(failure.conflict),
+        problems=_problems(failure.problems) or UNSET,
     )
 
 
@@ -183,4 +269,22 @@ def _conflict(conflict: Conflict) -> ConflictBody:
         changed_by=conflict.changed_by,
         changed_at=None if conflict.changed_at is None else iso_utc(conflict.changed_at),
         revision=conflict.revision,
+    )
+
+
+def _problems(problems: Iterable[Problem]) -> tuple[ProblemBody, ...]:
+    return tuple(
+        ProblemBody(
+            index=each.index,
+            registration_id=each.registration_id,
+            gbs_number=each.gbs_number,
+            code=each.code,
+            message=each.message,
+            field=each.field,
+            theirs=each.theirs,
+            changed_by=each.changed_by or None,
+            changed_at=None if each.changed_at is None else iso_utc(each.changed_at),
+            revision=each.revision or None,
+        )
+        for each in problems
     )

@@ -69,6 +69,7 @@ from gbs_actor.rooms.delivery import (
     Snapshot,
 )
 from gbs_actor.rooms.encoded import EncodedRow, PartsUpdate
+from gbs_actor.rooms.groups import GroupList, ListedGroup
 from gbs_actor.rooms.overview import RoomCounts, RoomLoad, RoomLoads, RoomTotals
 from gbs_actor.rooms.room_actions import RoomAction, RoomActions
 from gbs_actor.rooms.statistics import (
@@ -93,7 +94,9 @@ __all__ = [
     "Editing",
     "EncodedRow",
     "Format",
+    "GroupList",
     "JoinReply",
+    "ListedGroup",
     "Observer",
     "PartsUpdate",
     "Presence",

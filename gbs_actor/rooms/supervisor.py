@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from gbs_actor.concurrency import Service
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import (
     Action,
@@ -33,6 +34,7 @@ from gbs_actor.rooms.delivery import (
     JoinReply,
     Snapshot,
 )
+from gbs_actor.rooms.groups import ListedGroup, listed_groups
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
@@ -167,6 +169,33 @@ class RoomSupervisor:
         replies: list[Snapshot | Rejection] = []
         await self._await_reply(slug, Join(None, since, epoch, replies.append))
         return replies[0]
+
+    async def board(self, slug: str) -> Board | Rejection:
+        """Return the line-up of a retreat as it is; its room goes on to change it.
+
+        :returns: as many reads as have no checkpoint in between see one revision.
+        """
+        handle = self._handles.get(slug)
+        if handle is None or handle.state is not RoomState.RUNNING:
+            loaded = await self.read(slug)
+            if isinstance(loaded, Rejection):
+                return loaded
+            handle = self._handles.get(slug)
+        else:
+            await trio.lowlevel.checkpoint()
+        if handle is None or handle.rows is None:
+            return SHUTTING_DOWN if self._draining else RESTARTED
+        return handle.rows.board
+
+    async def groups(self, slug: str) -> tuple[ListedGroup, ...] | Rejection:
+        """Return the groups of a retreat, ascending by number.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        board = await self.board(slug)
+        if isinstance(board, Rejection):
+            return board
+        return listed_groups(board, await self._store.groups(slug))
 
     def join_nowait(
         self,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbs_actor.contract import payloads
-from gbs_actor.contract.commands import BY_EVENT, CommandRequest
+from gbs_actor.contract.command_spec import CommandRequest
+from gbs_actor.contract.commands import BY_EVENT
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.commands import AssignNumber, Author, CreateMemo, DeleteMemo, UpdateMemo
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 from quart import Blueprint, Response
 from quart_trio import QuartTrio
@@ -22,6 +23,7 @@ from gbs_actor.gateway.http.admin import (
     admin_system,
     admin_traces,
 )
+from gbs_actor.gateway.http.body_limits import LimitedRequest
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
@@ -49,7 +51,7 @@ def create_app(services: Services) -> QuartTrio:
         docs(settings.auth.cookie_name, has_admin=has_admin),
         probes(services.store_failure, services.draining),
         lineups(rooms, identity),
-        edits(rooms, identity),
+        edits(rooms, services.store, identity),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))
@@ -94,6 +96,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
 def _app(services: Services, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:
     http = services.settings.http
     app = QuartTrio("gbs_actor", static_folder=None)
+    app.request_class = cast(Any, LimitedRequest)
     handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = http.max_body

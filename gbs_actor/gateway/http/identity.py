@@ -74,6 +74,10 @@ class Identity:
             raise RateLimited(self._rates.wait(user.user_id, now), user.user_id)
         return user
 
+    def charge(self, user: User, extra_requests: int) -> None:
+        """Count a request of a user as so many more."""
+        self._rates.charge(user.user_id, extra_requests)
+
     async def role_in(self, user: User, slug: str) -> str:
         """Return the role the user has in a retreat.
 

@@ -11,7 +11,7 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.http import parse_etags
 
-from gbs_actor.contract.commands import LINE_UP_PATH
+from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
 from gbs_actor.gateway.http.identity import Identity

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from werkzeug.datastructures import Headers, MultiDict
 
-from gbs_actor.contract.commands import CommandRequest
+from gbs_actor.contract.command_spec import CommandRequest
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.rules import LAST_ID
 

@@ -32,6 +32,7 @@ STATUS: Final[dict[str, int]] = {
     Code.CONFLICT: 409,
     Code.GROUP_NOT_EMPTY: 409,
     Code.NOT_IN_ROOM: 409,
+    Code.HISTORY_PRUNED: 410,
     Code.RATE_LIMITED: 429,
     Code.INTERNAL: 500,
     Code.ROOM_BUSY: 503,

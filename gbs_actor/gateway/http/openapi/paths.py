@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gbs_actor.contract.commands import COMMANDS, LINE_UP_PATH, CommandSpec, Route
+from gbs_actor.contract.command_spec import LINE_UP_PATH, CommandSpec, Route
+from gbs_actor.contract.commands import COMMANDS
 from gbs_actor.gateway.http.openapi.parameters import parameters
 from gbs_actor.gateway.http.openapi.responses import ETAG, SET_COOKIE, errors, json, success
 from gbs_actor.gateway.http.openapi.schemas import reference

@@ -140,7 +140,7 @@ def schemas() -> dict[str, Schema]:
                 _require(components[body.__name__], member.encode_name)
     for spec in COMMANDS:
         for route in spec.routes:
-            if route.parameter is None:
+            if route.parameter is None and spec.target is not None:
                 body = route.body or spec.body
                 _require_target(components[body.__name__], spec.target.spellings[-1])
     components["MemoBody"]["anyOf"] = _MEMO_OR_COLOR
