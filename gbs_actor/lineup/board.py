@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -116,6 +117,15 @@ class Board:
             registrations=len(self._registrations),
             groups=sum(not group.deleted for group in self._groups.values()),
             memos=len(self._memo_owners),
+        )
+
+    def retreat(self) -> Retreat:
+        """Return all of it as of the last change: a copy, which stays as it is."""
+        return dataclasses.replace(
+            self._retreat,
+            revision=self.revision,
+            registrations=tuple(self._registrations.values()),
+            groups=dict(self._groups),
         )
 
     # -- what is on it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from quart_trio.wrappers import TrioRequest
@@ -15,26 +16,37 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(LINE_UP_PATH + path)))
 
 
-_LIMITS: Final = tuple(
-    (_pattern(route.path), route.max_body)
+_OF_COMMANDS: Final = {
+    route.path: route.max_body
     for spec in COMMANDS
     for route in spec.routes
     if route.max_body is not None
-)
-"""Paths, and the bytes that a body may have there at most."""
+}
 
 
-class LimitedRequest(TrioRequest):
-    """A request whose body is limited by its path: before it is routed, it may have arrived."""
+def limited_request(others: Mapping[str, int]) -> type[TrioRequest]:
+    """Return a request whose body is limited by its path: before it is routed, it may have arrived.
 
-    def __init__(self, method: str, scheme: str, path: str, *fields: Any, **options: Any) -> None:
-        limit = _limit(path, options.pop("max_content_length", None))
-        super().__init__(method, scheme, path, *fields, max_content_length=limit, **options)
+    :param others: by path below the line-up, the bytes that a body may have there, at most, in
+        addition to those of commands.
+    """
+    limits = [(_pattern(path), limit) for path, limit in {**_OF_COMMANDS, **others}.items()]
+
+    class LimitedRequest(TrioRequest):
+        def __init__(
+            self, method: str, scheme: str, path: str, *fields: Any, **options: Any
+        ) -> None:
+            limit = _limit(limits, path, options.pop("max_content_length", None))
+            super().__init__(method, scheme, path, *fields, max_content_length=limit, **options)
+
+    return LimitedRequest
 
 
-def _limit(path: str, usual: int | None) -> int | None:
+def _limit(
+    limits: Iterable[tuple[re.Pattern[str], int]], path: str, usual: int | None
+) -> int | None:
     """Return the bytes that a body may have, at least as many as usual."""
-    for pattern, limit in _LIMITS:
+    for pattern, limit in limits:
         if usual is not None and limit > usual and pattern.fullmatch(path):
             return limit
     return usual
