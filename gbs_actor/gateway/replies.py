@@ -206,8 +206,8 @@ def change_result(outcome: Accepted, revision: int | None) -> bytes:
             created_gbs_numbers=result.created,
             updated_lineups=tuple(Raw(row.json) for row in outcome.rows),
             revision=revision,
-            conflicts=_problems(conflicts),
-            skipped=_problems(others),
+            conflicts=problem_bodies(conflicts),
+            skipped=problem_bodies(others),
         )
     )
 
@@ -244,7 +244,7 @@ def http_error(failure: Failure) -> bytes:
             True if failure.retryable else UNSET,
             UNSET if failure.row is None else failure.row,
             UNSET if failure.conflict is None else _conflict(failure.conflict),
-            _problems(failure.problems) or UNSET,
+            problem_bodies(failure.problems) or UNSET,
             UNSET if failure.oldest_revision is None else failure.oldest_revision,
             failure.blocks or UNSET,
             failure.warnings or UNSET,
@@ -267,7 +267,7 @@ def _error(
         retryable=True if failure.retryable else UNSET,
         data=UNSET if failure.row is None else failure.row,
         conflict=UNSET if failure.conflict is None else _conflict(failure.conflict),
-        problems=_problems(failure.problems) or UNSET,
+        problems=problem_bodies(failure.problems) or UNSET,
     )
 
 
@@ -281,7 +281,8 @@ def _conflict(conflict: Conflict) -> ConflictBody:
     )
 
 
-def _problems(problems: Iterable[Problem]) -> tuple[ProblemBody, ...]:
+def problem_bodies(problems: Iterable[Problem]) -> tuple[ProblemBody, ...]:
+    """Return problems as clients get them."""
     return tuple(
         ProblemBody(
             index=each.index,

@@ -106,6 +106,15 @@ class Board:
         """The revision at which a registration was last removed (0: never)."""
         return self._retreat.removal_revision
 
+    def retreat(self) -> Retreat:
+        """Return what it was built from, as it is by now."""
+        return dataclasses.replace(
+            self._retreat,
+            revision=self.revision,
+            registrations=tuple(self._registrations.values()),
+            groups=dict(self._groups),
+        )
+
     def __len__(self) -> int:
         """Return how many registrations there are."""
         return len(self._registrations)

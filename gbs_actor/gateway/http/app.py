@@ -27,6 +27,7 @@ from gbs_actor.gateway.http.body_limits import limited_request
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
+from gbs_actor.gateway.http.history import history
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.metrics import metrics
@@ -51,7 +52,8 @@ def create_app(services: Services) -> QuartTrio:
         index(has_admin=has_admin),
         docs(settings.auth.cookie_name, has_admin=has_admin),
         probes(services.store_failure, services.draining),
-        lineups(rooms, identity),
+        lineups(rooms, services.store, identity),
+        history(services.store, identity),
         edits(rooms, services.store, identity),
         sheets(services.importer, identity),
         *(_admin_blueprints(services) if has_admin else ()),

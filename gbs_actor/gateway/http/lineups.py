@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.http import parse_etags
@@ -15,18 +16,20 @@ from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
 from gbs_actor.gateway.http.identity import Identity
+from gbs_actor.gateway.http.past import read_past
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import UserLineups, failure_response, json_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.rules import LAST_ID
-from gbs_actor.rooms import RoomSupervisor
-from gbs_actor.rooms.delivery import Snapshot
+from gbs_actor.rooms import GroupList, RoomSupervisor, Snapshot
+from gbs_actor.store.protocol import Store
 
+_Time = Annotated[datetime, Meta(tz=True)]
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
-def lineups(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
+def lineups(rooms: RoomSupervisor, store: Store, identity: Identity) -> Blueprint:
     """Return the routes below ``/api/v1/retreat/{slug}/line-up``."""
     blueprint = Blueprint("lineups", __name__, url_prefix=LINE_UP_PATH.replace("{slug}", "<slug>"))
 
@@ -34,12 +37,35 @@ def lineups(rooms: RoomSupervisor, identity: Identity) -> Blueprint:
     async def user_lineups(slug: str) -> Response:
         await identity.require(request, identity.policy.may_read, slug)
         since, epoch = _since(request.args), _epoch(request.args)
+        at = _at(request.args)
+        if at is not None:
+            if not (since is None and epoch is None):
+                raise InvalidPayload("at", "at goes without since and epoch.")
+            return _past(await read_past(rooms, store, slug, at))
         result = await rooms.read(slug, since=since, epoch=epoch)
         if isinstance(result, Rejection):
             return failure_response(Failure.of(result))
         return _conditional(result)
 
+    @blueprint.get("/gbslist")
+    async def gbs_list(slug: str) -> Response:
+        await identity.require(request, identity.policy.may_read, slug)
+        groups = await rooms.groups(slug)
+        if isinstance(groups, Rejection):
+            return failure_response(Failure.of(groups))
+        return _uncached(msgspec.json.encode(GroupList(groups)))
+
     return blueprint
+
+
+def _past(rows: Snapshot | Failure) -> Response:
+    return failure_response(rows) if isinstance(rows, Failure) else _uncached(_written(rows))
+
+
+def _uncached(body: bytes) -> Response:
+    response = json_response(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _conditional(snapshot: Snapshot) -> Response:
@@ -60,6 +86,21 @@ def _conditional(snapshot: Snapshot) -> Response:
 def _written(snapshot: Snapshot) -> bytes:
     body = UserLineups(Raw(snapshot.rows), snapshot.revision, snapshot.epoch, snapshot.full)
     return msgspec.json.encode(body)
+
+
+def _at(arguments: MultiDict[str, str]) -> int | datetime | None:
+    """Return a revision or a time; ``None``: now."""
+    text = single("at", arguments)
+    if text is None:
+        return None
+    if _DIGITS.fullmatch(text) and int(text) <= LAST_ID:
+        return int(text)
+    try:
+        return msgspec.convert(text, _Time).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise InvalidPayload(
+            "at", "at must be a revision, or a time like 2024-01-19T10:00:00Z."
+        ) from None
 
 
 def _since(arguments: MultiDict[str, str]) -> int | None:

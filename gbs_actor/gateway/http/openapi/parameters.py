@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from gbs_actor.contract.decoding import MAX_SLUG_LENGTH
 from gbs_actor.contract.payloads import MAX_EPOCH_LENGTH
+from gbs_actor.gateway.http import history
 from gbs_actor.gateway.http.admin import event_query
 from gbs_actor.gateway.http.admin.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, MAX_TEXT
 from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.http.admin.session_query import DEFAULT_SORT, Accepted, Protocol
 from gbs_actor.gateway.http.admin.session_query import SORTS as SESSION_SORTS
-from gbs_actor.lineup.rules import LAST_ID
+from gbs_actor.lineup.rules import LAST_ID, LAST_NUMBER
 from gbs_actor.rooms import RoomState
 
 Described = dict[str, Any]
@@ -40,6 +41,13 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "name": "registrationId",
         "required": True,
         "description": "The person's registration: `id` of their row.",
+        "schema": _ID,
+    },
+    "gbsId": {
+        "in": "path",
+        "name": "gbsId",
+        "required": True,
+        "description": "The group: `id` in `gbslist`.",
         "schema": _ID,
     },
     # A memo's path has one template (OpenAPI §4.8.8.2), whichever id it has.
@@ -73,6 +81,51 @@ _PARAMETERS: Final[dict[str, Described]] = {
             "maxLength": MAX_EPOCH_LENGTH,
             "pattern": "^[^\\u0000]*$",
         },
+    },
+    "at": {
+        "in": "query",
+        "name": "at",
+        "description": "The list as of this revision, or of the last change by this time, on "
+        "today's people; who registered later is absent. Goes without `since` and `epoch`.",
+        "schema": {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": LAST_ID},
+                {"type": "string", "format": "date-time"},
+            ]
+        },
+    },
+    **{
+        key: {
+            "in": "query",
+            "name": name,
+            "description": meaning,
+            "schema": {"type": "integer", "minimum": 1, "maximum": highest, **more},
+        }
+        for key, name, meaning, highest, more in (
+            ("changesBefore", "before", "Only changes with a lower revision.", LAST_ID, {}),
+            (
+                "changesLimit",
+                "limit",
+                "Changes at most; a page with bulk edits may have fewer.",
+                history.MAX_LIMIT,
+                {"default": history.DEFAULT_LIMIT},
+            ),
+            (
+                "changedRegistration",
+                "registrationId",
+                "Only changes of this person's fields.",
+                LAST_ID,
+                {},
+            ),
+            (
+                "changedGroup",
+                "gbsNumber",
+                "Only changes of this group, or of who is in it.",
+                LAST_NUMBER,
+                {},
+            ),
+            ("changesBy", "userId", "Only changes by this user.", LAST_ID, {}),
+        )
     },
     "state": {
         "in": "query",

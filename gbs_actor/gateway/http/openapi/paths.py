@@ -9,6 +9,7 @@ from gbs_actor.contract.commands import COMMANDS
 from gbs_actor.gateway.http.openapi.parameters import parameters
 from gbs_actor.gateway.http.openapi.responses import ETAG, SET_COOKIE, errors, json, success
 from gbs_actor.gateway.http.openapi.schemas import reference
+from gbs_actor.lineup.commands import PLANNED, Undo
 
 Described = dict[str, Any]
 
@@ -35,7 +36,11 @@ def paths(*, has_admin: bool = True) -> dict[str, Described]:
 
     :param has_admin: whether ``/admin`` is among them.
     """
-    described: dict[str, Described] = {f"{LINE_UP_PATH}/user-lineups": {"get": _READ}}
+    described: dict[str, Described] = {
+        f"{LINE_UP_PATH}/user-lineups": {"get": _READ},
+        f"{LINE_UP_PATH}/gbslist": {"get": _GROUPS},
+        f"{LINE_UP_PATH}/history": {"get": _CHANGES},
+    }
     for spec in COMMANDS:
         for route in spec.routes:
             operations = described.setdefault(LINE_UP_PATH + route.path, {})
@@ -53,7 +58,8 @@ def _write(spec: CommandSpec[Any], route: Route) -> Described:
     content = json(reference((route.body or spec.body).__name__))
     if route.example is not None:
         content["application/json"]["example"] = route.example
-    answer = success("Edited", "The change is durable, and sent to all pages.")
+    result = "ChangeResult" if spec.action in PLANNED else "Edited"
+    answer = success(result, "The change is durable, and sent to all pages.")
     if route.operation in _LINKS:
         answer["links"] = _LINKS[route.operation]
     names = ("slug", *filter(None, [route.parameter]), "idempotencyKey", "ifMatch")
@@ -64,19 +70,55 @@ def _write(spec: CommandSpec[Any], route: Route) -> Described:
         **({"description": route.description} if route.description else {}),
         "parameters": parameters(*names),
         "requestBody": {"required": route.example is not None, "content": content},
-        "responses": {"200": answer, **errors(*_WRITE_ERRORS)},
+        "responses": {
+            "200": answer,
+            **errors(*_WRITE_ERRORS, *((410,) if spec.action is Undo else ())),
+        },
     }
 
 
+_MAYBE_ETAG: Final = {"ETag": {**ETAG["ETag"], "required": False}}
 _READ: Final[Described] = {
     "operationId": "readLineups",
     "tags": ["line-up"],
     "summary": "Read the line-up, or what of it has changed.",
     "description": "In list order: by group, the leader first, those without a group last.",
-    "parameters": parameters("slug", "since", "epoch", "ifNoneMatch"),
+    "parameters": parameters("slug", "since", "epoch", "at", "ifNoneMatch"),
     "responses": {
-        "200": success("UserLineups", "The rows.", headers=ETAG),
+        "200": success(
+            "UserLineups", "The rows; with `at` there is no `ETag`.", headers=_MAYBE_ETAG
+        ),
         "304": {"description": "The reader's list is current.", "headers": ETAG},
+        **errors(*_READ_ERRORS, 410),
+    },
+}
+
+_GROUPS: Final[Described] = {
+    "operationId": "readGroups",
+    "tags": ["line-up"],
+    "summary": "List the groups, empty ones too, with their leaders and memos.",
+    "parameters": parameters("slug"),
+    "responses": {
+        "200": success("GroupList", "The groups, by number."),
+        **errors(*_READ_ERRORS),
+    },
+}
+
+_CHANGES: Final[Described] = {
+    "operationId": "readChanges",
+    "tags": ["line-up"],
+    "summary": "Show who has changed what, the newest first.",
+    "description": "For who may edit. `next` is for `before`.",
+    "parameters": parameters(
+        "slug",
+        "changesBefore",
+        "changesLimit",
+        "changedRegistration",
+        "changedGroup",
+        "changesBy",
+    ),
+    "responses": {
+        "200": success("LineupHistory", "The changes."),
         **errors(*_READ_ERRORS),
     },
 }

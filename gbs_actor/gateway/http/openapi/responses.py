@@ -20,6 +20,7 @@ _NAMES: Final = {
     404: ("NotFound", "There is no such retreat, person or memo."),
     408: ("RequestTimeout", "The body took too long to arrive."),
     409: ("Conflict", "It conflicts with the current line-up; nothing was changed."),
+    410: ("Gone", "The history does not go back so far; see `oldestRevision`."),
     413: ("ContentTooLarge", "The body is too large."),
     415: ("UnsupportedMediaType", "The body is not declared as JSON."),
     429: (

@@ -36,14 +36,15 @@ from gbs_actor.gateway.http.admin.traces import (
     TraceList,
     TracesChanged,
 )
+from gbs_actor.gateway.http.history import LineupHistory
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
-from gbs_actor.gateway.replies import HttpErrorBody
+from gbs_actor.gateway.replies import ChangeResult, HttpErrorBody
 from gbs_actor.gateway.sessions import SessionDetails, SessionPage
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
 from gbs_actor.observability import EventPage, LogLevelStatistics
 from gbs_actor.observability.history import HistoryStatistics
-from gbs_actor.rooms import RoomPage, RoomStatistics
+from gbs_actor.rooms import GroupList, RoomPage, RoomStatistics
 
 Schema = dict[str, Any]
 
@@ -58,6 +59,9 @@ _TYPES: Final[dict[str, Any]] = {
     "UserLineups": UserLineups[tuple[Row, ...]],
     "Edited": Edited[Row],
     "Row": Row,
+    "ChangeResult": ChangeResult[Row],
+    "GroupList": GroupList,
+    "LineupHistory": LineupHistory,
     **{body.__name__: body for body in _BODIES},
     "Error": HttpErrorBody,
     "Alive": Alive,
@@ -144,6 +148,10 @@ def schemas() -> dict[str, Schema]:
                 body = route.body or spec.body
                 _require_target(components[body.__name__], spec.target.spellings[-1])
     components["MemoBody"]["anyOf"] = _MEMO_OR_COLOR
+    components["UndoBody"]["oneOf"] = _COMMAND_OR_REVISION
+    item = components["AssignmentBody"]
+    del item["properties"]["lineupId"]  # as for the other commands
+    _require_target(item, "userRetreatRegistrationId")
     return components
 
 
@@ -156,6 +164,23 @@ _MEMO_OR_COLOR: Final = [
         "title": "Only a colour",
         "properties": {"color": {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}},
         "required": ["color"],
+    },
+]
+
+_COMMAND_OR_REVISION: Final = [
+    {
+        "title": "By the command",
+        "properties": {"commandId": {"type": "string"}, "revision": {"type": "null"}},
+        "required": ["commandId"],
+    },
+    {
+        "title": "By the revision",
+        "properties": {
+            "commandId": {"type": "null"},
+            "revision": {"type": "integer"},
+            "epoch": {"type": "string"},
+        },
+        "required": ["revision", "epoch"],
     },
 ]
 
