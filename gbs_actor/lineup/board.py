@@ -128,15 +128,6 @@ class Board:
             memos=len(self._memo_owners),
         )
 
-    def retreat(self) -> Retreat:
-        """Return all of it as of the last change: a copy, which stays as it is."""
-        return dataclasses.replace(
-            self._retreat,
-            revision=self.revision,
-            registrations=tuple(self._registrations.values()),
-            groups=dict(self._groups),
-        )
-
     # -- what is on it
 
     def ordered_ids(self) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import openpyxl
 import pytest
 import trio
+from quart import Response
 from quart.datastructures import FileStorage
 
 from gbs_actor.auth import Role
-from gbs_actor.gateway.imports import pending as pending_module
 from gbs_actor.gateway.imports.pending import PendingImports
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Assignment, Author, BulkAssign, Command, Undo
@@ -36,6 +36,11 @@ async def exported(here: Site, route: str = "/export.xlsx") -> bytes:
     data = await response.get_data()
     assert isinstance(data, bytes)
     return data
+
+
+async def first_sheet(response: Response) -> Any:
+    data = await response.get_data(as_text=False)
+    return openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]
 
 
 def edited(data: bytes, *cells: tuple[int, str, object]) -> bytes:
@@ -112,7 +117,9 @@ async def test_whoever_may_read_gets_the_line_up_as_a_sheet(route: str) -> None:
         assert response.status_code == 200
         assert response.content_type.endswith("spreadsheetml.sheet")
         assert response.headers["Cache-Control"] == "private, no-store"
-        sheet = openpyxl.load_workbook(io.BytesIO(await response.get_data())).worksheets[0]
+        sheet = openpyxl.load_workbook(
+            io.BytesIO(await response.get_data(as_text=False))
+        ).worksheets[0]
         titles = [cell.value for cell in sheet[1]]
         assert {"이름", "조번호", "월저"} & set(titles) >= {"이름", "조번호"}
         assert [sheet.cell(row, 1).value for row in range(2, 8)] == list("123456")
@@ -381,7 +388,9 @@ async def test_a_sheet_with_a_block_is_not_applied_and_the_block_is_listed() -> 
         assert (status, answer["code"]) == (409, "IMPORT_BLOCKED")
         assert answer["blocks"] == preview["blocks"]
         response = await here.send("GET", f"/imports/{preview['importId']}/blocks.xlsx")
-        listed = openpyxl.load_workbook(io.BytesIO(await response.get_data())).worksheets[0]
+        listed = openpyxl.load_workbook(
+            io.BytesIO(await response.get_data(as_text=False))
+        ).worksheets[0]
         assert preview["blocks"][0]["message"] in {cell.value for cell in listed[2]}
         response = await here.send("GET", f"/imports/{preview['importId']}/warnings.xlsx")
         assert response.status_code == 200
@@ -395,7 +404,7 @@ async def test_while_the_store_cannot_be_reached_nothing_is_previewed() -> None:
         async def broken(*_: object) -> Any:
             raise StoreUnavailable("told to be")
 
-        here.parts.store.history = broken  # type: ignore[method-assign]
+        here.parts.store.history = broken  # type: ignore[method-assign,assignment]
         response = await here.send("POST", "/imports", raw=sheet, headers=OCTETS)
         answer = await body(response)
         assert (response.status_code, answer["code"]) == (503, "STORE_UNAVAILABLE")
@@ -445,7 +454,7 @@ async def test_an_import_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     async with site(settings_with(import_timeout=60.0)) as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         now = trio.current_time()
-        monkeypatch.setattr(pending_module.trio, "current_time", lambda: now + 61)
+        monkeypatch.setattr(trio, "current_time", lambda: now + 61)
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["code"]) == (404, "NOT_FOUND")
         assert len(here.services.importer.pending) == 0

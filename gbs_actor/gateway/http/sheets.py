@@ -101,14 +101,21 @@ def sheets(importer: Importer, identity: Identity) -> Blueprint:
         body = ImportPreview(import_id=pending.id, revision=pending.revision, **preview)
         return _uncached(_encoder.encode(body))
 
-    @blueprint.get("/imports/<uuid:import_id>/<any(blocks, warnings):listed>.xlsx")
-    async def problem_list(slug: str, import_id: UUID, listed: str) -> Response:
+    @blueprint.get("/imports/<uuid:import_id>/blocks.xlsx")
+    async def blocks(slug: str, import_id: UUID) -> Response:
+        return await problem_list(slug, import_id, "blocks")
+
+    @blueprint.get("/imports/<uuid:import_id>/warnings.xlsx")
+    async def warnings(slug: str, import_id: UUID) -> Response:
+        return await problem_list(slug, import_id, "warnings")
+
+    async def problem_list(slug: str, import_id: UUID, name: str) -> Response:
         user = await _editor(slug)
         pending = importer.pending.find(import_id, slug, user.user_id)
         if pending is None:
             return failure_response(Failure.of(EXPIRED))
-        problems: tuple[Problem, ...] = getattr(pending.preview, listed)
-        return _workbook(await importer.problem_list(problems), f"{slug}-{listed}")
+        problems: tuple[Problem, ...] = getattr(pending.preview, name)
+        return _workbook(await importer.problem_list(problems), f"{slug}-{name}")
 
     @blueprint.post("/imports/<uuid:import_id>/apply")
     async def apply(slug: str, import_id: UUID) -> Response:
@@ -140,7 +147,8 @@ async def _uploaded() -> bytes:
         body: bytes = await request.get_data(cache=False, as_text=False, parse_form_data=False)
         return body
     for file in (await request.files).values():
-        return bytes(file.read())
+        data: bytes = file.read()
+        return data
     text = (await request.form).get(PASTED)
     if text is None:
         raise InvalidPayload("", f"The form has neither a file nor the field {PASTED}.")
