@@ -18,7 +18,7 @@ The moving parts::
 - ``changes``, ``codes``: an accepted command with every row that reads differently, or why
   it was rejected; the log's entries.
 - ``state``, ``row``, ``fields``, ``records``: the indexes both work on, how a row is built, the
-  fields that change, what is stored.
+  fields that change, what is stored; ``schedules``: what people register for.
 - ``time_travel``, ``replay``: the line-up of an earlier revision, from the log; log and rows
   compared.
 """

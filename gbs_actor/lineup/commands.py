@@ -199,6 +199,8 @@ class Command(msgspec.Struct, frozen=True):
     """The room revision the author was looking at; ``None``: the later wins."""
     epoch: str | None = None
     """The epoch of that revision; ``None``: the current one."""
+    seen: frozenset[int] = frozenset()
+    """Later revisions whose changes the author knows: they are no conflict."""
     outside_room: bool = False
     """Whether the author was not in the room: then without a base revision it does not
     overwrite what somebody else wrote last."""

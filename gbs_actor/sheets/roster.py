@@ -11,8 +11,9 @@ from typing import Any, Final
 import xlsxwriter
 
 from gbs_actor.lineup.records import Gender, Row, UserType
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.sheets.heading import HIDDEN, Heading
-from gbs_actor.sheets.schedule import Schedule, labelled
+from gbs_actor.sheets.schedule import labelled
 
 SHEET_NAME: Final = "(꼬리표) 수양회GBS"
 

@@ -196,3 +196,26 @@ async def test_a_log_of_single_fields_becomes_one_of_arrays(
         assert verification.clean
         groups = await store.groups("winter")
         assert [group.created_at.year for group in groups.values()] == [2024]
+
+
+async def test_schedules_get_their_kind_from_the_name_or_the_hour_in_korea(
+    connection: DbConnection,
+) -> None:
+    shipped = shipped_migrations()
+    await migrate(connection, shipped[:8], step_timeout=10)
+    await ask(connection, "INSERT INTO retreat (slug, title) VALUES ('winter', '겨울')")
+    for name, hour in (
+        ("첫째 날 저녁", 12),
+        ("밤", 22),
+        ("첫째 날", 7),
+        ("둘째 날", 18),
+        ("셋째", 12),
+    ):
+        await ask(
+            connection,
+            "INSERT INTO retreat_registration_schedule (retreat_id, name, starts_at) "
+            f"SELECT id, '{name}', '2026-01-01 {hour}:30+09' FROM retreat",
+        )
+    await migrate(connection, shipped, step_timeout=10)
+    rows = await ask(connection, "SELECT kind FROM retreat_registration_schedule ORDER BY id")
+    assert [row["kind"] for row in rows] == ["DINNER", "SLEEP", "BREAKFAST", "DINNER", "LUNCH"]
