@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
@@ -105,12 +105,14 @@ def a_bulk(rnd: random.Random) -> BulkAssign:
     people = rnd.sample([1, 2, 3, 4], rnd.randint(1, 4))
     if rnd.random() < 0.1:
         people.append(rnd.choice([1, 9]))
+    leads: list[UnsetType | bool] = [UNSET, UNSET, True, False]
+    names: list[UnsetType | str] = [UNSET, "a", "b"]
     assignments = tuple(
         Assignment(
             id_,
             gbs_number=rnd.choice([UNSET, None, 1, 2, 3, 4]),
-            is_leader=rnd.choice([UNSET, UNSET, True, False]),
-            current_leader=rnd.choice([UNSET, "a", "b"]),
+            is_leader=rnd.choice(leads),
+            current_leader=rnd.choice(names),
             lineup_number=rnd.choice([UNSET, None, 7, 8]),
             base_revision=rnd.choice([*[None] * 10, 0, 3]),
         )
