@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -91,7 +90,8 @@ class FanOut:
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
-            await self._send_all(_changed(changed, replies), replies, revision, budget)
+            sent = Changed(RowSequence(changed), _parts_of, replies)
+            await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 self._subscriptions.update_mark(reply.step.work)
@@ -127,7 +127,8 @@ class FanOut:
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
             replies.append(_Reply(step, rows, row, len(changed), revision))
-        await self._send_all(_changed(changed, replies), replies, revision, budget)
+        sent = Changed(RowSequence(changed), _parts_of, replies)
+        await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 reply.step.work.reply(RESTARTED)
@@ -143,9 +144,8 @@ class FanOut:
         handle, rows = self._handle, self._rows
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
-        missed = Changed(
-            RowSequence(rows.newer_than(oldest)), partial(rows.parts_changed_after, oldest)
-        )
+        single = RowSequence(rows.newer_than(oldest))
+        missed = Changed(single, rows.parts_changed_after, oldest)
         await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
@@ -282,7 +282,9 @@ class FanOut:
         if isinstance(outcome, Change):
             assert reply.row is not None
             handle.accepted += 1
-            row = _in_own_revision(reply.row, reply.own_revision)
+            row = reply.row
+            if reply.own_revision is not None:
+                row = row.in_revision(reply.own_revision)
             work.reply_held(Accepted(outcome.revision, row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
@@ -319,16 +321,8 @@ def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
     return row if own_revision is None else row.in_revision(own_revision)
 
 
-def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:
-    """Return what a batch has changed.
-
-    :param rows: ascending by revision.
-    :param replies: of all steps of the batch.
-    """
-    return Changed(RowSequence(rows), partial(_parts_of, replies))
-
-
 def _parts_of(replies: Sequence[_Reply]) -> PartSequence:
+    """Return what the steps of a batch have changed, for the batch form."""
     return PartSequence.of(
         (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
         for reply in replies
