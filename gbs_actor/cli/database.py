@@ -5,9 +5,6 @@ Each opens the database as its only server: while another is running, it fails w
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -16,13 +13,12 @@ import typer
 
 from gbs_actor.cli.failures import FAILED, CommandFailed, expected_failures
 from gbs_actor.cli.output import echo
+from gbs_actor.cli.progress import Progress, progress_bar
 from gbs_actor.cli.settings import ConfigOption, load_settings
 
 if TYPE_CHECKING:
     from gbs_actor.settings import Settings
     from gbs_actor.store.verification import Verification
-
-Progress = Callable[[int, int], None]
 
 
 async def _migrate(settings: Settings) -> list[str]:
@@ -71,25 +67,6 @@ async def _verify(
     return {each: outcome for each, outcome in found.items() if outcome is not None}
 
 
-@contextmanager
-def _progress_bar(title: str) -> Iterator[Progress]:
-    """Show a bar on standard error, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from gbs_actor.observability import visible
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(visible(title), total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
-
-
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database's schema up to date.
 
@@ -120,7 +97,7 @@ def demo_data(
 
     with expected_failures():
         settings = load_settings(config)
-        with _progress_bar(f"Registering people for {retreat}") as progress:
+        with progress_bar(f"Registering people for {retreat}") as progress:
             try:
                 trio.run(partial(_add_retreat, settings, retreat, people, progress))
             except* RetreatExists:
@@ -170,7 +147,7 @@ def prune(
     with expected_failures():
         settings = load_settings(config)
         kept = settings.store.history_days if days is None else days
-        with _progress_bar("Pruning the log") as progress:
+        with progress_bar("Pruning the log") as progress:
             count = trio.run(_prune, settings, kept, progress)
         entries = "1 log entry" if count == 1 else f"{count:,} log entries"
         echo(f"{entries} older than {kept} days removed.")
@@ -189,7 +166,7 @@ def verify(
     import trio
 
     with expected_failures():
-        with _progress_bar("Reading the log") as progress:
+        with progress_bar("Reading the log") as progress:
             found = trio.run(_verify, load_settings(config), slug, progress)
         if slug is not None and not found:
             raise CommandFailed(f"There is no retreat {slug}.")

@@ -20,6 +20,7 @@ from gbs_actor.lineup.fields import Field, Value
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.row import iso_utc
 from gbs_actor.rooms.delivery import Accepted, Done, Snapshot
+from gbs_actor.sheets import Problem as SheetProblem
 
 RowT = TypeVar("RowT")
 
@@ -35,6 +36,8 @@ class Failure:
     row: Row | None = None
     conflict: Conflict | None = None
     problems: tuple[Problem, ...] = ()
+    blocks: tuple[SheetProblem, ...] = ()
+    warnings: tuple[SheetProblem, ...] = ()
     oldest_revision: int | None = None
     """With HISTORY_PRUNED the oldest revision that the history still goes back to."""
 
@@ -146,6 +149,10 @@ class HttpErrorBody(msgspec.Struct, frozen=True, rename="camel"):
     """All of them, where the request has many parts."""
     oldest_revision: int | UnsetType = UNSET
     """With HISTORY_PRUNED the oldest revision that can still be read."""
+    blocks: tuple[SheetProblem, ...] | UnsetType = UNSET
+    """With IMPORT_BLOCKED what has to be mended in the sheet."""
+    warnings: tuple[SheetProblem, ...] | UnsetType = UNSET
+    """With NOT_ACKNOWLEDGED what the user has to acknowledge."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -239,6 +246,8 @@ def http_error(failure: Failure) -> bytes:
             UNSET if failure.conflict is None else _conflict(failure.conflict),
             problem_bodies(failure.problems) or UNSET,
             UNSET if failure.oldest_revision is None else failure.oldest_revision,
+            failure.blocks or UNSET,
+            failure.warnings or UNSET,
         )
     )
 

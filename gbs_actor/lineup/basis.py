@@ -34,6 +34,6 @@ def is_unseen(stamp: Stamp, base: int | None, command: Command, epoch: str) -> b
     if is_of_other_epoch(command, epoch):
         return True
     if base is not None:
-        return stamp.revision > base
+        return stamp.revision > base and stamp.revision not in command.seen
     by_other = stamp.revision > 0 and stamp.author_id != command.author.user_id
     return command.outside_room and by_other

@@ -3,7 +3,8 @@
 An action is declared here and nowhere else in the domain: its tag is the kind of its log
 entry, its members in alphabetical order are the request that the log stores, in full or as a
 digest. What it does stands in :mod:`gbs_actor.lineup.draft` and, where it may change many
-fields, in :mod:`gbs_actor.lineup.plans`.
+fields, in :mod:`~gbs_actor.lineup.bulk`, :mod:`~gbs_actor.lineup.groups` and
+:mod:`~gbs_actor.lineup.undo`.
 """
 
 from __future__ import annotations
@@ -198,6 +199,8 @@ class Command(msgspec.Struct, frozen=True):
     """The room revision the author was looking at; ``None``: the later wins."""
     epoch: str | None = None
     """The epoch of that revision; ``None``: the current one."""
+    seen: frozenset[int] = frozenset()
+    """Later revisions whose changes the author knows: they are no conflict."""
     outside_room: bool = False
     """Whether the author was not in the room: then without a base revision it does not
     overwrite what somebody else wrote last."""

@@ -16,7 +16,7 @@ The life of a batch::
     +----v--------------v----+
     |  mailbox, in order     |    full: ROOM_BUSY
     +-----------+------------+
-                | all commands at the front, at most 256
+                | all commands at the front, at most 256; one of many rows alone
     +-----------v------------+
     |  decide                |    Decisions: on a draft of the board, one after the
     |   Phase.DECIDING       |    other; Change, Rejection or Repeat for each

@@ -41,6 +41,13 @@ class EncodedRow(msgspec.Struct, gc=False):
             source = self._source = _encoder.encode(source)
         return source
 
+    def in_revision(self, revision: int) -> EncodedRow:
+        """Return the row in another revision, which is the last member of its JSON."""
+        if revision == self.revision:
+            return self
+        members, _, _ = self.json.rpartition(b":")
+        return EncodedRow(self.id, revision, b"%b:%d}" % (members, revision))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EncodedRow):
             return NotImplemented

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, result_of
 from gbs_actor.rooms.batch import Batch, Repeat, Step
@@ -40,6 +40,9 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
     end: int
     """How many rows of the batch go before it."""
     revision: int
+    own_revision: int | None = None
+    """That of the addressed row's own fields, for a client in the batch form, which gets the row
+    in this one; ``None``: it is the row's."""
 
 
 class FanOut:
@@ -84,7 +87,8 @@ class FanOut:
                 changed.extend(rows)
                 if budget.take(1 + len(rows)):
                     await budget.checkpoint()
-            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
+            own = None if rows else self._own_revision(step)
+            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision, own))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
@@ -153,6 +157,8 @@ class FanOut:
         if row is None and repeat.row is not None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
+            row = None if row is None else _in_own_revision(row, self._own_revision(step))
+            rows = self._in_own_revisions(step, rows)
             step.work.reply(
                 Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
             )
@@ -281,21 +287,45 @@ class FanOut:
             return None
         if isinstance(outcome, Change):
             handle.accepted += 1
-            accepted = Accepted(outcome.revision, reply.row, reply.rows)
+            row = None if reply.row is None else _in_own_revision(reply.row, reply.own_revision)
+            accepted = Accepted(outcome.revision, row, reply.rows)
             if outcome.row is None:
-                accepted = replace(accepted, result=result_of(outcome))
+                rows = _own_rows(outcome, reply)
+                accepted = Accepted(outcome.revision, None, rows, result=result_of(outcome))
             work.reply_held(accepted)
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = None if outcome.row is None else EncodedRow.of(outcome.row)
+            row = None if row is None else _in_own_revision(row, reply.own_revision)
             rows = tuple(EncodedRow.of(each) for each in outcome.rows)
+            rows = self._in_own_revisions(reply.step, rows)
             work.reply_held(
                 Accepted(outcome.revision, row, rows, repeated=True, result=outcome.result)
             )
         else:
             assert outcome is not None
+            if outcome.row is not None and reply.own_revision is not None:
+                row_shown = msgspec.structs.replace(outcome.row, revision=reply.own_revision)
+                outcome = replace(outcome, row=row_shown)
             work.reply_held(outcome)
         return work
+
+    def _own_revision(self, step: Step) -> int | None:
+        """Return the revision of the own fields of the row that a step's client is sent.
+
+        ``None`` if it is sent none, or is not in the batch form.
+        """
+        outcome, subscriber = step.outcome, step.work.subscriber
+        if outcome is None or outcome.row is None or subscriber is None:
+            return None
+        return self._rows.own_revision(outcome.row.id) if subscriber.sink.format.batched else None
+
+    def _in_own_revisions(self, step: Step, rows: tuple[EncodedRow, ...]) -> tuple[EncodedRow, ...]:
+        """Return rows as they are now as a step's client is sent them; see :func:`_own_rows`."""
+        subscriber, known = step.work.subscriber, self._handle.rows
+        if subscriber is None or known is None or not subscriber.sink.format.batched:
+            return rows
+        return tuple(row.in_revision(known.own_revision(row.id)) for row in rows)
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
@@ -304,6 +334,23 @@ class FanOut:
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
         return self._handle.rows
+
+
+def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
+    return row if own_revision is None else row.in_revision(own_revision)
+
+
+def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:
+    """Return the rows that who asked for a change of many fields is sent in the reply.
+
+    In the batch form only those whose own fields it has changed: the others have the revision of
+    their group here, and what changed of that one comes apart.
+    """
+    subscriber = reply.step.work.subscriber
+    if subscriber is None or not subscriber.sink.format.batched:
+        return reply.rows
+    own = {each.id for each in change.registrations}
+    return tuple(row for row in reply.rows if row.id in own)
 
 
 def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:

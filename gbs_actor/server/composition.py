@@ -24,6 +24,7 @@ from gbs_actor.gateway.http import (
     create_app,
     with_remote_endpoint,
 )
+from gbs_actor.gateway.imports import Importer
 from gbs_actor.gateway.limits import UserConnectionLimit, UserRateLimit
 from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
@@ -132,6 +133,7 @@ class Composition:
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
             shut_down=self._shut_down,
+            importer=Importer(store, self.rooms, settings.imports),
             clients=self.clients,
             closed_sessions=self.closed_sessions,
             dispatch=dispatch,

@@ -429,6 +429,21 @@ class AdminSettings(Group):
         return name.strip("[]"), port
 
 
+class ImportSettings(Group):
+    """Sheets that are imported over HTTP."""
+
+    import_size: Bytes = 5_242_880
+    """Bytes of a file, at most."""
+    import_timeout: Seconds = 1_800.0
+    """Seconds from the upload within which an import can be applied."""
+    imports: Count = 40
+    """Imports that wait to be applied, at most, each with its file; the oldest one makes room."""
+    imports_per_user: Count = 5
+    """Of these, of one user; the oldest one makes room."""
+    imports_at_once: Count = 2
+    """Sheets that are read, compared or written at the same time, at most; the others wait."""
+
+
 class RecoverySettings(Group):
     """Recovery of a session after a lost connection (Socket.IO connection state recovery)."""
 

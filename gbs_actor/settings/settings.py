@@ -20,6 +20,7 @@ from gbs_actor.settings.groups import (
     AuthSettings,
     Group,
     HttpSettings,
+    ImportSettings,
     LimitSettings,
     LoggingSettings,
     RecoverySettings,
@@ -72,6 +73,7 @@ class Settings(Group):
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    imports: ImportSettings = Field(default_factory=ImportSettings)
     socketio: SocketSettings = Field(default_factory=SocketSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     rooms: RoomSettings = Field(default_factory=RoomSettings)

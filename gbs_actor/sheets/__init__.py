@@ -21,7 +21,6 @@ from gbs_actor.sheets.problem import Problem, ProblemCode
 from gbs_actor.sheets.problem_list import write_problems
 from gbs_actor.sheets.reader import ReadLimits, SheetReader
 from gbs_actor.sheets.roster import write_roster, write_template
-from gbs_actor.sheets.schedule import Schedule, ScheduleKind
 from gbs_actor.sheets.unreadable import Unreadable, UnreadableCode
 
 __all__ = [
@@ -34,8 +33,6 @@ __all__ = [
     "Problem",
     "ProblemCode",
     "ReadLimits",
-    "Schedule",
-    "ScheduleKind",
     "SheetReader",
     "Unreadable",
     "UnreadableCode",

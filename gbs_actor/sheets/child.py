@@ -1,9 +1,9 @@
 """Reads a spreadsheet or a text in a process of its own, within limits of the kernel.
 
 A script: standard input is the file, standard output one JSON object, ``{"sheets": …}`` as in
-``cell`` or ``{"unreadable": code}`` as in ``unreadable``. A file of 4.8 KB can ask for 512 GiB,
-at which the library below aborts its process; so this one is there to die. It imports nothing
-of this package, which would triple its start.
+``cell`` or ``{"unreadable": code, "sheet": name}`` as in ``unreadable``. A file of 4.8 KB can ask
+for 512 GiB, at which the library below aborts its process; so this one is there to die. It imports
+nothing of this package: that takes 130 ms, its own start 25.
 
 Arguments: address space in bytes, CPU time in seconds, rows, columns, characters of the answer.
 """
@@ -43,7 +43,10 @@ _CELL_COST: Final = 6
 
 
 class _Unreadable(Exception):
-    """The first argument is a code of ``unreadable``."""
+    """A code of ``unreadable``, and the name of the sheet that it is about."""
+
+    def __init__(self, code: str, sheet: str = "") -> None:
+        self.answer = {"unreadable": code, "sheet": sheet}
 
 
 class _Answer:
@@ -65,7 +68,7 @@ class _Answer:
             if not cells:
                 continue
             if len(lines) == self._rows:
-                raise _Unreadable("TOO_MANY_ROWS")
+                raise _Unreadable("TOO_MANY_ROWS", name)
             self._characters -= sum(
                 _CELL_COST + len(c) if isinstance(c, str) else 24 for c in cells
             )
@@ -149,7 +152,7 @@ def read(data: bytes, rows: int, columns: int, characters: int) -> dict[str, Any
     try:
         read_(data, answer)
     except _Unreadable as reason:
-        return {"unreadable": reason.args[0]}
+        return reason.answer
     if not any(sheet["lines"] for sheet in answer.sheets):
         return {"unreadable": "EMPTY"}
     return {"sheets": answer.sheets}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.sheets.cell import Cell, Line, Sheet, folded, text_of
 from gbs_actor.sheets.heading import HIDDEN, NEEDED, Heading, heading_of
 from gbs_actor.sheets.problem import Problem, ProblemCode
-from gbs_actor.sheets.schedule import Schedule, is_label
+from gbs_actor.sheets.schedule import is_label
 
 HEADER_ROWS = 8
 """The header is within this many rows from the top."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.sheets.cell import Line, Sheet, mark_of, text_of
 from gbs_actor.sheets.edit import CellEdit, Field, Fields, is_same, values_of
 from gbs_actor.sheets.heading import Heading
 from gbs_actor.sheets.layout import Layout, Table, find_table
 from gbs_actor.sheets.person import Found, Origin, People, row_problem
 from gbs_actor.sheets.problem import WARNINGS, Problem, ProblemCode
-from gbs_actor.sheets.schedule import Schedule, labelled
+from gbs_actor.sheets.schedule import labelled
 
 
 class Preview(msgspec.Struct, frozen=True, rename="camel"):

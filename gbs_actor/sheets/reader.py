@@ -51,6 +51,7 @@ class ReadLimits:
 class _Answer(msgspec.Struct):
     sheets: tuple[Sheet, ...] = ()
     unreadable: UnreadableCode | None = None
+    sheet: str = ""
 
 
 _decoder: Final = msgspec.json.Decoder(_Answer)
@@ -76,6 +77,7 @@ class SheetReader:
         Cancellation kills the child and waits for its end.
 
         :raises Unreadable: it cannot be read; says why.
+        :raises ExceptionGroup: of an :exc:`OSError`: no process can be started.
         """
         limits = self._limits
         if len(data) > limits.input_size:
@@ -91,7 +93,7 @@ class SheetReader:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unreadable(UnreadableCode.DAMAGED) from None
         if answer.unreadable is not None:
-            raise Unreadable(answer.unreadable, limits.rows)
+            raise Unreadable(answer.unreadable, limits.rows, sheet=answer.sheet)
         return answer.sheets
 
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 import xlsxwriter
 
 from gbs_actor.lineup.records import Gender, Row, UserType
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.sheets.heading import HIDDEN, Heading
-from gbs_actor.sheets.schedule import Schedule, labelled
+from gbs_actor.sheets.schedule import labelled
 
 SHEET_NAME: Final = "(꼬리표) 수양회GBS"
 
@@ -28,12 +29,16 @@ _HEADER_COLOR: Final = "#E7E6E6"
 _LEADER_COLOR: Final = "#FFF2CC"
 _DAY_COLORS: Final = ("#DDEBF7", "#E2EFDA", "#FCE4D6", "#EADCF4", "#D9F2F0", "#F8DCE8")
 _WIDTHS: Final[Mapping[str, int]] = {
-    Heading.NAME: 10,
-    Heading.PHONE: 15,
-    Heading.CURRENT_LEADER: 10,
+    Heading.NAME: 11,
+    Heading.PHONE: 16,
+    Heading.FULL_ATTENDANCE: 11,
+    Heading.CURRENT_LEADER: 11,
+    Heading.USER_TYPE: 19,
 }
-_WIDTH: Final = 7
+_WIDTH: Final = 8
 """Characters of a column that is not among them."""
+_A4: Final = 9
+"""Its number in Office Open XML."""
 
 
 def write_roster(
@@ -128,13 +133,13 @@ def _write(
         sheet = workbook.add_worksheet(SHEET_NAME)
 
         @cache
-        def style(color: str | None, bold: bool = False) -> Any:
-            properties: dict[str, object] = {"num_format": "@", "bold": bold}
-            return workbook.add_format(properties | ({"bg_color": color} if color else {}))
-
-        @cache
-        def number_style(color: str | None) -> Any:
-            return workbook.add_format({"bg_color": color} if color else {})
+        def style(color: str | None, *, text: bool = True, bold: bool = False) -> Any:
+            properties: dict[str, object] = {"align": "center", "bold": bold}
+            if color:
+                properties["bg_color"] = color
+            if text:
+                properties["num_format"] = "@"
+            return workbook.add_format(properties)
 
         colors = [None] * len(Heading) + day_colors
         for column, (name, color) in enumerate(zip(chain(Heading, labels), colors, strict=True)):
@@ -145,17 +150,20 @@ def _write(
             tint = _LEADER_COLOR if row.is_leader else None
             cells = chain(origin, _cells(row, number), _marks(row, labels.values()))
             for column, (cell, color) in enumerate(zip(cells, colors, strict=True)):
+                cell_style = style(color or tint, text=isinstance(cell, str))
                 if isinstance(cell, int):
-                    sheet.write_number(index, column, cell, number_style(color or tint))
-                elif cell is None:
-                    sheet.write_blank(index, column, None, number_style(color or tint))
+                    sheet.write_number(index, column, cell, cell_style)
                 elif cell:
-                    sheet.write_string(index, column, cell, style(color or tint))
+                    sheet.write_string(index, column, cell, cell_style)
                 else:
-                    sheet.write_blank(index, column, None, style(color or tint))
+                    sheet.write_blank(index, column, None, cell_style)
         sheet.set_column(0, len(HIDDEN) - 1, None, None, {"hidden": True})
         sheet.freeze_panes(1, 0)
         sheet.autofilter(0, 0, len(rows), len(colors) - 1)
+        sheet.set_landscape()
+        sheet.set_paper(_A4)
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(0)
     return output.getvalue()
 
 

@@ -5,26 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
-from enum import StrEnum
 from typing import Final
 
-KOREAN_TIME: Final = timezone(timedelta(hours=9))
-"""Korea has no daylight saving time."""
+from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 
 _WEEKDAYS: Final = "월화수목금토일"
-
-
-class ScheduleKind(StrEnum):
-    """What people register for; at equal times in this order."""
-
-    BREAKFAST = "BREAKFAST"
-    LUNCH = "LUNCH"
-    DINNER = "DINNER"
-    SLEEP = "SLEEP"
-
-
 _KINDS: Final = {
     ScheduleKind.BREAKFAST: "아",
     ScheduleKind.LUNCH: "점",
@@ -32,21 +17,6 @@ _KINDS: Final = {
     ScheduleKind.SLEEP: "숙",
 }
 _LABEL: Final = re.compile(f"[{_WEEKDAYS}][{''.join(_KINDS.values())}][0-9]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """One meal or night of a retreat."""
-
-    id: int
-    starts_at: datetime
-    """Aware, in any time zone."""
-    kind: ScheduleKind
-
-    @property
-    def day(self) -> date:
-        """The day on which it starts in Korea."""
-        return self.starts_at.astimezone(KOREAN_TIME).date()
 
 
 def labelled(schedules: Iterable[Schedule]) -> Mapping[str, Schedule]:

@@ -23,7 +23,7 @@ class UnreadableCode(StrEnum):
 _MESSAGES: Final = {
     UnreadableCode.EMPTY: "파일이 비어 있습니다.",
     UnreadableCode.TOO_LARGE: "파일이 너무 큽니다. {limit}MB까지 올릴 수 있습니다.",
-    UnreadableCode.TOO_MANY_ROWS: "행이 너무 많습니다. {limit}행까지 읽을 수 있습니다.",
+    UnreadableCode.TOO_MANY_ROWS: "{sheet}행이 너무 많습니다. {limit}행까지 읽을 수 있습니다.",
     UnreadableCode.ENCRYPTED: "암호가 걸린 파일입니다. 암호를 풀고 저장한 뒤 다시 올려 주세요.",
     UnreadableCode.OTHER_ARCHIVE: (
         "엑셀 파일이 아닙니다. 압축 파일(ZIP)이라면 안에 있는 명단 파일을 올려 주세요."
@@ -50,7 +50,8 @@ class Unreadable(Exception):
     :ivar message: one sentence for the person, in Korean.
     """
 
-    def __init__(self, code: UnreadableCode, limit: int = 0) -> None:
+    def __init__(self, code: UnreadableCode, limit: int = 0, *, sheet: str = "") -> None:
         self.code = code
-        self.message = _MESSAGES[code].format(limit=f"{limit:,}")
+        about = f"'{sheet}' 시트의 " if sheet else ""
+        self.message = _MESSAGES[code].format(limit=f"{limit:,}", sheet=about)
         super().__init__(self.message)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Group, Registration, Retreat
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
@@ -44,6 +45,7 @@ class _Stored:
     registrations: dict[int, Registration]
     groups: dict[int, Group]
     stored_groups: dict[int, StoredGroup]
+    schedules: tuple[Schedule, ...]
     roles: dict[int, str]
     memos: set[int]
     """Ids of all line-up memos, deleted ones included."""
@@ -205,6 +207,12 @@ class MemoryStore:
             if not group.deleted
         }
 
+    async def schedules(self, slug: str) -> tuple[Schedule, ...]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        stored = self._by_slug.get(slug)
+        return () if stored is None else stored.schedules
+
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
@@ -312,6 +320,7 @@ class MemoryStore:
                 number: StoredGroup(next(self._ids.groups), datetime.now(UTC))
                 for number, _ in layout.group_memos
             },
+            schedules=layout.schedules,
             roles=dict(seed.grants),
             memos={each.memo.id for each in layout.registrations if each.memo is not None},
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.seed.seed import RetreatSeed
@@ -212,6 +213,10 @@ class Store(Protocol):
 
     async def groups(self, slug: str) -> dict[int, StoredGroup]:
         """Return the groups of a retreat by number, without those that are deleted."""
+        ...
+
+    async def schedules(self, slug: str) -> tuple[Schedule, ...]:
+        """Return what people can register for in a retreat, in the order of the ids."""
         ...
 
     async def slug_of_registration(self, registration_id: int) -> str | None:

@@ -20,6 +20,7 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services, create_app
+from gbs_actor.gateway.imports import Importer
 from gbs_actor.gateway.plain import PlainServer
 from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.observability import (
@@ -200,6 +201,7 @@ def services_over(
         store_failure=store_failure,
         draining=draining,
         shut_down=lambda: None,
+        importer=Importer(parts.store, parts.rooms, parts.settings.imports),
         clients=clients,
         closed_sessions=closed_sessions,
         dispatch=dispatch,

@@ -12,6 +12,7 @@ import trio
 
 from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.memory import MemoryStore
@@ -132,6 +133,10 @@ class FaultyStore:
     async def pruned_revision(self, retreat_id: int) -> int:
         await self._read()
         return await self.inner.pruned_revision(retreat_id)
+
+    async def schedules(self, slug: str) -> tuple[Schedule, ...]:
+        await self._read()
+        return await self.inner.schedules(slug)
 
     async def groups(self, slug: str) -> dict[int, StoredGroup]:
         await self._read()

@@ -12,6 +12,7 @@ import openpyxl
 from msgspec.structs import replace
 
 from gbs_actor.lineup.records import Gender, Row, UserType
+from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.sheets import child
 from gbs_actor.sheets.cell import Sheet
 from gbs_actor.sheets.edit import CellEdit, Fields
@@ -19,7 +20,6 @@ from gbs_actor.sheets.person import Origin
 from gbs_actor.sheets.preview import Preview, preview_import
 from gbs_actor.sheets.reader import ReadLimits
 from gbs_actor.sheets.roster import write_roster
-from gbs_actor.sheets.schedule import Schedule, ScheduleKind
 
 REVISION = 40
 """Of the list as it is when a sheet comes back."""

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gbs_actor.sheets.schedule import Schedule, ScheduleKind, is_label, labelled
+from gbs_actor.lineup.schedules import Schedule, ScheduleKind
+from gbs_actor.sheets.schedule import is_label, labelled
 from tests.sheets.making import LABELS, SCHEDULES
 
 NOON = datetime(2026, 1, 7, 3, 0, tzinfo=UTC)

@@ -25,6 +25,7 @@ from gbs_actor.lineup.commands import (
 )
 from gbs_actor.lineup.fields import Field, FieldValue
 from gbs_actor.lineup.records import Group, Memo, Stamp
+from gbs_actor.lineup.schedules import ScheduleKind
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.protocol import (
     CommitRefused,
@@ -34,6 +35,7 @@ from gbs_actor.store.protocol import (
     SessionLocation,
     StaleRevision,
 )
+from gbs_actor.store.seed.seed import SeedSchedule
 from tests.store.worlds import AUTHOR, MOMENT, AnyStore, Desk, seed
 
 # People of the seed; ids count from 1 in a fresh store of either kind.
@@ -98,6 +100,28 @@ class TestLoading:
         assert 9 not in before.groups
         assert before.registrations[3].gbs_number is None
         assert isinstance(before.groups, MappingProxyType)
+
+
+class TestSchedules:
+    async def test_those_of_a_retreat_are_returned_with_their_kinds(self, store: AnyStore) -> None:
+        night = SeedSchedule("밤", MOMENT + timedelta(hours=12))
+        chosen = SeedSchedule("늦은 아침", MOMENT, ScheduleKind.BREAKFAST)
+        schedules = (*seed().schedules, night, chosen)
+        await store.import_retreat(dataclasses.replace(seed(), schedules=schedules))
+        await store.import_retreat(seed("summer"))
+        found = await store.schedules("winter")
+        assert [(each.starts_at, each.kind) for each in found] == [
+            (MOMENT, ScheduleKind.LUNCH),
+            (MOMENT, ScheduleKind.LUNCH),
+            (MOMENT + timedelta(hours=12), ScheduleKind.SLEEP),
+            (MOMENT, ScheduleKind.BREAKFAST),
+        ]
+        attended = (await Desk.of(store)).board.rows()[0].user_retreat_registration_schedule_ids
+        assert attended == tuple(each.id for each in found[:2])
+
+    @pytest.mark.parametrize("slug", ["", "a\0b", "winter"])
+    async def test_a_retreat_that_is_not_there_has_none(self, store: AnyStore, slug: str) -> None:
+        assert await store.schedules(slug) == ()
 
 
 class TestVersion:

@@ -23,7 +23,7 @@ from gbs_actor.gateway.http.admin import (
     admin_system,
     admin_traces,
 )
-from gbs_actor.gateway.http.body_limits import LimitedRequest
+from gbs_actor.gateway.http.body_limits import limited_request
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
@@ -35,6 +35,7 @@ from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.http.sheets import IMPORTS, sheets
 from gbs_actor.socketio import CorsPolicy
 
 
@@ -54,6 +55,7 @@ def create_app(services: Services) -> QuartTrio:
         lineups(rooms, services.store, identity),
         history(services.store, identity),
         edits(rooms, services.store, identity),
+        sheets(services.importer, identity),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))
@@ -98,7 +100,9 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
 def _app(services: Services, blueprints: Iterable[Blueprint], policy: CorsPolicy) -> QuartTrio:
     http = services.settings.http
     app = QuartTrio("gbs_actor", static_folder=None)
-    app.request_class = cast(Any, LimitedRequest)
+    # A form has more in it than the file.
+    import_body = services.settings.imports.import_size + http.max_body
+    app.request_class = cast(Any, limited_request({IMPORTS: import_body}))
     handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = http.max_body

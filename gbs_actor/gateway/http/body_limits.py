@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from quart_trio.wrappers import TrioRequest
@@ -10,30 +11,42 @@ from quart_trio.wrappers import TrioRequest
 from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.commands import COMMANDS
 
-LIMITS: Final[dict[str, int]] = {
-    LINE_UP_PATH + route.path: route.max_body
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(LINE_UP_PATH + path)))
+
+
+_OF_COMMANDS: Final = {
+    route.path: route.max_body
     for spec in COMMANDS
     for route in spec.routes
     if route.max_body is not None
 }
-"""Bytes that a body may have, by the template of the path."""
-
-_PATTERNS: Final = [
-    (re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), limit) for template, limit in LIMITS.items()
-]
 
 
-class LimitedRequest(TrioRequest):
-    """A request whose body is limited by its path: before it is routed, it may have arrived."""
+def limited_request(others: Mapping[str, int]) -> type[TrioRequest]:
+    """Return a request whose body is limited by its path: before it is routed, it may have arrived.
 
-    def __init__(self, method: str, scheme: str, path: str, *fields: Any, **options: Any) -> None:
-        limit = _limit(path, options.pop("max_content_length", None))
-        super().__init__(method, scheme, path, *fields, max_content_length=limit, **options)
+    :param others: by path below the line-up, the bytes that a body may have there, at most, in
+        addition to those of commands.
+    """
+    limits = [(_pattern(path), limit) for path, limit in {**_OF_COMMANDS, **others}.items()]
+
+    class LimitedRequest(TrioRequest):
+        def __init__(
+            self, method: str, scheme: str, path: str, *fields: Any, **options: Any
+        ) -> None:
+            limit = _limit(limits, path, options.pop("max_content_length", None))
+            super().__init__(method, scheme, path, *fields, max_content_length=limit, **options)
+
+    return LimitedRequest
 
 
-def _limit(path: str, usual: int | None) -> int | None:
+def _limit(
+    limits: Iterable[tuple[re.Pattern[str], int]], path: str, usual: int | None
+) -> int | None:
     """Return the bytes that a body may have, at least as many as usual."""
-    for pattern, limit in _PATTERNS:
+    for pattern, limit in limits:
         if usual is not None and limit > usual and pattern.fullmatch(path):
             return limit
     return usual

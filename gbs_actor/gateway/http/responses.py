@@ -31,6 +31,8 @@ STATUS: Final[dict[str, int]] = {
     Code.LEADER_LOCKED: 409,
     Code.CONFLICT: 409,
     Code.GROUP_NOT_EMPTY: 409,
+    Code.IMPORT_BLOCKED: 409,
+    Code.NOT_ACKNOWLEDGED: 409,
     Code.NOT_IN_ROOM: 409,
     Code.HISTORY_PRUNED: 410,
     Code.RATE_LIMITED: 429,

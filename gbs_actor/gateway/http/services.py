@@ -10,6 +10,7 @@ from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
+from gbs_actor.gateway.imports import Importer
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents, RecentHistogram
 from gbs_actor.observability.history import History
@@ -41,6 +42,8 @@ class Services:
     shut_down: Callable[[], None]
     """Lets the server stop as SIGTERM does; may be called again."""
 
+    importer: Importer
+    """Of sheets."""
     clients: Clients
     closed_sessions: ClosedSessions
     dispatch: Dispatch

@@ -107,10 +107,10 @@ class Import:
         layout = lay_out(seed, await self._draw_ids())
         await self._copy(
             "retreat_registration_schedule",
-            ("id", "retreat_id", "name", "starts_at"),
+            ("id", "retreat_id", "name", "starts_at", "kind"),
             [
-                (schedule_id, retreat_id, schedule.name, schedule.starts_at)
-                for schedule_id, schedule in zip(layout.schedule_ids, seed.schedules, strict=True)
+                (schedule.id, retreat_id, seeded.name, schedule.starts_at, schedule.kind.value)
+                for schedule, seeded in zip(layout.schedules, seed.schedules, strict=True)
             ],
         )
         await self._copy(

@@ -78,6 +78,13 @@ SELECT registration.*,
     ORDER BY registration.id
 """
 
+SCHEDULES = """
+SELECT schedule.id, schedule.starts_at, schedule.kind
+    FROM retreat_registration_schedule AS schedule
+    JOIN retreat ON retreat.id = schedule.retreat_id
+    WHERE retreat.slug = $1 ORDER BY schedule.id
+"""
+
 COMMANDS = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND command_id = ANY ($2)"
 
 LOG = """

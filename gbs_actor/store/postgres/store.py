@@ -13,6 +13,7 @@ import trio
 from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
@@ -205,6 +206,15 @@ class PostgresStore:
             return {}
         rows = await self._database.fetch(history.GROUPS, slug)
         return {row["number"]: StoredGroup(row["id"], row["created_at"]) for row in rows}
+
+    async def schedules(self, slug: str) -> tuple[Schedule, ...]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        if not is_storable(slug):
+            return ()
+        rows = await self._database.fetch(queries.SCHEDULES, slug)
+        return tuple(
+            Schedule(row["id"], row["starts_at"], ScheduleKind(row["kind"])) for row in rows
+        )
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gbs_actor.lineup.records import Memo, Person, Registration
+from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.store.seed.seed import RetreatSeed, SeedPerson
 
 
@@ -71,7 +72,7 @@ class MemoRow:
 class Layout:
     """The rows of one retreat that are new with it."""
 
-    schedule_ids: tuple[int, ...]
+    schedules: tuple[Schedule, ...]
     """One per :attr:`RetreatSeed.schedules`, in that order."""
     registrations: tuple[Registration, ...]
     """One per :attr:`RetreatSeed.people`, in that order, with ascending ids."""
@@ -124,7 +125,10 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
     :raises ValueError: the parts of the seed do not fit together.
     """
     check(seed)
-    schedule_ids = tuple(next(ids.schedules) for _ in seed.schedules)
+    schedules = tuple(
+        Schedule(next(ids.schedules), each.starts_at, each.kind or ScheduleKind.at(each.starts_at))
+        for each in seed.schedules
+    )
     registrations: list[Registration] = []
     memo_rows: list[MemoRow] = []
     group_memos = dict(seed.group_memos)
@@ -154,7 +158,7 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
                     phone_number=person.phone_number,
                     is_full_attendance=len(set(person.schedules)) == len(seed.schedules),
                     user_type=person.user_type,
-                    schedule_ids=tuple(schedule_ids[i] for i in sorted(set(person.schedules))),
+                    schedule_ids=tuple(schedules[i].id for i in sorted(set(person.schedules))),
                     created_at=person.registered_at,
                     unresolved_lineup_history_memo=person.unresolved_lineup_history_memo,
                     admin_memo=person.admin_memo,
@@ -167,7 +171,7 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
             )
         )
     return Layout(
-        schedule_ids=schedule_ids,
+        schedules=schedules,
         registrations=tuple(registrations),
         memos=tuple(memo_rows),
         group_memos=tuple(sorted(group_memos.items())),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gbs_actor.lineup.records import Gender, UserType
+from gbs_actor.lineup.schedules import ScheduleKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class SeedSchedule:
     name: str
     starts_at: datetime
     """Aware, UTC."""
+    kind: ScheduleKind | None = None
+    """``None``: by the hour, see :meth:`ScheduleKind.at`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,20 @@ _PARAMETERS: Final[dict[str, Described]] = {
             ("changesBy", "userId", "Only changes by this user.", LAST_ID, {}),
         )
     },
+    "importId": {
+        "in": "path",
+        "name": "importId",
+        "required": True,
+        "description": "The import: `importId` of its preview.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "applyLineupNumber": {
+        "in": "query",
+        "name": "applyLineupNumber",
+        "description": "Whether the column `No.` counts: people number rows anew when they have "
+        "sorted them.",
+        "schema": {"type": "boolean", "default": False},
+    },
     "state": {
         "in": "query",
         "name": "state",

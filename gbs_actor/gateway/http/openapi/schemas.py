@@ -38,13 +38,16 @@ from gbs_actor.gateway.http.admin.traces import (
 )
 from gbs_actor.gateway.http.history import LineupHistory
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
+from gbs_actor.gateway.http.sheets import ApplyBody, ImportPreview
 from gbs_actor.gateway.replies import ChangeResult, HttpErrorBody
 from gbs_actor.gateway.sessions import SessionDetails, SessionPage
+from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import INVISIBLE, WHITE_SPACE
 from gbs_actor.observability import EventPage, LogLevelStatistics
 from gbs_actor.observability.history import HistoryStatistics
 from gbs_actor.rooms import GroupList, RoomPage, RoomStatistics
+from gbs_actor.sheets import Field as SheetField
 
 Schema = dict[str, Any]
 
@@ -62,6 +65,10 @@ _TYPES: Final[dict[str, Any]] = {
     "ChangeResult": ChangeResult[Row],
     "GroupList": GroupList,
     "LineupHistory": LineupHistory,
+    "ImportPreview": ImportPreview,
+    "ApplyBody": ApplyBody,
+    "Field": Field,
+    "SheetField": SheetField,
     **{body.__name__: body for body in _BODIES},
     "Error": HttpErrorBody,
     "Alive": Alive,
