@@ -91,8 +91,10 @@ def _wanted(item: Assignment, apply_lineup_number: bool) -> Iterator[tuple[Field
         yield Field.IS_LEADER, item.is_leader
     if item.current_leader is not UNSET:
         yield Field.CURRENT_LEADER, clean_current_leader(item.current_leader)
-    if apply_lineup_number and item.lineup_number is not UNSET:
-        yield Field.LINEUP_NUMBER, check_lineup_number(item.lineup_number)
+    if item.lineup_number is not UNSET:
+        number = check_lineup_number(item.lineup_number)
+        if apply_lineup_number:
+            yield Field.LINEUP_NUMBER, number
 
 
 def _leader_problems(registration: Registration, item: Assignment, index: int) -> list[Problem]:

@@ -13,7 +13,7 @@ from gbs_actor.contract.commands import COMMANDS
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(LINE_UP_PATH + path)))
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", LINE_UP_PATH + path))
 
 
 _OF_COMMANDS: Final = {
