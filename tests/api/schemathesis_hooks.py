@@ -2,8 +2,9 @@
 
 Loaded by the Schemathesis process. Only values that are good in themselves are touched: a
 command id must not have been used for another command, a base revision must not lie ahead
-of the room's, and what stands in the header and in the body must be the same. What the
-generator made wrong on purpose stays wrong.
+of the room's, nor a moment that is asked for, and what stands in the header and in the body must
+be the same. A bulk edit must not name a person twice, and two numbers of new groups must not be
+too far apart. What the generator made wrong on purpose stays wrong.
 """
 
 from __future__ import annotations
@@ -73,9 +74,59 @@ TWINS = (
 )
 
 
+UNDO_TWIN = Twin("Idempotency-Key", "idempotencyKey", TWINS[0].pattern, _fresh_id)
+"""In the body of an undo, where ``commandId`` is that of another command."""
+_REVISION = TWINS[1].pattern
+_UNKNOWN = 1_000_000
+"""No registration has this id, or a higher one."""
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt].*")
+_YEAR_ZERO = "0000-"
+_GROUP_NUMBER = re.compile(r"[1-9][0-9]{0,3}(\.0)?")
+
+
+def _put_moment_right(query: dict[str, Any]) -> None:
+    """Ask for a moment that was, and for nothing else with it."""
+    at = str(query.get("at"))
+    if _REVISION.fullmatch(at):
+        query["at"] = _old_revision(at)
+    elif _TIME.fullmatch(at):
+        query["at"] = at.replace(_YEAR_ZERO, "2000-", 1) if at.startswith(_YEAR_ZERO) else at
+    else:
+        return
+    if _REVISION.fullmatch(str(query.get("since"))):
+        del query["since"]
+    if isinstance(epoch := query.get("epoch"), str) and "\0" not in epoch and len(epoch) <= 200:
+        del query["epoch"]
+
+
+def _put_items_right(body: dict[str, Any]) -> None:
+    items = body.get("assignments")
+    seen = set()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if not isinstance(item, dict):
+            continue
+        person = str(item.get("userRetreatRegistrationId"))
+        if person in seen and _REVISION.fullmatch(person):
+            item["userRetreatRegistrationId"] = _UNKNOWN + index
+        seen.add(person)
+        if _REVISION.fullmatch(str(item.get("baseRevision"))):
+            item["baseRevision"] = _old_revision(str(item["baseRevision"]))
+    numbers = body.get("gbsNumbers")
+    if (
+        isinstance(numbers, list)
+        and len(numbers) == 2
+        and all(_GROUP_NUMBER.fullmatch(str(each)) for each in numbers)
+    ):
+        body["gbsNumbers"] = [numbers[0], numbers[0]]
+
+
 @schemathesis.hook
 def before_call(
     _context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]
 ) -> None:
-    for twin in TWINS:
-        twin.put_right(case.headers, case.body if isinstance(case.body, dict) else {})
+    body = case.body if isinstance(case.body, dict) else {}
+    for twin in (*TWINS, UNDO_TWIN) if UNDO_TWIN.field in body else TWINS:
+        twin.put_right(case.headers, body)
+    _put_items_right(body)
+    if isinstance(case.query, dict):
+        _put_moment_right(case.query)

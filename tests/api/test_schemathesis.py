@@ -47,7 +47,10 @@ def ids(server: ServerProcess) -> dict[str, list[int]]:
             answer = client.post(f"/{person}/lineup-memo", json={"memo": "x"})
             assert answer.status_code == 200, answer.text
         rows = client.get("/user-lineups").json()["userRetreatGbsLineups"]
+        groups = client.get("/gbslist").json()["gbsList"]
     return {
+        "groups": [group["id"] for group in groups],
+        "numbers": [group["number"] for group in groups],
         "people": [row["id"] for row in rows],
         "memos": [row["lineupMemoId"] for row in rows if row["lineupMemoId"] is not None],
     }
@@ -63,11 +66,18 @@ hooks = "tests.api.schemathesis_hooks"
 retreats = {{ values = ["{RETREAT}"] }}
 people = {{ values = {ids["people"]} }}
 memos = {{ values = {ids["memos"]} }}
+groups = {{ values = {ids["groups"]} }}
+numbers = {{ values = {ids["numbers"]} }}
 
 [parameters]
 "path.slug" = {{ dictionary = "retreats", probability = 0.9 }}
 "path.registrationId" = {{ dictionary = "people", probability = 0.8 }}
+"path.gbsId" = {{ dictionary = "groups", probability = 0.8 }}
 "body.userRetreatRegistrationId" = {{ dictionary = "people", probability = 0.8 }}
+
+[[operations]]
+include-operation-id = ["assignLeaders", "updateGroupMemo", "deleteGroupMemo"]
+parameters = {{ "body.gbsNumber" = {{ dictionary = "numbers", probability = 0.8 }} }}
 
 [[operations]]
 include-operation-id = "createMemo"
@@ -145,6 +155,17 @@ def test_an_editor_finds_everything_as_described(
     ):
         assert {200, 400, 401, 404} <= seen[write]
         assert "DELETE" in write or 409 in seen[write]
+    for write in (
+        f"DELETE {OF_ROOM}/{{gbsId}}/unassign-gbs-leaders",
+        f"PUT {OF_ROOM}/lineup-gbs-memo",
+        f"DELETE {OF_ROOM}/lineup-gbs-memo",
+        f"POST {OF_ROOM}/create-gbs",
+    ):
+        assert {200, 400, 401} <= seen[write], write
+    for write in ("POST {}/bulk-assign-gbs", "DELETE {}/delete-gbs", "POST {}/undo"):
+        assert {400, 401, 404} <= seen[write.format(OF_ROOM)], write
+    for read in ("gbslist", "history"):
+        assert {200, 401, 404} <= seen[f"GET {OF_ROOM}/{read}"]
 
 
 def test_an_operator_finds_everything_as_described(

@@ -24,7 +24,7 @@ def shown(client: StockClient) -> dict[int, Row]:
                     **({} if value["full"] else rows),
                     **{row["id"]: row for row in value["data"]},
                 }
-            elif value["data"] is not None:
+            elif value["data"] is not None and "id" in value["data"]:
                 rows[value["data"]["id"]] = value["data"]
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,6 +24,8 @@ class Logged:
     command_id: UUID
     kind: str
     registration_id: int | None
+    numbers: dict[int, int | None]
+    """The group numbers that it has written, by registration."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ async def _read(dsn: str, slug: str) -> Contents:
                 "SELECT id, revision FROM retreat WHERE slug = $1", slug
             )
             log = await connection.fetch(
-                "SELECT revision, command_id, kind, registration_id FROM lineup_change"
+                "SELECT revision, command_id, kind, registration_id, after FROM lineup_change"
                 " WHERE retreat_id = $1 ORDER BY revision",
                 retreat["id"],
             )
@@ -86,6 +89,11 @@ async def _read(dsn: str, slug: str) -> Contents:
                 UUID(str(entry["command_id"])),
                 entry["kind"],
                 entry["registration_id"],
+                {
+                    value["registrationId"]: value["value"]
+                    for value in json.loads(entry["after"])
+                    if value["field"] == "gbsNumber"
+                },
             )
             for entry in log
         ),

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import httpx
 import trio
 
 from gbs_actor.client import Backoff, Client, CommandFailed, Disconnected, connect
@@ -28,6 +29,15 @@ class Edit:
     number: int
 
 
+@dataclass(frozen=True)
+class Bulk:
+    """A bulk edit that the server said yes to."""
+
+    command_id: UUID
+    numbers: Mapping[int, int]
+    """By registration."""
+
+
 @dataclass
 class Editors:
     """Clients that edit all the time."""
@@ -35,6 +45,11 @@ class Editors:
     clients: list[Client]
     acknowledged: list[Edit] = field(default_factory=list)
     refused: list[CommandFailed] = field(default_factory=list)
+    bulks: list[Bulk] = field(default_factory=list)
+    initial: dict[int, int | None] = field(default_factory=dict)
+    """Everybody's group before the first edit."""
+    undos: dict[UUID, UUID] = field(default_factory=dict)
+    """The ids of those that the server said yes to: of the undo, and of what it has undone."""
     _progress: trio.Event = field(default_factory=trio.Event)
     _stopping: bool = False
 
@@ -54,6 +69,50 @@ class Editors:
                 chance.randint(1, 30),
             )
             await self._carry_out(client, edit)
+
+    async def edit_many(self, server: ServerProcess, bearer: str, seed: int) -> None:
+        """Assign many people at once over HTTP, and undo some of that, until told to stop.
+
+        A request without an answer is sent again with its key, however long it takes.
+        """
+        chance = random.Random(seed)
+        people = [row.id for row in self.clients[0].rows if not row.is_leader]
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {bearer}"}) as http:
+            while not self._stopping:
+                numbers = {each: chance.randint(1, 30) for each in chance.sample(people, 25)}
+                bulk = Bulk(UUID(int=chance.getrandbits(128), version=4), numbers)
+                items = [{"lineupId": id_, "gbsNumber": to} for id_, to in numbers.items()]
+                await self._send(
+                    http, server, "bulk-assign-gbs", bulk.command_id, {"assignments": items}
+                )
+                self.bulks.append(bulk)
+                if chance.random() < 0.5:
+                    undo = UUID(int=chance.getrandbits(128), version=4)
+                    wanted = {"commandId": str(bulk.command_id), "onConflict": "skip"}
+                    await self._send(http, server, "undo", undo, wanted)
+                    self.undos[undo] = bulk.command_id
+
+    async def _send(
+        self,
+        http: httpx.AsyncClient,
+        server: ServerProcess,
+        path: str,
+        key: UUID,
+        content: Mapping[str, object],
+    ) -> None:
+        url = f"/api/v1/retreat/{RETREAT}/line-up/{path}"
+        while True:
+            try:
+                response = await http.post(
+                    server.url + url, json=content, headers={"Idempotency-Key": str(key)}
+                )
+            except httpx.TransportError:
+                await trio.sleep(IMPATIENT.initial)
+                continue
+            if response.status_code == 200:
+                return
+            assert response.status_code in {503, 504}, response.text
+            await trio.sleep(IMPATIENT.initial)
 
     async def _carry_out(self, client: Client, edit: Edit) -> None:
         while True:
@@ -88,6 +147,7 @@ async def editing(
     count: int = 4,
     claims: Mapping[str, object] | None = None,
     backoff: Backoff = IMPATIENT,
+    bulks: bool = False,
 ) -> AsyncIterator[Editors]:
     """Editors at work for the time of a block, and clients that only look on.
 
@@ -95,6 +155,7 @@ async def editing(
     acknowledged is lost, nothing happened twice, everybody sees the same.
 
     :param claims: of the editors' tokens, further ones.
+    :param bulks: whether somebody edits many people at once, too, and undoes some of that.
     """
     async with AsyncExitStack() as stack:
         clients = [
@@ -112,9 +173,12 @@ async def editing(
         for client in clients:
             await client.join(RETREAT)
         editors = Editors(clients)
+        editors.initial = {row.id: row.gbs_number for row in clients[0].rows}
         async with trio.open_nursery() as nursery:
             for seed, client in enumerate(clients[:count]):
                 nursery.start_soon(editors.edit, client, seed)
+            if bulks:
+                nursery.start_soon(editors.edit_many, server, token(99, "간사"), 99)
             yield editors
             editors.stop()
         await _check(server, editors)
@@ -134,14 +198,24 @@ async def _check(server: ServerProcess, editors: Editors) -> None:
     # Who got a refusal asked for it: a stream like this gives no reason for any.
     assert not editors.refused, [str(refusal) for refusal in editors.refused]
 
-    given = {edit.command_id: edit.number for edit in editors.acknowledged}
+    singles = {edit.command_id: edit for edit in editors.acknowledged}
+    bulks = {bulk.command_id: bulk for bulk in editors.bulks}
+    for command_id in (*bulks, *editors.undos):
+        assert command_id in logged, f"{command_id} was acknowledged and is not in the log"
+    numbers = dict(editors.initial)
+    before: dict[UUID, dict[int, int | None]] = {}
     for entry in stored.log:
-        if entry.command_id in given and entry.registration_id is not None:
-            last = max(
-                it.revision for it in stored.log if it.registration_id == entry.registration_id
-            )
-            if entry.revision == last:
-                assert stored.numbers[entry.registration_id] == given[entry.command_id]
+        before[entry.command_id] = {id_: numbers.get(id_) for id_ in entry.numbers}
+        numbers.update(entry.numbers)
+        if (single := singles.get(entry.command_id)) is not None:
+            assert numbers[single.registration_id] == single.number
+        if (bulk := bulks.get(entry.command_id)) is not None:
+            found = {id_: numbers.get(id_) for id_ in bulk.numbers}
+            assert found == bulk.numbers, "a bulk edit was done in part"
+        if (undone := editors.undos.get(entry.command_id)) is not None:
+            for id_, number in entry.numbers.items():
+                assert before[undone].get(id_, number) == number, "an undo put back something else"
+    assert numbers == stored.numbers, "the rows are not what the log made of them"
 
     with trio.fail_after(30):
         for client in editors.clients:

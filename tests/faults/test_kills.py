@@ -51,7 +51,7 @@ async def test_a_server_killed_twenty_times_keeps_every_acknowledged_edit(
     server: ServerProcess,
 ) -> None:
     chance = random.Random(1)
-    async with editing(server) as editors:
+    async with editing(server, bulks=True) as editors:
         for _ in range(KILLS):
             await editors.more(EDITS_BETWEEN)
             await trio.sleep(chance.random() * 0.05)  # at any point of a commit
@@ -66,7 +66,7 @@ async def test_a_database_killed_twenty_times_keeps_every_acknowledged_edit(
 ) -> None:
     chance = random.Random(2)
     killed = set()
-    async with editing(server) as editors:
+    async with editing(server, bulks=True) as editors:
         for at in range(MOST_KILLS):
             await editors.more(EDITS_BETWEEN)
             if at >= KILLS and cut_commits(server):
@@ -90,7 +90,7 @@ async def test_database_connections_killed_twenty_times_keep_every_acknowledged_
     server: ServerProcess,
 ) -> None:
     chance = random.Random(3)
-    async with editing(server) as editors:
+    async with editing(server, bulks=True) as editors:
         for at in range(MOST_KILLS):
             await editors.more(EDITS_BETWEEN)
             if at >= KILLS and cut_commits(server):
@@ -103,7 +103,7 @@ async def test_database_connections_killed_twenty_times_keep_every_acknowledged_
 
 
 async def test_a_frozen_database_costs_time_and_no_edit(server: ServerProcess) -> None:
-    async with editing(server) as editors:
+    async with editing(server, bulks=True) as editors:
         for _ in range(FREEZES):
             await editors.more(EDITS_BETWEEN)
             frozen = freeze(server)
