@@ -26,6 +26,8 @@ from gbs_actor.rooms.work_budget import WorkBudget
 
 _QUEUED_PER_UNIT: Final = 32
 """Rows that are queued, at connections that do not keep up, for the price of one delivery."""
+_MANY: Final = 256
+"""Rows of a message above which that counts."""
 
 
 class _Reply(msgspec.Struct, frozen=True, gc=False):
@@ -211,7 +213,7 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together) + (position - start) // _QUEUED_PER_UNIT):
+            if budget.take(len(together) + _queueing(position - start)):
                 await budget.checkpoint()
             together, start = [], position
 
@@ -255,7 +257,7 @@ class FanOut:
                 sent_revision, form = subscriber.sent_revision, subscriber.sink.format
                 sequence = changed.of(form)
                 start, end = sequence.first_above(sent_revision), len(sequence)
-                work = 1 + (end - start) // _QUEUED_PER_UNIT
+                work = 1 + _queueing(end - start)
                 piece = sequence.piece(form, start, end) if start < end else None
                 if piece is None and start < end:
                     piece = await sequence.build(form, start, end, budget)
@@ -315,6 +317,11 @@ class FanOut:
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
         return self._handle.rows
+
+
+def _queueing(items: int) -> int:
+    """Return the units of work that it may take to queue the items of a message."""
+    return items // _QUEUED_PER_UNIT if items > _MANY else 0
 
 
 def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
