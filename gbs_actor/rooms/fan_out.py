@@ -213,7 +213,7 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together) + _queueing(position - start)):
+            if budget.take(len(together) + _queueing(subscriber, position - start)):
                 await budget.checkpoint()
             together, start = [], position
 
@@ -248,7 +248,7 @@ class FanOut:
     ) -> None:
         """Send each subscriber the changes behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
-        sent_revision, form, piece, work = -1, None, None, 1  # of the one before: most are alike
+        sent_revision, form, piece, items = -1, None, None, 0  # of the one before: most are alike
         for subscriber in subscribers:
             if subscriber.room is not handle:
                 continue  # it has joined another room meanwhile
@@ -257,7 +257,7 @@ class FanOut:
                 sent_revision, form = subscriber.sent_revision, subscriber.sink.format
                 sequence = changed.of(form)
                 start, end = sequence.first_above(sent_revision), len(sequence)
-                work = 1 + _queueing(end - start)
+                items = end - start
                 piece = sequence.piece(form, start, end) if start < end else None
                 if piece is None and start < end:
                     piece = await sequence.build(form, start, end, budget)
@@ -268,7 +268,7 @@ class FanOut:
                 handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
-            if budget.take(work):
+            if budget.take(1 + _queueing(subscriber, items) if items > _MANY else 1):
                 await budget.checkpoint()
 
     def _reply_alone(self, reply: _Reply) -> None:
@@ -319,9 +319,9 @@ class FanOut:
         return self._handle.rows
 
 
-def _queueing(items: int) -> int:
-    """Return the units of work that it may take to queue the items of a message."""
-    return items // _QUEUED_PER_UNIT if items > _MANY else 0
+def _queueing(subscriber: Subscriber, items: int) -> int:
+    """Return the units of work that it took to queue the items of a message, if it was queued."""
+    return items // _QUEUED_PER_UNIT if items > _MANY and subscriber.sink.behind else 0
 
 
 def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
