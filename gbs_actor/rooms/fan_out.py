@@ -26,6 +26,8 @@ from gbs_actor.rooms.work_budget import WorkBudget
 
 _QUEUED_PER_UNIT: Final = 32
 """Rows that are queued, at connections that do not keep up, for the price of one delivery."""
+_MANY: Final = 256
+"""Rows of a message above which that counts."""
 
 
 class _Reply(msgspec.Struct, frozen=True, gc=False):
@@ -217,7 +219,7 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together) + (position - start) // _QUEUED_PER_UNIT):
+            if budget.take(len(together) + _queueing(subscriber, position - start)):
                 await budget.checkpoint()
             together, start = [], position
 
@@ -252,7 +254,7 @@ class FanOut:
     ) -> None:
         """Send each subscriber the changes behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
-        sent_revision, form, piece, work = -1, None, None, 1  # of the one before: most are alike
+        sent_revision, form, piece, items = -1, None, None, 0  # of the one before: most are alike
         for subscriber in subscribers:
             if subscriber.room is not handle:
                 continue  # it has joined another room meanwhile
@@ -261,7 +263,7 @@ class FanOut:
                 sent_revision, form = subscriber.sent_revision, subscriber.sink.format
                 sequence = changed.of(form)
                 start, end = sequence.first_above(sent_revision), len(sequence)
-                work = 1 + (end - start) // _QUEUED_PER_UNIT
+                items = end - start
                 piece = sequence.piece(form, start, end) if start < end else None
                 if piece is None and start < end:
                     piece = await sequence.build(form, start, end, budget)
@@ -272,7 +274,7 @@ class FanOut:
                 handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
-            if budget.take(work):
+            if budget.take(1 + _queueing(subscriber, items) if items > _MANY else 1):
                 await budget.checkpoint()
 
     def _reply_alone(self, reply: _Reply) -> None:
@@ -336,6 +338,11 @@ class FanOut:
     def _rows(self) -> EncodedRows:
         assert self._handle.rows is not None
         return self._handle.rows
+
+
+def _queueing(subscriber: Subscriber, items: int) -> int:
+    """Return the units of work that it took to queue the items of a message, if it was queued."""
+    return items // _QUEUED_PER_UNIT if items > _MANY and subscriber.sink.behind else 0
 
 
 def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:

@@ -79,6 +79,7 @@ class Line:
         self.page.clients.disconnected(self.client)
 
     protocol = "socket.io"
+    behind = False
     address = user_agent = None
     round_trip: float | None = None
 

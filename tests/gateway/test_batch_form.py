@@ -135,6 +135,10 @@ class Line:
         self.outbox = Outbox(self.wire, self, OutboxLimits())
         self.subscriber = Subscriber(self, page.author)
 
+    @property
+    def behind(self) -> bool:
+        return self.outbox.waiting
+
     def deliver(self, message: Message) -> None:
         self.outbox.send(message)
 

@@ -65,6 +65,10 @@ class Page:
             else:
                 apply(self.rows, frame["data"])
 
+    @property
+    def behind(self) -> bool:
+        return self.outbox.waiting
+
     def deliver(self, message: Message) -> None:
         self.outbox.send(message)
 
