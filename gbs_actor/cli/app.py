@@ -11,6 +11,7 @@ from gbs_actor.cli.admin import admin
 from gbs_actor.cli.checking import check
 from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
 from gbs_actor.cli.events import events
+from gbs_actor.cli.line_up import export, history, import_sheet, undo
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.settings import settings
@@ -47,6 +48,10 @@ def options(
 
 app.add_typer(admin, name="admin")
 app.command()(serve)
+app.command()(export)
+app.command("import")(import_sheet)
+app.command()(history)
+app.command()(undo)
 app.command()(tail)
 app.command()(top)
 app.command()(events)

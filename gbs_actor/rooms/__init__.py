@@ -33,6 +33,9 @@ The life of a batch::
     |  fan-out and replies   |    encoded once per format, other tasks run in between
     +------------------------+
 
+What subscribers are sent is a ``PieceSequence``: of rows (``RowSequence``), or in the batch form of
+the rows whose own fields have changed and of groups (``PartSequence``).
+
 Joins, leaves, editing marks and presence (``Subscriptions``) need no store: they go on
 while one is waited for.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -92,7 +91,8 @@ class FanOut:
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
-            await self._send_all(_changed(changed, replies), replies, revision, budget)
+            sent = Changed(RowSequence(changed), _parts_of, replies)
+            await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 self._subscriptions.update_mark(reply.step.work)
@@ -129,7 +129,8 @@ class FanOut:
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
             replies.append(_Reply(step, rows, row, len(changed), revision))
-        await self._send_all(_changed(changed, replies), replies, revision, budget)
+        sent = Changed(RowSequence(changed), _parts_of, replies)
+        await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 reply.step.work.reply(RESTARTED)
@@ -145,9 +146,8 @@ class FanOut:
         handle, rows = self._handle, self._rows
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
-        missed = Changed(
-            RowSequence(rows.newer_than(oldest)), partial(rows.parts_changed_after, oldest)
-        )
+        single = RowSequence(rows.newer_than(oldest))
+        missed = Changed(single, rows.parts_changed_after, oldest)
         await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
@@ -287,12 +287,14 @@ class FanOut:
             return None
         if isinstance(outcome, Change):
             handle.accepted += 1
-            row = None if reply.row is None else _in_own_revision(reply.row, reply.own_revision)
-            accepted = Accepted(outcome.revision, row, reply.rows)
+            row = reply.row
+            if row is not None and reply.own_revision is not None:
+                row = row.in_revision(reply.own_revision)
             if outcome.row is None:
                 rows = _own_rows(outcome, reply)
-                accepted = Accepted(outcome.revision, None, rows, result=result_of(outcome))
-            work.reply_held(accepted)
+                work.reply_held(Accepted(outcome.revision, None, rows, result=result_of(outcome)))
+            else:
+                work.reply_held(Accepted(outcome.revision, row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = None if outcome.row is None else EncodedRow.of(outcome.row)
@@ -353,16 +355,8 @@ def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:
     return tuple(row for row in reply.rows if row.id in own)
 
 
-def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:
-    """Return what a batch has changed.
-
-    :param rows: ascending by revision.
-    :param replies: of all steps of the batch.
-    """
-    return Changed(RowSequence(rows), partial(_parts_of, replies))
-
-
 def _parts_of(replies: Sequence[_Reply]) -> PartSequence:
+    """Return what the steps of a batch have changed, for the batch form."""
     return PartSequence.of(
         (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
         for reply in replies

@@ -102,17 +102,17 @@ def an_edit(rnd: random.Random, memo_id: int) -> Action:
 
 
 def a_bulk(rnd: random.Random) -> BulkAssign:
-    flags: list[bool | UnsetType] = [UNSET, UNSET, True, False]
-    leaders: list[str | UnsetType] = [UNSET, "a", "b"]
     people = rnd.sample([1, 2, 3, 4], rnd.randint(1, 4))
     if rnd.random() < 0.1:
         people.append(rnd.choice([1, 9]))
+    leads: list[UnsetType | bool] = [UNSET, UNSET, True, False]
+    names: list[UnsetType | str] = [UNSET, "a", "b"]
     assignments = tuple(
         Assignment(
             id_,
             gbs_number=rnd.choice([UNSET, None, 1, 2, 3, 4]),
-            is_leader=rnd.choice(flags),
-            current_leader=rnd.choice(leaders),
+            is_leader=rnd.choice(leads),
+            current_leader=rnd.choice(names),
             lineup_number=rnd.choice([UNSET, None, 7, 8]),
             base_revision=rnd.choice([*[None] * 10, 0, 3]),
         )

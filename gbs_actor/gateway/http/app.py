@@ -8,6 +8,7 @@ from typing import Any, cast
 from quart import Blueprint, Response
 from quart_trio import QuartTrio
 
+from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.gateway.http.admin import (
     AdminIdentity,
     Audit,
@@ -102,7 +103,7 @@ def _app(services: Services, blueprints: Iterable[Blueprint], policy: CorsPolicy
     app = QuartTrio("gbs_actor", static_folder=None)
     # A form has more in it than the file.
     import_body = services.settings.imports.import_size + http.max_body
-    app.request_class = cast(Any, limited_request({IMPORTS: import_body}))
+    app.request_class = cast(Any, limited_request({LINE_UP_PATH + IMPORTS: import_body}))
     handler = refusing_bad_requests(app.asgi_app, policy)
     app.asgi_app = handler  # type: ignore[method-assign,assignment]
     app.config["MAX_CONTENT_LENGTH"] = http.max_body

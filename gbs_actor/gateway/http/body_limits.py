@@ -11,26 +11,24 @@ from quart_trio.wrappers import TrioRequest
 from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.contract.commands import COMMANDS
 
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{\w+\}", "[^/]+", LINE_UP_PATH + path))
-
-
-_OF_COMMANDS: Final = {
-    route.path: route.max_body
+LIMITS: Final[dict[str, int]] = {
+    LINE_UP_PATH + route.path: route.max_body
     for spec in COMMANDS
     for route in spec.routes
     if route.max_body is not None
 }
+"""Bytes that the body of a command may have, by the template of the path."""
 
 
 def limited_request(others: Mapping[str, int]) -> type[TrioRequest]:
     """Return a request whose body is limited by its path: before it is routed, it may have arrived.
 
-    :param others: by path below the line-up, the bytes that a body may have there, at most, in
-        addition to those of commands.
+    :param others: the bytes that a body may have elsewhere, by the template of the path.
     """
-    limits = [(_pattern(path), limit) for path, limit in {**_OF_COMMANDS, **others}.items()]
+    limits = [
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", template)), limit)
+        for template, limit in {**LIMITS, **others}.items()
+    ]
 
     class LimitedRequest(TrioRequest):
         def __init__(

@@ -152,7 +152,7 @@ async def _uploaded() -> bytes:
     text: str | None = (await request.form).get(PASTED)
     if text is None:
         raise InvalidPayload("", f"The form has neither a file nor the field {PASTED}.")
-    return text.encode()
+    return str(text).encode()
 
 
 def _flag(name: str, value: str | None) -> bool:
