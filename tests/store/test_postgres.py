@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import timedelta
 from itertools import count
 from uuid import UUID
@@ -14,7 +15,8 @@ from structlog.testing import capture_logs
 
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Group, Memo
-from gbs_actor.store.postgres import commit, queries
+from gbs_actor.store.history import HistoryQuery
+from gbs_actor.store.postgres import commit, history, queries
 from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.commit_statements import commit_of_one_change
 from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
@@ -468,3 +470,30 @@ async def test_a_small_write_needs_no_right_to_temporary_tables(
             "DROP ROLE writes_only",
         ):
             await outside.execute(statement, deadline=soon())
+
+
+class TestHistory:
+    async def test_of_a_person_no_entries_of_others_are_read(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        retreat_id = await postgres.import_retreat(seed())
+        await outside.fetch(
+            """
+            INSERT INTO lineup_change (retreat_id, revision, command_id, kind, registration_id,
+                                       request, before, after, at)
+                SELECT $1, n, gen_random_uuid(), 'assign-number', n % 1000, '', '[]', '[]', now()
+                    FROM generate_series(1, 20000) AS n
+            """,
+            retreat_id,
+            deadline=soon(),
+        )
+        await outside.execute("ANALYZE lineup_change", deadline=soon())
+        query = HistoryQuery(limit=50, registration_id=7)
+        sql, arguments = history.statement(retreat_id, query)
+        plan = await outside.fetch(f"EXPLAIN (ANALYZE) {sql}", *arguments, deadline=soon())
+        text = "\n".join(line[0] for line in plan)
+        removed = [int(number) for number in re.findall(r"Rows Removed by .*: (\d+)", text)]
+        assert sum(removed) < 100, text
+        assert [entry.revision for entry in await postgres.history(retreat_id, query)] == [
+            *range(19_007, 0, -1_000)
+        ]

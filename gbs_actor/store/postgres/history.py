@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from gbs_actor.store.history import HistoryQuery
 
-READ = """
+_READ = """
 SELECT entry.* FROM lineup_change AS entry
     WHERE entry.retreat_id = $1
         AND ($2::bigint IS NULL OR entry.revision < $2)
         AND ($3::bigint IS NULL OR entry.revision > $3)
-        AND ($4::bigint IS NULL OR entry.revision IN (
-            SELECT revision FROM lineup_change WHERE retreat_id = $1 AND registration_id = $4
-            UNION ALL
-            SELECT revision FROM lineup_change_registration
-                WHERE retreat_id = $1 AND registration_id = $4
-        ))
+        AND {is_of_person}
         AND ($5::integer IS NULL OR EXISTS (
             SELECT FROM jsonb_array_elements(entry.before || entry.after) AS value
                 WHERE (value ->> 'gbsNumber')::integer = $5
@@ -23,7 +18,16 @@ SELECT entry.* FROM lineup_change AS entry
         AND ($6::bigint IS NULL OR entry.author_id = $6)
     ORDER BY entry.revision DESC LIMIT $7
 """
-"""Arguments from :func:`read_arguments`."""
+_READ_ALL = _READ.format(is_of_person="$4::bigint IS NULL")
+_READ_PERSON = _READ.format(
+    is_of_person="""entry.revision IN (
+            SELECT revision FROM lineup_change WHERE retreat_id = $1 AND registration_id = $4
+            UNION ALL
+            SELECT revision FROM lineup_change_registration
+                WHERE retreat_id = $1 AND registration_id = $4
+        )"""
+)
+"""A statement of its own: under an OR the entries of others would be read, too."""
 
 ENTRY_BY_REVISION = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision = $2"
 ENTRY_BY_COMMAND = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND command_id = $2"
@@ -40,9 +44,9 @@ SELECT gbs.number, gbs.id, gbs.created_at
 """
 
 
-def read_arguments(retreat_id: int, query: HistoryQuery) -> tuple[object, ...]:
-    """Return the arguments of :data:`READ`."""
-    return (
+def statement(retreat_id: int, query: HistoryQuery) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that reads entries of the log, newest first, and its arguments."""
+    return _READ_ALL if query.registration_id is None else _READ_PERSON, (
         retreat_id,
         query.before,
         query.after,

@@ -190,8 +190,8 @@ class PostgresStore:
 
     async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        arguments = history.read_arguments(retreat_id, query)
-        rows = await self._database.fetch(history.READ, *arguments)
+        sql, arguments = history.statement(retreat_id, query)
+        rows = await self._database.fetch(sql, *arguments)
         return [queries.log_entry(row) for row in rows]
 
     async def revision_at(self, retreat_id: int, at: datetime) -> int:
