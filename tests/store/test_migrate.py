@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from gbs_actor.lineup.fields import Field, FieldValue
+from gbs_actor.lineup.records import Memo
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused, connect
 from gbs_actor.store.postgres.migrate import (
     Migration,
@@ -132,4 +134,48 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
         "p_retreat_id bigint, p_expected bigint, p_repeatable uuid[], "
         "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
         "p_memos lineup_memo_write[], p_log lineup_log_write[]"
+    ]
+
+
+async def test_a_log_with_one_value_an_entry_becomes_one_of_arrays(empty_url: str) -> None:
+    connection = await connect(empty_url, deadline=soon())
+    shipped = shipped_migrations()
+    await migrate(connection, shipped[:7], step_timeout=30)
+    await ask(connection, "INSERT INTO retreat (slug, title, revision) VALUES ('winter', '', 5)")
+    await ask(
+        connection,
+        """
+        INSERT INTO lineup_change
+                (retreat_id, revision, command_id, kind, registration_id,
+                 request, before, after, at)
+            SELECT retreat.id, n, gen_random_uuid(), kind, person, '', before, after, now()
+                FROM retreat, (VALUES
+            (1, 'assign-number', 5, '{"field":"gbsNumber","gbsNumber":null}'::jsonb,
+                '{"field":"gbsNumber","gbsNumber":3}'::jsonb),
+            (2, 'assign-number', 5, '{"field":"gbsNumber","gbsNumber":3}',
+                '{"field":"gbsNumber","gbsNumber":3}'),
+            (3, 'create-memo', 6, '{"field":"lineupMemo","memoId":null,"text":"","color":""}',
+                '{"field":"lineupMemo","memoId":8,"text":"창가 \\"1\\"","color":"#FFCC00"}'),
+            (4, 'delete-memo', 6, '{"field":"lineupMemo","memoId":8,"text":"","color":"#FFCC00"}',
+                '{"field":"lineupMemo","memoId":null,"text":"","color":""}'),
+            (5, 'fence', NULL, NULL, NULL)
+                ) AS entry (n, kind, person, before, after)
+        """,
+    )
+    await migrate(connection, shipped, step_timeout=30)
+    connection.terminate()
+    async with PostgresStore.open(empty_url) as store:
+        retreat = await store.load("winter")
+        assert retreat is not None
+        log = await store.log(retreat.id)
+    number, memo = Field.GBS_NUMBER, Field.LINEUP_MEMO
+    assert [(entry.before, entry.after) for entry in log] == [
+        ((FieldValue(number, None, 0, 5),), (FieldValue(number, 3, 1, 5),)),
+        ((FieldValue(number, 3, 0, 5),), (FieldValue(number, 3, 0, 5),)),
+        (
+            (FieldValue(memo, None, 0, 6),),
+            (FieldValue(memo, Memo(8, '창가 "1"', "#FFCC00"), 3, 6),),
+        ),
+        ((FieldValue(memo, Memo(8, "", "#FFCC00"), 0, 6),), (FieldValue(memo, None, 4, 6),)),
+        ((), ()),
     ]
