@@ -47,7 +47,7 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.lineup.fields import Field, values_of
-from gbs_actor.lineup.records import Registration
+from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.lineup.records import Row as LineupRow
 from gbs_actor.rooms import (
     Accepted,
@@ -484,7 +484,7 @@ def _check_base(row: Row, registration: Registration) -> None:
     for field, value, stamp in values_of(registration):
         shown = row.get(field, value)
         if field is Field.LINEUP_MEMO:
-            value = "" if value is None else value.text  # noqa: PLW2901
+            value = value.text if isinstance(value, Memo) else ""  # noqa: PLW2901
         if shown != value:
             assert stamp.revision > row["revision"]
 

@@ -491,7 +491,7 @@ class TestHistory:
         query = HistoryQuery(limit=50, registration_id=7)
         sql, arguments = history.statement(retreat_id, query)
         plan = await outside.fetch(f"EXPLAIN (ANALYZE) {sql}", *arguments, deadline=soon())
-        text = "\n".join(line[0] for line in plan)
+        text = "\n".join(line["QUERY PLAN"] for line in plan)
         removed = [int(number) for number in re.findall(r"Rows Removed by .*: (\d+)", text)]
         assert sum(removed) < 100, text
         assert [entry.revision for entry in await postgres.history(retreat_id, query)] == [
