@@ -22,12 +22,12 @@ MAX_SLUG_LENGTH: Final = 200
 # The rules in Meta's extra_json_schema are checked further down, with a sentence for each;
 # here they are only for the API's description. JSON does not distinguish 5.0 from 5 (RFC 8259
 # §6), so a float is accepted if it is a whole number.
-Id = (
+GivenId = (
     Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LAST_ID})]
     | Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,17}$"})]
     | float
-    | None
 )
+Id = GivenId | None
 Revision = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": LAST_ID})] | float
 
 _LOCATION: Final = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gbs_actor.contract.decoding import (
+    GivenId,
     Id,
     InvalidPayload,
     Revision,
@@ -169,7 +170,7 @@ class AssignLeadersBody(GroupBody, rename="camel"):
     """A group, and who leads it from now on, too."""
 
     leader_user_ids: (
-        Annotated[list[Id], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_LEADERS})]
+        Annotated[list[GivenId], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_LEADERS})]
         | UnsetType
     ) = UNSET
 

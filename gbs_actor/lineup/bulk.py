@@ -10,7 +10,7 @@ from gbs_actor.lineup.basis import check_base, is_unseen
 from gbs_actor.lineup.changes import Problem, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Assignment, BulkAssign, Command
-from gbs_actor.lineup.fields import Field, Value
+from gbs_actor.lineup.fields import Field, Value, value_in
 from gbs_actor.lineup.plan import Plan
 from gbs_actor.lineup.problems import conflict, rejection
 from gbs_actor.lineup.records import Registration
@@ -42,9 +42,8 @@ def plan_bulk(action: BulkAssign, command: Command, state: State, epoch: str) ->
     for index, item in enumerate(action.assignments):
         id_ = item.registration_id
         if id_ in seen:
-            malformed.append(
-                _problem(Code.VALIDATION_FAILED, "the person occurs twice", index, id_)
-            )
+            message = "the person occurs twice"
+            malformed.append(_problem(Code.VALIDATION_FAILED, message, index, id_))
             continue
         seen.add(id_)
         try:
@@ -58,23 +57,20 @@ def plan_bulk(action: BulkAssign, command: Command, state: State, epoch: str) ->
             message = f"There is no line-up row {id_}"
             problems.append(_problem(Code.NOT_FOUND, message, index, id_))
             continue
-        found = _leader_problem(registration, item, index)
-        if found is not None:
-            problems.append(found)
-            continue
-        base = command.base_revision if item.base_revision is None else item.base_revision
-        conflicts: list[Problem] = []
-        differing: list[tuple[Field, Value]] = []
-        for field, value in wanted:
-            key = id_, None, field
-            theirs, stamp = state.field(key)
-            if _is_same(theirs, value):
-                continue
-            differing.append((field, value))
-            if is_unseen(stamp, base, command, epoch):
-                conflicts.append(conflict(key, theirs, stamp, index))
-        if conflicts:
-            problems += conflicts
+        differing = [
+            (field, value)
+            for field, value in wanted
+            if not _is_same(value_in(registration, field)[0], value)
+        ]
+        found = _leader_problems(registration, item, index)
+        if not found:
+            base = command.base_revision if item.base_revision is None else item.base_revision
+            for field, _ in differing:
+                theirs, stamp = value_in(registration, field)
+                if is_unseen(stamp, base, command, epoch):
+                    found.append(conflict((id_, None, field), theirs, stamp, index))
+        if found:
+            problems += found
             continue
         for field, value in differing:
             plan.person(id_, field, value)
@@ -95,11 +91,13 @@ def _wanted(item: Assignment, apply_lineup_number: bool) -> Iterator[tuple[Field
         yield Field.IS_LEADER, item.is_leader
     if item.current_leader is not UNSET:
         yield Field.CURRENT_LEADER, clean_current_leader(item.current_leader)
-    if apply_lineup_number and item.lineup_number is not UNSET:
-        yield Field.LINEUP_NUMBER, check_lineup_number(item.lineup_number)
+    if item.lineup_number is not UNSET:
+        number = check_lineup_number(item.lineup_number)
+        if apply_lineup_number:
+            yield Field.LINEUP_NUMBER, number
 
 
-def _leader_problem(registration: Registration, item: Assignment, index: int) -> Problem | None:
+def _leader_problems(registration: Registration, item: Assignment, index: int) -> list[Problem]:
     """Return why a leader cannot get, or lose, the group that an assignment gives them."""
     current = registration.gbs_number
     number = current if item.gbs_number is UNSET else item.gbs_number
@@ -107,11 +105,11 @@ def _leader_problem(registration: Registration, item: Assignment, index: int) ->
         if registration.is_leader and number != current:
             name = registration.person.name
             message = f"{name} leads a group and stays in it"
-            return _problem(Code.LEADER_LOCKED, message, index, registration.id, Field.GBS_NUMBER)
+            return [_problem(Code.LEADER_LOCKED, message, index, registration.id, Field.GBS_NUMBER)]
     elif item.is_leader and number is None:
         message = "a leader needs a group"
-        return _problem(Code.VALIDATION_FAILED, message, index, registration.id, Field.IS_LEADER)
-    return None
+        return [_problem(Code.VALIDATION_FAILED, message, index, registration.id, Field.IS_LEADER)]
+    return []
 
 
 def _is_same(theirs: Value, value: Value) -> bool:

@@ -3,7 +3,8 @@
 An action is declared here and nowhere else in the domain: its tag is the kind of its log
 entry, its members in alphabetical order are the request that the log stores, in full or as a
 digest. What it does stands in :mod:`gbs_actor.lineup.draft` and, where it may change many
-fields, in :mod:`gbs_actor.lineup.plans`.
+fields, in :mod:`~gbs_actor.lineup.bulk`, :mod:`~gbs_actor.lineup.groups` and
+:mod:`~gbs_actor.lineup.undo`.
 """
 
 from __future__ import annotations

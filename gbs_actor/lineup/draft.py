@@ -140,7 +140,7 @@ class Draft:
             return plan
         return change_of(plan, state, command, at)
 
-    # -- the four actions
+    # -- the actions on one field of one person
 
     def _assign(self, command: Command, action: AssignNumber, at: datetime) -> Change | Rejection:
         registration = self._state.registrations.get(action.registration_id)

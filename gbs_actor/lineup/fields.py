@@ -60,6 +60,12 @@ ATTRIBUTES: Final = {
 """Of a registration's field: the attributes that have its value and its stamp."""
 
 
+def value_in(registration: Registration, field: Field) -> tuple[Value, Stamp]:
+    """Return the value of a registration's field, and its stamp."""
+    attribute, stamp = ATTRIBUTES[field]
+    return getattr(registration, attribute), getattr(registration, stamp)
+
+
 def values_of(registration: Registration) -> tuple[tuple[Field, Value, Stamp], ...]:
     """Return the fields of a registration that commands change."""
     return (

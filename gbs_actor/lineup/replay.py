@@ -221,7 +221,7 @@ def _stamp_differences(id_: int | None, field: str, log: Stamp, row: Stamp) -> I
         return
     for part, logged, stored in (
         ("revision", log.revision, row.revision),
-        ("origin", log.origin, row.origin),
+        ("restored origin", log.restored_origin, row.restored_origin),
         ("author", log.author_id, row.author_id),
         ("author's name", log.author_name, row.author_name),
         ("time", log.at, row.at),

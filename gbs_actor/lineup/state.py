@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from gbs_actor.lineup.changes import Change
-from gbs_actor.lineup.fields import ATTRIBUTES, Field, FieldKey, FieldValue, Value
+from gbs_actor.lineup.fields import Field, FieldKey, FieldValue, Value, value_in
 from gbs_actor.lineup.records import NEVER, Group, Registration, Row, Stamp
 
 K = TypeVar("K", bound=Hashable)
@@ -117,9 +117,7 @@ class State:
         """
         id_, number, field = key
         if id_ is not None:
-            registration = self.registrations[id_]
-            attribute, stamp = ATTRIBUTES[field]
-            return getattr(registration, attribute), getattr(registration, stamp)
+            return value_in(self.registrations[id_], field)
         assert number is not None
         group = self.groups.get(number)
         if field is Field.EXISTS:

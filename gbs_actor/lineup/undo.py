@@ -110,9 +110,6 @@ class _Undo:
 
     def put_back_groups(self) -> None:
         """Plan to create the groups again that were deleted, and to delete those created."""
-        joined = {
-            new.value for (_, _, of), new in self.plan.values.items() if of is Field.GBS_NUMBER
-        }
         filled = {after.value for _, after in self._written if after.field is Field.GBS_NUMBER}
         for before, _ in self._written:
             if before.field is not Field.EXISTS:
@@ -121,9 +118,9 @@ class _Undo:
             exists, stamp = self._state.field(before.key)
             unchanged = stamp.is_of(self._entry.revision)
             if before.value and not exists:
-                self._plan(before, keeps_origin=unchanged)
+                self._plan(before)
             elif exists and not before.value:
-                if unchanged and not self._is_used(before.gbs_number, joined):
+                if unchanged and not self._is_used(before.gbs_number):
                     self._plan(before)
                 elif before.gbs_number not in filled:
                     # It was created for itself and not for those who were put into it.
@@ -141,21 +138,17 @@ class _Undo:
             memo = Memo(id_, new.value.text, new.value.color)
             self.plan.put(key, memo, new.restored_origin)
 
-    def _plan(self, before: FieldValue, *, keeps_origin: bool = True) -> None:
-        self.plan.put(before.key, before.value, before.origin if keeps_origin else None)
+    def _plan(self, before: FieldValue) -> None:
+        self.plan.put(before.key, before.value, before.origin)
 
     def _outcome(self, key: FieldKey) -> Value:
         """Return the value of a field after the undo."""
         new = self.plan.values.get(key)
         return self._state.field(key)[0] if new is None else new.value
 
-    def _is_used(self, number: int, joined: set[Value]) -> bool:
-        """Whether a group has members or a memo after the undo.
-
-        :param joined: the numbers of the groups that the undo puts people into.
-        """
-        if number in joined or self._outcome((None, number, Field.GBS_MEMO)):
+    def _is_used(self, number: int) -> bool:
+        """Whether a group that the change created has members or a memo after the undo."""
+        if self._outcome((None, number, Field.GBS_MEMO)):
             return True
-        values = self.plan.values
         members = self._state.members.get(number) or ()
-        return any((id_, None, Field.GBS_NUMBER) not in values for id_ in members)
+        return any((id_, None, Field.GBS_NUMBER) not in self.plan.values for id_ in members)

@@ -16,7 +16,7 @@ The life of a batch::
     +----v--------------v----+
     |  mailbox, in order     |    full: ROOM_BUSY
     +-----------+------------+
-                | all commands at the front, at most 256
+                | all commands at the front, at most 256; one of many rows alone
     +-----------v------------+
     |  decide                |    Decisions: on a draft of the board, one after the
     |   Phase.DECIDING       |    other; Change, Rejection or Repeat for each
@@ -32,6 +32,9 @@ The life of a batch::
     |   Phase.COMMITTED      |    each reply right behind the rows of its own revision;
     |  fan-out and replies   |    encoded once per format, other tasks run in between
     +------------------------+
+
+What subscribers are sent is a ``PieceSequence``: of rows (``RowSequence``), or in the batch form of
+the rows whose own fields have changed and of groups (``PartSequence``).
 
 Joins, leaves, editing marks and presence (``Subscriptions``) need no store: they go on
 while one is waited for.

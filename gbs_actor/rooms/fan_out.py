@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, result_of
 from gbs_actor.rooms.batch import Batch, Repeat, Step
@@ -40,6 +39,9 @@ class _Reply(msgspec.Struct, frozen=True, gc=False):
     end: int
     """How many rows of the batch go before it."""
     revision: int
+    own_revision: int | None = None
+    """That of the addressed row's own fields, for a client in the batch form, which gets the row
+    in this one; ``None``: it is the row's."""
 
 
 class FanOut:
@@ -84,11 +86,13 @@ class FanOut:
                 changed.extend(rows)
                 if budget.take(1 + len(rows)):
                     await budget.checkpoint()
-            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision))
+            own = None if rows else self._own_revision(step)
+            replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision, own))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
-            await self._send_all(_changed(changed, replies), replies, revision, budget)
+            sent = Changed(RowSequence(changed), _parts_of, replies)
+            await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 self._subscriptions.update_mark(reply.step.work)
@@ -125,7 +129,8 @@ class FanOut:
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
             replies.append(_Reply(step, rows, row, len(changed), revision))
-        await self._send_all(_changed(changed, replies), replies, revision, budget)
+        sent = Changed(RowSequence(changed), _parts_of, replies)
+        await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
                 reply.step.work.reply(RESTARTED)
@@ -141,9 +146,8 @@ class FanOut:
         handle, rows = self._handle, self._rows
         budget = self._budget()
         oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
-        missed = Changed(
-            RowSequence(rows.newer_than(oldest)), partial(rows.parts_changed_after, oldest)
-        )
+        single = RowSequence(rows.newer_than(oldest))
+        missed = Changed(single, rows.parts_changed_after, oldest)
         await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
@@ -153,6 +157,8 @@ class FanOut:
         if row is None and repeat.row is not None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
+            row = None if row is None else _in_own_revision(row, self._own_revision(step))
+            rows = self._in_own_revisions(step, rows)
             step.work.reply(
                 Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
             )
@@ -281,21 +287,47 @@ class FanOut:
             return None
         if isinstance(outcome, Change):
             handle.accepted += 1
-            accepted = Accepted(outcome.revision, reply.row, reply.rows)
+            row = reply.row
+            if row is not None and reply.own_revision is not None:
+                row = row.in_revision(reply.own_revision)
             if outcome.row is None:
-                accepted = replace(accepted, result=result_of(outcome))
-            work.reply_held(accepted)
+                rows = _own_rows(outcome, reply)
+                work.reply_held(Accepted(outcome.revision, None, rows, result=result_of(outcome)))
+            else:
+                work.reply_held(Accepted(outcome.revision, row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = None if outcome.row is None else EncodedRow.of(outcome.row)
+            row = None if row is None else _in_own_revision(row, reply.own_revision)
             rows = tuple(EncodedRow.of(each) for each in outcome.rows)
+            rows = self._in_own_revisions(reply.step, rows)
             work.reply_held(
                 Accepted(outcome.revision, row, rows, repeated=True, result=outcome.result)
             )
         else:
             assert outcome is not None
+            if outcome.row is not None and reply.own_revision is not None:
+                row_shown = msgspec.structs.replace(outcome.row, revision=reply.own_revision)
+                outcome = replace(outcome, row=row_shown)
             work.reply_held(outcome)
         return work
+
+    def _own_revision(self, step: Step) -> int | None:
+        """Return the revision of the own fields of the row that a step's client is sent.
+
+        ``None`` if it is sent none, or is not in the batch form.
+        """
+        outcome, subscriber = step.outcome, step.work.subscriber
+        if outcome is None or outcome.row is None or subscriber is None:
+            return None
+        return self._rows.own_revision(outcome.row.id) if subscriber.sink.format.batched else None
+
+    def _in_own_revisions(self, step: Step, rows: tuple[EncodedRow, ...]) -> tuple[EncodedRow, ...]:
+        """Return rows as they are now as a step's client is sent them; see :func:`_own_rows`."""
+        subscriber, known = step.work.subscriber, self._handle.rows
+        if subscriber is None or known is None or not subscriber.sink.format.batched:
+            return rows
+        return tuple(row.in_revision(known.own_revision(row.id)) for row in rows)
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
@@ -306,16 +338,25 @@ class FanOut:
         return self._handle.rows
 
 
-def _changed(rows: Sequence[EncodedRow], replies: Sequence[_Reply]) -> Changed:
-    """Return what a batch has changed.
+def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
+    return row if own_revision is None else row.in_revision(own_revision)
 
-    :param rows: ascending by revision.
-    :param replies: of all steps of the batch.
+
+def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:
+    """Return the rows that who asked for a change of many fields is sent in the reply.
+
+    In the batch form only those whose own fields it has changed: the others have the revision of
+    their group here, and what changed of that one comes apart.
     """
-    return Changed(RowSequence(rows), partial(_parts_of, replies))
+    subscriber = reply.step.work.subscriber
+    if subscriber is None or not subscriber.sink.format.batched:
+        return reply.rows
+    own = {each.id for each in change.registrations}
+    return tuple(row for row in reply.rows if row.id in own)
 
 
 def _parts_of(replies: Sequence[_Reply]) -> PartSequence:
+    """Return what the steps of a batch have changed, for the batch form."""
     return PartSequence.of(
         (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
         for reply in replies

@@ -6,7 +6,6 @@ from operator import attrgetter
 from typing import Any
 
 import trio
-from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
@@ -19,6 +18,9 @@ from gbs_actor.rooms.row_sequence import RowSequence
 _KEPT_PARTS = 8
 """Partial snapshots kept for the next to ask, and sequences of changed rows: after a network
 failure many clients come back that were sent the same last."""
+
+_SnapshotKey = tuple[int | None, bool]
+"""Since which revision, and whether for the batch form."""
 
 
 class EncodedRows:
@@ -36,8 +38,8 @@ class EncodedRows:
         self._recent = recent
         recent.reached(board.revision, trio.current_time())
         self._encoded: dict[int, EncodedRow] = {}
-        self._full: Snapshot | None = None
-        self._parts: dict[int, Snapshot] = {}
+        self._full: dict[_SnapshotKey, Snapshot] = {}
+        self._parts: dict[_SnapshotKey, Snapshot] = {}
         self._changed: dict[int, RowSequence] = {}
         self._changed_parts: dict[int, PartSequence] = {}
 
@@ -51,10 +53,26 @@ class EncodedRows:
             encoded = self._encoded[registration_id] = EncodedRow.of(row)
         return encoded
 
+    def own_row(self, registration_id: int) -> EncodedRow | None:
+        """Return the row as it is for clients in the batch form, in the revision of its own fields.
+
+        ``None`` where there is no such registration.
+        """
+        encoded = self.row(registration_id)
+        if encoded is None:
+            return None
+        return encoded.in_revision(self.own_revision(registration_id))
+
+    def own_revision(self, registration_id: int) -> int:
+        """Return the revision of a registration's own fields; the registration must be there."""
+        registration = self.board.registration(registration_id)
+        assert registration is not None
+        return registration.revision
+
     def apply(self, change: Change) -> tuple[EncodedRow, ...]:
         """Apply a committed change to the board; return the rows it changed."""
         self.board.apply(change)
-        self._full = None
+        self._full.clear()
         self._parts.clear()
         self._changed.clear()
         self._changed_parts.clear()
@@ -93,40 +111,34 @@ class EncodedRows:
         settled = self._recent.settled(trio.current_time())
         return self.changed_after(settled)
 
-    def snapshot(self, since: int | None = None, epoch: str | None = None) -> Snapshot:
+    def snapshot(
+        self, since: int | None = None, epoch: str | None = None, *, batched: bool = False
+    ) -> Snapshot:
         """Return all rows, or where ``since`` and ``epoch`` allow it those changed since.
+
+        A row has changed if its own fields have, or what it shows of its group.
 
         :param since: the revision of the last row the reader has; inclusive.
         :param epoch: the epoch that revision belongs to.
+        :param batched: for clients in the batch form: rows have the revision of their own fields.
         """
         board = self.board
-        if not board.needs_full(since, epoch):
-            assert since is not None
-            return self._part(since)
-        if self._full is None:
-            self._full = Snapshot(board.revision, board.epoch, full=True, rows=self._array())
-        return self._full
-
-    def _part(self, since: int) -> Snapshot:
-        part = self._parts.get(since)
-        if part is None:
-            _make_room(self._parts)
-            board, rows = self.board, self._array(from_revision=since)
-            part = Snapshot(board.revision, board.epoch, full=False, rows=rows)
-            self._parts[since] = part
-        return part
+        if board.needs_full(since, epoch):
+            since = None
+        key = (since, batched)
+        kept = self._full if since is None else self._parts
+        snapshot = kept.get(key)
+        if snapshot is None:
+            _make_room(kept)
+            rows = self._array(since or 0, batched=batched)
+            snapshot = Snapshot(board.revision, board.epoch, full=since is None, rows=rows)
+            kept[key] = snapshot
+        return snapshot
 
     def _newer_parts(self, revision: int) -> list[Part]:
         board = self.board
-        parts: list[Part] = []
-        for row_id in board.ordered_ids():
-            registration = board.registration(row_id)
-            assert registration is not None
-            own = registration.revision
-            if own > revision:
-                row = board.row(row_id)
-                assert row is not None
-                parts.append(EncodedRow.of(replace(row, revision=own)))
+        ids = (row_id for row_id in board.ordered_ids() if self.own_revision(row_id) > revision)
+        parts: list[Part] = [self._own_row(row_id) for row_id in ids]
         for group in board.groups_since(revision + 1):
             members = board.members(group.number)
             parts.append(EncodedGroup.of(group, board.row(members[0]) if members else None))
@@ -138,12 +150,20 @@ class EncodedRows:
         assert row is not None
         return row
 
-    def _array(self, from_revision: int = 0) -> bytes:
-        rows = (self._row(row_id) for row_id in self.board.ordered_ids())
-        return b"[" + b",".join(r.json for r in rows if r.revision >= from_revision) + b"]"
+    def _own_row(self, registration_id: int) -> EncodedRow:
+        row = self.own_row(registration_id)
+        assert row is not None
+        return row
+
+    def _array(self, from_revision: int, *, batched: bool) -> bytes:
+        rows = map(self._row, self.board.ordered_ids())
+        chosen = [row for row in rows if row.revision >= from_revision]
+        if batched:
+            chosen = [self._own_row(row.id) for row in chosen]
+        return b"[" + b",".join([row.json for row in chosen]) + b"]"
 
 
-def _make_room(kept: dict[int, Any]) -> None:
+def _make_room(kept: dict[Any, Any]) -> None:
     """Drop the oldest of what is kept, where it is enough."""
     if len(kept) >= _KEPT_PARTS:
         del kept[next(iter(kept))]

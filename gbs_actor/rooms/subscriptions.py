@@ -154,7 +154,8 @@ class Subscriptions:
 
     def _join(self, join: Join) -> None:
         subscriber = join.subscriber
-        snapshot = self._rows.snapshot(join.since, join.epoch)
+        batched = subscriber is not None and subscriber.sink.format.batched
+        snapshot = self._rows.snapshot(join.since, join.epoch, batched=batched)
         if subscriber is None:
             join.reply(snapshot)
             return

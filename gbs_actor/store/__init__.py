@@ -9,6 +9,7 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
       `-- postgres      PostgresStore
             |-- commit    a batch in one round trip, and what its errors mean
             |-- queries   reads, and how rows become records
+            |-- history   reads of the log
             |-- importing, migrate, safety
             `-- database  connections, timeouts, reads and writes
                   |-- lease   an advisory lock: one server per database

@@ -144,7 +144,9 @@ OF_ROOM = "/api/v1/retreat/{slug}/line-up"
 def test_an_editor_finds_everything_as_described(
     server: ServerProcess, ids: dict[str, list[int]], tmp_path: Path
 ) -> None:
-    seen = run(server, tmp_path, configuration(ids, token()), 40, "--exclude-tag=operators")
+    # What is a spreadsheet no schema can say: uploads have tests of their own.
+    options = ("--exclude-tag=operators", "--exclude-operation-id=uploadSheet")
+    seen = run(server, tmp_path, configuration(ids, token()), 40, *options)
     assert {200, 400, 401, 404} <= seen[f"GET {OF_ROOM}/user-lineups"]
     for write in (
         f"PUT {OF_ROOM}/user-lineups/{{registrationId}}",
@@ -162,8 +164,9 @@ def test_an_editor_finds_everything_as_described(
         f"POST {OF_ROOM}/create-gbs",
     ):
         assert {200, 400, 401} <= seen[write], write
-    for write in ("POST {}/bulk-assign-gbs", "DELETE {}/delete-gbs", "POST {}/undo"):
+    for write in ("POST {}/bulk-assign-gbs", "DELETE {}/delete-gbs"):
         assert {400, 401, 404} <= seen[write.format(OF_ROOM)], write
+    assert {200, 400, 401, 404} <= seen[f"POST {OF_ROOM}/undo"]
     for read in ("gbslist", "history"):
         assert {200, 401, 404} <= seen[f"GET {OF_ROOM}/{read}"]
 

@@ -16,6 +16,8 @@ def shown(client: StockClient) -> dict[int, Row]:
         value = it.value
         if it.name == "lineup-updated":
             rows[value["id"]] = value
+        elif it.name == "lineups-updated":
+            _apply(rows, value)
         elif it.name == "initial-data":
             rows = {row["id"]: row for row in value}
         elif it.name == "ack" and value["status"] == "OK":
@@ -27,6 +29,16 @@ def shown(client: StockClient) -> dict[int, Row]:
             elif value["data"] is not None and "id" in value["data"]:
                 rows[value["data"]["id"]] = value["data"]
     return rows
+
+
+def _apply(rows: dict[int, Row], update: dict[str, Any]) -> None:
+    """Apply an update in the batch form: rows, then the groups' values to each of their rows."""
+    rows |= {row["id"]: row for row in update["rows"]}
+    for group in update["groups"]:
+        values = {name: group[name] for name in group.keys() - {"gbsNumber", "revision"}}
+        for row_id, row in rows.items():
+            if row["gbsNumber"] == group["gbsNumber"]:
+                rows[row_id] = row | values
 
 
 def updates(client: StockClient, *, since: int = 0) -> list[Row]:

@@ -63,7 +63,7 @@ async def _over_http() -> list[str]:
     async with site() as here:
         for method, path, content, headers in REQUESTS:
             response = await here.send(method, path, content, headers)
-            body = _stable((await response.get_data()).decode())
+            body = _stable(await response.get_data(as_text=True))
             names = sorted(name for name, _ in response.headers)
             lines.append(f"{method} {path} {response.status_code} {body} {names}")
     return lines

@@ -386,7 +386,7 @@ class Naive:
             cell, number = self.cell(key), key[1]
             mine = undone in (cell.revision, cell.origin)
             if old.value and not cell.given.value:
-                back[key] = (old, origin) if mine else (Given(True), None)
+                back[key] = (old, origin)
             elif cell.given.value and not old.value:
                 memo_key = (None, number, "gbsMemo")
                 memo = back[memo_key][0].value if memo_key in back else self.value(memo_key)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec import UNSET
+import pytest
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
@@ -24,6 +25,7 @@ from gbs_actor.lineup.commands import (
     CreateMemo,
     DeleteGroup,
     DeleteMemo,
+    OnConflict,
     SetGroupMemo,
     UnassignLeaders,
     Undo,
@@ -54,91 +56,89 @@ class Step:
     back: int
 
 
-@st.composite
-def retreats(draw: st.DrawFn) -> Retreat:
+def a_retreat(rnd: random.Random) -> Retreat:
     people = []
-    for id_ in range(1, draw(st.integers(2, 6)) + 1):
-        number = draw(st.sampled_from([None, 1, 1, 2, 3]))
+    for id_ in range(1, rnd.randint(3, 5) + 1):
+        number = rnd.choice([None, 1, 1, 2, 3])
         people.append(
             registration(
                 id_,
                 number,
-                name=draw(st.sampled_from(["가", "나"])),
-                leader=number is not None and draw(st.integers(0, 3)) == 0,
-                gender=draw(st.sampled_from(Gender)),
-                full=draw(st.booleans()),
-                memo=Memo(id_, "a", "") if draw(st.booleans()) else None,
+                name=rnd.choice(["가", "나"]),
+                leader=number is not None and rnd.random() < 0.3,
+                gender=rnd.choice(list(Gender)),
+                full=rnd.random() < 0.5,
+                memo=Memo(id_, "a", "") if rnd.random() < 0.6 else None,
             )
         )
-    groups = [
-        Group(number, draw(st.sampled_from(["", "3층"])))
-        for number in draw(st.sets(st.sampled_from(NUMBERS)))
-    ]
+    groups = [Group(number, rnd.choice(["", "3층"])) for number in NUMBERS if rnd.random() < 0.5]
     return retreat(*people, groups=groups)
 
 
-_people = st.sampled_from([1, 1, 2, 2, 3, 4, 5, 6, 9])
-_numbers = st.sampled_from([None, 1, 2, 3, 4])
-_texts = st.sampled_from(["a", "b"])
-_memos = st.integers(1, 6) | st.integers(FIRST_FRESH_MEMO_ID, FIRST_FRESH_MEMO_ID + 6)
-_on_conflict = st.sampled_from(["refuse", "skip"])
-_assignments = st.builds(
-    Assignment,
-    _people,
-    gbs_number=st.just(UNSET) | _numbers,
-    is_leader=st.just(UNSET) | st.booleans(),
-    current_leader=st.just(UNSET) | _texts,
-    lineup_number=st.just(UNSET) | st.sampled_from([None, 7, 8]),
-    base_revision=st.sampled_from([None, None, None, 0, 2, 5]),
-)
-_bulks = st.builds(
-    BulkAssign,
-    st.lists(_assignments, min_size=1, max_size=4, unique_by=lambda each: each.registration_id).map(
-        tuple
+def an_edit(rnd: random.Random, memo_id: int) -> Action:
+    """Mostly one that is possible.
+
+    :param memo_id: of a memo that may be there.
+    """
+    person, number = rnd.choice([1, 1, 2, 2, 3, 9]), rnd.choice([1, 1, 2, 3, 4])
+    text = rnd.choice(["a", "b"])
+    kinds: list[Callable[[], Action]] = [
+        lambda: AssignNumber(person, rnd.choice([None, number])),
+        lambda: AssignNumber(person, number),
+        lambda: CreateMemo(person, text, ""),
+        lambda: UpdateMemo(memo_id, text, ""),
+        lambda: DeleteMemo(memo_id),
+        lambda: a_bulk(rnd),
+        lambda: a_bulk(rnd),
+        lambda: a_bulk(rnd),
+        lambda: CreateGroups((number, rnd.randint(3, 4))),
+        lambda: DeleteGroup(number, rnd.random() < 0.2),
+        lambda: AssignLeaders(number, tuple(rnd.choices([10_001, 10_002, 10_003], k=2))),
+        lambda: AssignLeaders(number, (rnd.choice([10_001, 10_009]),)),
+        lambda: UnassignLeaders(number),
+        lambda: SetGroupMemo(number, rnd.choice([None, "2층", "3층"])),
+    ]
+    return rnd.choice(kinds)()
+
+
+def a_bulk(rnd: random.Random) -> BulkAssign:
+    people = rnd.sample([1, 2, 3, 4], rnd.randint(1, 4))
+    if rnd.random() < 0.1:
+        people.append(rnd.choice([1, 9]))
+    leads: list[UnsetType | bool] = [UNSET, UNSET, True, False]
+    names: list[UnsetType | str] = [UNSET, "a", "b"]
+    assignments = tuple(
+        Assignment(
+            id_,
+            gbs_number=rnd.choice([UNSET, None, 1, 2, 3, 4]),
+            is_leader=rnd.choice(leads),
+            current_leader=rnd.choice(names),
+            lineup_number=rnd.choice([UNSET, None, 7, 8]),
+            base_revision=rnd.choice([*[None] * 10, 0, 3]),
+        )
+        for id_ in people
     )
-    | st.lists(_assignments, max_size=3).map(tuple),
-    st.booleans(),
-    _on_conflict,
-)
-_groups = st.integers(1, 4)
-_users = st.lists(st.sampled_from([10_001, 10_002, 10_003, 10_009]), max_size=3).map(tuple)
-_actions: st.SearchStrategy[Action] = st.one_of(
-    st.builds(AssignNumber, _people, _numbers),
-    st.builds(CreateMemo, _people, _texts, st.just("")),
-    st.builds(UpdateMemo, _memos, _texts, st.just("")),
-    st.builds(DeleteMemo, _memos),
-    _bulks,
-    _bulks,
-    st.builds(CreateGroups, st.lists(_groups, max_size=3).map(tuple)),
-    st.builds(DeleteGroup, _groups, st.booleans()),
-    st.builds(AssignLeaders, _groups, _users),
-    st.builds(UnassignLeaders, _groups),
-    st.builds(SetGroupMemo, _groups, st.sampled_from([None, "2층", "3층"])),
-)
-_edits = st.builds(
-    Step,
-    _actions,
-    st.sampled_from([None, None, None, None, 0, 1, 3]),
-    st.booleans(),
-    st.sampled_from([False, False, False, False, True]),
-    st.just(0),
-)
+    return BulkAssign(assignments, rnd.random() < 0.5, _on_conflict(rnd))
 
 
-def _undo(back: int) -> st.SearchStrategy[Step]:
-    by_operator = st.sampled_from([False, True, True, True])
-    undo = st.builds(Undo, on_conflict=_on_conflict, by_operator=by_operator)
-    return st.builds(Step, undo, st.none(), st.booleans(), st.just(False), st.just(back))
+def _on_conflict(rnd: random.Random) -> OnConflict:
+    return "refuse" if rnd.random() < 0.4 else "skip"
 
 
-# How many revisions back the edits of a story are undone, one after the other.
-_undone = st.sampled_from([(), (0,), (1,), (0, 0), (0, 0, 2), (0, 0, 0), (1, 1), (0, 1, 4), (5, 2)])
-_stories = st.tuples(st.lists(_edits, min_size=1, max_size=2), _undone).flatmap(
-    lambda story: st.tuples(*map(st.just, story[0]), *map(_undo, story[1]))
-)
-_steps = st.lists(_stories, max_size=6).map(
-    lambda stories: [each for story in stories for each in story]
-)
+def steps(rnd: random.Random, count: int) -> Iterator[Step]:
+    """Edits, each of which may be undone, redone and undone again, at once or later."""
+    while count > 0:
+        for _ in range(rnd.randint(1, 3)):
+            age = rnd.randint(0, 3) if rnd.random() < 0.1 else None
+            by_minsu, outside = rnd.random() < 0.5, rnd.random() < 0.05
+            memo_id = rnd.choice([1, 2, 3, FIRST_FRESH_MEMO_ID, FIRST_FRESH_MEMO_ID + 1])
+            yield Step(an_edit(rnd, memo_id), age, by_minsu, outside, 0)
+            count -= 1
+        chain = rnd.choice([(), (0,), (1,), (1,), (2,), (0, 0), (0, 0, 2), (1, 0, 3), (4, 9)])
+        for back in chain:
+            undo = Undo(on_conflict=_on_conflict(rnd), by_operator=rnd.random() < 0.9)
+            yield Step(undo, None, rnd.random() < 0.5, False, back)
+            count -= 1
 
 
 class Both:
@@ -225,6 +225,15 @@ class Both:
         assert [row.id for row in sorted(board.rows(), key=sort_key)] == list(board.ordered_ids())
 
 
+def a_history(seed: str) -> Both:
+    """Carry out some 40 random steps on a random retreat; the same ones for a seed."""
+    rnd = random.Random(seed)
+    both = Both(a_retreat(rnd))
+    for index, step in enumerate(steps(rnd, 40)):
+        both.carry_out(index, step)
+    return both
+
+
 def _troubles(problems: tuple[Problem, ...]) -> set[Trouble]:
     return {
         Trouble(
@@ -246,59 +255,46 @@ def _as_value(field: str, value: object) -> object:
     return value
 
 
-@given(retreats(), _steps)
-@settings(deadline=None, max_examples=250)
-def test_outcomes_rows_order_and_problems_are_those_of_the_model(
-    start: Retreat, steps: list[Step]
-) -> None:
-    both = Both(start)
-    for index, step in enumerate(steps):
-        both.carry_out(index, step)
+@pytest.mark.parametrize("seed", range(8))
+def test_outcomes_rows_order_and_problems_are_those_of_the_model(seed: int) -> None:
+    for number in range(40):
+        a_history(f"outcomes {seed} {number}")
 
 
-@given(retreats(), _steps)
-@settings(deadline=None, max_examples=100)
-def test_the_log_leads_to_the_board_and_the_loaded_board_is_the_same(
-    start: Retreat, steps: list[Step]
-) -> None:
-    both = Both(start)
-    for index, step in enumerate(steps):
-        both.carry_out(index, step)
-    board = both.board
-    assert contents(replay(start, both.log), NUMBERS) == contents(board, NUMBERS)
-    loaded = as_retreat(board, start, NUMBERS)
-    assert contents(Board(loaded), NUMBERS) == contents(board, NUMBERS)
-    for pruned in range(len(both.log) + 1):
-        comparison = Replay(start.revision + pruned)
-        for entry in both.log[pruned:]:
-            comparison.add(entry)
-        assert comparison.faults == []
-        assert comparison.differences(loaded) == []
+@pytest.mark.parametrize("seed", range(2))
+def test_the_log_leads_to_the_board_and_the_loaded_board_is_the_same(seed: int) -> None:
+    for number in range(15):
+        both = a_history(f"log {seed} {number}")
+        board, start = both.board, both.start
+        assert contents(replay(start, both.log), NUMBERS) == contents(board, NUMBERS)
+        loaded = as_retreat(board, start, NUMBERS)
+        assert contents(Board(loaded), NUMBERS) == contents(board, NUMBERS)
+        for pruned in range(len(both.log) + 1):
+            comparison = Replay(start.revision + pruned)
+            for entry in both.log[pruned:]:
+                comparison.add(entry)
+            assert comparison.faults == []
+            assert comparison.differences(loaded) == []
 
 
-@given(retreats(), _steps)
-@settings(deadline=None, max_examples=100)
-def test_the_list_at_every_old_revision_is_that_of_the_model(
-    start: Retreat, steps: list[Step]
-) -> None:
-    both = Both(start)
-    for index, step in enumerate(steps):
-        both.carry_out(index, step)
-    today = as_retreat(both.board, start, NUMBERS)
-    unknown = {"updatedAt": None, "revision": None}
-    for revision, rows in both.naive.past.items():
-        later = [entry for entry in reversed(both.log) if entry.revision > revision]
-        then = as_of(today, later, revision)
-        board = Board(then)
-        assert [
-            {name: as_model_row(row)[name] for name in rows[0]} | unknown for row in board.rows()
-        ] == [row | unknown for row in rows]
-        assert all(row.revision <= revision for row in board.rows())
-        assert board.revision == revision
-        live = {
-            number for number in NUMBERS if (group := board.group(number)) and not group.deleted
-        }
-        assert live == both.naive.groups_at[revision]
+@pytest.mark.parametrize("seed", range(2))
+def test_the_list_at_every_old_revision_is_that_of_the_model(seed: int) -> None:
+    for number in range(15):
+        both = a_history(f"old lists {seed} {number}")
+        today = as_retreat(both.board, both.start, NUMBERS)
+        unknown = {"updatedAt": None, "revision": None}
+        for revision, rows in both.naive.past.items():
+            later = [entry for entry in reversed(both.log) if entry.revision > revision]
+            board = Board(as_of(today, later, revision))
+            assert [
+                {name: as_model_row(row)[name] for name in rows[0]} | unknown
+                for row in board.rows()
+            ] == [row | unknown for row in rows]
+            assert all(row.revision <= revision for row in board.rows())
+            assert board.revision == revision
+            groups = [group for each in NUMBERS if (group := board.group(each)) is not None]
+            live = {group.number for group in groups if not group.deleted}
+            assert live == both.naive.groups_at[revision]
 
 
 def test_who_registered_later_is_absent_from_an_old_list() -> None:

@@ -188,6 +188,14 @@ async def test_a_body_beyond_the_servers_limit_is_refused() -> None:
         assert (await http.post(path, content=bytes(1_000_001))).status_code == 413
 
 
+async def test_a_spreadsheet_may_be_larger() -> None:
+    async with mirror(HOST) as server, proxy(server.port) as nginx, httpx.AsyncClient() as http:
+        path = f"{nginx.url}/api/v1/retreat/{SLUG}/line-up/imports"
+        assert (await http.post(path, content=bytes(5_000_000))).status_code == 200
+        assert (await http.post(path, content=bytes(5_000_001))).status_code == 413
+        assert (await http.post(f"{path}elsewhere", content=bytes(1_000_001))).status_code == 413
+
+
 async def test_without_a_server_reads_may_be_tried_again_and_writes_are_unknown() -> None:
     async with without_a_server() as http:
         read = await http.get("/anything")

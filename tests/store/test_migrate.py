@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from gbs_actor.lineup.fields import Field, FieldValue
+from gbs_actor.lineup.records import Memo
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused, connect
 from gbs_actor.store.postgres.migrate import (
     Migration,
@@ -17,6 +19,7 @@ from gbs_actor.store.postgres.migrate import (
     shipped_migrations,
 )
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.verification import verify
 from tests.store.fixtures import PostgresCluster
 from tests.store.other_clients import ask, soon
 
@@ -133,6 +136,66 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
         "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
         "p_memos lineup_memo_write[], p_log lineup_log_write[]"
     ]
+
+
+_OLD_DATA = """
+INSERT INTO univ_group (id, number, name) VALUES (1, 1, '1부');
+INSERT INTO grade (id, univ_group_id, number, name) VALUES (1, 1, 1, '1학년');
+INSERT INTO user_profile (id, grade_id, gender, name, phone_number)
+    VALUES (1, 1, 'MALE', '사람', '010');
+INSERT INTO retreat (id, slug, title, revision, created_at)
+    VALUES (1, 'winter', '겨울', 5, '2024-01-01Z');
+INSERT INTO gbs (id, retreat_id, number, memo, revision) VALUES (1, 1, 3, '3층', 2);
+INSERT INTO user_retreat_registration (id, retreat_id, user_id, is_leader, current_leader, gbs_id,
+        gbs_revision, gbs_author_id, gbs_author_name, gbs_changed_at,
+        memo_revision, memo_author_id, memo_author_name, memo_changed_at, created_at, updated_at)
+    VALUES (1, 1, 1, false, '이리더', 1, 1, 7, '김간사', '2024-02-01Z',
+        4, 7, '김간사', '2024-02-01Z', '2024-01-01Z', '2024-02-01Z');
+INSERT INTO lineup_change (retreat_id, revision, command_id, author_id, author_name, kind,
+        registration_id, request, before, after, at) VALUES
+    (1, 1, gen_random_uuid(), 7, '김간사', 'assign-number', 1, '{}',
+        '{"field":"gbsNumber","gbsNumber":null}', '{"field":"gbsNumber","gbsNumber":3}',
+        '2024-02-01Z'),
+    (1, 2, gen_random_uuid(), 7, '김간사', 'assign-number', 1, '{}',
+        '{"field":"gbsNumber","gbsNumber":3}', '{"field":"gbsNumber","gbsNumber":3}',
+        '2024-02-01Z'),
+    (1, 3, gen_random_uuid(), 7, '김간사', 'create-memo', 1, '{}',
+        '{"field":"lineupMemo","memoId":null,"text":"","color":""}',
+        '{"field":"lineupMemo","memoId":9,"text":"창가","color":"#FFCC00"}', '2024-02-01Z'),
+    (1, 4, gen_random_uuid(), 7, '김간사', 'delete-memo', 1, '{}',
+        '{"field":"lineupMemo","memoId":9,"text":"창가","color":"#FFCC00"}',
+        '{"field":"lineupMemo","memoId":null,"text":"","color":""}', '2024-02-01Z'),
+    (1, 5, gen_random_uuid(), NULL, '', 'fence', NULL, '{}', NULL, NULL, '2024-02-01Z');
+UPDATE gbs SET revision = 1;
+"""
+
+
+async def test_a_log_of_single_fields_becomes_one_of_arrays(
+    connection: DbConnection, empty_url: str
+) -> None:
+    await migrate(connection, shipped_migrations()[:7], step_timeout=20)
+    await connection.execute(_OLD_DATA, deadline=soon())
+    async with PostgresStore.open(empty_url, migrating=True) as store:
+        log = await store.log(1)
+        memo = Memo(9, "창가", "#FFCC00")
+        number, note = Field.GBS_NUMBER, Field.LINEUP_MEMO
+        assert [(entry.before, entry.after) for entry in log] == [
+            ((FieldValue(number, None, 0, 1),), (FieldValue(number, 3, 1, 1),)),
+            ((FieldValue(number, 3, 0, 1),), (FieldValue(number, 3, 0, 1),)),
+            ((FieldValue(note, None, 0, 1),), (FieldValue(note, memo, 3, 1),)),
+            ((FieldValue(note, memo, 0, 1),), (FieldValue(note, None, 4, 1),)),
+            ((), ()),
+        ]
+        retreat = await store.load("winter")
+        assert retreat is not None
+        (registration,) = retreat.registrations
+        assert registration.number_stamp.origin == 1
+        assert (registration.current_leader, registration.is_leader) == ("이리더", False)
+        verification = await verify(store, "winter")
+        assert verification is not None
+        assert verification.clean
+        groups = await store.groups("winter")
+        assert [group.created_at.year for group in groups.values()] == [2024]
 
 
 async def test_schedules_get_their_kind_from_the_name_or_the_hour_in_korea(

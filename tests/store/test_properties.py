@@ -14,16 +14,23 @@ from uuid import UUID
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.commands import (
     Action,
+    Assignment,
     AssignNumber,
+    BulkAssign,
     Command,
+    CreateGroups,
     CreateMemo,
+    DeleteGroup,
     DeleteMemo,
+    SetGroupMemo,
+    Undo,
     UpdateMemo,
 )
 from gbs_actor.lineup.draft import Draft
@@ -62,13 +69,41 @@ class Unnote:
     person: int
 
 
-Step = Assign | Note | Unnote
+@dataclass(frozen=True)
+class TakeBack:
+    """Undo one of the last changes, as far as it can be undone."""
+
+    back: int
+
+
+Step = Assign | Note | Unnote | TakeBack | BulkAssign | CreateGroups | DeleteGroup | SetGroupMemo
 
 people = st.integers(1, PEOPLE)
 steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Assign, people, st.none() | st.integers(1, 4)),
     st.builds(Note, people, st.sampled_from(["가", "나", "다"]), st.sampled_from(["", "#00FF00"])),
     st.builds(Unnote, people),
+    st.builds(TakeBack, st.integers(0, 3)),
+    st.builds(
+        BulkAssign,
+        st.lists(
+            st.builds(
+                Assignment,
+                people,
+                gbs_number=st.none() | st.integers(1, 4),
+                is_leader=st.booleans(),
+                current_leader=st.just(UNSET) | st.sampled_from(["가", "나"]),
+                lineup_number=st.none() | st.integers(1, 3),
+            ),
+            max_size=PEOPLE,
+            unique_by=lambda each: each.registration_id,
+        ).map(tuple),
+        st.booleans(),
+        st.just("skip"),
+    ),
+    st.builds(CreateGroups, st.tuples(st.integers(1, 6))),
+    st.builds(DeleteGroup, st.integers(1, 4)),
+    st.builds(SetGroupMemo, st.integers(1, 4), st.sampled_from([None, "3층"])),
 )
 
 
@@ -118,6 +153,10 @@ seed were created when it was imported."""
 
 def action_of(step: Step, draft: Draft) -> Action | None:
     """Return the action that a step means now, if it means one."""
+    if isinstance(step, TakeBack):
+        return Undo(on_conflict="skip")
+    if isinstance(step, BulkAssign | CreateGroups | DeleteGroup | SetGroupMemo):
+        return step
     if isinstance(step, Assign):
         return AssignNumber(step.person, step.number)
     row = draft.row(step.person)
@@ -141,7 +180,7 @@ class All:
 
     async def memo_ids(self) -> Iterator[int]:
         """Return the same fresh ids from every store."""
-        ids = [await store.reserve_memo_ids(8) for store in self.stores]
+        ids = [await store.reserve_memo_ids(24) for store in self.stores]
         assert ids == [ids[0]] * len(ids)
         return iter(ids[0])
 
@@ -151,7 +190,13 @@ class All:
         changes = [draft.fence(next(self.ids), next(self.moments))] if batch.fenced else []
         for step in batch.steps:
             if (action := action_of(step, draft)) is not None:
-                outcome = draft.decide(Command(action, AUTHOR, next(self.ids)), next(self.moments))
+                undone = None
+                if isinstance(step, TakeBack) and step.back < len(
+                    earlier := [*self.used, *changes]
+                ):
+                    undone = LogEntry.of(earlier[-1 - step.back])
+                command = Command(action, AUTHOR, next(self.ids))
+                outcome = draft.decide(command, next(self.moments), undone)
                 if isinstance(outcome, Change):
                     changes.append(outcome)
         if batch.repeats and changes and self.used:

@@ -242,7 +242,7 @@ class TestLogsThatDoNotFit:
                 ],
             ),
             (
-                "UPDATE lineup_change SET after = jsonb_set(after, '{gbsNumber}', '8')"
+                "UPDATE lineup_change SET after = jsonb_set(after, '{0,value}', '8')"
                 " WHERE revision = 1",
                 [
                     "log revision 3: rests on gbsNumber 7 of registration 4; "
@@ -251,7 +251,7 @@ class TestLogsThatDoNotFit:
                 ],
             ),
             (
-                "UPDATE lineup_change SET after = NULL WHERE revision = 8",
+                "UPDATE lineup_change SET after = '[]' WHERE revision = 8",
                 [
                     "log revision 8: is no whole entry of the kind assign-number",
                     "registration 5, gbsNumber: log 7, row none",

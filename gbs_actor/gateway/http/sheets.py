@@ -149,7 +149,7 @@ async def _uploaded() -> bytes:
     for file in (await request.files).values():
         data: bytes = file.read()
         return data
-    text = (await request.form).get(PASTED)
+    text: str | None = (await request.form).get(PASTED)
     if text is None:
         raise InvalidPayload("", f"The form has neither a file nor the field {PASTED}.")
     return str(text).encode()

@@ -52,11 +52,12 @@ WITH head AS (
 )"""
 
 _NUMBER: Final = """, touched AS (
-    INSERT INTO gbs (retreat_id, number, memo, revision)
-        SELECT head.id, w.number, w.memo, $2
+    INSERT INTO gbs (retreat_id, number, memo, revision, created_at,
+            exists_revision, exists_author_id, exists_author_name, exists_changed_at)
+        SELECT head.id, w.number, w.memo, $2, $11, $2, $4, $5, $11
             FROM head, unnest($13::integer[], $14::text[]) AS w (number, memo)
         ON CONFLICT (retreat_id, number)
-        DO UPDATE SET memo = excluded.memo, revision = excluded.revision
+        DO UPDATE SET memo = excluded.memo, revision = excluded.revision WHERE NOT gbs.deleted
         RETURNING id, number
 ), written AS (
     UPDATE user_retreat_registration AS registration SET
@@ -136,8 +137,6 @@ def commit_of_one_change(
     if len(changes) != 1 or len(writes.registrations) != 1:
         return None
     (change,), (registration,) = changes, writes.registrations
-    if len(change.after) != 1:
-        return None  # it creates a group, too
     if any(command_id != change.command_id for command_id in repeatable):
         return None
     own: tuple[object, ...]

@@ -9,9 +9,7 @@ SELECT entry.* FROM lineup_change AS entry
     WHERE entry.retreat_id = $1
         AND ($2::bigint IS NULL OR entry.revision < $2)
         AND ($3::bigint IS NULL OR entry.revision > $3)
-        AND ($4::bigint IS NULL OR entry.revision IN (
-            SELECT revision FROM lineup_change WHERE retreat_id = $1 AND registration_id = $4
-            UNION ALL
+        AND ($4::bigint IS NULL OR entry.registration_id = $4 OR entry.revision IN (
             SELECT revision FROM lineup_change_registration
                 WHERE retreat_id = $1 AND registration_id = $4
         ))

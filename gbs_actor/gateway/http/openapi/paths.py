@@ -101,7 +101,19 @@ _GROUPS: Final[Described] = {
     "summary": "List the groups, empty ones too, with their leaders and memos.",
     "parameters": parameters("slug"),
     "responses": {
-        "200": success("GroupList", "The groups, by number."),
+        "200": success(
+            "GroupList",
+            "The groups, by number.",
+            links={
+                "unassignLeaders": {
+                    "operationId": "unassignLeaders",
+                    "parameters": {
+                        "slug": "$request.path.slug",
+                        "gbsId": "$response.body#/gbsList/0/id",
+                    },
+                }
+            },
+        ),
         **errors(*_READ_ERRORS),
     },
 }
@@ -120,7 +132,17 @@ _CHANGES: Final[Described] = {
         "changesBy",
     ),
     "responses": {
-        "200": success("LineupHistory", "The changes."),
+        "200": success(
+            "LineupHistory",
+            "The changes.",
+            links={
+                "undo": {
+                    "operationId": "undo",
+                    "parameters": {"slug": "$request.path.slug"},
+                    "requestBody": {"commandId": "$response.body#/changes/0/commandId"},
+                }
+            },
+        ),
         **errors(*_READ_ERRORS),
     },
 }

@@ -71,9 +71,8 @@ ALTER TABLE lineup_change
     ALTER COLUMN before SET NOT NULL,
     ALTER COLUMN after SET NOT NULL;
 
--- Finds the history of one person: changes of this one person, and changes of several.
-CREATE INDEX lineup_change_registration_id
-    ON lineup_change (retreat_id, registration_id, revision) WHERE registration_id IS NOT NULL;
+-- Finds changes of several people in the history of one. Changes of one person are found by reading
+-- the log, as long as history is asked for far less often than something is changed.
 CREATE TABLE lineup_change_registration (
     retreat_id      bigint NOT NULL,
     revision        bigint NOT NULL,
