@@ -4,6 +4,7 @@
 ``identity``    authenticates requests, checks roles and the origin
 ``lineups``     reads
 ``edits``       writes: one route for each of ``contract.commands``, with ``preconditions``
+``sheets``      exports and imports of spreadsheets, over ``gateway.imports``
 ``admin``       what operators see and do; ``metrics``: the same for Prometheus
 ``probes``      ``/healthz``, ``/readyz``
 ``pages``       ``/`` and ``/docs``; ``openapi`` describes the API
