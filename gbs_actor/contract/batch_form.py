@@ -6,7 +6,7 @@ leave that row's ``revision`` as it is.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,10 @@ BATCH_FORM: Final = "batch"
 
 
 class GroupUpdate(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """A group's values, which the row of each member shows; of a deleted one there are none."""
+    """A group's values, which the row of each member shows.
+
+    Our client decodes a deleted group as one without members.
+    """
 
     gbs_number: int
     revision: int
@@ -31,6 +34,14 @@ class GroupUpdate(msgspec.Struct, frozen=True, rename="camel", gc=False):
     female_count: int = 0
     full_attendance_count: int = 0
     partial_attendance_count: int = 0
+
+
+class DeletedGroup(msgspec.Struct, frozen=True, rename="camel"):
+    """A group that was deleted: no row shows it any more."""
+
+    gbs_number: int
+    revision: int
+    deleted: Literal[True] = True
 
 
 class ChangedBy(msgspec.Struct, frozen=True, rename="camel"):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from gbs_actor.contract.batch_form import ChangeSummary, GroupUpdate
+from gbs_actor.contract.batch_form import ChangeSummary, DeletedGroup, GroupUpdate
 from gbs_actor.lineup.records import Group, Row
 
 _encoder: Final = msgspec.json.Encoder()
@@ -79,8 +79,10 @@ class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
 
         :param member: the row of any member as of then; ``None``: there is none.
         """
-        values = GroupUpdate(group.number, group.revision, group.memo)
-        if member is not None:
+        values: GroupUpdate | DeletedGroup = GroupUpdate(group.number, group.revision, group.memo)
+        if group.deleted:
+            values = DeletedGroup(group.number, group.revision)
+        elif member is not None:
             values = GroupUpdate(
                 group.number,
                 group.revision,

@@ -419,7 +419,7 @@ def apply(rows: Rows, payload: dict[str, Any]) -> None:
     for group in payload["groups"]:
         values = {name: group[name] for name in group if name not in {"gbsNumber", "revision"}}
         for row in rows.values():
-            if row["gbsNumber"] == group["gbsNumber"]:
+            if row["gbsNumber"] == group["gbsNumber"] and "deleted" not in group:
                 row.update(values)
 
 

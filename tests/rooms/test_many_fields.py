@@ -24,8 +24,8 @@ from gbs_actor.rooms import Accepted, Tracepoint
 from gbs_actor.store.memory import MemoryStore
 
 from .faulty_store import Fault
-from .peers import Client
-from .world import COMMAND_ID, code, give_all, world
+from .peers import BatchClient, Client, Lineups
+from .world import COMMAND_ID, World, code, give_all, world
 
 
 def bulk(number: int | None, *ids: int, on_conflict: str = "refuse") -> BulkAssign:
@@ -240,6 +240,67 @@ async def test_edits_behind_a_bulk_edit_rest_on_it(autojump_clock: MockClock) ->
         await client.subscriber.wait_replied()
         assert (client.rows[7]["gbsNumber"], client.rows[8]["gbsNumber"]) == (1, 9)
         assert client.rows[8]["totalCount"] == 1
+
+
+async def batch_client(w: World, user_id: int) -> BatchClient:
+    client = BatchClient(w.supervisor, user_id)
+    await client.join("winter")
+    return client
+
+
+async def test_the_batch_form_answers_with_the_rows_whose_own_fields_were_changed(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        author, other = await batch_client(w, 1), await w.client(2)
+        action = bulk(1, 7, 8)
+        first = author.give(author.command(action, command_id=COMMAND_ID))
+        await author.subscriber.wait_replied()
+        (answer,) = first.answers
+        assert isinstance(answer, Accepted)
+        assert {row.id: row.revision for row in answer.rows} == {7: 1, 8: 1}  # not 1 and 2
+
+        await other.ask(AssignNumber(6, 1))
+        await other.ask(CreateMemo(8, "창가", ""))
+        again = author.give(author.command(action, command_id=COMMAND_ID))
+        await author.subscriber.wait_replied()
+        (repeat,) = again.answers
+        assert isinstance(repeat, Accepted)
+        assert repeat.repeated
+        # As they are now, each in the revision of its own fields: a base, see the contract.
+        assert [(row.id, row.revision) for row in repeat.rows] == [(7, 1), (8, 3)]
+        assert author.rows[7]["totalCount"] == 5
+        assert author.rows[8]["lineupMemo"] == "창가"
+
+
+async def test_a_repeat_over_http_has_rows_in_the_revision_of_the_list(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        author, other = await w.client(1), await w.client(2)
+        for _ in range(2):
+            last = author.give(author.command(bulk(1, 7), command_id=COMMAND_ID))
+            await author.subscriber.wait_replied()
+            await other.ask(AssignNumber(6, 1))
+        (repeat,) = last.answers
+        assert isinstance(repeat, Accepted)
+        assert [(row.id, row.revision) for row in repeat.rows] == [(7, 2)]
+
+
+async def test_a_deleted_group_is_one_part_of_the_batch_form(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        viewer, author = await batch_client(w, 1), await w.client(2)
+        await accepted(author, DeleteGroup(2))
+        await trio.sleep(1)
+        (update,) = [it for _, it in viewer.transcript if isinstance(it, Lineups)]
+        assert {row["id"] for row in update.payload["rows"]} == {3, 4}
+        assert update.payload["groups"] == [{"gbsNumber": 2, "revision": 1, "deleted": True}]
+        assert viewer.rows[3]["totalCount"] == 0
+
+        await accepted(author, Undo(revision=1))
+        await trio.sleep(1)
+        (*_, update) = [it for _, it in viewer.transcript if isinstance(it, Lineups)]
+        assert [(it["gbsNumber"], it["totalCount"]) for it in update.payload["groups"]] == [(2, 2)]
 
 
 async def test_groups_are_created_deleted_and_brought_back(autojump_clock: MockClock) -> None:
