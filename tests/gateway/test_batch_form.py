@@ -19,6 +19,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gbs_actor.client.packets import Ack, Event, parse
 from gbs_actor.client.replies import Reply
@@ -30,14 +31,23 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import (
     Action,
+    AssignLeaders,
+    Assignment,
     AssignNumber,
     Author,
+    BulkAssign,
     Command,
+    CreateGroups,
     CreateMemo,
+    DeleteGroup,
     DeleteMemo,
+    SetGroupMemo,
+    UnassignLeaders,
+    Undo,
     UpdateMemo,
 )
-from gbs_actor.lineup.records import Registration
+from gbs_actor.lineup.fields import Field, values_of
+from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.lineup.records import Row as LineupRow
 from gbs_actor.rooms import (
     Accepted,
@@ -200,10 +210,12 @@ class Page:
         line, ack_id = self.line, self._ack_id()
 
         def reply(outcome: Accepted | Rejection) -> None:
-            if isinstance(outcome, Accepted):
-                json = replies.accepted(outcome)
-            else:
+            if isinstance(outcome, Rejection):
                 json = replies.failed("", Failure.of(outcome))
+            elif outcome.row is None:
+                json = _answer_with_rows(outcome)
+            else:
+                json = replies.accepted(outcome)
             line.deliver(encode_raw_ack(NAMESPACE, ack_id, json))
 
         made = command_id is not None
@@ -240,8 +252,13 @@ class Page:
         for text in self.line.wire.frames():
             packet = parse(text.removeprefix("\0"), NAMESPACE)
             if isinstance(packet, Ack):
-                self._answered(json.loads(bytes(packet.arguments[0])))
-                self._merge_in_view(msgspec.json.decode(packet.arguments[0], type=Reply))
+                answer = json.loads(bytes(packet.arguments[0]))
+                self._answered(answer)
+                if "full" not in answer and isinstance(answer.get("data"), list):
+                    for row in msgspec.convert(answer["data"], list[LineupRow]):
+                        self.view.merge_answer(row, answer["revision"])
+                else:
+                    self._merge_in_view(msgspec.json.decode(packet.arguments[0], type=Reply))
             else:
                 assert isinstance(packet, Event)
                 payload, offset = map(json.loads, map(bytes, packet.arguments))
@@ -254,8 +271,9 @@ class Page:
             rows = {row["id"]: row for row in reply["data"]}
             self.rows = rows if reply["full"] else self.rows | rows
             self.since, self.epoch = reply["revision"], reply["epoch"]
-        elif reply.get("data") is not None:
-            self.rows[reply["data"]["id"]] = reply["data"]
+        elif (data := reply.get("data")) is not None:
+            for row in data if isinstance(data, list) else [data]:
+                self.rows[row["id"]] = row
 
     def _merge_in_view(self, reply: Reply) -> None:
         if reply.epoch is not None:
@@ -287,13 +305,19 @@ class Page:
             self.rows[row["id"]] = row
         for group in payload["groups"]:
             for row in self.rows.values():
-                if row["gbsNumber"] == group["gbsNumber"]:
+                if row["gbsNumber"] == group["gbsNumber"] and "deleted" not in group:
                     for name in group.keys() - {"gbsNumber", "revision"}:
                         row[name] = group[name]
 
     def _ack_id(self) -> int:
         self._next_id += 1
         return self._next_id
+
+
+def _answer_with_rows(outcome: Accepted) -> bytes:
+    """Return the ack of a command of many fields: its rows, for the page to merge."""
+    rows = b",".join(row.json for row in outcome.rows)
+    return b'{"status":"OK","data":[%b],"revision":%d}' % (rows, outcome.revision)
 
 
 # What happens
@@ -325,6 +349,12 @@ PAGES: tuple[dict[str, Any], ...] = (
     {"batched": False, "direct": True, "pace": 700},
 )
 """The first two read at once."""
+
+
+def _person(assignment: Assignment) -> int:
+    return assignment.registration_id
+
+
 ids = st.integers(1, PEOPLE)
 actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(AssignNumber, ids, st.none() | st.integers(1, 4)),
@@ -333,6 +363,34 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(UpdateMemo, st.integers(1, 6), st.sampled_from(["하나", "둘"]), st.just("")),
     st.builds(DeleteMemo, st.integers(1, 6)),
 )
+groups = st.integers(1, 4)
+assignments = st.builds(
+    Assignment,
+    ids,
+    gbs_number=st.just(UNSET) | st.none() | groups,
+    is_leader=st.just(UNSET) | st.booleans(),
+    current_leader=st.just(UNSET) | st.sampled_from(["이리더", "박리더"]),
+    base_revision=st.none() | st.integers(0, 3),
+)
+planned: st.SearchStrategy[Action] = st.one_of(
+    st.builds(
+        BulkAssign,
+        st.lists(assignments, min_size=1, max_size=PEOPLE, unique_by=_person).map(tuple),
+        on_conflict=st.sampled_from(["skip", "refuse"]),
+    ),
+    st.builds(CreateGroups, st.lists(groups, max_size=2).map(tuple)),
+    st.builds(DeleteGroup, groups),
+    st.builds(AssignLeaders, groups, st.lists(ids, max_size=2).map(tuple)),
+    st.builds(UnassignLeaders, groups),
+    st.builds(SetGroupMemo, groups, st.sampled_from(["3층", "4층", None])),
+    st.builds(
+        Undo,
+        revision=st.integers(1, 12),
+        on_conflict=st.sampled_from(["skip", "refuse"]),
+        by_operator=st.just(True),
+    ),
+)
+actions |= planned
 pages = st.integers(0, len(PAGES) - 1)
 gives = st.builds(Give, pages, actions, st.none() | st.integers(0, 5), st.booleans())
 steps: st.SearchStrategy[Step] = st.one_of(
@@ -423,11 +481,12 @@ def _plain(row: LineupRow) -> Row:
 
 def _check_base(row: Row, registration: Registration) -> None:
     """A row's revision, as a base, must not hide what somebody has done to it meanwhile."""
-    if row["gbsNumber"] != registration.gbs_number:
-        assert registration.number_stamp.revision > row["revision"]
-    memo = registration.memo
-    if row["lineupMemo"] != ("" if memo is None else memo.text):
-        assert registration.memo_stamp.revision > row["revision"]
+    for field, value, stamp in values_of(registration):
+        shown = row.get(field, value)
+        if field is Field.LINEUP_MEMO:
+            value = value.text if isinstance(value, Memo) else ""  # noqa: PLW2901
+        if shown != value:
+            assert stamp.revision > row["revision"]
 
 
 def _check_row(row: Row, registration: Registration, listed: Row, page: Page) -> None:
