@@ -17,6 +17,7 @@ import trio.testing
 import xlsxwriter
 
 from gbs_actor.sheets.cell import DateCell, Sheet
+from gbs_actor.sheets.child import LONGEST_CELL
 from gbs_actor.sheets.reader import ReadLimits, SheetReader
 from gbs_actor.sheets.unreadable import Unreadable, UnreadableCode
 from tests.sheets.making import exported, is_without_effect, people, previewed, saved, workbook
@@ -266,6 +267,15 @@ async def test_compressed_rows_without_end() -> None:
 async def test_much_text_in_few_cells() -> None:
     text = ("a" * 100_000 + "\n") * 16
     assert await code_of(text.encode(), characters=10**6) == UnreadableCode.EXPANDS
+
+
+async def test_of_a_cell_only_so_much_is_read_as_can_be_normalized_in_no_time() -> None:
+    marks = "\u0315\u0300" * 50_000  # of two kinds: normalizing sorts them, in quadratic time
+    for data in (f"이름{marks}\t1".encode(), workbook({"명단": [["이름" + marks[:30_000], 1]]})):
+        (sheet,) = await read(data)
+        (line,) = sheet.lines
+        assert len(str(line.cells[0])) == LONGEST_CELL
+        assert len(line.cells) == 2
 
 
 async def test_an_answer_over_the_limit_ends_the_child() -> None:
