@@ -7,6 +7,12 @@ from enum import StrEnum
 import msgspec
 
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.rules import (
+    CURRENT_LEADER_LENGTH,
+    LAST_LINEUP_NUMBER,
+    InvalidValue,
+    clean_current_leader,
+)
 from gbs_actor.sheets.cell import Line, gbs_number_of, mark_of, number_of, text_of
 from gbs_actor.sheets.heading import Heading
 from gbs_actor.sheets.layout import Table
@@ -92,11 +98,29 @@ def values_of(
         values[Field.CURRENT_LEADER] = text_of(table.cell(line, Heading.CURRENT_LEADER))
     if lineup_number and text_of(cell := table.cell(line, Heading.LINEUP_NUMBER)):
         number = number_of(cell)
-        if number is None:
-            problems.append(f"No. 칸의 '{text_of(cell)[:40]}'은(는) 수여야 합니다.")
+        if number is None or not 1 <= number <= LAST_LINEUP_NUMBER:
+            problems.append(
+                f"No. 칸의 '{text_of(cell)[:40]}'은(는) 1부터 {LAST_LINEUP_NUMBER}까지의 "
+                "수여야 합니다."
+            )
         else:
             values[Field.LINEUP_NUMBER] = number
     return values, problems
+
+
+def fault_in_name(value: Value) -> str | None:
+    """Return why an edit cannot write this as a current leader; ``None``: it can.
+
+    Not asked of names that stay: those in the list may be longer.
+    """
+    try:
+        clean_current_leader(str(value))
+    except InvalidValue:
+        return (
+            f"현리더 '{str(value)[:40]}'은(는) 쓸 수 없습니다. "
+            f"{CURRENT_LEADER_LENGTH}자까지 쓸 수 있습니다."
+        )
+    return None
 
 
 def is_same(listed: Value, value: Value) -> bool:

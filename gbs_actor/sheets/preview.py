@@ -8,7 +8,7 @@ import msgspec
 
 from gbs_actor.lineup.records import Row
 from gbs_actor.sheets.cell import Line, Sheet, mark_of, text_of
-from gbs_actor.sheets.edit import CellEdit, Field, Fields, is_same, values_of
+from gbs_actor.sheets.edit import CellEdit, Field, Fields, fault_in_name, is_same, values_of
 from gbs_actor.sheets.heading import Heading
 from gbs_actor.sheets.layout import Layout, Table, find_table
 from gbs_actor.sheets.person import Found, Origin, People, row_problem
@@ -69,16 +69,18 @@ def preview_import(
         reported += _schedule_problems(table, found, labels)
         now = Fields.of(found.person, (lineup_numbers or {}).get(found.person.id))
         values, sentences = values_of(table, found.line, lineup_number=apply_lineup_number)
-        reported += [
-            row_problem(table, found.line, ProblemCode.INVALID_VALUE, sentence, found.person)
-            for sentence in sentences
-        ]
         base = found.origin and fields_at(found.origin)
         edits = {
             field: value
             for field, value in values.items()
             if not is_same((base or now).value(field), value)
         }
+        if fault := fault_in_name(edits.get(Field.CURRENT_LEADER, "")):
+            sentences.append(fault)
+        reported += [
+            row_problem(table, found.line, ProblemCode.INVALID_VALUE, sentence, found.person)
+            for sentence in sentences
+        ]
         if _takes_group_of_leader(now, edits):
             message = "리더는 조번호가 있어야 합니다."
             code = ProblemCode.LEADER_WITHOUT_GROUP

@@ -334,6 +334,7 @@ def test_totals_and_remarks_below_the_people_are_skipped() -> None:
         ("조번호", 10_000, "'10000'"),
         ("조번호", 1.5, "'1.5'"),
         ("리더", "김민수", "'김민수'"),
+        ("현리더", "이" * 101, "'이이이"),
     ],
 )
 def test_a_value_that_is_not_understood_blocks(name: str, value: Any, part: str) -> None:
@@ -345,8 +346,9 @@ def test_a_value_that_is_not_understood_blocks(name: str, value: Any, part: str)
     assert (block.row, block.registration_id, block.name) == (3, 2, "사람02")
 
 
-def test_a_line_up_number_that_is_none_blocks_when_it_is_asked_for() -> None:
-    preview = after(put(3, "No.", "첫째"), apply_lineup_number=True, lineup_numbers={})
+@pytest.mark.parametrize("value", ["첫째", 0, 100_000])
+def test_a_line_up_number_that_is_none_blocks_when_it_is_asked_for(value: Any) -> None:
+    preview = after(put(3, "No.", value), apply_lineup_number=True, lineup_numbers={})
     assert "INVALID_VALUE" in codes(preview)[0]
 
 
