@@ -72,7 +72,7 @@ class Decisions:
         :param board: must not change meanwhile.
         :raises StoreUnavailable: for the memo ids or what is to be undone; nothing was decided.
         """
-        await self._find_undone(batch, board.retreat_id)
+        await self._find_undone(batch, board)
         await self._reserve_memo_ids(batch)
         budget = WorkBudget(self._config.deliveries_per_yield)
         draft = board.draft(self._memo_ids)
@@ -119,17 +119,19 @@ class Decisions:
         while len(memory) > self._config.remembered_commands:
             memory.popitem(last=False)
 
-    async def _find_undone(self, batch: Batch, retreat_id: int) -> None:
+    async def _find_undone(self, batch: Batch, board: Board) -> None:
         """Look up what an undo is about; it is a batch of its own."""
         submission = next(iter(batch.submissions()), None)
         action = None if submission is None else submission.command.action
         if not isinstance(action, Undo):
             return
         key = action.revision if action.command_id is None else action.command_id
-        batch.undone = None if key is None else await self._store.entry(retreat_id, key)
+        if key is None or (isinstance(key, int) and not 0 < key <= board.revision):
+            return
+        batch.undone = await self._store.entry(board.retreat_id, key)
         if batch.undone is not None or not isinstance(key, int):
             return
-        if 0 < key <= await self._store.pruned_revision(retreat_id):
+        if key <= await self._store.pruned_revision(board.retreat_id):
             batch.undone = HISTORY_PRUNED
 
     async def _reserve_memo_ids(self, batch: Batch) -> None:

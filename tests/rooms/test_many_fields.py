@@ -172,6 +172,17 @@ async def test_what_is_not_in_the_log_is_not_found(autojump_clock: MockClock) ->
             assert code(await client.ask(action)) is Code.NOT_FOUND
 
 
+async def test_a_revision_that_the_room_has_not_reached_is_not_looked_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        client = await w.client()
+        w.store.reads.append(Fault.UNAVAILABLE)  # as PostgreSQL is for an id outside of int8
+        for revision in (-1, 1, 2**70):
+            assert code(await client.ask(Undo(revision=revision))) is Code.NOT_FOUND
+        assert w.store.reads
+
+
 async def test_what_was_pruned_is_history_pruned(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
