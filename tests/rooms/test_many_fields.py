@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
 import trio
 from trio.testing import MockClock
 
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Result
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
@@ -241,6 +244,43 @@ async def test_a_bulk_edit_that_was_committed_before_a_crash_is_answered_after_i
         await trio.sleep(10)
         assert answer.result == Result(updated=(7, 8), created=(9,))
         assert [viewer.rows[id_]["gbsNumber"] for id_ in (7, 8)] == [9, 9]
+
+
+@pytest.mark.parametrize("tracepoint", Tracepoint)
+@pytest.mark.parametrize("fault", [None, Fault.LOST_AFTER, Fault.LOST_BEFORE])
+async def test_a_crash_leaves_all_of_a_bulk_edit_or_nothing(
+    tracepoint: Tracepoint, fault: Fault | None, autojump_clock: MockClock
+) -> None:
+    async with world() as w:
+        single, batched = await w.client(1), await batch_client(w, 2)
+        author = await batch_client(w, 3)
+        await accepted(author, DeleteGroup(2))
+        if fault is not None:
+            w.store.commits.append(fault)
+        w.bugs.at.append(tracepoint)
+        answer = await author.ask(Undo(revision=1))
+        await trio.sleep(60)
+        took_effect = isinstance(answer, Accepted)
+        assert code(answer) in (None, Code.ROOM_RESTARTED)
+        stored = await w.store.inner.load("winter")
+        assert stored is not None
+        entries = await w.store.inner.log(stored.id)
+        assert sum(entry.kind == "undo" for entry in entries) == took_effect
+        group = stored.groups[2]
+        assert group.deleted is not took_effect
+        listed = {
+            row.id: msgspec.json.decode(msgspec.json.encode(row)) for row in Board(stored).rows()
+        }
+        assert single.rows == listed
+        for client in (batched, author):
+            assert {id_: {**row, "revision": 0} for id_, row in client.rows.items()} == {
+                id_: {**row, "revision": 0} for id_, row in listed.items()
+            }
+            assert client.violations == []
+        if took_effect:
+            assert answer.result.created == (2,)  # type: ignore[union-attr]
+            assert {row.id for row in answer.rows} == {3, 4}  # type: ignore[union-attr]
+        await accepted(author, bulk(9, 7, 8))
 
 
 async def test_edits_behind_a_bulk_edit_rest_on_it(autojump_clock: MockClock) -> None:
