@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,8 @@ def request_bytes(action: Action) -> bytes:
     :raises UnicodeEncodeError: a text with lone surrogates, which no command has that
         went through :func:`~gbs_actor.lineup.rules.clean_memo`.
     """
+    if type(action) is Undo and action.by_operator:  # a right, and may be another at the repeat
+        action = replace(action, by_operator=False)
     json = _encoder.encode(action)
     if type(action) in PLANNED:
         return b"sha256:" + hashlib.sha256(json).digest()

@@ -9,6 +9,7 @@ from gbs_actor.lineup.commands import (
     AssignNumber,
     CreateMemo,
     DeleteMemo,
+    Undo,
     UpdateMemo,
     request_bytes,
 )
@@ -66,3 +67,8 @@ def test_text_that_is_no_unicode_cannot_be_written() -> None:
 @given(_actions, _actions)
 def test_requests_are_equal_exactly_where_the_actions_are(one: Action, other: Action) -> None:
     assert (request_bytes(one) == request_bytes(other)) == (one == other)
+
+
+def test_an_undo_is_the_same_request_when_its_author_is_an_operator_meanwhile() -> None:
+    assert request_bytes(Undo(revision=3, by_operator=True)) == request_bytes(Undo(revision=3))
+    assert request_bytes(Undo(revision=3)) != request_bytes(Undo(revision=4))
