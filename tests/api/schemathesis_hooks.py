@@ -68,14 +68,14 @@ TWINS = (
     Twin(
         "If-Match",
         "baseRevision",
-        re.compile(r"([0-9]{1,18}|9223372036854775[0-9]{3})(\.0)?"),
+        re.compile(r"([0-9]{1,18}|[1-8][0-9]{18}|9223372036854775[0-9]{3})(\.0)?"),
         _old_revision,
     ),
 )
 
 
-UNDO_TWIN = Twin("Idempotency-Key", "idempotencyKey", TWINS[0].pattern, _fresh_id)
-"""In the body of an undo, where ``commandId`` is that of another command."""
+UNDO_TWINS = (Twin("Idempotency-Key", "idempotencyKey", TWINS[0].pattern, _fresh_id), TWINS[1])
+"""Those of an undo, where ``commandId`` is that of another command."""
 _REVISION = TWINS[1].pattern
 _UNKNOWN = 1_000_000
 """No registration has this id, or a higher one."""
@@ -125,7 +125,7 @@ def before_call(
     _context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]
 ) -> None:
     body = case.body if isinstance(case.body, dict) else {}
-    for twin in (*TWINS, UNDO_TWIN) if UNDO_TWIN.field in body else TWINS:
+    for twin in UNDO_TWINS if case.path.endswith("/undo") else TWINS:
         twin.put_right(case.headers, body)
     _put_items_right(body)
     if isinstance(case.query, dict):
