@@ -157,3 +157,12 @@ def test_a_value_that_an_undo_has_brought_back_is_no_news() -> None:
     exported = story.exported_fields()
     exported.at(Origin(2, 0, new_export_id(story.board.epoch)))
     assert exported.seen == set()
+
+
+def test_nobody_else_can_pass_for_the_user() -> None:
+    story = told([])
+    export_id = new_export_id(story.board.epoch)
+    story.do(bulk(3), OTHER, new_import_id(ME.user_id, export_id))
+    exported = story.exported_fields()
+    assert exported.at(Origin(2, 0, export_id)) == story.past[0][2]
+    assert exported.seen == set()
