@@ -191,8 +191,8 @@ async def test_a_body_beyond_the_servers_limit_is_refused() -> None:
 async def test_a_spreadsheet_may_be_larger() -> None:
     async with mirror(HOST) as server, proxy(server.port) as nginx, httpx.AsyncClient() as http:
         path = f"{nginx.url}/api/v1/retreat/{SLUG}/line-up/imports"
-        assert (await http.post(path, content=bytes(5_000_000))).status_code == 200
-        assert (await http.post(path, content=bytes(5_000_001))).status_code == 413
+        assert (await http.post(path, content=bytes(5_308_416))).status_code == 200
+        assert (await http.post(path, content=bytes(5_308_417))).status_code == 413
         assert (await http.post(f"{path}elsewhere", content=bytes(1_000_001))).status_code == 413
 
 
