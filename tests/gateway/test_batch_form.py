@@ -7,7 +7,7 @@ client beside their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -54,123 +54,28 @@ from gbs_actor.rooms import (
     Done,
     RoomSettings,
     RoomSupervisor,
-    SinkStatistics,
     Snapshot,
     Subscriber,
 )
-from gbs_actor.socketio import Message, Outbox, OutboxLimits
-from gbs_actor.socketio.channel.wire import WEBSOCKET, Buffer
 from gbs_actor.socketio.encoding import encode_raw_ack
-from gbs_actor.socketio.websocket.frame import split
 from gbs_actor.store.memory import MemoryStore
+from tests.gateway.simulated_sink import ENDLESS, SimulatedSink
 from tests.rooms.retreats import memory_store
 
 NAMESPACE = "/gbs-lineup"
 PEOPLE = 8
 SINGLE = RecoverableFormat(NAMESPACE)
 BATCH = RecoverableFormat(NAMESPACE, batched=True)
-ENDLESS = 1 << 60
 Row = dict[str, Any]
 
 
-class SimulatedWire:
-    """Takes so many bytes at a time."""
-
-    encode = staticmethod(WEBSOCKET)
-    separator = b""
-    batch = 65_536
-    batch_messages = 65_536
-    immediate = True
-    ready = True
-
-    def __init__(self, *, direct: bool, room: int) -> None:
-        self.direct = direct
-        self.room = room
-        self.taken = bytearray()
-
-    def send_nowait(self, data: Buffer) -> int:
-        size = min(len(data), self.room)
-        if not size:
-            raise BlockingIOError
-        self.room -= size
-        self.taken += data[:size]
-        return size
-
-    async def send_all(self, data: Buffer) -> None:
-        raise NotImplementedError
-
-    async def wait_writable(self) -> None:
-        raise NotImplementedError
-
-    def frames(self) -> Iterator[str]:
-        """Take out the texts that have arrived as a whole."""
-        whole = _whole(self.taken)
-        frames = bytes(self.taken[:whole])
-        del self.taken[:whole]
-        for _, payload in split(frames):
-            yield payload.decode()
-
-
-def _whole(data: bytearray) -> int:
-    at = 0
-    while at + 2 <= len(data):
-        length, start = data[at + 1], at + 2
-        if length == 126:
-            length, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
-        elif length == 127:
-            length, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 10
-        if start > len(data) or start + length > len(data):
-            break
-        at = start + length
-    return at
-
-
-class Line:
+class Line(SimulatedSink):
     """One connection of a page: the sink of its room."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.format = page.form
-        self.wire = SimulatedWire(direct=page.direct, room=page.pace)
-        self.outbox = Outbox(self.wire, self, OutboxLimits())
+        super().__init__(page.form, direct=page.direct, room=page.pace)
         self.subscriber = Subscriber(self, page.author)
-
-    @property
-    def behind(self) -> bool:
-        return self.outbox.waiting
-
-    def deliver(self, message: Message) -> None:
-        self.outbox.send(message)
-
-    def hold(self) -> None:
-        self.outbox.hold()
-
-    def release(self) -> None:
-        self.outbox.release()
-
-    def close_restarting(self) -> None:
-        raise AssertionError("no operator stops this room")
-
-    def abort(self) -> None:
-        raise AssertionError("a delivery or a reply failed")
-
-    def statistics(self) -> SinkStatistics:
-        return SinkStatistics(0, 0, 0, 0.0)
-
-    def start_writer(self) -> None:
-        """Somebody reads, or nobody does."""
-
-    def outbox_broken(self, error: BaseException) -> None:
-        raise AssertionError("broken") from error
-
-    def outbox_overflowed(self) -> None:
-        raise AssertionError("overflowed")
-
-    def outbox_congested(self) -> None:
-        """So little is never too much."""
-
-    def outbox_drained(self) -> None:
-        """See there."""
 
 
 class Page:

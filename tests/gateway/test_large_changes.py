@@ -19,7 +19,7 @@ from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber, Author, Command, Kind
 from gbs_actor.lineup.records import Group, Retreat, Stamp
 from gbs_actor.observability import OperatorEvents
-from gbs_actor.rooms import RoomSettings, SinkStatistics, Subscriber
+from gbs_actor.rooms import RoomSettings, Subscriber
 from gbs_actor.rooms.batch import Batch, Phase, Step
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
@@ -28,8 +28,7 @@ from gbs_actor.rooms.recent_changes import RecentChanges
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.slow_commands import SlowCommands
 from gbs_actor.rooms.subscriptions import Subscriptions
-from gbs_actor.socketio import Message, Outbox, OutboxLimits
-from tests.gateway.test_batch_form import ENDLESS, SimulatedWire
+from tests.gateway.simulated_sink import ENDLESS, SimulatedSink
 from tests.rooms.peers import Rows, apply
 from tests.rooms.retreats import memory_store
 from tests.rooms.test_costs import counted_steps
@@ -43,14 +42,12 @@ AUTHOR = Author(7, "김간사", 7)
 FORMATS = PlainFormat(), PlainFormat(batched=True)
 
 
-class Page:
+class Page(SimulatedSink):
     """A page that merges what it has read."""
 
     def __init__(self, form: EventFormat, board: Board, *, reads: bool) -> None:
-        self.format = form
+        super().__init__(form, direct=True, room=ENDLESS if reads else 0)
         self.rows: Rows = {it.id: json.loads(msgspec.json.encode(it)) for it in board.rows()}
-        self.wire = SimulatedWire(direct=True, room=ENDLESS if reads else 0)
-        self.outbox = Outbox(self.wire, self, OutboxLimits())
         self.events = 0
 
     def read(self) -> None:
@@ -64,43 +61,6 @@ class Page:
                 self.rows[frame["data"]["id"]] = frame["data"]
             else:
                 apply(self.rows, frame["data"])
-
-    @property
-    def behind(self) -> bool:
-        return self.outbox.waiting
-
-    def deliver(self, message: Message) -> None:
-        self.outbox.send(message)
-
-    def hold(self) -> None:
-        self.outbox.hold()
-
-    def release(self) -> None:
-        self.outbox.release()
-
-    def close_restarting(self) -> None:
-        raise AssertionError("no operator stops this room")
-
-    def abort(self) -> None:
-        raise AssertionError("a delivery or a reply failed")
-
-    def statistics(self) -> SinkStatistics:
-        return SinkStatistics(0, 0, 0, 0.0)
-
-    def start_writer(self) -> None:
-        """See :meth:`read`."""
-
-    def outbox_broken(self, error: BaseException) -> None:
-        raise AssertionError("broken") from error
-
-    def outbox_overflowed(self) -> None:
-        raise AssertionError("overflowed")
-
-    def outbox_congested(self) -> None:
-        """It is."""
-
-    def outbox_drained(self) -> None:
-        """See there."""
 
 
 def move_all(retreat: Retreat) -> tuple[Retreat, Change]:
