@@ -6,17 +6,15 @@ What goes wrong is a :class:`AdminRequestFailed`: one sentence, with what to do.
 from __future__ import annotations
 
 import json
-import logging
-import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import typer
 
-from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed
+from gbs_actor.cli.failures import CommandFailed
+from gbs_actor.cli.http_client import check_url, explained, http_client
 from gbs_actor.roles import Role
 
 if TYPE_CHECKING:
@@ -133,7 +131,7 @@ class AdminClient:
         headers = {"Accept": "text/event-stream"}
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
-        with self._explained():
+        with explained(self._url, AdminRequestFailed):
             async with self._http.stream(
                 "GET", f"/admin{path}", params=_given(params), headers=headers, timeout=SILENCE
             ) as response:
@@ -145,27 +143,12 @@ class AdminClient:
     async def _request(
         self, method: str, path: str, params: Parameters | None, **options: Any
     ) -> Any:
-        with self._explained():
+        with explained(self._url, AdminRequestFailed):
             response = await self._http.request(
                 method, f"/admin{path}", params=_given(params), **options
             )
         self._check(response)
         return response.json()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what goes wrong on the way into a sentence."""
-        import httpx
-
-        try:
-            yield
-        except httpx.TimeoutException:
-            raise AdminRequestFailed(f"{self._url} does not answer in time.") from None
-        except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise AdminRequestFailed(
-                f"{self._url} cannot be reached: {reason}. Is the server running there?"
-            ) from None
 
     def _check(self, response: httpx.Response) -> None:
         """Raise if a response is an error, or is not of our server.
@@ -195,20 +178,9 @@ async def admin_client(
     :param token: ``None``: that of the settings, or one signed with their secret.
     :raises CommandFailed: the URL is none, or no token is known.
     """
-    import httpx
-
     url = url or _own_url(settings)
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
-    async with httpx.AsyncClient(
-        base_url=url,
-        headers={"Authorization": f"Bearer {token or _own_token(settings)}"},
-        timeout=TIMEOUT,
-        # The system's certificates, or those of SSL_CERT_FILE, as for our other clients.
-        verify=ssl.create_default_context(),
-        trust_env=False,
-    ) as http:
+    check_url(url)
+    async with http_client(url, token or _own_token(settings), TIMEOUT) as http:
         yield AdminClient(http, url.rstrip("/"))
 
 

@@ -5,16 +5,15 @@ What goes wrong is a :class:`LineUpRequestFailed`: one sentence.
 
 from __future__ import annotations
 
-import logging
-import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import typer
 
-from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed
+from gbs_actor.cli.failures import CommandFailed
+from gbs_actor.cli.http_client import check_url, explained, http_client
 from gbs_actor.cli.progress import progress_bar
 from gbs_actor.roles import Role
 
@@ -93,7 +92,7 @@ class LineUpClient:
         :raises LineUpRequestFailed: there is no response, or an error.
         """
         data = bytearray()
-        with self._explained(), progress_bar("Downloading") as progress:
+        with explained(self._url, LineUpRequestFailed), progress_bar("Downloading") as progress:
             async with self._http.stream("GET", path) as response:
                 total = response.headers.get("Content-Length")
                 async for chunk in response.aiter_bytes():
@@ -121,24 +120,9 @@ class LineUpClient:
             return await self._json("POST", path, content=chunks(), headers=headers, params=params)
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
-        with self._explained():
+        with explained(self._url, LineUpRequestFailed):
             response = await self._http.request(method, path, **options)
         return self._check(response, response.content, json=True)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what goes wrong on the way into a sentence."""
-        import httpx
-
-        try:
-            yield
-        except httpx.TimeoutException:
-            raise LineUpRequestFailed(f"{self._url} does not answer in time.") from None
-        except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise LineUpRequestFailed(
-                f"{self._url} cannot be reached: {reason}. Is the server running there?"
-            ) from None
 
     def _check(self, response: httpx.Response, content: bytes, *, json: bool = False) -> Any:
         """Return the JSON of a response.
@@ -177,24 +161,15 @@ async def line_up_client(
     :param role: of that token.
     :raises CommandFailed: the URL is none, or no token is known.
     """
-    import httpx
-
     from gbs_actor.cli.banner import base_url
     from gbs_actor.cli.tokens import token_of_command
 
     server = settings.server
     url = (url or base_url(server.host, server.port, tls=server.tls)).rstrip("/")
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise CommandFailed(f"{url} is no URL like http://localhost:8080.", WRONG_USAGE)
+    check_url(url)
     token = token or token_of_command(
         settings, name="gbs-actor", role=role, expires_in=_TOKEN_TIME, variable="GBS_TOKEN"
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
-    async with httpx.AsyncClient(
-        base_url=f"{url}/api/v1/retreat/{quote(slug, safe='')}/line-up",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=TIMEOUT,
-        verify=ssl.create_default_context(),
-        trust_env=False,
-    ) as http:
+    below = f"{url}/api/v1/retreat/{quote(slug, safe='')}/line-up"
+    async with http_client(below, token, TIMEOUT) as http:
         yield LineUpClient(http, url)
