@@ -159,11 +159,7 @@ class FanOut:
         if row is None and repeat.row is not None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
-            row = None if row is None else _in_own_revision(row, self._own_revision(step))
-            rows = self._in_own_revisions(step, rows)
-            step.work.reply(
-                Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
-            )
+            step.work.reply(self._accepted(step, repeat, row, rows, self._own_revision(step)))
 
     async def _send_all(
         self, changed: Changed, replies: list[_Reply], revision: int, budget: WorkBudget
@@ -289,23 +285,19 @@ class FanOut:
             return None
         if isinstance(outcome, Change):
             handle.accepted += 1
-            row = reply.row
-            if row is not None and reply.own_revision is not None:
-                row = row.in_revision(reply.own_revision)
             if outcome.row is None:
                 rows = _own_rows(outcome, reply)
                 work.reply_held(Accepted(outcome.revision, None, rows, result=result_of(outcome)))
             else:
+                row = reply.row
+                if row is not None and reply.own_revision is not None:
+                    row = row.in_revision(reply.own_revision)
                 work.reply_held(Accepted(outcome.revision, row, reply.rows))
         elif isinstance(outcome, Repeat):
             handle.repeated += 1
             row = None if outcome.row is None else EncodedRow.of(outcome.row)
-            row = None if row is None else _in_own_revision(row, reply.own_revision)
             rows = tuple(EncodedRow.of(each) for each in outcome.rows)
-            rows = self._in_own_revisions(reply.step, rows)
-            work.reply_held(
-                Accepted(outcome.revision, row, rows, repeated=True, result=outcome.result)
-            )
+            work.reply_held(self._accepted(reply.step, outcome, row, rows, reply.own_revision))
         else:
             assert outcome is not None
             if outcome.row is not None and reply.own_revision is not None:
@@ -324,12 +316,24 @@ class FanOut:
             return None
         return self._rows.own_revision(outcome.row.id) if subscriber.sink.format.batched else None
 
-    def _in_own_revisions(self, step: Step, rows: tuple[EncodedRow, ...]) -> tuple[EncodedRow, ...]:
-        """Return rows as they are now as a step's client is sent them; see :func:`_own_rows`."""
+    def _accepted(
+        self,
+        step: Step,
+        repeat: Repeat,
+        row: EncodedRow | None,
+        rows: tuple[EncodedRow, ...],
+        own_revision: int | None,
+    ) -> Accepted:
+        """Return the reply to a repeat; in the batch form rows have their own fields' revision.
+
+        :param own_revision: of the row that is addressed; see :meth:`_own_revision`.
+        """
         subscriber, known = step.work.subscriber, self._handle.rows
-        if subscriber is None or known is None or not subscriber.sink.format.batched:
-            return rows
-        return tuple(row.in_revision(known.own_revision(row.id)) for row in rows)
+        if row is not None and own_revision is not None:
+            row = row.in_revision(own_revision)
+        if subscriber is not None and known is not None and subscriber.sink.format.batched:
+            rows = tuple(each.in_revision(known.own_revision(each.id)) for each in rows)
+        return Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
 
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
@@ -343,10 +347,6 @@ class FanOut:
 def _queueing(subscriber: Subscriber, items: int) -> int:
     """Return the units of work that it took to queue the items of a message, if it was queued."""
     return items // _QUEUED_PER_UNIT if items > _MANY and subscriber.sink.behind else 0
-
-
-def _in_own_revision(row: EncodedRow, own_revision: int | None) -> EncodedRow:
-    return row if own_revision is None else row.in_revision(own_revision)
 
 
 def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:
