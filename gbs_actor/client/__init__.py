@@ -14,7 +14,8 @@ A call, there and back::
     updates() ◀── UpdateFeed ◀── LineupView ◀────────────── Link ◀───────── event
     rows      ◀── Replica ◀─────────┘
 
-``client``       the calls
+``client``       joins and leaves a room
+``commands``     the calls that change something
 ``view``         the rows (``replica``) and the feeds of updates (``updates``)
 ``reconnector``  stays connected: one link after the other
 ``link``         one connection: a WebSocket, the session on it, the namespace in that
@@ -24,7 +25,7 @@ Names and arguments come from :mod:`gbs_actor.contract`, as the server's do. The
 them shares no code with the server, so that a test of both has two independent peers.
 """
 
-from gbs_actor.client.client import Client, ClientStatistics, connect
+from gbs_actor.client.client import Client, connect
 from gbs_actor.client.dialing import ConnectStream
 from gbs_actor.client.errors import (
     ClientError,
@@ -33,6 +34,7 @@ from gbs_actor.client.errors import (
     ConnectError,
     Disconnected,
 )
+from gbs_actor.client.statistics import ClientStatistics
 from gbs_actor.client.updates import (
     EditingMarked,
     ListReplaced,

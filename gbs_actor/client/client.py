@@ -7,51 +7,26 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import msgspec
 import trio
 
+from gbs_actor.client.commands import LineupCommands
 from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
 from gbs_actor.client.errors import Disconnected
 from gbs_actor.client.link import Link
 from gbs_actor.client.reconnector import ClientOptions, Reconnector
 from gbs_actor.client.replies import Reply
+from gbs_actor.client.statistics import ClientStatistics
 from gbs_actor.client.updates import UpdateFeed
 from gbs_actor.client.view import LineupView
 from gbs_actor.concurrency import Backoff
 from gbs_actor.contract.batch_form import BATCH_FORM
-from gbs_actor.contract.commands import BY_ACTION
 from gbs_actor.contract.events import ClientEvent
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Row
-from gbs_actor.lineup.rules import InvalidValue, check_number
 
 
-class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A client at one moment. Counters run since it was made."""
-
-    connected: bool
-    """Whether commands are sent at once."""
-    retreat: str | None
-    """Slug of the retreat joined."""
-    rows: int
-    revision: int
-    unanswered: int
-    """Events without an acknowledgement so far."""
-    connections: int
-    """Connections that reached the namespace."""
-    attempts: int
-    """Connections tried."""
-    resent: int
-    """Commands sent again, after a disconnect or a retryable reply."""
-    backward_merges: int
-    """Rows that arrived in an older revision than before; above 0 is a bug of the server."""
-    last_loss: str
-    """Why the last connection ended; "" if none did."""
-
-
-class Client:
+class Client(LineupCommands):
     """A line-up client that stays connected; made by :func:`connect`.
 
     Every method may be called from several tasks at once. A call that changes something
@@ -71,7 +46,7 @@ class Client:
         headers: Sequence[tuple[str, str]],
         options: ClientOptions,
     ) -> None:
-        self._view = LineupView()
+        super().__init__(LineupView())
         self._connection = Reconnector(
             endpoint,
             connect_stream,
@@ -190,77 +165,6 @@ class Client:
             await self._call(ClientEvent.LEAVE_RETREAT, lambda: slug, _ignore, needs_ready=False)
             self._view.replica.clear()
 
-    async def assign(
-        self,
-        registration_id: int,
-        number: int | None,
-        *,
-        base_revision: int | None = None,
-        command_id: UUID | None = None,
-    ) -> Row:
-        """Put a person into a numbered group; return their row.
-
-        :param number: 1 to 9999, or ``None`` for no group.
-        :param base_revision: the room revision that the user saw: if another value
-            was set since, the call fails with ``CONFLICT``. ``None``: the later edit wins.
-        :param command_id: to repeat an earlier call; ``None``: a fresh one.
-        :raises ValueError: an id, the number or the revision is not an integer; nothing is sent.
-        :raises CommandFailed: the server refused it, or sent only retryable replies.
-        :raises Disconnected: no reply; the outcome is unknown, and its ``command_id``
-            can be given again.
-
-        Cancelled, the outcome is unknown too.
-        """
-        action = AssignNumber(registration_id, number)
-        return await self._command(action, base_revision, command_id)
-
-    async def create_memo(
-        self,
-        registration_id: int,
-        memo: str,
-        color: str | None = None,
-        *,
-        base_revision: int | None = None,
-        command_id: UUID | None = None,
-    ) -> Row:
-        """Create the memo of a person without one; return their row.
-
-        :param memo: at most 2,000 characters; may be empty only together with a colour.
-        :param color: ``#RRGGBB``, or ``None``.
-
-        Other arguments and exceptions as for :meth:`assign`.
-        """
-        action = CreateMemo(registration_id, memo, color or "")
-        return await self._command(action, base_revision, command_id)
-
-    async def update_memo(
-        self,
-        memo_id: int,
-        memo: str,
-        color: str | None = None,
-        *,
-        base_revision: int | None = None,
-        command_id: UUID | None = None,
-    ) -> Row:
-        """Replace a memo's text and colour; return the person's row.
-
-        :param memo_id: the row's ``lineup_memo_id``.
-
-        Other arguments and exceptions as for :meth:`create_memo`.
-        """
-        action = UpdateMemo(memo_id, memo, color or "")
-        return await self._command(action, base_revision, command_id)
-
-    async def delete_memo(
-        self,
-        memo_id: int,
-        *,
-        base_revision: int | None = None,
-        command_id: UUID | None = None,
-    ) -> Row:
-        """Delete a memo; return the person's row. Raises as :meth:`assign` does."""
-        return await self._command(DeleteMemo(memo_id), base_revision, command_id)
-
     async def mark_editing(
         self,
         registration_id: int,
@@ -292,24 +196,10 @@ class Client:
             ClientEvent.AUTHENTICATE, lambda: {"token": token}, keep, needs_ready=False
         )
 
-    async def _command(
-        self,
-        action: Action,
-        base_revision: int | None,
-        command_id: UUID | None,
-    ) -> Row:
-        _check(action, base_revision)
-        command_id = command_id or uuid4()
-        spec = BY_ACTION[type(action)]
-        argument = {**spec.argument(action), "commandId": str(command_id)}
-        if base_revision is not None:
-            argument["baseRevision"] = base_revision
-        reply = await self._call(
-            spec.event, lambda: argument, self._merge_reply, command_id=command_id
-        )
-        row = reply.row()
-        assert row is not None
-        return row
+    async def _send(
+        self, event: str, argument: object, command_id: UUID, on_reply: Callable[[Reply], None]
+    ) -> Reply:
+        return await self._call(event, lambda: argument, on_reply, command_id=command_id)
 
     async def _call(
         self,
@@ -370,11 +260,6 @@ class Client:
         else:
             self._view.merge(rows, reply.revision or 0)
 
-    def _merge_reply(self, reply: Reply) -> None:
-        row = reply.row()
-        if row is not None:
-            self._view.merge_answer(row, reply.revision if reply.ok else None)
-
     async def _run(self) -> None:
         await self._connection.run()
         self._end(self._connection.failure)
@@ -397,26 +282,6 @@ class Client:
 
 def _ignore(reply: Reply) -> None:
     """Ignore a reply."""
-
-
-def _check(action: Action, base_revision: int | None) -> None:
-    """Refuse numbers that JSON would change: NaN becomes null, and null means "in no group".
-
-    :raises InvalidValue: not an integer, or outside its range.
-    """
-    if isinstance(action, AssignNumber):
-        check_number(action.gbs_number)
-    if isinstance(action, UpdateMemo | DeleteMemo):
-        _check_integer("memo_id", action.memo_id)
-    elif isinstance(action, AssignNumber | CreateMemo):
-        _check_integer("registration_id", action.registration_id)
-    if base_revision is not None:
-        _check_integer("base_revision", base_revision)
-
-
-def _check_integer(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidValue(name, f"an integer is needed, not {value!r}")
 
 
 @asynccontextmanager
