@@ -33,7 +33,9 @@ from gbs_actor.client.errors import (
     ConflictDetails,
     ConnectError,
     Disconnected,
+    Problem,
 )
+from gbs_actor.client.replies import ChangeResult
 from gbs_actor.client.statistics import ClientStatistics
 from gbs_actor.client.updates import (
     EditingMarked,
@@ -45,9 +47,12 @@ from gbs_actor.client.updates import (
     UpdateFeed,
 )
 from gbs_actor.concurrency import Backoff
+from gbs_actor.lineup.commands import Assignment
 
 __all__ = [
+    "Assignment",
     "Backoff",
+    "ChangeResult",
     "Client",
     "ClientError",
     "ClientStatistics",
@@ -59,6 +64,7 @@ __all__ = [
     "EditingMarked",
     "ListReplaced",
     "PresenceChanged",
+    "Problem",
     "RowUpdated",
     "ServerError",
     "Update",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from gbs_actor.lineup.records import Row
 
 
@@ -21,6 +23,24 @@ class ConflictDetails:
     changed_at: datetime | None
     """Aware, UTC."""
     revision: int
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a part of a command that changes many fields cannot be carried out."""
+
+    code: str
+    message: str
+    index: int | None = None
+    """Of the assignment, in a bulk edit."""
+    registration_id: int | None = None
+    gbs_number: int | None = None
+    """The group's, if it is one of a group."""
+    field: str | None = None
+    theirs: object = None
+    """With ``CONFLICT`` the newer value; who set it, when (aware, UTC), and its revision."""
+    changed_by: str | None = None
+    changed_at: datetime | None = None
+    revision: int | None = None
 
 
 class ClientError(Exception):
@@ -60,6 +80,7 @@ class CommandFailed(ClientError):
     :param code: see the wire contract, e.g. ``CONFLICT``.
     :param row: the current row, for ``CONFLICT``.
     :param conflict: the newer value, for ``CONFLICT``.
+    :param problems: all of them, of a command that changes many fields.
     :param command_id: the command's id, needed to repeat it after ``OUTCOME_UNKNOWN``.
     """
 
@@ -70,6 +91,7 @@ class CommandFailed(ClientError):
         *,
         row: Row | None = None,
         conflict: ConflictDetails | None = None,
+        problems: tuple[Problem, ...] = (),
         command_id: UUID | None = None,
     ) -> None:
         super().__init__(f"{message} ({code})")
@@ -77,4 +99,5 @@ class CommandFailed(ClientError):
         self.message = message
         self.row = row
         self.conflict = conflict
+        self.problems = problems
         self.command_id = command_id

@@ -117,6 +117,10 @@ class Replica:
             self._sorted = None
         elif former is not None and revision is not None:
             self._backward_merges += 1
+        self.note_revision(revision)
+
+    def note_revision(self, revision: int | None) -> None:
+        """Note the revision of an answer; ``None``: it was given outside the room."""
         self._revision = max(self._revision, revision or 0)
 
 

@@ -7,10 +7,27 @@ from uuid import UUID
 
 import msgspec
 
-from gbs_actor.client.errors import CommandFailed, ConflictDetails
+from gbs_actor.client.errors import CommandFailed, ConflictDetails, Problem
 from gbs_actor.lineup.records import Row
 
 NULL = msgspec.Raw(b"null")
+
+
+class ChangeResult(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of a command that may change many fields."""
+
+    updated_count: int
+    """People whose own fields it has changed."""
+    created_gbs_numbers: tuple[int, ...]
+    """Numbers of the groups that it has created."""
+    updated_lineups: tuple[Row, ...]
+    """Every row that reads differently; of a repeat those of these people, as they are now."""
+    revision: int | None
+    """Of the change; of a repeat the original one. ``None`` outside a room."""
+    conflicts: tuple[Problem, ...]
+    """What was left out since it was changed meanwhile."""
+    skipped: tuple[Problem, ...]
+    """What was left out for another reason."""
 
 
 class Reply(msgspec.Struct, frozen=True, rename="camel"):
@@ -25,6 +42,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
     message: str = ""
     retryable: bool = False
     conflict: msgspec.Raw = NULL
+    problems: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -52,6 +70,13 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
             return _row.decode(self.data)
         return None
 
+    def result(self) -> ChangeResult:
+        """Decode what a command that may change many fields came to.
+
+        :raises msgspec.MsgspecError: it is no result.
+        """
+        return _result.decode(self.data)
+
     def failure(self, command_id: UUID | None) -> CommandFailed:
         """Return the exception for an error."""
         details = None if self.conflict == NULL else _conflict.decode(self.conflict)
@@ -60,6 +85,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
             self.message,
             row=self.row(),
             conflict=None if details is None else details.details(),
+            problems=self.problems,
             command_id=command_id,
         )
 
@@ -79,4 +105,5 @@ class _Conflict(msgspec.Struct, frozen=True, rename="camel"):
 
 _rows = msgspec.json.Decoder(list[Row])
 _row = msgspec.json.Decoder(Row)
+_result = msgspec.json.Decoder(ChangeResult)
 _conflict = msgspec.json.Decoder(_Conflict)

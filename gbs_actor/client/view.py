@@ -84,6 +84,11 @@ class LineupView:
         self.replica.merge_answer(row, revision)
         self._publish_change(row.id, known)
 
+    def note_revision(self, revision: int | None) -> None:
+        """Note the revision of an answer whose rows have arrived before it."""
+        self.replica.note_revision(revision)
+        self._wake()
+
     def receive(self, event: packets.Event) -> None:
         """Receive an event of the server.
 

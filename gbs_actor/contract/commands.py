@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from gbs_actor.contract.command_spec import BULK_BODY, CommandSpec, Route, Target
-from gbs_actor.contract.events import ClientEvent
+from gbs_actor.contract.events import ClientEvent, CommandEvent
 from gbs_actor.contract.payloads import AssignBody, GuardBody, MemoBody, NumberBody
 from gbs_actor.contract.planned_payloads import (
     AssignLeadersBody,
@@ -47,7 +47,7 @@ _MEMO_EXAMPLE: Final = {"memo": "같은 조 희망", "color": "#FFCC00"}
 COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     CommandSpec(
         AssignNumber,
-        event="update-gbs-number",
+        event=CommandEvent.UPDATE_GBS_NUMBER,
         legacy_code="UPDATE_FAILED",
         target=_REGISTRATION,
         body=NumberBody,
@@ -75,7 +75,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         CreateMemo,
-        event="create-lineup-memo",
+        event=CommandEvent.CREATE_LINEUP_MEMO,
         legacy_code="CREATE_MEMO_FAILED",
         target=_REGISTRATION,
         body=MemoBody,
@@ -94,7 +94,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         UpdateMemo,
-        event="update-lineup-memo",
+        event=CommandEvent.UPDATE_LINEUP_MEMO,
         legacy_code="UPDATE_MEMO_FAILED",
         target=_MEMO,
         body=MemoBody,
@@ -113,7 +113,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         DeleteMemo,
-        event="delete-lineup-memo",
+        event=CommandEvent.DELETE_LINEUP_MEMO,
         legacy_code="DELETE_MEMO_FAILED",
         target=_MEMO,
         body=GuardBody,
@@ -124,7 +124,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         BulkAssign,
-        event="bulk-assign-gbs",
+        event=CommandEvent.BULK_ASSIGN_GBS,
         legacy_code="UPDATE_FAILED",
         body=BulkBody,
         make=lambda _, body: body.action(),
@@ -144,7 +144,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         CreateGroups,
-        event="create-gbs",
+        event=CommandEvent.CREATE_GBS,
         legacy_code="UPDATE_FAILED",
         body=CreateGroupsBody,
         make=lambda _, body: CreateGroups(body.numbers()),
@@ -162,7 +162,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         DeleteGroup,
-        event="delete-gbs",
+        event=CommandEvent.DELETE_GBS,
         legacy_code="UPDATE_FAILED",
         body=DeleteGroupBody,
         make=lambda _, body: DeleteGroup(body.number(), body.if_empty),
@@ -180,7 +180,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         AssignLeaders,
-        event="assign-gbs-leaders",
+        event=CommandEvent.ASSIGN_GBS_LEADERS,
         legacy_code="UPDATE_FAILED",
         body=AssignLeadersBody,
         make=lambda _, body: AssignLeaders(body.number(), body.user_ids()),
@@ -196,7 +196,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         UnassignLeaders,
-        event="unassign-gbs-leaders",
+        event=CommandEvent.UNASSIGN_GBS_LEADERS,
         legacy_code="UPDATE_FAILED",
         target=_GROUP,
         body=GuardBody,
@@ -213,7 +213,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         SetGroupMemo,
-        event="update-lineup-gbs-memo",
+        event=CommandEvent.UPDATE_LINEUP_GBS_MEMO,
         legacy_code="UPDATE_MEMO_FAILED",
         body=GroupMemoBody,
         make=lambda _, body: SetGroupMemo(body.number(), body.text()),
@@ -229,7 +229,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         SetGroupMemo,
-        event="delete-lineup-gbs-memo",
+        event=CommandEvent.DELETE_LINEUP_GBS_MEMO,
         legacy_code="DELETE_MEMO_FAILED",
         body=GroupBody,
         make=lambda _, body: SetGroupMemo(body.number(), None),
@@ -245,7 +245,7 @@ COMMANDS: Final[tuple[CommandSpec[Any], ...]] = (
     ),
     CommandSpec(
         Undo,
-        event="undo",
+        event=CommandEvent.UNDO,
         legacy_code="UPDATE_FAILED",
         body=UndoBody,
         make=lambda _, body: body.action(),

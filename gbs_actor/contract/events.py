@@ -9,8 +9,25 @@ NAMESPACE: Final = "/gbs-lineup"
 """The Socket.IO namespace."""
 
 
+class CommandEvent(StrEnum):
+    """Events of a client that are commands; ``contract.commands`` says what each takes."""
+
+    UPDATE_GBS_NUMBER = "update-gbs-number"
+    CREATE_LINEUP_MEMO = "create-lineup-memo"
+    UPDATE_LINEUP_MEMO = "update-lineup-memo"
+    DELETE_LINEUP_MEMO = "delete-lineup-memo"
+    BULK_ASSIGN_GBS = "bulk-assign-gbs"
+    CREATE_GBS = "create-gbs"
+    DELETE_GBS = "delete-gbs"
+    ASSIGN_GBS_LEADERS = "assign-gbs-leaders"
+    UNASSIGN_GBS_LEADERS = "unassign-gbs-leaders"
+    UPDATE_LINEUP_GBS_MEMO = "update-lineup-gbs-memo"
+    DELETE_LINEUP_GBS_MEMO = "delete-lineup-gbs-memo"
+    UNDO = "undo"
+
+
 class ClientEvent(StrEnum):
-    """Events of a client that are no commands; for those see ``contract.commands``."""
+    """Events of a client that are no commands."""
 
     JOIN_RETREAT = "join-retreat"
     LEAVE_RETREAT = "leave-retreat"

@@ -58,7 +58,7 @@ _Color = Annotated[
 # absent one gets a sentence of its own; absent is not null.
 
 
-class GuardBody(msgspec.Struct, rename="camel"):
+class GuardBody(msgspec.Struct, rename="camel", omit_defaults=True):
     """Fields of every mutation."""
 
     base_revision: Revision | None = None

@@ -58,7 +58,7 @@ def _text(length: int) -> Meta:
     return Meta(extra_json_schema={"maxLength": length, "pattern": "^[^\\u0000]*$"})
 
 
-class AssignmentBody(msgspec.Struct, rename="camel", gc=False):
+class AssignmentBody(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """One person, and the new values of their fields."""
 
     lineup_id: Id = None
@@ -68,6 +68,18 @@ class AssignmentBody(msgspec.Struct, rename="camel", gc=False):
     current_leader_name: Annotated[str, _text(CURRENT_LEADER_LENGTH)] | UnsetType = UNSET
     lineup_number: _LineupNumber | UnsetType | None = UNSET
     base_revision: Revision | None = None
+
+    @classmethod
+    def of(cls, assignment: Assignment) -> AssignmentBody:
+        """Return an assignment as a client sends it."""
+        return cls(
+            user_retreat_registration_id=assignment.registration_id,
+            gbs_number=assignment.gbs_number,
+            is_leader=assignment.is_leader,
+            current_leader_name=assignment.current_leader,
+            lineup_number=assignment.lineup_number,
+            base_revision=assignment.base_revision,
+        )
 
     def assignment(self) -> Assignment:
         """Return it as the domain has it.

@@ -6,13 +6,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 import trio.testing
 import trio_websocket
 
+from gbs_actor.client import Backoff, Client, connect
+
 URL = "http://lineup.test"
 NAMESPACE = "/gbs-lineup"
+STEADY = Backoff(initial=1.0, maximum=8.0, jitter=0.0)
 
 
 def row(row_id: int = 1, revision: int = 0, **fields: object) -> dict[str, object]:
@@ -168,3 +172,31 @@ async def running_peer() -> AsyncIterator[Peer]:
     async with trio.open_nursery() as nursery:
         yield Peer(nursery)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def connected(peer: Peer, **options: Any) -> AsyncIterator[tuple[Client, Conversation]]:
+    """A client and the other end of its first connection."""
+    conversations: list[Conversation] = []
+
+    async def greet() -> None:
+        conversation = await peer.next()
+        await conversation.greet()
+        conversations.append(conversation)
+
+    peer.nursery.start_soon(greet)
+    options = {"backoff": STEADY, **options}
+    async with connect(URL, "t", connect_stream=peer.connect_stream, **options) as client:
+        yield client, conversations[0]
+
+
+@asynccontextmanager
+async def joined(
+    peer: Peer, *rows: dict[str, object], revision: int = 0, **options: Any
+) -> AsyncIterator[tuple[Client, Conversation]]:
+    """A client in a room, and the other end of its first connection."""
+    async with connected(peer, **options) as (client, conversation):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.join, "winter")
+            await conversation.let_join(*rows, revision=revision)
+        yield client, conversation

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,8 +14,6 @@ import trio.testing
 from trio.testing import MockClock
 
 from gbs_actor.client import (
-    Backoff,
-    Client,
     CommandFailed,
     ConnectError,
     Disconnected,
@@ -27,41 +23,12 @@ from gbs_actor.client import (
     RowUpdated,
     connect,
 )
-from tests.client.peer import NAMESPACE, URL, Conversation, Peer, row
+from tests.client.peer import NAMESPACE, STEADY, URL, Peer, connected, joined, row
 
-STEADY = Backoff(initial=1.0, maximum=8.0, jitter=0.0)
 COMMAND_ID = UUID("00000000-0000-4000-8000-000000000001")
 
 AUTH = {"updates": "batch"}
 """The CONNECT payload, apart from the token."""
-
-
-@asynccontextmanager
-async def connected(peer: Peer, **options: Any) -> AsyncIterator[tuple[Client, Conversation]]:
-    """A client and the other end of its first connection."""
-    conversations: list[Conversation] = []
-
-    async def greet() -> None:
-        conversation = await peer.next()
-        await conversation.greet()
-        conversations.append(conversation)
-
-    peer.nursery.start_soon(greet)
-    options = {"backoff": STEADY, **options}
-    async with connect(URL, "t", connect_stream=peer.connect_stream, **options) as client:
-        yield client, conversations[0]
-
-
-@asynccontextmanager
-async def joined(
-    peer: Peer, *rows: dict[str, object], revision: int = 0, **options: Any
-) -> AsyncIterator[tuple[Client, Conversation]]:
-    """A client in a room, and the other end of its first connection."""
-    async with connected(peer, **options) as (client, conversation):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.join, "winter")
-            await conversation.let_join(*rows, revision=revision)
-        yield client, conversation
 
 
 async def test_the_token_goes_into_the_connect_packet(
