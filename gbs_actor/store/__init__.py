@@ -6,6 +6,7 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
 
     protocol            Store, AdminStore and their errors
       |-- memory        MemoryStore: for tests, and as the model of the contract
+      |     `-- memory_retreat  one retreat: its rows, its log, commits
       `-- postgres      PostgresStore
             |-- commit    a batch in one round trip, and what its errors mean
             |-- queries   reads, and how rows become records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice, takewhile
 from types import MappingProxyType
@@ -12,19 +12,17 @@ from uuid import UUID
 
 import trio
 from msgspec import structs
-from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.fields import Field
-from gbs_actor.lineup.records import Group, Registration, Retreat
+from gbs_actor.lineup.records import Group, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
+from gbs_actor.store.memory_retreat import StoredRetreat
 from gbs_actor.store.protocol import (
     CommitRefused,
     Progress,
-    RepeatedCommands,
     RetreatExists,
     RetreatVersion,
     SessionLocation,
@@ -33,26 +31,7 @@ from gbs_actor.store.protocol import (
 )
 from gbs_actor.store.seed.layout import lay_out
 from gbs_actor.store.seed.seed import RetreatSeed
-from gbs_actor.store.writes import Writes, check_revisions, collapse
-
-
-@dataclass(slots=True)
-class _Stored:
-    """One retreat: what a load reads, and its log."""
-
-    id: int
-    epoch: str
-    registrations: dict[int, Registration]
-    groups: dict[int, Group]
-    stored_groups: dict[int, StoredGroup]
-    schedules: tuple[Schedule, ...]
-    roles: dict[int, str]
-    memos: set[int]
-    """Ids of all line-up memos, deleted ones included."""
-    revision: int = 0
-    pruned_revision: int = 0
-    log: list[LogEntry] = field(default_factory=list)
-    commands: dict[UUID, LogEntry] = field(default_factory=dict)
+from gbs_actor.store.writes import check_revisions, collapse
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +78,8 @@ class MemoryStore:
         self._ids = _Ids()
         self._retreat_ids = count(1)
         self._epochs = count(1)
-        self._by_slug: dict[str, _Stored] = {}
-        self._by_id: dict[int, _Stored] = {}
+        self._by_slug: dict[str, StoredRetreat] = {}
+        self._by_id: dict[int, StoredRetreat] = {}
         self._session_locations: dict[str, _StoredLocation] = {}
         self._audit: dict[UUID, AuditRecord] = {}
         self._commits = 0
@@ -150,7 +129,7 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_id.get(retreat_id)
-        return {} if stored is None else _select(stored, ids)
+        return {} if stored is None else stored.select(ids)
 
     async def reserve_memo_ids(self, count: int) -> range:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -185,8 +164,7 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
         stored = self._by_id.get(retreat_id)
-        newest_first = () if stored is None else reversed(stored.log)
-        return list(islice((each for each in newest_first if _is_wanted(each, query)), query.limit))
+        return [] if stored is None else stored.history(query)
 
     async def revision_at(self, retreat_id: int, at: datetime) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -311,7 +289,7 @@ class MemoryStore:
         if seed.slug in self._by_slug:
             raise RetreatExists(seed.slug)
         layout = lay_out(seed, self._ids)
-        stored = _Stored(
+        stored = StoredRetreat(
             id=next(self._retreat_ids),
             epoch=self._fresh_epoch(),
             registrations={registration.id: registration for registration in layout.registrations},
@@ -383,7 +361,7 @@ class MemoryStore:
             lease_held=True,
         )
 
-    def _slug_where(self, holds: Callable[[_Stored], bool]) -> str | None:
+    def _slug_where(self, holds: Callable[[StoredRetreat], bool]) -> str | None:
         return next((slug for slug, stored in self._by_slug.items() if holds(stored)), None)
 
     def _fresh_epoch(self) -> str:
@@ -403,72 +381,7 @@ class MemoryStore:
         stored = self._by_id.get(retreat_id)
         if stored is None or stored.revision != expected_revision:
             raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
-        if repeated := _select(stored, repeatable):
-            raise RepeatedCommands(repeated)
-        _check_rows(stored, writes)
-        if repeated := _select(stored, [change.command_id for change in changes]):
-            raise RepeatedCommands(repeated)
-        for registration in writes.registrations:
-            known = stored.registrations[registration.id]
-            stored.registrations[registration.id] = replace(registration, person=known.person)
-        stored.memos.update(memo.id for memo in writes.memos)
-        for group in writes.groups:
-            stored.groups[group.number] = group
-            if group.number not in stored.stored_groups:
-                created_at = group.stamp.at or datetime.now(UTC)
-                new = StoredGroup(next(self._ids.groups), created_at)
-                stored.stored_groups[group.number] = new
-        for change in changes:
-            entry = LogEntry.of(change)
-            stored.log.append(entry)
-            stored.commands[entry.command_id] = entry
-        stored.revision = expected_revision + len(changes)
-
-
-def _is_wanted(entry: LogEntry, query: HistoryQuery) -> bool:
-    values = (*entry.before, *entry.after)
-    people = {entry.registration_id, *(value.registration_id for value in values)}
-    groups = {value.gbs_number for value in values}
-    groups |= {
-        value.value
-        for value in values
-        if value.field is Field.GBS_NUMBER and isinstance(value.value, int)
-    }
-    return (
-        (query.before is None or entry.revision < query.before)
-        and (query.after is None or entry.revision > query.after)
-        and (query.registration_id is None or query.registration_id in people)
-        and (query.gbs_number is None or query.gbs_number in groups)
-        and query.user_id in (None, entry.author_id)
-    )
-
-
-def _select(stored: _Stored, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
-    return {key: stored.commands[key] for key in ids if key in stored.commands}
-
-
-def _check_rows(stored: _Stored, writes: Writes) -> None:
-    """Refuse writes to rows that are not in the state that the changes expect.
-
-    :raises StaleRevision: a registration or its group is missing, or a memo is live that should
-        not be, or the other way round.
-    """
-    groups = stored.groups.keys() | {group.number for group in writes.groups}
-    for registration in writes.registrations:
-        if registration.id not in stored.registrations:
-            raise StaleRevision(f"registration {registration.id} is not there")
-        if registration.gbs_number is not None and registration.gbs_number not in groups:
-            raise StaleRevision(f"group {registration.gbs_number} is not there")
-    touched = (stored.registrations[memo.registration_id] for memo in writes.memos)
-    live = {row.id: row.memo.id for row in touched if row.memo is not None}
-    for memo in sorted(writes.memos, key=lambda memo: not memo.deleted):
-        if memo.created:
-            if not memo.deleted and live.setdefault(memo.registration_id, memo.id) != memo.id:
-                raise StaleRevision(f"registration {memo.registration_id} has a memo already")
-        elif live.get(memo.registration_id) != memo.id:
-            raise StaleRevision(f"memo {memo.id} is not there")
-        elif memo.deleted:
-            del live[memo.registration_id]
+        stored.commit(changes, writes, repeatable, self._ids.groups)
 
 
 def _is_of(operator: str, record: AuditRecord) -> bool:
