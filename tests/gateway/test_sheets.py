@@ -215,16 +215,34 @@ async def test_a_newer_edit_of_the_same_cell_is_a_conflict_that_can_be_left_out(
         if before == "apply":
             await assign(here, OTHER, 3)
         assert cells(preview)[1] == (OTHER, "gbsNumber", None, 7)
+        mine, theirs = (each["conflict"] for each in preview["changes"])
+        assert mine is None
+        assert (theirs is not None) == (before == "upload")
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["code"]) == (409, "CONFLICT")
         (problem,) = answer["problems"]
         assert (problem["registrationId"], problem["theirs"]) == (OTHER, 3)
         assert problem["changedBy"] == "박간사"
+        assert theirs in (None, problem)
         assert (await here.row(PERSON))["gbsNumber"] is None
         status, answer = await applied(here, preview["importId"], onConflict="skip")
         assert (status, answer["updatedCount"]) == (200, 1)
         assert [each["registrationId"] for each in answer["conflicts"]] == [OTHER]
         assert (await here.row(OTHER))["gbsNumber"] == 3
+
+
+async def test_a_conflict_is_shown_with_each_cell_of_the_person() -> None:
+    async with site() as here:
+        sheet = edited(await exported(here), (OTHER, "조번호", 7), (OTHER, "현리더", "새리더"))
+        await assign(here, OTHER, 3)
+        preview = await uploaded(here, sheet)
+        number, leader = (each["conflict"] for each in preview["changes"])
+        assert number == leader
+        shown = (number["code"], number["field"], number["theirs"], number["changedBy"])
+        assert shown == ("CONFLICT", "gbsNumber", 3, "박간사")
+        assert number["changedAt"].endswith("Z")
+        status, answer = await applied(here, preview["importId"], onConflict="skip")
+        assert (status, answer["updatedCount"], answer["conflicts"]) == (200, 0, [number])
 
 
 async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themselves() -> None:
@@ -234,6 +252,7 @@ async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themsel
         assert (await applied(here, first["importId"]))[0] == 200
         again = await uploaded(here, edited(export, (PERSON, "조번호", 8), (OTHER, "조번호", 7)))
         assert cells(again) == [(PERSON, "gbsNumber", 7, 8)]
+        assert again["changes"][0]["conflict"] is None
         status, answer = await applied(here, again["importId"])
         assert (status, answer["updatedCount"]) == (200, 1)
         # Taken back in the sheet, too.
@@ -307,6 +326,7 @@ async def test_who_has_become_a_leader_since_stays_where_they_lead() -> None:
         sheet = edited(await exported(here), (PERSON, "조번호", 9))
         await do(here, BulkAssign((Assignment(PERSON, gbs_number=3, is_leader=True),)))
         preview = await uploaded(here, sheet)
+        assert preview["changes"][0]["conflict"]["code"] == "LEADER_LOCKED"
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["code"]) == (409, "LEADER_LOCKED")
 

@@ -17,12 +17,13 @@ from gbs_actor.gateway import replies
 from gbs_actor.gateway.http.identity import Identity
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import failure_response, json_response
-from gbs_actor.gateway.imports import Importer, Refused
+from gbs_actor.gateway.imports import Importer, PendingImport, Refused
 from gbs_actor.gateway.imports.importer import EXPIRED
-from gbs_actor.gateway.replies import Failure
+from gbs_actor.gateway.replies import Failure, ProblemBody, problem_bodies
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import OnConflict
+from gbs_actor.lineup.fields import Field as LoggedField
 from gbs_actor.sheets import CellEdit, Problem, Unreadable
 from gbs_actor.sheets.layout import Layout
 
@@ -31,6 +32,14 @@ IMPORTS: Final = "/imports"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PASTED: Final = "text"
 """The name of the form field that may have pasted text in place of a file."""
+
+
+class PreviewedEdit(CellEdit, frozen=True, rename="camel"):
+    """A cell that would be changed, and what somebody else has changed there since."""
+
+    conflict: ProblemBody | None
+    """Known so far; where it is still there when the import is applied, nothing of this person is
+    changed. It may be about another field of theirs."""
 
 
 class ImportPreview(msgspec.Struct, frozen=True, rename="camel"):
@@ -43,7 +52,7 @@ class ImportPreview(msgspec.Struct, frozen=True, rename="camel"):
     """The names of all sheets of the file."""
     layout: Layout | None
     """How the sheet was understood; ``null``: none has the header."""
-    changes: tuple[CellEdit, ...]
+    changes: tuple[PreviewedEdit, ...]
     """The cells that differ from what was exported, in the order of the sheet."""
     blocks: tuple[Problem, ...]
     """As long as there is one, the import cannot be applied."""
@@ -97,9 +106,7 @@ def sheets(importer: Importer, identity: Identity) -> Blueprint:
             return failure_response(Failure.because(Code.VALIDATION_FAILED, error.message))
         if isinstance(pending, Rejection):
             return failure_response(Failure.of(pending))
-        preview = msgspec.structs.asdict(pending.preview)
-        body = ImportPreview(import_id=pending.id, revision=pending.revision, **preview)
-        return _uncached(_encoder.encode(body))
+        return _uncached(_encoder.encode(_preview(pending)))
 
     @blueprint.get("/imports/<uuid:import_id>/blocks.xlsx")
     async def blocks(slug: str, import_id: UUID) -> Response:
@@ -139,6 +146,29 @@ def sheets(importer: Importer, identity: Identity) -> Blueprint:
         return user
 
     return blueprint
+
+
+def _preview(pending: PendingImport) -> ImportPreview:
+    preview, conflicts = pending.preview, problem_bodies(pending.conflicts)
+    of_person = {each.registration_id: each for each in reversed(conflicts)}
+    of_field = {(each.registration_id, each.field): each for each in conflicts}
+
+    def conflict_of(edit: CellEdit) -> ProblemBody | None:
+        id_ = edit.registration_id
+        return of_field.get((id_, LoggedField(edit.field))) or of_person.get(id_)
+
+    return ImportPreview(
+        import_id=pending.id,
+        revision=pending.revision,
+        sheets=preview.sheets,
+        layout=preview.layout,
+        changes=tuple(
+            PreviewedEdit(**msgspec.structs.asdict(edit), conflict=conflict_of(edit))
+            for edit in preview.changes
+        ),
+        blocks=preview.blocks,
+        warnings=preview.warnings,
+    )
 
 
 async def _uploaded() -> bytes:
