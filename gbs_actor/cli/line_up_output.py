@@ -29,7 +29,7 @@ def write_preview(preview: Mapping[str, Any]) -> None:
         echo(f"{layout['sheet'] or 'Text'}: header in row {layout['headerRow']}")
     changes = preview["changes"]
     _table(
-        ("row", "name", "field", "from", "", "to"),
+        ("row", "name", "field", "from", "", "to", "conflict"),
         (
             (
                 str(each["row"]),
@@ -38,11 +38,16 @@ def write_preview(preview: Mapping[str, Any]) -> None:
                 _shown(each["from"]),
                 "→",
                 _shown(each["to"]),
+                _conflict(each["field"], each["conflict"]),
             )
             for each in changes
         ),
         len(changes),
     )
+    conflicts = {each["registrationId"] for each in changes if each["conflict"] is not None}
+    if conflicts:
+        people = _count(len(conflicts), "person", "people")
+        echo(f"Others have changed {people} of these since the export.")
     write_problems("block", preview["blocks"])
     write_problems("warning", preview["warnings"])
 
@@ -103,6 +108,18 @@ def write_result(result: Mapping[str, Any], names: Mapping[int, str]) -> None:
     if left_out:
         echo(f"{len(left_out)} left out:")
         write_left_out(left_out, names)
+
+
+def _conflict(field: str, conflict: Mapping[str, Any] | None) -> str:
+    """Return what somebody else has changed, in a field or in another one of the person."""
+    if conflict is None:
+        return ""
+    if conflict["code"] != "CONFLICT":
+        return str(conflict["message"])
+    other = conflict["field"]
+    of = "" if other == field else f"{_FIELDS.get(other, other)} "
+    by = f" ({conflict['changedBy']})" if conflict["changedBy"] else ""
+    return f"{of}{_shown(conflict['theirs'])}{by}"
 
 
 def _described(change: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ class UserRateLimit:
 
 
 class UserConnectionLimit:
-    """Counts each user's connections; a user without one takes no memory.
+    """Counts each user's connections, or what else is open; who has none takes no memory.
 
     :param limit: connections of one user at the same time, at least 1.
     """

@@ -442,6 +442,10 @@ class ImportSettings(Group):
     """Of these, of one user; the oldest one makes room."""
     imports_at_once: Count = 2
     """Sheets that are read, compared or written at the same time, at most; the others wait."""
+    imports_at_once_per_user: Count = 3
+    """Sheets of one user that are uploaded, read, compared or written, or wait for that, at most;
+    more are refused. Each counts as 100 requests, too.
+    """
 
 
 class RecoverySettings(Group):

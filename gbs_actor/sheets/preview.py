@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from gbs_actor.lineup.records import Row
+from gbs_actor.lineup.rules import MAX_ASSIGNMENTS
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.sheets.cell import Line, Sheet, mark_of, text_of
 from gbs_actor.sheets.edit import CellEdit, Field, Fields, fault_in_name, is_same, values_of
@@ -99,6 +100,13 @@ def preview_import(
             )
             for field, value in edits.items()
         ]
+    changed = len({change.registration_id for change in changes})
+    if changed > MAX_ASSIGNMENTS:
+        message = (
+            f"{changed:,}명이 바뀝니다. 한 번에 {MAX_ASSIGNMENTS:,}명까지 바꿀 수 있으니 "
+            "시트를 나누어 올려 주세요."
+        )
+        reported.append(Problem(ProblemCode.TOO_MANY_CHANGES, message))
     return Preview(
         names,
         table.layout,

@@ -27,6 +27,8 @@ class ProblemCode(StrEnum):
     DOUBLED_PERSON = "DOUBLED_PERSON"
     INVALID_VALUE = "INVALID_VALUE"
     LEADER_WITHOUT_GROUP = "LEADER_WITHOUT_GROUP"
+    TOO_MANY_CHANGES = "TOO_MANY_CHANGES"
+    """More people than one edit may change."""
     HIDDEN_VALUES_IGNORED = "HIDDEN_VALUES_IGNORED"
     """The hidden values of a row are another person's, as after sorting a part of the columns."""
     NOT_IN_SHEET = "NOT_IN_SHEET"

@@ -120,7 +120,9 @@ def test_a_conflict_is_listed_and_can_be_left_out(run: Command, server: ServerPr
     ok(run("import", RETREAT, str(fresh), "--yes", token=token(user_id=99)))
     refused = run("import", RETREAT, str(stale), "--yes")
     assert refused.exit_code == 1
-    assert "나리더" in refused.stdout
+    shown, _, listed = refused.stdout.partition("Others have changed 1 person")
+    assert "나리더" in shown
+    assert "나리더" in listed
     said = ok(run("import", RETREAT, str(stale), "--yes", "--skip-conflicts"))
     assert "2 people changed" in said
     assert "1 left out" in said
@@ -189,6 +191,8 @@ def test_no_text_acts_on_the_terminal_and_long_tables_are_cut(
 ) -> None:
     hostile = "\x1b]0;x\x07[red]\x1b[31m\u202e"
     change = {"row": 2, "name": hostile, "field": "gbsNumber", "from": None, "to": 7}
+    newer = {"code": "CONFLICT", "field": "isLeader", "theirs": hostile, "changedBy": hostile}
+    change |= {"registrationId": 1, "conflict": newer}
     problem = {"row": 3, "name": hostile, "message": hostile}
     write_preview(
         {

@@ -295,10 +295,11 @@ def demo_data() -> Path:
     return data_dir
 
 
-def add_retreat(data_dir: Path, slug: str) -> None:
+def add_retreat(data_dir: Path, slug: str, people: int = 80) -> None:
     """Add a made-up retreat to the data of a server that does not run."""
+    command = ["demo-data", "--retreat", slug, "--people", str(people)]
     subprocess.run(
-        [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", slug],
+        [sys.executable, "-m", "gbs_actor.cli", *command],
         env=clean_environment(data_dir, {}),
         cwd=data_dir.parent,
         check=True,
@@ -316,16 +317,18 @@ def running_server(
     options: Sequence[str] = (),
     descriptors: int | None = None,
     retreats: Sequence[str] = (),
+    people: int = 80,
 ) -> Iterator[ServerProcess]:
     """A server on the demo's data for the time of a block; stopped in good order behind it.
 
     :param on_disk: where commits have to take their time; otherwise in memory.
-    :param retreats: slugs of further retreats, of 80 people each.
+    :param retreats: slugs of further retreats.
+    :param people: of each of these.
     """
     with data_folder(on_disk=on_disk) as data_dir:
         copy_folder(demo_data(), data_dir)
         for slug in retreats:
-            add_retreat(data_dir, slug)
+            add_retreat(data_dir, slug, people)
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
 import trio
+import trio.testing
 from quart import Response
 from quart.datastructures import FileStorage
 
@@ -17,10 +19,11 @@ from gbs_actor.auth import Role
 from gbs_actor.gateway.imports.pending import PendingImports
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Assignment, Author, BulkAssign, Command, Undo
+from gbs_actor.observability import EventFilter
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
-from tests.gateway.site import LINE_UP, Site, body, site
+from tests.gateway.site import LINE_UP, Site, body, exchange, site
 
 LEADER, PERSON, OTHER = 1, 2, 3
 READER = {"role": Role.SHUTTLE_BUS_ACCOUNT_STAFF}
@@ -30,8 +33,8 @@ COLUMNS = {"No.": 4, "리더": 5, "조번호": 7, "현리더": 14}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-async def exported(here: Site, route: str = "/export.xlsx") -> bytes:
-    response = await here.send("GET", route)
+async def exported(here: Site, route: str = "/export.xlsx", **options: Any) -> bytes:
+    response = await here.send("GET", route, **options)
     assert response.status_code == 200
     data = await response.get_data()
     assert isinstance(data, bytes)
@@ -215,16 +218,34 @@ async def test_a_newer_edit_of_the_same_cell_is_a_conflict_that_can_be_left_out(
         if before == "apply":
             await assign(here, OTHER, 3)
         assert cells(preview)[1] == (OTHER, "gbsNumber", None, 7)
+        mine, theirs = (each["conflict"] for each in preview["changes"])
+        assert mine is None
+        assert (theirs is not None) == (before == "upload")
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["code"]) == (409, "CONFLICT")
         (problem,) = answer["problems"]
         assert (problem["registrationId"], problem["theirs"]) == (OTHER, 3)
         assert problem["changedBy"] == "박간사"
+        assert theirs in (None, problem)
         assert (await here.row(PERSON))["gbsNumber"] is None
         status, answer = await applied(here, preview["importId"], onConflict="skip")
         assert (status, answer["updatedCount"]) == (200, 1)
         assert [each["registrationId"] for each in answer["conflicts"]] == [OTHER]
         assert (await here.row(OTHER))["gbsNumber"] == 3
+
+
+async def test_a_conflict_is_shown_with_each_cell_of_the_person() -> None:
+    async with site() as here:
+        sheet = edited(await exported(here), (OTHER, "조번호", 7), (OTHER, "현리더", "새리더"))
+        await assign(here, OTHER, 3)
+        preview = await uploaded(here, sheet)
+        number, leader = (each["conflict"] for each in preview["changes"])
+        assert number == leader
+        shown = (number["code"], number["field"], number["theirs"], number["changedBy"])
+        assert shown == ("CONFLICT", "gbsNumber", 3, "박간사")
+        assert number["changedAt"].endswith("Z")
+        status, answer = await applied(here, preview["importId"], onConflict="skip")
+        assert (status, answer["updatedCount"], answer["conflicts"]) == (200, 0, [number])
 
 
 async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themselves() -> None:
@@ -234,6 +255,7 @@ async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themsel
         assert (await applied(here, first["importId"]))[0] == 200
         again = await uploaded(here, edited(export, (PERSON, "조번호", 8), (OTHER, "조번호", 7)))
         assert cells(again) == [(PERSON, "gbsNumber", 7, 8)]
+        assert again["changes"][0]["conflict"] is None
         status, answer = await applied(here, again["importId"])
         assert (status, answer["updatedCount"]) == (200, 1)
         # Taken back in the sheet, too.
@@ -307,6 +329,7 @@ async def test_who_has_become_a_leader_since_stays_where_they_lead() -> None:
         sheet = edited(await exported(here), (PERSON, "조번호", 9))
         await do(here, BulkAssign((Assignment(PERSON, gbs_number=3, is_leader=True),)))
         preview = await uploaded(here, sheet)
+        assert preview["changes"][0]["conflict"]["code"] == "LEADER_LOCKED"
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["code"]) == (409, "LEADER_LOCKED")
 
@@ -471,6 +494,37 @@ async def test_the_oldest_import_makes_room_that_of_the_same_user_first() -> Non
         assert len(here.services.importer.pending) == 3
         assert (await applied(here, theirs, token=SOMEBODY_ELSE))[0] == 404
         assert (await applied(here, mine[1]))[0] == 200
+
+
+async def test_a_sheet_counts_as_many_requests() -> None:
+    async with site(settings_with(user_rate=0.001, user_burst=150)) as here:
+        sheet = await exported(here)
+        await uploaded(here, sheet)
+        response = await here.send("GET", "/user-lineups")
+        assert (response.status_code, (await body(response))["code"]) == (429, "RATE_LIMITED")
+        await exported(here, token=SOMEBODY_ELSE)
+
+
+async def test_only_a_few_sheets_of_a_user_are_worked_on_at_once() -> None:
+    async with site(settings_with(imports_at_once_per_user=2)) as here:
+        headers = {**here.bearer(), **OCTETS}
+        uploading = partial(exchange, here.app, "POST", f"{LINE_UP}/imports", headers)
+        async with uploading() as one, uploading() as two:
+            await one.body(b"PK", more=True)
+            await two.body(b"PK", more=True)
+            await trio.testing.wait_all_tasks_blocked()
+            for method, path in (("GET", "/export.xlsx"), ("POST", "/imports")):
+                response = await here.send(method, path)
+                answer = await body(response)
+                assert (response.status_code, answer["code"]) == (429, "RATE_LIMITED")
+                assert response.headers["Retry-After"] == "1"
+            (event,) = here.parts.events.after(0, EventFilter(("limit.",))).events
+            assert event.details == {"limit": "imports_at_once_per_user"}
+            await exported(here, token=SOMEBODY_ELSE)
+            await two.disconnect()
+            await trio.testing.wait_all_tasks_blocked()
+            await exported(here)
+            await one.disconnect()
 
 
 async def test_a_file_that_is_too_large_is_refused() -> None:

@@ -365,6 +365,17 @@ def test_a_leader_who_was_in_no_group_already_does_not_block_other_edits() -> No
     assert codes(after(put(2, "현리더", "김민수"), rows)) == ([], [])
 
 
+@pytest.mark.parametrize(("people", "blocks"), [(2_000, []), (2_001, ["TOO_MANY_CHANGES"])])
+def test_more_people_than_one_edit_may_change_block(people: int, blocks: list[str]) -> None:
+    listed = [row(id_, 1) for id_ in range(1, people + 1)]
+    sheet = exported([replace(each, gbs_number=2, current_leader="나") for each in listed])
+    preview = previewed(sheet, listed)
+    assert codes(preview) == (blocks, [])
+    assert [each.message for each in preview.blocks] == [
+        "2,001명이 바뀝니다. 한 번에 2,000명까지 바꿀 수 있으니 시트를 나누어 올려 주세요."
+    ] * len(blocks)
+
+
 @pytest.mark.parametrize(("value", "ids"), [(None, (11, 12, 13, 14, 15)), ("O", (11, 13, 14, 15))])
 def test_a_schedule_that_differs_blocks(value: Any, ids: tuple[int, ...]) -> None:
     preview = after(put(2, "수저", value), [row(1, 1, schedules=ids)])

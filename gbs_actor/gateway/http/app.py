@@ -56,7 +56,7 @@ def create_app(services: Services) -> QuartTrio:
         lineups(rooms, services.store, identity),
         history(services.store, identity),
         edits(rooms, services.store, identity),
-        sheets(services.importer, identity),
+        sheets(services.importer, identity, settings.imports.imports_at_once_per_user),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))

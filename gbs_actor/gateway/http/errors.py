@@ -52,10 +52,10 @@ def register_error_handlers(app: Quart, events: OperatorEvents) -> None:
         who = "the operator token" if error.user_id is None else f"user {error.user_id}"
         events.publish(
             "limit.hit",
-            f"{who} exceeds user_rate by HTTP",
+            f"{who} exceeds {error.limit} by HTTP",
             severity="warning",
             user_id=error.user_id,
-            limit="user_rate",
+            limit=error.limit,
         )
         failure = Failure.because(Code.RATE_LIMITED, "Too many requests; slow down.")
         return failure_response(failure, retry_after=max(1, ceil(error.wait)))

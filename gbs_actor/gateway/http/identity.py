@@ -27,12 +27,14 @@ class RateLimited(Exception):
 
     :param wait: the seconds until the next one.
     :param user_id: ``None``: whoever has the operator token.
+    :param limit: the setting that says what is allowed.
     """
 
-    def __init__(self, wait: float, user_id: int | None) -> None:
+    def __init__(self, wait: float, user_id: int | None, limit: str = "user_rate") -> None:
         super().__init__(f"too many requests; wait {wait:.3f} s")
         self.wait = wait
         self.user_id = user_id
+        self.limit = limit
 
 
 class Identity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import Final, TypeVar
@@ -19,8 +20,9 @@ from gbs_actor.gateway.imports.exported import ExportedFields, new_export_id, ne
 from gbs_actor.gateway.imports.pending import PendingImport, PendingImports
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry, Rejection, result_of
+from gbs_actor.lineup.changes import Problem as ChangeProblem
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import BulkAssign, Command, OnConflict
+from gbs_actor.lineup.commands import Assignment, BulkAssign, Command, OnConflict
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.rooms import RoomSupervisor
@@ -77,10 +79,29 @@ class Refused:
 class _Comparison:
     """A sheet beside the line-up."""
 
-    retreat: Retreat
+    board: Board
     preview: Preview
+    assignments: tuple[Assignment, ...]
+    """The edited cells."""
     seen: frozenset[int]
     """See :class:`~gbs_actor.gateway.imports.exported.ExportedFields`."""
+
+    def command(
+        self, id_: UUID, user: User, apply_lineup_number: bool, on_conflict: OnConflict
+    ) -> Command:
+        """Return what carries out the edits of the sheet."""
+        return Command(
+            action=BulkAssign(
+                self.assignments,
+                apply_lineup_number=apply_lineup_number,
+                on_conflict=on_conflict,
+            ),
+            author=author_of(user),
+            id=id_,
+            client_made_id=True,
+            epoch=self.board.epoch,
+            seen=self.seen,
+        )
 
 
 class Importer:
@@ -150,14 +171,18 @@ class Importer:
         preview = compared.preview
         exports = Counter(change.export_id or "" for change in preview.changes)
         export_id = max(exports, key=exports.__getitem__, default="")
+        command = compared.command(
+            new_import_id(user.user_id, export_id), user, apply_lineup_number, "refuse"
+        )
         pending = PendingImport(
-            id=new_import_id(user.user_id, export_id),
+            id=command.id,
             slug=slug,
             user_id=user.user_id,
             data=data,
             apply_lineup_number=apply_lineup_number,
-            revision=compared.retreat.revision,
+            revision=compared.board.revision,
             preview=preview,
+            conflicts=await self._in_thread(partial(_problems_of, command, compared.board)),
             shown=frozenset(preview.warnings),
         )
         self.pending.add(pending)
@@ -191,26 +216,14 @@ class Importer:
         compared = await self._compare(slug, user.user_id, sheets, lineup_number)
         if isinstance(compared, Rejection):
             return compared
-        retreat, preview = compared.retreat, compared.preview
+        preview = compared.preview
         acknowledged = acknowledge and pending.shown.issuperset(preview.warnings)
         pending.shown |= frozenset(preview.warnings)
         if preview.blocks or not (acknowledged or not preview.warnings):
             return Refused(preview.blocks, preview.warnings)
         if not preview.changes:
-            return Accepted(retreat.revision, None, ())
-        registrations = {each.id: each for each in retreat.registrations}
-        command = Command(
-            action=BulkAssign(
-                assignments(preview.changes, registrations, compared.seen),
-                apply_lineup_number=lineup_number,
-                on_conflict=on_conflict,
-            ),
-            author=author_of(user),
-            id=pending.id,
-            client_made_id=True,
-            epoch=retreat.epoch,
-            seen=compared.seen,
-        )
+            return Accepted(compared.board.revision, None, ())
+        command = compared.command(pending.id, user, lineup_number, on_conflict)
         return await self._carry_out(slug, command)
 
     async def _repeat(self, id_: UUID, slug: str, user_id: int) -> Accepted | Rejection | None:
@@ -257,16 +270,19 @@ class Importer:
 
         def compare() -> _Comparison:
             exported = ExportedFields(retreat, user_id, read_log)
+            board = Board(retreat)
             preview = preview_import(
                 sheets,
-                Board(retreat).rows(),
+                board.rows(),
                 schedules,
                 revision=retreat.revision,
                 fields_at=exported.at,
                 lineup_numbers=_lineup_numbers(retreat),
                 apply_lineup_number=apply_lineup_number,
             )
-            return _Comparison(retreat, preview, frozenset(exported.seen))
+            registrations = {each.id: each for each in retreat.registrations}
+            edits = assignments(preview.changes, registrations, exported.seen)
+            return _Comparison(board, preview, edits, frozenset(exported.seen))
 
         return await self._in_thread(compare)
 
@@ -291,6 +307,12 @@ class Importer:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._threads)
+
+
+def _problems_of(command: Command, board: Board) -> tuple[ChangeProblem, ...]:
+    """Return what a room would refuse a command for, if it came now."""
+    outcome = board.draft(iter(())).decide(command, datetime.now(UTC))
+    return outcome.problems if isinstance(outcome, Rejection) else ()
 
 
 def _written(retreat: Retreat, schedules: Iterable[Schedule]) -> bytes:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import trio
 
+from gbs_actor.lineup.changes import Problem as ChangeProblem
 from gbs_actor.settings import ImportSettings
 from gbs_actor.sheets import Preview, Problem
 
@@ -26,6 +27,9 @@ class PendingImport:
     revision: int
     """The retreat's, that the preview is of."""
     preview: Preview
+    conflicts: tuple[ChangeProblem, ...] = ()
+    """What others have changed since the export, as of that revision: what the room would refuse
+    the import for."""
     shown: frozenset[Problem] = frozenset()
     """The warnings that the user has been shown."""
     expires_at: float = 0.0
