@@ -236,11 +236,6 @@ class Sink(Protocol):
         """The wire format shared with the other sinks of its kind."""
         ...
 
-    @property
-    def behind(self) -> bool:
-        """Whether anything is queued."""
-        ...
-
     def deliver(self, message: Any) -> None:
         """Send now or queue what :attr:`format` encoded."""
         ...

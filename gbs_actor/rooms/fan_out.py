@@ -24,10 +24,10 @@ from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.rooms.work_budget import WorkBudget
 
-_QUEUED_PER_UNIT: Final = 32
-"""Rows that are queued, at connections that do not keep up, for the price of one delivery."""
+_QUEUED_PER_UNIT: Final = 8
+"""Rows or groups of a message that are sent, or queued one by one, for the price of a delivery."""
 _MANY: Final = 256
-"""Rows of a message above which that counts."""
+"""Rows or groups of a message above which that counts."""
 
 
 class _Reply(msgspec.Struct, frozen=True, gc=False):
@@ -215,7 +215,7 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together) + _queueing(subscriber, position - start)):
+            if budget.take(len(together) + _price(position - start)):
                 await budget.checkpoint()
             together, start = [], position
 
@@ -270,7 +270,7 @@ class FanOut:
                 handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
-            if budget.take(1 + _queueing(subscriber, items) if items > _MANY else 1):
+            if budget.take(1 + _price(items) if items > _MANY else 1):
                 await budget.checkpoint()
 
     def _reply_alone(self, reply: _Reply) -> None:
@@ -344,9 +344,9 @@ class FanOut:
         return self._handle.rows
 
 
-def _queueing(subscriber: Subscriber, items: int) -> int:
-    """Return the units of work that it took to queue the items of a message, if it was queued."""
-    return items // _QUEUED_PER_UNIT if items > _MANY and subscriber.sink.behind else 0
+def _price(items: int) -> int:
+    """Return the units of work that the items of a message cost on top of its delivery."""
+    return items // _QUEUED_PER_UNIT if items > _MANY else 0
 
 
 def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:

@@ -25,10 +25,6 @@ class SimulatedSink:
         self.wire = SimulatedWire(direct=direct, room=room)
         self.outbox = Outbox(self.wire, self, OutboxLimits())
 
-    @property
-    def behind(self) -> bool:
-        return self.outbox.waiting
-
     def deliver(self, message: Message) -> None:
         self.outbox.send(message)
 

@@ -139,10 +139,6 @@ class Line:
     def format(self) -> Format:
         return self._client.format
 
-    @property
-    def behind(self) -> bool:
-        return bool(self._client._waiting)
-
     def deliver(self, message: Any) -> None:
         if self._client.line is self:
             self._client.deliver(message)

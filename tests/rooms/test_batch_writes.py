@@ -78,10 +78,6 @@ class Connection:
         self.subscriber = Subscriber(self, author, wants_presence=False)
         self._acks = 0
 
-    @property
-    def behind(self) -> bool:
-        return self._outbox.waiting
-
     def deliver(self, message: Message) -> None:
         self._outbox.send(message)
 

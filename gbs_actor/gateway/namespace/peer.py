@@ -89,11 +89,6 @@ class SocketPeer:
         """Report the socket's events; see :class:`~gbs_actor.gateway.client.Peer`."""
         self._socket.trace(None if tracer is None else SocketTracer(tracer))
 
-    @property
-    def behind(self) -> bool:
-        """Whether anything is queued in the socket's outbox."""
-        return self._socket.outbox.waiting
-
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the socket's outbox; never blocks."""
         self._socket.deliver(message)

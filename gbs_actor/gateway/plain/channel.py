@@ -164,11 +164,6 @@ class PlainChannel(LiveChannel):
             self._observe_frame = Contained(partial(report_received, tracer))
             self._sink = TracedSink(self.outbox, partial(report_sent, tracer))
 
-    @property
-    def behind(self) -> bool:
-        """Whether anything is queued in the outbox."""
-        return self.outbox.waiting
-
     def deliver(self, message: Message) -> None:
         """Send now, or queue in the outbox; never blocks."""
         self._sink.send(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from gbs_actor.socketio import MemoryLimit, Message
 
 KILOBYTES = 1_000
@@ -140,3 +142,19 @@ def test_the_close_frames_it_causes_do_not_close_others_in_turn() -> None:
     boxes[-1].queue(Message(b"x" * 101))
     assert boxes[-1].closed
     assert limit.closed == sum(box.closed for box in boxes)
+
+
+def test_what_is_queued_on_many_connections_is_no_work_for_the_garbage_collector() -> None:
+    """Else a change of many rows, where nobody reads, stops the event loop for 20 ms."""
+    limits = [MemoryLimit(1_000 * KILOBYTES) for _ in range(50)]
+    boxes = [Box(limit) for limit in limits]
+    parts = [Message(b"x") for _ in range(1_000)]
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for box in boxes:
+            box.queue(*parts)
+        assert len(gc.get_objects()) - before < len(parts)
+    finally:
+        gc.enable()
