@@ -35,7 +35,7 @@ from gbs_actor.client.errors import (
     Disconnected,
     Problem,
 )
-from gbs_actor.client.replies import ChangeResult
+from gbs_actor.client.replies import ChangeResult, ListedGroup, ListedLeader
 from gbs_actor.client.statistics import ClientStatistics
 from gbs_actor.client.updates import (
     EditingMarked,
@@ -63,6 +63,8 @@ __all__ = [
     "Disconnected",
     "EditingMarked",
     "ListReplaced",
+    "ListedGroup",
+    "ListedLeader",
     "PresenceChanged",
     "Problem",
     "RowUpdated",

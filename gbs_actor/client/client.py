@@ -16,7 +16,7 @@ from gbs_actor.client.dialing import ConnectStream, Endpoint, tcp
 from gbs_actor.client.errors import Disconnected
 from gbs_actor.client.link import Link
 from gbs_actor.client.reconnector import ClientOptions, Reconnector
-from gbs_actor.client.replies import Reply
+from gbs_actor.client.replies import ListedGroup, Reply
 from gbs_actor.client.statistics import ClientStatistics
 from gbs_actor.client.updates import UpdateFeed
 from gbs_actor.client.view import LineupView
@@ -164,6 +164,21 @@ class Client(LineupCommands):
                 return
             await self._call(ClientEvent.LEAVE_RETREAT, lambda: slug, _ignore, needs_ready=False)
             self._view.replica.clear()
+
+    async def groups(self) -> tuple[ListedGroup, ...]:
+        """Return the groups of the retreat joined, by number; empty ones, too.
+
+        Raises as :meth:`join` does.
+        """
+        found: tuple[ListedGroup, ...] = ()
+
+        def receive(reply: Reply) -> None:
+            nonlocal found
+            if reply.ok:
+                found = reply.groups()
+
+        await self._call(ClientEvent.GBS_LIST, dict, receive)
+        return found
 
     async def mark_editing(
         self,

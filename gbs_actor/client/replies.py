@@ -30,6 +30,25 @@ class ChangeResult(msgspec.Struct, frozen=True, rename="camel"):
     """What was left out for another reason."""
 
 
+class ListedLeader(msgspec.Struct, frozen=True):
+    """Who leads a group."""
+
+    id: int
+    """User id, as :meth:`Client.assign_leaders` takes it."""
+    name: str
+
+
+class ListedGroup(msgspec.Struct, frozen=True, rename="camel"):
+    """One group, whether or not it has members."""
+
+    id: int
+    number: int
+    memo: str
+    leaders: tuple[ListedLeader, ...]
+    created_at: datetime
+    """Aware, UTC."""
+
+
 class Reply(msgspec.Struct, frozen=True, rename="camel"):
     """The argument of an acknowledgement, with its data still in JSON."""
 
@@ -77,6 +96,13 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
         """
         return _result.decode(self.data)
 
+    def groups(self) -> tuple[ListedGroup, ...]:
+        """Decode the list of groups.
+
+        :raises msgspec.MsgspecError: it is none.
+        """
+        return _groups.decode(self.data).gbs_list
+
     def failure(self, command_id: UUID | None) -> CommandFailed:
         """Return the exception for an error."""
         details = None if self.conflict == NULL else _conflict.decode(self.conflict)
@@ -88,6 +114,10 @@ class Reply(msgspec.Struct, frozen=True, rename="camel"):
             problems=self.problems,
             command_id=command_id,
         )
+
+
+class _Groups(msgspec.Struct, frozen=True, rename="camel"):
+    gbs_list: tuple[ListedGroup, ...]
 
 
 class _Conflict(msgspec.Struct, frozen=True, rename="camel"):
@@ -106,4 +136,5 @@ class _Conflict(msgspec.Struct, frozen=True, rename="camel"):
 _rows = msgspec.json.Decoder(list[Row])
 _row = msgspec.json.Decoder(Row)
 _result = msgspec.json.Decoder(ChangeResult)
+_groups = msgspec.json.Decoder(_Groups)
 _conflict = msgspec.json.Decoder(_Conflict)

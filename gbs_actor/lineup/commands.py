@@ -176,12 +176,11 @@ def request_bytes(action: Action) -> bytes:
     :raises UnicodeEncodeError: a text with lone surrogates, which no command has that
         went through :func:`~gbs_actor.lineup.rules.clean_memo`.
     """
+    if type(action) not in PLANNED:
+        return _encoder.encode(action)
     if type(action) is Undo and action.by_operator:  # a right, and may be another at the repeat
         action = replace(action, by_operator=False)
-    json = _encoder.encode(action)
-    if type(action) in PLANNED:
-        return b"sha256:" + hashlib.sha256(json).digest()
-    return json
+    return b"sha256:" + hashlib.sha256(_encoder.encode(action)).digest()
 
 
 def kind_of(action: Action) -> Kind:

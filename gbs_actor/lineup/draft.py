@@ -36,8 +36,8 @@ from gbs_actor.lineup.row import (
     NOBODY,
     iso_utc,
     moved,
-    noted,
-    recounted,
+    regrouped,
+    rewritten,
     sort_key,
     totals_of,
 )
@@ -307,7 +307,8 @@ class Draft:
         former, field = registration.memo_stamp, Field.LINEUP_MEMO
         stamp = self._stamp(command.author, at)
         changed = replace(registration, memo=memo, memo_stamp=stamp, updated_at=at)
-        row = noted(self._state.rows[registration.id], self._written(at), stamp.revision, memo)
+        row = self._state.rows[registration.id]
+        row = rewritten(row, changed, self._written(at), stamp.revision)
         return Change(
             revision=stamp.revision,
             command_id=command.id,
@@ -323,10 +324,10 @@ class Draft:
             row=row,
         )
 
-    def _rows_of(self, number: int) -> list[Row]:
-        """Return the rows of a group's members, in list order."""
+    def _rows_of(self, number: int, *, without: int) -> list[Row]:
+        """Return the rows of a group's members but one, in list order."""
         rows = self._state.rows
-        return [rows[id_] for id_ in self._state.members.get(number) or ()]
+        return [rows[id_] for id_ in self._state.members.get(number) or () if id_ != without]
 
     def _move(
         self, registration: Registration, wanted: int | None, stamp: Stamp
@@ -343,18 +344,18 @@ class Draft:
         rows: list[Row] = []
         if left is not None:
             group = self._state.touched(left, stamp)
-            others = [each for each in self._rows_of(left) if each.id != row.id]
+            others = self._rows_of(left, without=row.id)
             totals = totals_of(others)
             groups.append(group)
-            rows.extend([recounted(each, group, totals) for each in others])
+            rows = regrouped(others, group, totals)
         if wanted is None:
             row = moved(row, at, revision, None, NOBODY)
             return groups, [*rows, row], row
         group = self._state.touched(wanted, stamp)
-        others = self._rows_of(wanted)
+        others = self._rows_of(wanted, without=row.id)
         totals = totals_of([*others, row])
         row = moved(row, at, revision, group, totals)
-        joined = [recounted(each, group, totals) for each in others]
+        joined = regrouped(others, group, totals)
         insort(joined, row, key=sort_key)
         groups.append(group)
         if left is not None and left > wanted:

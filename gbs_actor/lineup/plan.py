@@ -14,7 +14,7 @@ from gbs_actor.lineup.changes import Change, Problem
 from gbs_actor.lineup.commands import Command, kind_of, request_bytes
 from gbs_actor.lineup.fields import ATTRIBUTES, Field, FieldKey, FieldValue, Value
 from gbs_actor.lineup.records import Group, Registration, Row, Stamp
-from gbs_actor.lineup.row import NOBODY, iso_utc, regrouped, rewritten, sort_key, totals_of
+from gbs_actor.lineup.row import NOBODY, iso_utc, moved, regrouped, rewritten, sort_key, totals_of
 from gbs_actor.lineup.state import State
 
 
@@ -155,21 +155,21 @@ class _Building:
 
     def _rows(self) -> list[Row]:
         """Return every row that reads differently, in list order."""
-        state, people, at = self._state, self._people, iso_utc(self._at)
+        state, people = self._state, self._people
+        at, revision = iso_utc(self._at), self._stamp.revision
         own = {
-            id_: rewritten(state.rows[id_], person, at, self._stamp.revision)
-            for id_, person in people.items()
+            id_: rewritten(state.rows[id_], person, at, revision) for id_, person in people.items()
         }
         rows: list[Row] = []
         for row in own.values():
             if row.gbs_number is None:
-                rows.append(regrouped(row, None, NOBODY))
+                rows.append(moved(row, at, revision, None, NOBODY))
             elif row.gbs_number not in self._groups:
                 rows.append(row)
         for number, group in self._groups.items():
             members = [own.get(id_) or state.rows[id_] for id_ in self._members(number)]
             totals = totals_of(members)
-            rows += [regrouped(row, group, totals) for row in members]
+            rows += regrouped(members, group, totals)
         rows.sort(key=sort_key)
         return rows
 

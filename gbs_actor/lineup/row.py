@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from gbs_actor.lineup.records import Gender, Group, Memo, Registration, Row
+from gbs_actor.lineup.records import Gender, Group, Registration, Row
 from gbs_actor.lineup.text import comparable
 
 # -- totals
@@ -142,17 +142,27 @@ def build_row(
 # gives the same at several times the cost, most of it for formatting times.
 
 
-def recounted(row: Row, group: Group, totals: Totals) -> Row:
-    """Return a member's row after others of its group came or left."""
-    return replace(
-        row,
-        total_count=totals.members,
-        male_count=totals.male,
-        female_count=totals.female,
-        full_attendance_count=totals.full_attendance,
-        partial_attendance_count=totals.partial_attendance,
-        revision=group.revision,
-    )
+def regrouped(rows: Iterable[Row], group: Group, totals: Totals) -> list[Row]:
+    """Return rows of a group's members after anything of the group was changed.
+
+    :param totals: the counts of the group.
+    """
+    members, male, female = totals.members, totals.male, totals.female
+    full, partial = totals.full_attendance, totals.partial_attendance
+    memo, revision = group.memo, group.revision
+    return [
+        replace(
+            row,
+            total_count=members,
+            male_count=male,
+            female_count=female,
+            full_attendance_count=full,
+            partial_attendance_count=partial,
+            gbs_memo=memo,
+            revision=revision,
+        )
+        for row in rows
+    ]
 
 
 def moved(row: Row, at: str, revision: int, group: Group | None, totals: Totals) -> Row:
@@ -175,25 +185,10 @@ def moved(row: Row, at: str, revision: int, group: Group | None, totals: Totals)
     )
 
 
-def noted(row: Row, at: str, revision: int, memo: Memo | None) -> Row:
-    """Return a person's row after the memo on it was written, rewritten or deleted.
-
-    :param at: the moment of the change, as rows write it.
-    """
-    return replace(
-        row,
-        lineup_memo="" if memo is None else memo.text,
-        lineup_memo_id=None if memo is None else memo.id,
-        lineup_memocolor="" if memo is None else memo.color,
-        updated_at=at,
-        revision=revision,
-    )
-
-
 def rewritten(row: Row, registration: Registration, at: str, revision: int) -> Row:
     """Return a person's row after any of its own fields were changed.
 
-    What it shows of a group is as it was: see :func:`regrouped`.
+    What it shows of a group is as it was: see :func:`regrouped` and :func:`moved`.
 
     :param at: the moment of the change, as rows write it.
     """
@@ -208,22 +203,4 @@ def rewritten(row: Row, registration: Registration, at: str, revision: int) -> R
         lineup_memocolor="" if memo is None else memo.color,
         updated_at=at,
         revision=revision,
-    )
-
-
-def regrouped(row: Row, group: Group | None, totals: Totals) -> Row:
-    """Return a row after anything of its group was changed.
-
-    :param group: the group of the row; ``None``: it is in none.
-    :param totals: the counts of that group, this row included.
-    """
-    return replace(
-        row,
-        total_count=totals.members,
-        male_count=totals.male,
-        female_count=totals.female,
-        full_attendance_count=totals.full_attendance,
-        partial_attendance_count=totals.partial_attendance,
-        gbs_memo="" if group is None else group.memo,
-        revision=row.revision if group is None else group.revision,
     )

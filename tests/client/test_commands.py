@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gbs_actor.client import Assignment, Client, CommandFailed, Problem
+from gbs_actor.client import Assignment, Client, CommandFailed, ListedLeader, Problem
 from gbs_actor.contract.commands import BY_EVENT, COMMANDS
 from gbs_actor.lineup.commands import (
     PLANNED,
@@ -293,3 +294,26 @@ async def test_a_repeat_goes_out_behind_the_join_with_the_same_id(
             assert second.argument == first.argument
             await again.ok(second, result(changed, revision=4), 4)
         assert (client.revision, client.statistics().backward_merges) == (6, 0)
+
+
+async def test_the_groups_are_those_of_the_room(peer: Peer, autojump_clock: MockClock) -> None:
+    group = {
+        "id": 11,
+        "retreatId": 1,
+        "number": 7,
+        "memo": "2층",
+        "leaders": [{"id": 1001, "name": "이리더"}],
+        "createdAt": "2024-01-01T00:00:00.000Z",
+    }
+    async with joined(peer, row(1)) as (client, conversation), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read() -> None:
+            (found,) = await client.groups()
+            assert (found.id, found.number, found.memo) == (11, 7, "2층")
+            assert found.leaders == (ListedLeader(1001, "이리더"),)
+            assert found.created_at.utcoffset() == timedelta(0)
+
+        sent = await conversation.event()
+        assert (sent.name, sent.argument) == ("gbslist", {})
+        await conversation.ok(sent, {"gbsList": [group]}, 3)

@@ -156,6 +156,10 @@ async def test_a_group_is_created_led_noted_and_deleted(
         row = two.row(person["id"])
         assert row is not None
         assert (row.gbs_number, row.is_leader, row.gbs_memo) == (group, True, "2층")
+        listed_groups = {each.number: each for each in await two.groups()}
+        assert listed_groups[group].memo == "2층"
+        assert [it.id for it in listed_groups[group].leaders] == [person["userId"]]
+        assert listed_groups[group + 2].leaders == ()
 
         with pytest.raises(CommandFailed) as failed:
             await one.delete_group(group, if_empty=True)
