@@ -147,7 +147,7 @@ def edits(changes: Iterable[CellEdit]) -> dict[tuple[int, str], Any]:
 
 def is_without_effect(preview: Preview) -> bool:
     """Whether there is nothing to apply, and nothing to complain of either."""
-    return not (preview.changes or preview.blocks or preview.warnings)
+    return not (preview.changes or preview.blocks or preview.warnings or preview.notices)
 
 
 def codes(preview: Preview) -> tuple[list[str], list[str]]:
