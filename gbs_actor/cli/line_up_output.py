@@ -50,6 +50,7 @@ def write_preview(preview: Mapping[str, Any]) -> None:
         echo(f"Others have changed {people} of these since the export.")
     write_problems("block", preview["blocks"])
     write_problems("warning", preview["warnings"])
+    write_problems("notice", preview["notices"])
 
 
 def write_problems(kind: str, problems: Sequence[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@
 - ``reader``: reads files in a child process, ``child``, within limits; ``unreadable`` says why
   one cannot be read. The only part that knows Trio.
 - ``cell``: what was read, and what people mean by it. ``layout`` finds the table, ``person`` the
-  people, ``edit`` what a row says of them; ``preview`` compares.
+  people, ``edit`` what a row says of them, ``not_imported`` what else it has; ``preview`` compares.
 - ``problem``: what stands in the way; ``problem_list`` writes it as a spreadsheet.
 """
 

@@ -13,9 +13,13 @@ from gbs_actor.sheets.cell import Line, Sheet, mark_of, text_of
 from gbs_actor.sheets.edit import CellEdit, Field, Fields, fault_in_name, is_same, values_of
 from gbs_actor.sheets.heading import Heading
 from gbs_actor.sheets.layout import Layout, Table, find_table
+from gbs_actor.sheets.not_imported import differing
 from gbs_actor.sheets.person import Found, Origin, People, row_problem
-from gbs_actor.sheets.problem import WARNINGS, Problem, ProblemCode
+from gbs_actor.sheets.problem import NOTICES, WARNINGS, Problem, ProblemCode
 from gbs_actor.sheets.schedule import labelled
+
+_SHOWN_ROWS = 10
+"""Rows that a notice lists."""
 
 
 class Preview(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,6 +35,8 @@ class Preview(msgspec.Struct, frozen=True, rename="camel"):
     """As long as there is one, the import cannot be applied."""
     warnings: tuple[Problem, ...]
     """Have to be acknowledged."""
+    notices: tuple[Problem, ...]
+    """Need not be."""
 
 
 FieldsAt = Callable[[Origin], Fields | None]
@@ -64,11 +70,14 @@ def preview_import(
     labels = labelled(schedules)
     table, problems = find_table(sheets, labels)
     if table is None:
-        return Preview(names, None, (), problems, ())
+        return Preview(names, None, (), problems, (), ())
     reported = list(problems)
     changes: list[CellEdit] = []
+    not_imported: dict[Heading, list[int]] = {}
     for found in _found_people(table, rows, revision, reported):
         reported += _schedule_problems(table, found, labels)
+        for heading in differing(table, found):
+            not_imported.setdefault(heading, []).append(found.line.number)
         now = Fields.of(found.person, (lineup_numbers or {}).get(found.person.id))
         values, sentences = values_of(table, found.line, lineup_number=apply_lineup_number)
         base = found.origin and fields_at(found.origin)
@@ -100,6 +109,7 @@ def preview_import(
             )
             for field, value in edits.items()
         ]
+    reported += map(_not_imported, not_imported.items())
     changed = len({change.registration_id for change in changes})
     if changed > MAX_ASSIGNMENTS:
         message = (
@@ -111,8 +121,9 @@ def preview_import(
         names,
         table.layout,
         tuple(changes),
-        tuple(problem for problem in reported if problem.code not in WARNINGS),
+        tuple(problem for problem in reported if problem.code not in WARNINGS | NOTICES),
         tuple(problem for problem in reported if problem.code in WARNINGS),
+        tuple(problem for problem in reported if problem.code in NOTICES),
     )
 
 
@@ -172,6 +183,14 @@ def _schedule_problems(
         message = f"일정이 등록된 것과 다릅니다: {', '.join(differing)}. 여기서는 바꿀 수 없습니다."
         code = ProblemCode.SCHEDULES_DIFFER
         yield row_problem(table, found.line, code, message, found.person)
+
+
+def _not_imported(column: tuple[Heading, Sequence[int]]) -> Problem:
+    heading, rows = column
+    shown = ", ".join(f"{row}행" for row in rows[:_SHOWN_ROWS])
+    more = f" 외 {len(rows) - _SHOWN_ROWS:,}행" if len(rows) > _SHOWN_ROWS else ""
+    message = f"'{heading}' 열은 반영되지 않습니다. 명단과 다른 행: {shown}{more}"
+    return Problem(ProblemCode.NOT_IMPORTED, message)
 
 
 def _takes_group_of_leader(now: Fields, edits: Mapping[Field, object]) -> bool:

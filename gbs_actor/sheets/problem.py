@@ -1,4 +1,4 @@
-"""What stands in the way of an import (a block), or has to be acknowledged (a warning)."""
+"""What blocks an import, has to be acknowledged (a warning), or is only shown (a notice)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class ProblemCode(StrEnum):
     HIDDEN_VALUES_IGNORED = "HIDDEN_VALUES_IGNORED"
     """The hidden values of a row are another person's, as after sorting a part of the columns."""
     NOT_IN_SHEET = "NOT_IN_SHEET"
+    NOT_IMPORTED = "NOT_IMPORTED"
+    """A column that no import changes differs from the list."""
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel"):
@@ -50,4 +52,6 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
 
 
 WARNINGS: Final = frozenset({ProblemCode.HIDDEN_VALUES_IGNORED, ProblemCode.NOT_IN_SHEET})
-"""What has to be acknowledged; everything else blocks."""
+"""What has to be acknowledged."""
+NOTICES: Final = frozenset({ProblemCode.NOT_IMPORTED})
+"""What need not be: everything that is neither of them blocks."""

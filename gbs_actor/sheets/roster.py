@@ -148,7 +148,8 @@ def _write(
         for index, (row, origin) in enumerate(zip(rows, origins, strict=True), 1):
             number = lineup_numbers.get(row.id) or index
             tint = _LEADER_COLOR if row.is_leader else None
-            cells = chain(origin, _cells(row, number), _marks(row, labels.values()))
+            person = cells_of(row, number).values()
+            cells = chain(origin, person, _marks(row, labels.values()))
             for column, (cell, color) in enumerate(zip(cells, colors, strict=True)):
                 cell_style = style(color or tint, text=isinstance(cell, str))
                 if isinstance(cell, int):
@@ -167,22 +168,22 @@ def _write(
     return output.getvalue()
 
 
-def _cells(row: Row, lineup_number: int) -> tuple[str | int | None, ...]:
-    """Return the cells of a person, from ``No.`` on."""
-    return (
-        lineup_number,
-        _MARK if row.is_leader else "",
-        row.user_id,
-        row.gbs_number,
-        row.univ_group_number,
-        row.grade_number,
-        _GENDERS[row.gender],
-        row.name,
-        row.phone_number,
-        _MARK if row.is_full_attendance else "",
-        row.current_leader,
-        "" if row.user_type is None else _USER_TYPES[row.user_type],
-    )
+def cells_of(row: Row, lineup_number: int) -> dict[Heading, str | int | None]:
+    """Return the cells of a person, from ``No.`` to the schedules."""
+    return {
+        Heading.LINEUP_NUMBER: lineup_number,
+        Heading.LEADER: _MARK if row.is_leader else "",
+        Heading.USER_ID: row.user_id,
+        Heading.GBS_NUMBER: row.gbs_number,
+        Heading.DEPARTMENT: row.univ_group_number,
+        Heading.GRADE: row.grade_number,
+        Heading.GENDER: _GENDERS[row.gender],
+        Heading.NAME: row.name,
+        Heading.PHONE: row.phone_number,
+        Heading.FULL_ATTENDANCE: _MARK if row.is_full_attendance else "",
+        Heading.CURRENT_LEADER: row.current_leader,
+        Heading.USER_TYPE: "" if row.user_type is None else _USER_TYPES[row.user_type],
+    }
 
 
 def _marks(row: Row, schedules: Iterable[Schedule]) -> Iterable[str]:

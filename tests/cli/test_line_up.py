@@ -200,6 +200,7 @@ def test_no_text_acts_on_the_terminal_and_long_tables_are_cut(
             "changes": [change] * (MOST_LINES + 5),
             "blocks": [problem],
             "warnings": [],
+            "notices": [problem],
         }
     )
     shown = capsys.readouterr().out

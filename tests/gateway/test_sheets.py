@@ -28,7 +28,7 @@ from tests.gateway.site import LINE_UP, Site, body, exchange, site
 LEADER, PERSON, OTHER = 1, 2, 3
 READER = {"role": Role.SHUTTLE_BUS_ACCOUNT_STAFF}
 SOMEBODY_ELSE = {"user_id": 8, "name": "박간사"}
-COLUMNS = {"No.": 4, "리더": 5, "조번호": 7, "현리더": 14}
+COLUMNS = {"No.": 4, "리더": 5, "조번호": 7, "학년": 9, "현리더": 14}
 """Of an export, from 1."""
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -152,6 +152,14 @@ async def test_an_export_that_comes_back_changes_nothing() -> None:
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["updatedCount"], answer["revision"]) == (200, 0, 0)
         assert (await here.rows())["revision"] == 0
+
+
+async def test_what_is_not_imported_is_noticed_and_needs_no_acknowledgement() -> None:
+    async with site() as here:
+        sheet = edited(await exported(here), (PERSON, "학년", 9), (PERSON, "조번호", 7))
+        preview = await uploaded(here, sheet)
+        assert [each["code"] for each in preview["notices"]] == ["NOT_IMPORTED"]
+        assert (await applied(here, preview["importId"]))[0] == 200
 
 
 async def test_exactly_the_edited_cells_are_shown_and_then_applied_as_one_change() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -146,7 +147,7 @@ def edits(changes: Iterable[CellEdit]) -> dict[tuple[int, str], Any]:
 
 def is_without_effect(preview: Preview) -> bool:
     """Whether there is nothing to apply, and nothing to complain of either."""
-    return not (preview.changes or preview.blocks or preview.warnings)
+    return not (preview.changes or preview.blocks or preview.warnings or preview.notices)
 
 
 def codes(preview: Preview) -> tuple[list[str], list[str]]:
@@ -179,6 +180,19 @@ def workbook(sheets: Mapping[str, Iterable[Sequence[Any]]]) -> bytes:
         for cells in rows:
             sheet.append(list(cells))
     return saved(made)
+
+
+def with_sheet(xml: str | bytes) -> bytes:
+    """Return an .xlsx whose only sheet has this content."""
+    output = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook({"명단": [["x"]]}))) as original,
+        zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for name in original.namelist():
+            is_sheet = name == "xl/worksheets/sheet1.xml"
+            made.writestr(name, xml if is_sheet else original.read(name))
+    return output.getvalue()
 
 
 def rows_of(data: bytes) -> list[list[Any]]:

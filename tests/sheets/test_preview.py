@@ -120,6 +120,43 @@ def test_what_a_cell_means(name: str, value: Any, expected: dict[Any, Any]) -> N
     assert codes(preview) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "noticed"),
+    [
+        ("ID", 99, False),
+        ("부서", 9, True),
+        ("부서", "３부", False),
+        ("학년", "3학년", True),
+        ("성별", "여", True),
+        ("성별", " 남 ", False),
+        ("전참여부", "X", True),
+        ("전참여부", "ㅇ", False),
+        ("새돌/군인/새가족", "군인", True),
+        ("학년", None, False),
+        ("비고", "휠체어", False),
+    ],
+)
+def test_a_cell_that_differs_and_is_not_imported_is_noticed(
+    name: str, value: Any, noticed: bool
+) -> None:
+    preview = after(put(3, name, value) if name in HEADER else add_remarks)
+    assert preview.changes == ()
+    assert codes(preview) == ([], [])
+    sentence = f"'{name}' 열은 반영되지 않습니다. 명단과 다른 행: 3행"
+    assert [each.message for each in preview.notices] == [sentence] * noticed
+
+
+def add_remarks(sheet: Any) -> None:
+    sheet.cell(1, len(HEADER) + 1).value = "비고"
+    sheet.cell(3, len(HEADER) + 1).value = "휠체어"
+
+
+def test_a_notice_names_the_first_rows() -> None:
+    (notice,) = after(each_of(*(put(line, "학년", 4) for line in range(2, 14)))).notices
+    rows = ", ".join(f"{line}행" for line in range(2, 12))
+    assert notice.message == f"'학년' 열은 반영되지 않습니다. 명단과 다른 행: {rows} 외 2행"
+
+
 def test_a_mark_that_is_removed_unsets_the_leader() -> None:
     assert edits(after(put(2, "리더", None)).changes) == {(1, "isLeader"): False}
 
@@ -415,5 +452,5 @@ def test_without_a_header_there_is_one_block_and_no_layout() -> None:
 def test_a_preview_is_json_in_the_words_of_the_api() -> None:
     preview = after(put(3, "조번호", 5))
     answer = msgspec.json.decode(msgspec.json.encode(preview))
-    assert set(answer) == {"sheets", "layout", "changes", "blocks", "warnings"}
+    assert set(answer) == {"sheets", "layout", "changes", "blocks", "warnings", "notices"}
     assert set(answer["layout"]) == {"sheet", "headerRow", "columns"}

@@ -20,7 +20,15 @@ from gbs_actor.sheets.cell import DateCell, Sheet
 from gbs_actor.sheets.child import LONGEST_CELL
 from gbs_actor.sheets.reader import ReadLimits, SheetReader
 from gbs_actor.sheets.unreadable import Unreadable, UnreadableCode
-from tests.sheets.making import exported, is_without_effect, people, previewed, saved, workbook
+from tests.sheets.making import (
+    exported,
+    is_without_effect,
+    people,
+    previewed,
+    saved,
+    with_sheet,
+    workbook,
+)
 
 
 async def read(data: bytes, **limits: Any) -> tuple[Sheet, ...]:
@@ -39,19 +47,6 @@ def archive(**files: str | bytes) -> bytes:
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in files.items():
             made.writestr(name, content)
-    return output.getvalue()
-
-
-def with_sheet(xml: str | bytes) -> bytes:
-    """Return an .xlsx whose only sheet has this content."""
-    output = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(workbook({"명단": [["x"]]}))) as original,
-        zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as made,
-    ):
-        for name in original.namelist():
-            is_sheet = name == "xl/worksheets/sheet1.xml"
-            made.writestr(name, xml if is_sheet else original.read(name))
     return output.getvalue()
 
 

@@ -63,6 +63,8 @@ class ImportPreview(msgspec.Struct, frozen=True, rename="camel"):
     """As long as there is one, the import cannot be applied."""
     warnings: tuple[Problem, ...]
     """Have to be acknowledged."""
+    notices: tuple[Problem, ...]
+    """Need not be: what the sheet has and no import changes."""
 
 
 class ApplyBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -194,6 +196,7 @@ def _preview(pending: PendingImport) -> ImportPreview:
         ),
         blocks=preview.blocks,
         warnings=preview.warnings,
+        notices=preview.notices,
     )
 
 
