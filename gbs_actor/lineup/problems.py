@@ -44,6 +44,7 @@ def conflict(key: FieldKey, theirs: Value, stamp: Stamp, index: int | None = Non
 
 
 def rejection(problems: Sequence[Problem]) -> Rejection:
-    """Return the rejection of a command for one or more problems, with all of them."""
+    """Return the rejection of a command for one or more problems: all, in the items' order."""
+    problems = sorted(problems, key=lambda problem: problem.index or 0)
     first = min(problems, key=lambda problem: _ORDER.index(problem.code))
     return Rejection(first.code, first.message, problems=tuple(problems))

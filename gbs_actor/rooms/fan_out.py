@@ -24,10 +24,10 @@ from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.rooms.work_budget import WorkBudget
 
-_QUEUED_PER_UNIT: Final = 8
-"""Rows or groups of a message that are sent, or queued one by one, for the price of a delivery."""
 _MANY: Final = 256
-"""Rows or groups of a message above which that counts."""
+"""Rows and groups that a message may have for the price of one delivery."""
+_MORE_PER_UNIT: Final = 8
+"""Further ones for the price of another: they are queued one by one at who does not read."""
 
 
 class _Reply(msgspec.Struct, frozen=True, gc=False):
@@ -215,7 +215,7 @@ class FanOut:
             self._send_together(subscriber, together)
             if reply is None:
                 subscriber.sent_revision = max(subscriber.sent_revision, revision)
-            if budget.take(len(together) + _price(position - start)):
+            if budget.take(len(together) + _extra_work(position - start)):
                 await budget.checkpoint()
             together, start = [], position
 
@@ -250,7 +250,7 @@ class FanOut:
     ) -> None:
         """Send each subscriber the changes behind those it was sent, up to ``revision``."""
         handle, observe = self._handle, self._observe
-        sent_revision, form, piece, items = -1, None, None, 0  # of the one before: most are alike
+        sent_revision, form, piece, work = -1, None, None, 1  # of the one before: most are alike
         for subscriber in subscribers:
             if subscriber.room is not handle:
                 continue  # it has joined another room meanwhile
@@ -259,7 +259,7 @@ class FanOut:
                 sent_revision, form = subscriber.sent_revision, subscriber.sink.format
                 sequence = changed.of(form)
                 start, end = sequence.first_above(sent_revision), len(sequence)
-                items = end - start
+                work = 1 + _extra_work(end - start)
                 piece = sequence.piece(form, start, end) if start < end else None
                 if piece is None and start < end:
                     piece = await sequence.build(form, start, end, budget)
@@ -270,7 +270,7 @@ class FanOut:
                 handle.deliveries += 1
             if sent_revision < revision:
                 subscriber.sent_revision = revision
-            if budget.take(1 + _price(items) if items > _MANY else 1):
+            if budget.take(work):
                 await budget.checkpoint()
 
     def _reply_alone(self, reply: _Reply) -> None:
@@ -344,9 +344,9 @@ class FanOut:
         return self._handle.rows
 
 
-def _price(items: int) -> int:
-    """Return the units of work that the items of a message cost on top of its delivery."""
-    return items // _QUEUED_PER_UNIT if items > _MANY else 0
+def _extra_work(items: int) -> int:
+    """Return the units of work that a message takes on top of one, for its rows and groups."""
+    return max(0, items - _MANY) // _MORE_PER_UNIT
 
 
 def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:

@@ -102,6 +102,23 @@ def test_every_problem_is_listed_at_once_and_nothing_is_done() -> None:
     assert it.revision == 6
 
 
+def test_problems_are_in_the_order_of_the_assignments_malformed_ones_too() -> None:
+    it = board(registration(1, 1), registration(2, 1))
+    assignments = (
+        Assignment(9, gbs_number=4),
+        Assignment(1, gbs_number=0),
+        Assignment(8, gbs_number=4),
+        Assignment(2, gbs_number=10_000),
+    )
+    problems = rejected(it, bulk(*assignments)).problems
+    assert [(each.index, each.code) for each in problems] == [
+        (0, Code.NOT_FOUND),
+        (1, Code.VALIDATION_FAILED),
+        (2, Code.NOT_FOUND),
+        (3, Code.VALIDATION_FAILED),
+    ]
+
+
 def test_with_skip_the_rest_is_done_and_a_person_with_a_problem_is_left_as_they_are() -> None:
     it = board(registration(1, 1), registration(2), revision=5)
     accepted(it, AssignNumber(1, 3), by=MINSU)
