@@ -28,7 +28,7 @@ A batch on its way into the database, one transaction and one round trip::
       writes.collapse       last write to each registration, group and memo
       limits.fault_in       values no database could hold -> CommitRefused, nothing is sent
       commit.Commits.run    wait for the lease, check out a connection
-      lineup_commit($1..$7) one array of rows per table
+      lineup_commit($1, …)   an array of rows for each kind of write
          revision differs or a row is missing   GB001 -> StaleRevision
          a repeatable command is in the log     GB002 -> RepeatedCommands
          connection lost, no reply in time            -> OutcomeUnknown; the room fences

@@ -49,9 +49,6 @@ def _texts(changes: Sequence[Change], writes: Writes) -> Iterator[str]:
                 yield each.value.color
             elif isinstance(each.value, str):
                 yield each.value
-    for memo in writes.memos:
-        yield memo.text
-        yield memo.color
     for group in writes.groups:
         yield group.memo
 

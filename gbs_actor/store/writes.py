@@ -55,7 +55,8 @@ def collapse(changes: Sequence[Change]) -> Writes:
     groups: dict[int, Group] = {}
     memos: dict[int, MemoWrite] = {}
     for change in changes:
-        groups.update((group.number, group) for group in change.groups)
+        for group in change.groups:
+            groups[group.number] = group
         for registration in change.registrations:
             registrations[registration.id] = registration
         for before, after in zip(change.before, change.after, strict=True):

@@ -122,7 +122,7 @@ async def test_a_store_refuses_a_schema_it_does_not_know(database_url: str) -> N
             pass
 
 
-async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
+async def test_a_commit_has_one_signature_an_array_of_rows_for_each_kind_of_write(
     connection: DbConnection,
 ) -> None:
     await migrate(connection, shipped_migrations(), step_timeout=20)
@@ -133,8 +133,11 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_table(
     )
     assert [row["arguments"] for row in rows] == [
         "p_retreat_id bigint, p_expected bigint, p_repeatable uuid[], "
-        "p_groups lineup_group_write[], p_registrations lineup_registration_write[], "
-        "p_memos lineup_memo_write[], p_log lineup_log_write[]"
+        "p_groups lineup_group_write[], p_revisions lineup_group_revision[], "
+        "p_numbers lineup_number_write[], p_leaders lineup_leader_write[], "
+        "p_memo_stamps lineup_memo_stamp[], p_memos lineup_memo_write[], "
+        "p_new_memos lineup_memo_write[], p_log lineup_log_write[], "
+        "p_people lineup_change_registration[]"
     ]
 
 

@@ -20,7 +20,9 @@ from gbs_actor.lineup.fields import FieldValue
 from gbs_actor.lineup.records import Group, Registration, Stamp
 from gbs_actor.store.writes import MemoWrite, Writes
 
-COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7)"
+_encoder: Final = msgspec.json.Encoder()
+
+COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 """Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
 
 
@@ -31,18 +33,42 @@ def commit_arguments(
     changes: Sequence[Change],
     writes: Writes,
 ) -> tuple[object, ...]:
-    """Return the arguments of :data:`COMMIT`: an array of rows for each table.
+    """Return the arguments of :data:`COMMIT`: an array of rows for each kind of write.
 
     The members of a row are in the order of the attributes of its type, see the migrations.
+    What the batch leaves as it is, is not sent: its stamp is not of the batch.
     """
+    people, before = writes.registrations, expected_revision
+    groups: list[tuple[object, ...]] = []
+    revisions: list[tuple[object, ...]] = []
+    for group in writes.groups:
+        if group.stamp.revision > before or group.memo_stamp.revision > before:
+            groups.append(_group_write(group))
+        else:
+            revisions.append((group.number, group.revision))
+    numbers = [_number_write(each) for each in people if each.number_stamp.revision > before]
+    stamps = [_memo_stamp(each) for each in people if each.memo_stamp.revision > before]
+    memos = [_memo_write(memo) for memo in writes.memos if not memo.created]
+    created = [_memo_write(memo) for memo in writes.memos if memo.created]
+    leaders: list[tuple[object, ...]] = []
+    history: list[tuple[object, ...]] = []
+    many = [change for change in changes if change.registration_id is None]
+    if many:
+        leaders = [_leader_write(each) for each in people if _leader_revision(each) > before]
+        history = [(retreat_id, each.revision, id_) for each in many for id_ in _people(each)]
     return (
         retreat_id,
         expected_revision,
         list(repeatable),
-        [_group_write(group) for group in writes.groups],
-        [_registration_write(registration) for registration in writes.registrations],
-        [_memo_write(memo) for memo in writes.memos],
+        groups or None,
+        revisions or None,
+        numbers or None,
+        leaders or None,
+        stamps or None,
+        memos or None,
+        created or None,
         [_log_write(change) for change in changes],
+        history or None,
     )
 
 
@@ -171,20 +197,52 @@ def _group_write(group: Group) -> tuple[object, ...]:
     )
 
 
-def _registration_write(registration: Registration) -> tuple[object, ...]:
+def _number_write(registration: Registration) -> tuple[object, ...]:
+    stamp = registration.number_stamp
     return (
         registration.id,
         registration.gbs_number,
+        stamp.revision,
+        stamp.author_id,
+        stamp.author_name,
+        stamp.at,
+        stamp.restored_origin,
+        registration.updated_at,
+    )
+
+
+def _memo_stamp(registration: Registration) -> tuple[object, ...]:
+    stamp = registration.memo_stamp
+    return (
+        registration.id,
+        stamp.revision,
+        stamp.author_id,
+        stamp.author_name,
+        stamp.at,
+        stamp.restored_origin,
+        registration.updated_at,
+    )
+
+
+def _leader_write(registration: Registration) -> tuple[object, ...]:
+    return (
+        registration.id,
         registration.is_leader,
         registration.current_leader,
         registration.lineup_number,
-        _stamp(registration.number_stamp),
-        _stamp(registration.memo_stamp),
         _stamp(registration.leader_stamp),
         _stamp(registration.current_leader_stamp),
         _stamp(registration.lineup_number_stamp),
-        registration.row_revision,
         registration.updated_at,
+    )
+
+
+def _leader_revision(registration: Registration) -> int:
+    """Return the revision of the last change to what :func:`_leader_write` returns."""
+    return max(
+        registration.leader_stamp.revision,
+        registration.current_leader_stamp.revision,
+        registration.lineup_number_stamp.revision,
     )
 
 
@@ -204,7 +262,6 @@ def _memo_write(memo: MemoWrite) -> tuple[object, ...]:
         memo.registration_id,
         memo.text,
         memo.color,
-        memo.created,
         memo.deleted,
         memo.author_id,
         memo.at,
@@ -228,5 +285,10 @@ def _log_write(change: Change) -> tuple[object, ...]:
     )
 
 
+def _people(change: Change) -> Collection[int]:
+    """Return the registrations that a change of many fields addresses."""
+    return {value.registration_id for value in change.after if value.registration_id is not None}
+
+
 def _json(values: tuple[FieldValue, ...] | tuple[Problem, ...]) -> str:
-    return msgspec.json.encode(values).decode()
+    return _encoder.encode(values).decode()

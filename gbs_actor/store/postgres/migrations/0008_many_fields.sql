@@ -84,7 +84,7 @@ CREATE INDEX lineup_change_registration_person
     ON lineup_change_registration (retreat_id, registration_id, revision);
 
 DROP FUNCTION lineup_commit;
-DROP TYPE lineup_group_write, lineup_registration_write, lineup_log_write;
+DROP TYPE lineup_group_write, lineup_registration_write, lineup_memo_write, lineup_log_write;
 
 CREATE TYPE lineup_stamp AS (
     revision    bigint,
@@ -94,6 +94,7 @@ CREATE TYPE lineup_stamp AS (
     origin      bigint
 );
 
+-- A group that is created or deleted, or gets another memo.
 CREATE TYPE lineup_group_write AS (
     number       integer,
     memo         text,
@@ -103,19 +104,54 @@ CREATE TYPE lineup_group_write AS (
     deleted      boolean
 );
 
-CREATE TYPE lineup_registration_write AS (
+-- A group of which only the members change.
+CREATE TYPE lineup_group_revision AS (
+    number   integer,
+    revision bigint
+);
+
+-- Of a registration only what a batch changes. What single edits change is flat: a row within
+-- a row takes longer to send and to read.
+CREATE TYPE lineup_number_write AS (
+    id          bigint,
+    number      integer,  -- of the group; NULL: in none
+    revision    bigint,
+    author_id   bigint,
+    author_name text,
+    changed_at  timestamptz,
+    origin      bigint,
+    updated_at  timestamptz
+);
+
+CREATE TYPE lineup_leader_write AS (
     id             bigint,
-    number         integer,  -- of the group; NULL: in none
     is_leader      boolean,
     current_leader text,
     lineup_number  integer,
-    gbs            lineup_stamp,
-    memo           lineup_stamp,
     leader         lineup_stamp,
     current        lineup_stamp,
     lineup         lineup_stamp,
-    row_revision   bigint,
     updated_at     timestamptz
+);
+
+CREATE TYPE lineup_memo_stamp AS (
+    id          bigint,  -- of the registration
+    revision    bigint,
+    author_id   bigint,
+    author_name text,
+    changed_at  timestamptz,
+    origin      bigint,
+    updated_at  timestamptz
+);
+
+CREATE TYPE lineup_memo_write AS (
+    id              bigint,
+    registration_id bigint,
+    text            text,
+    color           text,
+    deleted         boolean,
+    author_id       bigint,
+    at              timestamptz
 );
 
 CREATE TYPE lineup_log_write AS (
@@ -132,7 +168,8 @@ CREATE TYPE lineup_log_write AS (
     undoes          bigint
 );
 
--- One batch of line-up changes, committed in one round trip. Errors:
+-- One batch of line-up changes, committed in one round trip; an array is NULL if it would be
+-- empty. Errors:
 --   GB001  the retreat is at another revision, or a row is not as the batch takes it to be
 --   GB002  one of the repeatable commands is in the log
 CREATE FUNCTION lineup_commit(
@@ -140,9 +177,14 @@ CREATE FUNCTION lineup_commit(
     p_expected      bigint,
     p_repeatable    uuid[],
     p_groups        lineup_group_write[],
-    p_registrations lineup_registration_write[],
-    p_memos         lineup_memo_write[],
-    p_log           lineup_log_write[]
+    p_revisions     lineup_group_revision[],
+    p_numbers       lineup_number_write[],
+    p_leaders       lineup_leader_write[],
+    p_memo_stamps   lineup_memo_stamp[],
+    p_memos         lineup_memo_write[],  -- they are there and live
+    p_new_memos     lineup_memo_write[],
+    p_log           lineup_log_write[],
+    p_people        lineup_change_registration[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     touched bigint;
@@ -186,22 +228,40 @@ BEGIN
                 exists_origin      = excluded.exists_origin;
     END IF;
 
-    IF cardinality(p_registrations) > 0 THEN
+    IF cardinality(p_revisions) > 0 THEN
+        UPDATE gbs SET revision = w.revision
+            FROM unnest(p_revisions) AS w
+            WHERE gbs.retreat_id = p_retreat_id AND gbs.number = w.number;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(p_revisions) THEN
+            RAISE EXCEPTION 'a group is not there' USING ERRCODE = 'GB001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_numbers) > 0 THEN
         UPDATE user_retreat_registration AS registration SET
-                gbs_id = gbs.id,
+                gbs_id          = gbs.id,
+                gbs_revision    = w.revision,
+                gbs_author_id   = w.author_id,
+                gbs_author_name = w.author_name,
+                gbs_changed_at  = w.changed_at,
+                gbs_origin      = w.origin,
+                updated_at      = w.updated_at
+            FROM unnest(p_numbers) AS w
+            LEFT JOIN gbs ON gbs.retreat_id = p_retreat_id AND gbs.number = w.number
+            WHERE registration.id = w.id AND registration.retreat_id = p_retreat_id
+                AND (w.number IS NULL) = (gbs.id IS NULL);
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(p_numbers) THEN
+            RAISE EXCEPTION 'a registration or its group is not there' USING ERRCODE = 'GB001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_leaders) > 0 THEN
+        UPDATE user_retreat_registration AS registration SET
                 is_leader = w.is_leader,
                 current_leader = w.current_leader,
                 lineup_number = w.lineup_number,
-                gbs_revision = (w.gbs).revision,
-                gbs_author_id = (w.gbs).author_id,
-                gbs_author_name = (w.gbs).author_name,
-                gbs_changed_at = (w.gbs).changed_at,
-                gbs_origin = (w.gbs).origin,
-                memo_revision = (w.memo).revision,
-                memo_author_id = (w.memo).author_id,
-                memo_author_name = (w.memo).author_name,
-                memo_changed_at = (w.memo).changed_at,
-                memo_origin = (w.memo).origin,
                 leader_revision = (w.leader).revision,
                 leader_author_id = (w.leader).author_id,
                 leader_author_name = (w.leader).author_name,
@@ -217,55 +277,52 @@ BEGIN
                 lineup_number_author_name = (w.lineup).author_name,
                 lineup_number_changed_at = (w.lineup).changed_at,
                 lineup_number_origin = (w.lineup).origin,
-                row_revision = w.row_revision,
                 updated_at = w.updated_at
-            FROM unnest(p_registrations) AS w
-            LEFT JOIN gbs ON gbs.retreat_id = p_retreat_id AND gbs.number = w.number
-            WHERE registration.id = w.id AND registration.retreat_id = p_retreat_id
-                AND (w.number IS NULL) = (gbs.id IS NULL);
+            FROM unnest(p_leaders) AS w
+            WHERE registration.id = w.id AND registration.retreat_id = p_retreat_id;
         GET DIAGNOSTICS touched = ROW_COUNT;
-        IF touched <> cardinality(p_registrations) THEN
-            RAISE EXCEPTION '% of % registrations are there',
-                touched, cardinality(p_registrations) USING ERRCODE = 'GB001';
+        IF touched <> cardinality(p_leaders) THEN
+            RAISE EXCEPTION 'a registration is not there' USING ERRCODE = 'GB001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_memo_stamps) > 0 THEN
+        UPDATE user_retreat_registration AS registration SET
+                memo_revision    = w.revision,
+                memo_author_id   = w.author_id,
+                memo_author_name = w.author_name,
+                memo_changed_at  = w.changed_at,
+                memo_origin      = w.origin,
+                updated_at       = w.updated_at
+            FROM unnest(p_memo_stamps) AS w
+            WHERE registration.id = w.id AND registration.retreat_id = p_retreat_id;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(p_memo_stamps) THEN
+            RAISE EXCEPTION 'a registration is not there' USING ERRCODE = 'GB001';
         END IF;
     END IF;
 
     IF cardinality(p_memos) > 0 THEN
-        -- Deletions before creations: a person has one live memo at most.
         UPDATE user_retreat_registration_memo AS memo SET
                 text = w.text, color = w.color, author_id = w.author_id, updated_at = w.at,
-                deleted_at = w.at
+                deleted_at = CASE WHEN w.deleted THEN w.at END
             FROM unnest(p_memos) AS w
-            WHERE w.deleted AND NOT w.created
-                AND memo.id = w.id AND memo.registration_id = w.registration_id
+            WHERE memo.id = w.id AND memo.registration_id = w.registration_id
                 AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL;
         GET DIAGNOSTICS touched = ROW_COUNT;
-        IF touched <> (
-            SELECT count(*) FROM unnest(p_memos) AS w WHERE w.deleted AND NOT w.created
-        ) THEN
-            RAISE EXCEPTION 'a memo to be deleted is not there' USING ERRCODE = 'GB001';
+        IF touched <> cardinality(p_memos) THEN
+            RAISE EXCEPTION 'a memo is not there' USING ERRCODE = 'GB001';
         END IF;
+    END IF;
 
-        UPDATE user_retreat_registration_memo AS memo SET
-                text = w.text, color = w.color, author_id = w.author_id, updated_at = w.at
-            FROM unnest(p_memos) AS w
-            WHERE NOT w.deleted AND NOT w.created
-                AND memo.id = w.id AND memo.registration_id = w.registration_id
-                AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL;
-        GET DIAGNOSTICS touched = ROW_COUNT;
-        IF touched <> (
-            SELECT count(*) FROM unnest(p_memos) AS w WHERE NOT w.deleted AND NOT w.created
-        ) THEN
-            RAISE EXCEPTION 'a memo to be updated is not there' USING ERRCODE = 'GB001';
-        END IF;
-
+    -- Behind those that are deleted: a person has one live memo at most.
+    IF cardinality(p_new_memos) > 0 THEN
         INSERT INTO user_retreat_registration_memo
                 (id, registration_id, kind, text, color, author_id,
                  created_at, updated_at, deleted_at)
             SELECT w.id, w.registration_id, 'LINEUP_STAFF', w.text, w.color, w.author_id,
                    w.at, w.at, CASE WHEN w.deleted THEN w.at END
-                FROM unnest(p_memos) AS w
-                WHERE w.created;
+                FROM unnest(p_new_memos) AS w;
     END IF;
 
     INSERT INTO lineup_change
@@ -276,10 +333,8 @@ BEGIN
                w.skipped, w.undoes
             FROM unnest(p_log) WITH ORDINALITY AS w;
 
-    INSERT INTO lineup_change_registration (retreat_id, revision, registration_id)
-        SELECT DISTINCT p_retreat_id, p_expected + w.ordinality,
-               (value ->> 'registrationId')::bigint
-            FROM unnest(p_log) WITH ORDINALITY AS w, jsonb_array_elements(w.after) AS value
-            WHERE w.registration_id IS NULL AND value ? 'registrationId';
+    IF cardinality(p_people) > 0 THEN
+        INSERT INTO lineup_change_registration SELECT * FROM unnest(p_people);
+    END IF;
 END
 $$;
