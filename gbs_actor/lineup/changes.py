@@ -55,7 +55,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """The one registration that the command addresses, if it addresses one."""
     before: tuple[FieldValue, ...] = ()
     """The fields that the command writes, as they were. A no-op on one registration has the
-    value that it found both here and in ``after``."""
+    value that it found both here and in ``after``; so has a command that changes either the group
+    or the flag of a leader, of the other."""
     after: tuple[FieldValue, ...] = ()
     """The same fields in the same order, as they are now."""
     registrations: tuple[Registration, ...] = ()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gbs_actor.lineup.changes import Change, Problem
 from gbs_actor.lineup.commands import Command, kind_of, request_bytes
-from gbs_actor.lineup.fields import ATTRIBUTES, Field, FieldKey, FieldValue, Value
+from gbs_actor.lineup.fields import ATTRIBUTES, Field, FieldKey, FieldValue, Value, value_in
 from gbs_actor.lineup.records import Group, Registration, Row, Stamp
 from gbs_actor.lineup.row import NOBODY, iso_utc, moved, regrouped, rewritten, sort_key, totals_of
 from gbs_actor.lineup.state import State
@@ -94,7 +94,10 @@ class _Building:
         )
 
     def _write(self, values: dict[FieldKey, NewValue]) -> tuple[list[FieldValue], list[FieldValue]]:
-        """Give the fields their values; return those that differ, before and after."""
+        """Give the fields their values; return those that differ, before and after.
+
+        Of who leads, or led, both are returned, the group and the flag: an undo needs the other.
+        """
         before: list[FieldValue] = []
         after: list[FieldValue] = []
         people: dict[int, dict[str, Any]] = {}
@@ -121,7 +124,15 @@ class _Building:
                 if key not in values and not self._state.has_group(new.value):
                     missing[key] = NewValue(True)
         for id_, changes in people.items():
-            self._people[id_] = replace(self._state.registrations[id_], **changes)
+            person = self._state.registrations[id_]
+            self._people[id_] = replace(person, **changes)
+            if person.is_leader or "is_leader" in changes:
+                for of in Field.GBS_NUMBER, Field.IS_LEADER:
+                    if ATTRIBUTES[of][0] not in changes:
+                        value, former = value_in(person, of)
+                        found = FieldValue(of, value, former.origin, id_)
+                        before.append(found)
+                        after.append(found)
         if missing:
             created = self._write(missing)
             before += created[0]

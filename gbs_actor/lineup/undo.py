@@ -4,8 +4,8 @@ A field is put back if it has the value that the undone change gave it: if the r
 origin of its stamp is that change's. An undo sets the origin back to what it was before the
 undone change, so that older changes of the same field can be undone next.
 
-A leader's flag and group are put back together or not at all. A group that the change created
-is deleted once nobody and no memo needs it.
+A leader's flag is put back only in the group that it was of, and whoever leads since is not moved.
+A group that the change created is deleted once nobody and no memo needs it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class _Undo:
         self._state = state
         self._entry = entry
         self._written = list(entry.written())
+        self._written_keys = {before.key for before, _ in self._written}
         self.plan = Plan()
         self.problems: list[Problem] = []
 
@@ -85,28 +86,20 @@ class _Undo:
                 self._plan(before)
 
     def keep_leaders_in_groups(self) -> None:
-        """Leave a leader's flag as it is where the group is left, and the other way round."""
-        values = self.plan.values
-        written = {before.key for before, _ in self._written}
-        for before, _ in self._written:
-            if before.field is Field.IS_LEADER and before.value:
-                number = before.registration_id, None, Field.GBS_NUMBER
-                if number in written and number not in values:
-                    values.pop(before.key, None)
-        for id_ in {id_ for id_, _, _ in values if id_ is not None}:
+        """Move nobody who leads since, and let nobody lead a group that they are in since."""
+        left = {after.key: after for after in self._entry.after}
+        planned = self.plan.values
+        for id_ in {id_ for id_, _, _ in planned if id_ is not None}:
             number, flag = (id_, None, Field.GBS_NUMBER), (id_, None, Field.IS_LEADER)
-            if self._outcome(flag) and self._outcome(number) is None:
-                planned = [key for key in (number, flag) if values.pop(key, None) is not None]
-                if planned:
-                    name = self._state.registrations[id_].person.name
-                    self.problems.append(
-                        Problem(
-                            Code.LEADER_LOCKED,
-                            f"{name} leads a group and stays in it",
-                            registration_id=id_,
-                            field=planned[0][2],
-                        )
-                    )
+            moved = not self._is_as_left(left.get(number))
+            leads = self._outcome(flag) and not self._is_as_left(left.get(flag))
+            for key, other, changed in ((flag, number, moved), (number, flag, leads)):
+                if (
+                    changed
+                    and planned.pop(key, None) is not None
+                    and other not in self._written_keys
+                ):
+                    self.problems.append(conflict(other, *self._state.field(other)))
 
     def put_back_groups(self) -> None:
         """Plan to create the groups again that were deleted, and to delete those created."""
@@ -140,6 +133,15 @@ class _Undo:
 
     def _plan(self, before: FieldValue) -> None:
         self.plan.put(before.key, before.value, before.origin)
+
+    def _is_as_left(self, after: FieldValue | None) -> bool:
+        """Whether a field has the very value that the change gave it, or found and left."""
+        if after is None:
+            return False
+        if after.key in self._written_keys:
+            return after.key in self.plan.values
+        value, stamp = self._state.field(after.key)
+        return (value, stamp.origin) == (after.value, after.origin)
 
     def _outcome(self, key: FieldKey) -> Value:
         """Return the value of a field after the undo."""

@@ -60,6 +60,8 @@ class Entry:
     is_undo: bool
     written: dict[Key, tuple[Given, int, Given]] = field(default_factory=dict)
     """By field: the value before with its origin, and the new value."""
+    left: dict[Key, Given] = field(default_factory=dict)
+    """Everybody's group and flag behind it."""
 
 
 @dataclass(frozen=True)
@@ -362,20 +364,24 @@ class Naive:
                 back[key] = (old, origin)
             else:
                 troubles.append(Trouble("CONFLICT", None, key))
+        free_keys = set(back)
+
+        def untouched(key: Key) -> bool:
+            return key in free_keys if key in written else self.cell(key).given is entry.left[key]
+
         for id_ in {key[0] for key in written if key[0] is not None}:
             number_key, leader_key = (id_, None, NUMBER), (id_, None, LEADER)
-            together = number_key in written and number_key not in back
-            if together and leader_key in back and back[leader_key][0].value:
+            leads = (
+                back[leader_key][0] if leader_key in back else self.cell(leader_key).given
+            ).value
+            if leader_key in back and not untouched(number_key):
                 del back[leader_key]
-            wanted = [key for key in (number_key, leader_key) if key in back]
-            leads, number = (
-                back[key][0].value if key in back else self.value(key)
-                for key in (leader_key, number_key)
-            )
-            if wanted and leads and number is None:
-                troubles.append(Trouble("LEADER_LOCKED", None, wanted[0]))
-                for key in wanted:
-                    del back[key]
+                if number_key not in written:
+                    troubles.append(Trouble("CONFLICT", None, number_key))
+            if number_key in back and leads and not untouched(leader_key):
+                del back[number_key]
+                if leader_key not in written:
+                    troubles.append(Trouble("CONFLICT", None, leader_key))
         numbers = {id_: self.value((id_, None, NUMBER)) for id_ in self.people}
         numbers |= {
             key[0]: old.value for key, (old, _) in back.items() if key[2] == NUMBER and key[0]
@@ -449,6 +455,9 @@ class Naive:
         for id_ in self.people:
             if self.value((id_, None, NUMBER)) in touched - {None}:
                 self.row_revisions[id_] = self.revision
+        entry.left = {k: c.given for k, c in self.cells.items() if k[2] in (NUMBER, LEADER)}
+        for id_ in self.people:
+            assert not self.value((id_, None, LEADER)) or self.value((id_, None, NUMBER))
         self.past[self.revision] = self.rows()
         self.groups_at[self.revision] = self._groups()
         return bool(entry.written)

@@ -110,7 +110,14 @@ def test_leaders_that_are_unassigned_stay_in_the_group() -> None:
     it = board(registration(1, 2, leader=True), registration(2, 2))
     change = accepted(it, UnassignLeaders(2))
     assert (row(it, 1).is_leader, row(it, 1).gbs_number) == (False, 2)
-    assert [each.field for each in change.before] == [Field.IS_LEADER]
+    assert [(each.field, each.value) for each in change.before] == [
+        (Field.IS_LEADER, True),
+        (Field.GBS_NUMBER, 2),
+    ]
+    assert [(each.field, each.value) for each in change.after] == [
+        (Field.IS_LEADER, False),
+        (Field.GBS_NUMBER, 2),
+    ]
 
 
 def test_a_groups_memo_stands_on_every_row_of_it() -> None:

@@ -198,16 +198,14 @@ class Both:
         own = {key[0] for key, cell in naive.cells.items() if key[0] and cell.revision == revision}
         assert {each.id for each in change.registrations} == own
         assert {each.revision for each in change.registrations} <= {revision}
-        written = naive.entries[revision].written
-        values = (
-            [(each.key, each.value) for each in change.before],
-            [(each.key, each.value) for each in change.after],
-        )
-        if own or change.groups:
-            assert dict(values[0]).keys() == written.keys()
-            assert dict(values[1]) == {
-                key: _as_value(key[2], new.value) for key, (_, _, new) in written.items()
-            }
+        entry = naive.entries[revision]
+        written = entry.written
+        assert {after.key: after.value for _, after in LogEntry.of(change).written()} == {
+            key: _as_value(key[2], new.value) for key, (_, _, new) in written.items()
+        }
+        for value in change.after:
+            if value.key not in written and (own or change.groups):  # of who leads, or led
+                assert value.value == entry.left[value.key].value
         assert result_of(change).created == tuple(
             sorted(
                 key[1]

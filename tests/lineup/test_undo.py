@@ -272,18 +272,57 @@ def test_a_leader_who_was_moved_on_since_does_not_lead_where_they_are_now() -> N
     ]
 
 
+def test_who_was_moved_since_does_not_lead_again_where_they_are_now() -> None:
+    desk = Desk(registration(1, 3, leader=True))
+    desk.do(UnassignLeaders(3))
+    desk.do(AssignNumber(1, 5), by=MINSU)
+    assert desk.conflicts(1) == [(1, Field.GBS_NUMBER)]
+    change = desk.undo(1, on_conflict="skip")
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (5, False)
+    assert change.skipped[0].changed_by == MINSU.name
+    desk.undo(2, by=MINSU)
+    desk.undo(1)
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (3, True)
+
+
+def test_a_leader_does_not_lead_a_group_that_they_had_left_before() -> None:
+    desk = Desk(registration(1, 3))
+    desk.do(AssignNumber(1, 5), by=MINSU)
+    desk.do(AssignLeaders(5, (10_001,)), by=MINSU)
+    desk.do(UnassignLeaders(5))
+    desk.undo(1, by=MINSU)
+    assert desk.conflicts(3) == [(1, Field.GBS_NUMBER)]
+
+
+def test_an_old_move_of_somebody_who_leads_since_moves_no_leader() -> None:
+    desk = Desk(registration(1, 3))
+    desk.do(AssignNumber(1, 5))
+    desk.do(AssignLeaders(5, (10_001,)), by=MINSU)
+    assert desk.conflicts(1) == [(1, Field.IS_LEADER)]
+    desk.undo(1, on_conflict="skip")
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (5, True)
+    desk.undo(2, by=MINSU)
+    desk.undo(1)
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (3, False)
+
+
+def test_a_leader_who_was_moved_as_one_is_moved_back_as_one() -> None:
+    desk = Desk(registration(1, 3, leader=True))
+    desk.do(BulkAssign((Assignment(1, gbs_number=5, is_leader=True),)))
+    desk.undo(1)
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (3, True)
+    desk.undo(2)
+    assert (desk.number(1), held(desk.board, 1).is_leader) == (5, True)
+
+
 def test_a_leader_is_not_left_without_a_group() -> None:
     desk = Desk(registration(1))
     desk.do(AssignNumber(1, 3))
     desk.do(AssignLeaders(3, (10_001,)), by=MINSU)
-    outcome = desk.try_(Undo(revision=1))
-    assert isinstance(outcome, Rejection)
-    assert outcome.code is Code.LEADER_LOCKED
+    assert desk.conflicts(1) == [(1, Field.IS_LEADER)]
     desk.do(UnassignLeaders(3), by=MINSU)
     desk.do(AssignNumber(1, None), by=MINSU)
-    outcome = desk.try_(Undo(revision=3), by=MINSU)
-    assert isinstance(outcome, Rejection)
-    assert outcome.code is Code.LEADER_LOCKED
+    assert desk.conflicts(3, by=MINSU) == [(1, Field.GBS_NUMBER)]
 
 
 def test_the_memo_of_a_group_that_is_gone_does_not_bring_it_back() -> None:
