@@ -35,6 +35,8 @@ _ENCRYPTED_COMPOUND_FILE: Final = re.compile(
     + rb"|\x09\x08\x10\x00\x00\x06\x05\x00.{12}\x2F\x00",  # BOF, FilePass: MS-XLS section 2.4
     re.DOTALL,
 )
+_XLSB_PART: Final = b"xl/workbook.bin"
+"""Of an Excel binary workbook, which could be read, but nothing here can make one to try it."""
 _MANIFEST: Final = "META-INF/manifest.xml"
 """Of an OpenDocument file; says which of its parts are encrypted."""
 _HEAD_LINES: Final = 8
@@ -95,6 +97,8 @@ def _value(cell: Any) -> Any:
 
 
 def _read_workbook(data: bytes, answer: _Answer) -> None:
+    if _XLSB_PART in data:  # names in a ZIP archive are not compressed
+        raise _Unreadable("XLSB")
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         for index, sheet in enumerate(workbook.sheets_metadata):

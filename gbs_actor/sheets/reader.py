@@ -69,7 +69,7 @@ class SheetReader:
         self._slots = trio.CapacityLimiter(at_once)
 
     async def read(self, data: bytes) -> tuple[Sheet, ...]:
-        """Return the sheets of an .xlsx, .xls, .xlsb, .ods, CSV or pasted text.
+        """Return the sheets of an .xlsx, .xls, .ods, CSV or pasted text.
 
         A text is UTF-8 (with or without BOM), UTF-16 with BOM or CP949, its columns separated
         by tabs, commas or semicolons. Only what is in the file decides, not a name of it.

@@ -13,6 +13,7 @@ class UnreadableCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     TOO_MANY_ROWS = "TOO_MANY_ROWS"
     ENCRYPTED = "ENCRYPTED"
+    XLSB = "XLSB"
     OTHER_ARCHIVE = "OTHER_ARCHIVE"
     UNKNOWN_FORMAT = "UNKNOWN_FORMAT"
     DAMAGED = "DAMAGED"
@@ -25,6 +26,9 @@ _MESSAGES: Final = {
     UnreadableCode.TOO_LARGE: "파일이 너무 큽니다. {limit}MB까지 올릴 수 있습니다.",
     UnreadableCode.TOO_MANY_ROWS: "{sheet}행이 너무 많습니다. {limit}행까지 읽을 수 있습니다.",
     UnreadableCode.ENCRYPTED: "암호가 걸린 파일입니다. 암호를 풀고 저장한 뒤 다시 올려 주세요.",
+    UnreadableCode.XLSB: (
+        "엑셀 바이너리 파일(.xlsb)은 읽을 수 없습니다. 엑셀에서 .xlsx로 저장한 뒤 다시 올려 주세요."
+    ),
     UnreadableCode.OTHER_ARCHIVE: (
         "엑셀 파일이 아닙니다. 압축 파일(ZIP)이라면 안에 있는 명단 파일을 올려 주세요."
     ),

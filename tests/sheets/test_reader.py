@@ -168,6 +168,11 @@ async def test_a_renamed_archive(files: dict[str, str]) -> None:
     assert await code_of(archive(**files)) == UnreadableCode.OTHER_ARCHIVE
 
 
+async def test_an_excel_binary_workbook() -> None:
+    files = {"[Content_Types].xml": "<Types/>", "xl/workbook.bin": b"\x83\x01\x00"}
+    assert await code_of(archive(**files)) == UnreadableCode.XLSB
+
+
 @pytest.mark.parametrize("keep", [100, 2_000, -30])
 async def test_half_an_upload(keep: int) -> None:
     assert await code_of(exported(people())[:keep]) == UnreadableCode.DAMAGED

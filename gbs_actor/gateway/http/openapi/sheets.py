@@ -43,7 +43,7 @@ _UPLOAD: Final[Described] = {
     "operationId": "uploadSheet",
     "tags": ["line-up"],
     "summary": "Show what an edited sheet would change.",
-    "description": "An .xlsx, .xls, .xlsb, .ods or CSV, or a range pasted as text. It waits to be "
+    "description": "An .xlsx, .xls, .ods or CSV, or a range pasted as text. It waits to be "
     "applied by the same user for 30 minutes, unless newer ones need its room. A cell is a change "
     "only if it differs from what was exported. An empty group number leaves the person as they "
     "are; `-` takes them out of their group. What cannot be read is refused in one sentence.",
