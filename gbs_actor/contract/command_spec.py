@@ -130,6 +130,7 @@ class CommandSpec(Generic[BodyT]):
         self.body = body
         self.routes = routes
         self._make = make
+        self._spellings = () if target is None else target.spellings
         self._body_decoder = msgspec.json.Decoder(body)
         # The event's argument is the body and, under any of its names, the target's id; and
         # what HTTP has in the path or does not need.
@@ -170,10 +171,6 @@ class CommandSpec(Generic[BodyT]):
         members: dict[str, object] = msgspec.to_builtins(action)
         del members["action"]
         return {self.target.spellings[-1]: members.pop(self.target.name), **members}
-
-    @property
-    def _spellings(self) -> tuple[str, ...]:
-        return () if self.target is None else self.target.spellings
 
     def _request(
         self,

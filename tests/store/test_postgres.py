@@ -165,7 +165,7 @@ class TestCommitting:
         desk = await Desk.of(postgres)
         monkeypatch.delattr(commit, "commit_arguments")
         await desk.do(AssignNumber(PLAIN, 1))
-        await desk.do(AssignNumber(PLAIN, 77))
+        await desk.do(AssignNumber(PLAIN, 5))
         await desk.do(AssignNumber(PLAIN, None))
         await desk.do(CreateMemo(PLAIN, "x", ""))
         await desk.do(UpdateMemo(desk.memo_id(PLAIN), "y", "#00FF00"))
@@ -185,6 +185,15 @@ class TestCommitting:
             await ask(outside, sql, *arguments)
         # Division by zero: the error of a constraint has a DETAIL, the row.
         assert refused.value.sqlstate == "22012"
+
+    async def test_a_change_that_creates_a_group_is_left_to_the_batch_statement(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        for number, is_left in ((1, False), (77, True)):
+            changes = await desk.decide(AssignNumber(PLAIN, number))
+            one = commit_of_one_change(desk.retreat_id, changes, collapse(changes), ())
+            assert (one is None) == is_left
 
     async def test_one_change_with_writes_of_another_kind_is_left_to_the_batch_statement(
         self, postgres: PostgresStore

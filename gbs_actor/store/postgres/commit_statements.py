@@ -78,16 +78,13 @@ WITH head AS (
 )"""
 
 _NUMBER: Final = """, touched AS (
-    INSERT INTO gbs (retreat_id, number, memo, revision, created_at,
-            exists_revision, exists_author_id, exists_author_name, exists_changed_at)
-        SELECT head.id, w.number, w.memo, $2, $11, $2, $4, $5, $11
-            FROM head, unnest($13::integer[], $14::text[]) AS w (number, memo)
-        ON CONFLICT (retreat_id, number)
-        DO UPDATE SET memo = excluded.memo, revision = excluded.revision WHERE NOT gbs.deleted
-        RETURNING id, number
+    UPDATE gbs SET revision = $2
+        FROM head
+        WHERE gbs.retreat_id = head.id AND gbs.number = ANY ($13::integer[]) AND NOT gbs.deleted
+        RETURNING gbs.id, gbs.number
 ), written AS (
     UPDATE user_retreat_registration AS registration SET
-            gbs_id          = (SELECT id FROM touched WHERE number = $15),
+            gbs_id          = (SELECT id FROM touched WHERE number = $14),
             gbs_revision    = $2,
             gbs_author_id   = $4,
             gbs_author_name = $5,
@@ -96,7 +93,7 @@ _NUMBER: Final = """, touched AS (
             updated_at      = $11
         FROM head
         WHERE registration.id = $12 AND registration.retreat_id = head.id
-            AND ($15::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $15))
+            AND ($14::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $14))
         RETURNING 1
 )"""
 
@@ -157,8 +154,8 @@ def commit_of_one_change(
     It takes effect, or fails with one of :data:`PREVENTED`.
 
     :returns: ``None`` if there is none: the batch is not one change, the change is of another
-        kind or without effect, writes other rows than its kind does, or an id of another command
-        is to be looked up.
+        kind or without effect, creates a group, writes other rows than its kind does, or an id of
+        another command is to be looked up.
     """
     if len(changes) != 1 or len(writes.registrations) != 1:
         return None
@@ -167,12 +164,10 @@ def commit_of_one_change(
         return None
     own: tuple[object, ...]
     if change.kind is Kind.ASSIGN_NUMBER and not writes.memos:
+        if any(group.stamp.revision == change.revision for group in writes.groups):
+            return None
         sql = _ASSIGN_NUMBER
-        own = (
-            [group.number for group in writes.groups],
-            [group.memo for group in writes.groups],
-            registration.gbs_number,
-        )
+        own = ([group.number for group in writes.groups], registration.gbs_number)
     elif change.kind in _MEMO_STATEMENTS and len(writes.memos) == 1 and not writes.groups:
         (memo,) = writes.memos
         if memo.created != (change.kind is Kind.CREATE_MEMO):
