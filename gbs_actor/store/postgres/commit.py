@@ -34,6 +34,8 @@ _ONE_LIVE_MEMO = "one_live_lineup_memo"
 _TRY_AGAIN = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: a retry may succeed."""
 _ATTEMPTS = 4
+_MANY = 256
+"""Registrations of a batch whose arguments cost a step of the event loop of their own."""
 
 
 class Commits:
@@ -68,6 +70,8 @@ class Commits:
         try:
             if one is None or not await self._run_one(one, deadline):
                 batch = commit_arguments(retreat_id, expected_revision, repeatable, changes, writes)
+                if len(writes.registrations) > _MANY:
+                    await trio.lowlevel.checkpoint()  # the driver encodes all of it in one step
                 await self._run(COMMIT, batch, deadline)
         except BaseException as error:
             self.failed += 1
