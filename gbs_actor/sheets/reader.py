@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import trio
 
-from gbs_actor.sheets.cell import Sheet
+from gbs_actor.sheets.cell import Line, Sheet
 from gbs_actor.sheets.unreadable import Unreadable, UnreadableCode
 
 _CHILD: Final = Path(__file__).with_name("child.py")
@@ -48,13 +48,19 @@ class ReadLimits:
         return 4 * self.characters
 
 
-class _Answer(msgspec.Struct):
-    sheets: tuple[Sheet, ...] = ()
+class _Part(msgspec.Struct):
+    """A line of what the child writes."""
+
+    name: str = ""
+    visible: bool = True
+    lines: tuple[Line, ...] = ()
+    continued: bool = False
+    """Whether the lines are of the same sheet as those of the part before."""
     unreadable: UnreadableCode | None = None
     sheet: str = ""
 
 
-_decoder: Final = msgspec.json.Decoder(_Answer)
+_decoder: Final = msgspec.json.Decoder(_Part)
 
 
 class SheetReader:
@@ -88,13 +94,19 @@ class SheetReader:
             output = await _output_of_child(data, limits)
         if isinstance(output, UnreadableCode):
             raise Unreadable(output)
-        try:
-            answer = _decoder.decode(output)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Unreadable(UnreadableCode.DAMAGED) from None
-        if answer.unreadable is not None:
-            raise Unreadable(answer.unreadable, limits.rows, sheet=answer.sheet)
-        return answer.sheets
+        sheets: list[tuple[str, bool, list[Line]]] = []
+        for written in output.split(b"\n"):
+            try:
+                part = _decoder.decode(written)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise Unreadable(UnreadableCode.DAMAGED) from None
+            if part.unreadable is not None:
+                raise Unreadable(part.unreadable, limits.rows, sheet=part.sheet)
+            if not (part.continued and sheets):
+                sheets.append((part.name, part.visible, []))
+            sheets[-1][2].extend(part.lines)
+            await trio.lowlevel.checkpoint()  # 5,000 lines at once would hold the loop for 50 ms
+        return tuple(Sheet(name, visible, tuple(lines)) for name, visible, lines in sheets)
 
 
 async def _output_of_child(data: bytes, limits: ReadLimits) -> bytes | UnreadableCode:

@@ -16,6 +16,7 @@ import trio
 import trio.testing
 import xlsxwriter
 
+from gbs_actor.sheets import reader as sheet_reader
 from gbs_actor.sheets.cell import DateCell, Sheet
 from gbs_actor.sheets.child import LONGEST_CELL
 from gbs_actor.sheets.reader import ReadLimits, SheetReader
@@ -132,6 +133,45 @@ async def test_charts_are_skipped() -> None:
     assert [each.name for each in await read(output.getvalue())] == ["명단"]
 
 
+async def test_long_sheets_are_read_whole_and_in_order() -> None:
+    rows: list[list[object]] = [[n, "한\n줄"] for n in range(600)]
+    first, second, third = await read(workbook({"가": rows, "나": [[-1]], "다": []}))
+    assert [line.number for line in first.lines] == list(range(1, 601))
+    assert [line.cells for line in first.lines] == [(float(n), "한\n줄") for n in range(600)]
+    assert [line.cells for line in second.lines] == [(-1.0,)]
+    assert (third.name, third.lines) == ("다", ())
+
+
+async def test_other_tasks_run_while_a_long_sheet_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+    decoded: list[tuple[int, int]] = []
+
+    class Recorder:
+        def decode(self, written: bytes) -> object:
+            part = decoder.decode(written)
+            decoded.append((len(part.lines), turns))
+            return part
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    decoder = sheet_reader._decoder
+    monkeypatch.setattr(sheet_reader, "_decoder", Recorder())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count_turns)
+        await read("\n".join(["가,나"] * 2_000).encode())
+        nursery.cancel_scope.cancel()
+    assert sum(lines for lines, _ in decoded) == 2_000
+    assert max(lines for lines, _ in decoded) <= 250
+    # Trio shuffles those that are ready: the first or the last turn may be without the other task.
+    assert decoded[-1][1] - decoded[0][1] >= len(decoded) - 2
+
+
 @pytest.mark.parametrize(
     "data",
     ["가,나\r\n1,\r\n", "가\t나\r\n1\t\r\n", "\ufeff가;나\n1;\n", '"가","나"\n\n"1"\n'],
@@ -169,7 +209,7 @@ async def test_a_renamed_archive(files: dict[str, str]) -> None:
 
 
 async def test_an_excel_binary_workbook() -> None:
-    files = {"[Content_Types].xml": "<Types/>", "xl/workbook.bin": b"\x83\x01\x00"}
+    files: dict[str, str | bytes] = {"[Content_Types].xml": "", "xl/workbook.bin": b"\x83\x01\x00"}
     assert await code_of(archive(**files)) == UnreadableCode.XLSB
 
 
@@ -383,8 +423,7 @@ async def test_the_child_does_not_inherit_the_environment(
     monkeypatch.setenv("GBS_DATABASE_URL", "postgres://secret")
     child(
         "import json, os\n"
-        "sheet = {'name': str(dict(os.environ)), 'visible': True, 'lines': []}\n"
-        "print(json.dumps({'sheets': [sheet]}))"
+        "print(json.dumps({'name': str(dict(os.environ)), 'visible': True, 'lines': []}), end='')"
     )
     (sheet,) = await read(b"x")
     assert "GBS" not in sheet.name
@@ -399,7 +438,7 @@ async def test_only_a_few_children_run_at_once(monkeypatch: pytest.MonkeyPatch) 
         counts.add(len(running))
         await trio.testing.wait_all_tasks_blocked()
         running.remove(data[0])
-        return b'{"sheets":[]}'
+        return b'{"name":"","visible":true,"lines":[]}'
 
     monkeypatch.setattr("gbs_actor.sheets.reader._output_of_child", run)
     reader = SheetReader(at_once=2)
