@@ -14,6 +14,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -53,10 +54,11 @@ class Composition:
     """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
+    :param demo_sign_in: whether anybody may sign in as one of the demo's people.
     :raises SettingsError: the settings' keys cannot be used.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, *, demo_sign_in: bool = False) -> None:
         self.settings = settings
         """Those in use."""
         self.draining = False
@@ -125,6 +127,7 @@ class Composition:
         services = Services(
             settings=settings,
             current_settings=lambda: self.settings,
+            demo_sign_in=demo_sign_in,
             store=store,
             rooms=self.rooms,
             verifier=verifier,
@@ -134,6 +137,7 @@ class Composition:
             draining=lambda: self.draining,
             shut_down=self._shut_down,
             importer=Importer(store, self.rooms, settings.imports),
+            client_metrics=ClientMetricsTotals(),
             clients=self.clients,
             closed_sessions=self.closed_sessions,
             dispatch=dispatch,

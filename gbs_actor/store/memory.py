@@ -185,6 +185,15 @@ class MemoryStore:
             if not group.deleted
         }
 
+    async def titles(self, slug: str | None = None) -> dict[str, str]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            each: stored.title
+            for each, stored in reversed(self._by_slug.items())
+            if slug in (None, each)
+        }
+
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
@@ -291,6 +300,7 @@ class MemoryStore:
         layout = lay_out(seed, self._ids)
         stored = StoredRetreat(
             id=next(self._retreat_ids),
+            title=seed.title,
             epoch=self._fresh_epoch(),
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},

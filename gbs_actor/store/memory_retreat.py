@@ -24,6 +24,7 @@ class StoredRetreat:
     """What a load reads, and the log."""
 
     id: int
+    title: str
     epoch: str
     registrations: dict[int, Registration]
     groups: dict[int, Group]
