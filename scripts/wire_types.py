@@ -98,7 +98,9 @@ class Declarations:
 
     def events(self, name: str, comment: str, payloads: Mapping[str, Any]) -> None:
         """Add the interface that has the payload of each event, as the server sends it."""
-        lines = [f'  "{event}": {self.type(payload)};\n' for event, payload in payloads.items()]
+        lines = [
+            f'  "{event}": {self.typescript(payload)};\n' for event, payload in payloads.items()
+        ]
         self._texts[name] = f"/** {comment} */\nexport interface {name} {{\n{''.join(lines)}}}\n"
 
     def arguments(self, name: str, comment: str, payloads: Mapping[str, Any]) -> None:
@@ -110,7 +112,7 @@ class Declarations:
         self._optional = _is_unset
         self._texts[name] = f"/** {comment} */\nexport interface {name} {{\n{''.join(lines)}}}\n"
 
-    def type(self, given: Any) -> str:
+    def typescript(self, given: Any) -> str:
         """Return a type in TypeScript, and declare what it is made of."""
         if isinstance(given, TypeVar):
             return "T"
@@ -118,14 +120,14 @@ class Declarations:
             return _SIMPLE[given]
         origin, arguments = get_origin(given), get_args(given)
         if origin is Annotated:
-            return self.type(arguments[0])
+            return self.typescript(arguments[0])
         if origin is Literal:
             return " | ".join(msgspec.json.encode(each).decode() for each in arguments)
         if origin in (Union, types.UnionType):
-            names = [self.type(each) for each in arguments if each is not UnsetType]
+            names = [self.typescript(each) for each in arguments if each is not UnsetType]
             return " | ".join(dict.fromkeys(names))
         if origin in (list, tuple):
-            item = self.type(arguments[0])
+            item = self.typescript(arguments[0])
             return f"({item})[]" if " " in item else f"{item}[]"
         if issubclass(given, Enum):
             values = "".join(f'\n  | "{each.value}"' for each in given)
@@ -133,7 +135,7 @@ class Declarations:
             self._texts[given.__name__] = f"{comment}export type {given.__name__} ={values};\n"
             return str(given.__name__)
         assert issubclass(given, msgspec.Struct), given
-        name = _NAMES.get(given, given.__name__.removesuffix("Body"))
+        name: str = _NAMES.get(given, given.__name__.removesuffix("Body"))
         self.declare(name, given)
         return name
 
@@ -142,13 +144,13 @@ class Declarations:
             return " | ".join(self._argument(each) for each in get_args(given))
         if isinstance(given, type) and issubclass(given, msgspec.Struct):
             return self._body(given, "  ")
-        return self.type(given)
+        return self.typescript(given)
 
     def _body(self, struct: type[msgspec.Struct], indent: str) -> str:
         members = ""
         for field in fields(struct):
             mark = "?" if self._optional(field) else ""
-            members += f"{indent}  {field.encode_name}{mark}: {self.type(field.type)};\n"
+            members += f"{indent}  {field.encode_name}{mark}: {self.typescript(field.type)};\n"
         return f"{{\n{members}{indent}}}"
 
 
@@ -170,9 +172,9 @@ def wire_types() -> str:
     declarations = Declarations()
     declarations.events("ServerEvents", "Events of the server.", SERVER_EVENTS)
     declarations.arguments("ClientEvents", "Events of a client.", CLIENT_EVENTS)
-    declarations.type(Code)
+    declarations.typescript(Code)
     for struct in (replies._Ok, replies._Joined, replies.ErrorBody, replies.ChangeResult):
-        declarations.type(struct)
+        declarations.typescript(struct)
     return (
         "// Made by scripts/wire_types.py from the types of the server; not to be edited.\n\n"
         f"{declarations}"

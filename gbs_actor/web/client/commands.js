@@ -2,6 +2,7 @@
 import { delay } from "./backoff.js";
 import { keyOf, Pending } from "./pending.js";
 import { requestOf, valueOf } from "./requests.js";
+import { randomUuid } from "./uuid.js";
 
 /**
  * @import { CellStatus, Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
@@ -41,7 +42,7 @@ export class Commands {
   #live = false;
   /** @type {Set<Edit>} */
   #inFlight = new Set();
-  /** @type {Map<string, (outcome: Outcome) => void>} */
+  /** @type {Map<Edit, (outcome: Outcome) => void>} */
   #waiting = new Map();
   /** Edits whose conflict is open, so that they are not lost by a reload. @type {Map<string, Edit>} */
   #refused = new Map();
@@ -93,7 +94,7 @@ export class Commands {
     const key = keyOf(touch);
     this.#forget(key);
     return this.#add({
-      commandId: crypto.randomUUID(),
+      commandId: randomUuid(),
       touches: [touch],
       baseRevision: base.revision,
       epoch: this.#replica.epoch,
@@ -107,7 +108,7 @@ export class Commands {
    * @returns {Promise<Outcome>}
    */
   command(event, argument, touches) {
-    const commandId = crypto.randomUUID();
+    const commandId = randomUuid();
     // The commandId of an undo is that of the change.
     const id = event === "undo" ? { idempotencyKey: commandId } : { commandId };
     const epoch = this.#replica.epoch;
@@ -170,7 +171,7 @@ export class Commands {
       return this.#reject(edit.touches, "TOO_MANY_PENDING", "Too many edits are not saved yet.");
     }
     return new Promise((resolve) => {
-      this.#waiting.set(edit.commandId, resolve);
+      this.#waiting.set(edit, resolve);
       const former = this.pending.add(edit);
       if (former !== undefined) this.#settle(former, { status: "superseded" });
       this.#change(edit.touches.map(({ id }) => id));
@@ -222,6 +223,7 @@ export class Commands {
     if (reply.retryable) return this.#sendLater();
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
     const [touch] = edit.touches;
+    if (reply.code === "NOT_FOUND" && touch?.field === "lineupMemo" && this.#readdress(edit, touch)) return;
     if (reply.conflict && touch && edit.touches.length === 1) return this.#conflict(edit, touch, reply);
     const failure = this.#fail(edit.touches, reply.code, reply.message);
     this.#end(edit, { status: "failed", failure });
@@ -243,6 +245,22 @@ export class Commands {
     }
     for (const touch of edit.touches) this.#show(keyOf(touch));
     this.#end(edit, { status: "saved", row, data });
+  }
+
+  /**
+   * The memo was deleted meanwhile, and perhaps written anew: ask for the same of what there is
+   * now, so that the server finds the conflict.
+   *
+   * @param {Edit} edit
+   * @param {Touch} touch
+   */
+  #readdress(edit, touch) {
+    const row = this.#replica.rows.get(touch.id);
+    const request = row && requestOf(touch, row);
+    if (row === undefined || request?.event === edit.event) return false;
+    edit.commandId = randomUuid(); // another command
+    edit.event = edit.argument = undefined;
+    return true;
   }
 
   /**
@@ -304,9 +322,9 @@ export class Commands {
    * @param {Edit} edit
    * @param {Outcome} outcome
    */
-  #settle({ commandId }, outcome) {
-    this.#waiting.get(commandId)?.(outcome);
-    this.#waiting.delete(commandId);
+  #settle(edit, outcome) {
+    this.#waiting.get(edit)?.(outcome);
+    this.#waiting.delete(edit);
   }
 
   /**

@@ -50,7 +50,7 @@ export class Metrics {
     const at = this.#now();
     this.#reported = { at, attempts, successes, reconnects };
     return {
-      seconds: (at - last.at) / 1_000,
+      seconds: Math.max(at - last.at, 0) / 1_000,
       attempts: attempts - last.attempts,
       successes: successes - last.successes,
       reconnects: reconnects - last.reconnects,
