@@ -73,14 +73,14 @@ export class Commands {
    * Set a cell, and show it at once.
    *
    * @param {Touch} touch
-   * @param {{ revision: number } | undefined} [base] what its author saw; default: the row as it is
+   * @param {{ revision: number, epoch?: string | null } | undefined} [base] what its author saw; default: the row as it is
    * @returns {Promise<Outcome>}
    */
   set(touch, base = this.#replica.rows.get(touch.id)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
     this.rejected.forget(keyOf(touch));
-    const epoch = this.#replica.epoch;
-    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: base.revision, epoch });
+    const { revision, epoch = this.#replica.epoch } = base;
+    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: revision, epoch });
   }
 
   /**
