@@ -116,7 +116,9 @@ async def test_the_app_shows_the_list_and_edits_it(
 ) -> None:
     path = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
     rows = server.get(path, token())["userRetreatGbsLineups"]
-    one, other = [row["id"] for row in rows if not row["isLeader"] and not row["lineupMemo"]][:2]
+    people = [row for row in rows if not row["isLeader"] and not row["lineupMemo"]]
+    one = people[0]["id"]
+    other = next(row["id"] for row in people if row["gbsNumber"] != people[0]["gbsNumber"])
     query = urlencode({"url": server.url, "token": token(7), "id": one})
     async with browser_page(pages) as page:
         await page.goto(f"{site}/?{query}")
