@@ -163,6 +163,20 @@ async def test_a_text_that_was_typed_again_is_an_edit_if_others_have_changed_it(
         assert await page.events("edit") == [["edit", 3, "memo", mine]]
 
 
+async def test_enter_goes_on_to_the_next_row_though_the_edited_one_moves_away(
+    pages: int, origin: str
+) -> None:
+    async with grid_page(pages, origin, "sorted") as page:
+        await page.call("update", 0, {})
+        await page.select(3, "number")
+        await page.type("20")
+        await page.press("Enter")
+        assert await page.selection() == [4, "number", 1, 1]
+        assert await page.call("cell", 3, "number") is None
+        await page.press("ArrowUp")
+        assert await page.selection() == [2, "number", 1, 1]
+
+
 async def test_a_refused_text_stays_with_the_reason_beside_it(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
         await page.select(3, "number")

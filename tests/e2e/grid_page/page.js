@@ -119,6 +119,7 @@ const page = {
   events: (...kinds) => events.splice(0).filter(([kind]) => kinds.includes(kind)),
   update(id, changes) {
     rows = rows.map((row) => (row.id === id ? { ...row, ...changes } : row));
+    if (parameters.has("sorted")) rows.sort((one, other) => one.number - other.number || one.id - other.id);
     grid.setRows(rows);
   },
   setRows(given) {
