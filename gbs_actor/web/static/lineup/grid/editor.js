@@ -1,0 +1,161 @@
+/**
+ * @typedef {object} Hooks
+ * @property {() => void} onTyping text came in while the editor was closed; it is open now
+ * @property {() => void} onEnter a line break was entered, without a key or with one
+ * @property {() => void} onBlur
+ */
+
+/**
+ * The one field in which all cells are edited.
+ *
+ * It has the focus while a cell is selected, invisible, so that an input method (IME) meets it
+ * from the first letter on. While a text is composed nothing sets its value or moves it in the
+ * document: the input method would repeat or lose letters (UI Events, "Composition Events").
+ */
+export class Editor {
+  /**
+   * How it was opened: by typing, so that arrows leave the cell, or by a command, so that they
+   * move within the text. `null`: it is closed.
+   *
+   * @type {"typing" | "editing" | null}
+   */
+  mode = null;
+  composing = false;
+  /** Whether the text was changed since the editor was opened. */
+  touched = false;
+  /** @type {(() => void) | null} */
+  #afterComposition = null;
+  #place = document.createElement("div");
+
+  /**
+   * @param {string} id
+   * @param {Hooks} hooks
+   */
+  constructor(id, hooks) {
+    this.hooks = hooks;
+    this.element = document.createElement("div");
+    this.element.className = "grid-editor";
+    this.field = document.createElement("textarea");
+    this.field.rows = 1;
+    Object.assign(this.field, { id, autocomplete: "off", autocapitalize: "off", spellcheck: false, enterKeyHint: "done" });
+    this.problem = document.createElement("div");
+    this.problem.className = "grid-problem";
+    this.problem.id = `${id}-problem`;
+    this.problem.setAttribute("role", "alert");
+    this.panel = document.createElement("div");
+    this.panel.className = "grid-panel";
+    this.panel.hidden = true;
+    this.#place.append(this.field, this.problem, this.panel);
+    this.element.append(this.#place);
+    this.field.addEventListener("compositionstart", () => {
+      this.composing = true;
+      this.#typed();
+    });
+    this.field.addEventListener("compositionend", () => this.#composed());
+    this.field.addEventListener("beforeinput", (event) => this.#beforeInput(event));
+    this.field.addEventListener("input", () => this.#typed());
+    this.field.addEventListener("blur", () => {
+      if (!this.#afterComposition) this.hooks.onBlur();
+    });
+  }
+
+  get text() {
+    return this.field.value;
+  }
+
+  /**
+   * Lie over a cell.
+   *
+   * @param {number} column its index
+   * @param {number | null} stuck where the column sticks, CSS pixels; `null`: it does not
+   * @param {number} top CSS pixels
+   */
+  place(column, stuck, top) {
+    this.element.style.transform = `translateY(${top}px)`;
+    this.#place.style.gridColumn = String(column + 1);
+    this.#place.style.position = stuck === null ? "relative" : "sticky";
+    this.#place.style.left = `${stuck ?? 0}px`;
+  }
+
+  /**
+   * Edit a text. Not to be called while one is composed.
+   *
+   * @param {string} text
+   */
+  open(text) {
+    this.field.value = text;
+    this.field.setSelectionRange(text.length, text.length);
+    this.touched = false;
+    this.#setMode("editing");
+  }
+
+  /** Become invisible again. Not to be called while a text is composed. */
+  close() {
+    this.field.value = "";
+    this.refuse("");
+    this.panel.hidden = true;
+    this.#setMode(null);
+  }
+
+  /**
+   * Show why the text cannot be taken.
+   *
+   * @param {string} reason empty: it can
+   */
+  refuse(reason) {
+    this.problem.textContent = reason;
+    this.field.setAttribute("aria-invalid", String(reason !== ""));
+  }
+
+  /** Put a line break where the caret is. */
+  breakLine() {
+    const { selectionStart, selectionEnd } = this.field;
+    this.field.setRangeText("\n", selectionStart, selectionEnd, "end");
+    this.touched = true;
+  }
+
+  /**
+   * Do something as soon as no text is composed, and end the composition if there is one.
+   *
+   * @param {() => void} action
+   */
+  whenComposed(action) {
+    if (!this.composing) {
+      action();
+      return;
+    }
+    this.#afterComposition = action;
+    this.field.blur();
+    this.field.focus({ preventScroll: true });
+  }
+
+  #composed() {
+    this.composing = false;
+    const action = this.#afterComposition;
+    this.#afterComposition = null;
+    action?.();
+  }
+
+  #typed() {
+    if (this.field.readOnly) return;
+    this.refuse("");
+    this.touched = true;
+    if (this.mode !== null || (this.text === "" && !this.composing)) return;
+    this.#setMode("typing");
+    this.hooks.onTyping();
+  }
+
+  /** @param {InputEvent} event */
+  #beforeInput(event) {
+    // Keyboards of phones, and input methods, enter a line break without the key "Enter".
+    if (event.inputType !== "insertLineBreak" && event.inputType !== "insertParagraph") return;
+    event.preventDefault();
+    if (!this.composing) this.hooks.onEnter();
+  }
+
+  /** @param {"typing" | "editing" | null} mode */
+  #setMode(mode) {
+    this.mode = mode;
+    this.element.classList.toggle("open", mode !== null);
+  }
+}
