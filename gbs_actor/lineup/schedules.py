@@ -41,6 +41,8 @@ class Schedule:
     starts_at: datetime
     """Aware, in any time zone."""
     kind: ScheduleKind
+    name: str = ""
+    """As people see it when they register."""
 
     @property
     def day(self) -> date:

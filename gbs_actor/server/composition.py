@@ -14,6 +14,7 @@ from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -134,6 +135,7 @@ class Composition:
             draining=lambda: self.draining,
             shut_down=self._shut_down,
             importer=Importer(store, self.rooms, settings.imports),
+            client_metrics=ClientMetricsTotals(),
             clients=self.clients,
             closed_sessions=self.closed_sessions,
             dispatch=dispatch,

@@ -22,6 +22,7 @@ _EXAMPLES = {
     "tls_certificate": '"/etc/gbs-actor/fullchain.pem"',
     "tls_key": '"/etc/gbs-actor/privkey.pem"',
     "tls_key_password": '"password of the key file"',
+    "sign_in_url": '"https://page.example.org/login"',
     "database_url": '"postgresql://gbs:password@localhost/gbs"',
     "data_dir": '"/var/lib/gbs-actor"',
     "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',

@@ -25,6 +25,7 @@ from gbs_actor.settings.values import (
     Count,
     DatabaseUrl,
     Interval,
+    Link,
     ListenAddress,
     LogFormat,
     LogLevel,
@@ -427,6 +428,19 @@ class AdminSettings(Group):
         name, port = host
         assert port is not None
         return name.strip("[]"), port
+
+
+class PageSettings(Group):
+    """The line-up page at / and /retreats/{slug}."""
+
+    serve_page: bool = True
+    """Serve the page. Without it, for who has a page of their own, / lists what the server has."""
+    sign_in_url: Link | None = None
+    """Where people sign in: the page links there if it has no valid token. The server has no
+    sign-in of its own; the page at this address has to set cookie_name for this host.
+    """
+    largest_group: Count = 4
+    """People of a group; if it has more, the page shows its figures in red."""
 
 
 class ImportSettings(Group):

@@ -23,6 +23,7 @@ from gbs_actor.settings.groups import (
     ImportSettings,
     LimitSettings,
     LoggingSettings,
+    PageSettings,
     RecoverySettings,
     RoomSettings,
     ServerSettings,
@@ -73,6 +74,7 @@ class Settings(Group):
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    page: PageSettings = Field(default_factory=PageSettings)
     imports: ImportSettings = Field(default_factory=ImportSettings)
     socketio: SocketSettings = Field(default_factory=SocketSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)

@@ -34,6 +34,14 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _link(value: str) -> str:
+    parts = urlsplit(value)
+    absolute = parts.scheme in {"http", "https"} and parts.hostname
+    if not absolute and not (value.startswith("/") and not value.startswith(("//", "/\\"))):
+        raise ValueError("must be like https://page.example.org/login, or a path like /login")
+    return value
+
+
 def _path(value: str) -> str:
     if not value.startswith("/") or not value.endswith("/") or value == "/":
         raise ValueError('must begin and end with "/" and have a name between')
@@ -89,6 +97,7 @@ Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Origin = Annotated[str, AfterValidator(_origin)]
+Link = Annotated[str, AfterValidator(_link)]
 ProxyAddress = Annotated[str, AfterValidator(_proxy)]
 CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 Algorithm = Literal["HS256", "RS256", "ES256"]

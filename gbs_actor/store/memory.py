@@ -41,6 +41,7 @@ class _Stored:
     """One retreat: what a load reads, and its log."""
 
     id: int
+    title: str
     epoch: str
     registrations: dict[int, Registration]
     groups: dict[int, Group]
@@ -207,6 +208,15 @@ class MemoryStore:
             if not group.deleted
         }
 
+    async def titles(self, slug: str | None = None) -> dict[str, str]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            each: stored.title
+            for each, stored in reversed(self._by_slug.items())
+            if slug in (None, each)
+        }
+
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await trio.lowlevel.checkpoint()
@@ -313,6 +323,7 @@ class MemoryStore:
         layout = lay_out(seed, self._ids)
         stored = _Stored(
             id=next(self._retreat_ids),
+            title=seed.title,
             epoch=self._fresh_epoch(),
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},

@@ -215,6 +215,13 @@ class Store(Protocol):
         """Return the groups of a retreat by number, without those that are deleted."""
         ...
 
+    async def titles(self, slug: str | None = None) -> dict[str, str]:
+        """Return the titles of all retreats by slug, the newest retreat first.
+
+        :param slug: only that of this retreat, if there is one.
+        """
+        ...
+
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """Return what people can register for in a retreat, in the order of the ids."""
         ...

@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
 from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -202,6 +203,7 @@ def services_over(
         draining=draining,
         shut_down=lambda: None,
         importer=Importer(parts.store, parts.rooms, parts.settings.imports),
+        client_metrics=ClientMetricsTotals(),
         clients=clients,
         closed_sessions=closed_sessions,
         dispatch=dispatch,

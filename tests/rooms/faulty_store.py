@@ -134,6 +134,10 @@ class FaultyStore:
         await self._read()
         return await self.inner.pruned_revision(retreat_id)
 
+    async def titles(self, slug: str | None = None) -> dict[str, str]:
+        await self._read()
+        return await self.inner.titles(slug)
+
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         await self._read()
         return await self.inner.schedules(slug)

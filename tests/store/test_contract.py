@@ -110,6 +110,7 @@ class TestSchedules:
         await store.import_retreat(dataclasses.replace(seed(), schedules=schedules))
         await store.import_retreat(seed("summer"))
         found = await store.schedules("winter")
+        assert [each.name for each in found[-2:]] == ["밤", "늦은 아침"]
         assert [(each.starts_at, each.kind) for each in found] == [
             (MOMENT, ScheduleKind.LUNCH),
             (MOMENT, ScheduleKind.LUNCH),
@@ -122,6 +123,22 @@ class TestSchedules:
     @pytest.mark.parametrize("slug", ["", "a\0b", "winter"])
     async def test_a_retreat_that_is_not_there_has_none(self, store: AnyStore, slug: str) -> None:
         assert await store.schedules(slug) == ()
+
+
+class TestTitles:
+    async def test_they_are_listed_with_the_newest_retreat_first(self, store: AnyStore) -> None:
+        for slug, title in (("winter", "겨울"), ("spring", "봄"), ("summer", "여름")):
+            await store.import_retreat(dataclasses.replace(seed(slug), title=title))
+        assert list((await store.titles()).items()) == [
+            ("summer", "여름"),
+            ("spring", "봄"),
+            ("winter", "겨울"),
+        ]
+        assert await store.titles("spring") == {"spring": "봄"}
+
+    @pytest.mark.parametrize("slug", ["autumn", "", "a\0b", "\ud800"])
+    async def test_a_retreat_that_is_not_there_has_none(self, desk: Desk, slug: str) -> None:
+        assert await desk.store.titles(slug) == {}
 
 
 class TestVersion:

@@ -25,6 +25,7 @@ from gbs_actor.gateway.http.admin import (
     admin_traces,
 )
 from gbs_actor.gateway.http.body_limits import limited_request
+from gbs_actor.gateway.http.client_metrics import client_metrics
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
@@ -35,6 +36,7 @@ from gbs_actor.gateway.http.metrics import metrics
 from gbs_actor.gateway.http.middleware import refusing_bad_requests
 from gbs_actor.gateway.http.pages import docs, index
 from gbs_actor.gateway.http.probes import probes
+from gbs_actor.gateway.http.retreats import retreats
 from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.http.sheets import IMPORTS, sheets
 from gbs_actor.socketio import CorsPolicy
@@ -57,6 +59,8 @@ def create_app(services: Services) -> QuartTrio:
         history(services.store, identity),
         edits(rooms, services.store, identity),
         sheets(services.importer, identity),
+        retreats(services.store, identity, largest_group=settings.page.largest_group),
+        client_metrics(services.client_metrics, identity),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))

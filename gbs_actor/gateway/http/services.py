@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gbs_actor.auth import Authorizer, Verifier
 from gbs_actor.gateway.audit_trail import AuditTrail
+from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -44,6 +45,8 @@ class Services:
 
     importer: Importer
     """Of sheets."""
+    client_metrics: ClientMetricsTotals
+    """What pages have reported of themselves."""
     clients: Clients
     closed_sessions: ClosedSessions
     dispatch: Dispatch

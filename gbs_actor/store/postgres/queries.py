@@ -79,7 +79,7 @@ SELECT registration.*,
 """
 
 SCHEDULES = """
-SELECT schedule.id, schedule.starts_at, schedule.kind
+SELECT schedule.id, schedule.starts_at, schedule.kind, schedule.name
     FROM retreat_registration_schedule AS schedule
     JOIN retreat ON retreat.id = schedule.retreat_id
     WHERE retreat.slug = $1 ORDER BY schedule.id
@@ -111,6 +111,10 @@ SELECT slug FROM retreat
                 ON registration.id = memo.registration_id
             WHERE memo.id = $1 AND memo.kind = 'LINEUP_STAFF'
     )
+"""
+
+TITLES = """
+SELECT slug, title FROM retreat WHERE $1::text IS NULL OR slug = $1 ORDER BY id DESC
 """
 
 SLUGS = 'SELECT slug FROM retreat ORDER BY slug COLLATE "C"'

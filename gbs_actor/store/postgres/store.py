@@ -207,13 +207,21 @@ class PostgresStore:
         rows = await self._database.fetch(history.GROUPS, slug)
         return {row["number"]: StoredGroup(row["id"], row["created_at"]) for row in rows}
 
+    async def titles(self, slug: str | None = None) -> dict[str, str]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        if slug is not None and not is_storable(slug):
+            return {}
+        rows = await self._database.fetch(queries.TITLES, slug)
+        return {row["slug"]: row["title"] for row in rows}
+
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if not is_storable(slug):
             return ()
         rows = await self._database.fetch(queries.SCHEDULES, slug)
         return tuple(
-            Schedule(row["id"], row["starts_at"], ScheduleKind(row["kind"])) for row in rows
+            Schedule(row["id"], row["starts_at"], ScheduleKind(row["kind"]), row["name"])
+            for row in rows
         )
 
     async def slug_of_registration(self, registration_id: int) -> str | None:

@@ -126,7 +126,12 @@ def lay_out(seed: RetreatSeed, ids: SeedIds) -> Layout:
     """
     check(seed)
     schedules = tuple(
-        Schedule(next(ids.schedules), each.starts_at, each.kind or ScheduleKind.at(each.starts_at))
+        Schedule(
+            id=next(ids.schedules),
+            starts_at=each.starts_at,
+            kind=each.kind or ScheduleKind.at(each.starts_at),
+            name=each.name,
+        )
         for each in seed.schedules
     )
     registrations: list[Registration] = []

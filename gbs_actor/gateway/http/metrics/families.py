@@ -75,6 +75,7 @@ def families(taken: Snapshot) -> Iterator[Metric]:
     yield from _connections(taken)
     yield from _events(taken)
     yield from _commands(taken)
+    yield from _pages(taken)
     yield from _rooms(taken)
     yield from _limits(taken)
     yield from _store(taken)
@@ -185,6 +186,28 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     )
     yield _counter(
         "gbs_stale_commits_total", "Commits that another writer forestalled.", rooms.stale_commits
+    )
+
+
+def _pages(taken: Snapshot) -> Iterator[Metric]:
+    pages = taken.pages
+    for name, text, value in (
+        ("reports", "Reports of pages about themselves.", pages.reports),
+        ("reported_seconds", "How long the reporting pages were open.", pages.seconds),
+        ("connection_attempts", "Connections that pages tried to open.", pages.attempts),
+        ("connections", "Connections of pages that were opened.", pages.successes),
+        ("reconnections", "Of these, those that were not the page's first.", pages.reconnects),
+    ):
+        yield _counter(f"gbs_client_{name}_total", text, value)
+    yield _sizes(
+        "gbs_client_answer_seconds",
+        "From the emit of a command until its answer arrived, as pages measure it.",
+        pages.answers,
+    )
+    yield _sizes(
+        "gbs_client_screen_seconds",
+        "From an edit until a screen showed it, as pages measure it.",
+        pages.screens,
     )
 
 

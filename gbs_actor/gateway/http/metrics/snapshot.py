@@ -9,6 +9,7 @@ import trio
 
 from gbs_actor.auth import AuthorizerStatistics
 from gbs_actor.gateway.audit_trail import AuditTrailStatistics
+from gbs_actor.gateway.client_metrics import ClientMetricsStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin import LimitUse, limit_uses
@@ -36,6 +37,8 @@ class Snapshot:
     plain: ChannelStatistics
     front_door: FrontDoorStatistics | None
     clients: ClientsStatistics
+    pages: ClientMetricsStatistics
+    """What pages have reported of themselves."""
     events: DispatchStatistics
     roles: AuthorizerStatistics
     rooms: RoomCounts
@@ -78,6 +81,7 @@ async def take_snapshot(services: Services) -> Snapshot:
         plain=services.plain(),
         front_door=services.front_door(),
         clients=services.clients.statistics(),
+        pages=services.client_metrics.statistics(),
         events=services.dispatch.statistics(),
         roles=services.authorizer.statistics(),
         rooms=rooms.counts(),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gbs_actor.contract.command_spec import LINE_UP_PATH, CommandSpec, Route
 from gbs_actor.contract.commands import COMMANDS
-from gbs_actor.gateway.http.openapi import sheets
+from gbs_actor.gateway.http.openapi import retreats, sheets
 from gbs_actor.gateway.http.openapi.parameters import parameters
 from gbs_actor.gateway.http.openapi.responses import ETAG, SET_COOKIE, errors, json, success
 from gbs_actor.gateway.http.openapi.schemas import reference
@@ -49,6 +49,7 @@ def paths(*, has_admin: bool = True) -> dict[str, Described]:
     return {
         **described,
         **sheets.paths(),
+        **retreats.paths(),
         **(_ADMIN if has_admin else {}),
         "/healthz": {"get": _HEALTH},
         "/readyz": {"get": _READINESS},

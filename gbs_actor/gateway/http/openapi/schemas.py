@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from gbs_actor.contract.client_metrics import ClientMetrics
 from gbs_actor.contract.commands import COMMANDS
 from gbs_actor.gateway.http.admin.acting import (
     ActionBody,
@@ -38,6 +39,7 @@ from gbs_actor.gateway.http.admin.traces import (
 )
 from gbs_actor.gateway.http.history import LineupHistory
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
+from gbs_actor.gateway.http.retreats import RetreatDetails, RetreatList
 from gbs_actor.gateway.http.sheets import ApplyBody, ImportPreview
 from gbs_actor.gateway.replies import ChangeResult, HttpErrorBody
 from gbs_actor.gateway.sessions import SessionDetails, SessionPage
@@ -67,6 +69,7 @@ _TYPES: Final[dict[str, Any]] = {
     "LineupHistory": LineupHistory,
     "ImportPreview": ImportPreview,
     "ApplyBody": ApplyBody,
+    **{each.__name__: each for each in (RetreatList, RetreatDetails, ClientMetrics)},
     "Field": Field,
     "SheetField": SheetField,
     **{body.__name__: body for body in _BODIES},
