@@ -16,8 +16,6 @@ from gbs_actor.settings import Settings
 if TYPE_CHECKING:
     from gbs_actor.server.listening import BoundAddress
 
-DEMO_TOKEN_TIME = 30 * 86_400
-"""Seconds the banner's tokens are valid."""
 DEMO_RETREAT = "2024-winter"
 
 log = structlog.get_logger(__name__)
@@ -80,6 +78,7 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
     if not demo or settings.auth.jwt_secret is None:
         return
     from gbs_actor.cli.tokens import make_token
+    from gbs_actor.demo import DEMO_TOKEN_TIME
 
     tokens = [
         make_token(settings, user_id=user_id, name=name, role=role, expires_in=DEMO_TOKEN_TIME)

@@ -47,6 +47,20 @@ def demo_secret(data_dir: Path) -> str:
     return secret
 
 
+def has_demo_secret(settings: Settings) -> bool:
+    """Return whether tokens are verified with the demo's own secret: real ones are not then.
+
+    :raises SettingsError: see :func:`demo_secret`.
+    :raises UnsuitableFolder: see :func:`demo_secret`.
+    """
+    secret, data_dir = settings.auth.jwt_secret, settings.store.data_dir
+    return (
+        secret is not None
+        and (data_dir / SECRET_FILE).exists()
+        and secret.get_secret_value() == demo_secret(data_dir)
+    )
+
+
 def _create(path: Path, secret: str) -> None:
     """Create the whole file atomically, or keep the one that another process has created."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -93,7 +107,10 @@ def _warn(settings: Settings) -> None:
     if not _is_loopback(host):
         log.warning("The demo, whose tokens are printed, is open to other machines", host=host)
     if settings.auth.jwt_secret is not None:
-        log.warning("The demo prints tokens signed with your own jwt_secret, valid for 30 days")
+        log.warning(
+            "The demo prints tokens signed with your own jwt_secret, valid for 30 days; its page "
+            "offers no sign-in by a click then"
+        )
 
 
 def _is_loopback(host: str) -> bool:

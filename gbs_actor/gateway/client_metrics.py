@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
+from typing import Final
 
-from gbs_actor.contract.client_metrics import BOUNDS, ClientMetrics, Times
+from gbs_actor.contract.client_metrics import BOUNDS, ClientMetrics, HistogramReport
 from gbs_actor.observability import HistogramTotals
+
+_SECONDS: Final = tuple(bound / 1_000 for bound in BOUNDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +65,11 @@ class ClientMetricsTotals:
 class _Total:
     def __init__(self) -> None:
         self._counts: Sequence[int] = (0,) * (len(BOUNDS) + 1)
-        self._sum = 0.0
+        self._milliseconds = 0.0
 
-    def add(self, times: Times) -> None:
-        self._counts = tuple(map(int.__add__, self._counts, times.counts))
-        self._sum += times.sum
+    def add(self, times: HistogramReport) -> None:
+        self._counts = tuple(map(add, self._counts, times.counts))
+        self._milliseconds += times.sum
 
     def totals(self) -> HistogramTotals:
-        return HistogramTotals(BOUNDS, self._counts, self._sum)
+        return HistogramTotals(_SECONDS, self._counts, self._milliseconds / 1_000)

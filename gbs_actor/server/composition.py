@@ -54,10 +54,11 @@ class Composition:
     """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
+    :param demo_sign_in: whether anybody may sign in as one of the demo's people.
     :raises SettingsError: the settings' keys cannot be used.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, *, demo_sign_in: bool = False) -> None:
         self.settings = settings
         """Those in use."""
         self.draining = False
@@ -126,6 +127,7 @@ class Composition:
         services = Services(
             settings=settings,
             current_settings=lambda: self.settings,
+            demo_sign_in=demo_sign_in,
             store=store,
             rooms=self.rooms,
             verifier=verifier,

@@ -8,6 +8,7 @@ import trio
 
 from gbs_actor.concurrency import background
 from gbs_actor.demo import add_demo_retreats
+from gbs_actor.demo.secret import has_demo_secret
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.database import open_store
 from gbs_actor.server.descriptors import fit_to_descriptors
@@ -34,7 +35,8 @@ async def serve(
     commands of clients, closes their connections and then the database, within
     ``shutdown_grace``; what is not done by then is cancelled.
 
-    :param demo: migrate the database and add the demo's retreats if they are missing.
+    :param demo: migrate the database, add the demo's retreats if they are missing, and let anybody
+        sign in as one of its people, unless tokens are signed with a secret of the settings.
     :param reloads: settings and TLS certificate are read again for each item.
     :param load: reads the settings again; without it they stay.
     :param stop: called when an operator stops the server; default: it ends as if cancelled.
@@ -57,7 +59,7 @@ async def serve(
         if demo:
             await add_demo_retreats(store)
         front = Front(
-            Composition(store, settings),
+            Composition(store, settings, demo_sign_in=demo and has_demo_secret(settings)),
             settings,
             load=None if load is None else lambda: fit_to_descriptors(load()),
             stop=stop,

@@ -189,11 +189,13 @@ def services_over(
     plain: PlainServer,
     store_failure: Callable[[], str | None] = lambda: None,
     draining: Callable[[], bool] = lambda: False,
+    demo_sign_in: bool = False,
 ) -> Services:
     """Return what the HTTP side of a server that nobody can stop has below it."""
     return Services(
         settings=parts.settings,
         current_settings=lambda: parts.settings,
+        demo_sign_in=demo_sign_in,
         store=parts.store,
         rooms=parts.rooms,
         verifier=parts.verifier,
@@ -222,7 +224,9 @@ def services_over(
 
 
 @asynccontextmanager
-async def site(config: Settings | None = None) -> AsyncIterator[Site]:
+async def site(
+    config: Settings | None = None, *, demo_sign_in: bool = False
+) -> AsyncIterator[Site]:
     """Run the HTTP side, without anything that listens."""
     async with composed(config) as parts:
         made: list[Site] = []
@@ -246,6 +250,7 @@ async def site(config: Settings | None = None) -> AsyncIterator[Site]:
             plain=plain,
             store_failure=lambda: made[0].store_failure,
             draining=lambda: made[0].draining,
+            demo_sign_in=demo_sign_in,
         )
         app = create_app(services)
         made.append(Site(parts, app, app.test_client(), services))

@@ -360,7 +360,7 @@ async def test_what_only_begins_like_admin_is_open_to_allowed_pages() -> None:
 
 
 async def test_where_operators_have_their_own_address_there_is_no_admin_here() -> None:
-    async with site(settings_with(admin_listen="127.0.0.1:9090")) as here:
+    async with site(settings_with(admin_listen="127.0.0.1:9090", serve_page=False)) as here:
         for method, path in OPERATIONS:
             response = await ask(here, method, path, here.bearer(**ADMIN))
             assert await code(response) == (404, "NOT_FOUND")

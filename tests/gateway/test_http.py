@@ -451,8 +451,8 @@ async def test_an_address_that_is_not_exactly_right_is_not_found(path: str) -> N
         assert (await here.get(path, here.bearer())).status_code == 404
 
 
-async def test_the_index_page_says_what_is_here() -> None:
-    async with site() as here:
+async def test_without_the_line_up_page_the_index_says_what_is_here() -> None:
+    async with site(settings_with(serve_page=False)) as here:
         response = await here.get("/")
         assert response.content_type == "text/html; charset=utf-8"
         assert "/gbs-lineup" in await response.get_data(as_text=True)

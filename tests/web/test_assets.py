@@ -12,13 +12,18 @@ from gbs_actor.web import Assets, page_of
 from gbs_actor.web.assets import BARE_IMPORTS, _with_paths
 
 IMPORT = re.compile(r'(?:from|import)\s*"([@\w./-]+)"')
+PAGES = {
+    "admin": Assets("vendor", "shared", "admin"),
+    "lineup": Assets("vendor", "shared", "client", "lineup"),
+}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def assets() -> Assets:
-    return Assets("vendor", "shared", "admin")
+    return PAGES["admin"]
 
 
+@pytest.mark.parametrize("assets", PAGES.values(), ids=PAGES.keys())
 def test_every_import_of_every_module_is_served(assets: Assets) -> None:
     for path in (*assets.paths(".js"), *assets.paths(".mjs")):
         asset = assets.get(assets.hash, path)
@@ -29,14 +34,37 @@ def test_every_import_of_every_module_is_served(assets: Assets) -> None:
             assert assets.get(assets.hash, found) is not None, f"{path} imports {target}"
 
 
-def test_the_page_loads_what_is_served_and_nothing_twice(assets: Assets) -> None:
-    page = page_of(assets, "admin").body.decode()
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_loads_what_is_served_and_nothing_twice(name: str) -> None:
+    assets = PAGES[name]
+    page = page_of(assets, name).body.decode()
     targets = re.findall(r'(?:src|href)="assets/([0-9a-f]+)/([^"]+)"', page)
     assert all(assets.get(hash_, path) is not None for hash_, path in targets)
     preloaded = re.findall(r'modulepreload" href="([^"]+)"', page)
     assert len(preloaded) == len(set(preloaded))
-    assert len(preloaded) == len(assets.paths("js")) - 1  # all but the classic script
+    assert len(preloaded) == len(assets.reached_from(f"{name}/main.js")) > 5
     assert "{" not in page
+
+
+def test_a_page_loads_what_it_needs_at_once_and_nothing_else() -> None:
+    admin, lineup = PAGES["admin"], PAGES["lineup"]
+    unused = set(admin.paths("js")) - set(admin.reached_from("admin/main.js"))
+    assert unused == {"shared/theme.classic.js", "vendor/socket.io-client/socket.io.esm.min.js"}
+    reached = lineup.reached_from("lineup/main.js")
+    assert {"lineup/main.js", "lineup/app.js", "vendor/preact/hooks.mjs"} <= set(reached)
+    assert "vendor/uplot/uPlot.esm.js" not in reached
+
+
+def test_the_options_of_a_page_are_the_value_of_an_attribute() -> None:
+    page = page_of(PAGES["lineup"], "lineup", options='{"a": "<b> & \'c\'"}').body.decode()
+    assert 'content="{&quot;a&quot;: &quot;&lt;b&gt; &amp; &#x27;c&#x27;&quot;}"' in page
+
+
+def test_a_page_below_another_path_finds_its_files() -> None:
+    page = page_of(PAGES["lineup"], "lineup", below="../assets").body.decode()
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert links
+    assert all(link.startswith(f"../assets/{PAGES['lineup'].hash}/") for link in links)
 
 
 def test_another_hash_has_no_files(assets: Assets) -> None:
@@ -79,6 +107,15 @@ def test_bare_imports_become_relative_ones() -> None:
         b'import"../vendor/htm/htm.module.js";export{x}from"./y.js"'
     )
     assert _with_paths("vendor/preact/hooks.mjs", b'from"preact"') == b'from"./preact.mjs"'
+    assert _with_paths("client/a.js", b'from "socket.io-client"') == (
+        b'from "../vendor/socket.io-client/socket.io.esm.min.js"'
+    )
+
+
+@pytest.mark.parametrize("begin", [b" * ", b"// ", b"/** ", b"  //"])
+def test_an_import_in_a_comment_stays(begin: bytes) -> None:
+    line = begin + b'import { useLineup } from "gbs-lineup";'
+    assert _with_paths("client/a.js", b"x();\n" + line) == b"x();\n" + line
 
 
 def test_a_bare_import_that_is_not_vendored_stops_the_start() -> None:

@@ -14,8 +14,12 @@ import gbs_actor.web
 
 STATIC = Path(gbs_actor.web.__file__).parent / "static"
 VENDOR = STATIC / "vendor"
+CLIENT = STATIC.parent / "client"
 OURS = sorted(
-    path for path in STATIC.rglob("*.js") if not path.is_relative_to(VENDOR) and path.is_file()
+    path
+    for folder in (STATIC, CLIENT)
+    for path in folder.rglob("*.js")
+    if not path.is_relative_to(VENDOR) and "node_modules" not in path.parts
 )
 
 

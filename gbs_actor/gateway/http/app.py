@@ -27,10 +27,12 @@ from gbs_actor.gateway.http.admin import (
 from gbs_actor.gateway.http.body_limits import limited_request
 from gbs_actor.gateway.http.client_metrics import client_metrics
 from gbs_actor.gateway.http.cors import NO_PAGES, allow_origins, cors_policy
+from gbs_actor.gateway.http.demo_session import demo_session
 from gbs_actor.gateway.http.edits import edits
 from gbs_actor.gateway.http.errors import register_error_handlers
 from gbs_actor.gateway.http.history import history
 from gbs_actor.gateway.http.identity import Identity
+from gbs_actor.gateway.http.lineup_page import lineup_page
 from gbs_actor.gateway.http.lineups import lineups
 from gbs_actor.gateway.http.metrics import metrics
 from gbs_actor.gateway.http.middleware import refusing_bad_requests
@@ -52,7 +54,7 @@ def create_app(services: Services) -> QuartTrio:
     has_admin = settings.admin.admin_listen is None
     identity = Identity(services.verifier, services.authorizer, services.rates, settings)
     blueprints = [
-        index(has_admin=has_admin),
+        _index(services, has_admin=has_admin),
         docs(settings.auth.cookie_name, has_admin=has_admin),
         probes(services.store_failure, services.draining),
         lineups(rooms, services.store, identity),
@@ -61,6 +63,7 @@ def create_app(services: Services) -> QuartTrio:
         sheets(services.importer, identity),
         retreats(services.store, identity, largest_group=settings.page.largest_group),
         client_metrics(services.client_metrics, identity),
+        *([demo_session(settings.auth)] if services.demo_sign_in else ()),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))
@@ -69,6 +72,12 @@ def create_app(services: Services) -> QuartTrio:
 def create_admin_app(services: Services) -> QuartTrio:
     """Return an ASGI application with what :func:`create_app` lacks then."""
     return _app(services, _admin_blueprints(services), NO_PAGES)
+
+
+def _index(services: Services, *, has_admin: bool) -> Blueprint:
+    if services.settings.page.serve_page:
+        return lineup_page(services.settings, demo_sign_in=services.demo_sign_in)
+    return index(has_admin=has_admin)
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:

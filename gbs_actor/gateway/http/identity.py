@@ -19,7 +19,7 @@ from gbs_actor.auth import (
 from gbs_actor.contract.decoding import check_slug
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import OriginPolicy, own_origin
+from gbs_actor.socketio import OriginPolicy, own_origin, parse_origin
 
 
 class RateLimited(Exception):
@@ -33,6 +33,13 @@ class RateLimited(Exception):
         super().__init__(f"too many requests; wait {wait:.3f} s")
         self.wait = wait
         self.user_id = user_id
+
+
+def from_own_page(request: Request) -> bool:
+    """Return whether a request is no page's of another origin; scripts name no origin at all."""
+    origins = request.headers.getlist("Origin")
+    own = own_origin(request.headers.get("Host"), secure=request.scheme == "https")
+    return not origins or (own is not None and [parse_origin(each) for each in origins] == [own])
 
 
 class Identity:

@@ -1,4 +1,4 @@
-"""Pages for people: ``/``, and ``/docs`` with the ``/openapi.json`` that it shows.
+"""Pages for people: ``/`` if there is no line-up page, and ``/docs`` with the ``/openapi.json``.
 
 ``/docs`` is Swagger UI, from a package of the Python index. It loads nothing from other hosts,
 and its Content-Security-Policy forbids that.

@@ -30,6 +30,8 @@ class Services:
     """Those that the server was started with."""
     current_settings: Callable[[], Settings]
     """Those in use: some can be changed while it runs."""
+    demo_sign_in: bool
+    """Whether whoever reaches the server may sign in as one of the demo's people."""
     store: Store
     rooms: RoomSupervisor
     verifier: Verifier

@@ -28,10 +28,9 @@ from gbs_actor.auth import (
     forbidden,
 )
 from gbs_actor.contract.decoding import check_slug
-from gbs_actor.gateway.http.identity import RateLimited
+from gbs_actor.gateway.http.identity import RateLimited, from_own_page
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import own_origin, parse_origin
 
 ADMIN_PATH: Final = "/admin"
 SESSION_PATH: Final = f"{ADMIN_PATH}/session"
@@ -220,12 +219,9 @@ def _check_sender(request: Request, operator: Operator) -> None:
 
     :raises AuthError: FORBIDDEN.
     """
-    origins = request.headers.getlist("Origin")
-    if origins:
-        own = own_origin(request.headers.get("Host"), secure=request.scheme == "https")
-        if own is None or [parse_origin(origin) for origin in origins] != [own]:
-            raise forbidden()
-    elif operator.session is not None:
+    if not from_own_page(request):
+        raise forbidden()
+    if operator.session is not None and "Origin" not in request.headers:
         raise forbidden()
     if operator.csrf_token is not None:
         given = request.headers.get(CSRF_HEADER, "")

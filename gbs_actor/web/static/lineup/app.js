@@ -1,0 +1,74 @@
+import { HttpError } from "../shared/http.js";
+import { html, useCallback, useEffect, useState } from "../shared/html.js";
+import { LineUp } from "./line_up.js";
+import { Retreats } from "./retreats.js";
+import { read } from "./session.js";
+import { addressOf, slugOfPage } from "./server.js";
+import { DemoPeople, SignIn } from "./sign_in.js";
+import { texts } from "./strings.js";
+
+const slug = slugOfPage();
+
+/** The page of a retreat, or the list of retreats; who is not signed in is told how to be. */
+export function App() {
+  const [shown, setShown] = useState({ state: "loading" });
+  const [attempt, setAttempt] = useState(0);
+  const retry = useCallback(() => setAttempt((before) => before + 1), []);
+
+  useEffect(() => {
+    const leaving = new AbortController();
+    setShown({ state: "loading" });
+    load(leaving.signal).then(setShown, (error) => {
+      if (!leaving.signal.aborted) setShown({ state: "failed", error });
+    });
+    return () => leaving.abort();
+  }, [attempt]);
+
+  useEffect(() => {
+    document.title = shown.retreat ? `${shown.retreat.title} · ${texts.title}` : texts.title;
+  }, [shown]);
+
+  const { state, error } = shown;
+  if (state === "failed" && error instanceof HttpError && error.status === 401) {
+    return html`<${SignIn} code=${error.code} onEntered=${retry} />`;
+  }
+  return html`
+    <${Header} ...${shown} onEntered=${retry} />
+    <main>
+      ${state === "loading" && html`<p role="status">${texts.loading}</p>`}
+      ${state === "failed" && html`<${Failure} error=${error} onRetry=${retry} />`}
+      ${state === "retreats" && html`<${Retreats} retreats=${shown.retreats} />`}
+      ${state === "retreat" && html`<${LineUp} retreat=${shown.retreat} rows=${shown.rows} />`}
+    </main>`;
+}
+
+async function load(signal) {
+  if (slug === null) {
+    return { state: "retreats", ...(await read("api/v1/retreats", signal)) };
+  }
+  const path = `api/v1/retreat/${encodeURIComponent(slug)}`;
+  const retreat = await read(path, signal);
+  const { userRetreatGbsLineups: rows } = await read(`${path}/line-up/user-lineups`, signal);
+  return { state: "retreat", retreat, user: retreat.user, rows };
+}
+
+function Header({ retreat, user, onEntered }) {
+  return html`
+    <header class="page-header">
+      ${slug !== null && html`<a href=${addressOf()}>${texts.allRetreats}</a>`}
+      <h1>${retreat ? retreat.title : texts.title}</h1>
+      ${user && html`<span>${user.name}${retreat && !retreat.canEdit && ` · ${texts.readOnly}`}</span>`}
+      ${user && html`<${DemoPeople} current=${user.name} onEntered=${onEntered} />`}
+    </header>`;
+}
+
+function Failure({ error, onRetry }) {
+  return html`
+    <p class="banner warn" role="alert">${sentenceOf(error)}</p>
+    <button type="button" onClick=${onRetry}>${texts.retry}</button>`;
+}
+
+function sentenceOf(error) {
+  if (!(error instanceof HttpError)) return texts.failure.unreachable;
+  return texts.failure[error.status] ?? texts.failure.other(error.message);
+}
