@@ -86,7 +86,7 @@ export class Commands {
    * Set a cell, and show it at once.
    *
    * @param {Touch} touch
-   * @param {{ revision: number | null }} [base] what its author saw; default: the row as it is
+   * @param {{ revision: number | null, epoch?: string | null }} [base] what its author saw; default: the row as it is
    * @returns {Promise<Outcome>}
    */
   set(touch, base = this.#replica.rows.get(touch.id)) {
@@ -97,7 +97,7 @@ export class Commands {
       commandId: randomUuid(),
       touches: [touch],
       baseRevision: base.revision,
-      epoch: this.#replica.epoch,
+      epoch: "epoch" in base ? base.epoch : this.#replica.epoch,
     });
   }
 

@@ -8,7 +8,7 @@ import { differences, Replica } from "./replica.js";
 import { ShownRows } from "./rows.js";
 
 /**
- * @import { Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions, Row, Snapshot, Touch } from "./types.js"
+ * @import { Base, Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions, Row, Snapshot, Touch } from "./types.js"
  * @import { Joined, LineupsUpdate } from "./wire.js"
  * @import { Former } from "./replica.js"
  */
@@ -136,23 +136,28 @@ class Lineup {
   /**
    * @param {number} id
    * @param {number | null} number
+   * @param {{ base?: Base }} [options]
    */
-  assignNumber(id, number) {
-    return this.#set({ id, field: "gbsNumber", value: number });
+  assignNumber(id, number, { base } = {}) {
+    return this.#set({ id, field: "gbsNumber", value: number }, base);
   }
 
   /**
    * @param {number} id
    * @param {{ memo: string, color?: string | null }} memo
+   * @param {{ base?: Base }} [options]
    */
-  saveMemo(id, { memo, color }) {
+  saveMemo(id, { memo, color }, { base } = {}) {
     const value = { memo: memo.trim(), color: color && color !== "transparent" ? color : "" };
-    return this.#set({ id, field: "lineupMemo", value });
+    return this.#set({ id, field: "lineupMemo", value }, base);
   }
 
-  /** @param {number} id */
-  deleteMemo(id) {
-    return this.#set({ id, field: "lineupMemo", value: null });
+  /**
+   * @param {number} id
+   * @param {{ base?: Base }} [options]
+   */
+  deleteMemo(id, { base } = {}) {
+    return this.#set({ id, field: "lineupMemo", value: null }, base);
   }
 
   /**
@@ -218,10 +223,13 @@ class Lineup {
     this.#commands.close();
   }
 
-  /** @param {Touch} touch */
-  #set(touch) {
+  /**
+   * @param {Touch} touch
+   * @param {Base} [base]
+   */
+  #set(touch, base) {
     if (this.#unpainted.length < 100) this.#unpainted.push(this.#clock.now());
-    return this.#commands.set(touch);
+    return this.#commands.set(touch, base);
   }
 
   #joinArgument() {

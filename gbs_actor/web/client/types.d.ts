@@ -125,6 +125,13 @@ export interface Failure {
   at: number;
 }
 
+/** What the author of an edit saw when they began: what others have set since is a conflict. */
+export interface Base {
+  /** Of the row. */
+  revision: number;
+  epoch: string | null;
+}
+
 /** What became of an edit. */
 export type Outcome =
   | { status: "saved"; row: Row | null; data: unknown }
@@ -205,10 +212,11 @@ export interface LineupClient {
   /** Call a listener with each change that arrives while connected, own ones too. */
   onChanges(listener: (change: Change) => void): () => void;
 
-  assignNumber(id: number, number: number | null): Promise<Outcome>;
+  /** @param options.base what its author saw; default: the row as it is. So for all three. */
+  assignNumber(id: number, number: number | null, options?: { base?: Base }): Promise<Outcome>;
   /** Write the memo of a person, whether there is one or not. */
-  saveMemo(id: number, memo: { memo: string; color?: string | null }): Promise<Outcome>;
-  deleteMemo(id: number): Promise<Outcome>;
+  saveMemo(id: number, memo: { memo: string; color?: string | null }, options?: { base?: Base }): Promise<Outcome>;
+  deleteMemo(id: number, options?: { base?: Base }): Promise<Outcome>;
   /** Send any command, with an id of its own; shown by `touches` until it is answered. */
   command(event: string, payload: object, options?: { touches?: Touch[] }): Promise<Outcome>;
 
