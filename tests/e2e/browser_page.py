@@ -59,6 +59,28 @@ class BrowserPage:
     async def press(self, key: str) -> None:
         await self.step("press", key=key)
 
+    async def type(self, text: str) -> None:
+        """Press the keys of a text, where the focus is."""
+        await self.step("type", text=text)
+
+    async def compose(self, text: str) -> None:
+        """Show what an input method has made of the letters so far; it is not final."""
+        caret = {"selectionStart": len(text), "selectionEnd": len(text)}
+        await self.cdp("Input.imeSetComposition", text=text, **caret)
+
+    async def insert(self, text: str) -> None:
+        """Enter a final text, as an input method does at the end of a composition."""
+        await self.cdp("Input.insertText", text=text)
+
+    async def cdp(self, method: str, **params: object) -> Any:
+        """Call a method of the Chrome DevTools Protocol."""
+        return await self.step("cdp", method=method, params=params)
+
+    async def axe(self, at: str = "html") -> list[str]:
+        """Return what axe finds inaccessible somewhere."""
+        found: list[str] = await self.step("axe", at=at)
+        return found
+
     async def see(self, at: str) -> None:
         """Wait until something is visible."""
         await self.step("see", at=at)
@@ -104,16 +126,22 @@ class BrowserPage:
 
 @asynccontextmanager
 async def browser_page(
-    port: int, *, width: int = 1280, height: int = 860, scheme: str = "light"
+    port: int,
+    *,
+    width: int = 1280,
+    height: int = 860,
+    scheme: str = "light",
+    touch: bool = False,
 ) -> AsyncIterator[BrowserPage]:
     """Open a page for the time of a block.
 
     :param port: of the program that has the browser.
     :param scheme: the system's colours, ``light`` or ``dark``.
+    :param touch: whether the screen is touched.
     """
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         page = BrowserPage(stream)
-        await page.step("start", width=width, height=height, scheme=scheme)
+        await page.step("start", width=width, height=height, scheme=scheme, touch=touch)
         yield page
         await stream.send_eof()
         with trio.move_on_after(5):

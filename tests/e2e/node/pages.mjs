@@ -1,11 +1,13 @@
 // Pages of one Chromium that are used as a person would: node pages.mjs EXECUTABLE
 // Each client is a page with a profile of its own; see ../browser_page.py.
+import { readFile } from "node:fs/promises";
 import { launch } from "./chromium.mjs";
 import { serveClients } from "./program.mjs";
 
 const browser = await launch(process.argv[2]);
 
 const TIMEOUT = 15_000;
+const AXE = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
 
 // Not waitForFunction: that evaluates within the page, where its policy forbids it.
 async function until(page, expression) {
@@ -16,11 +18,12 @@ async function until(page, expression) {
   throw new Error(`never: ${expression}`);
 }
 
-const start = async ({ width, height, scheme }, send) => {
+const start = async ({ width, height, scheme, touch }, send) => {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: scheme,
     locale: "ko-KR",
+    hasTouch: touch,
     timezoneId: "Asia/Seoul",
   });
   context.setDefaultTimeout(TIMEOUT);
@@ -28,6 +31,7 @@ const start = async ({ width, height, scheme }, send) => {
   const problems = [];
   const requests = [];
   const stubbed = [];
+  let session;
   page.on("pageerror", (error) => problems.push(`pageerror: ${error}`));
   page.on("dialog", (dialog) => {
     problems.push(`dialog: ${dialog.message()}`);
@@ -52,6 +56,20 @@ const start = async ({ width, height, scheme }, send) => {
     miss: ({ at }) => page.waitForSelector(at, { state: "detached" }).then(() => null),
     evaluate: ({ expression }) => page.evaluate(expression),
     until: ({ expression }) => until(page, expression),
+    type: ({ text }) => page.keyboard.type(text),
+    mouse: async ({ does, x, y, count = 1 }) => {
+      if (x !== undefined) await page.mouse.move(x, y);
+      if (does !== "move") await page.mouse[does]({ clickCount: count });
+    },
+    tap: ({ x, y }) => page.touchscreen.tap(x, y),
+    keyboard: ({ does, key }) => page.keyboard[does](key),
+    cdp: async ({ method, params }) => (session ??= await context.newCDPSession(page)).send(method, params),
+    // What axe finds wrong below a place, as "rule: place".
+    axe: async ({ at }) => {
+      await page.evaluate(await readFile(AXE, "utf8"));
+      const { violations } = await page.evaluate((place) => axe.run(place), at);
+      return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
+    },
     offline: ({ offline }) => context.setOffline(offline),
     resize: (size) => page.setViewportSize({ width: size.width, height: size.height }),
     screenshot: ({ path, whole }) =>

@@ -4,7 +4,7 @@
 export class Columns {
   /** @param {Column[]} list */
   constructor(list) {
-    this.list = list;
+    this.list = [...list];
     /** @type {Map<string, number>} */
     this.indexOf = new Map(list.map((column, index) => [column.key, index]));
     /** @type {number[]} */

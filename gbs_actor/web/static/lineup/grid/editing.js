@@ -6,6 +6,11 @@ import { Editor } from "./editor.js";
  * @typedef {import("./types.d.ts").Column} Column
  * @typedef {import("./types.d.ts").Options} Options
  * @typedef {import("./rows.js").Rows} Rows
+ *
+ * @typedef {object} Owner
+ * @property {() => {row: Row, column: Column} | null} active the cell to edit
+ * @property {() => void} onChange the editor was opened or closed
+ * @property {() => void} onEnter a line break was entered otherwise than by the key
  */
 
 /**
@@ -14,6 +19,8 @@ import { Editor } from "./editor.js";
  * The row is pinned meanwhile, and may be changed by others, which the editor does not show.
  */
 export class Editing {
+  /** Whether a keyboard on the screen may come up for a closed editor. */
+  keyboard = true;
   /** @type {{id: RowId, column: Column, forced: boolean} | null} */
   #edit = null;
 
@@ -21,17 +28,15 @@ export class Editing {
    * @param {string} id of the field
    * @param {Rows} rows
    * @param {Options} options
-   * @param {() => {row: Row, column: Column} | null} active
-   * @param {() => void} changed called when the editor was opened or closed
+   * @param {Owner} owner
    */
-  constructor(id, rows, options, active, changed) {
+  constructor(id, rows, options, owner) {
     this.rows = rows;
     this.options = options;
-    this.active = active;
-    this.changed = changed;
+    this.owner = owner;
     this.editor = new Editor(id, {
       onTyping: () => this.#begin(),
-      onEnter: () => (this.mode ? this.commit(() => {}) : this.open()),
+      onEnter: () => owner.onEnter(),
       // Not for another window: the text stays as it is until the page is shown again.
       onBlur: () => document.hasFocus() && this.commit(() => {}),
     });
@@ -48,7 +53,7 @@ export class Editing {
 
   /** Edit the text of the active cell. */
   open() {
-    const at = this.active();
+    const at = this.owner.active();
     if (this.editor.composing || this.mode || !at?.column.editable?.(at.row)) return;
     this.editor.open(at.column.text(at.row));
     this.#begin();
@@ -68,24 +73,27 @@ export class Editing {
 
   /** Prepare the field for the active cell. */
   update() {
-    const at = this.active();
-    const { field } = this.editor;
+    const at = this.owner.active();
     if (this.mode || this.editor.composing) return;
-    field.readOnly = !at?.column.editable?.(at.row);
-    field.inputMode = at?.column.editor === "number" ? "numeric" : "text";
-    field.className = at?.column.align ?? "";
-    field.wrap = at?.column.editor === "memo" ? "soft" : "off";
+    const inputMode = at?.column.editor === "number" ? "numeric" : "text";
+    this.editor.prepare({
+      readOnly: !at?.column.editable?.(at.row),
+      inputMode: this.keyboard ? inputMode : "none",
+      className: at?.column.align ?? "",
+      wrap: at?.column.editor === "memo" ? "soft" : "off",
+      ariaLabel: at && [this.options.rowLabel?.(at.row), at.column.title].filter(Boolean).join(", "),
+    });
   }
 
   #begin() {
-    const at = this.active();
+    const at = this.owner.active();
     if (!at) return;
     const { row, column } = at;
     this.#edit = { id: row.id, column, forced: false };
     this.rows.pin("edit", row.id);
     this.options.onEditing?.(row, column, true);
     this.#showPanel(row, column);
-    this.changed();
+    this.owner.onChange();
   }
 
   /** @returns {boolean} whether the editor is closed */
@@ -113,7 +121,7 @@ export class Editing {
     this.editor.close();
     this.rows.pin("edit", null);
     this.options.onEditing?.(row, column, false);
-    this.changed();
+    this.owner.onChange();
   }
 
   /**

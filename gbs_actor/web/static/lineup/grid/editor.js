@@ -1,7 +1,7 @@
 /**
  * @typedef {object} Hooks
  * @property {() => void} onTyping text came in while the editor was closed; it is open now
- * @property {() => void} onEnter a line break was entered, without a key or with one
+ * @property {() => void} onEnter a line break was entered otherwise than by the key
  * @property {() => void} onBlur
  */
 
@@ -26,6 +26,7 @@ export class Editor {
   /** @type {(() => void) | null} */
   #afterComposition = null;
   #place = document.createElement("div");
+  #prepared = "";
 
   /**
    * @param {string} id
@@ -54,9 +55,20 @@ export class Editor {
     this.field.addEventListener("compositionend", () => this.#composed());
     this.field.addEventListener("beforeinput", (event) => this.#beforeInput(event));
     this.field.addEventListener("input", () => this.#typed());
-    this.field.addEventListener("blur", () => {
-      if (!this.#afterComposition) this.hooks.onBlur();
+    this.element.addEventListener("focusout", ({ relatedTarget }) => {
+      const within = relatedTarget instanceof Node && this.element.contains(relatedTarget);
+      if (!within && !this.#afterComposition) this.hooks.onBlur();
     });
+    this.panel.addEventListener("mousedown", (event) => {
+      if (!(event.target instanceof HTMLInputElement)) event.preventDefault(); // the focus stays in the field
+    });
+    this.panel.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.focus();
+    });
+  }
+
+  focus() {
+    this.field.focus({ preventScroll: true });
   }
 
   get text() {
@@ -78,6 +90,18 @@ export class Editor {
   }
 
   /**
+   * Fit a cell. Not to be called while a text is composed.
+   *
+   * @param {{readOnly: boolean, inputMode: string, className: string, wrap: string, ariaLabel: string | null}} properties
+   */
+  prepare(properties) {
+    const prepared = JSON.stringify(properties);
+    if (prepared === this.#prepared) return;
+    this.#prepared = prepared;
+    Object.assign(this.field, properties);
+  }
+
+  /**
    * Edit a text. Not to be called while one is composed.
    *
    * @param {string} text
@@ -91,6 +115,7 @@ export class Editor {
 
   /** Become invisible again. Not to be called while a text is composed. */
   close() {
+    if (this.panel.contains(document.activeElement)) this.focus();
     this.field.value = "";
     this.refuse("");
     this.panel.hidden = true;
@@ -105,6 +130,13 @@ export class Editor {
   refuse(reason) {
     this.problem.textContent = reason;
     this.field.setAttribute("aria-invalid", String(reason !== ""));
+  }
+
+  /** @returns {boolean} whether there is something beside the field that takes the focus */
+  focusPanel() {
+    const first = this.panel.hidden ? null : this.panel.querySelector("button, input, select, [tabindex]");
+    if (first instanceof HTMLElement) first.focus();
+    return first !== null;
   }
 
   /** Put a line break where the caret is. */
@@ -126,7 +158,7 @@ export class Editor {
     }
     this.#afterComposition = action;
     this.field.blur();
-    this.field.focus({ preventScroll: true });
+    this.focus();
   }
 
   #composed() {
@@ -147,10 +179,13 @@ export class Editor {
 
   /** @param {InputEvent} event */
   #beforeInput(event) {
+    const { inputType } = event;
     // Keyboards of phones, and input methods, enter a line break without the key "Enter".
-    if (event.inputType !== "insertLineBreak" && event.inputType !== "insertParagraph") return;
-    event.preventDefault();
-    if (!this.composing) this.hooks.onEnter();
+    const isEnter = inputType === "insertLineBreak" || inputType === "insertParagraph";
+    // A closed editor takes letters only: there is no text of it to undo or to drop something on.
+    const isLetters = inputType === "insertText" || inputType === "insertCompositionText";
+    if (isEnter || (this.mode === null && !isLetters)) event.preventDefault();
+    if (isEnter) this.hooks.onEnter();
   }
 
   /** @param {"typing" | "editing" | null} mode */

@@ -62,6 +62,12 @@ export class GridController {
     return row && column ? { row, column } : null;
   }
 
+  /** Whether the active cell can be edited. */
+  get editable() {
+    const at = this.active;
+    return this.editing !== null && at !== null && Boolean(at.column.editable?.(at.row));
+  }
+
   /** @param {boolean} readOnly */
   setReadOnly(readOnly) {
     const { canvas, scroller } = this.view;
@@ -74,8 +80,14 @@ export class GridController {
       this.editing = null;
       canvas.tabIndex = 0;
     } else {
-      const changed = () => this.#arranged();
-      this.editing = new Editing(`${this.id}-editor`, this.rows, this.options, () => this.active, changed);
+      this.editing = new Editing(`${this.id}-editor`, this.rows, this.options, {
+        active: () => this.active,
+        onChange: () => {
+          this.leaving = false;
+          this.#arranged();
+        },
+        onEnter: () => this.enter(1),
+      });
       scroller.prepend(this.editing.editor.element);
       canvas.removeAttribute("tabindex");
       canvas.removeAttribute("aria-activedescendant");
@@ -165,9 +177,10 @@ export class GridController {
    */
   edit({ touch = false } = {}) {
     const { editing } = this;
-    if (!editing || !this.active?.column.editable?.(this.active.row)) return false;
+    if (!editing || !this.editable) return false;
+    if (touch) this.focusable.blur(); // else the keyboard would not come
+    editing.keyboard = true;
     editing.update();
-    if (touch) this.focusable.blur();
     editing.open();
     this.focus();
     return true;
@@ -194,8 +207,20 @@ export class GridController {
     this.#arranged();
   }
 
+  /**
+   * Do what Enter does: commit and go on, or begin to edit, or open what cannot be edited.
+   *
+   * @param {1 | -1} step to the next row, or to the one before
+   */
+  enter(step) {
+    if (this.editing?.mode) this.editing.commit(() => this.move(step, 0));
+    else if (step < 0) this.move(step, 0);
+    else if (!this.edit()) this.open();
+    return true;
+  }
+
   /** The grid has got the focus: there must be a cell that has it. */
-  enter() {
+  takeFocus() {
     this.leaving = false;
     if (!this.selection.active) this.#select(0, 0);
   }
@@ -229,8 +254,10 @@ export class GridController {
   #select(row, column, extend = false, touch = false) {
     this.leaving = false;
     this.selection.select(row, column, extend);
-    this.editing?.update();
-    if (touch && this.editing) this.editing.editor.field.inputMode = "none";
+    if (this.editing) {
+      this.editing.keyboard = !touch;
+      this.editing.update();
+    }
     this.focus();
     const cell = this.selection.corner;
     if (cell) this.view.reveal(cell);
@@ -262,7 +289,6 @@ export class GridController {
     const column = this.view.columns.list[cell.column];
     const stuck = column.sticky ? this.view.columns.stuckLefts[cell.column] : null;
     editor.place(cell.column, stuck, this.view.topOf(cell.row));
-    editor.field.setAttribute("aria-label", column.title);
   }
 }
 

@@ -20,7 +20,7 @@ export function createGrid(element, options) {
     if (event.target === grid.focusable && useKey(event, grid)) event.preventDefault();
   });
   scroller.addEventListener("focusin", (event) => {
-    if (event.target === grid.focusable) grid.enter();
+    if (event.target === grid.focusable) grid.takeFocus();
   });
   listenToPointer(canvas, grid);
   listenToClipboard(scroller, {

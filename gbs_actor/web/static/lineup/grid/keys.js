@@ -13,7 +13,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 export function useKey(event, grid) {
   // 229: an input method has the key. Safari ends the composition before such a key is reported.
   if (event.isComposing || event.keyCode === 229) return false;
-  const { mode } = grid.editing ?? { mode: null };
+  const mode = grid.editing?.mode ?? null;
   return mode === null ? useInGrid(event, grid) : useInEditor(event, grid, mode);
 }
 
@@ -29,9 +29,9 @@ function useInGrid(event, grid) {
   if (control && key.toLowerCase() === "a") return grid.selectAll();
   if (control && key === "Enter") return grid.open();
   if (event.altKey || (control && !(key in ARROWS) && key !== "Home" && key !== "End")) return false;
-  if (key === "Enter" && shiftKey) return grid.move(-1, 0);
-  if (key === "Enter") return grid.edit() || grid.open();
+  if (key === "Enter") return grid.enter(shiftKey ? -1 : 1);
   if (key === "F2") return grid.edit() || true;
+  if (key === " ") return !grid.editable; // else the page would scroll
   if (key === "Delete" || key === "Backspace") return grid.erase();
   return useToMove(event, grid);
 }
@@ -63,9 +63,10 @@ function useInEditor(event, grid, mode) {
   const { editing } = grid;
   if (!editing) return false;
   if (key === "Escape") editing.cancel();
+  else if (key === "ArrowDown" && event.altKey) return editing.editor.focusPanel();
   else if (key === "Tab") editing.commit(() => grid.tab(shiftKey ? -1 : 1));
   else if (key === "Enter" && event.altKey && editing.multiline) editing.editor.breakLine();
-  else if (key === "Enter") editing.commit(() => grid.move(shiftKey ? -1 : 1, 0));
+  else if (key === "Enter") grid.enter(shiftKey ? -1 : 1);
   else if (mode === "typing" && key in ARROWS && !shiftKey) {
     editing.commit(() => useToMove(event, grid));
   } else return false;

@@ -20,10 +20,10 @@ export function listenToPointer(canvas, grid) {
     finger = event.pointerType !== "mouse";
   });
   canvas.addEventListener("mousedown", (event) => {
-    const cell = cellAt(event, grid);
-    if (!cell || isActive(event)) return;
+    if (isActive(event)) return;
     event.preventDefault(); // the focus stays where it is
-    if (finger || event.button !== 0) return;
+    const cell = cellAt(event, grid);
+    if (!cell || finger || event.button !== 0) return;
     dragging = true;
     grid.selectCell(cell.row, cell.column, event.shiftKey);
   });
@@ -65,7 +65,7 @@ function isActive(event) {
  * @param {GridController} grid
  */
 function cellAt(event, grid) {
-  const cell = event.target instanceof Element ? event.target.closest("[role=gridcell]") : null;
+  const cell = event.target instanceof Element ? event.target.closest(".grid-cell") : null;
   const row = cell?.parentElement;
   if (!cell || !row) return null;
   const index = Number(row.getAttribute("aria-rowindex")) - 2;

@@ -79,16 +79,10 @@ export class RowElement {
       this.element.setAttribute("aria-rowindex", String(index + 2)); // the header is the first
     }
     const changed = row !== this.row;
-    const selects = !sameSelected(selected, this.#selected);
-    if (changed) this.#drawRow(row);
-    if (changed || selects) this.#drawCells(row, selected, changed);
-    if (decorations !== this.#decorations) this.#drawDecorations(decorations);
-  }
-
-  /** @param {Row} row */
-  #drawRow(row) {
     this.row = row;
-    const className = `grid-row ${this.rowClass?.(row) ?? ""}`;
+    if (changed || !sameSelected(selected, this.#selected)) this.#drawCells(row, selected, changed);
+    if (decorations !== this.#decorations) this.#drawDecorations(decorations);
+    const className = `grid-row${decorations ? " decorated" : ""} ${this.rowClass?.(row) ?? ""}`;
     if (className !== this.#rowClass) this.element.className = this.#rowClass = className;
   }
 
@@ -133,7 +127,7 @@ export class RowElement {
 function cellElement(id, column, index) {
   const cell = document.createElement("div");
   cell.id = id;
-  cell.setAttribute("role", "gridcell");
+  cell.setAttribute("role", column.rowHeader ? "rowheader" : "gridcell");
   cell.setAttribute("aria-colindex", String(index + 1));
   const content = document.createElement("span");
   content.className = "grid-text";
@@ -164,7 +158,7 @@ function drawContent(element, column, row) {
  * @param {Column} column
  * @param {Row} row
  */
-export function classOf(column, row) {
+function classOf(column, row) {
   const own = typeof column.className === "function" ? column.className(row) : column.className;
   return `grid-cell${column.sticky ? " sticky" : ""}${column.align ? ` ${column.align}` : ""}${own ? ` ${own}` : ""}`;
 }
@@ -175,16 +169,15 @@ export function classOf(column, row) {
  */
 function decorationElements({ mark, status, flash }, texts) {
   const elements = [];
+  if (mark) elements.push(coloured("grid-mark", "", mark));
   if (flash) {
-    const light = span("grid-flash", "");
-    light.style.setProperty("--colour", flash.colour);
+    const light = coloured("grid-flash", "", flash);
     light.style.animationDelay = `${flash.started - performance.now()}ms`;
     elements.push(light);
   }
   const person = mark ?? flash;
   if (person) {
-    const name = span(mark ? "grid-name editing" : "grid-name", person.name);
-    name.style.setProperty("--colour", person.colour);
+    const name = coloured("grid-name", person.name, person);
     name.append(span("unseen", ` ${mark ? texts.editing : texts.changed}`));
     elements.push(name);
   }
@@ -196,6 +189,17 @@ function decorationElements({ mark, status, flash }, texts) {
     elements.push(sign);
   }
   return elements;
+}
+
+/**
+ * @param {string} className
+ * @param {string} text
+ * @param {import("./decorations.js").Person} person
+ */
+function coloured(className, text, { colour }) {
+  const element = span(className, text);
+  element.style.setProperty("--colour", colour);
+  return element;
 }
 
 /**

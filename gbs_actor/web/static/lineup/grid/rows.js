@@ -16,6 +16,7 @@ export class Rows {
 
   /** @param {readonly Row[]} rows */
   set(rows) {
+    if (rows === this.#given) return;
     this.#given = rows;
     this.#arrange();
   }

@@ -24,6 +24,8 @@ export interface Column<R extends Row = any> {
   render?(content: HTMLElement, row: R): void;
   /** Draws the header in place of the title; called once. */
   renderHeader?(content: HTMLElement): void;
+  /** Names the row, for assistive technology. */
+  rowHeader?: boolean;
   className?: string | ((row: R) => string);
   sorted?: "ascending" | "descending";
   /** Not given: never. */
@@ -87,6 +89,8 @@ export interface Options<R extends Row = any> {
   /** No cell can be edited, and there is no editor. */
   readOnly?: boolean;
   rowClass?(row: R): string;
+  /** What the editor is named after, besides its column. */
+  rowLabel?(row: R): string;
   /** A text was committed that differs from the cell's. */
   onEdit?(row: R, column: Column<R>, text: string): void;
   /** The editor was opened at a cell, or closed. */
