@@ -1,3 +1,4 @@
+import { Callouts } from "./callouts.js";
 import { Decorations } from "./decorations.js";
 import { Editing } from "./editing.js";
 import { Rows } from "./rows.js";
@@ -34,6 +35,7 @@ export class GridController {
     this.view = new View(this.id, options, this.rows, this.decorations, () => this.#afterDrawing());
     this.selection = new Selection(this.rows, () => this.view.columns);
     this.view.selection = this.selection;
+    this.callouts = new Callouts(this.view);
     this.help = document.createElement("div");
     this.help.className = "unseen";
     this.help.id = `${this.id}-help`;
@@ -281,6 +283,7 @@ export class GridController {
   }
 
   #afterDrawing() {
+    this.callouts.place();
     const cell = this.selection.active;
     const { editor } = this.editing ?? {};
     const described = cell && !editor?.mode ? this.view.idOf(cell) : "";

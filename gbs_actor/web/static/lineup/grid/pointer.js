@@ -38,7 +38,7 @@ export function listenToPointer(canvas, grid) {
     const cell = cellAt(event, grid);
     if (!finger || !cell || isActive(event)) return;
     // A keyboard on the screen takes half of it: it comes with the second touch.
-    if (same(cell, grid.selection.active)) grid.edit({ touch: true });
+    if (same(cell, grid.selection.active)) grid.edit({ touch: true }) || grid.open();
     else grid.selectCell(cell.row, cell.column, false, { touch: true });
   });
   canvas.addEventListener("dblclick", (event) => {
