@@ -12,10 +12,10 @@ import { texts } from "./strings.js";
 
 /** In pixels. */
 const WIDTHS = {
-  gbsNumber: 72, fullAttendanceCount: 46, partialAttendanceCount: 54, maleCount: 38, femaleCount: 38, lineupMemo: 250,
-  univGroupNumber: 56, gender: 50, gradeNumber: 50, name: 84, phoneNumber: 122, userType: 66, currentLeader: 72, gbsMemo: 130,
+  gbsNumber: 76, fullAttendanceCount: 44, partialAttendanceCount: 52, maleCount: 36, femaleCount: 36, lineupMemo: 190,
+  univGroupNumber: 46, gender: 44, gradeNumber: 44, name: 78, phoneNumber: 126, userType: 60, currentLeader: 66, gbsMemo: 110,
 };
-const SCHEDULE_WIDTH = 50;
+const SCHEDULE_WIDTH = 42;
 const CENTERED = new Set(["gbsNumber", "fullAttendanceCount", "partialAttendanceCount", "maleCount", "femaleCount", "univGroupNumber", "gender", "gradeNumber"]);
 const GROUP = new Set(["fullAttendanceCount", "partialAttendanceCount", "maleCount", "femaleCount"]);
 const GREATEST_NUMBER = 9999;

@@ -1,7 +1,7 @@
 /** The connection of this window to the line-up of a retreat. */
 import { io } from "socket.io-client";
-import { createLineup } from "../../client/index.js";
-import { watchPage } from "../../client/visibility.js";
+import { createLineup } from "../client/index.js";
+import { watchPage } from "../client/visibility.js";
 import { token } from "./session.js";
 import { root } from "./server.js";
 

@@ -1,5 +1,5 @@
 /** What the parts of a retreat's page share. */
-import { compareRows } from "../../client/index.js";
+import { compareRows } from "../client/index.js";
 import { Store } from "../shared/store.js";
 import { Announcer } from "./announcer.js";
 import { hiddenColumns } from "./hidden_columns.js";

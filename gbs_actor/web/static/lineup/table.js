@@ -18,8 +18,11 @@ const [ROW, TOUCHED_ROW] = [32, 44];
 /** Of one change; more would only flicker. */
 const MOST_FLASHES = 40;
 const LONGEST_NAME = 16;
-/** Fields of rows, by the column that shows them, where it is another one. */
-const SHOWN_BY = { lineupMemocolor: "lineupMemo", lineupMemoId: null, revision: null, updatedAt: null };
+/** The columns that light up, by the field that was changed; figures of groups only follow. */
+const LIT_UP = {
+  gbsNumber: "gbsNumber", lineupMemo: "lineupMemo", lineupMemocolor: "lineupMemo", name: "name", currentLeader: "currentLeader", isLeader: "name",
+  phoneNumber: "phoneNumber", userType: "userType",
+};
 
 export class Table {
   #page;
@@ -110,8 +113,7 @@ export class Table {
     if (own) return;
     const { name, colour } = person(by.userId, by.userName);
     for (const id of ids.slice(0, MOST_FLASHES)) {
-      const keys = new Set((fields.get(id) ?? []).map((field) => (field in SHOWN_BY ? SHOWN_BY[field] : field)));
-      keys.delete(null);
+      const keys = new Set((fields.get(id) ?? []).flatMap((field) => LIT_UP[field] ?? []));
       for (const key of keys) this.#grid.flash(id, key, name, colour);
       const [key] = keys;
       if (key) this.#page.announcer.changed(by.userName, this.#page.client.row(id), key);

@@ -36,26 +36,60 @@ export class Callouts {
     };
   }
 
-  /** Put each below its cell, or above if there is no room, and within what is in view. */
+  /** Put each beside its cell where there is room, else below or above, within what is in view. */
   place() {
     if (this.#attached.size === 0) return;
-    const { scroller, rows, columns, rowHeight } = this.#view;
+    const { scroller } = this.#view;
     const { scrollLeft, scrollTop, clientWidth, clientHeight } = scroller;
-    const placed = [...this.#attached].map(({ id, key, element }) => {
-      const [row, column] = [rows.indexOf(id), columns.indexOf.get(key)];
-      if (row < 0 || column === undefined) return { element, place: null };
-      const { offsetWidth: width, offsetHeight: height } = element;
-      const stuck = columns.list[column].sticky ? scrollLeft + columns.stuckLefts[column] : 0;
-      const most = scrollLeft + clientWidth - width - MARGIN;
-      const left = Math.max(scrollLeft + MARGIN, Math.min(Math.max(columns.lefts[column], stuck), most));
-      const top = this.#view.topOf(row);
-      const below = top + rowHeight;
-      const above = below + height > scrollTop + clientHeight && top - height > scrollTop + rowHeight;
-      return { element, place: `translate(${left}px, ${above ? top - height : below}px)` };
+    const view = { left: scrollLeft, right: scrollLeft + clientWidth, top: scrollTop + this.#view.rowHeight, bottom: scrollTop + clientHeight };
+    const places = [...this.#attached].map((callout) => this.#placeOf(callout, view)); // reads, then writes
+    [...this.#attached].forEach(({ element }, index) => {
+      element.classList.toggle("out", places[index] === null);
+      if (places[index] !== null) element.style.transform = places[index];
     });
-    for (const { element, place } of placed) {
-      element.classList.toggle("out", place === null);
-      if (place !== null) element.style.transform = place;
-    }
   }
+
+  /**
+   * @param {Callout} callout
+   * @param {{left: number, right: number, top: number, bottom: number}} view
+   * @returns {string | null} `null`: the cell is not shown
+   */
+  #placeOf({ id, key, element }, view) {
+    const { rows, columns, rowHeight } = this.#view;
+    const [row, column] = [rows.indexOf(id), columns.indexOf.get(key)];
+    if (row < 0 || column === undefined) return null;
+    const { offsetWidth: width, offsetHeight: height } = element;
+    const left = columns.list[column].sticky ? Math.max(columns.lefts[column], view.left + columns.stuckLefts[column]) : columns.lefts[column];
+    const right = left + columns.widths[column];
+    const top = this.#view.topOf(row);
+    if (right + MARGIN + width <= view.right) return at(right + MARGIN, upTo(top, view, height));
+    if (left - MARGIN - width >= view.left) return at(left - MARGIN - width, upTo(top, view, height));
+    const isAbove = top + rowHeight + height > view.bottom && top - height > view.top;
+    return at(within(left, view.left + MARGIN, view.right - MARGIN - width), isAbove ? top - height : top + rowHeight);
+  }
+}
+
+/**
+ * @param {number} left
+ * @param {number} top
+ */
+const at = (left, top) => `translate(${left}px, ${top}px)`;
+
+/**
+ * @param {number} value
+ * @param {number} least
+ * @param {number} most
+ */
+const within = (value, least, most) => Math.max(least, Math.min(value, most));
+
+/**
+ * Beside the cell, and a little higher if it would not be seen whole otherwise.
+ *
+ * @param {number} top of the cell
+ * @param {{top: number, bottom: number}} view
+ * @param {number} height
+ */
+function upTo(top, view, height) {
+  const isSeen = top >= view.top && top < view.bottom;
+  return isSeen ? within(top, view.top, Math.max(view.top, view.bottom - height)) : top;
 }

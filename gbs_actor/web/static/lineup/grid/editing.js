@@ -81,7 +81,7 @@ export class Editing {
       inputMode: this.keyboard ? inputMode : "none",
       className: at?.column.align ?? "",
       wrap: at?.column.editor === "memo" ? "soft" : "off",
-      ariaLabel: at && [this.options.rowLabel?.(at.row), at.column.title].filter(Boolean).join(", "),
+      ariaLabel: at ? [this.options.rowLabel?.(at.row), at.column.title].filter(Boolean).join(", ") : this.options.texts.label,
     });
   }
 
