@@ -24,11 +24,11 @@ export function LineUp({ retreat: asLoaded, onEntered }) {
     </${PageHeader}>
     <main class="line-up">
       <${Toolbar} page=${page} />
-      <${Stale} page=${page} onEntered=${onEntered} />
       <div class="work">
         <div class="list"><${List} page=${page} /><${NothingShown} model=${page.model} /><${Rearrange} model=${page.model} /></div>
         <${Drawer} page=${page} />
       </div>
+      <${Stale} page=${page} onEntered=${onEntered} />
       <${Problems} page=${page} />
     </main>
     <${ColumnMenu} page=${page} />

@@ -62,5 +62,5 @@ export function Stale({ page, onEntered }) {
       <${DemoPeople} onEntered=${onEntered} />
       ${options.signInUrl !== null && html`<a href=${options.signInUrl}>${texts.signIn.link}</a>`}${retry}</div>`;
   }
-  return html`<div class="strip warn"><span>${since}</span>${retry}</div>`;
+  return html`<div class="strip warn"><span>${since} ${labels.waitBody}</span>${retry}</div>`;
 }

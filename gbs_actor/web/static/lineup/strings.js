@@ -96,6 +96,7 @@ export const texts = {
     tryNow: "지금 다시 연결",
     stale: (time) => `${time} 이후 바뀐 내용은 아직 보이지 않습니다.`,
     staleBefore: "아직 한 번도 연결되지 않았습니다.",
+    waitBody: "고친 내용은 이 창에 남아 있고, 다시 연결되면 저장됩니다.",
     signedOutBody: "고친 내용은 이 창에 남아 있고, 다시 로그인하면 저장됩니다.",
     forbiddenBody: "이 수양회를 볼 권한이 없어졌습니다. 아래는 그 전까지의 내용입니다.",
     readOnlyBody: "편집 권한이 없어져 보기만 할 수 있습니다.",
