@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import fcntl
 import itertools
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 from tests.e2e.drivers import TRANSPORTS, Driver, Drivers, over_each_transport, running_program
 from tests.e2e.page import served_page
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
+from tests.node_packages import install, locked, node_and_npm
 
 HERE = Path(__file__).parent
 
@@ -34,7 +32,7 @@ def drivers_folder(pytestconfig: pytest.Config) -> Path:
     """
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("stock-clients")
-    with _locked(folder):
+    with locked(folder):
         for file in (HERE / "node").iterdir():
             copy = folder / file.name
             if not copy.exists() or copy.read_bytes() != file.read_bytes():
@@ -42,35 +40,12 @@ def drivers_folder(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let no other process into the block that locks the same folder."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.fixture(scope="session")
 def node(drivers_folder: Path) -> str:
     """Node.js, with the stock JavaScript client installed on first use."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node.js and npm are not installed")
-    with _locked(drivers_folder):
-        _install(npm, drivers_folder)
+    node, npm = node_and_npm()
+    install(npm, drivers_folder)
     return node
-
-
-def _install(npm: str, folder: Path) -> None:
-    manifest = (folder / "package.json").read_text()
-    installed = folder / "installed"
-    if installed.exists() and installed.read_text() == manifest:
-        return
-    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        pytest.fail(f"npm could not install socket.io-client:\n{result.stderr}")
-    installed.write_text(manifest)
 
 
 @pytest.fixture(scope="session")

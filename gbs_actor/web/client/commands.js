@@ -1,39 +1,40 @@
-/** Sends own edits until they are answered, and keeps what the server did not accept. */
+/** Sends own edits until they are answered. */
 import { delay } from "./backoff.js";
+import { cellsOf, SavedCells } from "./cells.js";
 import { keyOf, Pending } from "./pending.js";
-import { requestOf, valueOf } from "./requests.js";
+import { Rejected } from "./rejected.js";
+import { requestOf } from "./requests.js";
 import { randomUuid } from "./uuid.js";
 
 /**
- * @import { CellStatus, Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
- * @import { Reply } from "./connection.js"
+ * @import { Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
+ * @import { Reply } from "./calls.js"
+ * @import { Drafts } from "./drafts.js"
  * @import { Edit } from "./pending.js"
  * @import { Replica } from "./replica.js"
- * @import { Drafts } from "./drafts.js"
  */
 
 const MAX_IN_FLIGHT = 8;
 const MAX_PENDING = 500;
-const MAX_FAILURES = 100;
-/** For how long a cell shows that it was saved. */
-const SAVED = 2_000;
 
 /**
  * @typedef {object} CommandHandlers
  * @property {(event: string, argument: object, answered: (reply: Reply) => void) => void} send
  * @property {() => void} renewToken
  * @property {(row: Row, revision: number | null) => void} merge the row of an answer
- * @property {(ids: Iterable<number>) => void} changed rows may read differently, or the state of cells
+ * @property {(ids: Iterable<number>) => void} changed rows may read differently, or cells
  * @property {(milliseconds: number) => void} answered
  */
 
+/**
+ * Every command has an id and names the revision that its author saw: sent again after a lost
+ * connection it takes effect once, and it overwrites nothing its author did not see.
+ */
 export class Commands {
   pending = new Pending();
-  /** @type {Map<string, Conflict>} */
-  conflicts = new Map();
-  /** @type {Failure[]} */
-  failures = [];
+  rejected = new Rejected();
 
+  #saved;
   #replica;
   #drafts;
   #clock;
@@ -44,14 +45,9 @@ export class Commands {
   #inFlight = new Set();
   /** @type {Map<Edit, (outcome: Outcome) => void>} */
   #waiting = new Map();
-  /** Edits whose conflict is open, so that they are not lost by a reload. @type {Map<string, Edit>} */
-  #refused = new Map();
-  /** @type {Map<string, unknown>} */
-  #saved = new Map();
   /** Set while the server is too busy to be sent more. @type {unknown} */
   #pause;
   #retries = 0;
-  #failed = 0;
 
   /**
    * @param {{ replica: Replica, drafts: Drafts, clock: Clock, random: () => number }} parts
@@ -63,42 +59,28 @@ export class Commands {
     this.#clock = clock;
     this.#random = random;
     this.#handlers = handlers;
+    this.#saved = new SavedCells(clock, () => handlers.changed([]));
     this.pending.edits = drafts.load();
   }
 
-  /** By `id:field`. @returns {Map<string, CellStatus>} */
+  /** By `id:field`. */
   get cells() {
-    /** @type {Map<string, CellStatus>} */
-    const cells = new Map();
-    for (const key of this.#saved.keys()) cells.set(key, { status: "saved" });
-    for (const { id, field, code } of this.failures) {
-      if (id !== null && field !== null) cells.set(keyOf({ id, field }), { status: "failed", reason: code });
-    }
-    for (const key of this.conflicts.keys()) cells.set(key, { status: "conflict" });
-    const status = this.#live && this.#pause === undefined ? "saving" : "waiting";
-    for (const { touches } of this.pending.edits) {
-      for (const touch of touches) cells.set(keyOf(touch), { status });
-    }
-    return cells;
+    const sending = this.#live && this.#pause === undefined;
+    return cellsOf(this.#saved, this.rejected, this.pending.edits, sending);
   }
 
   /**
    * Set a cell, and show it at once.
    *
    * @param {Touch} touch
-   * @param {{ revision: number | null, epoch?: string | null }} [base] what its author saw; default: the row as it is
+   * @param {{ revision: number, epoch?: string | null } | undefined} [base] what its author saw; default: the row as it is
    * @returns {Promise<Outcome>}
    */
   set(touch, base = this.#replica.rows.get(touch.id)) {
-    if (base === undefined) return this.#reject([touch], "NOT_FOUND", "There is no such row.");
-    const key = keyOf(touch);
-    this.#forget(key);
-    return this.#add({
-      commandId: randomUuid(),
-      touches: [touch],
-      baseRevision: base.revision,
-      epoch: "epoch" in base ? base.epoch : this.#replica.epoch,
-    });
+    if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
+    this.rejected.forget(keyOf(touch));
+    const { revision, epoch = this.#replica.epoch } = base;
+    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: revision, epoch });
   }
 
   /**
@@ -112,14 +94,7 @@ export class Commands {
     // The commandId of an undo is that of the change.
     const id = event === "undo" ? { idempotencyKey: commandId } : { commandId };
     const epoch = this.#replica.epoch;
-    return this.#add({
-      commandId,
-      touches,
-      baseRevision: null,
-      epoch,
-      event,
-      argument: { epoch, ...argument, ...id },
-    });
+    return this.#add({ commandId, touches, baseRevision: null, epoch, event, argument: { epoch, ...argument, ...id } });
   }
 
   /**
@@ -127,15 +102,15 @@ export class Commands {
    * @param {"mine" | "theirs"} choice
    */
   resolve({ key, id, field, mine, revision }, choice) {
-    if (!this.conflicts.has(key)) return;
+    if (!this.rejected.conflicts.has(key)) return;
     if (choice === "mine") void this.set({ id, field, value: mine }, { revision });
-    else this.#forget(key);
+    else this.rejected.forget(key);
     this.#change([id]);
   }
 
   /** @param {Failure} failure */
-  dismiss(failure) {
-    this.failures = this.failures.filter((each) => each.key !== failure.key);
+  dismiss({ key }) {
+    this.rejected.dismiss(key);
     this.#handlers.changed([]);
   }
 
@@ -144,7 +119,7 @@ export class Commands {
     return this.pending.edits.some((edit) => edit.commandId === commandId);
   }
 
-  /** The room was joined, or the token renewed: send what is pending, what was sent before too. */
+  /** The room was joined, or the token renewed: send what is pending, also what was sent before. */
   live() {
     this.#live = true;
     this.#flush();
@@ -159,7 +134,7 @@ export class Commands {
 
   close() {
     this.lost();
-    for (const timer of this.#saved.values()) this.#clock.clearTimeout(timer);
+    this.#saved.close();
   }
 
   /**
@@ -168,7 +143,7 @@ export class Commands {
    */
   #add(edit) {
     if (this.pending.edits.length >= MAX_PENDING) {
-      return this.#reject(edit.touches, "TOO_MANY_PENDING", "Too many edits are not saved yet.");
+      return this.#refuse(edit.touches, "TOO_MANY_PENDING", "Too many edits are not saved yet.");
     }
     return new Promise((resolve) => {
       this.#waiting.set(edit, resolve);
@@ -221,84 +196,65 @@ export class Commands {
     }
     if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
     if (reply.retryable) return this.#sendLater();
+    if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
-    const [touch] = edit.touches;
-    if (reply.code === "NOT_FOUND" && touch?.field === "lineupMemo" && this.#readdress(edit, touch)) return;
-    if (reply.conflict && touch && edit.touches.length === 1) return this.#conflict(edit, touch, reply);
-    const failure = this.#fail(edit.touches, reply.code, reply.message);
+    const { conflict: found } = reply;
+    if (found !== undefined && edit.touches.length === 1) return this.#conflict(edit, { ...reply, conflict: found });
+    const failure = this.rejected.fail(edit.touches, reply, this.#clock.now());
     this.#end(edit, { status: "failed", failure });
   }
 
   /**
    * @param {Edit} edit
    * @param {Row | null} row
-   * @param {number | null} revision that it made
+   * @param {number | null} revision that it made; `null`: none
    * @param {unknown} data
    */
   #accept(edit, row, revision, data) {
     if (row !== null) this.#handlers.merge(row, revision);
-    if (revision !== null) {
-      for (const later of this.pending.after(edit)) {
-        later.baseRevision = revision;
-        later.epoch = this.#replica.epoch;
-      }
+    for (const later of revision === null ? [] : this.pending.after(edit)) {
+      later.baseRevision = revision;
+      later.epoch = this.#replica.epoch;
     }
-    for (const touch of edit.touches) this.#show(keyOf(touch));
+    for (const touch of edit.touches) this.#saved.add(keyOf(touch));
     this.#end(edit, { status: "saved", row, data });
   }
 
   /**
-   * The memo was deleted meanwhile, and perhaps written anew: ask for the same of what there is
-   * now, so that the server finds the conflict.
-   *
    * @param {Edit} edit
-   * @param {Touch} touch
+   * @param {Parameters<Rejected["conflict"]>[2]} reply
    */
-  #readdress(edit, touch) {
-    const row = this.#replica.rows.get(touch.id);
-    const request = row && requestOf(touch, row);
-    if (row === undefined || request?.event === edit.event) return false;
-    edit.commandId = randomUuid(); // another command
-    edit.event = edit.argument = undefined;
-    return true;
+  #conflict(edit, reply) {
+    const edits = [edit, ...this.pending.after(edit)];
+    const [wanted] = /** @type {[Touch]} */ (edits.at(-1)?.touches);
+    const conflict = this.rejected.conflict(edit, wanted, reply);
+    for (const each of edits) this.#end(each, { status: "conflict", conflict });
   }
 
   /**
+   * The memo that was addressed is gone, and perhaps there is another one: ask for the same of
+   * what there is now, so that the server finds the conflict.
+   *
    * @param {Edit} edit
-   * @param {Touch} touch
-   * @param {Reply & { status: "ERROR" }} reply
    */
-  #conflict(edit, { id, field }, { conflict: found, data: row }) {
-    if (found === undefined) return;
-    // What was typed last is what the user wants.
-    const edits = [edit, ...this.pending.after(edit)];
-    const last = /** @type {Edit} */ (edits.at(-1));
-    const key = keyOf({ id, field });
-    const conflict = Object.freeze({
-      key,
-      id,
-      field,
-      mine: /** @type {Touch} */ (last.touches[0]).value,
-      theirs: valueOf(found.theirs),
-      changedBy: found.changedBy,
-      changedAt: found.changedAt,
-      revision: found.revision,
-      row: row ?? null,
-    });
-    this.conflicts.set(key, conflict);
-    const { baseRevision, epoch } = edit;
-    this.#refused.set(key, { commandId: last.commandId, touches: last.touches, baseRevision, epoch });
-    for (const each of edits) this.#end(each, { status: "conflict", conflict });
+  #readdress(edit) {
+    const { userRetreatRegistrationMemoId: memoId } = edit.argument ?? {};
+    const row = this.#replica.rows.get(edit.touches[0]?.id ?? 0);
+    if (memoId === undefined || row === undefined || memoId === row.lineupMemoId) return false;
+    edit.commandId = randomUuid(); // since it is another command
+    edit.event = edit.argument = undefined;
+    return true;
   }
 
   /** The server is too busy for now. */
   #sendLater() {
     if (this.#pause !== undefined) return;
+    const wait = delay(this.#retries, this.#random);
+    this.#retries += 1;
     this.#pause = this.#clock.setTimeout(() => {
       this.#resume();
       this.#flush();
-    }, delay(this.#retries, this.#random));
-    this.#retries += 1;
+    }, wait);
     this.#handlers.changed([]);
   }
 
@@ -331,52 +287,12 @@ export class Commands {
    * @param {Touch[]} touches
    * @param {string} code
    * @param {string} message
-   */
-  #fail(touches, code, message) {
-    const [touch] = touches;
-    const single = touches.length === 1 ? touch : undefined;
-    const failure = Object.freeze({
-      key: String((this.#failed += 1)),
-      id: single?.id ?? null,
-      field: single?.field ?? null,
-      value: single?.value,
-      code,
-      message,
-      at: this.#clock.now(),
-    });
-    this.failures = [...this.failures, failure].slice(-MAX_FAILURES);
-    return failure;
-  }
-
-  /**
-   * @param {Touch[]} touches
-   * @param {string} code
-   * @param {string} message
    * @returns {Promise<Outcome>}
    */
-  async #reject(touches, code, message) {
-    const failure = this.#fail(touches, code, message);
+  async #refuse(touches, code, message) {
+    const failure = this.rejected.fail(touches, { code, message }, this.#clock.now());
     this.#handlers.changed([]);
     return { status: "failed", failure };
-  }
-
-  /** @param {string} key of a cell that is saved */
-  #show(key) {
-    this.#clock.clearTimeout(this.#saved.get(key));
-    const timer = this.#clock.setTimeout(() => {
-      this.#saved.delete(key);
-      this.#handlers.changed([]);
-    }, SAVED);
-    this.#saved.set(key, timer);
-  }
-
-  /** @param {string} key of a cell: what was not accepted of it is of no interest any more */
-  #forget(key) {
-    this.conflicts.delete(key);
-    this.#refused.delete(key);
-    this.failures = this.failures.filter(
-      ({ id, field }) => id === null || field === null || keyOf({ id, field }) !== key,
-    );
   }
 
   /** @param {Iterable<number>} ids */
@@ -386,6 +302,6 @@ export class Commands {
   }
 
   #save() {
-    this.#drafts.save([...this.#refused.values(), ...this.pending.edits]);
+    this.#drafts.save([...this.rejected.edits, ...this.pending.edits]);
   }
 }

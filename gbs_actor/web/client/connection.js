@@ -1,15 +1,15 @@
 /** One socket that stays connected, and has joined its room before anything else is sent. */
 import { delay } from "./backoff.js";
+import { Calls } from "./calls.js";
 
 /**
  * @import { Clock, ConnectionState, LineupOptions, SocketLike } from "./types.js"
- * @import { ErrorReply, Joined, Ok, Row, ServerEvents } from "./wire.js"
+ * @import { ErrorReply, Joined, Row, ServerEvents } from "./wire.js"
+ * @import { Reply } from "./calls.js"
  */
 
 /** From an attempt until the room is joined, in milliseconds. */
 const ATTEMPT_TIMEOUT = 30_000;
-/** The server acknowledges every event; what takes longer is a dead connection. */
-const REPLY_TIMEOUT = 20_000;
 /** A connection that lasted so long counts as a good one. */
 const STABLE = 10_000;
 
@@ -29,8 +29,6 @@ const NO_ENTRY = new Set(["FORBIDDEN", "RETREAT_NOT_FOUND"]);
  * @property {(success: boolean) => void} attempted
  */
 
-/** @typedef {Ok<any> | (ErrorReply & { status: "ERROR" })} Reply */
-
 /**
  * It reconnects by itself rather than by socket.io-client's manager, which says neither when it
  * tries again nor why not, and gives up after a CONNECT_ERROR. Missed changes come with the answer
@@ -47,6 +45,7 @@ export class Connection {
   #transports;
   /** @type {SocketLike} */
   #socket;
+  #calls;
   #wanted = false;
   #attempting = false;
   #online = true;
@@ -58,12 +57,10 @@ export class Connection {
   #authenticating = false;
   /** Code of the last `error` event: why the server ends the namespace. */
   #lastError = "";
-  /** Counts connections: what an earlier one still calls back is ignored. */
+  /** Counts connections: what an earlier one has begun is ignored. */
   #generation = 0;
   /** @type {unknown} */
   #timer;
-  /** @type {Set<unknown>} */
-  #replyTimers = new Set();
 
   /**
    * @param {LineupOptions & { clock: Clock, random: () => number }} options
@@ -86,6 +83,7 @@ export class Connection {
       reconnection: false,
       auth: (/** @type {(data: object) => void} */ give) => this.#authenticate(give),
     });
+    this.#calls = new Calls(this.#socket, options.clock, () => this.#retryLater("no answer"));
     this.#listen();
   }
 
@@ -136,15 +134,7 @@ export class Connection {
    * @param {(reply: Reply) => void} answered not called once the connection is lost
    */
   send(event, argument, answered) {
-    const generation = this.#generation;
-    const timer = this.#clock.setTimeout(() => this.#retryLater("no answer"), REPLY_TIMEOUT);
-    this.#replyTimers.add(timer);
-    this.#socket.emit(event, argument, (/** @type {Reply} */ reply) => {
-      if (generation !== this.#generation) return;
-      this.#clock.clearTimeout(timer);
-      this.#replyTimers.delete(timer);
-      answered(reply);
-    });
+    this.#calls.send(event, argument, answered);
   }
 
   /** The server wants a new token: give it one, or make a new connection with a new cookie. */
@@ -289,8 +279,7 @@ export class Connection {
     this.#generation += 1;
     this.#attempting = false;
     this.#clearTimer();
-    for (const timer of this.#replyTimers) this.#clock.clearTimeout(timer);
-    this.#replyTimers.clear();
+    this.#calls.drop();
     this.#socket.disconnect();
     if (wasLive) this.#handlers.lost();
   }

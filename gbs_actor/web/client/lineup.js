@@ -106,8 +106,8 @@ class Lineup {
       presence: this.#presence.shown,
       marks: this.#presence.marks,
       cells: this.#commands.cells,
-      conflicts: [...this.#commands.conflicts.values()],
-      failures: this.#commands.failures,
+      conflicts: [...this.#commands.rejected.conflicts.values()],
+      failures: this.#commands.rejected.failures,
       unsent: this.#commands.pending.edits.length,
       metrics: this.#metrics.summary,
     });

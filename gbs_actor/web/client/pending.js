@@ -12,7 +12,7 @@ import { shownOf } from "./replica.js";
  * @property {number | null} baseRevision of the row that its author saw
  * @property {string | null} epoch of the base
  * @property {string} [event] fixed when it is sent first: a repeat has to be the same
- * @property {object} [argument]
+ * @property {Record<string, unknown>} [argument]
  */
 
 /** @param {{ id: number, field: Field }} cell */

@@ -43,7 +43,7 @@ export class Presence {
 
   /** The room was joined: marks from before may have ended. */
   joined() {
-    for (const key of [...this.#marks.keys()]) this.#end(key);
+    this.#endAll();
     this.#joining = true;
     if (this.#own !== null) this.#renew();
   }
@@ -82,12 +82,17 @@ export class Presence {
       this.#own = { id, field };
       this.#renew();
     } else if (!on && isOwn) {
-      this.close();
+      this.#stop();
       this.#send({ lineupId: id, field, editing: false });
     }
   }
 
   close() {
+    this.#stop();
+    this.#endAll();
+  }
+
+  #stop() {
     this.#own = null;
     this.#clock.clearTimeout(this.#renewal);
   }
@@ -108,6 +113,10 @@ export class Presence {
       this.#changed();
     }, EXPIRY);
     this.#marks.set(key, { mark: Object.freeze(mark), timer });
+  }
+
+  #endAll() {
+    for (const key of [...this.#marks.keys()]) this.#end(key);
   }
 
   /** @param {string} key */

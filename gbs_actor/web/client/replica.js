@@ -104,8 +104,14 @@ export class Replica {
   #set(row, former) {
     const known = this.rows.get(row.id);
     if (known !== undefined && sameRow(known, row)) return;
-    this.rows.set(row.id, Object.freeze(row));
-    if (!former.has(row.id)) former.set(row.id, known);
+    const first = former.has(row.id) ? former.get(row.id) : known;
+    if (first !== undefined && sameRow(first, row)) {
+      this.rows.set(row.id, first); // changed and back again
+      former.delete(row.id);
+    } else {
+      this.rows.set(row.id, Object.freeze(row));
+      former.set(row.id, first);
+    }
   }
 
   /**
