@@ -129,7 +129,8 @@ async def grid_page(
     """Open the page for the time of a block, and look that nothing went wrong on it.
 
     :param port: of the program that has the browser.
-    :param query: ``rows=N``, ``readonly``, ``closed`` (no cell can be edited), ``panel``, ``render``.
+    :param query: ``rows=N``, ``readonly``, ``closed`` (no cell can be edited), ``panel``,
+        ``render``.
     """
     async with browser_page(port, **options) as browser:
         await browser.goto(f"{origin}/?{query}")

@@ -274,8 +274,8 @@ async def test_what_is_pasted_is_reported_and_enters_no_cell(pages: int, origin:
             """{
                 const clipboardData = new DataTransfer();
                 clipboardData.setData("text/plain", "1\\t2");
-                const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
-                document.activeElement.dispatchEvent(event);
+                const init = { clipboardData, bubbles: true, cancelable: true };
+                document.activeElement.dispatchEvent(new ClipboardEvent("paste", init));
             }"""
         )
         assert await page.events("paste") == [["paste", [3], ["memo"], "1\t2"]]

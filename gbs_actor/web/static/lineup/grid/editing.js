@@ -81,8 +81,16 @@ export class Editing {
       inputMode: this.keyboard ? inputMode : "none",
       className: at?.column.align ?? "",
       wrap: at?.column.editor === "memo" ? "soft" : "off",
-      ariaLabel: at ? [this.options.rowLabel?.(at.row), at.column.title].filter(Boolean).join(", ") : this.options.texts.label,
+      ariaLabel: at ? this.#labelOf(at.row, at.column) : this.options.texts.label,
     });
+  }
+
+  /**
+   * @param {Row} row
+   * @param {Column} column
+   */
+  #labelOf(row, column) {
+    return [this.options.rowLabel?.(row), column.title].filter(Boolean).join(", ");
   }
 
   #begin() {

@@ -92,7 +92,7 @@ export class Editor {
   /**
    * Fit a cell. Not to be called while a text is composed.
    *
-   * @param {{readOnly: boolean, inputMode: string, className: string, wrap: string, ariaLabel: string | null}} properties
+   * @param {{readOnly: boolean, inputMode: string, className: string, wrap: string, ariaLabel: string}} properties
    */
   prepare(properties) {
     const prepared = JSON.stringify(properties);
