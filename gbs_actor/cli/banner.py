@@ -38,11 +38,17 @@ def own_command() -> str:
     return str(program) if program.name == "gbs-actor" else "python -m gbs_actor.cli"
 
 
-def demo_banner(url: str, admin_url: str, token: str, operator_token: str) -> str:
-    """Return the demo's banner: plain text, every command of it ready to be copied."""
+def demo_banner(
+    url: str, admin_url: str, token: str, operator_token: str, *, has_sign_in: bool
+) -> str:
+    """Return the demo's banner: plain text, every command of it ready to be copied.
+
+    :param has_sign_in: whether the line-up page lets everybody in.
+    """
+    page = f"Edit the line-up, in two windows as two people: {url}/\n\n" if has_sign_in else ""
     rows = f"{url}/api/v1/retreat/{DEMO_RETREAT}/line-up/user-lineups"
     return f"""
-gbs-actor is up: {url}
+{page}gbs-actor is up: {url}
 Retreat {DEMO_RETREAT} has 80 people, 2024-summer 600. Ctrl-C stops the server.
 
 A member of the line-up staff, for 30 days:
@@ -79,6 +85,7 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
         return
     from gbs_actor.cli.tokens import make_token
     from gbs_actor.demo import DEMO_TOKEN_TIME
+    from gbs_actor.demo.secret import has_demo_secret
 
     tokens = [
         make_token(settings, user_id=user_id, name=name, role=role, expires_in=DEMO_TOKEN_TIME)
@@ -89,4 +96,5 @@ def announce(settings: Settings, addresses: Sequence[BoundAddress], *, demo: boo
     ]
     admin = settings.admin.address
     admin_url = urls[0] if admin is None else base_url(*admin, tls=tls)
-    echo(*demo_banner(urls[0], admin_url, *tokens).split("\n"))
+    has_sign_in = settings.page.serve_page and has_demo_secret(settings)
+    echo(*demo_banner(urls[0], admin_url, *tokens, has_sign_in=has_sign_in).split("\n"))

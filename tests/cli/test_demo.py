@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import signal
 import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
 
 from gbs_actor.demo.secret import SECRET_FILE
 from tests.cli.demo_process import CLI, Demo, environment, read_until, running
-from tests.e2e.server_process import data_folder
+from tests.e2e.server_process import data_folder, running_server
+
+
+def test_the_page_stands_first_and_lets_people_in_by_one_click(demo: Demo) -> None:
+    first = next(line for line in demo.banner.splitlines() if line.strip())
+    assert first == f"Edit the line-up, in two windows as two people: {demo.url}/"
+    with urllib.request.urlopen(demo.url, timeout=10) as response:
+        page = html.unescape(response.read().decode())
+    people = re.search(r'"demoPeople":\[([^\]]+)\]', page)
+    assert people
+    for number, name in enumerate(json.loads(f"[{people[1]}]"), 1):
+        request = urllib.request.Request(
+            f"{demo.url}/demo/session",
+            data=json.dumps({"person": number}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            session = json.load(response)
+        assert session["name"] == name
+        answer = demo.get("/api/v1/retreats", session["token"])
+        assert isinstance(answer, dict)
+        assert [each["slug"] for each in answer["retreats"]] == ["2024-summer", "2024-winter"]
+
+
+def test_with_a_secret_of_ones_own_nobody_is_let_in_by_a_click() -> None:
+    """Its tokens may be good elsewhere, too."""
+    with running_server() as server:  # it has one
+        request = urllib.request.Request(
+            f"{server.url}/demo/session",
+            data=b'{"person": 1}',
+            headers={"Content-Type": "application/json"},
+        )
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(request, timeout=10)
+        assert "offers no sign-in" in server.log()
 
 
 def test_the_banners_token_reads_the_list(demo: Demo) -> None:
