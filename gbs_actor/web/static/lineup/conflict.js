@@ -8,7 +8,7 @@ import { shownMemo, shownNumber } from "./values.js";
 const { conflict: labels } = texts;
 /** More would cover the list; the others are listed below it. */
 const MOST = 3;
-const LONGEST = 300;
+const LONGEST = 2_000;
 
 /** Keeps a panel beside each cell that is in conflict. */
 export class Conflicts {
@@ -73,11 +73,11 @@ function Conflict({ conflict, name, onResolve }) {
   return html`
     <div class="conflict" role="group" aria-label=${labels.label(visible(name, 24), texts.columns[field])}>
       <p class="conflict-who" title=${changedAt ? fullTime(changedAt) : undefined}>${changedAt ? labels.changed(who, clock(changedAt)) : labels.changedSometime(who)}</p>
-      <dl>
-        <dt>${labels.theirs}</dt><dd><bdi>${visible(shown(theirs), LONGEST)}</bdi></dd>
-        <dt>${labels.mine}</dt><dd><bdi>${visible(shown(mine), LONGEST)}</bdi></dd>
-      </dl>
-      ${field === "lineupMemo" && theirs?.memo && mine?.memo && html`<${Difference} before=${theirs.memo} after=${mine.memo} />`}
+      <div class="conflict-values" tabindex="0" role="group" aria-label=${labels.values}>
+        <dl><dt>${labels.theirs}</dt><dd><bdi>${visible(shown(theirs), LONGEST)}</bdi></dd>
+          <dt>${labels.mine}</dt><dd><bdi>${visible(shown(mine), LONGEST)}</bdi></dd></dl>
+        ${field === "lineupMemo" && theirs?.memo && mine?.memo && html`<${Difference} before=${theirs.memo} after=${mine.memo} />`}
+      </div>
       <div class="buttons">
         <button type="button" class="small" onClick=${() => onResolve("theirs")}>${labels.useTheirs}</button>
         <button type="button" class="small primary" onClick=${() => onResolve("mine")}>${labels.useMine}</button>

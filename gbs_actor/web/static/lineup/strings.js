@@ -114,6 +114,7 @@ export const texts = {
     label: (name, field) => `${name} ${field}: 다른 사람이 먼저 바꿈`,
     changed: (who, when) => `${who}님이 ${when}에 먼저 바꿨습니다.`,
     changedSometime: (who) => `${who}님이 먼저 바꿨습니다.`,
+    values: "두 값",
     theirs: "상대 값",
     mine: "내 값",
     diff: "차이",
