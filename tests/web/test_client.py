@@ -26,7 +26,7 @@ def test_its_tests_in_node(path: Path) -> None:
 
 
 def test_its_types_are_strict(workshop: Path) -> None:
-    command = [workshop / "node_modules/.bin/tsc", "-p", workshop / "client"]
+    command = [str(workshop / "node_modules/.bin/tsc"), "-p", str(workshop / "client")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
@@ -37,7 +37,7 @@ def test_a_wrong_type_is_found(workshop: Path) -> None:
     shutil.copytree(workshop / "client", folder)
     with (folder / "lineup.js").open("a") as file:
         file.write("\nexport const wrong = new Replica().revision.length;\n")
-    command = [workshop / "node_modules/.bin/tsc", "-p", folder]
+    command = [str(workshop / "node_modules/.bin/tsc"), "-p", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Property 'length' does not exist on type 'number'" in result.stdout
 
