@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gbs_actor.web
+from gbs_actor.contract.client_metrics import BOUNDS
 
 STATIC = Path(gbs_actor.web.__file__).parent / "static"
 VENDOR = STATIC / "vendor"
@@ -70,6 +71,14 @@ def test_all_texts_are_in_one_file() -> None:
         if path.name in {"strings.js", "format.js"}:  # units of time are texts of the formats
             continue
         assert not re.search("[\uac00-\ud7a3]", path.read_text()), path
+
+
+@pytest.mark.skipif(not (CLIENT / "index.js").exists(), reason="there is no client")
+def test_the_client_counts_in_the_buckets_of_the_server() -> None:
+    text = (CLIENT / "histogram.js").read_text()
+    found = re.search(r"const BOUNDS = \[([^\]]+)\]", text)
+    assert found
+    assert tuple(int(each) for each in found[1].split(",")) == BOUNDS
 
 
 @pytest.mark.node
