@@ -131,12 +131,14 @@ async def lineup_page(
     retreat: str = RETREAT,
     expected: Iterable[str] = (),
     cookie: str | None = None,
+    own_time: bool = False,
     **options: Any,
 ) -> AsyncIterator[LineupPage]:
     """Open the line-up in a window of its own, live; look behind it that nothing went wrong.
 
     :param expected: parts of the errors that the page may meet.
     :param cookie: in place of the user's token.
+    :param own_time: whether the test moves the page's clock.
     """
     async with browser_page(pages, **options) as browser:
         await browser.goto(f"{server.url}/openapi.json")
@@ -144,13 +146,16 @@ async def lineup_page(
         await browser.evaluate(f"document.cookie = 'accessToken={value}; path=/'")
         page = LineupPage(browser, retreat)
         await browser.problems()
+        if own_time:
+            await browser.step("clock")
         await browser.goto(f"{server.url}/retreats/{retreat}")
         await page.see(LIVE)
         await page.see(".grid-row:not([hidden])")
         yield page
         problems = await browser.problems()
         allowed = tuple(expected)
-        assert [each for each in problems if not any(part in each for part in allowed)] == []
+        unexpected = [each for each in problems if not any(part in each for part in allowed)]
+        assert unexpected == [], unexpected
 
 
 def in_view(rows: Iterable[Row], *, leaders: bool = False) -> list[Row]:

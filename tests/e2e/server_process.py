@@ -295,10 +295,19 @@ def demo_data() -> Path:
     return data_dir
 
 
-def add_retreat(data_dir: Path, slug: str) -> None:
+def add_retreat(data_dir: Path, slug: str, *, people: int = 80) -> None:
     """Add a made-up retreat to the data of a server that does not run."""
     subprocess.run(
-        [sys.executable, "-m", "gbs_actor.cli", "demo-data", "--retreat", slug],
+        [
+            sys.executable,
+            "-m",
+            "gbs_actor.cli",
+            "demo-data",
+            "--retreat",
+            slug,
+            "--people",
+            str(people),
+        ],
         env=clean_environment(data_dir, {}),
         cwd=data_dir.parent,
         check=True,

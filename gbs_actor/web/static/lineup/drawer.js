@@ -23,17 +23,18 @@ export function Drawer({ page }) {
 
 function Aside({ label, onClose, children }) {
   const element = useRef(null);
-  const close = (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    onClose();
-  };
-  // On a phone it covers the list, so that it takes the focus.
   useEffect(() => {
+    // On a phone it covers the list, so that it takes the focus.
     if (matchMedia("(max-width: 700px)").matches) element.current.querySelector("button").focus();
+    const close = ({ key, isComposing }) => {
+      const isElsewhere = isComposing || document.querySelector(".grid-editor.open, .popup") !== null;
+      if (key === "Escape" && !isElsewhere) onClose();
+    };
+    document.addEventListener("keydown", close, { capture: true });
+    return () => document.removeEventListener("keydown", close, { capture: true });
   }, []);
   return html`
-    <aside ref=${element} class="drawer" aria-label=${label} onKeyDown=${close}>
+    <aside ref=${element} class="drawer" aria-label=${label}>
       <button type="button" class="quiet icon drawer-close" onClick=${onClose} aria-label=${texts.close} title=${texts.close}><span aria-hidden="true">×</span></button>
       ${children}
     </aside>`;
