@@ -7,6 +7,8 @@ const INITIALS = [..."ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 /** Final consonants as single ones and pairs; the first is none. */
 const FINALS = ["", ..."ㄱㄲ", "ㄱㅅ", "ㄴ", "ㄴㅈ", "ㄴㅎ", "ㄷ", "ㄹ", "ㄹㄱ", "ㄹㅁ", "ㄹㅂ", "ㄹㅅ", "ㄹㅌ", "ㄹㅍ", "ㄹㅎ", "ㅁ", "ㅂ", "ㅂㅅ", ..."ㅅㅆㅇㅈㅊㅋㅌㅍㅎ"];
 const [FIRST, LAST] = [0xac00, 0xd7a3];
+/** How many vowels behind ㅗ, ㅜ and ㅡ begin with it. */
+const BEGINS = new Map([[8, 3], [13, 3], [18, 1]]);
 
 /**
  * Whether a text contains each word that is searched for.
@@ -56,10 +58,11 @@ function startsAt(text, at, word) {
 function isOnTheWay(typed, syllable, next) {
   if (typed === syllable || typed === initialOf(syllable)) return true;
   const [one, other] = [partsOf(typed), partsOf(syllable)];
-  if (!one || !other || one.body !== other.body) return false;
-  if (one.final === "") return true;
-  // The last consonant may belong to the next syllable.
-  return one.final === other.final + (initialOf(next) ?? " ");
+  if (!one || !other) return false;
+  const further = other.body - one.body;
+  if (one.final === "") return further >= 0 && further <= (BEGINS.get(one.body % 21) ?? 0);
+  // The last consonant may become a pair, or belong to the next syllable.
+  return further === 0 && (other.final + (initialOf(next) ?? "")).startsWith(one.final);
 }
 
 /** @param {string} letter @returns {string | undefined} */
@@ -67,10 +70,9 @@ function initialOf(letter) {
   return INITIALS[Math.floor((letter.charCodeAt(0) - FIRST) / 588)];
 }
 
-/** @param {string} letter */
+/** The number of what a syllable begins with, and its final consonants. @param {string} letter */
 function partsOf(letter) {
   const code = letter.charCodeAt(0);
   if (!(code >= FIRST && code <= LAST)) return null;
-  const final = (code - FIRST) % 28;
-  return { body: code - final, final: FINALS[final] };
+  return { body: Math.floor((code - FIRST) / 28), final: FINALS[(code - FIRST) % 28] };
 }
