@@ -1,6 +1,6 @@
 /**
- * Search in Korean while it is typed: by initial consonants (초성), and by syllables that are not
- * complete yet. On the way to 박서 an input method shows ㅂ, 바, 박, 밗; all of them find 박서준.
+ * Search in Korean while it is typed: by the initial consonants of syllables, and by a last syllable
+ * that is not complete yet. On the way to the next one an input method gives it a consonant too many.
  */
 
 const INITIALS = [..."ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"];
