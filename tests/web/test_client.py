@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import CLIENT, HERE
+from tests.web.workshop import CLIENT, HERE, tool
 
 MODULES = sorted(CLIENT.glob("*.js"))
 pytestmark = pytest.mark.node
@@ -25,20 +25,17 @@ def test_its_tests_in_node(path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_its_types_are_strict(workshop: Path) -> None:
-    command = [str(workshop / "node_modules/.bin/tsc"), "-p", str(workshop / "client")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_its_types_are_strict(client_copy: Path) -> None:
+    result = tool(client_copy, "tsc")
     assert result.returncode == 0, result.stdout
 
 
-def test_a_wrong_type_is_found(workshop: Path) -> None:
-    folder = workshop / "wrong"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(workshop / "client", folder)
-    with (folder / "lineup.js").open("a") as file:
-        file.write("\nexport const wrong = new Replica().revision.length;\n")
-    command = [str(workshop / "node_modules/.bin/tsc"), "-p", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_wrong_type_is_found(client_copy: Path) -> None:
+    (client_copy / "wrong.js").write_text(
+        'import { Replica } from "./replica.js";\n'
+        "export const wrong = new Replica().revision.length;\n"
+    )
+    result = tool(client_copy, "tsc")
     assert "Property 'length' does not exist on type 'number'" in result.stdout
 
 

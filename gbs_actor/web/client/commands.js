@@ -7,7 +7,7 @@ import { requestOf } from "./requests.js";
 import { randomUuid } from "./uuid.js";
 
 /**
- * @import { Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
+ * @import { Base, Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
  * @import { Reply } from "./calls.js"
  * @import { Drafts } from "./drafts.js"
  * @import { Edit } from "./pending.js"
@@ -45,6 +45,8 @@ export class Commands {
   #inFlight = new Set();
   /** @type {Map<Edit, (outcome: Outcome) => void>} */
   #waiting = new Map();
+  /** By `id:field`: the last revision made here. @type {Map<string, Base>} */
+  #own = new Map();
   /** Set while the server is too busy to be sent more. @type {unknown} */
   #pause;
   #retries = 0;
@@ -73,14 +75,18 @@ export class Commands {
    * Set a cell, and show it at once.
    *
    * @param {Touch} touch
-   * @param {{ revision: number, epoch?: string | null } | undefined} [base] what its author saw; default: the row as it is
+   * @param {{ revision: number, epoch?: string | null }} [base] what its author saw; default: the
+   *   row as it is
    * @returns {Promise<Outcome>}
    */
   set(touch, base = this.#replica.rows.get(touch.id)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
     this.rejected.forget(keyOf(touch));
     const { revision, epoch = this.#replica.epoch } = base;
-    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: revision, epoch });
+    // Its author has also seen what they made of the cell themselves since then.
+    const own = this.#own.get(keyOf(touch));
+    const seen = own?.epoch === epoch ? Math.max(own.revision, revision) : revision;
+    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: seen, epoch });
   }
 
   /**
@@ -212,11 +218,15 @@ export class Commands {
    */
   #accept(edit, row, revision, data) {
     if (row !== null) this.#handlers.merge(row, revision);
+    const { epoch } = this.#replica;
     for (const later of revision === null ? [] : this.pending.after(edit)) {
       later.baseRevision = revision;
-      later.epoch = this.#replica.epoch;
+      later.epoch = epoch;
     }
-    for (const touch of edit.touches) this.#saved.add(keyOf(touch));
+    for (const key of edit.touches.map(keyOf)) {
+      this.#saved.add(key);
+      if (revision !== null) this.#own.set(key, { revision, epoch });
+    }
     this.#end(edit, { status: "saved", row, data });
   }
 

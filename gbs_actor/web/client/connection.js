@@ -54,7 +54,8 @@ export class Connection {
   #failures = 0;
   /** Whether the next attempt needs a new token. */
   #refresh = false;
-  #authenticating = false;
+  /** The connection whose token is being renewed. */
+  #renewing = -1;
   /** Code of the last `error` event: why the server ends the namespace. */
   #lastError = "";
   /** Counts connections: what an earlier one has begun is ignored. */
@@ -140,12 +141,12 @@ export class Connection {
   /** The server wants a new token: give it one, or make a new connection with a new cookie. */
   async renewToken() {
     if (this.#token === undefined) return this.reconnect("TOKEN_EXPIRED");
-    if (this.#authenticating) return;
-    this.#authenticating = true;
     const generation = this.#generation;
+    if (this.#renewing === generation) return;
+    this.#renewing = generation;
     const token = await this.#askToken(true);
-    this.#authenticating = false;
     if (generation !== this.#generation) return;
+    this.#renewing = -1;
     if (token === null) return this.#stop("signed-out", "TOKEN_EXPIRED");
     this.send("authenticate", { token }, (reply) => {
       if (reply.status !== "OK") return this.#stop("signed-out", reply.code);

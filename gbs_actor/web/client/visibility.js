@@ -62,6 +62,7 @@ export function watchPage(client, { window, document, hiddenAfter, reportTo = "/
   const networkChanged = () => client.online(navigator.onLine);
 
   networkChanged();
+  if (document.visibilityState === "hidden") visibilityChanged(); // opened in the background
   document.addEventListener("visibilitychange", visibilityChanged);
   window.addEventListener("pagehide", left);
   window.addEventListener("pageshow", back);

@@ -90,6 +90,32 @@ test("what was typed offline rests on what its author saw, whatever came in sinc
   assert.equal(world.socket.sent.length, 0);
 });
 
+test("the author of an edit may say what they saw, since an editor may be open for long", async () => {
+  const world = new World();
+  await world.live([row(1, { revision: 2 })], { revision: 2 });
+  const base = { revision: 2, epoch: "a" };
+  await world.update([row(1, { gbsNumber: 8, lineupMemo: "남의", lineupMemoId: 5, revision: 6 })]);
+  void world.client.assignNumber(1, 3, { base });
+  void world.client.saveMemo(1, { memo: "내 메모" }, { base: { revision: 1, epoch: "before" } });
+  const number = world.socket.next("update-gbs-number").argument;
+  const memo = world.socket.next("update-lineup-memo").argument;
+  assert.deepEqual([number.baseRevision, number.epoch], [2, "a"]);
+  assert.deepEqual([memo.baseRevision, memo.epoch], [1, "before"]);
+});
+
+test("they have also seen what they made of the cell themselves since", async () => {
+  const world = new World();
+  await world.live();
+  const base = { revision: 0, epoch: "a" };
+  void world.client.assignNumber(1, 3);
+  await world.socket.next("update-gbs-number").reply(ok(row(1, { gbsNumber: 3, revision: 4 })));
+  await world.update([row(1, { gbsNumber: 3, lineupMemo: "남의", lineupMemoId: 5, revision: 6 })]);
+  void world.client.assignNumber(1, 5, { base });
+  void world.client.deleteMemo(1, { base });
+  assert.equal(world.socket.next("update-gbs-number").argument.baseRevision, 4);
+  assert.equal(world.socket.next("delete-lineup-memo").argument.baseRevision, 0);
+});
+
 test("a later edit of a cell takes the place of one that was not sent", async () => {
   const world = new World();
   await world.live();

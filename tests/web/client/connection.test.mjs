@@ -134,6 +134,20 @@ test("a new token that is refused signs out", async () => {
   assert.deepEqual(world.snapshot.connection, { state: "signed-out", reason: "INVALID_TOKEN" });
 });
 
+test("a token that never comes holds up one connection only", async () => {
+  let asked = 0;
+  const world = new World({ token: (refresh) => (refresh ? ((asked += 1), new Promise(() => {})) : "old") });
+  for (const times of [1, 2]) {
+    await world.live();
+    for (let event = 0; event < 3; event += 1) {
+      await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
+    }
+    assert.equal(asked, times);
+    await world.socket.cut();
+    await world.clock.advance(world.clock.next);
+  }
+});
+
 test("a role without access is forbidden", async () => {
   const world = new World();
   await world.socket.refuse("FORBIDDEN");
@@ -195,6 +209,20 @@ test("an answer that belongs to an earlier connection is ignored", async () => {
   await reply({ status: "OK", data: [row(1)], revision: 3, epoch: "a", full: true });
   assert.equal(world.state, "reconnecting");
   assert.equal(world.snapshot.rows.length, 0);
+});
+
+test("what arrives twice is taken once", async () => {
+  const world = new World();
+  await world.live();
+  void world.client.assignNumber(1, 3);
+  const { reply } = world.socket.next("update-gbs-number");
+  const saved = { status: "OK", data: row(1, { gbsNumber: 3, revision: 1 }), revision: 1 };
+  await reply(saved);
+  await world.update([row(1, { gbsNumber: 4, revision: 2 })]);
+  const before = world.snapshot.rows;
+  await world.update([row(1, { gbsNumber: 4, revision: 2 })]);
+  await reply(saved);
+  assert.equal(world.snapshot.rows, before);
 });
 
 test("offline is said as long as the device is, and ends at once", async () => {

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { watchPage } from "../../../gbs_actor/web/client/visibility.js";
 
-class Page extends EventTarget {
-  visibilityState = "visible";
-}
-
 /** A page, a client that notes what it is told, and time that stands still. */
-function watched({ phone = false, ...options } = {}) {
+function watched({ phone = false, visibilityState = "visible", ...options } = {}) {
   mock.timers.enable({ apis: ["Date", "setTimeout", "setInterval"], now: 1_000_000 });
   const told = [];
   const sent = [];
@@ -27,7 +23,7 @@ function watched({ phone = false, ...options } = {}) {
     setInterval: (...args) => setInterval(...args),
     clearInterval: (timer) => clearInterval(timer),
   });
-  const document = new Page();
+  const document = Object.assign(new EventTarget(), { visibilityState });
   const end = watchPage(client, { window, document, ...options });
   told.length = 0;
   return {
@@ -70,6 +66,12 @@ timed("a phone closes its connection after half a minute hidden, a desktop after
     page.end();
     mock.timers.reset();
   }
+});
+
+timed("so does a page that was opened in the background", () => {
+  const page = watched({ phone: true, visibilityState: "hidden" });
+  page.pass(30_000);
+  assert.deepEqual(page.told, ["hidden"]);
 });
 
 timed("how long may be set", () => {
