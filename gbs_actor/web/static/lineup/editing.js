@@ -18,8 +18,8 @@ const FIELDS = ["gbsNumber", "lineupMemo"];
 export class Editing {
   #page;
   #colours = new MemoColours();
-  /** The row as it was when its cell was opened, and the epoch of its revision. @type {{row: Row, epoch: string | null} | null} */
-  #opened = null;
+  /** What the author saw when the editor opened: others may write while it covers the cell. @type {import("../../client/types.js").Base | null} */
+  #base = null;
 
   /** @param {import("./page.js").Page} page */
   constructor(page) {
@@ -39,7 +39,7 @@ export class Editing {
 
   /** A key was pressed while a cell may be edited. @param {KeyboardEvent} event */
   useKey(event) {
-    return this.#opened !== null && this.#colours.useKey(event);
+    return this.#base !== null && this.#colours.useKey(event);
   }
 
   /**
@@ -50,7 +50,7 @@ export class Editing {
   #editing(row, column, on) {
     const { client } = this.#page;
     if (row === undefined) return; // it is gone
-    this.#opened = on ? { row, epoch: client.getSnapshot().epoch } : null;
+    this.#base = on ? { revision: row.revision, epoch: client.getSnapshot().epoch } : null;
     client.editing(row.id, /** @type {Field} */ (column.key), on);
   }
 
@@ -61,27 +61,13 @@ export class Editing {
    */
   #save(row, column, text) {
     const { client } = this.#page;
-    const base = this.#baseOf(row, column.key);
-    if (column.key === "gbsNumber") void client.assignNumber(row.id, numberOf(text) ?? null, base);
+    const options = this.#base ? { base: this.#base } : {};
+    if (column.key === "gbsNumber") void client.assignNumber(row.id, numberOf(text) ?? null, options);
     else {
       const memo = { memo: text, color: this.#colours.chosen };
-      if (text.trim() === "" && memo.color === "") void client.deleteMemo(row.id, base);
-      else void client.saveMemo(row.id, memo, base);
+      if (text.trim() === "" && memo.color === "") void client.deleteMemo(row.id, options);
+      else void client.saveMemo(row.id, memo, options);
     }
-  }
-
-  /**
-   * What the author saw: the row as it was when the cell was opened, if its value is another one
-   * by now, so that the server finds the conflict; else the row as it is.
-   *
-   * @param {Row} row
-   * @param {string} key
-   */
-  #baseOf(row, key) {
-    if (this.#opened?.row.id !== row.id) return {};
-    const { row: seen, epoch } = this.#opened;
-    const same = key === "gbsNumber" ? seen.gbsNumber === row.gbsNumber : seen.lineupMemo === row.lineupMemo && seen.lineupMemocolor === row.lineupMemocolor;
-    return same ? {} : { base: { revision: seen.revision, epoch } };
   }
 
   /** @param {import("./grid/types.d.ts").Selected} selected */

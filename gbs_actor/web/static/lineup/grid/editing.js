@@ -4,13 +4,7 @@ import { Editor } from "./editor.js";
  * @typedef {import("./types.d.ts").Row} Row
  * @typedef {import("./types.d.ts").RowId} RowId
  * @typedef {import("./types.d.ts").Column} Column
- * @typedef {import("./types.d.ts").Options} Options
- * @typedef {import("./rows.js").Rows} Rows
- *
- * @typedef {object} Owner
- * @property {() => {row: Row, column: Column} | null} active the cell to edit
- * @property {() => void} onChange the editor was opened or closed
- * @property {() => void} onEnter a line break was entered otherwise than by the key
+ * @typedef {import("./grid.js").GridParts} GridParts
  */
 
 /**
@@ -26,17 +20,14 @@ export class Editing {
 
   /**
    * @param {string} id of the field
-   * @param {Rows} rows
-   * @param {Options} options
-   * @param {Owner} owner
+   * @param {GridParts} grid
    */
-  constructor(id, rows, options, owner) {
-    this.rows = rows;
-    this.options = options;
-    this.owner = owner;
+  constructor(id, grid) {
+    this.grid = grid;
+    this.options = grid.options;
     this.editor = new Editor(id, {
       onTyping: () => this.#begin(),
-      onEnter: () => owner.onEnter(),
+      onEnter: () => grid.actions.enter(1),
       // Not for another window: the text stays as it is until the page is shown again.
       onBlur: () => document.hasFocus() && this.commit(() => {}),
     });
@@ -53,7 +44,7 @@ export class Editing {
 
   /** Edit the text of the active cell. */
   open() {
-    const at = this.owner.active();
+    const at = this.grid.active;
     if (this.editor.composing || this.mode || !at?.column.editable?.(at.row)) return;
     this.editor.open(at.column.text(at.row));
     this.#begin();
@@ -73,7 +64,7 @@ export class Editing {
 
   /** Prepare the field for the active cell. */
   update() {
-    const at = this.owner.active();
+    const at = this.grid.active;
     if (this.mode || this.editor.composing) return;
     const inputMode = at?.column.editor === "number" ? "numeric" : "text";
     this.editor.prepare({
@@ -94,21 +85,21 @@ export class Editing {
   }
 
   #begin() {
-    const at = this.owner.active();
+    const at = this.grid.active;
     if (!at) return;
     const { row, column } = at;
     this.#edit = { id: row.id, column, forced: false };
-    this.rows.pin("edit", row.id);
+    this.grid.rows.pin("edit", row.id);
     this.options.onEditing?.(row, column, true);
     this.#showPanel(row, column);
-    this.owner.onChange();
+    this.#opened();
   }
 
   /** @returns {boolean} whether the editor is closed */
   #take() {
     if (!this.#edit) return true;
     const { id, column, forced } = this.#edit;
-    const row = this.rows.get(id);
+    const row = this.grid.rows.get(id);
     const { text, touched } = this.editor;
     const changed = touched && text !== column.text(row);
     const reason = changed && column.validate?.(text, row);
@@ -124,12 +115,20 @@ export class Editing {
   #end() {
     if (!this.#edit) return;
     const { id, column } = this.#edit;
-    const row = this.rows.get(id);
+    const row = this.grid.rows.get(id);
     this.#edit = null;
     this.editor.close();
-    this.rows.pin("edit", null);
+    this.grid.rows.pin("edit", null);
     this.options.onEditing?.(row, column, false);
-    this.owner.onChange();
+    this.#opened();
+  }
+
+  /** The editor was opened or closed. */
+  #opened() {
+    const { actions, selection, view } = this.grid;
+    actions.leaving = false;
+    this.grid.update();
+    if (this.mode && selection.active) view.reveal(selection.active);
   }
 
   /**

@@ -26,6 +26,7 @@ export class Editor {
   /** @type {(() => void) | null} */
   #afterComposition = null;
   #place = document.createElement("div");
+  #placed = "";
   #prepared = "";
 
   /**
@@ -43,6 +44,7 @@ export class Editor {
     this.problem.className = "grid-problem";
     this.problem.id = `${id}-problem`;
     this.problem.setAttribute("role", "alert");
+    this.field.setAttribute("aria-errormessage", this.problem.id);
     this.panel = document.createElement("div");
     this.panel.className = "grid-panel";
     this.panel.hidden = true;
@@ -83,6 +85,9 @@ export class Editor {
    * @param {number} top CSS pixels
    */
   place(column, stuck, top) {
+    const placed = `${column} ${stuck} ${top}`;
+    if (placed === this.#placed) return;
+    this.#placed = placed;
     this.element.style.transform = `translateY(${top}px)`;
     this.#place.style.gridColumn = String(column + 1);
     this.#place.style.position = stuck === null ? "relative" : "sticky";

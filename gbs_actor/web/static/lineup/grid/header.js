@@ -7,22 +7,26 @@ const LEAST_WIDTH = 40;
 
 /** The row of the columns' names. */
 export class Header {
+  element = document.createElement("div");
+  #row = document.createElement("div");
   /** @type {HTMLElement[]} */
   #cells = [];
 
   /** @param {(column: number, width: number, done: boolean) => void} onResize */
   constructor(onResize) {
     this.onResize = onResize;
-    this.element = document.createElement("div");
     this.element.className = "grid-header";
-    this.element.setAttribute("role", "row");
-    this.element.setAttribute("aria-rowindex", "1");
+    this.element.setAttribute("role", "rowgroup");
+    this.#row.className = "grid-header-row";
+    this.#row.setAttribute("role", "row");
+    this.#row.setAttribute("aria-rowindex", "1");
+    this.element.append(this.#row);
   }
 
   /** @param {Columns} columns */
   set(columns) {
     this.#cells = columns.list.map((column, index) => this.#cell(column, index, columns));
-    this.element.replaceChildren(...this.#cells);
+    this.#row.replaceChildren(...this.#cells);
   }
 
   /**

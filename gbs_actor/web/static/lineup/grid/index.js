@@ -4,7 +4,7 @@
  * cells, and nothing of what they mean.
  */
 import { listenToClipboard } from "./clipboard.js";
-import { GridController } from "./grid.js";
+import { GridParts } from "./grid.js";
 import { useKey } from "./keys.js";
 import { listenToPointer } from "./pointer.js";
 
@@ -14,15 +14,15 @@ import { listenToPointer } from "./pointer.js";
  * @returns {import("./types.d.ts").Grid}
  */
 export function createGrid(element, options) {
-  const grid = new GridController(element, options);
+  const grid = new GridParts(element, options);
   const { scroller, canvas } = grid.view;
   scroller.addEventListener("keydown", (event) => {
-    if (event.target === grid.focusable && useKey(event, grid)) event.preventDefault();
+    if (event.target === grid.focusable && useKey(event, grid.actions)) event.preventDefault();
   });
   scroller.addEventListener("focusin", (event) => {
-    if (event.target === grid.focusable) grid.takeFocus();
+    if (event.target === grid.focusable) grid.actions.takeFocus();
   });
-  listenToPointer(canvas, grid);
+  listenToPointer(canvas, grid.actions);
   listenToClipboard(scroller, {
     selected: () => grid.selection.selected,
     isEditing: () => Boolean(grid.editing?.mode),

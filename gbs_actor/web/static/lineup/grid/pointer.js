@@ -1,5 +1,5 @@
 /**
- * @typedef {import("./grid.js").GridController} GridController
+ * @typedef {import("./actions.js").Actions} Actions
  * @typedef {import("./selection.js").Cell} Cell
  */
 
@@ -10,9 +10,10 @@ const ACTIVE = "a, button, input, select, textarea, label";
  * Select by the pointer: a click, or a drag with a mouse; a finger scrolls.
  *
  * @param {HTMLElement} canvas
- * @param {GridController} grid
+ * @param {Actions} actions
  */
-export function listenToPointer(canvas, grid) {
+export function listenToPointer(canvas, actions) {
+  const { selection } = actions.grid;
   let dragging = false;
   let finger = false;
 
@@ -22,28 +23,28 @@ export function listenToPointer(canvas, grid) {
   canvas.addEventListener("mousedown", (event) => {
     if (isActive(event)) return;
     event.preventDefault(); // the focus stays where it is
-    const cell = cellAt(event, grid);
+    const cell = cellAt(event);
     if (!cell || finger || event.button !== 0) return;
     dragging = true;
-    grid.selectCell(cell.row, cell.column, event.shiftKey);
+    actions.select(cell, { extend: event.shiftKey });
   });
   canvas.addEventListener("mousemove", (event) => {
     if (!dragging) return;
     dragging = (event.buttons & 1) === 1;
-    const cell = cellAt(event, grid);
-    if (dragging && cell && !same(cell, grid.selection.corner)) grid.selectCell(cell.row, cell.column, true);
+    const cell = cellAt(event);
+    if (dragging && cell && !same(cell, selection.corner)) actions.select(cell, { extend: true });
   });
   canvas.addEventListener("click", (event) => {
     dragging = false;
-    const cell = cellAt(event, grid);
+    const cell = cellAt(event);
     if (!finger || !cell || isActive(event)) return;
     // A keyboard on the screen takes half of it: it comes with the second touch.
-    if (same(cell, grid.selection.active)) grid.edit({ touch: true }) || grid.open();
-    else grid.selectCell(cell.row, cell.column, false, { touch: true });
+    if (same(cell, selection.active)) actions.edit({ touch: true }) || actions.open();
+    else actions.select(cell, { touch: true });
   });
   canvas.addEventListener("dblclick", (event) => {
-    if (finger || !cellAt(event, grid) || isActive(event)) return;
-    if (!grid.edit()) grid.open();
+    if (finger || !cellAt(event) || isActive(event)) return;
+    if (!actions.edit()) actions.open();
   });
 }
 
@@ -62,13 +63,11 @@ function isActive(event) {
 
 /**
  * @param {MouseEvent} event
- * @param {GridController} grid
+ * @returns {Cell | null} in whose element it happened
  */
-function cellAt(event, grid) {
+function cellAt(event) {
   const cell = event.target instanceof Element ? event.target.closest(".grid-cell") : null;
   const row = cell?.parentElement;
   if (!cell || !row) return null;
-  const index = Number(row.getAttribute("aria-rowindex")) - 2;
-  const column = Number(cell.getAttribute("aria-colindex")) - 1;
-  return grid.rows.list[index] ? { row: index, column } : null;
+  return { row: Number(row.ariaRowIndex) - 2, column: Number(cell.ariaColIndex) - 1 };
 }

@@ -100,8 +100,7 @@ export class RowElement {
       const className = classOf(column, row) + (within ? " selected" : "") + (index === selected.active ? " active" : "");
       if (className === element.className) return;
       element.cell.className = element.className = className;
-      if (within) element.cell.setAttribute("aria-selected", "true");
-      else element.cell.removeAttribute("aria-selected");
+      element.cell.setAttribute("aria-selected", String(within));
     });
   }
 
@@ -129,6 +128,7 @@ function cellElement(id, column, index) {
   cell.id = id;
   cell.setAttribute("role", column.rowHeader ? "rowheader" : "gridcell");
   cell.setAttribute("aria-colindex", String(index + 1));
+  cell.setAttribute("aria-selected", "false");
   const content = document.createElement("span");
   content.className = "grid-text";
   cell.append(content);

@@ -89,6 +89,17 @@ export class Selection {
     this.#lastCorner = cell;
   }
 
+  /**
+   * @param {1 | -1} step
+   * @returns {Cell | null} the next cell, at the end of a row the first of the next row
+   */
+  beside(step) {
+    const count = this.columns().list.length;
+    const next = this.#lastActive.row * count + this.#lastActive.column + step;
+    if (!this.#active || next < 0 || next >= count * this.rows.list.length) return null;
+    return { row: Math.floor(next / count), column: next % count };
+  }
+
   /** After rows or columns have changed: what is selected stays so, where it is now. */
   update() {
     if (!this.#active || !this.#corner) return;
