@@ -10,6 +10,8 @@ The gateway and the Python client use it, and are independent of each other::
          payloads   what an event or an HTTP body holds -> a typed request; planned_payloads
                     for commands that may change many fields
          commands   one entry a command: event, argument, HTTP routes (command_spec)
+         client_metrics
+                    what a page reports of itself
          decoding   JSON -> struct, or InvalidPayload with a sentence for the client's author
                               │
                       gbs_actor.lineup

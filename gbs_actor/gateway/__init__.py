@@ -30,6 +30,8 @@ The parts that all transports share:
 ``replies``     outcomes as JSON: acks, ``error`` events, HTTP errors
 ``format``      a room's messages, encoded once for all clients of the same protocol
 ``limits``      rate limits and connection limits of one user
+``client_metrics``
+                what pages have reported of themselves, added up
 
 Names and arguments of the events are in :mod:`gbs_actor.contract`. No transport depends on
 another. Roles are checked in ``dispatch`` (events) and ``http.identity`` (requests), by the

@@ -2,12 +2,14 @@
 
 ``app``         the Quart-Trio application, made of the blueprints below over ``services``
 ``identity``    authenticates requests, checks roles and the origin
-``lineups``     reads
+``lineups``     reads; ``retreats``: what a page shows around the list
 ``edits``       writes: one route for each of ``contract.commands``, with ``preconditions``
 ``sheets``      exports and imports of spreadsheets, over ``gateway.imports``
 ``admin``       what operators see and do; ``metrics``: the same for Prometheus
 ``probes``      ``/healthz``, ``/readyz``
-``pages``       ``/`` and ``/docs``; ``openapi`` describes the API
+``lineup_page`` the line-up page, ``shell``: how a page of ours is sent; ``demo_session`` lets the
+                demo's people in, ``client_metrics`` takes what pages measure
+``pages``       ``/docs``; ``openapi`` describes the API
 ``responses``   bodies and statuses; ``errors`` maps exceptions to them
 ``middleware``  wraps the app; ``cors`` allows pages of other origins
 """
