@@ -295,7 +295,7 @@ def demo_data() -> Path:
     return data_dir
 
 
-def add_retreat(data_dir: Path, slug: str, people: int = 80) -> None:
+def add_retreat(data_dir: Path, slug: str, *, people: int = 80) -> None:
     """Add a made-up retreat to the data of a server that does not run."""
     command = ["demo-data", "--retreat", slug, "--people", str(people)]
     subprocess.run(
@@ -328,7 +328,7 @@ def running_server(
     with data_folder(on_disk=on_disk) as data_dir:
         copy_folder(demo_data(), data_dir)
         for slug in retreats:
-            add_retreat(data_dir, slug, people)
+            add_retreat(data_dir, slug, people=people)
         server = start_server(
             data_dir,
             log_path=data_dir.with_name("log"),

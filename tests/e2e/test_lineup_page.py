@@ -52,12 +52,15 @@ async def test_a_newcomer_is_one_click_away_from_the_list(
     await refused(page)
     await click(page, FIRST)
     await page.click("text=2024 겨울 수련회")
-    await page.until("document.querySelectorAll('.line-up tbody tr').length === 80")
+    await page.see(".total.all dd:text-is('80')")
+    await page.see(".status:has-text('실시간 연결됨')")
+    await page.see(".grid-row:not([hidden])")
     await signed_in_as(page, FIRST)
     assert await page.evaluate("document.title") == "2024 겨울 수련회 · GBS 라인업"
-    assert (await page.text(".line-up thead")).split()[-6:] == [
-        *("목저", "목숙", "금점", "금저", "금숙", "토점")
-    ]
+    heads = (
+        "[...document.querySelectorAll('.grid-head .column-head')].map((head) => head.textContent)"
+    )
+    assert (await page.evaluate(heads))[-7:-1] == ["목저", "목숙", "금점", "금저", "금숙", "토점"]
     assert await page.problems() == []
 
 

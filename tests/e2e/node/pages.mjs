@@ -70,6 +70,8 @@ const start = async ({ width, height, scheme, touch }, send) => {
       const { violations } = await page.evaluate((place) => axe.run(place), at);
       return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
     },
+    // Makes time one's own, to jump over some milliseconds of it; to be called before goto.
+    clock: ({ forward }) => (forward === undefined ? page.clock.install() : page.clock.fastForward(forward)).then(() => null),
     offline: ({ offline }) => context.setOffline(offline),
     resize: (size) => page.setViewportSize({ width: size.width, height: size.height }),
     screenshot: ({ path, whole }) =>

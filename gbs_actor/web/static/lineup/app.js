@@ -1,10 +1,11 @@
 import { HttpError } from "../shared/http.js";
 import { html, useCallback, useEffect, useState } from "../shared/html.js";
 import { LineUp } from "./line_up.js";
+import { PageHeader } from "./page_header.js";
 import { Retreats } from "./retreats.js";
 import { read } from "./session.js";
-import { addressOf, slugOfPage } from "./server.js";
-import { DemoPeople, SignIn } from "./sign_in.js";
+import { slugOfPage } from "./server.js";
+import { SignIn } from "./sign_in.js";
 import { texts } from "./strings.js";
 
 const slug = slugOfPage();
@@ -32,13 +33,15 @@ export function App() {
   if (state === "failed" && error instanceof HttpError && error.status === 401) {
     return html`<${SignIn} code=${error.code} onEntered=${retry} />`;
   }
+  if (state === "retreat") {
+    return html`<${LineUp} key=${shown.retreat.user.userId} retreat=${shown.retreat} onEntered=${retry} />`;
+  }
   return html`
-    <${Header} ...${shown} onEntered=${retry} />
-    <main>
-      ${state === "loading" && html`<p role="status">${texts.loading}</p>`}
+    <${PageHeader} title=${texts.title} user=${shown.user} onEntered=${retry} />
+    <main class="plain-page">
+      ${state === "loading" && html`<p role="status" class="note">${texts.loading}</p>`}
       ${state === "failed" && html`<${Failure} error=${error} onRetry=${retry} />`}
       ${state === "retreats" && html`<${Retreats} retreats=${shown.retreats} />`}
-      ${state === "retreat" && html`<${LineUp} retreat=${shown.retreat} rows=${shown.rows} />`}
     </main>`;
 }
 
@@ -46,20 +49,7 @@ async function load(signal) {
   if (slug === null) {
     return { state: "retreats", ...(await read("api/v1/retreats", signal)) };
   }
-  const path = `api/v1/retreat/${encodeURIComponent(slug)}`;
-  const retreat = await read(path, signal);
-  const { userRetreatGbsLineups: rows } = await read(`${path}/line-up/user-lineups`, signal);
-  return { state: "retreat", retreat, user: retreat.user, rows };
-}
-
-function Header({ retreat, user, onEntered }) {
-  return html`
-    <header class="page-header">
-      ${slug !== null && html`<a href=${addressOf()}>${texts.allRetreats}</a>`}
-      <h1>${retreat ? retreat.title : texts.title}</h1>
-      ${user && html`<span>${user.name}${retreat && !retreat.canEdit && ` · ${texts.readOnly}`}</span>`}
-      ${user && html`<${DemoPeople} current=${user.name} onEntered=${onEntered} />`}
-    </header>`;
+  return { state: "retreat", retreat: await read(`api/v1/retreat/${encodeURIComponent(slug)}`, signal) };
 }
 
 function Failure({ error, onRetry }) {

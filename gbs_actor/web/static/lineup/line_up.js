@@ -1,45 +1,67 @@
-import { html } from "../shared/html.js";
+/** The page of one retreat. */
+import { html, useEffect, useRef, useState } from "../shared/html.js";
+import { useStore } from "../shared/store.js";
+import { ColumnMenu } from "./column_menu.js";
+import { Conflicts } from "./conflict.js";
+import { Drawer } from "./drawer.js";
+import { PageHeader } from "./page_header.js";
+import { Page } from "./page.js";
+import { People } from "./people.js";
+import { Problems } from "./problems.js";
+import { Stale, Status } from "./status.js";
 import { texts } from "./strings.js";
+import { Table } from "./table.js";
+import { NothingShown, Rearrange, Toolbar } from "./toolbar.js";
 
-const { columns, genders, userTypes } = texts;
-
-/** The people of a retreat with their groups, as they were when the page was loaded. */
-export function LineUp({ retreat, rows }) {
+/** @param {{retreat: import("./page.js").Retreat, onEntered: () => void}} properties */
+export function LineUp({ retreat: asLoaded, onEntered }) {
+  const [page] = useState(() => new Page(asLoaded));
+  useEffect(() => () => page.close(), [page]);
+  const retreat = useStore(page.retreat);
   return html`
-    <div class="table-frame" tabindex="0" role="region" aria-labelledby="line-up">
-      <table class="line-up">
-        <caption id="line-up">${texts.people(rows.length)}</caption>
-        <thead>
-          <tr>
-            ${Object.values(columns).map((name) => html`<th scope="col" key=${name}>${name}</th>`)}
-            ${retreat.schedules.map(
-              ({ id, label, name }) => html`<th scope="col" key=${id} title=${name}>${label}</th>`,
-            )}
-          </tr>
-        </thead>
-        <tbody>
-          ${rows.map((row) => html`<${Person} key=${row.id} row=${row} schedules=${retreat.schedules} />`)}
-        </tbody>
-      </table>
-    </div>`;
+    <${PageHeader} title=${retreat.title} user=${retreat.user} canEdit=${retreat.canEdit} onEntered=${onEntered}>
+      <${People} page=${page} /><${Status} page=${page} />
+    </${PageHeader}>
+    <main class="line-up">
+      <${Toolbar} page=${page} />
+      <div class="work">
+        <div class="list"><${List} page=${page} /><${NothingShown} model=${page.model} /><${Rearrange} model=${page.model} /></div>
+        <${Drawer} page=${page} />
+      </div>
+      <${Stale} page=${page} onEntered=${onEntered} />
+      <${Problems} page=${page} />
+    </main>
+    <${ColumnMenu} page=${page} />
+    <${LiveRegion} said=${page.announcer.said} />`;
 }
 
-function Person({ row, schedules }) {
-  const attended = new Set(row.userRetreatRegistrationScheduleIds);
-  return html`
-    <tr class=${row.isLeader ? "leader" : undefined}>
-      <td class="number">${row.gbsNumber ?? texts.none}</td>
-      <th scope="row">${row.name}${row.isLeader && html` <small>${texts.leader}</small>`}</th>
-      <td>${row.univGroupNumber}</td>
-      <td>${genders[row.gender]}</td>
-      <td>${row.gradeNumber}</td>
-      <td>${row.phoneNumber}</td>
-      <td>${userTypes[row.userType] ?? texts.none}</td>
-      <td>${row.currentLeader}</td>
-      <td class="memo">${row.lineupMemo}</td>
-      <td class="memo">${row.isLeader ? row.gbsMemo : ""}</td>
-      ${schedules.map(
-        ({ id }) => html`<td key=${id}>${attended.has(id) ? texts.attends : texts.attendsNot}</td>`,
-      )}
-    </tr>`;
+/** The grid: it has a place here, and draws itself. */
+function List({ page }) {
+  const host = useRef(null);
+  const narrow = useNarrow();
+  useEffect(() => {
+    const table = new Table(host.current, page, narrow);
+    const conflicts = new Conflicts(page, table);
+    return () => {
+      conflicts.destroy();
+      table.destroy();
+    };
+  }, [page, narrow]);
+  return html`<div ref=${host} class="host"></div>`;
+}
+
+const NARROW = matchMedia("(max-width: 700px)");
+
+function useNarrow() {
+  const [narrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const changed = () => setNarrow(NARROW.matches);
+    NARROW.addEventListener("change", changed);
+    return () => NARROW.removeEventListener("change", changed);
+  }, []);
+  return narrow;
+}
+
+function LiveRegion({ said }) {
+  return html`<p class="unseen" role="status" aria-live="polite">${useStore(said)}</p>`;
 }

@@ -1,3 +1,4 @@
+import { visible } from "../shared/format.js";
 import { html } from "../shared/html.js";
 import { addressOf } from "./server.js";
 import { texts } from "./strings.js";
@@ -10,10 +11,8 @@ export function Retreats({ retreats }) {
     <ul class="retreats" aria-labelledby="retreats">
       ${retreats.map(
         ({ slug, title, canEdit }) => html`
-          <li key=${slug}>
-            <a href=${addressOf(slug)}>${title}</a> <code>${slug}</code>
-            ${!canEdit && html` <small>${texts.readOnly}</small>`}
-          </li>`,
+          <li key=${slug}><a href=${addressOf(slug)}><bdi class="text">${visible(title, 60)}</bdi>
+            ${!canEdit && html`<span class="tag">${texts.readOnly}</span>`}<span class="note mono">${visible(slug, 40)}</span></a></li>`,
       )}
     </ul>`;
 }

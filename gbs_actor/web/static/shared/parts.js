@@ -53,8 +53,8 @@ export function Badge({ sign, level = "", children }) {
   return html`<span class=${`badge ${level}`}><span class="sign" aria-hidden="true">${sign}</span><span class="badge-text">${children}</span></span>`;
 }
 
-/** A field to search with; "/" puts the focus into it. */
-export function SearchField({ value, onInput, label, longest = 100 }) {
+/** A field to search with; "/" puts the focus into it. `wait`: milliseconds of rest after which it searches. */
+export function SearchField({ value, onInput, label, longest = 100, wait = 250 }) {
   const field = useRef(null);
   const timer = useRef(null);
   useEffect(() => {
@@ -73,7 +73,7 @@ export function SearchField({ value, onInput, label, longest = 100 }) {
   const changed = (event) => {
     const text = event.target.value;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onInput(text), 250);
+    timer.current = setTimeout(() => onInput(text), wait);
   };
   return html`<input type="search" ref=${field} class="search" aria-label=${label} placeholder=${label}
     maxlength=${longest} spellcheck="false" autocomplete="off" defaultValue=${value} onInput=${changed} />`;

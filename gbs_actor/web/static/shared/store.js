@@ -22,12 +22,21 @@ export class Store {
   }
 }
 
-/** The value of a store, current as long as the component is shown. */
-export function useStore(store) {
-  const [value, setValue] = useState(store.value);
+const whole = (value) => value;
+
+/**
+ * The value of a store, or a part of it, current as long as the component is shown; it is rendered
+ * again when that part is another one.
+ */
+export function useStore(store, select = whole) {
+  const [value, setValue] = useState(() => select(store.value));
   useEffect(() => {
-    setValue(store.value); // it may have changed since the first rendering
-    return store.subscribe(setValue);
+    const changed = () => {
+      const selected = select(store.value);
+      setValue(() => selected);
+    };
+    changed(); // it may have changed since the first rendering
+    return store.subscribe(changed);
   }, [store]);
   return value;
 }

@@ -1,5 +1,6 @@
 import { Actions } from "./actions.js";
 import { Body } from "./body.js";
+import { Callouts } from "./callouts.js";
 import { Decorations } from "./decorations.js";
 import { Editing } from "./editing.js";
 import { Rows } from "./rows.js";
@@ -34,7 +35,8 @@ export class GridParts {
     this.host = host;
     this.options = options;
     this.body = new Body(this.#id, options, this.rows, this.selection, this.decorations);
-    this.view = new View(this.#id, options, this.rows, this.body, () => this.#drawEditor());
+    this.view = new View(this.#id, options, this.rows, this.body, () => this.#afterDrawing());
+    this.callouts = new Callouts(this.view);
     this.actions = new Actions(this);
     this.#help.className = "unseen";
     this.#help.id = `${this.#id}-help`;
@@ -144,6 +146,11 @@ export class GridParts {
     if (!selected || report === this.#reported) return;
     this.#reported = report;
     this.options.onSelect?.(selected);
+  }
+
+  #afterDrawing() {
+    this.callouts.place();
+    this.#drawEditor();
   }
 
   #drawEditor() {

@@ -35,6 +35,7 @@ export function createGrid(element, options) {
     setMarks: (marks) => grid.decorations.setMarks(marks),
     setCells: (cells) => grid.decorations.setCells(cells),
     flash: (id, key, name, colour) => grid.decorations.flash({ id, key, name, colour }),
+    attach: (id, key, element) => grid.callouts.attach(id, key, element),
     pin: (id) => grid.pin(id),
     focusCell: (id, key, { edit = false } = {}) => grid.focusCell(id, key, edit),
     selected: () => grid.selection.selected,

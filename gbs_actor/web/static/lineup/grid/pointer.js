@@ -39,7 +39,7 @@ export function listenToPointer(canvas, actions) {
     const cell = cellAt(event);
     if (!finger || !cell || isActive(event)) return;
     // A keyboard on the screen takes half of it: it comes with the second touch.
-    if (same(cell, selection.active)) actions.edit({ touch: true });
+    if (same(cell, selection.active)) actions.edit({ touch: true }) || actions.open();
     else actions.select(cell, { touch: true });
   });
   canvas.addEventListener("dblclick", (event) => {

@@ -116,6 +116,8 @@ export interface Grid<R extends Row = any> {
   setCells(cells: ReadonlyMap<string, CellStatus>): void;
   /** Lights up a cell for two seconds, with the name of who has changed it. */
   flash(id: RowId, key: string, name: string, colour: string): void;
+  /** Puts an element beside a cell, where it goes with it; hidden while the cell is not shown. Returns what takes it away. */
+  attach(id: RowId, key: string, element: HTMLElement): () => void;
   /** Keeps a row at its place whatever order is set, until another one is pinned or `null`. */
   pin(id: RowId | null): void;
   /** Selects a cell, brings it into view and takes the focus. */
