@@ -188,6 +188,7 @@ test("a conflict has mine and theirs, who and when, and the row shows theirs", a
     changedBy: "이간사",
     changedAt: "2024-01-02T00:00:00.000Z",
     revision: 6,
+    epoch: "a",
     row: 1,
   });
   assert.deepEqual(await edit, { status: "conflict", conflict: found });
