@@ -210,13 +210,13 @@ export class Commands {
    * @param {Reply} reply
    */
   #receive(edit, reply) {
+    if (reply.status === "ERROR" && reply.retryable) return this.#sendLater();
+    this.#retries = 0;
     if (reply.status === "OK") {
-      this.#retries = 0;
       const row = typeof reply.data?.id === "number" ? reply.data : null;
       return this.#accept(edit, row, reply.revision, reply.data);
     }
     if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
-    if (reply.retryable) return this.#sendLater();
     if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
     const { conflict: found } = reply;

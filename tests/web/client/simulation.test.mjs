@@ -157,7 +157,7 @@ class Simulation {
       await this.pick(kind < 0.6 ? often : kind < 0.96 ? now : seldom)();
       await this.world.settle();
     }
-    for (let step = 0; step < 400 && !this.quiet; step += 1) {
+    for (let step = 0; step < 2_000 && !this.quiet; step += 1) {
       for (const each of this.world.snapshot.conflicts) this.world.client.resolve(each, "theirs");
       await this.connect();
       await this.receive();
