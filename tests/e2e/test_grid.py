@@ -269,6 +269,25 @@ async def test_a_range_is_dragged_by_the_mouse_or_clicked_with_shift(
         assert await page.selection() == [5, "part", 5, 2]
 
 
+async def test_a_drag_goes_on_beyond_the_edge(pages: int, origin: str) -> None:
+    async with grid_page(pages, origin) as page:
+        await page.point(5, "memo")
+        await page.browser.step("mouse", does="down")
+        await page.point(8, "memo")
+        await page.browser.step("mouse", does="move", x=300, y=855)
+        await page.browser.until("page.grid.selected().rows.length > 30")
+        await page.browser.step("mouse", does="up")
+        assert (await page.selection())[:2] == [5, "memo"]
+        count = "page.grid.selected().rows.length"
+        assert (
+            await page.browser.evaluate(
+                f"new Promise((done) => {{ const before = {count};"
+                f" setTimeout(() => done({count} - before), 200) }})"
+            )
+            == 0
+        )
+
+
 async def test_a_range_is_kept_while_its_rows_stay_together(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
         await page.select(3, "memo")

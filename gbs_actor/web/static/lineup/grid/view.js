@@ -84,6 +84,13 @@ export class View {
     return Math.max(1, Math.floor(this.#height / this.rowHeight) - 1);
   }
 
+  /** Where cells are to be seen, in CSS pixels of the window. */
+  edges() {
+    const { left, top } = this.scroller.getBoundingClientRect();
+    const { clientWidth, clientHeight } = this.scroller;
+    return { left, top: top + this.rowHeight, right: left + clientWidth, bottom: top + clientHeight };
+  }
+
   /**
    * @param {number} row
    * @returns {number} CSS pixels below the top of the canvas; the header is above
