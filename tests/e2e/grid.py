@@ -130,7 +130,7 @@ async def grid_page(
 
     :param port: of the program that has the browser.
     :param query: ``rows=N``, ``readonly``, ``closed`` (no cell can be edited), ``panel``,
-        ``render``.
+        ``render``, ``sorted`` (a changed row goes to its place at once).
     """
     async with browser_page(port, **options) as browser:
         await browser.goto(f"{origin}/?{query}")

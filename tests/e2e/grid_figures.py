@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ async def measure(page: GridPage, function: str, *arguments: object) -> Any:
     return await page.browser.evaluate(f"({_FUNCTIONS}).{function}(...{json.dumps(arguments)})")
 
 
+def report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def shares(times: list[float]) -> str:
     """Return what half, most and all of some milliseconds are below."""
     ordered = sorted(times)
@@ -35,18 +40,18 @@ async def test_figures(pages: int) -> None:
         async with grid_page(pages, origin, "rows=2000") as page:
             for count in (80, 1000, 2000):
                 times = [await measure(page, "render", count) for _ in range(10)]
-                print(f"render {count} rows: {statistics.median(times):.1f} ms")
+                report(f"render {count} rows: {statistics.median(times):.1f} ms")
             edits = [await measure(page, "edit", row % 15) for row in range(40)]
             assert all(edit["shown"] for edit in edits)
-            print(f"edit, in the key's event: {shares([edit['called'] for edit in edits])} ms")
-            print(f"edit to the end of its frame: {shares([edit['frame'] for edit in edits])} ms")
+            report(f"edit, in the key's event: {shares([edit['called'] for edit in edits])} ms")
+            report(f"edit to the end of its frame: {shares([edit['frame'] for edit in edits])} ms")
             for pixels in (0, 48, 480):
                 found = await measure(page, "frames", 6000, 20, pixels)
-                print(f"20 updates/s, scroll by {pixels} px: frames {shares(found['frames'])} ms")
-                print(f"  update: {shares(found['spent'])} ms")
+                report(f"20 updates/s, scroll by {pixels} px: frames {shares(found['frames'])} ms")
+                report(f"  update: {shares(found['spent'])} ms")
             await page.browser.cdp("HeapProfiler.enable")
             await page.browser.cdp("HeapProfiler.collectGarbage")
             await page.browser.cdp("Performance.enable")
             metrics = (await page.browser.cdp("Performance.getMetrics"))["metrics"]
             kept = {metric["name"]: metric["value"] for metric in metrics}
-            print(f"heap {kept['JSHeapUsedSize'] / 1e6:.1f} MB, {kept['Nodes']:.0f} nodes")
+            report(f"heap {kept['JSHeapUsedSize'] / 1e6:.1f} MB, {kept['Nodes']:.0f} nodes")

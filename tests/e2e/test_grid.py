@@ -163,6 +163,20 @@ async def test_a_text_that_was_typed_again_is_an_edit_if_others_have_changed_it(
         assert await page.events("edit") == [["edit", 3, "memo", mine]]
 
 
+async def test_enter_goes_on_to_the_next_row_though_the_edited_one_moves_away(
+    pages: int, origin: str
+) -> None:
+    async with grid_page(pages, origin, "sorted") as page:
+        await page.call("update", 0, {})
+        await page.select(3, "number")
+        await page.type("20")
+        await page.press("Enter")
+        assert await page.selection() == [4, "number", 1, 1]
+        assert await page.call("cell", 3, "number") is None
+        await page.press("ArrowUp")
+        assert await page.selection() == [2, "number", 1, 1]
+
+
 async def test_a_refused_text_stays_with_the_reason_beside_it(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
         await page.select(3, "number")
@@ -253,6 +267,25 @@ async def test_a_range_is_dragged_by_the_mouse_or_clicked_with_shift(
         await page.click(9, "full")
         await page.browser.step("keyboard", does="up", key="Shift")
         assert await page.selection() == [5, "part", 5, 2]
+
+
+async def test_a_drag_goes_on_beyond_the_edge(pages: int, origin: str) -> None:
+    async with grid_page(pages, origin) as page:
+        await page.point(5, "memo")
+        await page.browser.step("mouse", does="down")
+        await page.point(8, "memo")
+        await page.browser.step("mouse", does="move", x=300, y=855)
+        await page.browser.until("page.grid.selected().rows.length > 30")
+        await page.browser.step("mouse", does="up")
+        assert (await page.selection())[:2] == [5, "memo"]
+        count = "page.grid.selected().rows.length"
+        assert (
+            await page.browser.evaluate(
+                f"new Promise((done) => {{ const before = {count};"
+                f" setTimeout(() => done({count} - before), 200) }})"
+            )
+            == 0
+        )
 
 
 async def test_a_range_is_kept_while_its_rows_stay_together(pages: int, origin: str) -> None:

@@ -85,6 +85,7 @@ async def test_another_order_leaves_the_editor_at_its_row(pages: int, origin: st
         assert await page.editor() == "한글"
         await page.press("Enter")
         assert await page.events("edit") == [["edit", 3, "memo", "한글"]]
+        await page.drawn()
         index = f"{row}.getAttribute('aria-rowindex')"
         assert await page.browser.evaluate(index) != "5"
 

@@ -52,6 +52,23 @@ const texts = {
   status: { saving: "저장 중", saved: "저장됨", failed: "저장 실패", waiting: "저장 대기" },
 };
 
+/** Notes when the text of a field is set while an input method composes one in it. */
+function watchCompositions() {
+  const { get, set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+  let composing = null;
+  addEventListener("compositionstart", ({ target }) => (composing = target), true);
+  addEventListener("compositionend", () => (composing = null), true);
+  Object.defineProperty(HTMLTextAreaElement.prototype, "value", {
+    get,
+    set(value) {
+      if (composing === this) console.error("a text was set while another was composed");
+      set.call(this, value);
+    },
+  });
+}
+
+watchCompositions();
+
 let rows = Array.from({ length: Number(parameters.get("rows") ?? 200) }, (_, id) => rowOf(id));
 const events = [];
 let drawn = 0;
@@ -119,6 +136,7 @@ const page = {
   events: (...kinds) => events.splice(0).filter(([kind]) => kinds.includes(kind)),
   update(id, changes) {
     rows = rows.map((row) => (row.id === id ? { ...row, ...changes } : row));
+    if (parameters.has("sorted")) rows.sort((one, other) => one.number - other.number || one.id - other.id);
     grid.setRows(rows);
   },
   setRows(given) {

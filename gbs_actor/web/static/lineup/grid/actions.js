@@ -138,6 +138,6 @@ export class Actions {
     if (this.editing) this.editing.keyboard = !touch;
     this.grid.update();
     this.grid.focus();
-    if (selection.corner) view.reveal(selection.corner);
+    view.reveal();
   }
 }

@@ -29,7 +29,7 @@ export class Editing {
       onTyping: () => this.#begin(),
       onEnter: () => grid.actions.enter(1),
       // Not for another window: the text stays as it is until the page is shown again.
-      onBlur: () => document.hasFocus() && this.commit(() => {}),
+      onBlur: () => document.hasFocus() && this.commit(),
     });
   }
 
@@ -50,10 +50,14 @@ export class Editing {
     this.#begin();
   }
 
-  /** @param {() => void} then called if the text was taken, or there was none */
+  /**
+   * Report the text, and close the editor, unless the text cannot be taken.
+   *
+   * @param {() => void} [then] what the commit leads to, while the row is still at its place
+   */
   commit(then) {
     this.editor.whenComposed(() => {
-      if (this.#take()) then();
+      if (this.#take()) this.#end(then);
     });
   }
 
@@ -92,10 +96,12 @@ export class Editing {
     this.grid.rows.pin("edit", row.id);
     this.options.onEditing?.(row, column, true);
     this.#showPanel(row, column);
-    this.#opened();
+    this.grid.actions.leaving = false;
+    this.grid.update();
+    this.grid.view.reveal();
   }
 
-  /** @returns {boolean} whether the editor is closed */
+  /** @returns {boolean} false: the text cannot be taken */
   #take() {
     if (!this.#edit) return true;
     const { id, column, forced } = this.#edit;
@@ -108,27 +114,20 @@ export class Editing {
       return false;
     }
     if (changed || forced) this.options.onEdit?.(row, column, text);
-    this.#end();
     return true;
   }
 
-  #end() {
-    if (!this.#edit) return;
-    const { id, column } = this.#edit;
-    const row = this.grid.rows.get(id);
-    this.#edit = null;
-    this.editor.close();
+  /** @param {() => void} [then] */
+  #end(then) {
+    if (this.#edit) {
+      const { id, column } = this.#edit;
+      this.#edit = null;
+      this.editor.close();
+      this.options.onEditing?.(this.grid.rows.get(id), column, false);
+    }
+    then?.();
     this.grid.rows.pin("edit", null);
-    this.options.onEditing?.(row, column, false);
-    this.#opened();
-  }
-
-  /** The editor was opened or closed. */
-  #opened() {
-    const { actions, selection, view } = this.grid;
-    actions.leaving = false;
     this.grid.update();
-    if (this.mode && selection.active) view.reveal(selection.active);
   }
 
   /**
@@ -141,7 +140,7 @@ export class Editing {
     const change = () => {
       if (this.#edit) this.#edit.forced = true;
     };
-    const commit = () => this.commit(() => {});
+    const commit = () => this.commit();
     panel.hidden = !this.options.renderPanel?.(panel, { row, column, change, commit });
   }
 }

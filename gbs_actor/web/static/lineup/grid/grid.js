@@ -127,7 +127,10 @@ export class GridParts {
     this.editing?.cancel();
     this.editing?.editor.element.remove();
     this.editing = can ? new Editing(`${this.#id}-editor`, this) : null;
-    if (this.editing) scroller.prepend(this.editing.editor.element);
+    if (this.editing) {
+      this.editing.editor.field.setAttribute("aria-controls", canvas.id);
+      scroller.prepend(this.editing.editor.element);
+    }
     canvas.setAttribute("aria-readonly", String(!can));
     canvas.removeAttribute("tabindex");
     canvas.removeAttribute("aria-activedescendant");

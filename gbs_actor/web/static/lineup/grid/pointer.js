@@ -5,6 +5,8 @@
 
 /** What acts by itself within a cell. */
 const ACTIVE = "a, button, input, select, textarea, label";
+/** Milliseconds for each row that a drag goes on beyond the edge. */
+const BEYOND = 50;
 
 /**
  * Select by the pointer: a click, or a drag with a mouse; a finger scrolls.
@@ -14,9 +16,7 @@ const ACTIVE = "a, button, input, select, textarea, label";
  */
 export function listenToPointer(canvas, actions) {
   const { selection } = actions.grid;
-  let dragging = false;
   let finger = false;
-
   canvas.addEventListener("pointerdown", (event) => {
     finger = event.pointerType !== "mouse";
   });
@@ -25,17 +25,10 @@ export function listenToPointer(canvas, actions) {
     event.preventDefault(); // the focus stays where it is
     const cell = cellAt(event);
     if (!cell || finger || event.button !== 0) return;
-    dragging = true;
     actions.select(cell, { extend: event.shiftKey });
-  });
-  canvas.addEventListener("mousemove", (event) => {
-    if (!dragging) return;
-    dragging = (event.buttons & 1) === 1;
-    const cell = cellAt(event);
-    if (dragging && cell && !same(cell, selection.corner)) actions.select(cell, { extend: true });
+    drag(actions);
   });
   canvas.addEventListener("click", (event) => {
-    dragging = false;
     const cell = cellAt(event);
     if (!finger || !cell || isActive(event)) return;
     // A keyboard on the screen takes half of it: it comes with the second touch.
@@ -46,6 +39,48 @@ export function listenToPointer(canvas, actions) {
     if (finger || !cellAt(event) || isActive(event)) return;
     if (!actions.edit()) actions.open();
   });
+}
+
+/**
+ * Extend the selection to where the mouse is until its button is released.
+ *
+ * @param {Actions} actions
+ */
+function drag(actions) {
+  const { selection, view } = actions.grid;
+  const released = new AbortController();
+  const edges = view.edges();
+  let beyond = { rows: 0, columns: 0 };
+  const timer = setInterval(() => {
+    if (beyond.rows || beyond.columns) actions.move(beyond.rows, beyond.columns, true);
+  }, BEYOND);
+  /** @param {MouseEvent} event */
+  const follow = (event) => {
+    if (!(event.buttons & 1)) {
+      clearInterval(timer);
+      released.abort();
+      return;
+    }
+    beyond = {
+      rows: sideOf(event.clientY, edges.top, edges.bottom),
+      columns: sideOf(event.clientX, edges.left, edges.right),
+    };
+    const cell = cellAt(event);
+    if (cell && !same(cell, selection.corner)) actions.select(cell, { extend: true });
+  };
+  addEventListener("mousemove", follow, { signal: released.signal });
+  addEventListener("mouseup", follow, { signal: released.signal });
+}
+
+/**
+ * @param {number} value
+ * @param {number} first
+ * @param {number} last
+ * @returns {-1 | 0 | 1} before, between or after
+ */
+function sideOf(value, first, last) {
+  if (value < first) return -1;
+  return value > last ? 1 : 0;
 }
 
 /**

@@ -81,7 +81,9 @@ export class RowElement {
     const changed = row !== this.row;
     this.row = row;
     if (changed || !sameSelected(selected, this.#selected)) this.#drawCells(row, selected, changed);
-    if (decorations !== this.#decorations) this.#drawDecorations(decorations);
+    const redecorated = decorations !== this.#decorations;
+    if (redecorated) this.#drawDecorations(decorations);
+    if (!changed && !redecorated) return;
     const className = `grid-row${decorations ? " decorated" : ""} ${this.rowClass?.(row) ?? ""}`;
     if (className !== this.#rowClass) this.element.className = this.#rowClass = className;
   }

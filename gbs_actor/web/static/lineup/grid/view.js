@@ -6,7 +6,6 @@ import { Header } from "./header.js";
  * @typedef {import("./types.d.ts").Options} Options
  * @typedef {import("./body.js").Body} Body
  * @typedef {import("./rows.js").Rows} Rows
- * @typedef {import("./selection.js").Cell} Cell
  */
 
 /** Rows that are drawn above and below those in view, so that a scroll finds them. */
@@ -24,8 +23,7 @@ export class View {
   canvas = document.createElement("div");
   #frame = 0;
   #rowCount = -1;
-  /** @type {Cell | null} */
-  #revealed = null;
+  #reveals = false;
   #laidOutFor = -1;
   #height = 0;
 
@@ -75,19 +73,22 @@ export class View {
     });
   }
 
-  /**
-   * Bring a cell into view with the next frame.
-   *
-   * @param {Cell} cell
-   */
-  reveal(cell) {
-    this.#revealed = cell;
+  /** Bring the selection, or the end of it that moves, into view with the next frame. */
+  reveal() {
+    this.#reveals = true;
     this.schedule();
   }
 
   /** Whole rows in view. */
   get pageRows() {
     return Math.max(1, Math.floor(this.#height / this.rowHeight) - 1);
+  }
+
+  /** Where cells are to be seen, in CSS pixels of the window. */
+  edges() {
+    const { left, top } = this.scroller.getBoundingClientRect();
+    const { clientWidth, clientHeight } = this.scroller;
+    return { left, top: top + this.rowHeight, right: left + clientWidth, bottom: top + clientHeight };
   }
 
   /**
@@ -109,10 +110,11 @@ export class View {
     this.#height = clientHeight;
     if (clientWidth !== this.#laidOutFor) this.#layOut(clientWidth);
     this.#countRows();
-    if (this.#revealed) {
-      scrollTop = this.#scrolledTo(this.#revealed.row, scrollTop);
-      scrollLeft = this.#scrolledSidewaysTo(this.#revealed.column, scrollLeft, clientWidth);
-      this.#revealed = null;
+    const cell = this.#reveals ? this.body.selection.corner : null;
+    this.#reveals = false;
+    if (cell) {
+      scrollTop = this.#scrolledTo(cell.row, scrollTop);
+      scrollLeft = this.#scrolledSidewaysTo(cell.column, scrollLeft, clientWidth);
       this.scroller.scrollTo(scrollLeft, scrollTop);
     }
     const first = Math.floor(scrollTop / this.rowHeight) - BEYOND;
