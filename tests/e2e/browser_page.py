@@ -132,16 +132,20 @@ async def browser_page(
     height: int = 860,
     scheme: str = "light",
     touch: bool = False,
+    scale: int = 1,
 ) -> AsyncIterator[BrowserPage]:
     """Open a page for the time of a block.
 
     :param port: of the program that has the browser.
     :param scheme: the system's colours, ``light`` or ``dark``.
     :param touch: whether the screen is touched.
+    :param scale: pixels of the screen for one of the page.
     """
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         page = BrowserPage(stream)
-        await page.step("start", width=width, height=height, scheme=scheme, touch=touch)
+        await page.step(
+            "start", width=width, height=height, scheme=scheme, touch=touch, scale=scale
+        )
         yield page
         await stream.send_eof()
         with trio.move_on_after(5):

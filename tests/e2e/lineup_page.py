@@ -141,11 +141,9 @@ async def lineup_page(
     :param own_time: whether the test moves the page's clock.
     """
     async with browser_page(pages, **options) as browser:
-        await browser.goto(f"{server.url}/openapi.json")
         value = cookie or token(user_id, name, role)
-        await browser.evaluate(f"document.cookie = 'accessToken={value}; path=/'")
+        await browser.step("cookie", name="accessToken", value=value, url=server.url)
         page = LineupPage(browser, retreat)
-        await browser.problems()
         if own_time:
             await browser.step("clock")
         await browser.goto(f"{server.url}/retreats/{retreat}")

@@ -18,12 +18,13 @@ async function until(page, expression) {
   throw new Error(`never: ${expression}`);
 }
 
-const start = async ({ width, height, scheme, touch }, send) => {
+const start = async ({ width, height, scheme, touch, scale = 1 }, send) => {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: scheme,
     locale: "ko-KR",
     hasTouch: touch,
+    deviceScaleFactor: scale,
     timezoneId: "Asia/Seoul",
   });
   context.setDefaultTimeout(TIMEOUT);
@@ -70,12 +71,13 @@ const start = async ({ width, height, scheme, touch }, send) => {
       const { violations } = await page.evaluate((place) => axe.run(place), at);
       return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
     },
+    cookie: (cookie) => context.addCookies([cookie]),
     // Makes time one's own, to jump over some milliseconds of it; to be called before goto.
     clock: ({ forward }) => (forward === undefined ? page.clock.install() : page.clock.fastForward(forward)).then(() => null),
     offline: ({ offline }) => context.setOffline(offline),
     resize: (size) => page.setViewportSize({ width: size.width, height: size.height }),
-    screenshot: ({ path, whole }) =>
-      page.screenshot({ path, fullPage: whole, animations: "disabled" }).then(() => null),
+    screenshot: ({ path, whole, moving }) =>
+      page.screenshot({ path, fullPage: whole, animations: moving ? "allow" : "disabled" }).then(() => null),
     // In place of the server; what the page has sent there is kept.
     stub: ({ path, status, value }) =>
       page.route(

@@ -1,0 +1,1 @@
+"""The pictures of the README that are taken of the running thing."""
