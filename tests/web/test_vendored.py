@@ -73,7 +73,6 @@ def test_all_texts_are_in_one_file() -> None:
         assert not re.search("[\uac00-\ud7a3]", path.read_text()), path
 
 
-@pytest.mark.skipif(not (CLIENT / "index.js").exists(), reason="there is no client")
 def test_the_client_counts_in_the_buckets_of_the_server() -> None:
     text = (CLIENT / "histogram.js").read_text()
     found = re.search(r"const BOUNDS = \[([^\]]+)\]", text)
