@@ -96,7 +96,8 @@ class _Building:
     def _write(self, values: dict[FieldKey, NewValue]) -> tuple[list[FieldValue], list[FieldValue]]:
         """Give the fields their values; return those that differ, before and after.
 
-        Of who leads, or led, both are returned, the group and the flag: an undo needs the other.
+        Of who leads, or led, the group comes with the flag and the flag with the group: an undo
+        needs the other.
         """
         before: list[FieldValue] = []
         after: list[FieldValue] = []
@@ -126,13 +127,13 @@ class _Building:
         for id_, changes in people.items():
             person = self._state.registrations[id_]
             self._people[id_] = replace(person, **changes)
-            if person.is_leader or "is_leader" in changes:
-                for of in Field.GBS_NUMBER, Field.IS_LEADER:
-                    if ATTRIBUTES[of][0] not in changes:
-                        value, former = value_in(person, of)
-                        found = FieldValue(of, value, former.origin, id_)
-                        before.append(found)
-                        after.append(found)
+            flagged, moves = "is_leader" in changes, "gbs_number" in changes
+            if flagged != moves and (flagged or person.is_leader):
+                of = Field.GBS_NUMBER if flagged else Field.IS_LEADER
+                value, former = value_in(person, of)
+                found = FieldValue(of, value, former.origin, id_)
+                before.append(found)
+                after.append(found)
         if missing:
             created = self._write(missing)
             before += created[0]

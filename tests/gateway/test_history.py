@@ -61,6 +61,21 @@ async def test_a_change_is_shown_with_author_time_and_every_field() -> None:
         assert [each["code"] for each in change["skipped"]] == ["LEADER_LOCKED"]
 
 
+async def test_of_a_leader_only_what_was_changed_is_shown() -> None:
+    async with site() as here:
+        await ok(await here.send("DELETE", "/1/unassign-gbs-leaders"))
+        (change,) = (await history(here))["changes"]
+        assert [each["field"] for each in change["before"]] == ["isLeader"]
+        assert [each["field"] for each in change["after"]] == ["isLeader"]
+
+
+async def test_what_an_edit_of_one_person_found_is_shown_where_it_changed_nothing() -> None:
+    async with site() as here:
+        await here.assign(PERSON, None)
+        (change,) = (await history(here))["changes"]
+        assert [each["value"] for each in change["before"] + change["after"]] == [None, None]
+
+
 async def test_the_newest_changes_come_first_page_by_page() -> None:
     async with site() as here:
         for number in range(1, 51):

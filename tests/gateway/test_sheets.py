@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +19,8 @@ from quart.datastructures import FileStorage
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.imports.pending import PendingImports
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.gateway.replies import ProblemBody, problem_bodies
+from gbs_actor.lineup.changes import Problem, Rejection
 from gbs_actor.lineup.commands import Assignment, Author, BulkAssign, Command, Undo
 from gbs_actor.observability import EventFilter
 from gbs_actor.rooms.delivery import Accepted
@@ -513,15 +516,35 @@ async def test_a_sheet_counts_as_many_requests() -> None:
         await exported(here, token=SOMEBODY_ELSE)
 
 
+async def test_a_preview_is_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def bodies(problems: Iterable[Problem]) -> tuple[ProblemBody, ...]:
+        threads.append(threading.get_ident())
+        return problem_bodies(problems)
+
+    monkeypatch.setattr("gbs_actor.gateway.http.sheets.problem_bodies", bodies)
+    async with site() as here:
+        await uploaded(here, await exported(here))
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
+
+
 async def test_only_a_few_sheets_of_a_user_are_worked_on_at_once() -> None:
     async with site(settings_with(imports_at_once_per_user=2)) as here:
+        preview = await uploaded(here, await exported(here))
         headers = {**here.bearer(), **OCTETS}
         uploading = partial(exchange, here.app, "POST", f"{LINE_UP}/imports", headers)
         async with uploading() as one, uploading() as two:
             await one.body(b"PK", more=True)
             await two.body(b"PK", more=True)
             await trio.testing.wait_all_tasks_blocked()
-            for method, path in (("GET", "/export.xlsx"), ("POST", "/imports")):
+            for method, path in (
+                ("GET", "/export.xlsx"),
+                ("GET", "/template.xlsx"),
+                ("GET", f"/imports/{preview['importId']}/warnings.xlsx"),
+                ("POST", "/imports"),
+            ):
                 response = await here.send(method, path)
                 answer = await body(response)
                 assert (response.status_code, answer["code"]) == (429, "RATE_LIMITED")

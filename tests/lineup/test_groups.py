@@ -8,7 +8,9 @@ from gbs_actor.lineup.changes import result_of
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     AssignLeaders,
+    Assignment,
     AssignNumber,
+    BulkAssign,
     CreateGroups,
     DeleteGroup,
     SetGroupMemo,
@@ -118,6 +120,12 @@ def test_leaders_that_are_unassigned_stay_in_the_group() -> None:
         (Field.IS_LEADER, False),
         (Field.GBS_NUMBER, 2),
     ]
+
+
+def test_a_leaders_other_fields_are_logged_without_group_and_flag() -> None:
+    it = board(registration(1, 2, leader=True))
+    change = accepted(it, BulkAssign((Assignment(1, current_leader="이리더"),)))
+    assert [each.field for each in change.after] == [Field.CURRENT_LEADER]
 
 
 def test_a_groups_memo_stands_on_every_row_of_it() -> None:

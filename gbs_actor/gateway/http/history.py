@@ -48,7 +48,8 @@ class PastChange(msgspec.Struct, frozen=True, rename="camel"):
     registration_id: int | None
     """The one registration that it addressed, if it addressed one."""
     before: tuple[FieldValue, ...]
-    """The fields that it wrote, as they were."""
+    """The fields that it wrote, as they were. An edit of one person that had the value already
+    has it both here and in ``after``."""
     after: tuple[FieldValue, ...]
     """The same fields in the same order."""
     skipped: tuple[ProblemBody, ...]
@@ -59,7 +60,7 @@ class PastChange(msgspec.Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, entry: LogEntry) -> PastChange:
         """Return an entry of the log as editors may see it."""
-        author = entry.author_id
+        author, written = entry.author_id, tuple(entry.written())
         return cls(
             revision=entry.revision,
             command_id=entry.command_id,
@@ -67,8 +68,8 @@ class PastChange(msgspec.Struct, frozen=True, rename="camel"):
             at=iso_utc(entry.at),
             by=None if author is None else ChangedBy(author, shown_name(entry.author_name, author)),
             registration_id=entry.registration_id,
-            before=entry.before,
-            after=entry.after,
+            before=tuple(before for before, _ in written) or entry.before,
+            after=tuple(after for _, after in written) or entry.after,
             skipped=problem_bodies(entry.skipped),
             undoes=entry.undoes,
         )

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
+import trio
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -100,8 +101,9 @@ def sheets(importer: Importer, identity: Identity, at_once_per_user: int) -> Blu
 
     @blueprint.get("/template.xlsx")
     async def template(slug: str) -> Response:
-        await identity.require(request, identity.policy.may_read, slug)
-        data = await importer.template(slug)
+        user = await identity.require(request, identity.policy.may_read, slug)
+        with limited(user):
+            data = await importer.template(slug)
         if isinstance(data, Rejection):
             return failure_response(Failure.of(data))
         return _workbook(data, f"{slug}-template")
@@ -119,7 +121,8 @@ def sheets(importer: Importer, identity: Identity, at_once_per_user: int) -> Blu
             return failure_response(Failure.because(Code.VALIDATION_FAILED, error.message))
         if isinstance(pending, Rejection):
             return failure_response(Failure.of(pending))
-        return _uncached(_encoder.encode(_preview(pending)))
+        # Thousands of changes would hold the event loop for 40 ms.
+        return _uncached(await trio.to_thread.run_sync(_encoded_preview, pending))
 
     @blueprint.get("/imports/<uuid:import_id>/blocks.xlsx")
     async def blocks(slug: str, import_id: UUID) -> Response:
@@ -135,7 +138,9 @@ def sheets(importer: Importer, identity: Identity, at_once_per_user: int) -> Blu
         if pending is None:
             return failure_response(Failure.of(EXPIRED))
         problems: tuple[Problem, ...] = getattr(pending.preview, name)
-        return _workbook(await importer.problem_list(problems), f"{slug}-{name}")
+        with limited(user):
+            data = await importer.problem_list(problems)
+        return _workbook(data, f"{slug}-{name}")
 
     @blueprint.post("/imports/<uuid:import_id>/apply")
     async def apply(slug: str, import_id: UUID) -> Response:
@@ -176,7 +181,7 @@ def sheets(importer: Importer, identity: Identity, at_once_per_user: int) -> Blu
     return blueprint
 
 
-def _preview(pending: PendingImport) -> ImportPreview:
+def _encoded_preview(pending: PendingImport) -> bytes:
     preview, conflicts = pending.preview, problem_bodies(pending.conflicts)
     of_person = {each.registration_id: each for each in reversed(conflicts)}
     of_field = {(each.registration_id, each.field): each for each in conflicts}
@@ -185,7 +190,7 @@ def _preview(pending: PendingImport) -> ImportPreview:
         id_ = edit.registration_id
         return of_field.get((id_, LoggedField(edit.field))) or of_person.get(id_)
 
-    return ImportPreview(
+    body = ImportPreview(
         import_id=pending.id,
         revision=pending.revision,
         sheets=preview.sheets,
@@ -198,6 +203,7 @@ def _preview(pending: PendingImport) -> ImportPreview:
         warnings=preview.warnings,
         notices=preview.notices,
     )
+    return _encoder.encode(body)
 
 
 async def _uploaded() -> bytes:
