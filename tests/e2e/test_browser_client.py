@@ -71,6 +71,7 @@ async def editing(
 ) -> AsyncIterator[dict[str, Any]]:
     """Clients that edit for the time of a block; yield what has their report behind it."""
     tokens = [token(20 + each, f"간사 {each}") for each in range(CLIENTS)]
+    tokens[0] = f"{token(20, exp=1)},{tokens[0]}"  # expired, and its successor
     command = [node, str(drivers_folder / "lineup.mjs"), str(INDEX), relay.url, str(seed), *tokens]
     process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE)
     assert process.stdin is not None
