@@ -81,17 +81,27 @@ async def test_edits_made_offline_wait_and_are_saved_once_it_is_back(
     assert (row["gbsNumber"], row["lineupMemo"]) == (61, "오프라인 메모")
 
 
+async def asks_before_it_ends(page: LineupPage) -> bool:
+    """Return whether the window would ask its user before it is closed."""
+    asks: bool = await page.browser.evaluate(
+        "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    )
+    return asks
+
+
 async def test_what_waits_survives_a_reload(pages: int, server: ServerProcess, person: Row) -> None:
     async with lineup_page(pages, server, expected=NO_NETWORK) as page:
         await go_offline(page, offline=True)
         await page.see(".status:has-text('오프라인')")
         await page.enter(person, "lineupMemo", "다시 불러오기")
         await page.see(".status:has-text('저장 대기 1건')")
+        assert await asks_before_it_ends(page)
         await go_offline(page, offline=False)
         await page.browser.step("reload")
         await page.see(LIVE)
         await page.until_text(person, "lineupMemo", "다시 불러오기")
         await page.see(".status:not(:has-text('건'))")
+        assert not await asks_before_it_ends(page)
     (row,) = [row for row in rows_of(server) if row["id"] == person["id"]]
     assert row["lineupMemo"] == "다시 불러오기"
 

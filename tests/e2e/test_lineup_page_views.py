@@ -155,6 +155,11 @@ async def test_details_of_a_person_and_the_figures_of_the_window(
     pages: int, server: ServerProcess
 ) -> None:
     person = in_view(rows_of(server))[3]
+    (leader,) = [
+        row
+        for row in rows_of(server)
+        if row["gbsNumber"] == person["gbsNumber"] and row["isLeader"]
+    ]
     async with lineup_page(pages, server, scheme="dark") as page:
         await page.enter(person, "lineupMemo", "첫째 줄")
         await page.until_reads("state", person, "lineupMemo", "saved")
@@ -165,6 +170,11 @@ async def test_details_of_a_person_and_the_figures_of_the_window(
         members = await page.browser.evaluate("document.querySelectorAll('.members li').length")
         assert members == person["totalCount"]
         await page.accessible("drawer-dark")
+        # Who is filtered out is shown again.
+        await page.search(person["phoneNumber"])
+        await page.click(f".members button:has-text('{leader['name']}')")
+        await page.see(f".drawer h2:has-text('{leader['name']}')")
+        assert leader["name"] in await page.column("name")
         await page.click(".status")
         await page.see(".figures tr:has-text('저장 응답') td:last-child:text-is('1')")
         await page.see(".figures tr:has-text('화면 반영') td:last-child:text-is('1')")

@@ -35,6 +35,7 @@ const start = async ({ width, height, scheme, touch, scale = 1 }, send) => {
   let session;
   page.on("pageerror", (error) => problems.push(`pageerror: ${error}`));
   page.on("dialog", (dialog) => {
+    if (dialog.type() === "beforeunload") return dialog.accept();
     problems.push(`dialog: ${dialog.message()}`);
     dialog.dismiss();
   });

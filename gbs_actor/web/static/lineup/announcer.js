@@ -5,6 +5,8 @@ import { texts } from "./strings.js";
 
 /** Milliseconds in which changes of others are added up. */
 const PAUSE = 5_000;
+/** Milliseconds after which whoever searches has stopped to type. */
+const REST = 800;
 const SHORT = 30;
 
 /** @typedef {import("../../client/types.js").Row} Row */
@@ -16,6 +18,8 @@ export class Announcer {
   #changes = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #searching;
 
   /** @param {string} sentence */
   say(sentence) {
@@ -53,6 +57,12 @@ export class Announcer {
     this.say(texts.announcements.conflict(nameOf(row), texts.columns[field]));
   }
 
+  /** How many rows are left, once the search has come to rest. @param {() => number} count */
+  found(count) {
+    clearTimeout(this.#searching);
+    this.#searching = setTimeout(() => this.say(texts.announcements.found(count())), REST);
+  }
+
   /** @param {string} state of the connection */
   connection(state) {
     this.say(texts.status[state]);
@@ -60,6 +70,7 @@ export class Announcer {
 
   close() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#searching);
   }
 }
 

@@ -16,8 +16,8 @@ const WIDTHS = {
   univGroupNumber: 46, gender: 44, gradeNumber: 44, name: 78, phoneNumber: 126, userType: 60, currentLeader: 66, gbsMemo: 110,
 };
 const SCHEDULE_WIDTH = 42;
-const CENTERED = new Set(["gbsNumber", "fullAttendanceCount", "partialAttendanceCount", "maleCount", "femaleCount", "univGroupNumber", "gender", "gradeNumber"]);
 const GROUP = new Set(["fullAttendanceCount", "partialAttendanceCount", "maleCount", "femaleCount"]);
+const CENTERED = new Set([...GROUP, "gbsNumber", "univGroupNumber", "gender", "gradeNumber"]);
 const GREATEST_NUMBER = 9999;
 export const LONGEST_MEMO = 2000;
 
@@ -60,7 +60,7 @@ function fieldColumn(key, largestGroup, narrow) {
     rowHeader: key === "name",
     text,
     ...(GROUP.has(key) && {
-      className: (/** @type {Row} */ { isLeader, totalCount }) => `figure${isLeader && totalCount > largestGroup ? " too-large" : ""}`,
+      className: (/** @type {Row} */ row) => (row.isLeader && row.totalCount > largestGroup ? "figure too-large" : "figure"),
     }),
     ...OWN[key],
   };
@@ -78,7 +78,10 @@ const OWN = {
     className: "memo",
     editor: "memo",
     editable: () => true,
-    validate: (text) => (text.trim().length > LONGEST_MEMO ? texts.editing.memoTooLong(text.trim().length, LONGEST_MEMO) : undefined),
+    validate(text) {
+      const { length } = text.trim();
+      return length > LONGEST_MEMO ? texts.editing.memoTooLong(length, LONGEST_MEMO) : undefined;
+    },
     render(content, { lineupMemo, lineupMemocolor }) {
       content.textContent = oneLine(lineupMemo);
       content.title = lineupMemo.length > 20 ? visible(lineupMemo, 500) : "";
@@ -139,10 +142,9 @@ function scheduleColumns(schedules) {
       className: (row) => (attends(row) ? `${dayClass} attends` : dayClass),
       headerClass: dayClass,
       render(content, row) {
+        // A dot, by the style sheet; the word is for those who do not see it.
         if (!content.firstChild) content.append(Object.assign(document.createElement("span"), { className: "unseen" }));
-        const said = attends(row) ? texts.attends : "";
-        const text = /** @type {Node} */ (content.firstChild);
-        if (text.textContent !== said) text.textContent = said;
+        /** @type {Node} */ (content.firstChild).textContent = attends(row) ? texts.attends : "";
       },
     };
   });

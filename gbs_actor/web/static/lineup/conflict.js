@@ -70,12 +70,15 @@ function Conflict({ conflict, name, onResolve }) {
   const { field, mine, theirs, changedBy, changedAt } = conflict;
   const who = visible(changedBy || labels.someone, 24);
   const shown = field === "gbsNumber" ? shownNumber : shownMemo;
+  const when = changedAt ? labels.changed(who, clock(changedAt)) : labels.changedSometime(who);
   return html`
     <div class="conflict" role="group" aria-label=${labels.label(visible(name, 24), texts.columns[field])}>
-      <p class="conflict-who" title=${changedAt ? fullTime(changedAt) : undefined}>${changedAt ? labels.changed(who, clock(changedAt)) : labels.changedSometime(who)}</p>
+      <p class="conflict-who" title=${changedAt ? fullTime(changedAt) : undefined}>${when}</p>
       <div class="conflict-values" tabindex="0" role="group" aria-label=${labels.values}>
-        <dl><dt>${labels.theirs}</dt><dd><bdi>${visible(shown(theirs), LONGEST)}</bdi></dd>
-          <dt>${labels.mine}</dt><dd><bdi>${visible(shown(mine), LONGEST)}</bdi></dd></dl>
+        <dl>
+          <dt>${labels.theirs}</dt><dd><bdi>${visible(shown(theirs), LONGEST)}</bdi></dd>
+          <dt>${labels.mine}</dt><dd><bdi>${visible(shown(mine), LONGEST)}</bdi></dd>
+        </dl>
         ${field === "lineupMemo" && theirs?.memo && mine?.memo && html`<${Difference} before=${theirs.memo} after=${mine.memo} />`}
       </div>
       <div class="buttons">

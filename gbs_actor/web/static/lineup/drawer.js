@@ -35,7 +35,8 @@ function Aside({ label, onClose, children }) {
   }, []);
   return html`
     <aside ref=${element} class="drawer" aria-label=${label}>
-      <button type="button" class="quiet icon drawer-close" onClick=${onClose} aria-label=${texts.close} title=${texts.close}><span aria-hidden="true">×</span></button>
+      <button type="button" class="quiet icon drawer-close" onClick=${onClose} aria-label=${texts.close} title=${texts.close}>
+        <span aria-hidden="true">×</span></button>
       ${children}
     </aside>`;
 }
@@ -49,7 +50,8 @@ function Person({ row, page }) {
   const attended = schedules.filter(({ id }) => row.userRetreatRegistrationScheduleIds.includes(id));
   const facts = ["univGroupNumber", "gradeNumber", "gender", "userType", "phoneNumber", "currentLeader"];
   return html`
-    <h2 class="drawer-title"><${Text} value=${row.name} longest=${60} />${row.isLeader && html` <span class="tag">${labels.leader}</span>`}</h2>
+    <h2 class="drawer-title"><${Text} value=${row.name} longest=${60} />
+      ${row.isLeader && html`<span class="tag">${labels.leader}</span>`}</h2>
     ${page.canEdit && html`<div class="drawer-actions">
       ${!row.isLeader && html`<button type="button" onClick=${() => edit("gbsNumber")}>${labels.editNumber}</button>`}
       <button type="button" onClick=${() => edit("lineupMemo")}>${labels.editMemo}</button></div>`}
@@ -66,17 +68,19 @@ function Person({ row, page }) {
 
 function Note({ title, text }) {
   if (!text) return null;
-  return html`<h3>${title}</h3><p class="memo-text"><bdi>${text.split("\n").map((line) => html`${line === "" ? "" : visible(line, 2_000)}<br />`)}</bdi></p>`;
+  const lines = text.split("\n").map((line) => html`${line === "" ? "" : visible(line, 2_000)}<br />`);
+  return html`<h3>${title}</h3><p class="memo-text"><bdi>${lines}</bdi></p>`;
 }
 
 function Group({ row, page }) {
   if (row.gbsNumber === null) return html`<h3>GBS</h3><p class="note">${labels.unassigned}</p>`;
+  const about = (each) => [FIELDS.univGroupNumber.text(each), FIELDS.gender.text(each), each.isLeader ? labels.leader : ""];
   const members = page.model.snapshot.value.rows.filter(({ gbsNumber }) => gbsNumber === row.gbsNumber);
   return html`
     <h3>${labels.group(row.gbsNumber)} · ${texts.people.count(members.length)}</h3>
     <ul class="members">
       ${members.map((each) => html`<li key=${each.id} aria-current=${each.id === row.id ? "true" : undefined}>
-        <button type="button" class="quiet member" onClick=${() => page.goTo(each.id, "name")}><${Text} value=${each.name} longest=${30} />
-          <span class="note">${[FIELDS.univGroupNumber.text(each), FIELDS.gender.text(each), each.isLeader ? labels.leader : ""].filter(Boolean).join(" · ")}</span></button></li>`)}
+        <button type="button" class="quiet member" onClick=${() => page.goTo(each.id, "name")}>
+          <${Text} value=${each.name} longest=${30} /><span class="note">${about(each).filter(Boolean).join(" · ")}</span></button></li>`)}
     </ul>`;
 }

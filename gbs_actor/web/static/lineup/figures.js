@@ -13,8 +13,11 @@ export function Figures({ snapshot }) {
   return html`
     <h2 class="drawer-title">${labels.title}</h2>
     <table class="plain figures">
-      <thead><tr><th scope="col"><span class="unseen">${labels.title}</span></th>
-        ${QUANTILES.map((name) => html`<th scope="col" class="number" key=${name}>${labels[name]}</th>`)}<th scope="col" class="number">${labels.count}</th></tr></thead>
+      <thead><tr>
+        <th scope="col"><span class="unseen">${labels.title}</span></th>
+        ${QUANTILES.map((name) => html`<th scope="col" class="number" key=${name}>${labels[name]}</th>`)}
+        <th scope="col" class="number">${labels.count}</th>
+      </tr></thead>
       <tbody><${Line} name=${labels.answers} times=${answers} /><${Line} name=${labels.screens} times=${screens} /></tbody>
     </table>
     <${Facts} rows=${[

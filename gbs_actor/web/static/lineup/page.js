@@ -37,8 +37,21 @@ export class Page {
     const { client, close } = connectTo(retreat.slug, retreat.user);
     this.client = client;
     this.model = new Model(client, compareRows);
-    this.#ends = [this.model.snapshot.subscribe(() => this.#look()), this.model.close, close, () => this.announcer.close()];
+    window.addEventListener("beforeunload", this.#leave);
+    this.#ends = [
+      this.model.snapshot.subscribe(() => this.#look()),
+      this.model.filters.subscribe(() => this.announcer.found(() => this.model.shown.value.rows.length)),
+      this.model.close,
+      close,
+      () => this.announcer.close(),
+      () => window.removeEventListener("beforeunload", this.#leave),
+    ];
   }
+
+  /** What is not saved outlives a reload, but not the end of the window: ask. @param {Event} event */
+  #leave = (event) => {
+    if (this.model.snapshot.value.unsent > 0) event.preventDefault();
+  };
 
   close() {
     for (const end of this.#ends) end();

@@ -12,9 +12,6 @@ export const texts = {
   attends: "참여",
   close: "닫기",
   switchTheme: { light: "어두운 화면으로", dark: "밝은 화면으로" },
-  skip: "라인업 표로 건너뛰기",
-  docs: "API 문서",
-  operators: "운영",
 
   columns: {
     gbsNumber: "GBS 번호",
@@ -39,7 +36,9 @@ export const texts = {
 
   grid: {
     label: "GBS 라인업 표",
-    help: "화살표로 움직이고, 입력하거나 F2를 눌러 고칩니다. Alt+아래 화살표는 열 메뉴, Ctrl+Enter는 자세히, Esc 다음 Tab은 표에서 나가기입니다.",
+    help:
+      "화살표로 움직이고, 입력하거나 F2를 눌러 고칩니다. " +
+      "Alt+아래 화살표는 열 메뉴, Ctrl+Enter는 자세히, Esc 다음 Tab은 표에서 나가기입니다.",
     editing: "편집 중",
     changed: "변경",
     status: { saving: "저장 중", saved: "저장됨", failed: "저장 실패", waiting: "저장 대기" },
@@ -106,7 +105,6 @@ export const texts = {
     label: "지금 보고 있는 사람",
     more: (count) => `외 ${count}명`,
     editing: (name, what) => `${name} · ${what} 편집 중`,
-    alone: "나만 보고 있습니다",
     count: (count) => `${count}명`,
   },
 
@@ -155,7 +153,6 @@ export const texts = {
     label: (name) => `${name} 자세히`,
     editNumber: "GBS 번호 고치기",
     editMemo: "메모 고치기",
-    person: "개인",
     group: (number) => `GBS ${number}`,
     unassigned: "아직 배정되지 않았습니다.",
     members: "조원",
@@ -183,7 +180,6 @@ export const texts = {
     reconnects: "재연결",
     perHour: (count) => `시간당 ${count}회`,
     revision: "리비전",
-    none: "아직 없음",
     note: "이 창에서 잰 값이며, 1분마다 서버에 합계로 보냅니다.",
   },
 

@@ -2,6 +2,7 @@
 import { visible } from "../shared/format.js";
 import { columnsOf, scheduleKey } from "./columns.js";
 import { Editing } from "./editing.js";
+import { NO_FILTERS } from "./filters.js";
 import { createGrid } from "./grid/index.js";
 import { columnHeader } from "./header.js";
 import { colourOfUser } from "./palette.js";
@@ -32,8 +33,9 @@ export class Table {
   #narrow;
   #ends;
   #filters;
-  /** @type {readonly unknown[]} */
+  /** What was shown last. @type {readonly unknown[]} */
   #marks = [];
+  /** @type {ReadonlyMap<string, unknown>} */
   #cells = new Map();
 
   /**
@@ -68,7 +70,7 @@ export class Table {
       client.onChanges((change) => this.#flash(change)),
       listen(host, "keydown", (event) => this.#useKey(event), { capture: true }),
     ];
-    page.goTo = (id, key, edit = false) => this.#grid.focusCell(id, key, { edit });
+    page.goTo = (id, key, edit = false) => this.#goTo(id, key, edit);
     this.#decorate(model.snapshot.value);
   }
 
@@ -89,6 +91,18 @@ export class Table {
     this.#grid.destroy();
   }
 
+  /**
+   * @param {number} id
+   * @param {string} key
+   * @param {boolean} edit
+   */
+  #goTo(id, key, edit) {
+    const { model, hidden } = this.#page;
+    if (!model.shown.value.rows.some((row) => row.id === id)) model.filters.set(NO_FILTERS);
+    if (hidden.value.has(key)) hidden.set(new Set([...hidden.value].filter((each) => each !== key)));
+    this.#grid.focusCell(id, key, { edit });
+  }
+
   /** @param {readonly Row[]} rows */
   #show(rows) {
     this.#grid.setRows(rows);
@@ -100,12 +114,11 @@ export class Table {
   #decorate({ marks, cells, connection }) {
     this.#grid.setReadOnly(!this.#page.canEdit);
     this.#host.classList.toggle("stale", connection.state !== "live");
-    if (marks.length > 0 || this.#marks.length > 0) {
-      this.#grid.setMarks(marks.map(({ id, field, userId, userName }) => ({ id, key: field ?? "gbsNumber", ...person(userId, userName) })));
+    if (marks.length > 0 || this.#marks.length > 0) this.#grid.setMarks(marks.map(markOf));
+    if (cells.size > 0 || this.#cells.size > 0) {
+      this.#grid.setCells(new Map([...cells].map(([name, cell]) => [name, statusOf(cell)])));
     }
-    this.#marks = marks;
-    if (cells.size > 0 || this.#cells.size > 0) this.#grid.setCells(new Map([...cells].map(([name, cell]) => [name, statusOf(cell)])));
-    this.#cells = cells;
+    [this.#marks, this.#cells] = [marks, cells];
   }
 
   /** @param {import("../../client/types.js").Change} change */
@@ -172,6 +185,11 @@ function classOf({ isLeader, gbsNumber }) {
  */
 function person(userId, userName) {
   return { name: visible(userName, LONGEST_NAME), colour: colourOfUser(userId) };
+}
+
+/** @param {import("../../client/types.js").EditingMark} mark */
+function markOf({ id, field, userId, userName }) {
+  return { id, key: field ?? "gbsNumber", ...person(userId, userName) };
 }
 
 /** @param {import("../../client/types.js").CellStatus} cell */
