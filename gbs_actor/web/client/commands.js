@@ -7,7 +7,7 @@ import { requestOf } from "./requests.js";
 import { randomUuid } from "./uuid.js";
 
 /**
- * @import { Base, Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
+ * @import { Base, Clock, Conflict, Failure, Field, Outcome, Row, Touch } from "./types.js"
  * @import { Reply } from "./calls.js"
  * @import { Drafts } from "./drafts.js"
  * @import { Edit } from "./pending.js"
@@ -72,19 +72,34 @@ export class Commands {
   }
 
   /**
+   * What whoever looks at a cell now sees of it.
+   *
+   * @param {{ id: number, field: Field }} cell
+   * @returns {Base | undefined} `undefined`: there is no such row
+   */
+  base(cell) {
+    const row = this.#replica.rows.get(cell.id);
+    // Behind an own edit nobody sees what others have written since.
+    const own = this.pending.last(keyOf(cell));
+    const { baseRevision: revision = null, epoch = null } = own ?? {};
+    if (revision !== null) return { revision, epoch };
+    return row && { revision: row.revision, epoch: this.#replica.epoch };
+  }
+
+  /**
    * Set a cell, and show it at once.
    *
    * @param {Touch} touch
-   * @param {{ revision: number, epoch?: string | null }} [base] what its author saw; default: the
-   *   row as it is
+   * @param {Base} [base] what its author saw; default: what is seen now
    * @returns {Promise<Outcome>}
    */
-  set(touch, base = this.#replica.rows.get(touch.id)) {
+  set(touch, base = this.base(touch)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
-    this.rejected.forget(keyOf(touch));
-    const { revision, epoch = this.#replica.epoch } = base;
+    const key = keyOf(touch);
+    this.rejected.forget(key);
+    const { revision, epoch } = base;
     // Its author has also seen what they made of the cell themselves since then.
-    const own = this.#own.get(keyOf(touch));
+    const own = this.#own.get(key);
     const seen = own?.epoch === epoch ? Math.max(own.revision, revision) : revision;
     return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: seen, epoch });
   }
@@ -107,9 +122,9 @@ export class Commands {
    * @param {Conflict} conflict
    * @param {"mine" | "theirs"} choice
    */
-  resolve({ key, id, field, mine, revision }, choice) {
+  resolve({ key, id, field, mine, revision, epoch }, choice) {
     if (!this.rejected.conflicts.has(key)) return;
-    if (choice === "mine") void this.set({ id, field, value: mine }, { revision });
+    if (choice === "mine") void this.set({ id, field, value: mine }, { revision, epoch });
     else this.rejected.forget(key);
     this.#change([id]);
   }
@@ -195,13 +210,13 @@ export class Commands {
    * @param {Reply} reply
    */
   #receive(edit, reply) {
+    if (reply.status === "ERROR" && reply.retryable) return this.#sendLater();
+    this.#retries = 0;
     if (reply.status === "OK") {
-      this.#retries = 0;
       const row = typeof reply.data?.id === "number" ? reply.data : null;
       return this.#accept(edit, row, reply.revision, reply.data);
     }
     if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
-    if (reply.retryable) return this.#sendLater();
     if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
     const { conflict: found } = reply;
@@ -237,7 +252,7 @@ export class Commands {
   #conflict(edit, reply) {
     const edits = [edit, ...this.pending.after(edit)];
     const [wanted] = /** @type {[Touch]} */ (edits.at(-1)?.touches);
-    const conflict = this.rejected.conflict(edit, wanted, reply);
+    const conflict = this.rejected.conflict(edit, wanted, reply, this.#replica.epoch);
     for (const each of edits) this.#end(each, { status: "conflict", conflict });
   }
 

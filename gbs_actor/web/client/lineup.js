@@ -135,6 +135,14 @@ class Lineup {
 
   /**
    * @param {number} id
+   * @param {Field} field
+   */
+  base(id, field) {
+    return this.#commands.base({ id, field });
+  }
+
+  /**
+   * @param {number} id
    * @param {number | null} number
    * @param {{ base?: Base }} [options]
    */

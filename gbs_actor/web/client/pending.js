@@ -20,8 +20,7 @@ export const keyOf = ({ id, field }) => `${id}:${field}`;
 
 /**
  * Of the edits of one cell only the first is sent, and a later one takes the place of one that was
- * not sent yet. It rests on what the first one's author saw, since the cell showed their own value
- * ever since; and once that one is answered, on the revision it made.
+ * not sent yet. Once the first is answered, the next one rests on the revision it made.
  */
 export class Pending {
   /** @type {Edit[]} */
@@ -33,17 +32,22 @@ export class Pending {
    */
   add(edit) {
     const key = onlyKey(edit);
-    const former = this.edits.findLast((each) => key !== null && onlyKey(each) === key);
-    if (former !== undefined) {
-      edit.baseRevision = former.baseRevision;
-      edit.epoch = former.epoch;
-    }
+    const former = key === null ? undefined : this.last(key);
     if (former === undefined || former.event !== undefined) {
       this.edits.push(edit);
       return undefined;
     }
     this.edits[this.edits.indexOf(former)] = edit;
     return former;
+  }
+
+  /**
+   * The last edit of one cell alone.
+   *
+   * @param {string} key
+   */
+  last(key) {
+    return this.edits.findLast((each) => onlyKey(each) === key);
   }
 
   /** @param {Edit} edit */

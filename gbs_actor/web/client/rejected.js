@@ -29,14 +29,18 @@ export class Rejected {
    * @param {Edit} edit of one cell
    * @param {Touch} wanted what was typed last
    * @param {ErrorReply & { conflict: NonNullable<ErrorReply["conflict"]> }} reply
+   * @param {string | null} epoch the room's
    * @returns {Conflict}
    */
-  conflict({ commandId, baseRevision, epoch }, { id, field, value }, { conflict: found, data: row }) {
+  conflict(edit, { id, field, value }, { conflict: found, data }, epoch) {
     const key = keyOf({ id, field });
-    const { theirs, changedBy, changedAt, revision } = found;
-    const conflict = { key, id, field, mine: value, theirs: valueOf(theirs), changedBy, changedAt, revision, row: row ?? null };
-    this.conflicts.set(key, Object.freeze(conflict));
-    this.#edits.set(key, { commandId, baseRevision, epoch, touches: [{ id, field, value }] });
+    const { changedBy, changedAt, revision } = found;
+    const values = { mine: value, theirs: valueOf(found.theirs) };
+    const conflict = Object.freeze({ key, id, field, ...values, changedBy, changedAt, revision, epoch, row: data ?? null });
+    this.conflicts.set(key, conflict);
+    const { commandId, baseRevision, epoch: baseEpoch } = edit;
+    const touches = [{ id, field, value }];
+    this.#edits.set(key, { commandId, baseRevision, epoch: baseEpoch, touches });
     return conflict;
   }
 

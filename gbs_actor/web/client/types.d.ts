@@ -105,8 +105,9 @@ export interface Conflict {
   changedBy: string;
   /** ISO 8601; `null`: not known. */
   changedAt: string | null;
-  /** At which they set it. */
+  /** At which they set it, in this epoch. */
   revision: number;
+  epoch: string | null;
   /** As it is on the server. */
   row: Row | null;
 }
@@ -127,7 +128,6 @@ export interface Failure {
 
 /** What the author of an edit saw when they began: what others have set since is a conflict. */
 export interface Base {
-  /** Of the row. */
   revision: number;
   epoch: string | null;
 }
@@ -212,7 +212,9 @@ export interface LineupClient {
   /** Call a listener with each change that arrives while connected, own ones too. */
   onChanges(listener: (change: Change) => void): () => void;
 
-  /** @param options.base what its author saw; default: the row as it is. So for all three. */
+  /** What whoever looks at a cell now sees of it: for the edit of an editor that opens now. */
+  base(id: number, field: Field): Base | undefined;
+  /** @param options.base what its author saw; default: what is seen now. So for all three. */
   assignNumber(id: number, number: number | null, options?: { base?: Base }): Promise<Outcome>;
   /** Write the memo of a person, whether there is one or not. */
   saveMemo(id: number, memo: { memo: string; color?: string | null }, options?: { base?: Base }): Promise<Outcome>;

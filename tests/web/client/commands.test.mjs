@@ -116,6 +116,17 @@ test("they have also seen what they made of the cell themselves since", async ()
   assert.equal(world.socket.next("delete-lineup-memo").argument.baseRevision, 0);
 });
 
+test("an editor that opens behind an own edit saw what that one rests on", async () => {
+  const world = new World();
+  await world.live([row(1, { revision: 2 })], { revision: 2 });
+  assert.deepEqual(world.client.base(1, "gbsNumber"), { revision: 2, epoch: "a" });
+  void world.client.assignNumber(1, 3);
+  await world.update([row(1, { gbsNumber: 8, revision: 6 })]);
+  assert.deepEqual(world.client.base(1, "gbsNumber"), { revision: 2, epoch: "a" });
+  assert.deepEqual(world.client.base(1, "lineupMemo"), { revision: 6, epoch: "a" });
+  assert.equal(world.client.base(99, "lineupMemo"), undefined);
+});
+
 test("a later edit of a cell takes the place of one that was not sent", async () => {
   const world = new World();
   await world.live();
@@ -188,6 +199,7 @@ test("a conflict has mine and theirs, who and when, and the row shows theirs", a
     changedBy: "이간사",
     changedAt: "2024-01-02T00:00:00.000Z",
     revision: 6,
+    epoch: "a",
     row: 1,
   });
   assert.deepEqual(await edit, { status: "conflict", conflict: found });
@@ -207,6 +219,19 @@ test("one's own value is sent again over theirs, on the revision of theirs", asy
   const { argument } = world.socket.next("update-gbs-number");
   assert.deepEqual([argument.gbsNumber, argument.baseRevision], [3, 6]);
   assert.notEqual(argument.commandId, first.argument.commandId);
+});
+
+test("a conflict that is older than the epoch conflicts again", async () => {
+  const world = new World();
+  await world.live();
+  void world.client.assignNumber(1, 3);
+  await world.socket.next("update-gbs-number").reply(conflict(row(1, { gbsNumber: 8, revision: 6 })));
+  await world.socket.cut();
+  await world.clock.advance(2_000);
+  await world.live([row(1, { gbsNumber: 9, revision: 2 })], { revision: 9, epoch: "b" });
+  world.client.resolve(world.snapshot.conflicts[0], "mine");
+  const { argument } = world.socket.next("update-gbs-number");
+  assert.deepEqual([argument.baseRevision, argument.epoch], [6, "a"]);
 });
 
 test("or it is dropped", async () => {
@@ -294,6 +319,20 @@ test("it waits longer each time", async () => {
     await world.clock.advance(world.clock.next);
   }
   assert.deepEqual(waits, [2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+});
+
+test("but not longer than before once it answers, be it a conflict", async () => {
+  const world = new World();
+  await world.live();
+  void world.client.assignNumber(1, 3);
+  for (const id of [1, 2]) {
+    await world.socket.next("update-gbs-number").reply(error("ROOM_BUSY", { retryable: true }));
+    assert.equal(world.clock.next, 2_000);
+    await world.clock.advance(2_000);
+    await world.socket.next("update-gbs-number").reply(conflict(row(id, { gbsNumber: 8, revision: 6 })));
+    await world.clock.advance(2_000);
+    void world.client.assignNumber(2, 3);
+  }
 });
 
 test("an expired token keeps the edit until there is a new one", async () => {
