@@ -216,7 +216,11 @@ export class Commands {
       const row = typeof reply.data?.id === "number" ? reply.data : null;
       return this.#accept(edit, row, reply.revision, reply.data);
     }
-    if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
+    if (reply.code === "TOKEN_EXPIRED") {
+      this.#live = false; // until it is renewed
+      this.#handlers.changed([]);
+      return this.#handlers.renewToken();
+    }
     if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
     const { conflict: found } = reply;

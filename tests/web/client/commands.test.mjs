@@ -341,6 +341,9 @@ test("an expired token keeps the edit until there is a new one", async () => {
   void world.client.assignNumber(1, 3);
   const first = world.socket.next("update-gbs-number");
   await first.reply(error("TOKEN_EXPIRED"));
+  void world.client.assignNumber(2, 3);
+  assert.deepEqual(world.socket.sent.map(({ event }) => event), ["authenticate"]); // nothing is sent meanwhile
+  assert.deepEqual(cell(world), { status: "waiting" });
   await world.socket.next("authenticate").reply({ status: "OK", data: null, revision: 0 });
   assert.deepEqual(world.socket.next("update-gbs-number").argument, first.argument);
 });
