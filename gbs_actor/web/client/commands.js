@@ -243,6 +243,7 @@ export class Commands {
       later.epoch = epoch;
     }
     for (const key of edit.touches.map(keyOf)) {
+      this.rejected.forget(key);
       this.#saved.add(key);
       if (revision !== null) this.#own.set(key, { revision, epoch });
     }

@@ -28,7 +28,7 @@ export interface LineupOptions {
 }
 
 /**
- * `null`: nobody is signed in. If it throws, it is asked again later.
+ * `null`: there is none. If it throws, it is asked again later.
  *
  * @param refresh the last token was refused or has expired: give a new one.
  */

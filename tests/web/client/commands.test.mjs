@@ -184,6 +184,19 @@ test("a new edit of a cell ends what failed there", async () => {
   assert.deepEqual(world.snapshot.failures, []);
 });
 
+test("what waited behind a refused edit is saved, and then nothing has failed", async () => {
+  const world = new World();
+  await world.live();
+  void world.client.assignNumber(1, 99_999);
+  void world.client.assignNumber(1, 4);
+  await world.socket.next("update-gbs-number").reply(error("VALIDATION_FAILED"));
+  assert.equal(world.client.row(1).gbsNumber, 4);
+  const { argument, reply } = world.socket.next("update-gbs-number");
+  assert.deepEqual([argument.gbsNumber, argument.baseRevision], [4, 0]);
+  await reply(ok(row(1, { gbsNumber: 4, revision: 1 })));
+  assert.deepEqual([cell(world), world.snapshot.failures], [{ status: "saved" }, []]);
+});
+
 test("a conflict has mine and theirs, who and when, and the row shows theirs", async () => {
   const world = new World();
   await world.live();
