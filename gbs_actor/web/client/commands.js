@@ -126,6 +126,7 @@ export class Commands {
   /** The room was joined, or the token renewed: send what is pending, also what was sent before. */
   live() {
     this.#live = true;
+    this.#handlers.changed([]);
     this.#flush();
   }
 

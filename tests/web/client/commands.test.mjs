@@ -359,6 +359,7 @@ test("an expired token keeps the edit until there is a new one", async () => {
   assert.deepEqual(cell(world), { status: "waiting" });
   await world.socket.next("authenticate").reply({ status: "OK", data: null, revision: 0 });
   assert.deepEqual(world.socket.next("update-gbs-number").argument, first.argument);
+  assert.deepEqual(cell(world), { status: "saving" });
 });
 
 test("so does an expired cookie, over a new connection", async () => {
@@ -419,7 +420,8 @@ test("any command can be sent, and shown until it is answered", async () => {
   assert.equal(world.socket.sent.length, 0);
   await reply({ status: "OK", data: { updatedCount: 2 }, revision: 5 });
   assert.deepEqual((await saved).data, { updatedCount: 2 });
-  assert.equal(world.socket.next("update-gbs-number").argument.gbsNumber, 7);
+  const later = world.socket.next("update-gbs-number").argument;
+  assert.deepEqual([later.gbsNumber, later.baseRevision], [7, 5]); // which is no conflict with oneself
 });
 
 test("the id of an undo is not that of what it undoes", async () => {
