@@ -8,7 +8,9 @@ import { Calls } from "./calls.js";
  * @import { Reply } from "./calls.js"
  */
 
-/** From an attempt until the room is joined, in milliseconds. */
+/** Until there is an Engine.IO session, in milliseconds. */
+const OPEN_TIMEOUT = 10_000;
+/** From an attempt until the room is joined. */
 const ATTEMPT_TIMEOUT = 30_000;
 /** A connection that lasted so long counts as a good one. */
 const STABLE = 10_000;
@@ -80,6 +82,7 @@ export class Connection {
       path: options.path ?? "/socket.io/",
       withCredentials: true,
       tryAllTransports: true,
+      timeout: OPEN_TIMEOUT,
       ...options.socketOptions,
       transports: this.#transports,
       forceNew: true,
@@ -186,8 +189,8 @@ export class Connection {
     this.#lastError = "";
     this.#handlers.attempted(false);
     this.#become({ state: this.#wasLive ? "reconnecting" : "connecting" });
-    // Some networks let a WebSocket open and nothing through: now and then begin with polling.
-    const reverse = this.#failures % 3 === 2;
+    // Some networks swallow the handshakes of WebSockets: every other time begin with polling.
+    const reverse = this.#failures % 2 === 1;
     this.#socket.io.opts.transports = reverse ? this.#transports.toReversed() : [...this.#transports];
     this.#timer = this.#clock.setTimeout(() => this.#retryLater("timeout"), ATTEMPT_TIMEOUT);
     this.#socket.connect();
