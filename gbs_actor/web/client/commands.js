@@ -43,6 +43,7 @@ export class Commands {
   #handlers;
   #pause;
   #live = false;
+  #closed = false;
   /** @type {Set<Edit>} */
   #inFlight = new Set();
   /** @type {Map<Edit, (outcome: Outcome) => void>} */
@@ -81,6 +82,10 @@ export class Commands {
    */
   set(touch, base = this.bases.of(touch)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
+    // JSON has neither NaN nor infinity: it would be sent as null, which unassigns.
+    if (typeof touch.value === "number" && !Number.isFinite(touch.value)) {
+      return this.#refuse([touch], "VALIDATION_FAILED", `${touch.value} is no group number.`);
+    }
     const key = keyOf(touch);
     this.rejected.forget(key);
     const { revision: baseRevision, epoch } = this.bases.withOwn(key, base);
@@ -139,6 +144,7 @@ export class Commands {
   }
 
   close() {
+    this.#closed = true;
     this.lost();
     this.#saved.close();
   }
@@ -148,6 +154,7 @@ export class Commands {
    * @returns {Promise<Outcome>}
    */
   #add(edit) {
+    if (this.#closed) return this.#refuse(edit.touches, "CLOSED", "The client is closed.");
     if (this.pending.edits.length >= MAX_PENDING) {
       return this.#refuse(edit.touches, "TOO_MANY_PENDING", "Too many edits are not saved yet.");
     }

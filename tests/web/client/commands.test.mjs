@@ -408,6 +408,25 @@ test("a row that is not there cannot be edited", async () => {
   assert.equal((await world.client.assignNumber(99, 1)).failure.code, "NOT_FOUND");
 });
 
+test("what is no number is not sent as null, which would unassign", async () => {
+  const world = new World();
+  await world.live([row(1, { gbsNumber: 3 })]);
+  for (const number of [NaN, Infinity]) {
+    assert.equal((await world.client.assignNumber(1, number)).failure.code, "VALIDATION_FAILED");
+  }
+  assert.deepEqual([world.client.row(1).gbsNumber, world.socket.sent], [3, []]);
+});
+
+test("an edit behind the end is refused at once, and leaves what others keep as it is", async () => {
+  const storage = new Storage();
+  const world = new World({ storage });
+  await world.live();
+  world.client.close();
+  assert.equal((await world.client.assignNumber(1, 3)).failure.code, "CLOSED");
+  assert.equal((await world.client.command("undo", {})).failure.code, "CLOSED");
+  assert.equal(storage.items.size, 0);
+});
+
 test("any command can be sent, and shown until it is answered", async () => {
   const world = new World();
   await world.live();
