@@ -104,8 +104,9 @@ export class LineupError extends Error {
  * A row, or an argument as the events have it: `lineupId` or `userRetreatRegistrationId`, `memoId`
  * or `userRetreatRegistrationMemoId`, `gbsNumber`, `memo`, `color`.
  *
- * @typedef {{ id?: number, lineupId?: number, userRetreatRegistrationId?: number, memoId?: number,
- *   userRetreatRegistrationMemoId?: number, gbsNumber?: number | null, memo?: string,
+ * @typedef {number | string} Id digits, too
+ * @typedef {{ id?: Id, lineupId?: Id, userRetreatRegistrationId?: Id, memoId?: Id,
+ *   userRetreatRegistrationMemoId?: Id, gbsNumber?: number | null, memo?: string,
  *   color?: string | null }} Target
  */
 
@@ -163,7 +164,7 @@ function actionsOf(client) {
  */
 function idOf(client, target) {
   const id = target.id ?? target.lineupId ?? target.userRetreatRegistrationId;
-  if (id !== undefined) return id;
+  if (id !== undefined) return Number(id);
   const memoId = target.memoId ?? target.userRetreatRegistrationMemoId;
-  return client.getSnapshot().rows.find((row) => memoId !== undefined && row.lineupMemoId === memoId)?.id;
+  return client.getSnapshot().rows.find((row) => row.lineupMemoId === Number(memoId ?? NaN))?.id;
 }

@@ -51,7 +51,7 @@ function Form() {
     button("assign", (row) => lineup.saveGbsNumber(row, 4321)),
     button("lead", ({ id }) => lineup.saveGbsNumber({ userRetreatRegistrationId: id, gbsNumber: 10_000 })),
     button("write", (row) => lineup.saveLineupMemo(row, "새 메모", "#FFCC00")),
-    button("rewrite", ({ lineupMemoId }) => lineup.updateLineupMemo({ memoId: Number(lineupMemoId), memo: "다른 메모" })),
+    button("rewrite", ({ lineupMemoId }) => lineup.updateLineupMemo({ memoId: String(lineupMemoId), memo: "다른 메모" })),
     button("delete", (row) => lineup.deleteLineupMemo(row)),
   );
 }
