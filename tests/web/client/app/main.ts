@@ -22,10 +22,9 @@ function useOptions() {
 }
 
 function Table() {
-  const { rows, client, connection, presence } = useGbsLineup(SLUG, useOptions());
+  const { rows, client, connection } = useGbsLineup(SLUG, useOptions());
   const people = rows.map(({ id }) => h(Person, { key: id, client, id }));
-  const connections = presence.users.map((user) => user.connections).join();
-  return h("table", { "data-state": connection.state, "data-connections": connections }, h("tbody", null, people));
+  return h("table", { "data-state": connection.state }, h("tbody", null, people));
 }
 
 function Form() {
