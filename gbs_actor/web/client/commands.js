@@ -43,6 +43,7 @@ export class Commands {
   #handlers;
   #pause;
   #live = false;
+  #closed = false;
   /** @type {Set<Edit>} */
   #inFlight = new Set();
   /** @type {Map<Edit, (outcome: Outcome) => void>} */
@@ -81,6 +82,10 @@ export class Commands {
    */
   set(touch, base = this.bases.of(touch)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
+    // JSON has neither NaN nor infinity: it would be sent as null, which unassigns.
+    if (typeof touch.value === "number" && !Number.isFinite(touch.value)) {
+      return this.#refuse([touch], "VALIDATION_FAILED", `${touch.value} is no group number.`);
+    }
     const key = keyOf(touch);
     this.rejected.forget(key);
     const { revision: baseRevision, epoch } = this.bases.withOwn(key, base);
@@ -126,6 +131,7 @@ export class Commands {
   /** The room was joined, or the token renewed: send what is pending, also what was sent before. */
   live() {
     this.#live = true;
+    this.#handlers.changed([]);
     this.#flush();
   }
 
@@ -138,6 +144,7 @@ export class Commands {
   }
 
   close() {
+    this.#closed = true;
     this.lost();
     this.#saved.close();
   }
@@ -147,6 +154,7 @@ export class Commands {
    * @returns {Promise<Outcome>}
    */
   #add(edit) {
+    if (this.#closed) return this.#refuse(edit.touches, "CLOSED", "The client is closed.");
     if (this.pending.edits.length >= MAX_PENDING) {
       return this.#refuse(edit.touches, "TOO_MANY_PENDING", "Too many edits are not saved yet.");
     }
@@ -203,7 +211,11 @@ export class Commands {
       const row = typeof reply.data?.id === "number" ? reply.data : null;
       return this.#accept(edit, row, reply.revision, reply.data);
     }
-    if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
+    if (reply.code === "TOKEN_EXPIRED") {
+      this.#live = false; // until it is renewed
+      this.#handlers.changed([]);
+      return this.#handlers.renewToken();
+    }
     if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
     const { conflict: found } = reply;
@@ -225,6 +237,7 @@ export class Commands {
       later.epoch = this.#replica.epoch;
     }
     for (const key of edit.touches.map(keyOf)) {
+      this.rejected.forget(key);
       this.#saved.add(key);
       if (revision !== null) this.bases.made(key, revision);
     }

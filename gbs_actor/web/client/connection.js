@@ -15,6 +15,9 @@ const ATTEMPT_TIMEOUT = 30_000;
 /** A connection that lasted so long counts as a good one. */
 const STABLE = 10_000;
 
+/** The token function has failed. */
+const NO_TOKEN = "no token";
+
 const AUTHENTICATION = new Set(["AUTH_REQUIRED", "INVALID_TOKEN", "TOKEN_EXPIRED"]);
 const NO_ENTRY = new Set(["FORBIDDEN", "RETREAT_NOT_FOUND"]);
 
@@ -150,10 +153,13 @@ export class Connection {
     const token = await this.#askToken(true);
     if (generation !== this.#generation) return;
     this.#renewing = -1;
+    if (token === undefined) return this.#retryLater(NO_TOKEN);
     if (token === null) return this.#stop("signed-out", "TOKEN_EXPIRED");
     this.send("authenticate", { token }, (reply) => {
-      if (reply.status !== "OK") return this.#stop("signed-out", reply.code);
-      if (this.live) this.#handlers.live();
+      if (reply.status !== "OK") {
+        if (AUTHENTICATION.has(reply.code)) this.#stop("signed-out", reply.code);
+        else this.#refused(reply.code, reply.code);
+      } else if (this.live) this.#handlers.live();
     });
   }
 
@@ -194,15 +200,20 @@ export class Connection {
   async #authenticate(give) {
     const generation = this.#generation;
     const token = await this.#askToken(this.#refresh);
-    if (generation === this.#generation) give({ updates: "batch", ...(token && { token }) });
+    if (generation !== this.#generation) return;
+    if (token === undefined) this.#retryLater(NO_TOKEN);
+    else give({ updates: "batch", ...(token && { token }) });
   }
 
-  /** @param {boolean} refresh */
+  /**
+   * @param {boolean} refresh
+   * @returns {Promise<string | null | undefined>} `undefined`: it fails for now
+   */
   async #askToken(refresh) {
     try {
       return (await this.#token?.(refresh)) ?? null;
     } catch {
-      return null; // the server then asks for one, and the state says so
+      return undefined;
     }
   }
 

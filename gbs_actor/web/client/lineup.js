@@ -272,8 +272,8 @@ class Lineup {
 
   /** @param {Iterable<number>} ids rows that may read differently */
   #show(ids) {
+    this.#changed(); // first: whoever listens to a row may ask for the snapshot
     this.#rows.update(ids);
-    this.#changed();
   }
 
   #changed() {

@@ -67,14 +67,14 @@ export class Pending {
   }
 
   /**
-   * The later edits of the cell of an edit.
+   * The later edits of one of the cells of an edit, each of that cell alone.
    *
    * @param {Edit} edit
    */
   after(edit) {
-    const key = onlyKey(edit);
+    const keys = new Set(edit.touches.map(keyOf));
     const later = this.edits.slice(this.edits.indexOf(edit) + 1);
-    return key === null ? [] : later.filter((each) => onlyKey(each) === key);
+    return later.filter((each) => keys.has(onlyKey(each) ?? ""));
   }
 
   /**

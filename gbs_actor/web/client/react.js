@@ -1,11 +1,11 @@
 /** The line-up in React. */
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { io } from "socket.io-client";
 import { shareLineup } from "./shared.js";
 import { watchPage } from "./visibility.js";
 
 /**
- * @import { LineupClient, LineupOptions, MemoValue, Outcome, Row, Snapshot } from "./types.js"
+ * @import { LineupClient, LineupOptions, MemoValue, Outcome, Row, Snapshot, TokenSource } from "./types.js"
  */
 
 /** @type {Snapshot} */
@@ -36,7 +36,8 @@ const nothing = () => () => {};
 
 /**
  * The line-up of a retreat, live while a component shows it. All components of a page share one
- * connection, made with the options of the first.
+ * connection, made with the options of the first; its `token` may be another function in each
+ * rendering. Edits are kept over a reload if `user` says whose they are.
  *
  * @param {string} slug
  * @param {HookOptions} [options]
@@ -44,18 +45,33 @@ const nothing = () => () => {};
  */
 export function useGbsLineup(slug, options = {}) {
   const [client, setClient] = useState(/** @type {LineupClient | null} */ (null));
-  const url = options.url ?? "";
+  const { url = "", user } = options;
+  const latest = useRef(options);
   useEffect(() => {
-    const { reportTo = `${url}/api/v1/client-metrics`, ...rest } = options;
-    const given = { io, storage: sessionStorage, ...rest, url, slug };
+    latest.current = options;
+  });
+  useEffect(() => {
+    const { reportTo = `${url}/api/v1/client-metrics`, token, ...rest } = options;
+    /** @type {TokenSource} */
+    const ask = (refresh) => latest.current.token?.(refresh) ?? null;
+    const storage = user === undefined ? null : ownStorage();
+    const given = { io, storage, ...rest, ...(token && { token: ask }), url, slug };
     const { client: found, release } = shareLineup(given, (made) => watchPage(made, { window, document, reportTo }));
     setClient(found);
     return release;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the other options are the first one's
-  }, [url, slug]);
+  }, [url, slug, user?.userId]);
   const read = client?.getSnapshot ?? (() => EMPTY);
   const snapshot = useSyncExternalStore(client?.subscribe ?? nothing, read, () => EMPTY);
   return useMemo(() => ({ ...snapshot, client }), [snapshot, client]);
+}
+
+function ownStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null; // it is forbidden
+  }
 }
 
 /**
@@ -88,8 +104,9 @@ export class LineupError extends Error {
  * A row, or an argument as the events have it: `lineupId` or `userRetreatRegistrationId`, `memoId`
  * or `userRetreatRegistrationMemoId`, `gbsNumber`, `memo`, `color`.
  *
- * @typedef {{ id?: number, lineupId?: number, userRetreatRegistrationId?: number, memoId?: number,
- *   userRetreatRegistrationMemoId?: number, gbsNumber?: number | null, memo?: string,
+ * @typedef {number | string} Id digits, too
+ * @typedef {{ id?: Id, lineupId?: Id, userRetreatRegistrationId?: Id, memoId?: Id,
+ *   userRetreatRegistrationMemoId?: Id, gbsNumber?: number | null, memo?: string,
  *   color?: string | null }} Target
  */
 
@@ -147,7 +164,7 @@ function actionsOf(client) {
  */
 function idOf(client, target) {
   const id = target.id ?? target.lineupId ?? target.userRetreatRegistrationId;
-  if (id !== undefined) return id;
+  if (id !== undefined) return Number(id);
   const memoId = target.memoId ?? target.userRetreatRegistrationMemoId;
-  return client.getSnapshot().rows.find((row) => memoId !== undefined && row.lineupMemoId === memoId)?.id;
+  return client.getSnapshot().rows.find((row) => row.lineupMemoId === Number(memoId ?? NaN))?.id;
 }

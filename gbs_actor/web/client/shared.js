@@ -1,4 +1,4 @@
-/** One client for a retreat, however many components of a page use it. */
+/** One client for a retreat and a user, however many components of a page use it. */
 import { createLineup } from "./lineup.js";
 
 /** @import { LineupClient, LineupOptions } from "./types.js" */
@@ -17,7 +17,7 @@ const GRACE = 1_000;
 const shared = new Map();
 
 /**
- * Return the client of a retreat, connected by whoever asks first, with their options.
+ * Return the client of a retreat for a user, connected by whoever asks first, with their options.
  *
  * @param {LineupOptions} options
  * @param {(client: LineupClient) => () => void} [started] called with a new client; returns what is
@@ -25,7 +25,7 @@ const shared = new Map();
  * @returns {{ client: LineupClient, release: () => void }}
  */
 export function shareLineup(options, started) {
-  const key = `${options.url ?? ""} ${options.slug}`;
+  const key = `${options.url ?? ""} ${options.slug} ${options.user?.userId ?? ""}`;
   let entry = shared.get(key);
   if (entry === undefined) {
     const client = createLineup(options);

@@ -27,7 +27,11 @@ export interface LineupOptions {
   socketOptions?: object;
 }
 
-/** @param refresh the last token was refused or has expired: give a new one. */
+/**
+ * `null`: there is none. If it throws, it is asked again later.
+ *
+ * @param refresh the last token was refused or has expired: give a new one.
+ */
 export type TokenSource = (refresh: boolean) => string | null | Promise<string | null>;
 
 export interface Clock {

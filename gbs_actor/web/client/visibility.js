@@ -31,12 +31,17 @@ export function watchPage(client, { window, document, hiddenAfter, reportTo = "/
     const metrics = reportTo === null ? null : client.takeMetrics();
     if (reportTo !== null && metrics !== null) navigator.sendBeacon(reportTo, JSON.stringify(metrics));
   };
+  /** Not before the edits are saved: whoever left the page believes that they are. */
+  const leave = () => {
+    if (client.getSnapshot().unsent > 0) timer = window.setTimeout(leave, TICK);
+    else client.hidden();
+  };
   const visibilityChanged = () => {
     window.clearTimeout(timer);
     ticked = Date.now();
     if (document.visibilityState === "hidden") {
       hiddenSince = Date.now();
-      timer = window.setTimeout(() => client.hidden(), patience);
+      timer = window.setTimeout(leave, patience);
     } else if (Date.now() - hiddenSince > patience) {
       client.hidden(); // a frozen page has no timers: what was open is dead by now
       client.shown();

@@ -184,6 +184,19 @@ test("a new edit of a cell ends what failed there", async () => {
   assert.deepEqual(world.snapshot.failures, []);
 });
 
+test("what waited behind a refused edit is saved, and then nothing has failed", async () => {
+  const world = new World();
+  await world.live();
+  void world.client.assignNumber(1, 99_999);
+  void world.client.assignNumber(1, 4);
+  await world.socket.next("update-gbs-number").reply(error("VALIDATION_FAILED"));
+  assert.equal(world.client.row(1).gbsNumber, 4);
+  const { argument, reply } = world.socket.next("update-gbs-number");
+  assert.deepEqual([argument.gbsNumber, argument.baseRevision], [4, 0]);
+  await reply(ok(row(1, { gbsNumber: 4, revision: 1 })));
+  assert.deepEqual([cell(world), world.snapshot.failures], [{ status: "saved" }, []]);
+});
+
 test("a conflict has mine and theirs, who and when, and the row shows theirs", async () => {
   const world = new World();
   await world.live();
@@ -341,8 +354,12 @@ test("an expired token keeps the edit until there is a new one", async () => {
   void world.client.assignNumber(1, 3);
   const first = world.socket.next("update-gbs-number");
   await first.reply(error("TOKEN_EXPIRED"));
+  void world.client.assignNumber(2, 3);
+  assert.deepEqual(world.socket.sent.map(({ event }) => event), ["authenticate"]); // nothing is sent meanwhile
+  assert.deepEqual(cell(world), { status: "waiting" });
   await world.socket.next("authenticate").reply({ status: "OK", data: null, revision: 0 });
   assert.deepEqual(world.socket.next("update-gbs-number").argument, first.argument);
+  assert.deepEqual(cell(world), { status: "saving" });
 });
 
 test("so does an expired cookie, over a new connection", async () => {
@@ -391,6 +408,25 @@ test("a row that is not there cannot be edited", async () => {
   assert.equal((await world.client.assignNumber(99, 1)).failure.code, "NOT_FOUND");
 });
 
+test("what is no number is not sent as null, which would unassign", async () => {
+  const world = new World();
+  await world.live([row(1, { gbsNumber: 3 })]);
+  for (const number of [NaN, Infinity]) {
+    assert.equal((await world.client.assignNumber(1, number)).failure.code, "VALIDATION_FAILED");
+  }
+  assert.deepEqual([world.client.row(1).gbsNumber, world.socket.sent], [3, []]);
+});
+
+test("an edit behind the end is refused at once, and leaves what others keep as it is", async () => {
+  const storage = new Storage();
+  const world = new World({ storage });
+  await world.live();
+  world.client.close();
+  assert.equal((await world.client.assignNumber(1, 3)).failure.code, "CLOSED");
+  assert.equal((await world.client.command("undo", {})).failure.code, "CLOSED");
+  assert.equal(storage.items.size, 0);
+});
+
 test("any command can be sent, and shown until it is answered", async () => {
   const world = new World();
   await world.live();
@@ -403,7 +439,8 @@ test("any command can be sent, and shown until it is answered", async () => {
   assert.equal(world.socket.sent.length, 0);
   await reply({ status: "OK", data: { updatedCount: 2 }, revision: 5 });
   assert.deepEqual((await saved).data, { updatedCount: 2 });
-  assert.equal(world.socket.next("update-gbs-number").argument.gbsNumber, 7);
+  const later = world.socket.next("update-gbs-number").argument;
+  assert.deepEqual([later.gbsNumber, later.baseRevision], [7, 5]); // which is no conflict with oneself
 });
 
 test("the id of an undo is not that of what it undoes", async () => {

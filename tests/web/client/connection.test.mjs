@@ -108,10 +108,27 @@ test("without a token function an expired cookie signs out at once", async () =>
   assert.equal(world.clock.timers, 0);
 });
 
-test("a token function that fails is asked again", async () => {
-  const world = new World({ token: async () => Promise.reject(new Error("no network")) });
-  await world.socket.open();
-  assert.deepEqual(world.socket.auth, { updates: "batch" });
+test("a token function that fails is asked again later: nobody is signed out for a bad network", async () => {
+  let failing = true;
+  const world = new World({ token: async () => (failing ? Promise.reject(new Error("no network")) : "token") });
+  for (const wait of [2_000, 4_000]) {
+    void world.socket.open();
+    await world.settle();
+    assert.deepEqual([world.snapshot.connection.reason, world.clock.next], ["no token", wait]);
+    await world.clock.advance(wait);
+  }
+  failing = false;
+  await world.live();
+  failing = true;
+  await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
+  assert.equal(world.snapshot.connection.reason, "no token");
+});
+
+test("a function that gives no token signs out", async () => {
+  const world = new World({ token: (refresh) => (refresh ? null : "old") });
+  await world.live();
+  await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
+  assert.deepEqual(world.snapshot.connection, { state: "signed-out", reason: "TOKEN_EXPIRED" });
 });
 
 test("an expired token is renewed on the open connection", async () => {
@@ -132,6 +149,16 @@ test("a new token that is refused signs out", async () => {
   await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
   await world.socket.next("authenticate").reply(error("INVALID_TOKEN"));
   assert.deepEqual(world.snapshot.connection, { state: "signed-out", reason: "INVALID_TOKEN" });
+});
+
+test("one that cannot be checked now does not, and one without access is forbidden", async () => {
+  for (const [code, state] of [["STORE_UNAVAILABLE", "reconnecting"], ["RATE_LIMITED", "reconnecting"], ["FORBIDDEN", "forbidden"]]) {
+    const world = new World({ token: () => "new" });
+    await world.live();
+    await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
+    await world.socket.next("authenticate").reply(error(code));
+    assert.deepEqual([world.state, world.snapshot.connection.reason], [state, code]);
+  }
 });
 
 test("a token that never comes holds up one connection only", async () => {

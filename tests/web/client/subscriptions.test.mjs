@@ -16,6 +16,20 @@ test("a snapshot stays the same object until something changes", async () => {
   assert.equal(world.snapshot.rows[1], before.rows[1]);
 });
 
+test("a row and the snapshot read the same to whoever listens to a row, and after an error of theirs", async () => {
+  const world = new World();
+  await world.live([row(1)]);
+  const seen = [];
+  world.client.subscribeRow(1, () => {
+    seen.push(world.snapshot.rows[0] === world.client.row(1));
+    throw new Error("theirs");
+  });
+  assert.equal(world.snapshot.rows[0].gbsNumber, null);
+  assert.throws(() => world.socket.receive("lineup-updated", row(1, { gbsNumber: 3, revision: 1 })), /theirs/);
+  assert.deepEqual(seen, [true]);
+  assert.equal(world.snapshot.rows[0].gbsNumber, 3);
+});
+
 test("a rejoin with the whole list keeps the rows that read as before", async () => {
   const world = new World();
   await world.live([row(1), row(2), row(3)]);

@@ -8,7 +8,9 @@ function watched({ phone = false, visibilityState = "visible", ...options } = {}
   const told = [];
   const sent = [];
   const reports = [{ attempts: 1 }];
+  const snapshot = { unsent: 0 };
   const client = {
+    getSnapshot: () => snapshot,
     hidden: () => told.push("hidden"),
     shown: () => told.push("shown"),
     woke: () => told.push("woke"),
@@ -27,6 +29,7 @@ function watched({ phone = false, visibilityState = "visible", ...options } = {}
   const end = watchPage(client, { window, document, ...options });
   told.length = 0;
   return {
+    snapshot,
     told,
     sent,
     reports,
@@ -66,6 +69,17 @@ timed("a phone closes its connection after half a minute hidden, a desktop after
     page.end();
     mock.timers.reset();
   }
+});
+
+timed("but not before all edits are saved", () => {
+  const page = watched({ phone: true });
+  page.snapshot.unsent = 1;
+  page.turn("hidden");
+  page.pass(100_000);
+  assert.deepEqual(page.told, []);
+  page.snapshot.unsent = 0;
+  page.pass(5_000);
+  assert.deepEqual(page.told, ["hidden"]);
 });
 
 timed("so does a page that was opened in the background", () => {

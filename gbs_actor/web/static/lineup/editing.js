@@ -50,8 +50,9 @@ export class Editing {
   #editing(row, column, on) {
     const { client } = this.#page;
     if (row === undefined) return; // it is gone
-    this.#base = on ? { revision: row.revision, epoch: client.getSnapshot().epoch } : null;
-    client.editing(row.id, /** @type {Field} */ (column.key), on);
+    const field = /** @type {Field} */ (column.key);
+    this.#base = on ? (client.base(row.id, field) ?? null) : null;
+    client.editing(row.id, field, on);
   }
 
   /**

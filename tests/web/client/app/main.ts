@@ -1,11 +1,10 @@
 // An app of somebody else's: a table on one hook, and a form on the one with the admin's surface.
-import { createElement as h, Fragment, memo, StrictMode, useRef, useState } from "react";
+import { createElement as h, Fragment, memo, StrictMode, useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import type { LineupClient, Row } from "gbs-lineup-client";
 import { LineupError, useGbsLineup, useGbsRow, useWebSocketGbsLineup } from "gbs-lineup-client/react";
 
 const query = new URLSearchParams(location.search);
-const options = { url: query.get("url") ?? "", token: () => query.get("token"), reportTo: null };
 const SLUG = "2024-winter";
 
 const Person = memo(({ client, id }: { client: LineupClient | null; id: number }) => {
@@ -15,14 +14,21 @@ const Person = memo(({ client, id }: { client: LineupClient | null; id: number }
   return h("tr", { id: `row-${id}`, "data-renderings": renderings.current }, h("td", null, row?.gbsNumber ?? "-"));
 });
 
+/** The app gets its token later than it is shown. */
+function useOptions() {
+  const [token, setToken] = useState<string | null>(null);
+  useEffect(() => setToken(query.get("token")), []);
+  return { url: query.get("url") ?? "", token: () => token, reportTo: null };
+}
+
 function Table() {
-  const { rows, client, connection } = useGbsLineup(SLUG, options);
+  const { rows, client, connection } = useGbsLineup(SLUG, useOptions());
   const people = rows.map(({ id }) => h(Person, { key: id, client, id }));
   return h("table", { "data-state": connection.state }, h("tbody", null, people));
 }
 
 function Form() {
-  const { data, isConnected, isLoading, isMutating, ...lineup } = useWebSocketGbsLineup(SLUG, options);
+  const { data, isConnected, isLoading, isMutating, ...lineup } = useWebSocketGbsLineup(SLUG, useOptions());
   const [said, say] = useState("");
   const run = async (act: (row: Row) => Promise<Row | undefined>) => {
     const person = data.find((row) => row.id === Number(query.get("id")));
@@ -44,7 +50,7 @@ function Form() {
     button("assign", (row) => lineup.saveGbsNumber(row, 4321)),
     button("lead", ({ id }) => lineup.saveGbsNumber({ userRetreatRegistrationId: id, gbsNumber: 10_000 })),
     button("write", (row) => lineup.saveLineupMemo(row, "새 메모", "#FFCC00")),
-    button("rewrite", ({ lineupMemoId }) => lineup.updateLineupMemo({ memoId: Number(lineupMemoId), memo: "다른 메모" })),
+    button("rewrite", ({ lineupMemoId }) => lineup.updateLineupMemo({ memoId: String(lineupMemoId), memo: "다른 메모" })),
     button("delete", (row) => lineup.deleteLineupMemo(row)),
   );
 }
