@@ -34,6 +34,7 @@ export function createGrid(element, options) {
     setReadOnly: (readOnly) => grid.setReadOnly(readOnly),
     setMarks: (marks) => grid.decorations.setMarks(marks),
     setCells: (cells) => grid.decorations.setCells(cells),
+    setNotes: (notes) => grid.setNotes(notes),
     flash: (id, key, name, colour) => grid.decorations.flash({ id, key, name, colour }),
     pin: (id) => grid.pin(id),
     focusCell: (id, key, { edit = false } = {}) => grid.focusCell(id, key, edit),
