@@ -223,6 +223,16 @@ async def test_what_is_below_the_editor_comes_into_view_with_it(pages: int, orig
             await page.press("Escape")
 
 
+async def test_assistive_technology_selects_and_edits_by_clicks_without_a_pointer(
+    pages: int, origin: str
+) -> None:
+    async with grid_page(pages, origin) as page:
+        await page.browser.evaluate("page.cell(3, 'memo').click()")
+        assert await page.selection() == [3, "memo", 1, 1]
+        await page.browser.evaluate("page.cell(3, 'memo').click()")
+        assert await page.editor() == "메모 3: 늦게 도착합니다"
+
+
 async def test_updates_leave_the_focus_where_it_is(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
         await page.select(3, "memo")
