@@ -71,6 +71,7 @@ watchCompositions();
 
 let rows = Array.from({ length: Number(parameters.get("rows") ?? 200) }, (_, id) => rowOf(id));
 const events = [];
+const callouts = new Map();
 let drawn = 0;
 
 const grid = createGrid(document.getElementById("grid"), {
@@ -142,6 +143,25 @@ const page = {
   setRows(given) {
     rows = given;
     grid.setRows(rows);
+  },
+  /** Attach an element with a button to each of these cells, and to no others. */
+  attachTo(cells) {
+    const names = new Set(cells.map(([id, key]) => `${id}:${key}`));
+    for (const [name, end] of callouts) {
+      if (names.has(name)) continue;
+      callouts.delete(name);
+      end();
+    }
+    for (const [id, key] of cells) {
+      const name = `${id}:${key}`;
+      if (callouts.has(name)) continue;
+      const element = document.createElement("div");
+      element.className = "banner warn";
+      const button = document.createElement("button");
+      button.textContent = "상대 값 사용";
+      element.append(`이서준: ${name}`, button);
+      callouts.set(name, grid.attach(id, key, element));
+    }
   },
   /** Reverse the order of the rows. */
   reverse() {

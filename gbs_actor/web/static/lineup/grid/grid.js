@@ -35,7 +35,10 @@ export class GridParts {
     this.host = host;
     this.options = options;
     this.body = new Body(this.#id, options, this.rows, this.selection, this.decorations);
-    this.view = new View(this.#id, options, this.rows, this.body, () => this.#afterDrawing());
+    this.view = new View(this.#id, options, this.rows, this.body, (revealed) => {
+      this.callouts.place();
+      this.#drawEditor(revealed);
+    });
     this.callouts = new Callouts(this.view);
     this.actions = new Actions(this);
     this.#help.className = "unseen";
@@ -125,11 +128,11 @@ export class GridParts {
   #setEditing(can) {
     const { canvas, scroller } = this.view;
     this.editing?.cancel();
-    this.editing?.editor.element.remove();
+    this.editing?.editor.overlay.element.remove();
     this.editing = can ? new Editing(`${this.#id}-editor`, this) : null;
     if (this.editing) {
       this.editing.editor.field.setAttribute("aria-controls", canvas.id);
-      scroller.prepend(this.editing.editor.element);
+      scroller.prepend(this.editing.editor.overlay.element);
     }
     canvas.setAttribute("aria-readonly", String(!can));
     canvas.removeAttribute("tabindex");
@@ -148,12 +151,10 @@ export class GridParts {
     this.options.onSelect?.(selected);
   }
 
-  #afterDrawing() {
-    this.callouts.place();
-    this.#drawEditor();
-  }
-
-  #drawEditor() {
+  /**
+   * @param {boolean} revealed whether the selection was brought into view
+   */
+  #drawEditor(revealed) {
     const cell = this.selection.active;
     const { editor } = this.editing ?? {};
     // What is typed is read from the field.
@@ -161,8 +162,9 @@ export class GridParts {
     if (read !== this.#read) this.focusable.setAttribute("aria-activedescendant", read);
     this.#read = read;
     if (!editor || !cell) return;
-    const column = this.view.columns.list[cell.column];
-    const stuck = column?.sticky ? this.view.columns.stuckLefts[cell.column] : null;
-    editor.place(cell.column, stuck, this.view.topOf(cell.row));
+    const { list, stuckLefts } = this.view.columns;
+    const stuck = list[cell.column]?.sticky ? stuckLefts[cell.column] : null;
+    editor.overlay.place(cell.column, stuck, this.view.topOf(cell.row));
+    if (revealed && editor.mode) editor.reveal();
   }
 }

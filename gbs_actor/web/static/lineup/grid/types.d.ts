@@ -26,6 +26,7 @@ export interface Column<R extends Row = any> {
   renderHeader?(content: HTMLElement): void;
   /** Names the row, for assistive technology. */
   rowHeader?: boolean;
+  /** Of the cells; a string is that of the header, too. */
   className?: string | ((row: R) => string);
   sorted?: "ascending" | "descending";
   /** Not given: never. */
@@ -91,9 +92,12 @@ export interface Options<R extends Row = any> {
   rowClass?(row: R): string;
   /** What the editor is named after, besides its column. */
   rowLabel?(row: R): string;
-  /** A text was committed that differs from the cell's. */
+  /**
+   * A text was committed that differs from the cell's, as it is now: others may have changed the
+   * cell meanwhile, or removed the row, which is then the last that was known.
+   */
   onEdit?(row: R, column: Column<R>, text: string): void;
-  /** The editor was opened at a cell, or closed. */
+  /** The editor was opened at a cell, or closed; after `onEdit` if the text was taken. */
   onEditing?(row: R, column: Column<R>, on: boolean): void;
   onDelete?(selected: Selected<R>): void;
   onPaste?(selected: Selected<R>, text: string): void;
@@ -101,7 +105,10 @@ export interface Options<R extends Row = any> {
   /** Enter or a double click on a cell that cannot be edited. */
   onOpen?(row: R, column: Column<R>): void;
   onResize?(column: Column<R>, width: number): void;
-  /** Fills the space below the editor when it opens; returns false if there is nothing to show. */
+  /**
+   * Fills the space below the editor when it opens; returns false if there is nothing to show.
+   * Alt+ArrowDown leads into it, Escape back.
+   */
   renderPanel?(panel: HTMLElement, context: PanelContext<R>): boolean;
 }
 
