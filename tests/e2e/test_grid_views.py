@@ -196,7 +196,7 @@ async def test_what_is_attached_lies_beside_its_cell_and_keeps_the_focus(
             is_apart = box["left"] >= right or box["right"] <= cell["x"]
             is_near = min(abs(box["left"] - right), abs(box["right"] - cell["x"])) <= 8
             is_level = cell["y"] - box["height"] <= box["top"] <= bottom
-            return is_apart and is_near and is_level
+            return bool(is_apart and is_near and is_level)
 
         assert await is_beside(memo, 5, "memo")
         assert await is_beside(number, 9, "number")
