@@ -185,7 +185,7 @@ export class Connection {
     this.#become({ state: this.#wasLive ? "reconnecting" : "connecting" });
     // Some networks swallow the handshakes of WebSockets: every other time begin with polling.
     const reverse = this.#failures % 2 === 1;
-    this.#socket.io.opts.transports = reverse ? this.#transports.toReversed() : [...this.#transports];
+    this.#socket.io.opts.transports = reverse ? [...this.#transports].reverse() : [...this.#transports];
     this.#timer = this.#clock.setTimeout(() => this.#retryLater("timeout"), ATTEMPT_TIMEOUT);
     this.#socket.connect();
   }
