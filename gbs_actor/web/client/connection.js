@@ -113,15 +113,6 @@ export class Connection {
     this.#become({ state: "offline", reason });
   }
 
-  /**
-   * Give the connection up and make a new one, later each time.
-   *
-   * @param {string} reason
-   */
-  reconnect(reason) {
-    if (this.#wanted) this.#retryLater(reason);
-  }
-
   /** @param {boolean} online */
   setOnline(online) {
     this.#online = online;
@@ -143,7 +134,7 @@ export class Connection {
 
   /** The server wants a new token: give it one, or make a new connection with a new cookie. */
   async renewToken() {
-    if (this.#token === undefined) return this.reconnect("TOKEN_EXPIRED");
+    if (this.#token === undefined) return this.#retryLater("TOKEN_EXPIRED");
     const generation = this.#generation;
     if (this.#renewing === generation) return;
     this.#renewing = generation;
@@ -248,7 +239,11 @@ export class Connection {
     }
   }
 
-  /** @param {string} reason */
+  /**
+   * Give the connection up and make a new one, later each time.
+   *
+   * @param {string} reason
+   */
   #retryLater(reason) {
     if (this.live && this.#clock.now() - this.#liveSince > STABLE) this.#failures = 0;
     this.#drop();
