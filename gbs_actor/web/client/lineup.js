@@ -3,6 +3,7 @@ import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Drafts } from "./drafts.js";
 import { Metrics } from "./metrics.js";
+import { notify } from "./notify.js";
 import { Presence } from "./presence.js";
 import { differences, Replica } from "./replica.js";
 import { ShownRows } from "./rows.js";
@@ -265,7 +266,7 @@ class Lineup {
     }
     for (const summary of update.changes) {
       const change = { ...summary, own: this.#commands.isOwn(summary.commandId), fields };
-      for (const listener of [...this.#changeListeners]) listener(change);
+      notify(this.#changeListeners, change);
     }
   }
 
@@ -286,7 +287,7 @@ class Lineup {
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
-      for (const listener of [...this.#listeners]) listener();
+      notify(this.#listeners);
     });
   }
 }
