@@ -28,7 +28,8 @@ const NO_ENTRY = new Set(["FORBIDDEN", "RETREAT_NOT_FOUND"]);
  * @property {() => object} joinArgument
  * @property {(answer: Joined<Row[]>) => void} joined
  * @property {{ [E in keyof ServerEvents]?: (payload: ServerEvents[E]) => void }} received
- * @property {() => void} live commands may be sent, for the first time or again
+ * @property {() => void} live the room was joined, for the first time or again
+ * @property {() => void} renewed the token was: what needed it may be sent again
  * @property {() => void} lost what was sent and not answered will not be answered
  * @property {() => void} changed the state has
  * @property {(success: boolean) => void} attempted
@@ -116,15 +117,6 @@ export class Connection {
     this.#become({ state: "offline", reason });
   }
 
-  /**
-   * Give the connection up and make a new one, later each time.
-   *
-   * @param {string} reason
-   */
-  reconnect(reason) {
-    if (this.#wanted) this.#retryLater(reason);
-  }
-
   /** @param {boolean} online */
   setOnline(online) {
     this.#online = online;
@@ -146,7 +138,7 @@ export class Connection {
 
   /** The server wants a new token: give it one, or make a new connection with a new cookie. */
   async renewToken() {
-    if (this.#token === undefined) return this.reconnect("TOKEN_EXPIRED");
+    if (this.#token === undefined) return this.#retryLater("TOKEN_EXPIRED");
     const generation = this.#generation;
     if (this.#renewing === generation) return;
     this.#renewing = generation;
@@ -159,7 +151,7 @@ export class Connection {
       if (reply.status !== "OK") {
         if (AUTHENTICATION.has(reply.code)) this.#stop("signed-out", reply.code);
         else this.#refused(reply.code, reply.code);
-      } else if (this.live) this.#handlers.live();
+      } else this.#handlers.renewed();
     });
   }
 
@@ -191,7 +183,7 @@ export class Connection {
     this.#become({ state: this.#wasLive ? "reconnecting" : "connecting" });
     // Some networks swallow the handshakes of WebSockets: every other time begin with polling.
     const reverse = this.#failures % 2 === 1;
-    this.#socket.io.opts.transports = reverse ? this.#transports.toReversed() : [...this.#transports];
+    this.#socket.io.opts.transports = reverse ? [...this.#transports].reverse() : [...this.#transports];
     this.#timer = this.#clock.setTimeout(() => this.#retryLater("timeout"), ATTEMPT_TIMEOUT);
     this.#socket.connect();
   }
@@ -259,7 +251,11 @@ export class Connection {
     }
   }
 
-  /** @param {string} reason */
+  /**
+   * Give the connection up and make a new one, later each time.
+   *
+   * @param {string} reason
+   */
   #retryLater(reason) {
     if (this.live && this.#clock.now() - this.#liveSince > STABLE) this.#failures = 0;
     this.#drop();

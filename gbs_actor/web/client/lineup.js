@@ -3,12 +3,14 @@ import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Drafts } from "./drafts.js";
 import { Metrics } from "./metrics.js";
+import { notify } from "./notify.js";
 import { Presence } from "./presence.js";
 import { differences, Replica } from "./replica.js";
 import { ShownRows } from "./rows.js";
 
 /**
- * @import { Base, Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions, Row, Snapshot, Touch } from "./types.js"
+ * @import { Base, Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions } from "./types.js"
+ * @import { Row, Snapshot, Touch } from "./types.js"
  * @import { Joined, LineupsUpdate } from "./wire.js"
  * @import { Former } from "./replica.js"
  */
@@ -80,6 +82,9 @@ class Lineup {
       live: () => {
         this.#presence.joined();
         this.#commands.live();
+      },
+      renewed: () => {
+        if (this.#connection.live) this.#commands.live();
       },
       lost: () => this.#commands.lost(),
       changed: () => this.#changed(),
@@ -261,7 +266,7 @@ class Lineup {
     }
     for (const summary of update.changes) {
       const change = { ...summary, own: this.#commands.isOwn(summary.commandId), fields };
-      for (const listener of [...this.#changeListeners]) listener(change);
+      notify(this.#changeListeners, change);
     }
   }
 
@@ -282,7 +287,7 @@ class Lineup {
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
-      for (const listener of [...this.#listeners]) listener();
+      notify(this.#listeners);
     });
   }
 }

@@ -56,9 +56,10 @@ export function useGbsLineup(slug, options = {}) {
     const ask = (refresh) => latest.current.token?.(refresh) ?? null;
     const storage = user === undefined ? null : ownStorage();
     const given = { io, storage, ...rest, ...(token && { token: ask }), url, slug };
-    const { client: found, release } = shareLineup(given, (made) => watchPage(made, { window, document, reportTo }));
-    setClient(found);
-    return release;
+    const watch = (/** @type {LineupClient} */ made) => watchPage(made, { window, document, reportTo });
+    const shared = shareLineup(given, watch);
+    setClient(shared.client);
+    return shared.release;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the other options are the first one's
   }, [url, slug, user?.userId]);
   const read = client?.getSnapshot ?? (() => EMPTY);

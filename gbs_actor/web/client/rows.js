@@ -1,4 +1,5 @@
 /** The rows as they are shown: the replica's, with own edits laid over. */
+import { notify } from "./notify.js";
 import { compareRows } from "./order.js";
 
 /**
@@ -62,7 +63,7 @@ export class ShownRows {
       changed.push(id);
     }
     if (changed.length > 0) this.#outdated = true;
-    for (const id of changed) for (const listener of [...(this.#listeners.get(id) ?? [])]) listener();
+    for (const id of changed) notify(this.#listeners.get(id) ?? []);
   }
 
   /**

@@ -74,7 +74,7 @@ export interface Snapshot {
 
 export interface ConnectionState {
   /**
-   * connecting: for the first time, or again after `hidden()`. live: the list is current.
+   * connecting: for the first time. live: the list is current.
    * reconnecting: it is not, next attempt at `retryAt`. offline: so is the device, or the client is
    * closed. signed-out: the server wants another token or cookie. forbidden: this user may not
    * read this retreat, or there is none; `reason` is the code.

@@ -27,7 +27,7 @@ export class Room {
   /** The answer to a join, and to a command; and the update that goes out before it, if any. */
   answer(event, argument) {
     if (event === "join-retreat") return { reply: this.#join(argument) };
-    if (event === "user-editing") return { reply: { status: "OK", data: null, revision: this.revision } };
+    if (event === "user-editing" || event === "authenticate") return { reply: { status: "OK", data: null, revision: this.revision } };
     const known = this.#accepted.get(argument.commandId);
     if (known !== undefined) return { reply: known };
     const person = MEMO.has(event) && event !== "create-lineup-memo" ? this.#owner(argument) : this.people.get(argument.userRetreatRegistrationId);

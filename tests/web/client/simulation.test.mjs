@@ -5,7 +5,7 @@ import { compareRows, keyOf } from "../../../gbs_actor/web/client/index.js";
 import { Room } from "./room.mjs";
 import { error, row, Storage, World } from "./world.mjs";
 
-const SEEDS = 300;
+const SEEDS = 500;
 const STEPS = 120;
 
 class Simulation {
@@ -14,6 +14,11 @@ class Simulation {
   /** Frames on their way to the client. */
   frames = [];
   joined = false;
+  /** Whether the token has, and how many events were refused for it. */
+  expired = false;
+  refused = 0;
+  /** The last one to connect. */
+  attempt = 0;
   /** By value: what its author had seen, and what became of it. */
   edits = new Map();
   /** By cell: what was seen when its editor opened. */
@@ -39,10 +44,17 @@ class Simulation {
   value = (field) => ((this.#last += 1), field === "gbsNumber" ? this.#last : `메모 ${this.#last}`);
 
   load() {
-    this.world = new World({ storage: this.storage });
+    const token = (refresh) => {
+      if (this.chance(0.1)) throw new Error("no network");
+      const given = refresh ? "new" : "old";
+      const { clock } = this.world;
+      return this.chance(0.5) ? given : new Promise((give) => clock.setTimeout(() => give(given), 3_000));
+    };
+    this.world = new World({ storage: this.storage, token });
     this.world.client.subscribe(() => this.report());
     this.frames = [];
     this.joined = false;
+    this.attempt = 0;
     this.opened.clear();
   }
 
@@ -58,7 +70,12 @@ class Simulation {
     const { socket, clock } = this.world;
     if (socket.connected) return;
     if (this.world.snapshot.connection.retryAt !== undefined) await clock.advance(30_000);
-    await socket.open();
+    const { state, retryAt } = this.world.snapshot.connection;
+    if (state === "offline" || retryAt !== undefined) return; // hidden, or there is no token
+    if (this.attempt === socket.attempts) return;
+    this.attempt = socket.attempts;
+    this.renew();
+    void socket.open();
   };
 
   /** The next event reaches the server, or is answered by a server that is busy. */
@@ -66,6 +83,11 @@ class Simulation {
     const { socket } = this.world;
     const sent = socket.connected ? socket.sent.shift() : undefined;
     if (sent === undefined) return;
+    if (sent.event === "authenticate") this.renew();
+    if (this.expired && sent.argument.commandId !== undefined) {
+      this.refused += 1;
+      return void this.frames.push(() => sent.reply(error("TOKEN_EXPIRED")));
+    }
     if (this.chance(0.1)) return void this.frames.push(() => sent.reply(error("ROOM_BUSY", { retryable: true })));
     const { update, reply } = this.room.answer(sent.event, sent.argument);
     if (sent.event === "join-retreat") this.joined = true;
@@ -146,12 +168,31 @@ class Simulation {
     this.room.startAnew(`epoch ${this.value("gbsNumber")}`);
   };
 
+  expire = () => (this.expired = true);
+
+  /** There is a new token. */
+  renew() {
+    assert.ok(this.refused <= 8, "what is refused for a token that has expired is not sent again at once");
+    this.expired = false;
+    this.refused = 0;
+  }
+
+  hide = () => this.leave(() => this.world.client.hidden());
+  show = () => this.world.client.shown();
+  wake = () => this.leave(() => this.world.client.woke());
+
+  leave(how) {
+    this.frames = [];
+    this.joined = false;
+    how();
+  }
+
   wait = () => this.world.clock.advance(1_000);
 
   async run() {
     const often = [this.receive, this.deliver, this.connect];
     const now = [this.edit, this.edit, this.others, this.open, this.resolve, this.wait];
-    const seldom = [this.cut, this.cut, this.reload, this.restore];
+    const seldom = [this.cut, this.cut, this.reload, this.restore, this.expire, this.expire, this.hide, this.show, this.wake];
     for (let step = 0; step < STEPS; step += 1) {
       const kind = this.random();
       await this.pick(kind < 0.6 ? often : kind < 0.96 ? now : seldom)();
@@ -159,6 +200,7 @@ class Simulation {
     }
     for (let step = 0; step < 2_000 && !this.quiet; step += 1) {
       for (const each of this.world.snapshot.conflicts) this.world.client.resolve(each, "theirs");
+      this.show();
       await this.connect();
       await this.receive();
       await this.deliver();
