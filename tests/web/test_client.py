@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,10 @@ def test_its_tests_in_node(path: Path) -> None:
     command = [node, "--test", "--test-reporter=spec", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout
+
+
+def test_it_has_the_version_of_the_server() -> None:
+    assert json.loads((CLIENT / "package.json").read_text())["version"] == version("gbs-actor")
 
 
 def test_its_types_are_strict(client_copy: Path) -> None:

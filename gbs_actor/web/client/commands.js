@@ -1,13 +1,14 @@
 /** Sends own edits until they are answered. */
-import { delay } from "./backoff.js";
+import { Bases } from "./bases.js";
 import { cellsOf, SavedCells } from "./cells.js";
+import { Pause } from "./pause.js";
 import { keyOf, Pending } from "./pending.js";
 import { Rejected } from "./rejected.js";
 import { requestOf } from "./requests.js";
 import { randomUuid } from "./uuid.js";
 
 /**
- * @import { Base, Clock, Conflict, Failure, Field, Outcome, Row, Touch } from "./types.js"
+ * @import { Base, Clock, Conflict, Failure, Outcome, Row, Touch } from "./types.js"
  * @import { Reply } from "./calls.js"
  * @import { Drafts } from "./drafts.js"
  * @import { Edit } from "./pending.js"
@@ -33,23 +34,19 @@ const MAX_PENDING = 500;
 export class Commands {
   pending = new Pending();
   rejected = new Rejected();
+  bases;
 
   #saved;
   #replica;
   #drafts;
   #clock;
-  #random;
   #handlers;
+  #pause;
   #live = false;
   /** @type {Set<Edit>} */
   #inFlight = new Set();
   /** @type {Map<Edit, (outcome: Outcome) => void>} */
   #waiting = new Map();
-  /** By `id:field`: the last revision made here. @type {Map<string, Base>} */
-  #own = new Map();
-  /** Set while the server is too busy to be sent more. @type {unknown} */
-  #pause;
-  #retries = 0;
 
   /**
    * @param {{ replica: Replica, drafts: Drafts, clock: Clock, random: () => number }} parts
@@ -59,31 +56,20 @@ export class Commands {
     this.#replica = replica;
     this.#drafts = drafts;
     this.#clock = clock;
-    this.#random = random;
     this.#handlers = handlers;
+    this.bases = new Bases(replica, this.pending);
     this.#saved = new SavedCells(clock, () => handlers.changed([]));
+    this.#pause = new Pause(clock, random, () => {
+      handlers.changed([]);
+      this.#flush();
+    });
     this.pending.edits = drafts.load();
   }
 
   /** By `id:field`. */
   get cells() {
-    const sending = this.#live && this.#pause === undefined;
+    const sending = this.#live && !this.#pause.active;
     return cellsOf(this.#saved, this.rejected, this.pending.edits, sending);
-  }
-
-  /**
-   * What whoever looks at a cell now sees of it.
-   *
-   * @param {{ id: number, field: Field }} cell
-   * @returns {Base | undefined} `undefined`: there is no such row
-   */
-  base(cell) {
-    const row = this.#replica.rows.get(cell.id);
-    // Behind an own edit nobody sees what others have written since.
-    const own = this.pending.last(keyOf(cell));
-    const { baseRevision: revision = null, epoch = null } = own ?? {};
-    if (revision !== null) return { revision, epoch };
-    return row && { revision: row.revision, epoch: this.#replica.epoch };
   }
 
   /**
@@ -93,15 +79,12 @@ export class Commands {
    * @param {Base} [base] what its author saw; default: what is seen now
    * @returns {Promise<Outcome>}
    */
-  set(touch, base = this.base(touch)) {
+  set(touch, base = this.bases.of(touch)) {
     if (base === undefined) return this.#refuse([touch], "NOT_FOUND", "There is no such row.");
     const key = keyOf(touch);
     this.rejected.forget(key);
-    const { revision, epoch } = base;
-    // Its author has also seen what they made of the cell themselves since then.
-    const own = this.#own.get(key);
-    const seen = own?.epoch === epoch ? Math.max(own.revision, revision) : revision;
-    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision: seen, epoch });
+    const { revision: baseRevision, epoch } = this.bases.withOwn(key, base);
+    return this.#add({ commandId: randomUuid(), touches: [touch], baseRevision, epoch });
   }
 
   /**
@@ -150,7 +133,8 @@ export class Commands {
   lost() {
     this.#live = false;
     this.#inFlight.clear();
-    this.#resume();
+    this.#pause.end();
+    this.#handlers.changed([]);
   }
 
   close() {
@@ -176,7 +160,7 @@ export class Commands {
   }
 
   #flush() {
-    if (!this.#live || this.#pause !== undefined) return;
+    if (!this.#live || this.#pause.active) return;
     for (const edit of this.pending.first) {
       if (this.#inFlight.size >= MAX_IN_FLIGHT) break;
       if (!this.#inFlight.has(edit)) this.#send(edit);
@@ -210,8 +194,11 @@ export class Commands {
    * @param {Reply} reply
    */
   #receive(edit, reply) {
-    if (reply.status === "ERROR" && reply.retryable) return this.#sendLater();
-    this.#retries = 0;
+    if (reply.status === "ERROR" && reply.retryable) {
+      this.#pause.begin();
+      return this.#handlers.changed([]);
+    }
+    this.#pause.reset();
     if (reply.status === "OK") {
       const row = typeof reply.data?.id === "number" ? reply.data : null;
       return this.#accept(edit, row, reply.revision, reply.data);
@@ -233,14 +220,13 @@ export class Commands {
    */
   #accept(edit, row, revision, data) {
     if (row !== null) this.#handlers.merge(row, revision);
-    const { epoch } = this.#replica;
     for (const later of revision === null ? [] : this.pending.after(edit)) {
       later.baseRevision = revision;
-      later.epoch = epoch;
+      later.epoch = this.#replica.epoch;
     }
     for (const key of edit.touches.map(keyOf)) {
       this.#saved.add(key);
-      if (revision !== null) this.#own.set(key, { revision, epoch });
+      if (revision !== null) this.bases.made(key, revision);
     }
     this.#end(edit, { status: "saved", row, data });
   }
@@ -269,24 +255,6 @@ export class Commands {
     edit.commandId = randomUuid(); // since it is another command
     edit.event = edit.argument = undefined;
     return true;
-  }
-
-  /** The server is too busy for now. */
-  #sendLater() {
-    if (this.#pause !== undefined) return;
-    const wait = delay(this.#retries, this.#random);
-    this.#retries += 1;
-    this.#pause = this.#clock.setTimeout(() => {
-      this.#resume();
-      this.#flush();
-    }, wait);
-    this.#handlers.changed([]);
-  }
-
-  #resume() {
-    this.#clock.clearTimeout(this.#pause);
-    this.#pause = undefined;
-    this.#handlers.changed([]);
   }
 
   /**

@@ -8,7 +8,9 @@ import { Calls } from "./calls.js";
  * @import { Reply } from "./calls.js"
  */
 
-/** From an attempt until the room is joined, in milliseconds. */
+/** Until there is an Engine.IO session, in milliseconds. */
+const OPEN_TIMEOUT = 10_000;
+/** From an attempt until the room is joined. */
 const ATTEMPT_TIMEOUT = 30_000;
 /** A connection that lasted so long counts as a good one. */
 const STABLE = 10_000;
@@ -77,6 +79,7 @@ export class Connection {
       path: options.path ?? "/socket.io/",
       withCredentials: true,
       tryAllTransports: true,
+      timeout: OPEN_TIMEOUT,
       ...options.socketOptions,
       transports: this.#transports,
       forceNew: true,
@@ -110,15 +113,6 @@ export class Connection {
     this.#become({ state: "offline", reason });
   }
 
-  /**
-   * Give the connection up and make a new one, later each time.
-   *
-   * @param {string} reason
-   */
-  reconnect(reason) {
-    if (this.#wanted) this.#retryLater(reason);
-  }
-
   /** @param {boolean} online */
   setOnline(online) {
     this.#online = online;
@@ -140,7 +134,7 @@ export class Connection {
 
   /** The server wants a new token: give it one, or make a new connection with a new cookie. */
   async renewToken() {
-    if (this.#token === undefined) return this.reconnect("TOKEN_EXPIRED");
+    if (this.#token === undefined) return this.#retryLater("TOKEN_EXPIRED");
     const generation = this.#generation;
     if (this.#renewing === generation) return;
     this.#renewing = generation;
@@ -180,9 +174,9 @@ export class Connection {
     this.#lastError = "";
     this.#handlers.attempted(false);
     this.#become({ state: this.#wasLive ? "reconnecting" : "connecting" });
-    // Some networks let a WebSocket open and nothing through: now and then begin with polling.
-    const reverse = this.#failures % 3 === 2;
-    this.#socket.io.opts.transports = reverse ? this.#transports.toReversed() : [...this.#transports];
+    // Some networks swallow the handshakes of WebSockets: every other time begin with polling.
+    const reverse = this.#failures % 2 === 1;
+    this.#socket.io.opts.transports = reverse ? [...this.#transports].reverse() : [...this.#transports];
     this.#timer = this.#clock.setTimeout(() => this.#retryLater("timeout"), ATTEMPT_TIMEOUT);
     this.#socket.connect();
   }
@@ -245,7 +239,11 @@ export class Connection {
     }
   }
 
-  /** @param {string} reason */
+  /**
+   * Give the connection up and make a new one, later each time.
+   *
+   * @param {string} reason
+   */
   #retryLater(reason) {
     if (this.live && this.#clock.now() - this.#liveSince > STABLE) this.#failures = 0;
     this.#drop();

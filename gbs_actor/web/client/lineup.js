@@ -138,7 +138,7 @@ class Lineup {
    * @param {Field} field
    */
   base(id, field) {
-    return this.#commands.base({ id, field });
+    return this.#commands.bases.of({ id, field });
   }
 
   /**

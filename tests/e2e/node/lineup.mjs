@@ -17,9 +17,12 @@ function random() {
 const pick = (from) => from[Math.floor(random() * from.length)];
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-const clients = tokens.map((token) =>
-  createLineup({ url, slug: "2024-winter", io, token: () => token, random: () => random() / 20 }),
-);
+// A token may have a second one behind a comma, for when it was refused.
+const clients = tokens.map((given) => {
+  const [first, renewed = first] = given.split(",");
+  const token = (refresh) => (refresh ? renewed : first);
+  return createLineup({ url, slug: "2024-winter", io, token, random: () => random() / 20 });
+});
 
 /** Every edit has a value of its own, by which the log can be searched. */
 const edits = [];

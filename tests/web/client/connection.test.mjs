@@ -62,7 +62,7 @@ test("a connection that does not last does not start the waiting times over", as
   assert.deepEqual(waits, [2_000, 4_000, 2_000, 4_000]);
 });
 
-test("every third attempt begins with polling", async () => {
+test("every other attempt begins with polling", async () => {
   const world = new World();
   const first = [];
   for (let attempt = 0; attempt < 6; attempt += 1) {
@@ -70,7 +70,7 @@ test("every third attempt begins with polling", async () => {
     await world.socket.fail();
     await world.clock.advance(world.clock.next);
   }
-  assert.deepEqual(first, ["websocket", "websocket", "polling", "websocket", "websocket", "polling"]);
+  assert.deepEqual(first, ["websocket", "polling", "websocket", "polling", "websocket", "polling"]);
 });
 
 test("an attempt that nothing comes of is given up", async () => {

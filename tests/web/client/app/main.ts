@@ -16,10 +16,9 @@ const Person = memo(({ client, id }: { client: LineupClient | null; id: number }
 });
 
 function Table() {
-  const { rows, client, connection, presence } = useGbsLineup(SLUG, options);
+  const { rows, client, connection } = useGbsLineup(SLUG, options);
   const people = rows.map(({ id }) => h(Person, { key: id, client, id }));
-  const connections = presence.users.map((user) => user.connections).join();
-  return h("table", { "data-state": connection.state, "data-connections": connections }, h("tbody", null, people));
+  return h("table", { "data-state": connection.state }, h("tbody", null, people));
 }
 
 function Form() {
