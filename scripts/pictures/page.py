@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -28,7 +28,7 @@ from tests.node_packages import install, node_and_npm
 HERE: Final = Path(__file__).parent
 PICTURE: Final = HERE / "page.webp"
 NODE: Final = Path(__file__).parents[2] / "tests" / "e2e" / "node"
-SIZE: Final = {"width": 1250, "height": 446}
+SIZE: Final[dict[str, Any]] = {"width": 1250, "height": 446}
 """Of a window, in CSS pixels."""
 SCALE: Final = 2
 MOST_BYTES: Final = 200_000

@@ -47,7 +47,8 @@ export function App() {
 
 async function load(signal) {
   if (slug === null) {
-    return { state: "retreats", ...(await read("api/v1/retreats", signal)) };
+    const { retreats, user } = await read("api/v1/retreats", signal);
+    return { state: "retreats", retreats, user };
   }
   return { state: "retreat", retreat: await read(`api/v1/retreat/${encodeURIComponent(slug)}`, signal) };
 }

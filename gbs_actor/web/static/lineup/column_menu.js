@@ -37,7 +37,9 @@ function Popup({ anchor, label, onClose, children }) {
     popup.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
     popup.style.top = `${bottom + 4 + height > innerHeight ? Math.max(8, top - 4 - height) : bottom + 4}px`;
     popup.querySelector("button, input")?.focus();
-    return () => before?.isConnected && before.focus();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, [anchor]);
   const toggled = (event) => event.newState === "closed" && onClose();
   return html`<div ref=${element} class="popup" popover="auto" role="dialog" aria-label=${label} onToggle=${toggled}>
@@ -73,6 +75,7 @@ function Sorting({ model, name, menu }) {
 
 function ScheduleFilter({ model, id }) {
   const wanted = useStore(model.filters).schedules.get(id);
+  /** @type {[string, boolean | undefined][]} */
   const choices = [["ignore", undefined], ["with", true], ["without", false]];
   return html`
     <div class="segments" role="group" aria-label=${labels.schedule}>

@@ -18,7 +18,7 @@ export function connectTo(slug, user) {
     url: root.origin,
     path: `${root.pathname}socket.io/`,
     storage: storage(),
-    ...(token() !== undefined && { token }),
+    ...(token() !== null && { token }),
   });
   const reportTo = new URL("api/v1/client-metrics", root).pathname;
   const unwatch = watchPage(client, { window, document, reportTo });

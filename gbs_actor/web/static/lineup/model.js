@@ -19,8 +19,8 @@ import { arrange, keep } from "./order.js";
 export class Model {
   /** @type {Store<Filters>} */
   filters = new Store(NO_FILTERS);
-  /** `null`: as the server sorts. @type {Store<Sort | null>} */
-  sort = new Store(null);
+  /** `null`: as the server sorts. */
+  sort = new Store(/** @type {Sort | null} */ (null));
 
   #client;
   #compareRows;

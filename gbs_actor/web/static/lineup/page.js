@@ -14,8 +14,8 @@ import { read } from "./session.js";
  */
 
 export class Page {
-  /** What is shown in the drawer: a row's id, "status", or nothing. @type {Store<number | "status" | null>} */
-  drawer = new Store(null);
+  /** What is shown in the drawer: a row's id, "status", or nothing. */
+  drawer = new Store(/** @type {number | "status" | null} */ (null));
   /** The column whose menu is open, and the element that it belongs to; "": that of all columns. */
   menu = new Store(/** @type {{key: string, anchor: Element} | null} */ (null));
   announcer = new Announcer();

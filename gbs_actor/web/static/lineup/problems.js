@@ -9,6 +9,7 @@ import { shownMemo } from "./values.js";
 const { problems: labels } = texts;
 
 export function Problems({ page }) {
+  useStore(page.retreat); // who may no longer edit cannot try again
   const failures = useStore(page.model.snapshot, ({ failures: all }) => all);
   const keys = useStore(page.model.snapshot, ({ conflicts }) => conflicts.map(({ key }) => key).join(" "));
   const { conflicts } = page.model.snapshot.value;
@@ -50,7 +51,7 @@ function Failed({ failure, page }) {
       <span class="buttons">
         ${id !== null && field !== null && html`
           <button type="button" class="small" onClick=${() => page.goTo(id, field)}>${labels.show}</button>
-          <button type="button" class="small" onClick=${again}>${labels.retry}</button>`}
+          ${page.canEdit && html`<button type="button" class="small" onClick=${again}>${labels.retry}</button>`}`}
         <button type="button" class="small" onClick=${() => page.client.dismiss(failure)}>${labels.dismiss}</button>
       </span></li>`;
 }

@@ -4,7 +4,7 @@
 export const root = new URL("../../../", import.meta.url);
 
 /** @type {{cookieName: string, signInUrl: string | null, demoPeople: string[]}} */
-export const options = JSON.parse(document.querySelector('meta[name="options"]').content);
+export const options = JSON.parse(document.querySelector('meta[name="options"]')?.getAttribute("content") ?? "{}");
 
 /** The slug in the page's address; null: it is the list of retreats. */
 export function slugOfPage() {

@@ -9,19 +9,20 @@ import { root } from "./server.js";
 
 const KEY = "gbs-token";
 
-/** The token of this window; undefined: the cookie counts. It is what the client core takes, too. */
+/** The token of this window; null: the cookie counts. It is what the client core takes, too. */
 export function token() {
   try {
-    return sessionStorage.getItem(KEY) ?? undefined;
+    return sessionStorage.getItem(KEY);
   } catch {
-    return undefined; // storage is forbidden
+    return null; // storage is forbidden
   }
 }
 
 /** Read a path of the API, as whoever uses this window. */
 export function read(path, signal) {
   const own = token();
-  const headers = own === undefined ? {} : { Authorization: `Bearer ${own}` };
+  /** @type {Record<string, string>} */
+  const headers = own === null ? {} : { Authorization: `Bearer ${own}` };
   return request("GET", new URL(path, root).href, { headers, signal });
 }
 

@@ -97,5 +97,6 @@ export function visible(value, longest = 120) {
   if (value === null || value === undefined || value === "") return NOTHING;
   const text = String(value);
   const cut = text.length > longest ? `${text.slice(0, longest)}…` : text;
-  return cut.replace(INVISIBLE, "\u00b7").toWellFormed?.() ?? cut.replace(INVISIBLE, "\u00b7");
+  const marked = cut.replace(INVISIBLE, "\u00b7");
+  return marked.toWellFormed?.() ?? marked;
 }

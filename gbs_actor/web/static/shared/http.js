@@ -55,7 +55,9 @@ export async function request(method, path, options = {}) {
   return decoded(response, text);
 }
 
+/** @returns {any} */
 function decoded(response, text) {
+  /** @type {any} */
   let value = null;
   try {
     if (text !== "") value = JSON.parse(text);

@@ -107,7 +107,7 @@ export function Dialog({ title, about, onClose, children }) {
   useEffect(() => {
     const before = document.activeElement;
     element.current.showModal();
-    return () => before?.focus();
+    return () => void (before instanceof HTMLElement && before.focus());
   }, []);
   return html`
     <dialog ref=${element} onClose=${onClose} aria-label=${title}>

@@ -1,24 +1,33 @@
 import { useEffect, useState } from "preact/hooks";
 
-/** A value that several components show. */
+/**
+ * A value that several components show.
+ *
+ * @template T
+ */
 export class Store {
+  /** @type {Set<(value: T) => void>} */
   #listeners = new Set();
 
+  /** @param {T} value */
   constructor(value) {
     this.value = value;
   }
 
-  /** Replace the value; components that use it are rendered again. */
+  /** Replace the value; components that use it are rendered again. @param {T} value */
   set(value) {
     if (Object.is(value, this.value)) return;
     this.value = value;
     for (const listener of [...this.#listeners]) listener(value);
   }
 
-  /** @returns {() => void} ends the subscription */
+  /**
+   * @param {(value: T) => void} listener
+   * @returns {() => void} ends the subscription
+   */
   subscribe(listener) {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return () => void this.#listeners.delete(listener);
   }
 }
 
@@ -27,6 +36,11 @@ const whole = (value) => value;
 /**
  * The value of a store, or a part of it, current as long as the component is shown; it is rendered
  * again when that part is another one.
+ *
+ * @template T, [S=T]
+ * @param {Store<T>} store
+ * @param {(value: T) => S} [select] the same function each time
+ * @returns {S}
  */
 export function useStore(store, select = whole) {
   const [value, setValue] = useState(() => select(store.value));
