@@ -24,6 +24,6 @@ def test_its_functions_in_node(path: Path) -> None:
 
 def test_types_hold(workshop: Path) -> None:
     project = Path(gbs_actor.web.__file__).parent / "static" / "lineup" / "tsconfig.page.json"
-    command = [workshop / "node_modules/.bin/tsc", "--project", project]
+    command = [str(workshop / "node_modules/.bin/tsc"), "--project", str(project)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
