@@ -373,6 +373,11 @@ async def test_a_panel_beside_the_editor_can_commit_without_another_text(
         await page.press("Escape")
         await page.select(3, "memo")
         await page.press("F2")
+        await page.browser.evaluate(
+            "document.querySelector('.grid-panel').append('beside the button')"
+        )
+        await page.browser.step("click", at="text=beside the button", position={"x": 60, "y": 6})
+        assert await page.editor() is not None
         await page.browser.click(".swatch")
         assert await page.events("edit") == [["edit", 3, "memo", "메모 3: 늦게 도착합니다"]]
         assert await page.editor() is None

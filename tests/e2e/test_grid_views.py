@@ -181,6 +181,58 @@ async def test_others_and_states_are_told_by_words_and_not_by_colour_alone(
         assert "이서준" in await words(2, "memo")
 
 
+async def test_notes_hang_below_their_cells_and_keep_the_focus(pages: int, origin: str) -> None:
+    async with grid_page(pages, origin) as page:
+        await page.call("setNotes", [[5, "memo"], [9, "number"]])
+        await page.drawn()
+
+        async def place(at: str) -> tuple[float, float]:
+            box = await page.browser.evaluate(f"{at}.getBoundingClientRect().toJSON()")
+            return box["x"], box["y"]
+
+        async def below(row: int, column: str) -> tuple[float, float]:
+            box = await page.call("box", row, column)
+            return box["x"], box["y"] + box["height"]
+
+        memo, number = (f"document.querySelectorAll('.banner')[{index}]" for index in (0, 1))
+        assert await place(memo) == await below(5, "memo")
+        assert await place(number) == await below(9, "number")
+        await page.browser.evaluate(f"{memo}.querySelector('button').focus()")
+        await page.browser.evaluate("page.setRows(page.rows.filter((row) => row.id % 4 === 1))")
+        await page.call("setNotes", [[5, "memo"]])
+        await page.drawn()
+        assert await place(memo) == await below(5, "memo")
+        assert await page.browser.evaluate("document.activeElement.tagName") == "BUTTON"
+        assert await page.browser.axe() == []
+        await page.browser.evaluate("page.setRows(page.rows.filter((row) => row.id !== 5))")
+        await page.drawn()
+        assert not await page.browser.evaluate(f"{memo}.checkVisibility()")
+        await page.call("setNotes", [])
+        assert await page.browser.evaluate(f"{memo} === undefined")
+
+
+async def test_what_is_below_the_editor_comes_into_view_with_it(pages: int, origin: str) -> None:
+    async with grid_page(pages, origin, "panel") as page:
+        for row in (20, 199):
+            await page.select(row, "memo")
+            await page.press("F2")
+            await page.drawn()
+            swatch = "document.querySelector('.swatch').getBoundingClientRect().bottom"
+            edge = "document.querySelector('.grid-scroller').getBoundingClientRect().bottom"
+            assert await page.browser.evaluate(f"{swatch} <= {edge}")
+            await page.press("Escape")
+
+
+async def test_assistive_technology_selects_and_edits_by_clicks_without_a_pointer(
+    pages: int, origin: str
+) -> None:
+    async with grid_page(pages, origin) as page:
+        await page.browser.evaluate("page.cell(3, 'memo').click()")
+        assert await page.selection() == [3, "memo", 1, 1]
+        await page.browser.evaluate("page.cell(3, 'memo').click()")
+        assert await page.editor() == "메모 3: 늦게 도착합니다"
+
+
 async def test_updates_leave_the_focus_where_it_is(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
         await page.select(3, "memo")
@@ -253,6 +305,10 @@ async def test_grid_is_accessible_and_fits(pages: int, origin: str, size: str, s
         await show_others(page)
         await picture(page, f"others-{size}-{scheme}")
         assert await page.browser.axe() == []
+        await page.call("setNotes", [[1, "memo"]])
+        await page.drawn()
+        await picture(page, f"note-{size}-{scheme}")
+        await page.call("setNotes", [])
         await page.select(3, "number")
         await page.type("12a")
         await page.press("Enter")

@@ -71,6 +71,7 @@ watchCompositions();
 
 let rows = Array.from({ length: Number(parameters.get("rows") ?? 200) }, (_, id) => rowOf(id));
 const events = [];
+const notes = new Map();
 let drawn = 0;
 
 const grid = createGrid(document.getElementById("grid"), {
@@ -142,6 +143,20 @@ const page = {
   setRows(given) {
     rows = given;
     grid.setRows(rows);
+  },
+  /** Show a note with a button below each of these cells. */
+  setNotes(cells) {
+    for (const [id, key] of cells) {
+      const name = `${id}:${key}`;
+      if (notes.has(name)) continue;
+      const element = document.createElement("div");
+      element.className = "banner warn";
+      const button = document.createElement("button");
+      button.textContent = "상대 값 사용";
+      element.append(`이서준: ${name}`, button);
+      notes.set(name, { id, key, element });
+    }
+    grid.setNotes(cells.map(([id, key]) => notes.get(`${id}:${key}`)));
   },
   /** Reverse the order of the rows. */
   reverse() {

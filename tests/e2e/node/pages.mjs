@@ -51,7 +51,7 @@ const start = async ({ width, height, scheme, touch, scale = 1 }, send) => {
     reload: () => page.reload().then(() => null),
     fill: ({ at, value }) => page.fill(at, value),
     choose: ({ at, value }) => page.selectOption(at, value).then(() => null),
-    click: ({ at }) => page.click(at),
+    click: ({ at, position }) => page.click(at, { position }),
     press: ({ key }) => page.keyboard.press(key),
     hover: ({ at }) => page.hover(at),
     see: ({ at }) => page.waitForSelector(at).then(() => null),

@@ -1,3 +1,5 @@
+import { Overlay } from "./overlay.js";
+
 /**
  * @typedef {object} Hooks
  * @property {() => void} onTyping text came in while the editor was closed; it is open now
@@ -20,13 +22,12 @@ export class Editor {
    * @type {"typing" | "editing" | null}
    */
   mode = null;
+  overlay = new Overlay("grid-editor");
   composing = false;
   /** Whether the text was changed since the editor was opened. */
   touched = false;
   /** @type {(() => void) | null} */
   #afterComposition = null;
-  #place = document.createElement("div");
-  #placed = "";
   #prepared = "";
 
   /**
@@ -35,8 +36,6 @@ export class Editor {
    */
   constructor(id, hooks) {
     this.hooks = hooks;
-    this.element = document.createElement("div");
-    this.element.className = "grid-editor";
     this.field = document.createElement("textarea");
     this.field.rows = 1;
     Object.assign(this.field, { id, autocomplete: "off", autocapitalize: "off", spellcheck: false, enterKeyHint: "done" });
@@ -48,8 +47,7 @@ export class Editor {
     this.panel = document.createElement("div");
     this.panel.className = "grid-panel";
     this.panel.hidden = true;
-    this.#place.append(this.field, this.problem, this.panel);
-    this.element.append(this.#place);
+    this.overlay.content.append(this.field, this.problem, this.panel);
     this.field.addEventListener("compositionstart", () => {
       this.composing = true;
       this.#typed();
@@ -57,8 +55,8 @@ export class Editor {
     this.field.addEventListener("compositionend", () => this.#composed());
     this.field.addEventListener("beforeinput", (event) => this.#beforeInput(event));
     this.field.addEventListener("input", () => this.#typed());
-    this.element.addEventListener("focusout", ({ relatedTarget }) => {
-      const within = relatedTarget instanceof Node && this.element.contains(relatedTarget);
+    this.overlay.element.addEventListener("focusout", ({ relatedTarget }) => {
+      const within = relatedTarget instanceof Node && this.overlay.element.contains(relatedTarget);
       if (!within && !this.#afterComposition) this.hooks.onBlur();
     });
     this.panel.addEventListener("mousedown", (event) => {
@@ -75,23 +73,6 @@ export class Editor {
 
   get text() {
     return this.field.value;
-  }
-
-  /**
-   * Lie over a cell.
-   *
-   * @param {number} column its index
-   * @param {number | null} stuck where the column sticks, CSS pixels; `null`: it does not
-   * @param {number} top CSS pixels
-   */
-  place(column, stuck, top) {
-    const placed = `${column} ${stuck} ${top}`;
-    if (placed === this.#placed) return;
-    this.#placed = placed;
-    this.element.style.transform = `translateY(${top}px)`;
-    this.#place.style.gridColumn = String(column + 1);
-    this.#place.style.position = stuck === null ? "relative" : "sticky";
-    this.#place.style.left = `${stuck ?? 0}px`;
   }
 
   /**
@@ -135,6 +116,13 @@ export class Editor {
   refuse(reason) {
     this.problem.textContent = reason;
     this.field.setAttribute("aria-invalid", String(reason !== ""));
+    if (reason) this.reveal();
+  }
+
+  /** Bring into view what is below the field. */
+  reveal() {
+    const below = this.panel.hidden ? this.problem : this.panel;
+    below.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** @returns {boolean} whether there is something beside the field that takes the focus */
@@ -196,6 +184,6 @@ export class Editor {
   /** @param {"typing" | "editing" | null} mode */
   #setMode(mode) {
     this.mode = mode;
-    this.element.classList.toggle("open", mode !== null);
+    this.overlay.element.classList.toggle("open", mode !== null);
   }
 }

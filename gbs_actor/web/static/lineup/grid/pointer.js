@@ -30,7 +30,8 @@ export function listenToPointer(canvas, actions) {
   });
   canvas.addEventListener("click", (event) => {
     const cell = cellAt(event);
-    if (!finger || !cell || isActive(event)) return;
+    const byPointer = event.detail > 0; // assistive technology clicks without one
+    if (!cell || isActive(event) || (byPointer && !finger)) return;
     // A keyboard on the screen takes half of it: it comes with the second touch.
     if (same(cell, selection.active)) actions.edit({ touch: true }) || actions.open();
     else actions.select(cell, { touch: true });

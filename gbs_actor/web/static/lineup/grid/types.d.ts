@@ -26,6 +26,7 @@ export interface Column<R extends Row = any> {
   renderHeader?(content: HTMLElement): void;
   /** Names the row, for assistive technology. */
   rowHeader?: boolean;
+  /** Of the cells; a string is that of the header, too. */
   className?: string | ((row: R) => string);
   sorted?: "ascending" | "descending";
   /** Not given: never. */
@@ -52,6 +53,11 @@ export interface Mark extends CellRef {
   name: string;
   /** A CSS colour. */
   colour: string;
+}
+
+/** An element below a cell. */
+export interface Note extends CellRef {
+  element: HTMLElement;
 }
 
 export interface CellStatus {
@@ -91,9 +97,12 @@ export interface Options<R extends Row = any> {
   rowClass?(row: R): string;
   /** What the editor is named after, besides its column. */
   rowLabel?(row: R): string;
-  /** A text was committed that differs from the cell's. */
+  /**
+   * A text was committed that differs from the cell's, as it is now: others may have changed the
+   * cell meanwhile, or removed the row, which is then the last that was known.
+   */
   onEdit?(row: R, column: Column<R>, text: string): void;
-  /** The editor was opened at a cell, or closed. */
+  /** The editor was opened at a cell, or closed; after `onEdit` if the text was taken. */
   onEditing?(row: R, column: Column<R>, on: boolean): void;
   onDelete?(selected: Selected<R>): void;
   onPaste?(selected: Selected<R>, text: string): void;
@@ -101,7 +110,10 @@ export interface Options<R extends Row = any> {
   /** Enter or a double click on a cell that cannot be edited. */
   onOpen?(row: R, column: Column<R>): void;
   onResize?(column: Column<R>, width: number): void;
-  /** Fills the space below the editor when it opens; returns false if there is nothing to show. */
+  /**
+   * Fills the space below the editor when it opens; returns false if there is nothing to show.
+   * Alt+ArrowDown leads into it, Escape back.
+   */
   renderPanel?(panel: HTMLElement, context: PanelContext<R>): boolean;
 }
 
@@ -114,10 +126,10 @@ export interface Grid<R extends Row = any> {
   setMarks(marks: Iterable<Mark>): void;
   /** Shows what became of edits, by `id:key`. */
   setCells(cells: ReadonlyMap<string, CellStatus>): void;
+  /** Shows elements below cells, and scrolls them with them. What is shown already stays. */
+  setNotes(notes: Iterable<Note>): void;
   /** Lights up a cell for two seconds, with the name of who has changed it. */
   flash(id: RowId, key: string, name: string, colour: string): void;
-  /** Puts an element beside a cell, where it goes with it; hidden while the cell is not shown. Returns what takes it away. */
-  attach(id: RowId, key: string, element: HTMLElement): () => void;
   /** Keeps a row at its place whatever order is set, until another one is pinned or `null`. */
   pin(id: RowId | null): void;
   /** Selects a cell, brings it into view and takes the focus. */

@@ -32,7 +32,7 @@ export class View {
    * @param {Options} options
    * @param {Rows} rows
    * @param {Body} body
-   * @param {() => void} onDrawn called within each drawing
+   * @param {(revealed: boolean) => void} onDrawn called within each drawing
    */
   constructor(id, options, rows, body, onDrawn) {
     this.options = options;
@@ -121,7 +121,7 @@ export class View {
     const end = Math.ceil((scrollTop + clientHeight) / this.rowHeight) + BEYOND;
     const last = Math.min(this.rows.list.length, end);
     this.body.draw(Math.max(0, first), last, this.columns, (row) => this.topOf(row));
-    this.onDrawn();
+    this.onDrawn(cell !== null);
   }
 
   /** @param {number} width of what is in view */
