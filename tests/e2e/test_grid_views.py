@@ -181,38 +181,33 @@ async def test_others_and_states_are_told_by_words_and_not_by_colour_alone(
         assert "이서준" in await words(2, "memo")
 
 
-async def test_what_is_attached_lies_beside_its_cell_and_keeps_the_focus(
-    pages: int, origin: str
-) -> None:
+async def test_notes_hang_below_their_cells_and_keep_the_focus(pages: int, origin: str) -> None:
     async with grid_page(pages, origin) as page:
-        await page.call("attachTo", [[5, "memo"], [9, "number"]])
+        await page.call("setNotes", [[5, "memo"], [9, "number"]])
         await page.drawn()
-        memo, number = (f"document.querySelectorAll('.banner')[{index}]" for index in (0, 1))
 
-        async def is_beside(at: str, row: int, column: str) -> bool:
-            cell = await page.call("box", row, column)
+        async def place(at: str) -> tuple[float, float]:
             box = await page.browser.evaluate(f"{at}.getBoundingClientRect().toJSON()")
-            right, bottom = cell["x"] + cell["width"], cell["y"] + cell["height"]
-            is_apart = box["left"] >= right or box["right"] <= cell["x"]
-            is_near = min(abs(box["left"] - right), abs(box["right"] - cell["x"])) <= 8
-            is_level = cell["y"] - box["height"] <= box["top"] <= bottom
-            return bool(is_apart and is_near and is_level)
+            return box["x"], box["y"]
 
-        assert await is_beside(memo, 5, "memo")
-        assert await is_beside(number, 9, "number")
+        async def below(row: int, column: str) -> tuple[float, float]:
+            box = await page.call("box", row, column)
+            return box["x"], box["y"] + box["height"]
+
+        memo, number = (f"document.querySelectorAll('.banner')[{index}]" for index in (0, 1))
+        assert await place(memo) == await below(5, "memo")
+        assert await place(number) == await below(9, "number")
         await page.browser.evaluate(f"{memo}.querySelector('button').focus()")
         await page.browser.evaluate("page.setRows(page.rows.filter((row) => row.id % 4 === 1))")
-        await page.call("attachTo", [[5, "memo"]])
+        await page.call("setNotes", [[5, "memo"]])
         await page.drawn()
-        assert await is_beside(memo, 5, "memo")
+        assert await place(memo) == await below(5, "memo")
         assert await page.browser.evaluate("document.activeElement.tagName") == "BUTTON"
         assert await page.browser.axe() == []
         await page.browser.evaluate("page.setRows(page.rows.filter((row) => row.id !== 5))")
         await page.drawn()
-        assert not await page.browser.evaluate(
-            f"{memo}.checkVisibility({{visibilityProperty: true}})"
-        )
-        await page.call("attachTo", [])
+        assert not await page.browser.evaluate(f"{memo}.checkVisibility()")
+        await page.call("setNotes", [])
         assert await page.browser.evaluate(f"{memo} === undefined")
 
 
@@ -310,10 +305,10 @@ async def test_grid_is_accessible_and_fits(pages: int, origin: str, size: str, s
         await show_others(page)
         await picture(page, f"others-{size}-{scheme}")
         assert await page.browser.axe() == []
-        await page.call("attachTo", [[1, "memo"]])
+        await page.call("setNotes", [[1, "memo"]])
         await page.drawn()
-        await picture(page, f"callout-{size}-{scheme}")
-        await page.call("attachTo", [])
+        await picture(page, f"note-{size}-{scheme}")
+        await page.call("setNotes", [])
         await page.select(3, "number")
         await page.type("12a")
         await page.press("Enter")

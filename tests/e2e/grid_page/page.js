@@ -71,7 +71,7 @@ watchCompositions();
 
 let rows = Array.from({ length: Number(parameters.get("rows") ?? 200) }, (_, id) => rowOf(id));
 const events = [];
-const callouts = new Map();
+const notes = new Map();
 let drawn = 0;
 
 const grid = createGrid(document.getElementById("grid"), {
@@ -144,24 +144,19 @@ const page = {
     rows = given;
     grid.setRows(rows);
   },
-  /** Attach an element with a button to each of these cells, and to no others. */
-  attachTo(cells) {
-    const names = new Set(cells.map(([id, key]) => `${id}:${key}`));
-    for (const [name, end] of callouts) {
-      if (names.has(name)) continue;
-      callouts.delete(name);
-      end();
-    }
+  /** Show a note with a button below each of these cells. */
+  setNotes(cells) {
     for (const [id, key] of cells) {
       const name = `${id}:${key}`;
-      if (callouts.has(name)) continue;
+      if (notes.has(name)) continue;
       const element = document.createElement("div");
       element.className = "banner warn";
       const button = document.createElement("button");
       button.textContent = "상대 값 사용";
       element.append(`이서준: ${name}`, button);
-      callouts.set(name, grid.attach(id, key, element));
+      notes.set(name, { id, key, element });
     }
+    grid.setNotes(cells.map(([id, key]) => notes.get(`${id}:${key}`)));
   },
   /** Reverse the order of the rows. */
   reverse() {

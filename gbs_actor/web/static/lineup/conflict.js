@@ -14,7 +14,7 @@ const LONGEST = 2_000;
 export class Conflicts {
   #page;
   #table;
-  /** @type {Map<string, {detach: () => void}>} */
+  /** @type {Map<string, import("./grid/types.d.ts").Note>} */
   #shown = new Map();
   #end;
 
@@ -36,18 +36,17 @@ export class Conflicts {
 
   /** @param {readonly import("../../client/types.js").Conflict[]} conflicts */
   #show(conflicts) {
-    const shown = conflicts.slice(-MOST);
-    const names = new Set(shown.map(nameOf));
-    for (const [name, { detach }] of this.#shown) {
-      if (names.has(name)) continue;
-      this.#shown.delete(name);
-      detach();
+    const before = this.#shown;
+    this.#shown = new Map();
+    for (const conflict of conflicts.slice(-MOST)) {
+      this.#shown.set(nameOf(conflict), before.get(nameOf(conflict)) ?? this.#make(conflict));
     }
-    for (const conflict of shown) if (!this.#shown.has(nameOf(conflict))) this.#attach(conflict);
+    if (before.size > 0 || this.#shown.size > 0) this.#table.setNotes([...this.#shown.values()]);
+    for (const [name, { element }] of before) if (!this.#shown.has(name)) render(null, element);
   }
 
   /** @param {import("../../client/types.js").Conflict} conflict */
-  #attach(conflict) {
+  #make(conflict) {
     const { client, announcer } = this.#page;
     const { id, field } = conflict;
     const row = client.row(id);
@@ -57,9 +56,8 @@ export class Conflicts {
       this.#page.goTo(id, field);
     };
     render(html`<${Conflict} conflict=${conflict} name=${row ? row.name : ""} onResolve=${resolve} />`, element);
-    const end = this.#table.attach(id, field, element);
-    this.#shown.set(nameOf(conflict), { detach: () => { end(); render(null, element); } });
     announcer.conflict(row, field);
+    return { id, key: field, element };
   }
 }
 

@@ -74,15 +74,9 @@ export class Table {
     this.#decorate(model.snapshot.value);
   }
 
-  /**
-   * Put an element beside a cell; see the grid.
-   *
-   * @param {number} id
-   * @param {string} key
-   * @param {HTMLElement} element
-   */
-  attach(id, key, element) {
-    return this.#grid.attach(id, key, element);
+  /** Puts elements beside cells, and takes all others away. @param {import("./grid/types.d.ts").Note[]} notes */
+  setNotes(notes) {
+    this.#grid.setNotes(notes);
   }
 
   destroy() {

@@ -1,8 +1,8 @@
 import { Actions } from "./actions.js";
 import { Body } from "./body.js";
-import { Callouts } from "./callouts.js";
 import { Decorations } from "./decorations.js";
 import { Editing } from "./editing.js";
+import { Notes } from "./notes.js";
 import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 import { View } from "./view.js";
@@ -20,6 +20,7 @@ export class GridParts {
   rows = new Rows();
   decorations = new Decorations(() => this.view.schedule());
   selection = new Selection(this.rows, () => this.view.columns);
+  notes = new Notes();
   /** @type {Editing | null} `null`: nothing can be edited */
   editing = null;
   #id = `grid-${++made}`;
@@ -35,17 +36,14 @@ export class GridParts {
     this.host = host;
     this.options = options;
     this.body = new Body(this.#id, options, this.rows, this.selection, this.decorations);
-    this.view = new View(this.#id, options, this.rows, this.body, (revealed) => {
-      this.callouts.place();
-      this.#drawEditor(revealed);
-    });
-    this.callouts = new Callouts(this.view);
+    this.view = new View(this.#id, options, this.rows, this.body, (revealed) => this.#drawAbove(revealed));
     this.actions = new Actions(this);
     this.#help.className = "unseen";
     this.#help.id = `${this.#id}-help`;
     this.#help.textContent = options.texts.help;
     host.classList.add("grid");
     host.append(this.#help, this.view.scroller);
+    this.view.scroller.prepend(this.notes.element);
     this.view.setColumns(options.columns);
     this.#setEditing(!options.readOnly);
   }
@@ -78,6 +76,12 @@ export class GridParts {
   setColumns(columns) {
     this.view.setColumns(columns);
     this.update();
+  }
+
+  /** @param {Iterable<import("./types.d.ts").Note>} notes */
+  setNotes(notes) {
+    this.notes.set(notes);
+    this.view.schedule();
   }
 
   /** @param {import("./types.d.ts").RowId | null} id */
@@ -154,17 +158,32 @@ export class GridParts {
   /**
    * @param {boolean} revealed whether the selection was brought into view
    */
-  #drawEditor(revealed) {
+  #drawAbove(revealed) {
     const cell = this.selection.active;
     const { editor } = this.editing ?? {};
     // What is typed is read from the field.
     const read = cell && !editor?.mode ? this.body.idOf(cell) : "";
     if (read !== this.#read) this.focusable.setAttribute("aria-activedescendant", read);
     this.#read = read;
+    this.notes.place((overlay, id, key) => {
+      const row = this.rows.indexOf(id);
+      const column = this.view.columns.indexOf.get(key);
+      if (row < 0 || column === undefined) return false;
+      this.#place(overlay, column, row + 1);
+      return true;
+    });
     if (!editor || !cell) return;
-    const { list, stuckLefts } = this.view.columns;
-    const stuck = list[cell.column]?.sticky ? stuckLefts[cell.column] : null;
-    editor.overlay.place(cell.column, stuck, this.view.topOf(cell.row));
+    this.#place(editor.overlay, cell.column, cell.row);
     if (revealed && editor.mode) editor.reveal();
+  }
+
+  /**
+   * @param {import("./overlay.js").Overlay} overlay
+   * @param {number} column
+   * @param {number} row
+   */
+  #place(overlay, column, row) {
+    const { list, stuckLefts } = this.view.columns;
+    overlay.place(column, list[column]?.sticky ? stuckLefts[column] : null, this.view.topOf(row));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Something that lies over a cell and scrolls with it.
+ * Something that lies over a cell, or hangs below it, and scrolls with it.
  *
  * It is a row of its own above the others, so that its column is where theirs is, and sticks when
  * theirs sticks. It never moves in the document: what has the focus in it keeps it.

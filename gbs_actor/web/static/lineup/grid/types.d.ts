@@ -55,6 +55,11 @@ export interface Mark extends CellRef {
   colour: string;
 }
 
+/** An element below a cell. */
+export interface Note extends CellRef {
+  element: HTMLElement;
+}
+
 export interface CellStatus {
   status: "saving" | "saved" | "failed" | "waiting";
   reason?: string;
@@ -121,10 +126,10 @@ export interface Grid<R extends Row = any> {
   setMarks(marks: Iterable<Mark>): void;
   /** Shows what became of edits, by `id:key`. */
   setCells(cells: ReadonlyMap<string, CellStatus>): void;
+  /** Shows elements below cells, and scrolls them with them. What is shown already stays. */
+  setNotes(notes: Iterable<Note>): void;
   /** Lights up a cell for two seconds, with the name of who has changed it. */
   flash(id: RowId, key: string, name: string, colour: string): void;
-  /** Puts an element beside a cell, where it goes with it; hidden while the cell is not shown. Returns what takes it away. */
-  attach(id: RowId, key: string, element: HTMLElement): () => void;
   /** Keeps a row at its place whatever order is set, until another one is pinned or `null`. */
   pin(id: RowId | null): void;
   /** Selects a cell, brings it into view and takes the focus. */
