@@ -98,7 +98,8 @@ export class Commands {
     // The commandId of an undo is that of the change.
     const id = event === "undo" ? { idempotencyKey: commandId } : { commandId };
     const epoch = this.#replica.epoch;
-    return this.#add({ commandId, touches, baseRevision: null, epoch, event, argument: { epoch, ...argument, ...id } });
+    const named = { epoch, ...argument, ...id };
+    return this.#add({ commandId, touches, baseRevision: null, epoch, event, argument: named });
   }
 
   /**
@@ -206,8 +207,8 @@ export class Commands {
     if (reply.code === "TOKEN_EXPIRED") return this.#handlers.renewToken();
     if (reply.code === "NOT_FOUND" && this.#readdress(edit)) return;
     if (reply.data !== undefined) this.#handlers.merge(reply.data, null);
-    const { conflict: found } = reply;
-    if (found !== undefined && edit.touches.length === 1) return this.#conflict(edit, { ...reply, conflict: found });
+    const { conflict } = reply;
+    if (conflict !== undefined && edit.touches.length === 1) return this.#conflict(edit, { ...reply, conflict });
     const failure = this.rejected.fail(edit.touches, reply, this.#clock.now());
     this.#end(edit, { status: "failed", failure });
   }

@@ -25,7 +25,8 @@ const NO_ENTRY = new Set(["FORBIDDEN", "RETREAT_NOT_FOUND"]);
  * @property {() => object} joinArgument
  * @property {(answer: Joined<Row[]>) => void} joined
  * @property {{ [E in keyof ServerEvents]?: (payload: ServerEvents[E]) => void }} received
- * @property {() => void} live commands may be sent, for the first time or again
+ * @property {() => void} live the room was joined, for the first time or again
+ * @property {() => void} renewed the token was: what needed it may be sent again
  * @property {() => void} lost what was sent and not answered will not be answered
  * @property {() => void} changed the state has
  * @property {(success: boolean) => void} attempted
@@ -144,7 +145,7 @@ export class Connection {
     if (token === null) return this.#stop("signed-out", "TOKEN_EXPIRED");
     this.send("authenticate", { token }, (reply) => {
       if (reply.status !== "OK") return this.#stop("signed-out", reply.code);
-      if (this.live) this.#handlers.live();
+      this.#handlers.renewed();
     });
   }
 

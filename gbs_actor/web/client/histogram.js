@@ -21,7 +21,8 @@ export class Histogram {
   /** @returns {Quantiles} of all values */
   get quantiles() {
     const count = this.#counts.reduce((sum, each) => sum + each, 0);
-    return { count, p50: this.#quantile(0.5, count), p95: this.#quantile(0.95, count), p99: this.#quantile(0.99, count) };
+    const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => this.#quantile(share, count));
+    return { count, p50: p50 ?? 0, p95: p95 ?? 0, p99: p99 ?? 0 };
   }
 
   /** Return what was added since the last time. @returns {HistogramReport} */

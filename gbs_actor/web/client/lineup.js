@@ -8,7 +8,8 @@ import { differences, Replica } from "./replica.js";
 import { ShownRows } from "./rows.js";
 
 /**
- * @import { Base, Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions, Row, Snapshot, Touch } from "./types.js"
+ * @import { Base, Change, Clock, Conflict, Failure, Field, LineupClient, LineupOptions } from "./types.js"
+ * @import { Row, Snapshot, Touch } from "./types.js"
  * @import { Joined, LineupsUpdate } from "./wire.js"
  * @import { Former } from "./replica.js"
  */
@@ -80,6 +81,9 @@ class Lineup {
       live: () => {
         this.#presence.joined();
         this.#commands.live();
+      },
+      renewed: () => {
+        if (this.#connection.live) this.#commands.live();
       },
       lost: () => this.#commands.lost(),
       changed: () => this.#changed(),

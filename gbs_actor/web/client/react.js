@@ -48,9 +48,10 @@ export function useGbsLineup(slug, options = {}) {
   useEffect(() => {
     const { reportTo = `${url}/api/v1/client-metrics`, ...rest } = options;
     const given = { io, storage: sessionStorage, ...rest, url, slug };
-    const { client: found, release } = shareLineup(given, (made) => watchPage(made, { window, document, reportTo }));
-    setClient(found);
-    return release;
+    const watch = (/** @type {LineupClient} */ made) => watchPage(made, { window, document, reportTo });
+    const shared = shareLineup(given, watch);
+    setClient(shared.client);
+    return shared.release;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the other options are the first one's
   }, [url, slug]);
   const read = client?.getSnapshot ?? (() => EMPTY);

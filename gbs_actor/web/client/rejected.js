@@ -35,8 +35,18 @@ export class Rejected {
   conflict(edit, { id, field, value }, { conflict: found, data }, epoch) {
     const key = keyOf({ id, field });
     const { changedBy, changedAt, revision } = found;
-    const values = { mine: value, theirs: valueOf(found.theirs) };
-    const conflict = Object.freeze({ key, id, field, ...values, changedBy, changedAt, revision, epoch, row: data ?? null });
+    const conflict = Object.freeze({
+      key,
+      id,
+      field,
+      mine: value,
+      theirs: valueOf(found.theirs),
+      changedBy,
+      changedAt,
+      revision,
+      epoch,
+      row: data ?? null,
+    });
     this.conflicts.set(key, conflict);
     const { commandId, baseRevision, epoch: baseEpoch } = edit;
     const touches = [{ id, field, value }];

@@ -4,6 +4,7 @@
 
 const PHONE = 30_000;
 const DESKTOP = 600_000; // people switch to a spreadsheet and back
+const REPORTS = "/api/v1/client-metrics";
 const TICK = 5_000;
 /** A tick that comes so late: the device has slept. */
 const SLEPT = 30_000;
@@ -20,7 +21,7 @@ const SLEPT = 30_000;
  * @param {number} [page.reportEvery] milliseconds
  * @returns {() => void} ends it
  */
-export function watchPage(client, { window, document, hiddenAfter, reportTo = "/api/v1/client-metrics", reportEvery = 60_000 }) {
+export function watchPage(client, { window, document, hiddenAfter, reportTo = REPORTS, reportEvery = 60_000 }) {
   const { navigator } = window;
   const patience = hiddenAfter ?? (window.matchMedia("(pointer: coarse)").matches ? PHONE : DESKTOP);
   let hiddenSince = NaN;

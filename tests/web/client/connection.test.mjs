@@ -118,12 +118,14 @@ test("an expired token is renewed on the open connection", async () => {
   const asked = [];
   const world = new World({ token: (refresh) => (asked.push(refresh), refresh ? "new" : "old") });
   await world.live();
+  await world.socket.receive("user-editing", { lineupId: 1, userId: 2, userName: "이", field: null, editing: true });
   await world.socket.receive("error", { event: null, code: "TOKEN_EXPIRED", message: "" });
   const { argument, reply } = world.socket.next("authenticate");
   assert.deepEqual(argument, { token: "new" });
   await reply({ status: "OK", data: null, revision: 0 });
   assert.equal(world.state, "live");
   assert.equal(world.socket.attempts, 1);
+  assert.equal(world.snapshot.marks.length, 1);
 });
 
 test("a new token that is refused signs out", async () => {
