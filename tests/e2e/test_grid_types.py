@@ -1,4 +1,4 @@
-"""The types in the comments of the grid's modules."""
+"""The types in the comments of the modules of the line-up page, and of its grid."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 pytestmark = pytest.mark.node
 
 
-def test_types_hold(node: str, drivers_folder: Path) -> None:
+@pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.page.json"])
+def test_types_hold(node: str, drivers_folder: Path, project: str) -> None:
     compiler = drivers_folder / "node_modules" / "typescript" / "bin" / "tsc"
-    project = Path(str(files("gbs_actor.web"))) / "static" / "lineup" / "tsconfig.json"
-    command = [node, str(compiler), "--project", str(project)]
+    folder = Path(str(files("gbs_actor.web"))) / "static" / "lineup"
+    command = [node, str(compiler), "--project", str(folder / project)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.stdout == ""
     assert found.returncode == 0
