@@ -31,7 +31,7 @@ async def page(pages: int) -> AsyncIterator[BrowserPage]:
 
 
 async def click(page: BrowserPage, name: str) -> None:
-    await page.click(f"button:text-is('{name}(으)로 들어가기')")
+    await page.click(f"button:text-is('{name}님으로 들어가기')")
 
 
 async def signed_in_as(page: BrowserPage, name: str) -> None:

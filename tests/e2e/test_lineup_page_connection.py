@@ -157,7 +157,7 @@ async def test_who_may_no_longer_edit_reads_on_and_whose_grant_is_gone_is_told(
             await page.see(".page-header .tag:text-is('보기 전용')")
             await page.miss("textarea")
             await page.accessible("read-only-now")
-            await page.click(".problems button:text-is('지우기')")
+            await page.click(".problems button:text-is('변경 버리기')")
             await page.miss(".problems")
             await colleague.assign(person["id"], 66)
             await page.until_text(person, "gbsNumber", 66)

@@ -97,7 +97,7 @@ export const texts = {
     staleBefore: "아직 한 번도 연결되지 않았습니다.",
     waitBody: "고친 내용은 이 창에 남아 있고, 다시 연결되면 저장됩니다.",
     signedOutBody: "고친 내용은 이 창에 남아 있고, 다시 로그인하면 저장됩니다.",
-    forbiddenBody: "이 수양회를 볼 권한이 없어졌습니다. 아래는 그 전까지의 내용입니다.",
+    forbiddenBody: "이 수양회를 볼 권한이 없어졌습니다. 표에는 그 전까지의 내용이 남아 있습니다.",
     readOnlyBody: "편집 권한이 없어져 보기만 할 수 있습니다.",
   },
 
@@ -116,8 +116,8 @@ export const texts = {
     theirs: "상대 값",
     mine: "내 값",
     diff: "차이",
-    removed: "빠짐",
-    added: "더해짐",
+    removed: "삭제됨",
+    added: "추가됨",
     useMine: "내 값으로 덮어쓰기",
     useTheirs: "상대 값 사용",
     noNumber: "미배정",
@@ -129,7 +129,7 @@ export const texts = {
     title: (count) => `저장하지 못한 변경 ${count}건`,
     conflict: "다른 사람이 먼저 바꿨습니다. 어느 값을 쓸지 고르세요.",
     retry: "다시 저장",
-    dismiss: "지우기",
+    dismiss: "변경 버리기",
     show: "표에서 보기",
     unknownRow: "없어진 줄",
     wanted: (value) => `“${value}”`,
@@ -196,12 +196,12 @@ export const texts = {
     expired: "로그인이 만료되었습니다.",
     link: "로그인하러 가기",
     how: (cookie) =>
-      `이 서버에는 로그인 화면이 없습니다. 기존 관리자 사이트에 로그인하면 쿠키 ${cookie}로 들어오게 되니, 로그인한 뒤 이 화면을 새로 고치세요.`,
+      `이 서버에는 로그인 화면이 없습니다. 기존 관리자 사이트에 로그인하면 그 쿠키(${cookie})로 이 화면도 쓸 수 있습니다. 로그인한 뒤 새로 고치세요.`,
     forOperators:
       "운영자: 설정 sign_in_url에 로그인 주소를 넣으면 여기에 링크가 나옵니다. 쿠키는 이 서버의 주소에도 보내져야 합니다.",
     demo: "데모입니다. 누구로 들어갈지 고르세요. 창을 하나 더 열어 다른 사람으로 들어가면 두 사람이 함께 편집합니다.",
     demoGroup: "데모에서 쓸 사람",
-    enterAs: (name) => `${name}(으)로 들어가기`,
+    enterAs: (name) => `${name}님으로 들어가기`,
     demoFailed: "들어가지 못했습니다. 다시 시도하세요.",
   },
 
