@@ -139,3 +139,18 @@ async def test_outside_the_demo_the_page_says_how_to_sign_in(pages: int) -> None
             await page.step("reload")
             await signed_in_as(page, "이간사")
             assert await page.problems() == []
+
+
+@pytest.mark.parametrize("slug", ["nobody-has-it", "%ff", "%3Cimg%20src=x%3E"])
+async def test_an_address_without_a_retreat_says_so(
+    demo: ServerProcess, page: BrowserPage, slug: str
+) -> None:
+    await page.goto(demo.url)
+    await click(page, FIRST)
+    await page.see(".retreats")
+    await refused(page)
+    await page.goto(f"{demo.url}/retreats/{slug}")
+    await page.see(".banner:has-text('이 주소의 수양회가 없습니다.')")
+    await page.see(".back")
+    found = await page.problems()
+    assert all("404" in each for each in found), found

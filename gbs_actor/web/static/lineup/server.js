@@ -9,7 +9,16 @@ export const options = JSON.parse(document.querySelector('meta[name="options"]')
 /** The slug in the page's address; null: it is the list of retreats. */
 export function slugOfPage() {
   const path = location.pathname.slice(root.pathname.length);
-  return path.startsWith("retreats/") ? decodeURIComponent(path.slice("retreats/".length)) : null;
+  return path.startsWith("retreats/") ? decoded(path.slice("retreats/".length)) : null;
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // it is no UTF-8: no retreat has this slug, and the server says so
+  }
 }
 
 /** The address of a retreat's page; without a slug that of the list. */
