@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from gbs_actor.client import connect
-from tests.e2e.lineup_page import LIVE, LineupPage, in_view, lineup_page, rows_of
+from tests.e2e.lineup_page import LIVE, SEARCH, LineupPage, in_view, lineup_page, rows_of
 from tests.e2e.server_process import (
     RETREAT,
     ServerProcess,
@@ -175,6 +175,7 @@ async def test_details_of_a_person_and_the_figures_of_the_window(
         await page.click(f".members button:has-text('{leader['name']}')")
         await page.see(f".drawer h2:has-text('{leader['name']}')")
         assert leader["name"] in await page.column("name")
+        assert await page.browser.evaluate(f"document.querySelector('{SEARCH}').value") == ""
         await page.click(".status")
         await page.see(".figures tr:has-text('저장 응답') td:last-child:text-is('1')")
         await page.see(".figures tr:has-text('화면 반영') td:last-child:text-is('1')")

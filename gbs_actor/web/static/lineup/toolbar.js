@@ -13,10 +13,11 @@ const MOST_VALUES = 3;
 
 export function Toolbar({ page }) {
   const { model, menu } = page;
+  const searched = useStore(model.filters, ({ search: text }) => text);
   const search = (text) => model.filters.set({ ...model.filters.value, search: text });
   return html`
     <div class="toolbar" role="group" aria-label=${labels.label}>
-      <${SearchField} label=${labels.search} onInput=${search} wait=${0} />
+      <${SearchField} label=${labels.search} value=${searched} onInput=${search} wait=${0} />
       <${Chips} page=${page} />
       <${Totals} model=${model} />
       <button type="button" class="quiet" aria-haspopup="dialog"

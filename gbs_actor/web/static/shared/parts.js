@@ -70,6 +70,11 @@ export function SearchField({ value, onInput, label, longest = 100, wait = 250 }
       clearTimeout(timer.current);
     };
   }, []);
+  useEffect(() => {
+    // Something else than this field has set the value; whoever is typing here is not disturbed.
+    const { current } = field;
+    if (value !== undefined && current !== document.activeElement) current.value = value;
+  }, [value]);
   const changed = (event) => {
     const text = event.target.value;
     clearTimeout(timer.current);
