@@ -171,6 +171,20 @@ async def test_the_number_of_a_leader_has_no_editor(pages: int, server: ServerPr
         assert await page.text(leader, "gbsNumber") == str(leader["gbsNumber"])
 
 
+async def test_a_slip_cannot_empty_the_list_and_that_is_said(
+    pages: int, server: ServerProcess, person: Row
+) -> None:
+    async with lineup_page(pages, server) as page:
+        await page.select(person, "gbsNumber")
+        await page.press("Control+a")
+        await page.press("Delete")
+        await page.see(".strip:has-text('한 번에 20줄까지만 지울 수 있습니다.')")
+        await page.accessible("too-many")
+        await page.select(person, "gbsNumber")
+        await page.miss(".strip")
+        assert await page.text(person, "gbsNumber") == str(person["gbsNumber"])
+
+
 async def test_who_only_reads_sees_no_editor(
     pages: int, server: ServerProcess, person: Row
 ) -> None:

@@ -73,8 +73,12 @@ export class Editing {
 
   /** @param {import("./grid/types.d.ts").Selected} selected */
   #clear({ rows, columns }) {
-    const { client, announcer } = this.#page;
-    if (rows.length > MOST_CLEARED) return announcer.say(texts.editing.tooMany(MOST_CLEARED));
+    const { client, announcer, notice } = this.#page;
+    if (rows.length > MOST_CLEARED) {
+      notice.set(texts.editing.tooMany(MOST_CLEARED));
+      announcer.say(notice.value);
+      return;
+    }
     const keys = columns.map(({ key }) => key).filter((key) => FIELDS.includes(/** @type {Field} */ (key)));
     for (const row of rows) {
       if (keys.includes("gbsNumber") && !row.isLeader && row.gbsNumber !== null) void client.assignNumber(row.id, null);

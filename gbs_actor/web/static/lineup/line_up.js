@@ -11,7 +11,7 @@ import { Problems } from "./problems.js";
 import { Stale, Status } from "./status.js";
 import { texts } from "./strings.js";
 import { Table } from "./table.js";
-import { NothingShown, Rearrange, Toolbar } from "./toolbar.js";
+import { NothingShown, Notice, Rearrange, Toolbar } from "./toolbar.js";
 
 /** @param {{retreat: import("./page.js").Retreat, onEntered: () => void}} properties */
 export function LineUp({ retreat: asLoaded, onEntered }) {
@@ -28,6 +28,7 @@ export function LineUp({ retreat: asLoaded, onEntered }) {
         <div class="list"><${List} page=${page} /><${NothingShown} model=${page.model} /><${Rearrange} model=${page.model} /></div>
         <${Drawer} page=${page} />
       </div>
+      <${Notice} notice=${page.notice} />
       <${Stale} page=${page} onEntered=${onEntered} />
       <${Problems} page=${page} />
     </main>

@@ -18,6 +18,8 @@ export class Page {
   drawer = new Store(/** @type {number | "status" | null} */ (null));
   /** The column whose menu is open, and the element that it belongs to; "": that of all columns. */
   menu = new Store(/** @type {{key: string, anchor: Element} | null} */ (null));
+  /** Why the last key had no effect; "": it had one. */
+  notice = new Store("");
   announcer = new Announcer();
   hidden = hiddenColumns();
   /** Selects a cell, and edits it if wanted. @type {(id: number, key: string, edit?: boolean) => void} */

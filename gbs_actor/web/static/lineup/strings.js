@@ -49,7 +49,7 @@ export const texts = {
     wrongNumber: "GBS 번호는 1부터 9999까지의 숫자입니다.",
     memoTooLong: (length, most) => `메모가 ${length - most}자 깁니다. ${most}자까지 쓸 수 있습니다.`,
     colours: "메모 색 (Alt+1 … Alt+9)",
-    tooMany: (most) => `한 번에 ${most}줄까지 지울 수 있습니다.`,
+    tooMany: (most) => `한 번에 ${most}줄까지만 지울 수 있습니다.`,
   },
 
   toolbar: {

@@ -58,7 +58,10 @@ export class Table {
       readOnly: !page.canEdit,
       rowClass: classOf,
       onOpen: (row) => page.drawer.set(row.id),
-      onSelect: ({ rows }) => typeof page.drawer.value === "number" && page.drawer.set(rows[0]?.id ?? null),
+      onSelect: ({ rows }) => {
+        page.notice.set("");
+        if (typeof page.drawer.value === "number") page.drawer.set(rows[0]?.id ?? null);
+      },
     });
     this.#grid.setRows(model.shown.value.rows);
     this.#ends = [

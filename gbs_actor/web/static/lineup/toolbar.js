@@ -71,6 +71,12 @@ export function Rearrange({ model }) {
   return html`<button type="button" class="rearrange" onClick=${model.rearrange}>${labels.rearrange(displaced)}</button>`;
 }
 
+/** Says why a key had no effect, until another cell is selected. */
+export function Notice({ notice }) {
+  const text = useStore(notice);
+  return text !== "" && html`<p class="strip warn">${text}</p>`;
+}
+
 /** Says that there is nothing to show, and why. */
 export function NothingShown({ model }) {
   const isEmpty = useStore(model.shown, ({ rows }) => rows.length === 0);
