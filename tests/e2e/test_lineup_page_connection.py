@@ -106,6 +106,31 @@ async def test_what_waits_survives_a_reload(pages: int, server: ServerProcess, p
     assert row["lineupMemo"] == "다시 불러오기"
 
 
+async def test_what_is_typed_but_not_committed_survives_a_reload_too(
+    pages: int, server: ServerProcess, person: Row
+) -> None:
+    async with lineup_page(pages, server) as page:
+        await page.begin(person, "gbsNumber", "12345")
+        assert await asks_before_it_ends(page)  # it cannot be taken
+        await page.press("Escape")
+        await page.begin(person, "lineupMemo", "쓰다가 새로 고침")
+        await page.browser.step("reload")
+        await page.see(LIVE)
+        await page.until_text(person, "lineupMemo", "쓰다가 새로 고침")
+        await page.see(".status:not(:has-text('건'))")
+    (row,) = [row for row in rows_of(server) if row["id"] == person["id"]]
+    assert row["lineupMemo"] == "쓰다가 새로 고침"
+
+
+async def test_what_is_typed_survives_that_a_phone_is_turned(
+    pages: int, server: ServerProcess, person: Row
+) -> None:
+    async with lineup_page(pages, server) as page:
+        await page.begin(person, "lineupMemo", "세로로")
+        await page.browser.step("resize", width=640, height=360)
+        await page.until_text(person, "lineupMemo", "세로로")
+
+
 async def test_an_edit_outlives_the_kill_of_the_server(pages: int, person: Row) -> None:
     with running_server(on_disk=True) as server:
         async with lineup_page(pages, server, expected=NO_SERVER) as page:

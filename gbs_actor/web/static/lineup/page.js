@@ -13,6 +13,9 @@ import { read } from "./session.js";
  *   isOperator: boolean, user: {userId: number, name: string}}} Retreat
  */
 
+/** Phones may send only the second one. */
+const LEAVES = ["beforeunload", "pagehide"];
+
 export class Page {
   /** What is shown in the drawer: a row's id, "status", or nothing. */
   drawer = new Store(/** @type {number | "status" | null} */ (null));
@@ -24,6 +27,8 @@ export class Page {
   hidden = hiddenColumns();
   /** Selects a cell, and edits it if wanted. @type {(id: number, key: string, edit?: boolean) => void} */
   goTo = () => {};
+  /** Ends the edit of a cell by its commit; `false`: it cannot be. @type {() => boolean} */
+  commitEdit = () => true;
   /** When the list was current last; milliseconds since 1970. */
   currentAt = NaN;
 
@@ -39,20 +44,20 @@ export class Page {
     const { client, close } = connectTo(retreat.slug, retreat.user);
     this.client = client;
     this.model = new Model(client, compareRows);
-    window.addEventListener("beforeunload", this.#leave);
+    for (const type of LEAVES) window.addEventListener(type, this.#leave);
     this.#ends = [
       this.model.snapshot.subscribe(() => this.#look()),
       this.model.filters.subscribe(() => this.announcer.found(() => this.model.shown.value.rows.length)),
       this.model.close,
       close,
       () => this.announcer.close(),
-      () => window.removeEventListener("beforeunload", this.#leave),
+      () => LEAVES.forEach((type) => window.removeEventListener(type, this.#leave)),
     ];
   }
 
   /** What is not saved outlives a reload, but not the end of the window: ask. @param {Event} event */
   #leave = (event) => {
-    if (this.model.snapshot.value.unsent > 0) event.preventDefault();
+    if (!this.commitEdit() || this.client.getSnapshot().unsent > 0) event.preventDefault();
   };
 
   close() {

@@ -74,6 +74,7 @@ export class Table {
       listen(host, "keydown", (event) => this.#useKey(event), { capture: true }),
     ];
     page.goTo = (id, key, edit = false) => this.#goTo(id, key, edit);
+    page.commitEdit = () => this.#grid.commit();
     this.#decorate(model.snapshot.value);
   }
 
@@ -83,6 +84,8 @@ export class Table {
   }
 
   destroy() {
+    this.#page.commitEdit(); // a phone that is turned gets another table
+    this.#page.commitEdit = () => true;
     this.#page.goTo = () => {};
     for (const end of this.#ends) end();
     this.#grid.destroy();

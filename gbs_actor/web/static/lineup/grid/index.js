@@ -39,6 +39,10 @@ export function createGrid(element, options) {
     pin: (id) => grid.pin(id),
     focusCell: (id, key, { edit = false } = {}) => grid.focusCell(id, key, edit),
     selected: () => grid.selection.selected,
+    commit() {
+      grid.editing?.commit();
+      return !grid.editing?.mode;
+    },
     destroy: () => grid.destroy(),
   };
 }

@@ -135,5 +135,7 @@ export interface Grid<R extends Row = any> {
   /** Selects a cell, brings it into view and takes the focus. */
   focusCell(id: RowId, key: string, options?: { edit?: boolean }): void;
   selected(): Selected<R> | null;
+  /** Commits what is edited; `false`: it cannot be taken, or a syllable is not complete. */
+  commit(): boolean;
   destroy(): void;
 }
