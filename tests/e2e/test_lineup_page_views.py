@@ -179,6 +179,8 @@ async def test_details_of_a_person_and_the_figures_of_the_window(
         await page.click(".status")
         await page.see(".figures tr:has-text('저장 응답') td:last-child:text-is('1')")
         await page.see(".figures tr:has-text('화면 반영') td:last-child:text-is('1')")
+        fits = "(({scrollWidth, clientWidth}) => scrollWidth <= clientWidth)"
+        assert await page.browser.evaluate(f"{fits}(document.querySelector('.drawer'))")
         await page.accessible("figures-dark")
         await page.press("Escape")
         await page.miss(".drawer")

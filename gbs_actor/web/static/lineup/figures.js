@@ -14,7 +14,7 @@ export function Figures({ snapshot }) {
     <h2 class="drawer-title">${labels.title}</h2>
     <table class="plain figures">
       <thead><tr>
-        <th scope="col"><span class="unseen">${labels.title}</span></th>
+        <th scope="col">${labels.unit}</th>
         ${QUANTILES.map((name) => html`<th scope="col" class="number" key=${name}>${labels[name]}</th>`)}
         <th scope="col" class="number">${labels.count}</th>
       </tr></thead>
@@ -31,6 +31,6 @@ export function Figures({ snapshot }) {
 
 function Line({ name, times }) {
   return html`<tr><th scope="row">${name}</th>
-    ${QUANTILES.map((each) => html`<td class="number" key=${each}>${times.count === 0 ? NOTHING : `${decimal(times[each])} ms`}</td>`)}
+    ${QUANTILES.map((each) => html`<td class="number" key=${each}>${times.count === 0 ? NOTHING : decimal(times[each])}</td>`)}
     <td class="number">${count(times.count)}</td></tr>`;
 }

@@ -169,6 +169,7 @@ export const texts = {
 
   figures: {
     title: "이 창의 연결",
+    unit: "ms",
     answers: "저장 응답",
     screens: "화면 반영",
     count: "횟수",
