@@ -111,6 +111,10 @@ def _warn(settings: Settings) -> None:
             "The demo prints tokens signed with your own jwt_secret, valid for 30 days; its page "
             "offers no sign-in by a click then"
         )
+    elif not settings.auth.has_key and settings.store.database_url is not None:
+        log.warning(
+            "The demo's page lets everybody who reaches it edit the retreats of your own database"
+        )
 
 
 def _is_loopback(host: str) -> bool:

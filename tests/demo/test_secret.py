@@ -126,6 +126,15 @@ def test_the_demo_warns_in_one_line_of_what_does_not_belong_into_a_demo(
     assert all(wanted in line for wanted, line in zip(warnings, logged, strict=True))
 
 
+def test_the_demo_warns_that_it_lets_everybody_into_a_database_of_ones_own(tmp_path: Path) -> None:
+    own = StoreSettings(data_dir=tmp_path, database_url=SecretStr("postgresql://db.example/gbs"))
+    with capture_logs() as logs:
+        with_keys(Settings(store=own), demo=True)
+        with_keys(Settings(store=own, auth=AuthSettings(jwt_secret=SecretStr("x" * 32))), demo=True)
+    logged = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    assert ["database" in line for line in logged] == [True, False]
+
+
 def test_a_token_signed_with_the_demos_secret_is_accepted_by_the_demo(tmp_path: Path) -> None:
     settings = with_keys(in_folder(tmp_path), demo=True)
     token = mint(demo_secret(tmp_path), user_id=7, role=Role.LINEUP_STAFF)
