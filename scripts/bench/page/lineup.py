@@ -16,6 +16,8 @@ STEPS: Final = {
     "html": "HTML loaded",
     "scripts": "scripts loaded",
     "firstPaint": "first paint",
+    "details": "retreat's details loaded",
+    "listReceived": "list received",
     "listShown": "list shown",
 }
 EDITS: Final = 150

@@ -23,12 +23,6 @@ EDITED: Final = "bench-edited"
 """As large, and others edit it."""
 PEOPLE: Final = 1000
 _SCRIPT: Final = Path(__file__).with_suffix(".js").read_text()
-_SINGLE_ROWS: Final = """{
-  const { send } = WebSocket.prototype;
-  WebSocket.prototype.send = function (data) {
-    return send.call(this, data.replace?.('{"updates":"batch"}', "{}") ?? data);
-  };
-}"""
 
 
 @asynccontextmanager
@@ -50,7 +44,7 @@ async def window(
 
     async def prepare(page: BrowserPage) -> None:
         await page.cdp("Page.enable")
-        source = _SCRIPT + (_SINGLE_ROWS if single_rows else "")
+        source = f"window.singleRows = {json.dumps(single_rows)};\n{_SCRIPT}"
         await page.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)
         if round_trip:
             await page.cdp("Network.enable")
