@@ -18,13 +18,22 @@ window.bench = (() => {
       const observer = new MutationObserver(() => {
         if (!wanted()) return;
         observer.disconnect();
-        const shownIn = frames;
-        void frameOver().then((shown) => done({ shown, frames: shownIn }));
+        const { at, frames } = pressed;
+        void frameOver().then((shown) => done({ shown, frames, pressed: at }));
       });
       observer.observe(node, { subtree: true, childList: true, characterData: true });
     });
 
-  let pressed, frames, watched, listReceived;
+  /** The last Enter: when, and the frames since. */
+  let pressed = { at: 0, frames: 0 };
+  const countFrames = async ({ key, timeStamp }) => {
+    if (key !== "Enter") return;
+    const counted = (pressed = { at: performance.timeOrigin + timeStamp, frames: 0 });
+    for (; pressed === counted && counted.frames < 100; counted.frames += 1) await frame();
+  };
+  window.addEventListener("keydown", countFrames, { capture: true });
+
+  let watched, listReceived;
   window.WebSocket = class extends WebSocket {
     constructor(...options) {
       super(...options);
@@ -39,16 +48,6 @@ window.bench = (() => {
   const listShown = changed(document, () => document.querySelector(`${ROW} .grid-text:not(:empty)`));
   const longTasks = [];
   new PerformanceObserver((list) => longTasks.push(...list.getEntries())).observe({ type: "longtask" });
-
-  async function countFrames(since) {
-    for (frames = 0; pressed === since && frames < 100; frames += 1) await frame();
-  }
-  const pressedEnter = (event) => {
-    if (event.key !== "Enter") return;
-    pressed = performance.timeOrigin + event.timeStamp;
-    void countFrames(pressed);
-  };
-  window.addEventListener("keydown", pressedEnter, { capture: true });
 
   return {
     /** Milliseconds since the navigation began, and what was loaded. */
@@ -75,7 +74,7 @@ window.bench = (() => {
       const cell = row.children[column].querySelector(".grid-text");
       watched = changed(cell, () => cell.textContent === text);
     },
-    watched: async () => ({ ...(await watched), pressed }),
+    watched: () => watched,
     /** Milliseconds between frames, and those of long tasks, while somebody scrolls. */
     async scroll(milliseconds, pixels) {
       const scroller = document.querySelector(".grid-scroller");
