@@ -10,8 +10,6 @@ from tests.e2e.lineup_page import LIVE, LineupPage, in_view, rows_of
 from tests.e2e.server_process import ServerProcess
 
 LOADS: Final = 10
-ROUND_TRIP: Final = 20
-"""Milliseconds: about that of a phone to a server in its country."""
 STEPS: Final = {
     "html": "HTML loaded",
     "scripts": "scripts loaded",
@@ -29,16 +27,16 @@ PER_SECOND: Final = 20
 
 async def measure_loads(pages: int, server: ServerProcess, figures: Figures) -> None:
     """Load the page with an empty cache, for lists of both sizes, and then once more."""
-    for people, retreat, delay in ((80, SMALL, 0), (PEOPLE, LARGE, 0), (PEOPLE, LARGE, ROUND_TRIP)):
+    for people, retreat in ((80, SMALL), (PEOPLE, LARGE)):
         loads, heaps, again = [], [], []
         for _ in range(LOADS):
-            async with window(pages, server, retreat, round_trip=delay) as page:
+            async with window(pages, server, retreat) as page:
                 loads.append(await call(page, "loaded"))
                 heaps.append(await _heap(page))
                 await page.browser.goto(f"{server.url}/retreats/{retreat}")
                 await page.see(LIVE)
                 again.append((await call(page, "loaded"))["listShown"])
-        where = f"{people:,} people" + (f", {delay} ms a request" if delay else "")
+        where = f"{people:,} people"
         for key, title in STEPS.items():
             figures.add(f"{where}: {title}", MILLISECONDS, [load[key] for load in loads])
         figures.add(f"{where}: list shown again, files cached", MILLISECONDS, again)

@@ -31,13 +31,11 @@ async def window(
     server: ServerProcess,
     retreat: str,
     *,
-    round_trip: int = 0,
     single_rows: bool = False,
     **options: Any,
 ) -> AsyncIterator[LineupPage]:
     """Open the page for the time of a block, with nothing in its cache.
 
-    :param round_trip: milliseconds that each request takes longer.
     :param single_rows: whether the page gets updates row by row, as older clients do.
     :param options: see :func:`~tests.e2e.lineup_page.lineup_page`.
     """
@@ -46,10 +44,6 @@ async def window(
         await page.cdp("Page.enable")
         source = f"window.singleRows = {json.dumps(single_rows)};\n{_SCRIPT}"
         await page.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)
-        if round_trip:
-            await page.cdp("Network.enable")
-            limits = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
-            await page.cdp("Network.emulateNetworkConditions", latency=round_trip, **limits)
 
     async with lineup_page(pages, server, retreat=retreat, before=prepare, **options) as page:
         yield page
