@@ -17,6 +17,7 @@ in one round, since a machine's speed drifts more than they differ.
 ``plot``            the ratios as a picture, SVG and PNG
 ``soak``            clients that come, edit and go, for as long as wanted; ``soak_client`` is one
 ``commit``          the store alone, by the size of a batch: ``python -m scripts.bench.commit``
+``page``            the line-up page in Chromium: ``python -m scripts.bench.page``
 
 What the peers do not do, though a line-up needs it: no log of changes, no order across edits, no
 detection of conflicts, nothing that makes a repeated edit harmless, no recovery, no rights.

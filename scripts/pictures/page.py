@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
+from scripts.browser import a_browser
 from tests.e2e.browser_page import browser_page
-from tests.e2e.drivers import running_program
 from tests.e2e.lineup_page import LineupPage, in_view, lineup_page, rows_of
 from tests.e2e.server_process import ServerProcess, running_server
-from tests.node_packages import install, node_and_npm
 
 HERE: Final = Path(__file__).parent
 PICTURE: Final = HERE / "page.webp"
-NODE: Final = Path(__file__).parents[2] / "tests" / "e2e" / "node"
 SIZE: Final[dict[str, Any]] = {"width": 1250, "height": 446}
 """Of a window, in CSS pixels."""
 SCALE: Final = 2
@@ -41,20 +36,6 @@ def main() -> None:
         sys.exit(f"the picture has {len(picture):,} bytes, more than {MOST_BYTES:,}")
     PICTURE.write_bytes(picture)
     print(f"{PICTURE}: {len(picture):,} bytes")
-
-
-@contextmanager
-def a_browser() -> Iterator[int]:
-    """Run the program that has the pages; yield its port."""
-    node, npm = node_and_npm()
-    executable = shutil.which("chromium")
-    if executable is None:
-        sys.exit("Chromium is not installed")
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(NODE, folder, dirs_exist_ok=True)
-        install(npm, Path(folder))
-        with running_program([node, f"{folder}/pages.mjs", executable]) as port:
-            yield port
 
 
 async def take(pages: int, server: ServerProcess) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -132,6 +132,7 @@ async def lineup_page(
     expected: Iterable[str] = (),
     cookie: str | None = None,
     own_time: bool = False,
+    before: Callable[[BrowserPage], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[LineupPage]:
     """Open the line-up in a window of its own, live; look behind it that nothing went wrong.
@@ -139,6 +140,7 @@ async def lineup_page(
     :param expected: parts of the errors that the page may meet.
     :param cookie: in place of the user's token.
     :param own_time: whether the test moves the page's clock.
+    :param before: called before the page is loaded.
     """
     async with browser_page(pages, **options) as browser:
         value = cookie or token(user_id, name, role)
@@ -146,6 +148,8 @@ async def lineup_page(
         page = LineupPage(browser, retreat)
         if own_time:
             await browser.step("clock")
+        if before is not None:
+            await before(browser)
         await browser.goto(f"{server.url}/retreats/{retreat}")
         await page.see(LIVE)
         await page.see(".grid-row:not([hidden])")

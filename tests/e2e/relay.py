@@ -24,6 +24,8 @@ class Relay:
     server: ServerProcess
     port: int
     knows_websockets: bool
+    passed: int = 0
+    """Bytes, both ways."""
     _open: bool = True
     _answers_pass: trio.Event = field(default_factory=trio.Event)
     _websockets_pass: trio.Event = field(default_factory=trio.Event)
@@ -91,6 +93,7 @@ class Relay:
                     if not self.knows_websockets:
                         _reset(client)
                     await self._websockets_pass.wait()
+                self.passed += len(data)
                 await server.send_all(data)
             await server.send_eof()
 
@@ -98,6 +101,7 @@ class Relay:
         with _both_end(server, client):
             async for data in server:
                 await self._answers_pass.wait()
+                self.passed += len(data)
                 await client.send_all(data)
             await client.send_eof()
 

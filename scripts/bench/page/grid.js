@@ -1,4 +1,4 @@
-// What the grid costs, measured in its page; an object of functions, see grid_figures.py.
+// What the grid costs, measured in its page; an object of functions, see grid.py.
 ({
   /** Milliseconds from the call until so many rows are drawn, and until the frame is over. */
   async render(count) {
