@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import test from "node:test";
+import { test } from "node:test";
 import { texts } from "../../../gbs_actor/web/static/lineup/strings.js";
 
 test("the HTML says what the page says while it loads, so that the text stays", async () => {
