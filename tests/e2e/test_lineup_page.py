@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import trio
 
 from gbs_actor.contract.client_metrics import BOUNDS
-from tests.e2e.browser_page import BrowserPage, browser_page
+from tests.e2e.browser_page import TIMEOUT, BrowserPage, browser_page
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
@@ -39,8 +40,11 @@ async def signed_in_as(page: BrowserPage, name: str) -> None:
 
 
 async def refused(page: BrowserPage) -> None:
-    """Forget the one error that a page without a session is told, and see no other."""
-    found = await page.problems()
+    """Wait for the one error that a page without a session is told, and see no other."""
+    found: list[str] = []
+    with trio.fail_after(TIMEOUT):
+        while not found:
+            found = await page.problems()
     assert all("401" in each for each in found), found
 
 
