@@ -196,6 +196,20 @@ async def test_who_may_no_longer_edit_reads_on_and_whose_grant_is_gone_is_told(
             await grant(server, user_id, None)
 
 
+async def test_what_is_being_typed_when_the_right_to_edit_ends_is_not_lost(
+    pages: int, server: ServerProcess, person: Row
+) -> None:
+    user_id = 701
+    async with lineup_page(pages, server, user_id=user_id, expected=("403",)) as page:
+        try:
+            await page.begin(person, "lineupMemo", "쓰던 글")
+            await grant(server, user_id, "NOBODY")
+            await page.see(".status:has-text('권한 없음')")
+            await page.until_text(person, "lineupMemo", "쓰던 글")
+        finally:
+            await grant(server, user_id, None)
+
+
 async def until_answered(
     server: ServerProcess, bearer: str, expected: Callable[[httpx.Response], bool]
 ) -> None:

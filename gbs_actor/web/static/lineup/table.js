@@ -112,7 +112,7 @@ export class Table {
 
   /** @param {Snapshot} snapshot */
   #decorate({ marks, cells, connection }) {
-    this.#grid.setReadOnly(!this.#page.canEdit);
+    this.#setReadOnly();
     this.#host.classList.toggle("stale", connection.state !== "live");
     if (marks.length > 0 || this.#marks.length > 0) this.#grid.setMarks(marks.map(markOf));
     if (cells.size > 0 || this.#cells.size > 0) {
@@ -140,8 +140,14 @@ export class Table {
     if (filters.values !== values || filters.schedules !== schedules) this.#setColumns(); // not for each letter of a search
   }
 
+  #setReadOnly() {
+    const readOnly = !this.#page.canEdit;
+    if (readOnly) this.#page.commitEdit(); // what is being typed is listed as not saved, and not lost
+    this.#grid.setReadOnly(readOnly);
+  }
+
   #setColumns() {
-    this.#grid.setReadOnly(!this.#page.canEdit);
+    this.#setReadOnly();
     this.#grid.setColumns(this.#columns());
   }
 
