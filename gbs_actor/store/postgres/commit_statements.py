@@ -193,30 +193,16 @@ def _group_write(group: Group) -> tuple[object, ...]:
 
 
 def _number_write(registration: Registration) -> tuple[object, ...]:
-    stamp = registration.number_stamp
     return (
         registration.id,
         registration.gbs_number,
-        stamp.revision,
-        stamp.author_id,
-        stamp.author_name,
-        stamp.at,
-        stamp.restored_origin,
+        *_stamp(registration.number_stamp),
         registration.updated_at,
     )
 
 
 def _memo_stamp(registration: Registration) -> tuple[object, ...]:
-    stamp = registration.memo_stamp
-    return (
-        registration.id,
-        stamp.revision,
-        stamp.author_id,
-        stamp.author_name,
-        stamp.at,
-        stamp.restored_origin,
-        registration.updated_at,
-    )
+    return (registration.id, *_stamp(registration.memo_stamp), registration.updated_at)
 
 
 def _leader_write(registration: Registration) -> tuple[object, ...]:
