@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from gbs_actor.gateway.http.admin.dashboard import POLICY
 from tests.e2e.browser_page import BrowserPage, browser_page
+from tests.e2e.file_site import served_files
 
 _PAGE: Final = Path(__file__).with_name("grid_page")
 _STATIC: Final = Path(str(files("gbs_actor.web"))) / "static"
@@ -29,33 +28,16 @@ _CONTENT_TYPES: Final = {
 def served_grid() -> Iterator[str]:
     """Serve the page for the time of a block; yield its origin."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0].strip("/") or "index.html"
-            folder, _, name = path.rpartition("/")
-            file = _FOLDERS.get(folder, _PAGE) / name
-            if not file.is_file() or file.suffix not in _CONTENT_TYPES:
-                self.send_error(404)
-                return
-            body = file.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Type", f"{_CONTENT_TYPES[file.suffix]}; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", POLICY)
-            self.end_headers()
-            self.wfile.write(body)
+    def file_at(path: str) -> tuple[Path, str] | None:
+        path = path.partition("?")[0].strip("/") or "index.html"
+        folder, _, name = path.rpartition("/")
+        file = _FOLDERS.get(folder, _PAGE) / name
+        if not file.is_file() or file.suffix not in _CONTENT_TYPES:
+            return None
+        return file, f"{_CONTENT_TYPES[file.suffix]}; charset=utf-8"
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
-        thread = threading.Thread(target=site.serve_forever, name="grid")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{site.server_port}"
-        finally:
-            site.shutdown()
-            thread.join()
+    with served_files(file_at, {"Content-Security-Policy": POLICY}) as origin:
+        yield origin
 
 
 class GridPage:
