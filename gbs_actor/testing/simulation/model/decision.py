@@ -49,7 +49,7 @@ class Write:
 
     value: Any
     memo_id: int | None = None
-    """Of a memo; ``None``: a fresh one."""
+    """Of a memo; ``None``: a fresh one, if there is a value."""
     origin: int | None = None
     """That comes back with the value; ``None``: the change is the origin."""
 
