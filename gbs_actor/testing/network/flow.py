@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from math import inf
 
 import trio
 
@@ -106,9 +105,9 @@ class Flow:
         return self._ended and not self.held
 
     @property
-    def next_arrival(self) -> float:
-        """When more arrives, on Trio's clock; infinite if nothing is in flight."""
-        return self._in_flight[0][0] if self._in_flight else inf
+    def next_arrival(self) -> float | None:
+        """When more arrives, on Trio's clock; ``None`` if nothing is in flight."""
+        return self._in_flight[0][0] if self._in_flight else None
 
     def _settle(self) -> None:
         if not self._in_flight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as stdlib
-from math import inf
+from contextlib import nullcontext
 from typing import Final, Protocol
 
 import trio
@@ -110,6 +110,11 @@ class SimSocket:
         if self._disconnected:
             raise _os_error(errno.ENOTCONN)
         return self._peername
+
+    @property
+    def peer_host(self) -> str:
+        """The IP address of the other end, whether or not it is still connected."""
+        return self._peername.host
 
     def setblocking(self, flag: bool, /) -> None:
         """Do nothing: it never blocks.
@@ -247,8 +252,8 @@ class SimSocket:
         return events
 
     @property
-    def next_arrival(self) -> float:
-        """When more arrives, on Trio's clock; infinite if nothing is in flight."""
+    def next_arrival(self) -> float | None:
+        """When more arrives, on Trio's clock; ``None`` if nothing is in flight."""
         return self._flow_in.next_arrival
 
     async def wait_readable(self) -> None:
@@ -261,11 +266,8 @@ class SimSocket:
         while not (self._closed or self.events() & IN):
             self._reader = trio.lowlevel.current_task()
             arrival = self._flow_in.next_arrival
-            if arrival == inf:
+            with nullcontext() if arrival is None else trio.move_on_at(arrival):
                 await trio.lowlevel.wait_task_rescheduled(self._stop_reader)
-            else:
-                with trio.move_on_at(arrival):
-                    await trio.lowlevel.wait_task_rescheduled(self._stop_reader)
 
     def _stop_reader(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._reader = None
