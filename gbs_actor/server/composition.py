@@ -13,6 +13,7 @@ from hypercorn.typing import ASGIFramework
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
@@ -38,12 +39,21 @@ from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.slow_commands import SlowCommands
+from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import CloseCode, CorsPolicy, EngineApp, FrontDoor, WebSocketApp
+from gbs_actor.socketio import (
+    CloseCode,
+    CorsPolicy,
+    EngineApp,
+    FrontDoor,
+    Plane,
+    WebSocketApp,
+    open_plane,
+)
 from gbs_actor.store.protocol import Store
 from gbs_actor.store.write_check import WriteCheck
 
@@ -54,11 +64,24 @@ class Composition:
     """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
+    :param environment: where all its parts take the time of day and randomness from.
+    :param observe: called at every tracepoint of every room.
+    :param plane: opens what drives plain sockets, once for each server of WebSockets; returns
+        ``None`` if every connection is to have a task.
     :param demo_sign_in: whether anybody may sign in as one of the demo's people.
     :raises SettingsError: the settings' keys cannot be used.
     """
 
-    def __init__(self, store: Store, settings: Settings, *, demo_sign_in: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        environment: Environment = SYSTEM,
+        observe: Observer = ignore,
+        plane: Callable[[], Plane | None] = open_plane,
+        demo_sign_in: bool = False,
+    ) -> None:
         self.settings = settings
         """Those in use."""
         self.draining = False
@@ -78,7 +101,12 @@ class Composition:
         self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
         self._slow_commands = SlowCommands(settings.logging.slow_command)
         self.rooms = RoomSupervisor(
-            store, settings.rooms, events=events, slow_commands=self._slow_commands
+            store,
+            settings.rooms,
+            events=events,
+            slow_commands=self._slow_commands,
+            clock=environment.now,
+            observe=observe,
         )
 
         # Clients, whatever protocol they speak.
@@ -96,7 +124,7 @@ class Composition:
         self.closed_sessions = settings.build(ClosedSessions, events=events)
 
         # Socket.IO.
-        self.sockets = socket_server(settings, events)
+        self.sockets = socket_server(settings, events, environment=environment, plane=plane)
         self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
@@ -114,6 +142,8 @@ class Composition:
             unauthenticated=self.sockets.unauthenticated,
             closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
+            environment=environment,
+            plane=plane,
         )
 
         # What only operators need.
