@@ -25,14 +25,16 @@ _RANDOM: Final = "_r"
 
 
 class UnsupportedTrio(RuntimeError):
-    """This version of Trio cannot be made to schedule its tasks by a seed."""
+    """No seed can decide the order of tasks in this version of Trio."""
 
 
 class ThreadInSimulation(RuntimeError):
     """A thread was asked for; it would run at its own pace, while the clock jumps ahead."""
 
 
-def run(async_fn: Callable[..., Awaitable[T]], *args: Any, seed: int, clock: Clock | None = None) -> T:
+def run(
+    async_fn: Callable[..., Awaitable[T]], *args: Any, seed: int, clock: Clock | None = None
+) -> T:
     """Run an async function to its end as :func:`trio.run` does, the same way each time.
 
     Exceptions out of nurseries are groups.
@@ -86,8 +88,8 @@ def _checked() -> Random:
     random = getattr(_run, _RANDOM, None)
     if not isinstance(random, Random) or not isinstance(getattr(_run, _FLAG, None), bool):
         raise UnsupportedTrio(
-            f"trio {trio.__version__} has no trio._core._run.{_FLAG} and {_RANDOM}, by which a seed "
-            "decides the order of tasks; use the version that gbs-actor was tested with"
+            f"trio {trio.__version__} has no trio._core._run.{_FLAG} and {_RANDOM}, by which a "
+            "seed decides the order of tasks; use the version that gbs-actor was tested with"
         )
     return random
 
