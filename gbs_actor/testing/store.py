@@ -105,6 +105,8 @@ class SimStore(MemoryStore):
         """Seconds, at most, that each call takes to the store, and back again."""
         self.on_commit: OnCommit = _ignore
         """Called in the very step in which entries become durable."""
+        self.on_epoch: Callable[[str, str], None] = _ignore_epoch
+        """Called with the slug and its epoch, in the very step in which that is a new one."""
         self.on_fault: Callable[[Operation, Fault], None] = _ignore_fault
         """Called when a fault happens to a call."""
         self._attach(foreign=False)
@@ -143,6 +145,11 @@ class SimStore(MemoryStore):
     def end_outage(self) -> None:
         """Be reachable again, if it was not."""
         self._reachable = True
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether there is no outage."""
+        return self._reachable
 
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
@@ -249,6 +256,14 @@ class SimStore(MemoryStore):
             case Fault.LOST_BEFORE | Fault.LOST_AFTER | Fault.LATE:
                 raise OutcomeUnknown("connection lost")
         await self._travel()
+
+    async def new_epoch(self, slug: str | None = None) -> int:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        count = await super().new_epoch(slug)
+        for each, stored in self._by_slug.items():
+            if slug in (None, each):
+                self.on_epoch(each, stored.epoch)
+        return count
 
     def _apply(self, commit: _Commit) -> None:
         """Let a commit take effect.
@@ -359,6 +374,10 @@ class SimStore(MemoryStore):
 
 
 def _ignore(slug: str, entries: tuple[LogEntry, ...], foreign: bool) -> None:
+    """Observe nothing."""
+
+
+def _ignore_epoch(slug: str, epoch: str) -> None:
     """Observe nothing."""
 
 
