@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from gbs_actor.concurrency import Service
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.gateway.limits import reporting_connections
 from gbs_actor.server.admin_front import admin_front
@@ -56,14 +57,15 @@ class Front:
             load=load,
             change_settings=composition.change_settings,
         )
-        self._http = settings.build(HttpServer, composition.app)
+        environment = composition.environment
+        self._http = settings.build(HttpServer, composition.app, wall=environment.wall)
         sockets, plain = composition.sockets, composition.plain
         self._door = composition.front_door = settings.build(
             FrontDoor,
             {
                 sockets.path: sockets.serve_websocket,
                 plain.path: plain.serve_websocket,
-                "/": _no_websocket,
+                "/": partial(_no_websocket, environment),
             },
             self._http.serve,
             sockets={
@@ -80,6 +82,7 @@ class Front:
                 "connections_per_address",
             ),
             cors=cors_policy(settings.http.allowed_origins),
+            environment=environment,
         )
 
     async def run(
@@ -122,7 +125,10 @@ class Front:
 
 
 async def _no_websocket(
-    stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
+    environment: Environment,
+    stream: trio.abc.HalfCloseableStream,
+    _request: Request,
+    _leftover: bytes,
 ) -> None:
     """Refuse a WebSocket at an unknown path; the HTTP app cannot serve it either."""
-    await send_response(stream, _NO_WEBSOCKET)
+    await send_response(stream, _NO_WEBSOCKET, environment.wall())
