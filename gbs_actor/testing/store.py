@@ -99,8 +99,8 @@ class SimStore(MemoryStore):
         latency: float = 0.0,
         identity: str = "sim",
     ) -> None:
-        super().__init__(identity=identity)
-        self._environment = seeded_environment(0) if environment is None else environment
+        environment = seeded_environment(0) if environment is None else environment
+        super().__init__(identity=identity, environment=environment)
         self.latency = latency
         """Seconds, at most, that each call takes to the store, and back again."""
         self.on_commit: OnCommit = _ignore

@@ -11,9 +11,10 @@ from uuid import UUID
 import trio
 
 from gbs_actor.contract.events import ClientEvent, CommandEvent
+from gbs_actor.environment import Environment
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Author
-from gbs_actor.rooms import Done, RoomSupervisor, Snapshot
+from gbs_actor.rooms import Done, Snapshot
 from gbs_actor.store.protocol import SessionLocation
 from gbs_actor.testing.simulation.history import (
     READ,
@@ -35,21 +36,10 @@ from gbs_actor.testing.simulation.rooms.disturbances import Disturbances
 from gbs_actor.testing.simulation.rooms.gateway import CommandGateway
 from gbs_actor.testing.simulation.rooms.messages import FORMATS, Message
 from gbs_actor.testing.simulation.rooms.replica import Replica
-from gbs_actor.environment import Environment
+from gbs_actor.testing.simulation.rooms.server import SimServer
 
 BACK_OFF = 0.5
 """Seconds after which a client that the server has sent away comes back."""
-
-
-class Server(Protocol):
-    """The server as clients reach it."""
-
-    rooms: RoomSupervisor
-    nursery: trio.Nursery
-
-    async def wait_up(self) -> None:
-        """Wait until it can be reached."""
-        ...
 
 
 class Run(Protocol):
@@ -58,13 +48,17 @@ class Run(Protocol):
     history: History
     environment: Environment
     disturbances: Disturbances
-    server: Server
+    server: SimServer
     nursery: trio.Nursery
     """For what outlives a server."""
 
     def next_number(self) -> int:
         """Return a number that is unique in the run."""
         ...
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing."""
 
 
 class Client:
@@ -78,9 +72,7 @@ class Client:
         self._run = run
         user = participant.user
         self._author = Author(user_id=user, name=f"user {user}", admin_user_id=user)
-        self._gateway = CommandGateway(
-            self._author, run.environment, operator=participant.operator
-        )
+        self._gateway = CommandGateway(self._author, run.environment, operator=participant.operator)
         self.replica = Replica()
         self.connection: Connection | None = None
         self.reading = True
@@ -89,6 +81,10 @@ class Client:
         self._by_http: set[int] = set()
         self._location: SessionLocation | None = None
         """Where the server would resume its session."""
+        self._joining: str | None = None
+        """The retreat that it has asked for last; ``None``: that was answered."""
+        self._calm_again: Callable[[], None] = _nothing
+        """Called when it goes on reading."""
 
     @property
     def in_room(self) -> str | None:
@@ -109,8 +105,8 @@ class Client:
             self,
             FORMATS[self.participant.form],
             self._author,
-            run.server.rooms,
-            run.server.nursery,
+            rooms=run.server.rooms,
+            nursery=run.server.nursery,
             reading=self.reading,
         )
         return self.connection
@@ -180,12 +176,16 @@ class Client:
             if how != "resume" or not await self._resume():
                 if self.connection is None:
                     self.connect()
-                if how in ("resume", "since", "join"):
-                    slug = self.replica.slug
-                    retreat = SLUGS.index(slug) if slug is not None else 0
-                    self.join(Join(number, retreat, since=how != "join"))
+                if how != "stay away":
+                    self._rejoin(since=how != "join")
+            elif self._joining is not None:
+                self._rejoin(since=False)  # the answer is lost, and with it the list
         finally:
             over()
+
+    def _rejoin(self, *, since: bool) -> None:
+        slug = self._joining or self.replica.slug or SLUGS[0]
+        self.join(Join(self.participant.number, SLUGS.index(slug), since))
 
     async def _resume(self) -> bool:
         """Resume the session on a new connection; whether the client is connected then."""
@@ -223,11 +223,14 @@ class Client:
         taken = self._pending.pop(reply.invocation, None)
         if taken is not None:
             self._record(Answered(reply.invocation, reply.json))
-            if reply.json["status"] == "OK":
-                taken(reply.json)
+            taken(reply.json)
 
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
+        if self.reading:
+            number = self.participant.number
+            begin = self._run.disturbances.begin
+            self._calm_again = begin(Cause.NETWORK, f"client {number} stalls", client=number)
         self.reading = False
         if self.connection is not None:
             self.connection.reading = False
@@ -235,6 +238,8 @@ class Client:
     def go_on_reading(self) -> None:
         """Take all that waits, and what comes."""
         self.reading = True
+        calm_again, self._calm_again = self._calm_again, _nothing
+        calm_again()
         if self.connection is not None:
             self.connection.reading = True
             if self.connection.opened:
@@ -303,12 +308,19 @@ class Client:
             return
         slug, replica = SLUGS[step.retreat], self.replica
         argument: dict[str, Any] = {"retreatSlug": slug}
-        if step.since and replica.slug == slug:
+        # While it moves, it does not know what it will show when its turn comes.
+        if step.since and replica.slug == slug and self._joining in (None, slug):
             argument |= {"since": replica.since, "epoch": replica.epoch}
         since, epoch = argument.get("since"), argument.get("epoch")
-        answer = self._invoked(
-            ClientEvent.JOIN_RETREAT, argument, slug, None, partial(replica.joined, slug)
-        )
+        self._joining = slug
+
+        def shown(reply: Json) -> None:
+            if reply["status"] == "OK":
+                replica.joined(slug, reply)
+            if self._joining == slug:
+                self._joining = None
+
+        answer = self._invoked(ClientEvent.JOIN_RETREAT, argument, slug, None, shown)
 
         def joined(outcome: Snapshot | Rejection) -> None:
             if isinstance(outcome, Snapshot) and connection is self.connection:
@@ -318,9 +330,7 @@ class Client:
                     self._location = SessionLocation(slug, outcome.epoch, outcome.revision, known)
             answer(gateway.joined_json(outcome))
 
-        connection.send(
-            lambda: gateway.handle_join(connection, slug, since, epoch, joined)
-        )
+        connection.send(lambda: gateway.handle_join(connection, slug, since, epoch, joined))
 
     def leave(self) -> None:
         """Leave the retreat that it is in, as far as it knows."""
@@ -372,7 +382,9 @@ class Client:
 
     def _connected(self) -> Connection | None:
         connection = self.connection
-        return connection if connection is not None and connection.opened else None
+        if connection is None or not connection.opened or not self._run.server.is_running:
+            return None
+        return connection
 
     def _invoked(
         self,
@@ -380,7 +392,7 @@ class Client:
         argument: Json,
         slug: str | None,
         command_id: UUID | None,
-        taken: Callable[[Json], None] = lambda reply: None,
+        taken: Callable[[Json], None] = _nothing,
         *,
         http: bool = False,
     ) -> Callable[[Json], None]:

@@ -57,9 +57,9 @@ class Connection:
         taker: Taker,
         format_: Format,
         author: Author,
+        *,
         rooms: RoomSupervisor,
         nursery: trio.Nursery,
-        *,
         reading: bool,
     ) -> None:
         self.number = number

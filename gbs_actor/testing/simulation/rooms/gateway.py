@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from gbs_actor.contract.command_spec import CommandRequest
 from gbs_actor.contract.commands import BY_EVENT
@@ -17,7 +16,7 @@ from gbs_actor.gateway import replies
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Author, Command, Undo
+from gbs_actor.lineup.commands import Author, Command
 from gbs_actor.rooms import Accepted, Done, RoomSupervisor, Snapshot
 from gbs_actor.rooms.delivery import NOT_IN_ROOM
 from gbs_actor.store.protocol import StoreError
@@ -120,17 +119,11 @@ class CommandGateway:
         connection.rooms.submit(connection.subscriber, command, reply)
 
     def _command(self, request: CommandRequest, *, outside_room: bool = False) -> Command:
-        action = request.action
-        if self._operator and isinstance(action, Undo):
-            action = replace(action, by_operator=True)
-        return Command(
-            action=action,
-            author=self._author,
-            id=request.command_id or self._environment.uuid(),
-            client_made_id=request.command_id is not None,
-            base_revision=request.base_revision,
-            epoch=request.epoch,
+        return request.command(
+            self._author,
+            self._environment.uuid,
             outside_room=outside_room,
+            by_operator=self._operator,
         )
 
 

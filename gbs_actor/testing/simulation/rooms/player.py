@@ -13,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.contract.commands import BY_EVENT
+from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.commands import Author, Command
@@ -77,7 +78,7 @@ class _Run:
         store = SimStore(environment=self.environment)
         self._numbers: Iterator[int] = count(1)
         self._traps: list[_Trap] = []
-        config = RoomSettings(**plan.settings)
+        config = RoomSettings.model_validate(plan.settings)
         self.server = SimServer(store, config, self.environment, self._passed)
         self.history: History
         self.disturbances: Disturbances
@@ -171,7 +172,7 @@ class _Run:
             self.disturbances.look()
 
     def _let(self, client: Client, step: Step) -> None:
-        if not self.server.is_up:
+        if not self.server.is_running:
             return
         match step:
             case steps.Invoke():
@@ -232,7 +233,7 @@ class _Run:
         self._start_again(0.0)
 
     def _kill(self, down_for: float) -> None:
-        if not self.server.is_up:
+        if not self.server.is_running:
             return
         self.counters["killed"] += 1
         self.disturbances.happened(Cause.KILL, "kill")
@@ -287,7 +288,10 @@ class _Run:
         retreat = await elsewhere.load(slug)
         if retreat is None:
             return
-        request = BY_EVENT[step.event].decode(msgspec.json.encode(step.argument))
+        try:
+            request = BY_EVENT[step.event].decode(msgspec.json.encode(step.argument))
+        except InvalidPayload:
+            return
         draft = Board(retreat).draft(iter(await elsewhere.reserve_memo_ids(1)))
         command = Command(request.action, _FOREIGN, self.environment.uuid())
         change = draft.decide(command, self.environment.now())
@@ -363,5 +367,3 @@ class _Run:
                 "not running": int(not self.server.is_calm()),
             }
         return {name: number for name, number in found.items() if number}
-
-

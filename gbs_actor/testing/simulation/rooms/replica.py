@@ -37,12 +37,12 @@ class Replica:
         self.seen = self.since if other else max(self.seen, self.since)
 
     def accepted(self, reply: Json) -> None:
-        """Take the answer to a command that was carried out in the room."""
-        data, revision = reply["data"], reply["revision"]
-        if revision is None or data is None:
-            return
-        self.seen = max(self.seen, revision)
-        self._merge(data["updatedLineups"] if "updatedLineups" in data else (data,))
+        """Take the answer to a command; one that was carried out in its room changes the list."""
+        revision = reply.get("revision")
+        if revision is not None:
+            self.seen = max(self.seen, revision)
+            data = reply["data"]
+            self._merge(data.get("updatedLineups", (data,)))
 
     def event(self, name: str, payload: Any, revision: int) -> None:
         """Take an event of the room."""

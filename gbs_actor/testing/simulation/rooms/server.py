@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import trio
 
@@ -38,11 +37,16 @@ class SimServer:
 
     @property
     def is_up(self) -> bool:
-        """Whether it can be reached."""
+        """Whether it takes new connections."""
         return self._up.is_set()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it hears its clients."""
+        return not self._scope.cancel_called
+
     async def wait_up(self) -> None:
-        """Wait until it can be reached."""
+        """Wait until it takes new connections."""
         while not self._up.is_set():
             await self._up.wait()
 
@@ -61,21 +65,22 @@ class SimServer:
             if generation == self._generation:
                 self._observe(slug, tracepoint)
 
-        rooms = RoomSupervisor(self.store, self._config, clock=self._now, observe=observe)
+        rooms = RoomSupervisor(
+            self.store, self._config, environment=self._environment, observe=observe
+        )
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery, rooms.running():
                 self.rooms, self.nursery, self._scope = rooms, nursery, scope
                 self._up.set()
                 await trio.sleep_forever()
         if generation == self._generation:
-            self._down()
             on_end()
 
     def kill(self) -> None:
         """End the process, in one step: what it does from here on reaches nobody."""
         self.store = self.store.detach()
-        self._down()
-        self._scope.cancel()
+        self._generation += 1
+        self.cancel()
 
     async def stop(self, drain_for: float | None) -> None:
         """End the process as on a signal.
@@ -83,6 +88,7 @@ class SimServer:
         :param drain_for: seconds that rooms have to finish; ``None``: none.
         """
         rooms, scope = self.rooms, self._scope
+        self._up = trio.Event()
         if drain_for is not None:
             with trio.move_on_after(drain_for):
                 await rooms.drain()
@@ -91,21 +97,19 @@ class SimServer:
 
     def cancel(self) -> None:
         """Cancel the rooms, and all else."""
+        self._up = trio.Event()
         self._scope.cancel()
 
     def is_calm(self) -> bool:
         """Whether all rooms work."""
-        return self.is_up and self.store.is_reachable and not self.store.pending() and all(
-            room.state is RoomState.RUNNING
-            and room.phase is None
-            and not (room.resolving or room.store_down)
-            for room in self.rooms.statistics().rooms
+        return (
+            self.is_up
+            and self.store.is_reachable
+            and not self.store.pending()
+            and all(
+                room.state is RoomState.RUNNING
+                and room.phase is None
+                and not (room.resolving or room.store_down)
+                for room in self.rooms.statistics().rooms
+            )
         )
-
-    def _down(self) -> None:
-        self._generation += 1
-        self._up = trio.Event()
-
-    def _now(self) -> datetime:
-        now = self._environment.now()
-        return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
