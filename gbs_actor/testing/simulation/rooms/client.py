@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -46,6 +47,7 @@ class Run(Protocol):
     """What all clients of a run share."""
 
     history: History
+    counters: Counter[str]
     environment: Environment
     disturbances: Disturbances
     server: SimServer
@@ -201,7 +203,9 @@ class Client:
         if self.connection is not connection:
             connection.leave()
             return True  # lost again, which is seen to elsewhere
-        if isinstance(outcome, Done):
+        resumed = isinstance(outcome, Done)
+        self._run.counters["resumed" if resumed else "not resumed"] += 1
+        if resumed:
             self._opened(connection, resumed=True)
             return True
         self._location = None
