@@ -1,1 +1,1 @@
-"""For tests of code that runs or uses a line-up server: without sockets, waiting and chance."""
+"""For tests of what is built on gbs-actor: the whole server under a clock of one's own."""

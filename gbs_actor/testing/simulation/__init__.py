@@ -1,0 +1,1 @@
+"""Runs of rooms and of the whole server from a seed, and the check of what they did."""
