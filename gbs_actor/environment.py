@@ -33,8 +33,9 @@ class Environment:
     """Return the seconds that this thread has computed; those of other processes do not count."""
 
     def now(self) -> datetime:
-        """Return the time of day, aware, UTC."""
-        return datetime.fromtimestamp(self.wall(), UTC)
+        """Return the time of day, aware, UTC, to the millisecond: the precision clients see."""
+        now = datetime.fromtimestamp(self.wall(), UTC)
+        return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
 
     def uuid(self) -> UUID:
         """Return a random UUID (version 4)."""

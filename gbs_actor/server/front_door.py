@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import trio
 
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.http import cors_policy
 from gbs_actor.gateway.limits import reporting_connections
 from gbs_actor.server.composition import Composition
@@ -20,15 +22,16 @@ _NO_WEBSOCKET: Final = HttpResponse(
 
 def front_door(composition: Composition, settings: Settings) -> FrontDoor:
     """Return the front door of a composition, which learns of it."""
+    environment = composition.environment
     sockets, plain = composition.sockets, composition.plain
     door = composition.front_door = settings.build(
         FrontDoor,
         {
             sockets.path: sockets.serve_websocket,
             plain.path: plain.serve_websocket,
-            "/": _no_websocket,
+            "/": partial(_no_websocket, environment),
         },
-        settings.build(HttpServer, composition.app).serve,
+        settings.build(HttpServer, composition.app, wall=environment.wall).serve,
         sockets={
             sockets.path: sockets.take_websocket,
             plain.path: plain.take_websocket,
@@ -43,6 +46,7 @@ def front_door(composition: Composition, settings: Settings) -> FrontDoor:
             "connections_per_address",
         ),
         cors=cors_policy(settings.http.allowed_origins),
+        environment=environment,
     )
     return door
 
@@ -58,7 +62,10 @@ async def drain(composition: Composition, door: FrontDoor, grace: float) -> None
 
 
 async def _no_websocket(
-    stream: trio.abc.HalfCloseableStream, _request: Request, _leftover: bytes
+    environment: Environment,
+    stream: trio.abc.HalfCloseableStream,
+    _request: Request,
+    _leftover: bytes,
 ) -> None:
     """Refuse a WebSocket at an unknown path; the HTTP app cannot serve it either."""
-    await send_response(stream, _NO_WEBSOCKET)
+    await send_response(stream, _NO_WEBSOCKET, environment.wall())

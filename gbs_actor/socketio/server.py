@@ -72,7 +72,7 @@ class SocketServer(EngineServer):
             raise ValueError(f"a namespace begins with a slash and has no comma, not {name!r}")
         found = self._namespaces.get(name)
         if found is None:
-            found = self._namespaces[name] = Namespace(name, self._observers)
+            found = self._namespaces[name] = Namespace(name, self._observers, self.environment)
         return found
 
     def statistics(self) -> ServerStatistics:

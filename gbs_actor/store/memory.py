@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count, islice, takewhile
 from types import MappingProxyType
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 import trio
 from msgspec import structs
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Group, Retreat
 from gbs_actor.lineup.schedules import Schedule
@@ -71,10 +71,12 @@ class MemoryStore:
 
     :param identity: the epochs are derived from it; by default a new one, since
         revisions start anew with every memory store.
+    :param environment: where times, and the identity by default, come from.
     """
 
-    def __init__(self, *, identity: str | None = None) -> None:
-        self._identity = secrets.token_hex(8) if identity is None else identity
+    def __init__(self, *, identity: str | None = None, environment: Environment = SYSTEM) -> None:
+        self._environment = environment
+        self._identity = environment.entropy(8).hex() if identity is None else identity
         self._ids = _Ids()
         self._retreat_ids = count(1)
         self._epochs = count(1)
@@ -85,9 +87,13 @@ class MemoryStore:
         self._commits = 0
         self._commit_failures = 0
 
+    async def _contact(self) -> None:
+        """Do what each call begins with: a checkpoint here, more where calls can fail."""
+        await trio.lowlevel.checkpoint()
+
     async def load(self, slug: str) -> Retreat | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return None
@@ -102,7 +108,7 @@ class MemoryStore:
 
     async def version(self, slug: str) -> RetreatVersion | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return None
@@ -127,7 +133,7 @@ class MemoryStore:
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         return {} if stored is None else stored.select(ids)
 
@@ -135,7 +141,7 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if count < 1:
             raise ValueError("at least one memo id must be reserved")
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         ids = list(islice(self._ids.memos, count))
         return range(ids[0], ids[-1] + 1)
 
@@ -143,7 +149,7 @@ class MemoryStore:
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         if stored is None:
             return []
@@ -152,7 +158,7 @@ class MemoryStore:
 
     async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         if stored is None:
             return None
@@ -162,20 +168,20 @@ class MemoryStore:
 
     async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         return [] if stored is None else stored.history(query)
 
     async def revision_at(self, retreat_id: int, at: datetime) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         entries = () if stored is None else stored.log
         return max((entry.revision for entry in entries if entry.at <= at), default=0)
 
     async def groups(self, slug: str) -> dict[int, StoredGroup]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return {}
@@ -187,7 +193,7 @@ class MemoryStore:
 
     async def titles(self, slug: str | None = None) -> dict[str, str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return {
             each: stored.title
             for each, stored in reversed(self._by_slug.items())
@@ -196,23 +202,23 @@ class MemoryStore:
 
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         return () if stored is None else stored.schedules
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return self._slug_where(lambda stored: registration_id in stored.registrations)
 
     async def slug_of_memo(self, memo_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return self._slug_where(lambda stored: memo_id in stored.memos)
 
     async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return {
             slug: dict(stored.roles)
             for slug in slugs
@@ -223,7 +229,7 @@ class MemoryStore:
         self, locations: Mapping[str, SessionLocation | None]
     ) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         now = trio.current_time()
         for sid, location in locations.items():
             if location is None:
@@ -233,13 +239,13 @@ class MemoryStore:
 
     async def find_session_location(self, sid: str) -> SessionLocation | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._session_locations.get(sid)
         return None if stored is None else stored.location
 
     async def prune_session_locations(self, age: float) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         limit = trio.current_time() - age
         old = [sid for sid, stored in self._session_locations.items() if stored.at < limit]
         for sid in old:
@@ -248,15 +254,15 @@ class MemoryStore:
 
     async def ping(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
 
     async def check_write(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
 
     async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         for key, entry in entries.items():
             if key not in self._audit:
                 number = next(self._ids.audit)
@@ -264,7 +270,7 @@ class MemoryStore:
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         wanted = (
             record
             for record in reversed(self._audit.values())
@@ -305,7 +311,7 @@ class MemoryStore:
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},
             stored_groups={
-                number: StoredGroup(next(self._ids.groups), datetime.now(UTC))
+                number: StoredGroup(next(self._ids.groups), self._environment.now())
                 for number, _ in layout.group_memos
             },
             schedules=layout.schedules,
@@ -391,7 +397,8 @@ class MemoryStore:
         stored = self._by_id.get(retreat_id)
         if stored is None or stored.revision != expected_revision:
             raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
-        stored.commit(changes, writes, repeatable, self._ids.groups)
+        now = self._environment.now()
+        stored.commit(changes, writes, repeatable, self._ids.groups, now)
 
 
 def _is_of(operator: str, record: AuditRecord) -> bool:

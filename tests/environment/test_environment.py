@@ -11,8 +11,9 @@ def environment(seed: int, at: float = 0.0) -> Environment:
     return Environment(lambda: at, Random(seed).randbytes, lambda: 0.0, lambda: 0.0)
 
 
-def test_now_is_the_wall_clocks_time_in_utc() -> None:
-    assert environment(1, 86_400.5).now() == datetime(1970, 1, 2, microsecond=500_000, tzinfo=UTC)
+def test_now_is_the_wall_clocks_time_in_utc_to_the_millisecond() -> None:
+    begin = datetime(1970, 1, 2, microsecond=999_000, tzinfo=UTC)
+    assert environment(1, 86_400.9999).now() == begin
 
 
 def test_ids_come_from_its_entropy_alone() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +122,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
             selectable(token),
             handshake.remote_address,
             handshake.headers.get("user-agent"),
-            time.time(),
+            self.environment.wall(),
             wants_presence=query.get("presence") != "false",
             wants_batches=query.get("updates") == BATCH_FORM,
         )

@@ -97,6 +97,7 @@ class ChannelServer(ABC, Generic[Accepted]):
     ) -> None:
         self.options = options
         self.environment = environment
+        """Where its ids and times come from."""
         self._open_plane = plane
         if connection_limit is None:
             connection_limit = ConnectionLimit(
@@ -245,9 +246,8 @@ class ChannelServer(ABC, Generic[Accepted]):
             try:
                 kept = await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
-                await send_response(
-                    stream, self.refusal_response(refusal, request, peer_address(stream))
-                )
+                response = self.refusal_response(refusal, request, peer_address(stream))
+                await send_response(stream, response, self.environment.wall())
             finally:
                 if kept is None:  # else no checkpoint may come before our caller has it
                     await trio.aclose_forcefully(stream)
@@ -311,6 +311,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             max_payload=self.options.max_payload,
             deflate=self.options.deflate,
             subprotocols=self.subprotocols(accepted),
+            now=self.environment.wall(),
         )
         if not upgraded.accepted:
             refusal = self.bad_request(upgraded.status)
@@ -426,7 +427,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
-        return open_handshake(headers, query, sender)
+        return open_handshake(headers, query, sender, self.environment.now())
 
     def open_channel(
         self, transport: UpgradeTransport, accepted: Accepted, context: Context, head: bytes = b""

@@ -319,6 +319,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
         session = Session(
             transport,
             tasks,
+            sid=self.environment.token(15),
             handshake=accepted.handshake,
             options=self.options,
             wheel=self._wheel,
