@@ -87,6 +87,8 @@ class LineupServer:
     def wall(self) -> SimWall:
         """The time of day; ``wall.advance(60)`` moves it, and no deadline.
 
+        The server notices at the next command; on connections that are idle, within a minute.
+
         :raises TypeError: the environment was given, and has another wall clock.
         """
         wall = self.environment.wall
@@ -290,7 +292,8 @@ class LineupServer:
     def crash_room(self, retreat: str, at: Tracepoint | None = None) -> None:
         """Let a retreat's room crash with :exc:`RoomCrash`, as a bug in it would let it.
 
-        Further calls let it crash again, in their order; :attr:`RoomStatistics.crash_history` has them.
+        Further calls let it crash again, in their order. :attr:`RoomStatistics.crash_history` has
+        them afterwards.
 
         :param at: the next time that it is at this step of its loop; ``None``: at any.
         :raises ValueError: there is no such retreat.
