@@ -16,6 +16,7 @@ from gbs_actor.testing.simulation.checker.facts import (
     Item,
     Log,
 )
+from gbs_actor.testing.simulation.checker.placing import answered_at
 from gbs_actor.testing.simulation.checker.violation import Named, rules
 from gbs_actor.testing.simulation.history import Answered, Delivered, Json
 
@@ -275,36 +276,17 @@ class _Walk:
             yield from self._command(index, each, log, self.position)
 
     def _command(self, index: int, each: Invocation, log: Log, position: Position) -> Named:
-        revision = self.facts.revision_of(each)
-        newly = each.accepted and each.first is each and revision is not None
-        if newly and revision is not None and revision <= log.durable.at(index):
-            if position.last > revision:
-                sentence = f"{revision} is answered after {position.last}"
-                yield "answer-is-in-place", index, sentence
-            else:
-                for _, place, sentence in self._pass(index, position, log, revision):
-                    yield "answer-is-in-place", place, sentence
-                position.last = revision
-        for row in _rows_in(each.reply.get("data")):
-            key: PartKey = (ROW, row["id"])
-            if row["id"] not in log.lineup.people:
-                continue  # another rule reports that
-            changes, shown = self._changes(log, key), row["revision"]
-            known = max(position.sent.get(key, 0), changes.at(position.base))
-            if shown < known:
-                sentence = f"row {row['id']} is answered as of {shown}, behind that of {known}"
-                yield "answer-is-in-place", index, sentence
-            elif shown > known and not self._may_come_later(key, shown, index, log):
-                sentence = f"row {row['id']} is answered as of {shown}, and was not sent"
-                yield "answer-is-in-place", index, sentence
-
-
-def _rows_in(data: Any) -> list[Json]:
-    if not isinstance(data, Mapping):
-        return []
-    if "updatedLineups" in data:
-        return list(data["updatedLineups"])
-    return [data] if "id" in data else []
+        """Judge where an answer stands that rests on the line-up: behind all of some revision."""
+        states = answered_at(self.facts, each, log)
+        if not states:
+            return  # it rests on nothing, or another rule reports it
+        revision = next((state for state in states if state >= position.last), None)
+        if revision is None:
+            yield "answer-is-in-place", index, f"{states} is answered after {position.last}"
+            return
+        for _, place, sentence in self._pass(index, position, log, revision):
+            yield "answer-is-in-place", place, sentence
+        position.last = revision
 
 
 def _rises_within(parts: list[tuple[PartKey, int]]) -> bool:
