@@ -14,7 +14,7 @@ taken as given. Liveness, marks and presence are no part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from gbs_actor.contract.events import CommandEvent, ServerEvent
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind, request_bytes
+from gbs_actor.testing.simulation.checker.log import shown_problems
 from gbs_actor.testing.simulation.history import (
     READ,
     Answered,
@@ -300,11 +301,24 @@ class _Search:
         target = self.lineup.entries[revision].registration_id
         if target is not None:
             return bool(data == view.row(target, batched=batched))
+        if not isinstance(data, Mapping) or "updatedLineups" not in data:
+            return False
         own, touched = self.lineup.own[revision], self.lineup.touched[revision]
         shown = {row["id"]: row for row in data["updatedLineups"]}
         ids = [own] if batched or state > revision else [own, touched]
-        return data["updatedCount"] == len(own) and any(
-            shown == {id_: view.row(id_, batched=batched) for id_ in choice} for choice in ids
+        created = sorted(
+            value.gbs_number
+            for _, value in self.lineup.entries[revision].written()
+            if value.field == "exists" and value.value and value.gbs_number is not None
+        )
+        left_out = [*data["conflicts"], *data["skipped"]]
+        return (
+            data["updatedCount"] == len(own)
+            and data["revision"] == revision
+            and data["createdGbsNumbers"] == created
+            and all(problem["code"] == "CONFLICT" for problem in data["conflicts"])
+            and _same_problems(left_out, shown_problems(self.lineup.entries[revision]))
+            and any(shown == {i: view.row(i, batched=batched) for i in choice} for choice in ids)
         )
 
     def _rejects(self, each: Asking, state: int) -> bool:
@@ -319,16 +333,11 @@ class _Search:
         row = None
         if decision.conflict is not None and decision.row is not None:
             row = view.row(decision.row, batched=self._batched(each))
-        problems = [
-            {name: value for name, value in problem.items() if name != "message"}
-            for problem in reply.get("problems", ())
-        ]
         return (
             decision.code == reply["code"]
             and reply.get("conflict") == decision.conflict
             and reply.get("data") == row
-            and sorted(map(str, (sorted(each.items()) for each in problems)))
-            == sorted(map(str, (sorted(each.items()) for each in decision.problems)))
+            and _same_problems(reply.get("problems", ()), decision.problems)
         )
 
     def _explains(self, chosen: tuple[int | None, ...]) -> bool:
@@ -431,6 +440,15 @@ def _parts(payload: Json, *, batched: bool) -> tuple[tuple[Part, int], ...]:
     rows = [(("row", row["id"]), row["revision"]) for row in payload["rows"]]
     groups = [(("group", each["gbsNumber"]), each["revision"]) for each in payload["groups"]]
     return (*rows, *groups)
+
+
+def _same_problems(shown: Iterable[Json], expected: Iterable[Json]) -> bool:
+    without_message = [{k: v for k, v in each.items() if k != "message"} for each in shown]
+    return sorted(map(_as_text, without_message)) == sorted(map(_as_text, expected))
+
+
+def _as_text(problem: Json) -> str:
+    return str(sorted(problem.items()))
 
 
 def _ascend(parts: list[Json]) -> bool:

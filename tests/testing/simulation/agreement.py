@@ -30,7 +30,7 @@ def small_history(seed: str) -> History:
         many=rnd.random() < 0.5,
         commands=rnd.randint(1, 6),
     )
-    history = player.play_small(rnd.randint(10, 45))
+    history = player.play_small(rnd.randint(15, 70))
     for _ in range(rnd.choice([0, 1, 1, 1, 2])):
         history = mutated(rnd, history)
     return history

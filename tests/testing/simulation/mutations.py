@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gbs_actor.testing.simulation.history import Answered, Committed, Delivered, Event, History
+from gbs_actor.testing.simulation.history import (
+    Answered,
+    Committed,
+    Delivered,
+    Event,
+    History,
+    Invoked,
+)
 
 Mutation = Callable[[random.Random, History], None]
 
@@ -26,7 +33,7 @@ def _places(history: History, *kinds: type[Event]) -> list[int]:
 def swap(rnd: random.Random, history: History) -> None:
     """Two events that follow each other change places."""
     moments = history.moments
-    places = _places(history, Answered, Delivered, Committed)
+    places = _places(history, Answered, Delivered, Committed, Invoked)
     if places:
         index = rnd.choice(places)
         other = min(len(moments) - 1, index + 1)
@@ -37,8 +44,9 @@ def move(rnd: random.Random, history: History) -> None:
     """An event comes earlier or later."""
     places = _places(history, Answered, Delivered, Committed)
     if places:
-        moment = history.moments.pop(rnd.choice(places))
-        history.moments.insert(rnd.randint(0, len(history.moments)), moment)
+        index = rnd.choice(places)
+        moment = history.moments.pop(index)
+        history.moments.insert(max(0, index + rnd.randint(-8, 8)), moment)
 
 
 def drop(rnd: random.Random, history: History) -> None:
@@ -86,7 +94,7 @@ def exchange(rnd: random.Random, history: History) -> None:
     history.moments[index] = replace(history.moments[index], event=event)
 
 
-MUTATIONS: list[Mutation] = [swap, move, move, drop, repeat, alter, alter, exchange]
+MUTATIONS: list[Mutation] = [*[swap] * 4, *[move] * 2, *[drop] * 2, repeat, *[alter] * 4, exchange]
 
 _NAMES = ("revision", "gbsNumber", "lineupMemo", "totalCount", "code", "full", "updatedCount")
 

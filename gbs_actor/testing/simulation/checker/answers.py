@@ -152,8 +152,16 @@ def refused_with_cause(facts: Facts) -> Found:
         elif code == "NOT_FOUND" and each.event.event == ClientEvent.USER_EDITING:
             if each.settled and _is_registered(facts, each):
                 yield index, f"{each.event.invocation} got {code}, and there is such a row"
-        elif code != "VALIDATION_FAILED":
+        elif code != "VALIDATION_FAILED" or (each.reads and not _is_malformed(each)):
             yield index, f"{each.event.invocation} got {code}"
+
+
+def _is_malformed(each: Invocation) -> bool:
+    """Whether a join or a read is refused whatever there is."""
+    argument = each.event.argument
+    since = argument.get("since") if isinstance(argument, Mapping) else None
+    named = isinstance(each.slug, str) and 0 < len(each.slug) <= 200
+    return not named or not (since is None or (isinstance(since, int) and since >= 0))
 
 
 def _is_registered(facts: Facts, each: Invocation) -> bool:

@@ -40,6 +40,8 @@ class Position:
     """The revision in which it was last sent a row or a group."""
     here: set[tuple[PartKey, int]] = field(default_factory=set)
     """What it was sent over this connection since it has got the list."""
+    answered: int = -1
+    """The revision of the last answer that had to be behind all of its own."""
     last_parts: int = 0
     """In the last message, how many."""
     repeats: bool = False
@@ -179,6 +181,8 @@ class _Walk:
         if first < max(lowest, position.last):
             yield "revisions-rise", index, f"{first} comes after {max(lowest - 1, position.last)}"
             return
+        if first <= position.answered:
+            yield "answer-is-in-place", index, f"{first} comes after an answer of that"
         again = [key for key, each in parts if (key, each) in position.here]
         if again:
             yield "revisions-rise", index, f"{again} come again in {revision}"
@@ -286,7 +290,7 @@ class _Walk:
             return
         for _, place, sentence in self._pass(index, position, log, revision):
             yield "answer-is-in-place", place, sentence
-        position.last = revision
+        position.last = position.answered = revision
 
 
 def _rises_within(parts: list[tuple[PartKey, int]]) -> bool:
