@@ -54,6 +54,10 @@ class Run(Protocol):
     nursery: trio.Nursery
     """For what outlives a server."""
 
+    def slug_of(self, argument: Json) -> str | None:
+        """Return the retreat that the person is in whom a command is about, if there is one."""
+        ...
+
     def next_number(self) -> int:
         """Return a number that is unique in the run."""
         ...
@@ -264,7 +268,7 @@ class Client:
             self._gateway.handle_http(rooms, slug, step.event, argument, answer)
         elif (connection := self._connected()) is not None:
             named: str | None = argument.get("retreatSlug")
-            slug_ = named or connection.subscriber.room_slug
+            slug_ = named or connection.subscriber.room_slug or self._run.slug_of(argument)
             answer = self._invoked(step.event, argument, slug_, command_id, self.replica.accepted)
             routed = self._routed(len(self._run.history.moments) - 1)
             handle = self._gateway.handle
@@ -362,16 +366,21 @@ class Client:
             "editing": step.editing,
         }
         event = ClientEvent.USER_EDITING
-        answer = self._invoked(event, argument, connection.subscriber.room_slug, None)
-        connection.send(
-            lambda: connection.rooms.mark_editing(
-                connection.subscriber,
+        subscriber = connection.subscriber
+        answer = self._invoked(event, argument, subscriber.room_slug, None)
+        routed = self._routed(len(self._run.history.moments) - 1)
+
+        def handle() -> None:
+            routed(subscriber.room_slug, subscriber.room is None)
+            connection.rooms.mark_editing(
+                subscriber,
                 step.registration,
                 step.field,
                 step.editing,
                 lambda outcome: answer(gateway.done_json(outcome, event)),
             )
-        )
+
+        connection.send(handle)
 
     def read(self, step: Read) -> None:
         """Read a retreat over HTTP."""
