@@ -101,8 +101,15 @@ class Client:
     # -- connections
 
     def connect(self) -> None:
-        """Open a connection, in no room."""
-        self._opened(self._new_connection(), resumed=False)
+        """Open a connection, in no room, with a session of its own."""
+        connection = self._new_connection()
+        self._begin_session(connection)
+        self._opened(connection, resumed=False)
+
+    def _begin_session(self, connection: Connection) -> None:
+        self._location = None
+        offset = self.replica.offset  # which it may send again
+        connection.subscriber.known_elsewhere = -1 if offset is None else offset
 
     def _new_connection(self) -> Connection:
         run = self._run
@@ -118,8 +125,17 @@ class Client:
         return self.connection
 
     def _opened(self, connection: Connection, *, resumed: bool) -> None:
-        who = self.participant
-        self._record(Opened(connection.number, who.number, who.user, who.form, resumed))
+        who, slug = self.participant, connection.subscriber.room_slug
+        self._record(
+            Opened(
+                connection.number,
+                who.number,
+                who.user,
+                who.form,
+                resumed,
+                slug if resumed else None,
+            )
+        )
         connection.opened = True
         if self.reading:
             connection.read()
@@ -212,8 +228,7 @@ class Client:
         if resumed:
             self._opened(connection, resumed=True)
             return True
-        self._location = None
-        connection.subscriber.known_elsewhere = -1 if offset is None else offset
+        self._begin_session(connection)
         self._opened(connection, resumed=False)
         return False
 

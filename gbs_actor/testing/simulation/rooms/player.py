@@ -41,6 +41,8 @@ RECOVERY_TIME: Final = 200.0
 """Seconds after the last step: longer than any fault, pause and back-off takes."""
 QUIET_TIME: Final = 200.0
 """Seconds of quiet, in which everything comes to its end."""
+_STALE: Final = (Fault.CONTENDED, Fault.CONFLICTING)
+"""Faults that are those of another writer."""
 _FOREIGN: Final = Author(user_id=99, name="user 99", admin_user_id=99)
 
 
@@ -282,7 +284,8 @@ class _Run:
     def _fault_happened(self, of: Operation, fault: Fault) -> None:
         if fault is not Fault.NONE:
             self.counters[f"{of}: {fault.name}"] += 1
-            self.disturbances.happened(Cause.STORE, f"{of} {fault}")
+            cause = Cause.STALE if fault in _STALE else Cause.STORE
+            self.disturbances.happened(cause, f"{of} {fault}")
 
     async def _outage(self, seconds: float) -> None:
         self.counters["outage"] += 1
