@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gbs_actor.testing.simulation.plan import Plan
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 StillFails = Callable[[Plan], bool]
 
@@ -91,13 +91,13 @@ class _Shrinking:
 
 def _simpler(step: T) -> Iterator[T]:
     """Yield what a step may be in its place: with one member less, or a smaller one."""
-    for member in msgspec.structs.fields(type(step)):  # type: ignore[type-var]
+    for member in msgspec.structs.fields(type(step)):
         value = getattr(step, member.name)
         if not member.required and value != member.default:
-            yield replace(step, **{member.name: member.default})  # type: ignore[type-var]
+            yield replace(step, **{member.name: member.default})
         if member.name == "argument":
             for smaller in _smaller(value):
-                yield replace(step, argument=smaller)  # type: ignore[type-var]
+                yield replace(step, argument=smaller)
 
 
 def _smaller(argument: dict[str, object]) -> Iterator[dict[str, object]]:

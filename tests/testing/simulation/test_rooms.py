@@ -123,7 +123,7 @@ def test_a_command_is_committed_before_it_is_answered() -> None:
         for moment in trace.history.moments
         if isinstance(moment.event, Invoked) and moment.event.event == ASSIGN.event
     )
-    events = [moment.event for moment in trace.history.moments]
+    events: list[object] = [moment.event for moment in trace.history.moments]
     (answered,) = (
         event
         for event in events
