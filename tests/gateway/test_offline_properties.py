@@ -26,12 +26,12 @@ from gbs_actor.lineup.fields import Field
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Snapshot, Subscriber
 from gbs_actor.settings import AuthSettings
+from gbs_actor.testing.environment import SimWall
 from tests.gateway.composing import (
     NOW,
     OTHER_SLUG,
     SECRET,
     SLUG,
-    WallClock,
     settings_with,
     two_retreats,
 )
@@ -159,7 +159,7 @@ async def play(
         store = FaultyStore(inner, nursery, commits, reads)
         rooms = RecordingSupervisor(store, observe=crashes)
         rooms.inside, rooms.unseen = set(), set()
-        verifier = Verifier(auth, now=WallClock())
+        verifier = Verifier(auth, now=SimWall())
         authorizer = Authorizer(store, Policy.from_settings(auth))
         limit = UserConnectionLimit(1_000)
         events = OperatorEvents()

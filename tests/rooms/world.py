@@ -8,6 +8,7 @@ from uuid import UUID
 
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
@@ -69,14 +70,19 @@ class Bugs:
 
 @asynccontextmanager
 async def world(
-    *slugs: str, config: RoomSettings | None = None, people: int = 8
+    *slugs: str,
+    config: RoomSettings | None = None,
+    people: int = 8,
+    environment: Environment = SYSTEM,
 ) -> AsyncIterator[World]:
     inner = await memory_store(*slugs, people=people)
     bugs = Bugs()
     async with trio.open_nursery() as nursery:
         store = FaultyStore(inner, nursery)
         events = OperatorEvents()
-        supervisor = RoomSupervisor(store, config, events=events, observe=bugs)
+        supervisor = RoomSupervisor(
+            store, config, events=events, environment=environment, observe=bugs
+        )
         async with supervisor.running():
             yield World(supervisor, store, bugs, events)
         nursery.cancel_scope.cancel()

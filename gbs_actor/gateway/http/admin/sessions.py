@@ -102,7 +102,7 @@ def admin_sessions(services: Services, identity: AdminIdentity, audit: Audit) ->
             reason=query.reason,
             accepted=query.accepted,
         )
-        shown = await shown_rooms(operator, {each.room for each in found})
+        shown = await shown_rooms(operator, dict.fromkeys(each.room for each in found))
         found = [each for each in found if each.room in shown]
         page = found[query.offset : query.offset + query.limit]
         counts = closed.statistics() if operator.unrestricted else None
