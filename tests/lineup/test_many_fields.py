@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from gbs_actor.gateway.replies import problem_bodies
 from gbs_actor.lineup.board import Board
-from gbs_actor.lineup.changes import Change, LogEntry, Problem, Rejection, result_of
+from gbs_actor.lineup.changes import Change, Conflict, LogEntry, Problem, Rejection, result_of
 from gbs_actor.lineup.commands import (
     Action,
     AssignLeaders,
@@ -31,14 +33,14 @@ from gbs_actor.lineup.commands import (
     Undo,
     UpdateMemo,
 )
-from gbs_actor.lineup.fields import Field
+from gbs_actor.lineup.fields import Field, FieldKey, values_of
 from gbs_actor.lineup.records import Gender, Group, Memo, Retreat, Row
 from gbs_actor.lineup.replay import Replay
-from gbs_actor.lineup.row import sort_key
+from gbs_actor.lineup.row import iso_utc, sort_key
 from gbs_actor.lineup.time_travel import as_of
+from gbs_actor.rooms.encoded import EncodedGroup
+from gbs_actor.testing.simulation.model import Asked, Decision, Lineup, View, decide
 from tests.lineup.making import JIWON, MINSU, as_retreat, at, contents, registration, retreat
-from tests.lineup.model import as_model_row
-from tests.lineup.naive import Naive, Refused, Trouble
 from tests.lineup.replaying import replay
 
 NUMBERS = range(1, 5)
@@ -142,84 +144,104 @@ def steps(rnd: random.Random, count: int) -> Iterator[Step]:
 
 
 class Both:
-    """The same commands on a board and on the naive model."""
+    """The same commands on a board and on the model."""
 
     def __init__(self, start: Retreat) -> None:
         self.start = start
         self.board = Board(start)
-        rows = self.board.rows()
-        self.naive = Naive(start, {row.id: row.revision for row in rows})
+        self.model = Lineup(start)
         self.log: list[LogEntry] = []
         self.fresh = FIRST_FRESH_MEMO_ID
+        assert [_as_json(row) for row in self.board.rows()] == self.view.rows()
+
+    @property
+    def view(self) -> View:
+        return self.model.view(self.model.revision)
 
     def carry_out(self, index: int, step: Step) -> Change | Rejection:
         """Carry out a step on both; they have to agree on all that can be seen of it."""
         position = len(self.log) - 1 - step.back
         undone = self.log[position] if isinstance(step.action, Undo) and position >= 0 else None
+        action = step.action
+        if isinstance(action, Undo):
+            action = replace(
+                action, command_id=UUID(int=0) if undone is None else undone.command_id
+            )
         command = Command(
-            action=step.action,
+            action=action,
             author=MINSU if step.by_minsu else JIWON,
             id=UUID(int=index + 1),
             base_revision=None if step.age is None else self.board.revision - step.age,
             outside_room=step.outside,
         )
-        board, naive = self.board, self.naive
-        ids, naive_ids = (iter(range(self.fresh, self.fresh + 20)) for _ in range(2))
+        board = self.board
+        ids = iter(range(self.fresh, self.fresh + 20))
         draft = board.draft(ids)
         before = board.rows()
         outcome = draft.decide(command, at(index), undone)
-        undone_revision = None if undone is None else undone.revision
-        changed = naive.carry_out(command, at(index), naive_ids, undone_revision)
-        if isinstance(changed, Refused):
-            assert isinstance(outcome, Rejection), (outcome, changed)
-            assert outcome.code == changed.code
-            if changed.troubles:
-                assert _troubles(outcome.problems) == set(changed.troubles)
+        decision = decide(self.view, _as_asked(command), self.start.epoch)
+        if isinstance(outcome, Rejection):
+            assert outcome.code == decision.code
+            assert _sorted(_bodies(outcome.problems)) == _sorted(decision.problems)
+            conflict = outcome.conflict
+            assert (conflict and _conflict_body(conflict)) == decision.conflict
             assert board.rows() == before
             return outcome
-        assert isinstance(outcome, Change), outcome
-        self.fresh = next(naive_ids)
-        assert _troubles(outcome.skipped) == set(naive.troubles)
-        assert bool(outcome.registrations or outcome.groups or outcome.rows) == changed
+        assert decision.code == "OK", (outcome, decision)
+        self.fresh = next(ids)
+        assert _sorted(_bodies(outcome.skipped)) == _sorted(decision.problems)
+        assert _written(outcome, decision) == _expected(decision, outcome.revision)
         assert [draft.row(row.id) for row in before] == [
             next((new for new in outcome.rows if new.id == row.id), row) for row in before
         ]
         board.apply(outcome)
         self.log.append(LogEntry.of(outcome))
+        self.model.add(self.log[-1])
         self._compare(before, outcome)
         return outcome
 
     def _compare(self, before: list[Row], change: Change) -> None:
-        board, naive = self.board, self.naive
-        rows = naive.rows()
-        assert [{name: as_model_row(row)[name] for name in rows[0]} for row in board.rows()] == rows
+        board, view, revision = self.board, self.view, change.revision
+        assert self.model.faults == []
+        assert [_as_json(row) for row in board.rows()] == view.rows()
         assert list(change.rows) == [row for row in board.rows() if row not in before]
-        revision = change.revision
-        own = {key[0] for key, cell in naive.cells.items() if key[0] and cell.revision == revision}
-        assert {each.id for each in change.registrations} == own
+        assert {row.id for row in change.rows} == set(self.model.touched[revision])
+        assert {each.id for each in change.registrations} == set(self.model.own[revision])
         assert {each.revision for each in change.registrations} <= {revision}
-        entry = naive.entries[revision]
-        written = entry.written
-        assert {after.key: after.value for _, after in LogEntry.of(change).written()} == {
-            key: _as_value(key[2], new.value) for key, (_, _, new) in written.items()
-        }
+        touched = sorted(group.number for group in change.groups)
+        assert touched == self.model.groups_touched[revision]
         for value in change.after:
-            if value.key not in written and (own or change.groups):  # of who leads, or led
-                assert value.value == entry.left[value.key].value
+            assert _as_shown(value.value) == view.cell(value.key).shown
         assert result_of(change).created == tuple(
             sorted(
                 key[1]
-                for key, (_, _, new) in written.items()
-                if key[2] == "exists" and new.value and key[1]
+                for key, written in self.model.written[revision].items()
+                if key[2] == "exists" and written.after.given.value and key[1]
             )
         )
+        for person in map(board.registration, board.ordered_ids()):
+            assert person is not None
+            assert view.row(person.id, batched=True)["revision"] == person.revision
+            for field, held, stamp in values_of(person):
+                cell = view.cell((person.id, None, field.value))
+                assert (cell.shown, cell.revision, cell.origin, cell.author_id, cell.at) == (
+                    _as_shown(held),
+                    stamp.revision,
+                    stamp.origin,
+                    stamp.author_id,
+                    stamp.at,
+                )
         for number in NUMBERS:
             group = board.group(number)
             exists = group is not None and not group.deleted
-            assert exists == naive.value((None, number, "exists"))
+            assert exists == view.exists(number)
             assert board.members(number) == tuple(
                 row.id for row in board.rows() if row.gbs_number == number
             )
+            if group is not None:
+                members = board.members(number)
+                encoded = EncodedGroup.of(group, board.row(members[0]) if members else None)
+                assert msgspec.json.decode(encoded.json) == view.group(number)
         assert [row.id for row in sorted(board.rows(), key=sort_key)] == list(board.ordered_ids())
 
 
@@ -232,25 +254,68 @@ def a_history(seed: str) -> Both:
     return both
 
 
-def _troubles(problems: tuple[Problem, ...]) -> set[Trouble]:
-    return {
-        Trouble(
-            each.code,
-            each.index,
-            (
-                each.registration_id,
-                each.gbs_number,
-                None if each.field is None else each.field.value,
-            ),
-        )
-        for each in problems
+def _as_json(row: Row) -> dict[str, object]:
+    as_json: dict[str, object] = msgspec.to_builtins(row)
+    return as_json | {
+        "userRetreatRegistrationScheduleIds": list(row.user_retreat_registration_schedule_ids)
     }
 
 
-def _as_value(field: str, value: object) -> object:
-    if field == Field.LINEUP_MEMO and isinstance(value, tuple):
-        return Memo(*value)
-    return value
+def _as_asked(command: Command) -> Asked:
+    action = command.action
+    return Asked(
+        action,
+        command.author.user_id,
+        command.base_revision,
+        command.epoch,
+        command.outside_room,
+        isinstance(action, Undo) and action.by_operator,
+    )
+
+
+def _as_shown(value: object) -> object:
+    return msgspec.to_builtins(value) if isinstance(value, Memo) else value
+
+
+def _bodies(problems: tuple[Problem, ...]) -> list[dict[str, object]]:
+    bodies: list[dict[str, object]] = msgspec.to_builtins(problem_bodies(problems))
+    return [{name: value for name, value in each.items() if name != "message"} for each in bodies]
+
+
+def _sorted(problems: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    return sorted(problems, key=lambda each: (each["index"] or 0, str(each)))
+
+
+def _conflict_body(conflict: Conflict) -> dict[str, object]:
+    return {
+        "field": conflict.field.value,
+        "theirs": _as_shown(conflict.theirs),
+        "changedBy": conflict.changed_by,
+        "changedAt": None if conflict.changed_at is None else iso_utc(conflict.changed_at),
+        "revision": conflict.revision,
+    }
+
+
+def _written(change: Change, decision: Decision) -> dict[FieldKey, object]:
+    """What a change has written; the id of a memo is left out if it is to be a fresh one."""
+    written: dict[FieldKey, object] = {}
+    for _, after in LogEntry.of(change).written():
+        shown = _as_shown(after.value)
+        if isinstance(shown, dict) and decision.writes[after.key].memo_id is None:
+            shown["memoId"] = None
+        written[after.key] = shown, after.origin
+    return written
+
+
+def _expected(decision: Decision, revision: int) -> dict[FieldKey, object]:
+    expected: dict[FieldKey, object] = {}
+    for (id_, number, name), write in decision.writes.items():
+        value = write.value
+        if name == Field.LINEUP_MEMO and value is not None:
+            value = {"memoId": write.memo_id, "memo": value[0], "color": value[1]}
+        origin = revision if write.origin is None else write.origin
+        expected[id_, number, Field(name)] = value, origin
+    return expected
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -281,18 +346,18 @@ def test_the_list_at_every_old_revision_is_that_of_the_model(seed: int) -> None:
         both = a_history(f"old lists {seed} {number}")
         today = as_retreat(both.board, both.start, NUMBERS)
         unknown = {"updatedAt": None, "revision": None}
-        for revision, rows in both.naive.past.items():
+        for revision in range(both.start.revision, both.model.revision + 1):
+            rows = both.model.view(revision).rows()
             later = [entry for entry in reversed(both.log) if entry.revision > revision]
             board = Board(as_of(today, later, revision))
             assert [
-                {name: as_model_row(row)[name] for name in rows[0]} | unknown
-                for row in board.rows()
-            ] == [row | unknown for row in rows]
+                {name: _as_json(row)[name] for name in rows[0]} | unknown for row in board.rows()
+            ] == [{**row, **unknown} for row in rows]
             assert all(row.revision <= revision for row in board.rows())
             assert board.revision == revision
             groups = [group for each in NUMBERS if (group := board.group(each)) is not None]
             live = {group.number for group in groups if not group.deleted}
-            assert live == both.naive.groups_at[revision]
+            assert live == {each for each in NUMBERS if both.model.view(revision).exists(each)}
 
 
 def test_who_registered_later_is_absent_from_an_old_list() -> None:

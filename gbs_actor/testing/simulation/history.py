@@ -59,6 +59,10 @@ class Opened:
     form: Form
     resumed: bool = False
     """Whether the session of an earlier connection goes on, without a join."""
+    slug: str | None = None
+    """The retreat that it joins by connecting; ``initial-data`` follows."""
+    presence: bool = True
+    """Whether it is sent who is there each time that changes, and not only when it joins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,270 @@
+"""Rules on the answers to commands, leaves and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gbs_actor.contract.events import ClientEvent
+from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
+from gbs_actor.lineup.fields import Field
+from gbs_actor.testing.simulation.checker.facts import CONTENT, Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.log import shown_problems
+from gbs_actor.testing.simulation.checker.rejecting import same_problems
+from gbs_actor.testing.simulation.checker.violation import Found, rule
+from gbs_actor.testing.simulation.history import Cause, Json
+
+CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
+    "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE}),
+    "ROOM_RESTARTED": frozenset({Cause.CRASH, Cause.STOP}),
+    "ROOM_UNAVAILABLE": frozenset({Cause.CRASH, Cause.STOP}),
+    "STORE_UNAVAILABLE": frozenset({Cause.STORE}),
+    "RATE_LIMITED": frozenset({Cause.LOAD}),
+    "OUTCOME_UNKNOWN": frozenset({Cause.STORE, Cause.CRASH, Cause.STOP, Cause.KILL}),
+    "INTERNAL": frozenset({Cause.STORE, Cause.CRASH}),
+    "TOKEN_EXPIRED": frozenset({Cause.IDENTITY}),
+    "FORBIDDEN": frozenset({Cause.IDENTITY}),
+}
+"""What may lead to an error that does not follow from what was asked."""
+RETRYABLE: Final = frozenset(
+    {
+        "ROOM_BUSY",
+        "ROOM_RESTARTED",
+        "ROOM_UNAVAILABLE",
+        "STORE_UNAVAILABLE",
+        "RATE_LIMITED",
+        "OUTCOME_UNKNOWN",
+    }
+)
+_DONE: Final = frozenset({ClientEvent.LEAVE_RETREAT, ClientEvent.USER_EDITING})
+_SINGLE: Final = (AssignNumber, CreateMemo, UpdateMemo, DeleteMemo)
+
+
+@rule
+def answered_once(facts: Facts) -> Found:
+    """Nothing is answered twice."""
+    for each in facts.invocations.values():
+        for index in each.answers[1:]:
+            yield index, f"{each.event.invocation} is answered again"
+
+
+@rule
+def nothing_stray(facts: Facts) -> Found:
+    """Whatever arrives is an answer to something, or comes over an open connection."""
+    yield from facts.stray
+
+
+@rule
+def accepted_is_in_log(facts: Facts) -> Found:
+    """A good answer has the revision at which the log has the command; a repeat, too."""
+    for each in facts.commands():
+        log, index = facts.log(each.slug), each.answered
+        if log is None or index is None or not each.accepted:
+            continue
+        revision, shown = facts.revision_of(each), each.reply.get("revision")
+        if revision is None:
+            if each.event.command_id is not None or each.inside:
+                yield index, f"{each.event.invocation} is accepted, and not in the log"
+        elif revision not in log.lineup.entries:
+            yield index, f"there is no revision {revision}, which {each.event.invocation} got"
+        elif shown != revision and (each.inside or shown is not None):
+            yield index, f"{each.event.invocation} got {revision}, and is told {shown}"
+
+
+@rule
+def accepted_above_known(facts: Facts) -> Found:
+    """What is in the log is above what was known when it was first asked for."""
+    for each in facts.commands():
+        if each.first is not each:
+            continue
+        revision = facts.revision_of(each)
+        if revision is not None and revision <= each.known:
+            sentence = f"revision {revision}, at {each.index} of which {each.known} was known"
+            yield each.answered or each.index, f"{each.event.invocation} got {sentence}"
+
+
+@rule
+def accepted_shows_its_row(facts: Facts) -> Found:
+    """A good answer shows the row that the command is about, or all that it has come to.
+
+    Of a command that was given once and that nothing has disturbed, as of its own revision; else of
+    one that is no older than what was known.
+    """
+    for each in facts.commands():
+        log, index = facts.log(each.slug), each.answered
+        revision = facts.revision_of(each)
+        if log is None or index is None or not each.accepted or each.asked is None:
+            continue
+        if revision is None or revision not in log.lineup.entries:
+            continue  # another rule reports that
+        durable = log.durable.at(index)
+        first = max(revision, each.known)
+        given_once = each.event.command_id is None or _given_once(facts, each)
+        if given_once and not facts.causes(each, index):
+            first = durable = revision
+        states = range(first, durable + 1)
+        if not any(_shows(each, log, revision, state) for state in states):
+            yield index, f"{each.event.invocation} got {revision}, and not shown as of {states}"
+
+
+def _given_once(facts: Facts, each: Invocation) -> bool:
+    command_id = each.event.command_id
+    return command_id is None or len(facts.by_command[each.slug, command_id]) == 1
+
+
+def _shows(each: Invocation, log: Log, revision: int, state: int) -> bool:
+    """Whether a good reply is right if it shows rows as of a state."""
+    data = each.reply.get("data")
+    view, entry = log.lineup.view(state), log.lineup.entries[revision]
+    assert each.asked is not None
+    if isinstance(each.asked.action, _SINGLE):
+        id_ = entry.registration_id
+        if id_ is None or id_ not in log.lineup.people:
+            return False
+        row = data
+        if isinstance(data, Mapping) and "userRetreatGbsLineup" in data:
+            row = data["userRetreatGbsLineup"]
+            ids = log.lineup.touched[revision]
+            changed = [view.row(each) for each in ids] if state == revision else None
+            shown = data.get("updatedLineups", ())
+            if changed is not None and _by_id(shown) not in (_by_id(changed), {id_: row}):
+                return False
+        return bool(row == view.row(id_, batched=each.batched))
+    return isinstance(data, Mapping) and _is_result(each, data, log, revision, state)
+
+
+def _is_result(each: Invocation, data: Json, log: Log, revision: int, state: int) -> bool:
+    lineup, view = log.lineup, log.lineup.view(state)
+    entry, written = lineup.entries[revision], lineup.written[revision]
+    changed = lineup.own[revision]
+    created = sorted(
+        number
+        for (_, number, name), change in written.items()
+        if name == Field.EXISTS and number is not None and change.after.given.value
+    )
+    problems = shown_problems(entry)
+    conflicts = [problem for problem in problems if problem["code"] == "CONFLICT"]
+    others = [problem for problem in problems if problem["code"] != "CONFLICT"]
+    right = (
+        data.get("updatedCount") == len(changed)
+        and list(data.get("createdGbsNumbers", ())) == created
+        and data.get("revision") == each.reply.get("revision")
+        and same_problems(data.get("conflicts", ()), conflicts)
+        and same_problems(data.get("skipped", ()), others)
+    )
+    if not right:
+        return False
+    shown = _by_id(data.get("updatedLineups", ()))
+    batched = each.batched
+    choices = [changed] if batched else [lineup.touched[revision], changed]
+    if state != revision:
+        choices = [changed]
+    return any(
+        shown == {id_: view.row(id_, batched=batched) for id_ in choice} for choice in choices
+    )
+
+
+def _by_id(rows: Any) -> dict[int, Json]:
+    return {row["id"]: row for row in rows}
+
+
+@rule
+def done_without_data(facts: Facts) -> Found:
+    """A leave or a mark is answered without data, in a revision that may be known."""
+    for each in facts.invocations.values():
+        index = each.answered
+        if index is None or not each.accepted or each.event.event not in _DONE:
+            continue
+        log, revision = facts.log(each.slug), each.reply.get("revision")
+        if each.reply.get("data") is not None:
+            yield index, f"{each.event.invocation} is answered with data"
+        elif log is not None and revision is not None and not each.known <= revision:
+            yield index, f"{each.event.invocation} got {revision}, and {each.known} was known"
+
+
+@rule
+def rejected_right(facts: Facts) -> Found:
+    """A command is rejected for what it asks, details included, at some state in its window."""
+    for each in facts.commands():
+        index, code = each.answered, each.code
+        if index is None or code is None or each.state is not None:
+            continue
+        log = facts.log(each.slug)
+        if log is None:
+            if code not in ("NOT_IN_ROOM", "RETREAT_NOT_FOUND", "VALIDATION_FAILED"):
+                yield index, f"{each.event.invocation} got {code}, and no retreat is named"
+        elif code in CONTENT:
+            states = f"{each.known} to {log.durable.at(index)}"
+            yield index, f"{each.event.invocation} got {dict(each.reply)}, wrong at {states}"
+
+
+@rule
+def refused_with_cause(facts: Facts) -> Found:
+    """An error that does not follow from what was asked has its cause within the window."""
+    for each in facts.invocations.values():
+        index, code = each.answered, each.code
+        if index is None or code is None or each.state is not None:
+            continue
+        if each.is_command and code in CONTENT:
+            continue  # another rule judges it
+        if code == "NOT_IN_ROOM":
+            if not _may_be_outside(each, index):
+                yield index, f"{each.event.invocation} got {code}, and is in the room"
+        elif code in CAUSES:
+            if not CAUSES[code] & facts.causes(each, index):
+                yield index, f"{each.event.invocation} got {code} without a cause"
+        elif code == "RETREAT_NOT_FOUND":
+            if each.slug in facts.logs:
+                yield index, f"{each.event.invocation} got {code}, and {each.slug} is there"
+        elif code == "NOT_FOUND" and each.event.event == ClientEvent.USER_EDITING:
+            if _is_registered(facts, each):
+                yield index, f"{each.event.invocation} got {code}, and there is such a row"
+        elif code != "VALIDATION_FAILED":
+            yield index, f"{each.event.invocation} got {code}"
+
+
+def _is_registered(facts: Facts, each: Invocation) -> bool:
+    log, argument = facts.log(each.slug), each.event.argument
+    id_ = argument.get("lineupId", argument.get("userRetreatRegistrationId"))
+    return log is not None and str(id_) in map(str, log.lineup.people)
+
+
+def _may_be_outside(each: Invocation, index: int) -> bool:
+    """Whether a client may be in no room, as far as it knows, while it is answered."""
+    if each.connection is None or not each.inside:
+        return True
+    return any(
+        move.index < index and (move.answered is None or move.answered > each.index)
+        for move in each.connection.moves
+    )
+
+
+@rule
+def retryable_marked(facts: Facts) -> Found:
+    """Just the errors that may be retried say so."""
+    for each in facts.invocations.values():
+        index, code = each.answered, each.code
+        if index is None or code is None:
+            continue
+        retryable = code in RETRYABLE
+        if code == "OUTCOME_UNKNOWN":
+            retryable = each.event.command_id is not None
+        if bool(each.reply.get("retryable", False)) is not retryable:
+            yield index, f"{each.event.invocation} got {code}, retryable: {not retryable}"
+
+
+@rule
+def refused_has_no_effect(facts: Facts) -> Found:
+    """What was refused or rejected each time is not in the log."""
+    for (slug, command_id), all_ in facts.by_command.items():
+        log = facts.log(slug)
+        if log is None or command_id not in log.lineup.commands:
+            continue
+        revision = log.lineup.commands[command_id]
+        if any(each.accepted or each.answered is None for each in all_):
+            continue
+        if any(each.code == "OUTCOME_UNKNOWN" for each in all_):
+            continue
+        index = all_[-1].answered
+        assert index is not None
+        yield index, f"{command_id} was refused, and is in the log at {revision}"

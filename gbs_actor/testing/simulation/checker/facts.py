@@ -1,0 +1,386 @@
+"""What follows from a history before anything is judged: what was durable and known, and when.
+
+All order is that of the events. What is known of a retreat at an event is the highest revision that
+any client was answered, sent or has read before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+from uuid import UUID
+
+from gbs_actor.contract.events import ClientEvent, CommandEvent, ServerEvent
+from gbs_actor.lineup.changes import LogEntry
+from gbs_actor.testing.simulation.checker.rejecting import lowest_state
+from gbs_actor.testing.simulation.history import (
+    READ,
+    Abandoned,
+    Answered,
+    Calmed,
+    Cause,
+    Closed,
+    Committed,
+    Delivered,
+    Disturbed,
+    Ended,
+    History,
+    Invoked,
+    Json,
+    NewEpoch,
+    Opened,
+    Quiet,
+)
+from gbs_actor.testing.simulation.model import Asked, Lineup, Malformed, asked
+from gbs_actor.testing.simulation.model.timeline import Timeline
+
+COMMANDS: Final = frozenset(str(event) for event in CommandEvent)
+JOIN: Final = str(ClientEvent.JOIN_RETREAT)
+LEAVE: Final = str(ClientEvent.LEAVE_RETREAT)
+_UPDATES: Final = frozenset({ServerEvent.LINEUP_UPDATED, ServerEvent.LINEUPS_UPDATED})
+CONTENT: Final = frozenset(
+    {
+        "VALIDATION_FAILED",
+        "NOT_FOUND",
+        "LEADER_LOCKED",
+        "CONFLICT",
+        "GROUP_NOT_EMPTY",
+        "HISTORY_PRUNED",
+    }
+)
+"""Codes that follow from what was asked and from the line-up."""
+
+
+@dataclass(slots=True)
+class Log:
+    """The log of one retreat, and what clients know of it."""
+
+    lineup: Lineup
+    epochs: Timeline[str]
+    """By index."""
+    durable: Timeline[int]
+    """The last revision, by index."""
+    known: int = 0
+    committed: list[tuple[int, LogEntry, bool]] = field(default_factory=list)
+    """All entries, as they came: index, entry, whether another server has written it."""
+
+    def learn(self, revision: object, index: int) -> None:
+        """Note that a client knows of a revision; not of one that is not durable."""
+        if isinstance(revision, int) and self.known < revision <= self.durable.at(index):
+            self.known = revision
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a client took off its connection."""
+
+    index: int
+    event: Delivered | Answered
+    slug: str | None
+    """The retreat that it is in from then on, as it knows."""
+    state: int | None = None
+    """Of ``initial-data``, the lowest revision that it may be of, if it is right."""
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection, and what its client took off it, in order."""
+
+    opened: int
+    event: Opened
+    known: int
+    """The revision of its retreat that was known then."""
+    slug: str | None = None
+    """The retreat it is in, as its client knows, up to the event that is looked at."""
+    closed: int | None = None
+    former: Connection | None = None
+    """Whose session goes on."""
+    items: list[Item] = field(default_factory=list)
+    moves: list[Invocation] = field(default_factory=list)
+    """Its joins and leaves."""
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is in the batch form."""
+        return self.event.form == "batch"
+
+
+@dataclass(slots=True, eq=False)
+class Invocation:
+    """Something that a client asked for, and what it was answered."""
+
+    index: int
+    event: Invoked
+    connection: Connection | None
+    slug: str | None
+    known: int
+    """The revision that was known then."""
+    inside: bool
+    """Whether its client knows to be in the room."""
+    first: Invocation = field(init=False)
+    """The first one with its command id."""
+    answers: list[int] = field(default_factory=list)
+    reply: Json = field(default_factory=dict)
+    """The first one."""
+    abandoned: int | None = None
+    asked: Asked | None = None
+    """``None``: it is no command, or one that is malformed."""
+    state: int | None = None
+    """If it was rejected for its content, the lowest revision at which that is right."""
+
+    def __post_init__(self) -> None:
+        self.first = self
+
+    @property
+    def answered(self) -> int | None:
+        """Where the reply has reached the client."""
+        return self.answers[0] if self.answers else None
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it asks for a change."""
+        return self.event.event in COMMANDS
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is a join or a read."""
+        return self.event.event in (JOIN, READ)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the reply is a good one."""
+        return bool(self.answers) and self.reply.get("status") == "OK"
+
+    @property
+    def code(self) -> str | None:
+        """Of the error that is the reply."""
+        return None if self.reply.get("status") == "OK" else self.reply.get("code")
+
+    @property
+    def batched(self) -> bool:
+        """Whether its client is in the batch form."""
+        return self.connection is not None and self.connection.batched
+
+
+@dataclass(slots=True)
+class Disturbance:
+    """Something that is a cause, and from where to where."""
+
+    start: int
+    event: Disturbed
+    end: int | None = None
+
+    def lies_in(self, first: int, last: int) -> bool:
+        """Whether it was there at any time from one index to another."""
+        return self.start < last and (self.end is None or self.end > first)
+
+
+class Facts:
+    """A history, put in order.
+
+    :param history: of a whole run, or of one up to some moment.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.logs = {
+            slug: Log(Lineup(each), Timeline(each.epoch), Timeline(each.revision))
+            for slug, each in history.before.items()
+        }
+        self.invocations: dict[int, Invocation] = {}
+        self.connections: dict[int, Connection] = {}
+        self.disturbances: dict[int, Disturbance] = {}
+        self.ends: list[tuple[int, Ended]] = []
+        self.quiet: int | None = None
+        self.stray: list[tuple[int, str]] = []
+        """Events that belong to nothing."""
+        self._first: dict[tuple[str | None, UUID], Invocation] = {}
+        self._latest: dict[int, Connection] = {}
+        for index, moment in enumerate(history.moments):
+            self._take(index, moment.event)
+
+    # -- what rules ask for
+
+    def at(self, index: int) -> float:
+        """Return when an event was, in seconds since the start."""
+        return self.history.moments[index].at
+
+    def log(self, slug: str | None) -> Log | None:
+        """Return the log of a retreat, if there is such a retreat."""
+        return None if slug is None else self.logs.get(slug)
+
+    def causes(self, invocation: Invocation, until: int) -> set[Cause]:
+        """Return what lies between an invocation and a later event, as far as it can concern it."""
+        return {
+            each.event.cause
+            for each in self.disturbances.values()
+            if each.event.slug in (None, invocation.slug)
+            and each.event.client in (None, invocation.event.client)
+            and each.lies_in(invocation.index, until)
+        }
+
+    @cached_property
+    def by_command(self) -> dict[tuple[str | None, UUID], list[Invocation]]:
+        """The invocations of each command id, by retreat and id."""
+        found: dict[tuple[str | None, UUID], list[Invocation]] = {}
+        for each in self.invocations.values():
+            if each.event.command_id is not None:
+                found.setdefault((each.slug, each.event.command_id), []).append(each)
+        return found
+
+    def commands(self) -> Iterator[Invocation]:
+        """Return the invocations that ask for changes."""
+        return (each for each in self.invocations.values() if each.is_command)
+
+    def revision_of(self, invocation: Invocation) -> int | None:
+        """Return the revision that a command got, by its id or else by its reply."""
+        log = self.log(invocation.slug)
+        if log is None:
+            return None
+        if invocation.event.command_id is not None:
+            return log.lineup.commands.get(invocation.event.command_id)
+        revision = invocation.reply.get("revision")
+        return revision if invocation.accepted and isinstance(revision, int) else None
+
+    # -- taking it in
+
+    def _take(self, index: int, event: Any) -> None:
+        match event:
+            case Delivered():
+                self._delivered(index, event)
+            case Answered():
+                self._answered(index, event)
+            case Invoked():
+                self._invoked(index, event)
+            case Committed():
+                self._committed(index, event)
+            case Opened():
+                self._opened(index, event)
+            case Closed():
+                connection = self._connection(index, event.connection)
+                if connection is not None:
+                    connection.closed = index
+            case Abandoned():
+                invocation = self.invocations.get(event.invocation)
+                if invocation is not None and invocation.abandoned is None:
+                    invocation.abandoned = index
+            case NewEpoch():
+                self.logs[event.slug].epochs.put(index, event.epoch)
+            case Disturbed():
+                self.disturbances[event.number] = Disturbance(index, event)
+            case Calmed():
+                self.disturbances[event.number].end = index
+            case Quiet():
+                self.quiet = index
+            case Ended():
+                self.ends.append((index, event))
+
+    def _connection(self, index: int, number: int) -> Connection | None:
+        connection = self.connections.get(number)
+        if connection is None or connection.closed is not None:
+            self.stray.append((index, f"connection {number} is not open"))
+            return None
+        return connection
+
+    def _opened(self, index: int, event: Opened) -> None:
+        log = self.log(event.slug)
+        known = 0 if log is None else log.known
+        connection = Connection(index, event, known, event.slug)
+        self.connections[event.connection] = connection
+        if event.resumed:
+            connection.former = self._latest.get(event.client)
+            if connection.former is not None:
+                connection.slug = connection.former.slug
+        self._latest[event.client] = connection
+
+    def _committed(self, index: int, event: Committed) -> None:
+        log = self.logs[event.slug]
+        for entry in event.entries:
+            log.committed.append((index, entry, event.foreign))
+            log.lineup.add(entry)
+        log.durable.put(index, log.lineup.revision)
+
+    def _invoked(self, index: int, event: Invoked) -> None:
+        connection = None
+        if event.connection is not None:
+            connection = self._connection(index, event.connection)
+        slug = event.slug
+        log = self.log(slug)
+        known = 0 if log is None else log.known
+        inside = connection is not None and connection.slug is not None and not event.outside
+        invocation = Invocation(index, event, connection, slug, known, inside)
+        self.invocations[event.invocation] = invocation
+        if event.command_id is not None:
+            invocation.first = self._first.setdefault((slug, event.command_id), invocation)
+        if connection is not None and event.event in (JOIN, LEAVE):
+            connection.moves.append(invocation)
+        if invocation.is_command:
+            # Over HTTP nobody is in a room, and a write there counts as one from within.
+            outside = event.outside and event.connection is not None
+            try:
+                invocation.asked = asked(
+                    event.event,
+                    event.argument,
+                    event.user_id,
+                    outside=outside,
+                    operator=event.operator,
+                )
+            except Malformed:
+                invocation.asked = None
+
+    def _answered(self, index: int, event: Answered) -> None:
+        invocation = self.invocations.get(event.invocation)
+        if invocation is None:
+            self.stray.append((index, f"nobody has invoked {event.invocation}"))
+            return
+        invocation.answers.append(index)
+        if len(invocation.answers) > 1:
+            return
+        invocation.reply = event.reply
+        connection, log = invocation.connection, self.log(invocation.slug)
+        if connection is not None:
+            if connection.closed is not None:
+                self.stray.append((index, f"the connection of {event.invocation} is closed"))
+            if invocation.event.event in (JOIN, LEAVE):
+                self._moved(connection, invocation)
+            connection.items.append(Item(index, event, connection.slug))
+        if log is None:
+            return
+        if invocation.is_command and invocation.accepted:
+            log.learn(self.revision_of(invocation), index)
+        elif invocation.accepted:
+            log.learn(event.reply.get("revision"), index)
+        elif invocation.is_command:
+            durable, epochs = log.durable.at(index), log.epochs
+            known = range(invocation.known, durable + 1)
+            then = {epochs.at(invocation.index), epochs.at(index)}
+            invocation.state = lowest_state(invocation, log.lineup, known, then)
+            log.learn(invocation.state, index)
+
+    def _moved(self, connection: Connection, invocation: Invocation) -> None:
+        if not invocation.accepted:
+            return
+        if invocation.event.event == JOIN:
+            connection.slug = invocation.slug
+        elif connection.slug == invocation.slug:
+            connection.slug = None
+
+    def _delivered(self, index: int, event: Delivered) -> None:
+        connection = self._connection(index, event.connection)
+        if connection is None:
+            return
+        log, state = self.log(connection.slug), None
+        if log is not None and event.event == ServerEvent.INITIAL_DATA:
+            states = range(connection.known, log.durable.at(index) + 1)
+            matching = (
+                state
+                for state in states
+                if log.lineup.view(state).rows(batched=connection.batched) == event.payload
+            )
+            state = next(matching, None)
+            log.learn(state, index)
+        elif log is not None and event.event in _UPDATES:
+            log.learn(event.payload.get("revision"), index)
+        connection.items.append(Item(index, event, connection.slug, state))
