@@ -409,8 +409,19 @@ class _Search:
                 invoked = self.invoked[event.invocation][1]
                 if invoked.connection == number and made[index] is not None:
                     is_list = invoked.event not in _COMMANDS and invoked.event != READ
-                    taken.append(Taken(durable, answer=made[index], is_list=is_list))
+                    recent = self._recent(invoked, made[index]) if is_list else frozenset()
+                    taken.append(Taken(durable, (), made[index], is_list, recent))
         return Outbox(self._changed(batched=batched), taken).can_be()
+
+    def _recent(self, join: Invoked, revision: int | None) -> frozenset[tuple[Part, int]]:
+        """Return what may follow a list that was asked for without a revision."""
+        number = join.connection
+        if revision is None or number is None or "since" in join.argument:
+            return frozenset()
+        if self.opened[number].form == "batch":
+            return frozenset()
+        rows = self.lineup.view(revision).rows()
+        return frozenset((("row", row["id"]), row["revision"]) for row in rows)
 
     def _changed(self, *, batched: bool) -> dict[int, frozenset[Part]]:
         """Return what each revision has changed."""
