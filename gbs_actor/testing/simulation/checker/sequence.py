@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.facts import (
+from gbs_actor.testing.simulation.checker.events import (
     JOIN,
     LEAVE,
     Connection,
-    Facts,
     Invocation,
     Item,
     Log,
 )
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.placing import answered_at
 from gbs_actor.testing.simulation.checker.violation import Named, rules
 from gbs_actor.testing.simulation.history import Answered, Delivered, Json
