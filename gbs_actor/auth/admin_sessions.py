@@ -7,8 +7,7 @@ A cookie says whose session it is and until when. It is not the user's token: it
 from __future__ import annotations
 
 import hmac
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gbs_actor.auth.errors import invalid_token, token_expired
 from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import User
+from gbs_actor.environment import Environment
 from gbs_actor.settings import Settings
 
 SESSION_TIME: Final = 12 * 3_600
@@ -50,18 +50,18 @@ class AdminSessions:
 
     :param keys: secrets that the key is derived from (HKDF, RFC 5869); if one of them changes,
         all sessions end.
-    :param now: Unix time in seconds.
+    :param environment: where their ids and times come from.
     """
 
-    def __init__(self, keys: Sequence[bytes], now: Callable[[], float]) -> None:
-        material = b"\0".join(keys) or secrets.token_bytes(32)
+    def __init__(self, keys: Sequence[bytes], environment: Environment) -> None:
+        material = b"\0".join(keys) or environment.entropy(32)
         self._key = HKDF(SHA256(), length=32, salt=None, info=_PURPOSE).derive(material)
-        self._now = now
+        self._environment = environment
         self._ended: dict[str, float] = {}
         """When they would have expired, by id."""
 
     @classmethod
-    def from_settings(cls, settings: Settings, now: Callable[[], float]) -> AdminSessions:
+    def from_settings(cls, settings: Settings, environment: Environment) -> AdminSessions:
         """Use all secrets of the settings; without any, sessions end with the process."""
         chosen = (
             settings.auth.jwt_secret,
@@ -69,7 +69,7 @@ class AdminSessions:
             settings.admin.admin_token,
         )
         keys = [each.get_secret_value().encode() for each in chosen if each is not None]
-        return cls(keys, now)
+        return cls(keys, environment)
 
     def begin(self, user: User | None) -> tuple[str, AdminSession]:
         """Return a new session's cookie and content.
@@ -80,12 +80,12 @@ class AdminSessions:
         :raises AuthError: TOKEN_EXPIRED, the token is accepted only because clocks may differ.
         :raises ValueError: the cookie would be too long for browsers.
         """
-        now = self._now()
+        now = self._environment.wall()
         token_ends = inf if user is None or user.expires_at is None else user.expires_at
         if token_ends <= now:
             raise token_expired()
         session = AdminSession(
-            id=secrets.token_urlsafe(12),
+            id=self._environment.token(12),
             user=None if user is None else replace(user, email="", source=TokenSource.COOKIE),
             expires_at=min(now + SESSION_TIME, token_ends),
         )
@@ -108,7 +108,7 @@ class AdminSessions:
             raise invalid_token(f"no session of /admin: {error}") from None
         if self.has_ended(session):
             raise invalid_token("the session of /admin has ended")
-        if self._now() >= session.expires_at:
+        if self._environment.wall() >= session.expires_at:
             raise token_expired()
         return session
 
@@ -118,7 +118,7 @@ class AdminSessions:
 
     def seconds_left(self, session: AdminSession) -> float:
         """Return the seconds until a session expires."""
-        return session.expires_at - self._now()
+        return session.expires_at - self._environment.wall()
 
     def csrf_token(self, cookie: str) -> str:
         """Return what a page sends with each request that changes something.
@@ -129,7 +129,7 @@ class AdminSessions:
 
     def end(self, session: AdminSession) -> None:
         """Make a session's cookie invalid, until the process ends."""
-        now = self._now()
+        now = self._environment.wall()
         for ended, expires_at in list(self._ended.items()):
             if expires_at <= now:
                 del self._ended[ended]

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hmac
 import re
-import secrets
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gbs_actor.auth.user import LEEWAY
+from gbs_actor.environment import Environment
 from gbs_actor.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class SessionTokens:
 
     :param secret: the key is derived from it (HKDF, RFC 5869); at least 32 bytes.
     :param max_age: seconds for which a token is valid.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     def __init__(self, secret: bytes, max_age: float, now: Callable[[], float]) -> None:
@@ -56,7 +56,7 @@ class SessionTokens:
         self._now = now
 
     @classmethod
-    def from_settings(cls, settings: Settings, now: Callable[[], float]) -> SessionTokens:
+    def from_settings(cls, settings: Settings, environment: Environment) -> SessionTokens:
         """Use ``recovery_secret``, or else ``jwt_secret``.
 
         Without both (users' tokens are signed elsewhere) no session is recovered after a restart,
@@ -65,10 +65,10 @@ class SessionTokens:
         chosen = settings.recovery.recovery_secret or settings.auth.jwt_secret
         if chosen is None:
             log.warning("Sessions are not recovered after a restart: recovery_secret is not set")
-            secret = secrets.token_bytes(32)
+            secret = environment.entropy(32)
         else:
             secret = chosen.get_secret_value().encode()
-        return cls(secret, settings.recovery.recovery_max_age, now)
+        return cls(secret, settings.recovery.recovery_max_age, environment.wall)
 
     def issue(self, sid: str, user_id: int) -> str:
         """Return a token for a session.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 
 import jwt
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.roles import Role
 
 
@@ -31,7 +31,7 @@ def mint(
     :param expires_in: seconds; ``None``: never.
     :param now: Unix time in seconds; default: the current one.
     """
-    issued_at = int(time.time() if now is None else now)
+    issued_at = int(SYSTEM.wall() if now is None else now)
     claims: dict[str, object] = {"userId": user_id, "role": role.value, "iat": issued_at}
     optional = {
         "name": name or None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,6 +17,7 @@ from gbs_actor.auth.keys import Key, KeyRing
 from gbs_actor.auth.token_source import TokenSource
 from gbs_actor.auth.user import LEEWAY, User
 from gbs_actor.auth.verified_tokens import VerifiedToken, VerifiedTokens
+from gbs_actor.environment import SYSTEM
 from gbs_actor.roles import Role
 from gbs_actor.settings import AuthSettings
 
@@ -52,7 +52,7 @@ class Verifier:
     :raises SettingsError: a key file cannot be used, or no key fits an allowed algorithm.
     """
 
-    def __init__(self, settings: AuthSettings, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: AuthSettings, *, now: Callable[[], float] = SYSTEM.wall) -> None:
         self._algorithms = frozenset(settings.jwt_algorithms)
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from gbs_actor.client.view import LineupView
 from gbs_actor.concurrency import Backoff
 from gbs_actor.contract.batch_form import BATCH_FORM
 from gbs_actor.contract.events import ClientEvent
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.records import Row
 
 
@@ -46,7 +46,7 @@ class Client(LineupCommands):
         headers: Sequence[tuple[str, str]],
         options: ClientOptions,
     ) -> None:
-        super().__init__(LineupView())
+        super().__init__(LineupView(), options.environment.uuid)
         self._connection = Reconnector(
             endpoint,
             connect_stream,
@@ -313,7 +313,7 @@ async def connect(
     backoff: Backoff | None = None,
     tls_context: ssl.SSLContext | None = None,
     connect_stream: ConnectStream | None = None,
-    chance: random.Random | None = None,
+    environment: Environment = SYSTEM,
 ) -> AsyncIterator[Client]:
     """Connect to a server, and stay connected while the block runs.
 
@@ -330,7 +330,7 @@ async def connect(
     :param backoff: waiting times between attempts.
     :param tls_context: ``None``: the system's certificates.
     :param connect_stream: opens the byte stream in place of TCP, e.g. a memory stream.
-    :param chance: the source of jitter.
+    :param environment: where the ids of commands and jitter come from.
     :raises ConnectError: the server refused the token or the handshake.
     :raises Disconnected: no connection within ``connect_timeout``.
     :raises ValueError: ``url`` is not a server's.
@@ -349,7 +349,7 @@ async def connect(
             command_timeout=command_timeout,
             max_pending=max_pending,
             backoff=backoff or Backoff(),
-            chance=chance or random.Random(),  # noqa: S311  (jitter, no secret)
+            environment=environment,
         ),
     )
     failure: BaseException | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from gbs_actor.client.checks import check_action, check_assignment, check_integer
 from gbs_actor.client.replies import ChangeResult, Reply
@@ -39,10 +39,12 @@ class LineupCommands(ABC):
     """The commands of :class:`~gbs_actor.client.Client`, which sends them.
 
     :param view: gets the rows of their replies.
+    :param new_id: returns a random id.
     """
 
-    def __init__(self, view: LineupView) -> None:
+    def __init__(self, view: LineupView, new_id: Callable[[], UUID]) -> None:
         self._view = view
+        self._new_id = new_id
 
     async def assign(
         self,
@@ -261,7 +263,7 @@ class LineupCommands(ABC):
 
         Other exceptions as for :meth:`create_groups`.
         """
-        command_id = command_id or uuid4()
+        command_id = command_id or self._new_id()
         body = UndoBody(idempotency_key=command_id, on_conflict=on_conflict)
         if isinstance(change, UUID):
             body.command_id = change
@@ -288,7 +290,7 @@ class LineupCommands(ABC):
         command_id: UUID | None,
     ) -> Row:
         check_action(action, base_revision)
-        command_id = command_id or uuid4()
+        command_id = command_id or self._new_id()
         spec = BY_ACTION[type(action)]
         argument = {**spec.argument(action), "commandId": str(command_id)}
         if base_revision is not None:
@@ -308,7 +310,7 @@ class LineupCommands(ABC):
         if base_revision is not None:
             check_integer("base_revision", base_revision)
         body.base_revision = base_revision
-        body.command_id = command_id = command_id or uuid4()
+        body.command_id = command_id = command_id or self._new_id()
         return await self._result(event, body, command_id)
 
     async def _result(self, event: CommandEvent, body: GuardBody, command_id: UUID) -> ChangeResult:

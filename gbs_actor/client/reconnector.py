@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from gbs_actor.client.link import Link, LinkLost
 from gbs_actor.client.replies import Reply
 from gbs_actor.concurrency import Backoff
 from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.environment import Environment
 
 _CLOSE_TIMEOUT = 1.0
 """Seconds to wait for the server's part of the closing handshake."""
@@ -28,14 +28,14 @@ class ClientOptions:
     :param command_timeout: seconds for one call, all its attempts together.
     :param max_pending: events without an acknowledgement at a time.
     :param backoff: waiting times between attempts of either kind.
-    :param chance: the source of jitter.
+    :param environment: where the ids of commands and jitter come from.
     """
 
     attempt_timeout: float
     command_timeout: float
     max_pending: int
     backoff: Backoff
-    chance: random.Random
+    environment: Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Reconnector:
 
     def delays(self) -> Iterator[float]:
         """Return the waiting times between attempts, from the first on."""
-        return self._options.backoff.delays(self._options.chance)
+        return self._options.backoff.delays(self._options.environment.chance)
 
     async def close(self) -> None:
         """Leave the namespace and close the WebSocket, for at most a second."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import msgspec
 import trio
@@ -38,13 +38,14 @@ class LineupView:
 
     def __init__(self) -> None:
         self.replica = Replica()
-        self._feeds: WeakSet[UpdateFeed] = WeakSet()
+        self._feeds: WeakKeyDictionary[UpdateFeed, None] = WeakKeyDictionary()
+        """In the order in which they were made."""
         self._arrived = trio.Event()
 
     def add_feed(self) -> UpdateFeed:
         """Return a feed of everything that arrives from now on."""
         feed = UpdateFeed()
-        self._feeds.add(feed)
+        self._feeds[feed] = None
         return feed
 
     async def wait_arrival(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from gbs_actor.environment import SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,12 @@ class Backoff:
         if self.factor < 1 or not 0 <= self.jitter <= 1:
             raise ValueError("factor must be at least 1, and jitter between 0 and 1")
 
-    def delays(self, chance: random.Random | None = None) -> Iterator[float]:
+    def delays(self, chance: Callable[[], float] = SYSTEM.chance) -> Iterator[float]:
         """Yield waiting times in seconds, without end; a new iterator starts over.
 
-        :param chance: the source of jitter; default: the process-wide generator.
+        :param chance: returns a random number, at least 0 and below 1: the source of jitter.
         """
-        draw = random.random if chance is None else chance.random
         delay = self.initial
         while True:
-            yield delay * (1 - self.jitter * draw())
+            yield delay * (1 - self.jitter * chance()) if self.jitter else delay
             delay = min(delay * self.factor, self.maximum)

@@ -11,6 +11,7 @@ import trio
 
 from gbs_actor.concurrency.backoff import Backoff
 from gbs_actor.concurrency.exceptions import first_exception
+from gbs_actor.environment import SYSTEM, Environment
 
 logger = logging.getLogger(__name__)
 
@@ -37,27 +38,34 @@ class Service:
     :param name: for logs and statistics, e.g. ``"token expiry"``.
     :param serve: runs until cancelled; if it returns, the service has ended.
     :param backoff: the pauses between an exception and the next start.
+    :param environment: where their jitter comes from.
     """
 
     def __init__(
-        self, name: str, serve: Callable[[], Awaitable[None]], *, backoff: Backoff = BACKOFF
+        self,
+        name: str,
+        serve: Callable[[], Awaitable[None]],
+        *,
+        backoff: Backoff = BACKOFF,
+        environment: Environment = SYSTEM,
     ) -> None:
         self._name = name
         self._serve = serve
         self._backoff = backoff
+        self._chance = environment.chance
         self._running = False
         self._failures = 0
         self._last_error: str | None = None
 
     async def run(self) -> None:
         """Serve until cancelled, or until ``serve`` returns. Never raises an ``Exception``."""
-        delays = self._backoff.delays()
+        delays = self._backoff.delays(self._chance)
         while True:
             started = trio.current_time()
             if not await self._run_once():
                 return
             if trio.current_time() - started >= HEALTHY_AFTER:
-                delays = self._backoff.delays()
+                delays = self._backoff.delays(self._chance)
             await trio.sleep(next(delays))
 
     async def _run_once(self) -> bool:

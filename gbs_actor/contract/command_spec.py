@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -47,10 +47,16 @@ class CommandRequest(msgspec.Struct, frozen=True):
         return len(action.assignments) // _ITEMS_PER_EVENT if type(action) is BulkAssign else 0
 
     def command(
-        self, author: Author, *, outside_room: bool = False, by_operator: bool = False
+        self,
+        author: Author,
+        new_id: Callable[[], UUID],
+        *,
+        outside_room: bool = False,
+        by_operator: bool = False,
     ) -> Command:
-        """Return the command of this author; without a client's id it gets a new one.
+        """Return the command of this author.
 
+        :param new_id: returns a random id; called if the client has made none.
         :param by_operator: whether the author may undo what others did in this retreat.
         """
         action = self.action
@@ -59,7 +65,7 @@ class CommandRequest(msgspec.Struct, frozen=True):
         return Command(
             action=action,
             author=author,
-            id=uuid4() if self.command_id is None else self.command_id,
+            id=new_id() if self.command_id is None else self.command_id,
             client_made_id=self.command_id is not None,
             base_revision=self.base_revision,
             epoch=self.epoch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -16,6 +15,7 @@ import trio
 from msgspec import structs
 
 from gbs_actor.concurrency import Backoff, Service, background
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.observability import AUDIT_LOGGER
 from gbs_actor.store.audit import AuditEntry
 from gbs_actor.store.protocol import CommitRefused, Store, StoreError
@@ -46,10 +46,13 @@ class AuditTrail:
     """Logs entries, and passes them on to the store, for which nobody waits.
 
     While the store cannot be reached, entries are queued, at most :data:`MAX_QUEUED`.
+
+    :param environment: where their keys and jitter come from.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, environment: Environment = SYSTEM) -> None:
         self._store = store
+        self._environment = environment
         self._queue: dict[UUID, AuditEntry] = {}
         """By keys for the store, the oldest first."""
         self._added = trio.lowlevel.ParkingLot()
@@ -62,7 +65,8 @@ class AuditTrail:
 
         Cancelled, it ends at once.
         """
-        async with background(Service("audit trail", self._run).run):
+        service = Service("audit trail", self._run, environment=self._environment)
+        async with background(service.run):
             yield
             with trio.move_on_after(FLUSH_TIMEOUT) as flushing:
                 while self._queue:
@@ -79,7 +83,7 @@ class AuditTrail:
         if len(self._queue) >= MAX_QUEUED:
             self._lose(1, "too many wait for the database")
             return
-        self._queue[uuid.uuid4()] = entry
+        self._queue[self._environment.uuid()] = entry
         self._added.unpark_all()
 
     def statistics(self) -> AuditTrailStatistics:
@@ -94,7 +98,7 @@ class AuditTrail:
 
     async def _write(self, entries: dict[UUID, AuditEntry]) -> None:
         """Write entries, however often that takes; those that the store refuses are lost."""
-        delays = _BACKOFF.delays()
+        delays = _BACKOFF.delays(self._environment.chance)
         while True:
             try:
                 await self._store.append_audit(entries)

@@ -22,6 +22,7 @@ from gbs_actor.auth import (
 )
 from gbs_actor.concurrency import Service, ServiceStatistics, background
 from gbs_actor.contract.events import ServerEvent
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import Client, Peer
 from gbs_actor.gateway.expiry import ExpiryWatch
@@ -73,8 +74,10 @@ class Clients:
 
     :param connection_limit: how many connections a user may have.
     :param events: what operators are notified of.
+    :param environment: where ids and jitter come from.
 
     Attributes:
+        environment: that.
         traces: report what some clients send and are sent.
     """
 
@@ -87,7 +90,9 @@ class Clients:
         *,
         connection_limit: UserConnectionLimit,
         events: OperatorEvents,
+        environment: Environment = SYSTEM,
     ) -> None:
+        self.environment = environment
         self._events = events
         self._rooms = rooms
         self._verifier = verifier
@@ -99,9 +104,9 @@ class Clients:
         """By their ids, in the order in which they came."""
         self.traces = Traces(self._clients.values(), self._events)
         self._watch = ExpiryWatch(verifier.now)
-        self._service = Service("token expiry", self._watch.run)
+        self._service = Service("token expiry", self._watch.run, environment=environment)
         self._grants = GrantWatch(self._clients.values(), authorizer, self.set_role)
-        self._grant_service = Service("grants", self._grants.run)
+        self._grant_service = Service("grants", self._grants.run, environment=environment)
         self._refused = self._revoked = 0
 
     @asynccontextmanager

@@ -6,7 +6,6 @@ Kept in memory, for operators: a client that has vanished is found here, with th
 from __future__ import annotations
 
 import heapq
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
@@ -14,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.gateway.client import Client
 from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import OperatorEvents
@@ -83,7 +83,7 @@ class ClosedSessions:
         closed_sessions: int,
         *,
         events: OperatorEvents,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = SYSTEM.wall,
     ) -> None:
         self._events = events
         self._now = now

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from gbs_actor.auth import Policy
 from gbs_actor.contract.command_spec import CommandRequest
@@ -35,6 +36,7 @@ class CommandRouter:
 
     :param reader_role: raises :exc:`~gbs_actor.store.protocol.StoreUnavailable` if it cannot
         look the role up.
+    :param new_id: returns a random id, for a command whose client gives none.
     :param may_change: called again once a command has waited: for its retreat, or ``None``.
     """
 
@@ -44,11 +46,13 @@ class CommandRouter:
         policy: Policy,
         reader_role: ReaderRole,
         may_change: MayChange,
+        new_id: Callable[[], UUID],
     ) -> None:
         self._rooms = rooms
         self._policy = policy
         self._reader_role = reader_role
         self._may_change = may_change
+        self._new_id = new_id
 
     def submit_nowait(
         self, client: Client, request: CommandRequest, invocation: Invocation
@@ -92,7 +96,10 @@ class CommandRouter:
                     if only_repeat or self._policy.may_edit(role):
                         by_operator = self._policy.is_operator(role)
                         command = request.command(
-                            client.author, outside_room=True, by_operator=by_operator
+                            client.author,
+                            self._new_id,
+                            outside_room=True,
+                            by_operator=by_operator,
                         )
                         self._submit_outside(slug, client, command, invocation, only_repeat)
                     else:
@@ -111,7 +118,7 @@ class CommandRouter:
         self, client: Client, request: CommandRequest, invocation: Invocation
     ) -> None:
         by_operator = self._policy.is_operator(client.role)
-        command = request.command(client.author, by_operator=by_operator)
+        command = request.command(client.author, self._new_id, by_operator=by_operator)
         reply = partial(invocation.reply, repeatable=command.client_made_id)
         self._rooms.submit(client.subscriber, command, reply, invocation.received_at)
 

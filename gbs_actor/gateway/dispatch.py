@@ -32,6 +32,7 @@ from gbs_actor.contract.payloads import (
     decode_join,
     decode_leave,
 )
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.command_router import FORBIDDEN, CommandRouter
@@ -90,6 +91,7 @@ class Dispatch:
 
     :param rates: how often users may send events, shared with their other transports.
     :param events: what operators are notified of.
+    :param environment: where the ids of commands come from that clients give none.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Dispatch:
         *,
         rates: UserRateLimit,
         events: OperatorEvents,
+        environment: Environment = SYSTEM,
     ) -> None:
         self._rooms = rooms
         self._clients = clients
@@ -111,7 +114,11 @@ class Dispatch:
         self.rates = EventRates(settings.limits, rates, events)
         self.joining = Joining(rooms, clients, authorizer)
         self._router = CommandRouter(
-            rooms, authorizer.policy, self.joining.reader_role, self._may_change
+            rooms,
+            authorizer.policy,
+            self.joining.reader_role,
+            self._may_change,
+            environment.uuid,
         )
         self._internal_errors = 0
         self.errors: Counter[str] = Counter()

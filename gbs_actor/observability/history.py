@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 import trio
+
+from gbs_actor.environment import SYSTEM
 
 INTERVAL: Final = 10.0
 """Seconds between two samples."""
@@ -68,7 +69,7 @@ class History:
     """
 
     def __init__(
-        self, sample: Callable[[], Sample], *, now: Callable[[], float] = time.time
+        self, sample: Callable[[], Sample], *, now: Callable[[], float] = SYSTEM.wall
     ) -> None:
         self._sample = sample
         self._now = now

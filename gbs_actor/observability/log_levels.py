@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable
 from math import inf
 from typing import Final, Literal
 
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.observability.logs import AUDIT_LOGGER, MINIMUM_LEVELS
 
 MAX_MINUTES: Final = 120
@@ -45,9 +46,12 @@ class LogLevels:
     The root logger, and those whose level :func:`~gbs_actor.observability.configure_logging`
     sets, are left to it. So neither undoes the other's: settings that are read again hold for a
     changed logger as soon as its time is over.
+
+    :param now: the Unix time in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float] = SYSTEM.wall) -> None:
+        self._now = now
         self._temporary: dict[str, TemporaryLevel] = {}
         self._former: dict[str, int] = {}
         """The levels that loggers had before, :data:`logging.NOTSET` mostly."""
@@ -88,7 +92,7 @@ class LogLevels:
         self._former.setdefault(name, logger.level)
         logger.setLevel(level)
         seconds = 60.0 * minutes
-        self._temporary[name] = TemporaryLevel(name, level, time.time() + seconds)
+        self._temporary[name] = TemporaryLevel(name, level, self._now() + seconds)
         self._ends[name] = trio.current_time() + seconds
         self._changed.set()
         return before is None or before.level != level

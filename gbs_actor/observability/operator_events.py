@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, Final, Literal, TypedDict
@@ -14,6 +12,7 @@ from typing import Any, Final, Literal, TypedDict
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.observability.masking import mask
 from gbs_actor.observability.terminal import visible
 
@@ -123,14 +122,14 @@ class OperatorEvents:
     or before the next event of another kind in the same room.
 
     :param capacity: events that are kept.
-    :param now: the Unix time in seconds.
+    :param environment: where their times and the id of the run come from.
     """
 
-    def __init__(self, capacity: int = CAPACITY, *, now: Callable[[], float] = time.time) -> None:
-        self.run_id = secrets.token_urlsafe(6).replace("-", "_")
+    def __init__(self, capacity: int = CAPACITY, *, environment: Environment = SYSTEM) -> None:
+        self.run_id = environment.token(6).replace("-", "_")
         """Random for each process."""
         self.capacity = capacity
-        self._now = now
+        self._wall = environment.wall
         self._last = 0
         self._events: dict[int, OperatorEvent] = {}
         self._by_kind: dict[str, deque[int]] = {}
@@ -233,7 +232,7 @@ class OperatorEvents:
         self._last += 1
         event = OperatorEvent(
             number=self._last,
-            at=self._now(),
+            at=self._wall(),
             kind=kind,
             severity=happened.severity,
             room=None if happened.room is None else visible(happened.room[:_MAX_NAME]),

@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from gbs_actor.environment import SYSTEM
+
 _STATM: Final = Path("/proc/self/statm")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
@@ -74,7 +76,7 @@ def _started_at() -> float:
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):
         age = 0.0  # no Linux: this module is imported at the start
-    return time.time() - age
+    return SYSTEM.wall() - age
 
 
 _STARTED_AT: Final = _started_at()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from math import inf
+from uuid import UUID
 
 import trio
 
@@ -41,13 +39,11 @@ class Commits:
     """Commits batches, and resolves unknown outcomes.
 
     :param handle: the room; its rows must be loaded.
-    :param clock: the wall clock, for fences.
     """
 
-    def __init__(self, handle: RoomHandle, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, handle: RoomHandle, store: Store) -> None:
         self._handle = handle
         self._store = store
-        self._clock = clock
 
     async def commit(self, batch: Batch) -> None:
         """Commit a batch's changes; without any, only look its ids up.
@@ -107,7 +103,7 @@ class Commits:
         self,
         expected_revision: int,
         changes: tuple[Change, ...],
-        repeatable: frozenset[uuid.UUID] = frozenset(),
+        repeatable: frozenset[UUID] = frozenset(),
         until: float = inf,
     ) -> None:
         # The store's own watchdog ends the wait first; this is the last resort.
@@ -124,7 +120,7 @@ class Commits:
         the retreat has another one, by the fence or because the batch took effect, what
         the log has of the batch is final.
         """
-        handle = self._handle
+        handle, environment = self._handle, self._handle.environment
         ids = frozenset(change.command_id for change in batch.changes)
         delays = handle.store_backoff.delays()
         fenced: Change | None = None
@@ -133,7 +129,8 @@ class Commits:
             handle.observe(Tracepoint.RESOLVING)
             try:
                 if not passed:
-                    attempt = fence(batch.expected_revision + 1, uuid.uuid4(), self._clock())
+                    revision = batch.expected_revision + 1
+                    attempt = fence(revision, environment.uuid(), environment.now())
                     try:
                         await self._commit(batch.expected_revision, (attempt,))
                         fenced = attempt

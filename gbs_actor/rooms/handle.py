@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
 from gbs_actor.observability import (
@@ -67,11 +68,13 @@ class RoomHandle:
         slow_commands: SlowCommands,
         observe: Observer = ignore,
         *,
+        environment: Environment = SYSTEM,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
         self.slow_commands = slow_commands
         self.config = config
+        self.environment = environment
         self.publish = partial(events.publish, room=slug)
         """Publishes an operator event of this room."""
         self.observe = partial(observe, slug)

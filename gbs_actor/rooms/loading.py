@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import trio
@@ -37,7 +37,6 @@ class Loading:
     :param store: where the retreat is durable.
     :param subscriptions: what goes on while the store is waited for.
     :param fan_out: sends what a new board has and the subscribers lack.
-    :param clock: the wall clock, aware, UTC.
     """
 
     def __init__(
@@ -46,13 +45,11 @@ class Loading:
         store: Store,
         subscriptions: Subscriptions,
         fan_out: FanOut,
-        clock: Callable[[], datetime],
     ) -> None:
         self._handle = handle
         self._store = store
         self._subscriptions = subscriptions
         self._fan_out = fan_out
-        self._clock = clock
 
     async def load(self) -> None:
         """Load the retreat for the first time; wait for the store only for somebody there.
@@ -156,7 +153,7 @@ class Loading:
         epoch = retreat.epoch if handle.rows is None else handle.rows.board.epoch
         seconds = handle.config.recent_changes_time
         handle.progressed_at = trio.current_time()
-        before = self._clock() - timedelta(seconds=seconds)
+        before = handle.environment.now() - timedelta(seconds=seconds)
         settled = settled_revision(retreat.registrations, before)
         handle.rows = EncodedRows(Board(retreat), RecentChanges(settled, seconds))
         for subscriber in handle.subscribers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 
 import trio
 
@@ -22,20 +21,12 @@ class RestartLoop:
     """Runs one room after another under the same handle until it may stop.
 
     :param store: where the retreat is durable.
-    :param clock: the wall clock, aware, UTC.
     :param on_crash: called at each crash.
     """
 
-    def __init__(
-        self,
-        handle: RoomHandle,
-        store: Store,
-        clock: Callable[[], datetime],
-        on_crash: Callable[[], None],
-    ) -> None:
+    def __init__(self, handle: RoomHandle, store: Store, on_crash: Callable[[], None]) -> None:
         self._handle = handle
         self._store = store
-        self._clock = clock
         self._on_crash = on_crash
 
     async def run(self) -> bool:
@@ -73,7 +64,7 @@ class RestartLoop:
 
         :returns: after a crash, the seconds after which it starts again.
         """
-        room = Room(self._handle, self._store, clock=self._clock)
+        room = Room(self._handle, self._store)
         pause = None
         try:
             await room.run()
@@ -91,7 +82,8 @@ class RestartLoop:
         self._on_crash()
         handle.resolving = False
         phase = None if handle.batch is None else handle.batch.phase
-        failed = handle.crashes.add(error, phase, trio.current_time(), self._clock())
+        at = handle.environment.now()
+        failed = handle.crashes.add(error, phase, trio.current_time(), at)
         pause = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
         self._publish_crash(pause, failed=failed)
         if handle.batch is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from math import inf
@@ -46,32 +44,22 @@ MAX_ROUNDS = 8
 another writer was faster, or commands turned out to be repeats."""
 
 
-def utc_now() -> datetime:
-    """Return the time in UTC to the millisecond, the precision that clients see."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
-
-
 class Room:
     """One incarnation of a room: from loading to idleness, drain or crash.
 
     :param handle: mailbox, subscribers and the batch in hand; outlives this object.
     :param store: where the retreat is durable.
-    :param clock: the wall clock, aware, UTC.
     """
 
-    def __init__(
-        self, handle: RoomHandle, store: Store, *, clock: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, handle: RoomHandle, store: Store) -> None:
         self._handle = handle
         self._config = handle.config
         self._store = store
-        self._clock = clock
         self._decisions = Decisions(store, handle.config)
-        self._commits = Commits(handle, store, clock)
+        self._commits = Commits(handle, store)
         self._subscriptions = Subscriptions(handle)
         self._fan_out = FanOut(handle, self._subscriptions, handle.observe)
-        self._loading = Loading(handle, store, self._subscriptions, self._fan_out, clock)
+        self._loading = Loading(handle, store, self._subscriptions, self._fan_out)
 
     async def run(self) -> None:
         """Serve the room until it is idle, drained, to be restarted or found not to exist.
@@ -217,7 +205,7 @@ class Room:
             if not batch.steps:
                 return False
             try:
-                await self._decisions.decide(batch, self._rows.board, self._clock())
+                await self._decisions.decide(batch, self._rows.board, handle.environment.now())
                 handle.observe(Tracepoint.DECIDED)
                 if all(step.work.replied for step in batch.steps):
                     return False  # rejected meanwhile, at the end of the server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from typing import Any, Protocol
 
@@ -14,8 +13,6 @@ from gbs_actor.observability import LogFields
 from gbs_actor.rooms.delivery import CommandReply, DoneReply, Sink, SinkStatistics
 
 log = logging.getLogger(__name__)
-
-_numbers = itertools.count(1)
 
 
 class JoinedRoom(Protocol):
@@ -65,7 +62,7 @@ class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="ca
     """One subscriber as its room sees it."""
 
     number: int
-    """Unique among the subscribers of this process."""
+    """Unique among the subscribers of this server."""
     sid: str | None
     """The id by which operators know the connection."""
     user_id: int
@@ -127,7 +124,8 @@ class Subscriber:
         self.author = author
         self.sid = sid
         self.wants_presence = wants_presence
-        self.number = next(_numbers)
+        self.number = 0
+        """Unique among those of a supervisor, which sets it at the first join."""
         self.connected_at = trio.current_time()
         self.room: JoinedRoom | None = None
         """The room this connection is in. Rooms set it, by :meth:`enter`."""

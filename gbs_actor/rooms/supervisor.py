@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from itertools import count
 from typing import Any
 
 import trio
 
 from gbs_actor.concurrency import Service
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import (
@@ -40,7 +41,6 @@ from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
 from gbs_actor.rooms.overview import RoomCounts, RoomLoads, RoomTotals, counts_of, loads_of
 from gbs_actor.rooms.restart_loop import RestartLoop
-from gbs_actor.rooms.room import utc_now
 from gbs_actor.rooms.room_actions import RoomActions, send_away
 from gbs_actor.rooms.room_statistics import statistics_of, summary_of
 from gbs_actor.rooms.slow_commands import SlowCommands
@@ -65,7 +65,7 @@ class RoomSupervisor:
     :param config: limits and times of the rooms.
     :param events: what operators are notified of.
     :param slow_commands: logs slow commands; by default none is.
-    :param clock: the wall clock, aware, UTC.
+    :param environment: where the times of changes come from, the ids of fences, and jitter.
     :param observe: called at every tracepoint of every room; see
         :data:`~gbs_actor.rooms.tracepoints.Observer`.
     """
@@ -77,18 +77,19 @@ class RoomSupervisor:
         *,
         events: OperatorEvents | None = None,
         slow_commands: SlowCommands | None = None,
-        clock: Callable[[], datetime] = utc_now,
+        environment: Environment = SYSTEM,
         observe: Observer = ignore,
     ) -> None:
         self._store = store
         self._config = config or RoomSettings()
-        self._events = OperatorEvents() if events is None else events
+        self._events = OperatorEvents(environment=environment) if events is None else events
         self.slow_commands = SlowCommands(0) if slow_commands is None else slow_commands
-        self._clock = clock
+        self._environment = environment
         self._observe = observe
         self.times = CommandTimes()
         """Of the commands of all rooms."""
         self._handles: dict[str, RoomHandle] = {}
+        self._numbers = count(1)
         self._closed = RoomTotals()
         self.actions = RoomActions(self._handles)
         """What operators do to rooms."""
@@ -107,9 +108,10 @@ class RoomSupervisor:
         At its end rooms are cancelled between two commits; what was not carried out is
         rejected. Call :meth:`drain` first to let them finish.
         """
+        watch = Service("store interruptions", self._watch_store, environment=self._environment)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(Service("store interruptions", self._watch_store).run)
+            nursery.start_soon(watch.run)
             try:
                 yield self
             finally:
@@ -137,6 +139,7 @@ class RoomSupervisor:
         :param since: the revision of the last row the client has; inclusive.
         :param epoch: the epoch that revision belongs to.
         """
+        self._number(subscriber)
         if subscriber.room_slug != slug or subscriber.waits_elsewhere(slug):
             await subscriber.wait_replied()
         await self._await_reply(slug, Join(subscriber, since, epoch, reply))
@@ -154,6 +157,7 @@ class RoomSupervisor:
         :param since: the revision of the last row the client has; inclusive.
         :param epoch: the epoch that revision belongs to.
         """
+        self._number(subscriber)
         replies: list[Done | Rejection] = []
         await self._await_reply(slug, Resume(subscriber, since, epoch, replies.append))
         return replies[0] if replies else NOT_IN_ROOM  # it has been disconnected meanwhile
@@ -215,6 +219,7 @@ class RoomSupervisor:
         handle = self._handles.get(slug)
         if handle is None or subscriber.room is not None or subscriber.in_flight:
             return False
+        self._number(subscriber)
         return handle.join_nowait(Join(subscriber, since, epoch, reply))
 
     def leave(self, subscriber: Subscriber, reply: DoneReply | None = None) -> None:
@@ -394,6 +399,10 @@ class RoomSupervisor:
             "draining": self._draining,
         }
 
+    def _number(self, subscriber: Subscriber) -> None:
+        if not subscriber.number:
+            subscriber.number = next(self._numbers)
+
     def _not_in_room(self) -> Rejection:
         return SHUTTING_DOWN if self._draining else NOT_IN_ROOM
 
@@ -436,6 +445,7 @@ class RoomSupervisor:
                 self._events,
                 self.slow_commands,
                 self._observe,
+                environment=self._environment,
                 times=self.times,
             )
             self._handles[slug] = handle
@@ -451,7 +461,7 @@ class RoomSupervisor:
                 handle.compare_with_store()
 
     async def _supervise(self, handle: RoomHandle) -> None:
-        loop = RestartLoop(handle, self._store, self._clock, self._count_crash)
+        loop = RestartLoop(handle, self._store, self._count_crash)
         try:
             stopped = await loop.run()
             self._stopped_idle += stopped and not handle.draining

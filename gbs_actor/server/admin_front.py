@@ -35,13 +35,16 @@ async def admin_front(
     if address is None or composition.admin_app is None:
         yield
         return
+    environment = composition.environment
+    http = settings.build(HttpServer, composition.admin_app, wall=environment.wall)
     door = settings.build(
         FrontDoor,
         {},
-        settings.build(HttpServer, composition.admin_app).serve,
+        http.serve,
         connections=ADMIN_CONNECTIONS,
         connections_per_address=ADMIN_CONNECTIONS,
         trusted_proxies=composition.sockets.trusted_proxies,
+        environment=environment,
     )
     listeners = await open_listeners(*address, backlog=ADMIN_CONNECTIONS)
     async with trio.open_nursery() as nursery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,6 +13,7 @@ from hypercorn.typing import ASGIFramework
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
@@ -38,12 +39,22 @@ from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.rooms.slow_commands import SlowCommands
+from gbs_actor.rooms.tracepoints import Observer, ignore
+from gbs_actor.server.deferred_app import DeferredApp
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import CloseCode, CorsPolicy, EngineApp, FrontDoor, WebSocketApp
+from gbs_actor.socketio import (
+    CloseCode,
+    CorsPolicy,
+    EngineApp,
+    FrontDoor,
+    Plane,
+    WebSocketApp,
+    open_plane,
+)
 from gbs_actor.store.protocol import Store
 from gbs_actor.store.write_check import WriteCheck
 
@@ -54,31 +65,55 @@ class Composition:
     """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
+    :param environment: where all its parts take the time of day and randomness from.
+    :param observe: called at every tracepoint of every room.
+    :param plane: opens what drives plain sockets, once for each server of WebSockets; returns
+        ``None`` if every connection is to have a task.
     :param demo_sign_in: whether anybody may sign in as one of the demo's people.
     :raises SettingsError: the settings' keys cannot be used.
     """
 
-    def __init__(self, store: Store, settings: Settings, *, demo_sign_in: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        environment: Environment = SYSTEM,
+        observe: Observer = ignore,
+        plane: Callable[[], Plane | None] = open_plane,
+        demo_sign_in: bool = False,
+    ) -> None:
+        self.environment = environment
+        """Where all its parts take the time of day and randomness from."""
         self.settings = settings
         """Those in use."""
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
         self.front_door: FrontDoor | None = None
         """What listens; ``None``: another ASGI server does."""
-        self.operator_events = events = OperatorEvents(settings.admin.operator_events)
+        self.operator_events = events = OperatorEvents(
+            settings.admin.operator_events, environment=environment
+        )
         """What operators are notified of."""
         self.shut_down: Callable[[], None] = _ignore
         """Requests the shutdown, for an operator; whoever runs the server sets it."""
         self._drain_spread = settings.server.drain_spread
 
         # Rooms, and who may do what in them.
-        verifier = Verifier(settings.auth)
+        verifier = Verifier(settings.auth, now=environment.wall)
         authorizer = settings.build(Authorizer, store, Policy.from_settings(settings.auth))
         rates = UserRateLimit(settings.limits.user_rate, settings.limits.user_burst)
-        self.write_check = WriteCheck(store, settings.store.write_check_interval, events)
+        self.write_check = WriteCheck(
+            store, settings.store.write_check_interval, events, environment
+        )
         self._slow_commands = SlowCommands(settings.logging.slow_command)
         self.rooms = RoomSupervisor(
-            store, settings.rooms, events=events, slow_commands=self._slow_commands
+            store,
+            settings.rooms,
+            events=events,
+            slow_commands=self._slow_commands,
+            environment=environment,
+            observe=observe,
         )
 
         # Clients, whatever protocol they speak.
@@ -89,19 +124,29 @@ class Composition:
             settings,
             connection_limit=UserConnectionLimit(settings.limits.max_connections_per_user),
             events=events,
+            environment=environment,
         )
         self._dispatch = dispatch = Dispatch(
-            self.rooms, self.clients, verifier, authorizer, settings, rates=rates, events=events
+            self.rooms,
+            self.clients,
+            verifier,
+            authorizer,
+            settings,
+            rates=rates,
+            events=events,
+            environment=environment,
         )
-        self.closed_sessions = settings.build(ClosedSessions, events=events)
+        self.closed_sessions = settings.build(ClosedSessions, events=events, now=environment.wall)
 
         # Socket.IO.
-        self.sockets = socket_server(settings, events)
-        self.session_locations = SessionLocations(store, settings.recovery.recovery_max_age)
+        self.sockets = socket_server(settings, events, environment=environment, plane=plane)
+        self.session_locations = SessionLocations(
+            store, settings.recovery.recovery_max_age, environment
+        )
         socket_clients = SocketClients(NAMESPACE, self.clients, self.session_locations)
         self.sockets.observe(ClosingObserver(self.closed_sessions, socket_clients))
         self.sockets.observe(LaggingObserver(self.clients, socket_clients))
-        tokens = SessionTokens.from_settings(settings, verifier.now)
+        tokens = SessionTokens.from_settings(settings, environment)
         recovery = LineupRecovery(socket_clients, dispatch.joining, tokens, self.session_locations)
         LineupNamespace(self.sockets.namespace(NAMESPACE), dispatch, socket_clients, recovery)
 
@@ -114,20 +159,23 @@ class Composition:
             unauthenticated=self.sockets.unauthenticated,
             closed_sessions=self.closed_sessions,
             memory_limit=self.sockets.memory_limit,
+            environment=environment,
+            plane=plane,
         )
 
         # What only operators need.
         self.loop_lag = LoopLag()
         sampler = ServerSampler(self.rooms, self.clients, store, self.loop_lag.times)
-        self.history = History(sampler.sample)
-        self.audit_trail = AuditTrail(store)
-        self.log_levels = LogLevels()
+        self.history = History(sampler.sample, now=environment.wall)
+        self.audit_trail = AuditTrail(store, environment)
+        self.log_levels = LogLevels(now=environment.wall)
 
         # HTTP, and all of it as one application.
         services = Services(
             settings=settings,
             current_settings=lambda: self.settings,
             demo_sign_in=demo_sign_in,
+            environment=environment,
             store=store,
             rooms=self.rooms,
             verifier=verifier,
@@ -136,7 +184,7 @@ class Composition:
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
             shut_down=self._shut_down,
-            importer=Importer(store, self.rooms, settings.imports),
+            importer=Importer(store, self.rooms, settings.imports, environment),
             client_metrics=ClientMetricsTotals(),
             clients=self.clients,
             closed_sessions=self.closed_sessions,
@@ -153,15 +201,22 @@ class Composition:
             log_levels=self.log_levels,
             profiler=LoopProfiler(),
         )
-        http_app = self._on_any_server(
-            create_app(services), cors_policy(settings.http.allowed_origins)
-        )
+        http = DeferredApp(partial(create_app, services))
+        http_app = self._on_any_server(http, cors_policy(settings.http.allowed_origins))
+        self._deferred = [http]
         self.app = EngineApp(self.sockets, WebSocketApp(self.plain, http_app))
         """Everything except the listener, as an ASGI application without a lifespan."""
         self.admin_app: ASGIFramework | None = None
         """``/admin``, if it has an address of its own."""
         if settings.admin.admin_listen is not None:
-            self.admin_app = self._on_any_server(create_admin_app(services), CorsPolicy.of((), ()))
+            admin = DeferredApp(partial(create_admin_app, services))
+            self.admin_app = self._on_any_server(admin, CorsPolicy.of((), ()))
+            self._deferred.append(admin)
+
+    def prepare(self) -> None:
+        """Make what is made at the first HTTP request otherwise, so that none waits for it."""
+        for app in self._deferred:
+            app.make()
 
     def _shut_down(self) -> None:
         self.shut_down()
@@ -172,16 +227,21 @@ class Composition:
             awaiting_requests(answering_half_closed(app)), self.sockets.trusted_proxies, policy
         )
 
+    def _service(
+        self, name: str, run: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        return Service(name, run, environment=self.environment).run
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
-            background(Service("operator events", self.operator_events.run).run),
+            background(self._service("operator events", self.operator_events.run)),
             self.write_check.running(),
-            background(Service("loop lag", self.loop_lag.run).run),
-            background(Service("log levels", self.log_levels.run).run),
+            background(self._service("loop lag", self.loop_lag.run)),
+            background(self._service("log levels", self.log_levels.run)),
             self.audit_trail.running(),
-            background(Service("history", self.history.run).run),
+            background(self._service("history", self.history.run)),
             self.rooms.running(),
             self.clients.running(),
             self.session_locations.running(),

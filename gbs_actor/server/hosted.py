@@ -75,6 +75,7 @@ class HostedServer:
                 background(pruning(store, settings).run),
             ):
                 composition = Composition(store, settings)
+                composition.prepare()
                 composition.shut_down = end_server
                 certificate = Certificate.from_settings(settings.server)
                 async with (

@@ -6,13 +6,14 @@ No other process can, as the server has the lease.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
 import trio
 
 from gbs_actor.concurrency import Service
+from gbs_actor.environment import SYSTEM
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import AdminStore
 
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 def pruning(store: AdminStore, settings: Settings) -> Service:
     """Return the service that prunes the log and the audit of a store."""
     days = settings.store
-    return Service("log pruning", partial(prune_daily, store, days.history_days, days.audit_days))
+    prune = partial(prune_daily, store, days.history_days, days.audit_days)
+    return Service("log pruning", prune)
 
 
 async def prune_daily(store: AdminStore, history_days: int, audit_days: int) -> None:
@@ -36,7 +38,7 @@ async def prune_daily(store: AdminStore, history_days: int, audit_days: int) -> 
     :raises StoreError: the store failed.
     """
     while True:
-        now = datetime.now(UTC)
+        now = SYSTEM.now()
         pruned = await store.prune_log(now - timedelta(days=history_days))
         if pruned:
             logger.info("%d log entries older than %d days are pruned", pruned, history_days)

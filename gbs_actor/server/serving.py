@@ -58,8 +58,10 @@ async def serve(
     ):
         if demo:
             await add_demo_retreats(store)
+        composition = Composition(store, settings, demo_sign_in=demo and has_demo_secret(settings))
+        composition.prepare()
         front = Front(
-            Composition(store, settings, demo_sign_in=demo and has_demo_secret(settings)),
+            composition,
             settings,
             load=None if load is None else lambda: fit_to_descriptors(load()),
             stop=stop,
@@ -79,5 +81,7 @@ async def serve_on(
     :param store: stays open; the caller closes it.
     """
     async with graceful(settings.server.shutdown_grace) as lifetime:
-        front = Front(Composition(store, settings), settings)
+        composition = Composition(store, settings)
+        composition.prepare()
+        front = Front(composition, settings)
         await front.run(lifetime, task_status, reloads=reloads)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.limits import reporting_connections, reporting_memory
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import OutboxLimits, ServerOptions, SocketServer
+from gbs_actor.socketio import OutboxLimits, Plane, ServerOptions, SocketServer, open_plane
 
 
-def socket_server(settings: Settings, events: OperatorEvents) -> SocketServer:
+def socket_server(
+    settings: Settings,
+    events: OperatorEvents,
+    *,
+    environment: Environment = SYSTEM,
+    plane: Callable[[], Plane | None] = open_plane,
+) -> SocketServer:
     """Return the server, without namespaces.
 
     :param events: tells operators that a limit of the whole server is reached.
+    :param plane: see :class:`~gbs_actor.socketio.ChannelServer`.
     """
     grace = settings.server.shutdown_grace
     options = settings.build(
@@ -26,7 +36,7 @@ def socket_server(settings: Settings, events: OperatorEvents) -> SocketServer:
         cookie_names=(settings.auth.cookie_name,),
         outbox=settings.build(OutboxLimits),
     )
-    server = SocketServer(options)
+    server = SocketServer(options, environment=environment, plane=plane)
     server.connection_limit.on_reached = reporting_connections(
         events, "max_connections", "max_connections_per_address"
     )

@@ -83,7 +83,7 @@ from gbs_actor.socketio.channel.message import DivisibleMessage, Message
 from gbs_actor.socketio.channel.options import ServerOptions
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits, OutboxStatistics
-from gbs_actor.socketio.channel.plane import PlaneStatistics
+from gbs_actor.socketio.channel.plane import Plane, PlaneStatistics, open_plane
 from gbs_actor.socketio.channel.server import ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.channel.timers import Deadline, DeadlineQueue, Timers, TimerWheel
@@ -186,6 +186,7 @@ __all__ = [
     "Outbox",
     "OutboxLimits",
     "OutboxStatistics",
+    "Plane",
     "PlaneStatistics",
     "ProtocolViolation",
     "Recovery",
@@ -224,6 +225,7 @@ __all__ = [
     "is_secure",
     "join_fields",
     "offered_subprotocols",
+    "open_plane",
     "origins_of",
     "own_origin",
     "parse_host",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ class MemoryRecovery:
 
     def start_session(self, socket: Socket) -> str:
         """Begin a session; return its pid."""
-        pid = secrets.token_urlsafe(24)
+        pid = socket.namespace.environment.token(24)
         self._sessions[pid] = _Session(socket.id, self._last, socket)
         return pid
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from gbs_actor.environment import Environment
 from gbs_actor.socketio.encoding import encode_event
 from gbs_actor.socketio.errors import InvalidArguments
 from gbs_actor.socketio.event import Event
@@ -31,18 +32,20 @@ class Namespace:
     All coroutine handlers are cancelled when their connection ends.
 
     :param observers: those of its server.
+    :param environment: where the ids of its sockets come from.
     """
 
-    def __init__(self, name: str, observers: Observers) -> None:
+    def __init__(self, name: str, observers: Observers, environment: Environment) -> None:
         self.name = name
         self.observers = observers
+        self.environment = environment
         self.connect_handler: Callable[[Socket, Any], Any] | None = None
         self.disconnect_handler: Callable[[Socket, str], Any] | None = None
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._any: Callable[[Socket, Event], Any] | None = None
         self._error: Callable[[Socket, Event, Exception], Any] | None = None
         self._sockets: dict[str, Socket] = {}
-        self._restoring: set[Socket] = set()
+        self._restoring: dict[Socket, None] = {}
         self.recovery: Recovery | None = None
         """How clients resume after a lost connection; ``None``: they reconnect as new ones."""
 
@@ -132,7 +135,7 @@ class Namespace:
 
     def add(self, socket: Socket) -> None:
         """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
-        self._restoring.discard(socket)
+        self._restoring.pop(socket, None)
         self._sockets[socket.id] = socket
         self.observers.connected(socket)
 
@@ -141,11 +144,11 @@ class Namespace:
 
         Events to all are queued for it until its client is accepted.
         """
-        self._restoring.add(socket)
+        self._restoring[socket] = None
 
     def remove(self, socket: Socket) -> None:
         """See :class:`~gbs_actor.socketio.socket.SocketNamespace`."""
-        self._restoring.discard(socket)
+        self._restoring.pop(socket, None)
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
         if socket.connected:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.plane import Plane, open_plane
 from gbs_actor.socketio.conversation import Conversation
 from gbs_actor.socketio.engineio.server import EngineServer, ServerStatistics
 from gbs_actor.socketio.engineio.session import Session
@@ -24,12 +27,26 @@ class SocketServer(EngineServer):
     :class:`~gbs_actor.socketio.engineio.server.EngineServer`.
 
     :param options: default: :class:`ServerOptions` with all of its defaults.
+    :param environment: where ids and times come from.
+    :param plane: see :class:`~gbs_actor.socketio.channel.server.ChannelServer`.
     :param changes: fields of the options by name.
     :raises ValueError: an option has a wrong value.
     """
 
-    def __init__(self, options: ServerOptions | None = None, **changes: Any) -> None:
-        super().__init__(replace(options or ServerOptions(), **changes), self._make_conversation)
+    def __init__(
+        self,
+        options: ServerOptions | None = None,
+        *,
+        environment: Environment = SYSTEM,
+        plane: Callable[[], Plane | None] = open_plane,
+        **changes: Any,
+    ) -> None:
+        super().__init__(
+            replace(options or ServerOptions(), **changes),
+            self._make_conversation,
+            environment=environment,
+            plane=plane,
+        )
         self._namespaces: dict[str, Namespace] = {}
         self._observers = Observers()
 
@@ -55,7 +72,7 @@ class SocketServer(EngineServer):
             raise ValueError(f"a namespace begins with a slash and has no comma, not {name!r}")
         found = self._namespaces.get(name)
         if found is None:
-            found = self._namespaces[name] = Namespace(name, self._observers)
+            found = self._namespaces[name] = Namespace(name, self._observers, self.environment)
         return found
 
     def statistics(self) -> ServerStatistics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from gbs_actor.environment import Environment
 from gbs_actor.socketio.calls import PendingCalls
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.message import Message
@@ -76,6 +76,11 @@ class SocketNamespace(Protocol):
     @property
     def observers(self) -> EventObservers:
         """Those of its server."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """Where ids come from."""
         ...
 
     @property
@@ -208,7 +213,7 @@ class Socket:
         handshake: Handshake,
         auth: dict[str, Any] | None,
     ) -> None:
-        self.id = secrets.token_urlsafe(15)
+        self.id = namespace.environment.token(15)
         self.namespace = namespace
         self.closed = False
         """Whether the socket has ended; sending does nothing then."""

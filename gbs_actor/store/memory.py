@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count, islice, takewhile
 from types import MappingProxyType
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 import trio
 from msgspec import structs
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.records import Group, Retreat
 from gbs_actor.lineup.schedules import Schedule
@@ -71,10 +71,12 @@ class MemoryStore:
 
     :param identity: the epochs are derived from it; by default a new one, since
         revisions start anew with every memory store.
+    :param environment: where times, and the identity by default, come from.
     """
 
-    def __init__(self, *, identity: str | None = None) -> None:
-        self._identity = secrets.token_hex(8) if identity is None else identity
+    def __init__(self, *, identity: str | None = None, environment: Environment = SYSTEM) -> None:
+        self._environment = environment
+        self._identity = environment.entropy(8).hex() if identity is None else identity
         self._ids = _Ids()
         self._retreat_ids = count(1)
         self._epochs = count(1)
@@ -305,7 +307,7 @@ class MemoryStore:
             registrations={registration.id: registration for registration in layout.registrations},
             groups={number: Group(number, memo) for number, memo in layout.group_memos},
             stored_groups={
-                number: StoredGroup(next(self._ids.groups), datetime.now(UTC))
+                number: StoredGroup(next(self._ids.groups), self._environment.now())
                 for number, _ in layout.group_memos
             },
             schedules=layout.schedules,
@@ -391,7 +393,8 @@ class MemoryStore:
         stored = self._by_id.get(retreat_id)
         if stored is None or stored.revision != expected_revision:
             raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
-        stored.commit(changes, writes, repeatable, self._ids.groups)
+        now = self._environment.now()
+        stored.commit(changes, writes, repeatable, self._ids.groups, now)
 
 
 def _is_of(operator: str, record: AuditRecord) -> bool:

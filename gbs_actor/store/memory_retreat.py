@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
@@ -53,6 +53,7 @@ class StoredRetreat:
         writes: Writes,
         repeatable: Collection[UUID],
         group_ids: Iterator[int],
+        now: datetime,
     ) -> None:
         """Check everything, then change everything: after an exception nothing has changed.
 
@@ -60,6 +61,7 @@ class StoredRetreat:
         :param writes: what they write.
         :param repeatable: see :meth:`~gbs_actor.store.protocol.Store.commit`.
         :param group_ids: gives the ids of new groups.
+        :param now: when groups are created whose change has no time.
         :raises RepeatedCommands: one of the commands is in the log.
         :raises StaleRevision: a row is not in the state that the changes expect.
         """
@@ -75,7 +77,7 @@ class StoredRetreat:
         for group in writes.groups:
             self.groups[group.number] = group
             if group.number not in self.stored_groups:
-                created_at = group.stamp.at or datetime.now(UTC)
+                created_at = group.stamp.at or now
                 new = StoredGroup(next(group_ids), created_at)
                 self.stored_groups[group.number] = new
         for change in changes:

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from gbs_actor.concurrency import Service, background
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, Store, StoreError
 
@@ -43,10 +44,18 @@ class WriteCheck:
 
     :param interval: seconds between two writes.
     :param events: what operators are notified of.
+    :param environment: where jitter comes from.
     """
 
-    def __init__(self, store: Store, interval: float, events: OperatorEvents) -> None:
+    def __init__(
+        self,
+        store: Store,
+        interval: float,
+        events: OperatorEvents,
+        environment: Environment = SYSTEM,
+    ) -> None:
         self._events = events
+        self._service = Service("write check", self._run, environment=environment)
         self._store = store
         self._interval = interval
         self._failure: str | None = None
@@ -58,7 +67,7 @@ class WriteCheck:
     async def running(self) -> AsyncIterator[None]:
         """Write once, whatever the outcome, and then go on within the block."""
         await self._write()
-        async with background(Service("write check", self._run).run):
+        async with background(self._service.run):
             yield
 
     def failure(self) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,14 +13,19 @@ from pydantic import SecretStr
 from gbs_actor.auth import AdminSessions, AuthError, AuthErrorCode, Role, User
 from gbs_actor.auth.admin_sessions import MAX_COOKIE, MAX_ENDED, SESSION_TIME
 from gbs_actor.auth.token_source import TokenSource
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.settings import AdminSettings, AuthSettings, RecoverySettings, Settings
 
 NOW = 1_700_000_000.0
 KEY = b"kx9Q2mVd7LrT4wYb8NzHc3JfPs6GaEuX"
 
 
+def at(wall: Callable[[], float]) -> Environment:
+    return replace(SYSTEM, wall=wall)
+
+
 def sessions(now: float = NOW, keys: tuple[bytes, ...] = (KEY,)) -> AdminSessions:
-    return AdminSessions(keys, lambda: now)
+    return AdminSessions(keys, at(lambda: now))
 
 
 def user(
@@ -114,7 +122,7 @@ def test_a_change_of_any_secret_ends_all_sessions() -> None:
             recovery=RecoverySettings(recovery_secret=recovery),
             admin=AdminSettings(admin_token=admin),
         )
-        return AdminSessions.from_settings(settings, lambda: NOW)
+        return AdminSessions.from_settings(settings, at(lambda: NOW))
 
     cookie, begun = of("abc").begin(user())
     assert of("abc").open(cookie) == begun  # after a restart
@@ -132,7 +140,7 @@ def test_an_ended_session_does_not_open_and_others_do() -> None:
 
 def test_ended_sessions_are_remembered_no_longer_than_they_would_have_lasted() -> None:
     now = NOW
-    server = AdminSessions([KEY], lambda: now)
+    server = AdminSessions([KEY], at(lambda: now))
     for _ in range(3):
         server.end(server.begin(user(expires_at=NOW + 10))[1])
     now += 10

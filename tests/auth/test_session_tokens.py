@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from gbs_actor.auth import SessionClaim, SessionTokens
+from gbs_actor.environment import SYSTEM
 from gbs_actor.settings import AuthSettings, RecoverySettings, Settings
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -106,7 +108,7 @@ def from_settings(recovery: str | None, jwt: str | None) -> SessionTokens:
             recovery_secret=None if recovery is None else SecretStr(recovery)
         ),
     )
-    return SessionTokens.from_settings(settings, Clock())
+    return SessionTokens.from_settings(settings, replace(SYSTEM, wall=Clock()))
 
 
 @pytest.mark.parametrize(("recovery", "jwt"), [("r" * 32, None), (None, "j" * 32)])

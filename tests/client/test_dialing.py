@@ -41,7 +41,7 @@ def test_what_is_no_server_url_is_refused(url: str) -> None:
 @given(st.integers(), st.floats(0, 1))
 def test_waiting_times_stay_within_their_bounds(seed: int, jitter: float) -> None:
     backoff = Backoff(initial=0.5, maximum=8.0, jitter=jitter)
-    delays = backoff.delays(random.Random(seed))
+    delays = backoff.delays(random.Random(seed).random)
     for attempt in range(10):
         whole = min(0.5 * 2**attempt, 8.0)
         assert whole * (1 - jitter) <= next(delays) <= whole

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -67,9 +67,9 @@ def test_a_retreat_or_epoch_that_cannot_be_is_refused(field: str, value: object)
 
 def test_a_command_outside_its_room_is_marked_as_such() -> None:
     request = decoded("delete-lineup-memo", {"memoId": 7, "epoch": "e"})
-    assert request.command(AUTHOR).epoch == "e"
-    assert not request.command(AUTHOR).outside_room
-    assert request.command(AUTHOR, outside_room=True).outside_room
+    assert request.command(AUTHOR, uuid4).epoch == "e"
+    assert not request.command(AUTHOR, uuid4).outside_room
+    assert request.command(AUTHOR, uuid4, outside_room=True).outside_room
 
 
 # Ids
@@ -253,13 +253,13 @@ def test_a_command_id_that_is_no_uuid_is_refused(event: str, command_id: object)
 
 def test_a_clients_command_id_is_marked_as_the_clients() -> None:
     request = decoded("delete-lineup-memo", {"memoId": 7, "commandId": ID})
-    command = request.command(AUTHOR)
+    command = request.command(AUTHOR, uuid4)
     assert (command.id, command.client_made_id) == (UUID(ID), True)
 
 
 def test_without_a_command_id_each_command_gets_one_of_its_own() -> None:
     request = decoded("delete-lineup-memo", {"memoId": 7})
-    first, second = request.command(AUTHOR), request.command(AUTHOR)
+    first, second = request.command(AUTHOR, uuid4), request.command(AUTHOR, uuid4)
     assert first.id != second.id
     assert not first.client_made_id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from quart.typing import TestClientProtocol as QuartClient
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
@@ -196,6 +197,7 @@ def services_over(
         settings=parts.settings,
         current_settings=lambda: parts.settings,
         demo_sign_in=demo_sign_in,
+        environment=replace(SYSTEM, wall=parts.clock),
         store=parts.store,
         rooms=parts.rooms,
         verifier=parts.verifier,

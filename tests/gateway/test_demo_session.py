@@ -9,10 +9,10 @@ import jwt
 import pytest
 from quart import Response
 
-from gbs_actor.demo import DEMO_PEOPLE
+from gbs_actor.demo import DEMO_PEOPLE, DEMO_TOKEN_TIME
 from gbs_actor.settings import Settings
 from tests.gateway.admin_site import OWN
-from tests.gateway.composing import SECRET, settings_with
+from tests.gateway.composing import NOW, SECRET, settings_with
 from tests.gateway.site import Site, body, site
 
 PATH = "/demo/session"
@@ -83,8 +83,17 @@ async def test_the_token_has_the_issuer_and_audience_and_the_cookie_the_name_of_
         response = await enter(here, b'{"person": 1}')
         assert response.headers["Set-Cookie"].startswith("session=")
         token = (await body(response))["token"]
-        claims = jwt.decode(token, SECRET, algorithms=["HS256"], issuer="me", audience="you")
+        claims = jwt.decode(
+            token,
+            SECRET,
+            algorithms=["HS256"],
+            issuer="me",
+            audience="you",
+            options={"verify_exp": False},  # by the clock of this machine
+        )
         assert claims["userId"] == DEMO_PEOPLE[0].user_id
+        assert NOW <= claims["iat"] < NOW + 3_600  # by that of the server
+        assert claims["exp"] == claims["iat"] + DEMO_TOKEN_TIME
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.gateway.imports.exported import ExportedFields, new_export_id, new_import_id
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
@@ -97,7 +98,7 @@ def test_they_are_those_of_the_revision_of_the_export(
     story = told(actions)
     exported = story.exported_fields()
     revisions = st.lists(st.integers(0, story.board.revision), min_size=1, max_size=5)
-    export_id = new_export_id(story.board.epoch)
+    export_id = new_export_id(story.board.epoch, SYSTEM)
     for revision in data.draw(revisions):
         for id_, fields in story.past[revision].items():
             assert exported.at(Origin(id_, revision, export_id)) == fields
@@ -111,7 +112,7 @@ def bulk(number: int | None) -> BulkAssign:
 def test_the_log_is_read_only_for_what_was_changed_since() -> None:
     story = told([bulk(3)])
     exported = story.exported_fields()
-    export_id = new_export_id(story.board.epoch)
+    export_id = new_export_id(story.board.epoch, SYSTEM)
     assert exported.at(Origin(1, 0, export_id)) == story.past[0][1]
     assert exported.at(Origin(2, 1, export_id)) == story.past[1][2]
     assert story.reads == []
@@ -122,12 +123,12 @@ def test_the_log_is_read_only_for_what_was_changed_since() -> None:
 
 def test_what_the_log_has_lost_or_another_epoch_is_not_known() -> None:
     story = told([bulk(3), bulk(4)])
-    export_id = new_export_id(story.board.epoch)
+    export_id = new_export_id(story.board.epoch, SYSTEM)
     exported = story.exported_fields(pruned=1)
     assert exported.at(Origin(2, 0, export_id)) is None
     assert exported.at(Origin(1, 0, export_id)) == story.past[0][1]
     assert exported.at(Origin(2, 1, export_id)) == story.past[1][2]
-    assert exported.at(Origin(2, 1, new_export_id("another"))) is None
+    assert exported.at(Origin(2, 1, new_export_id("another", SYSTEM))) is None
 
 
 @pytest.mark.parametrize(("author", "own"), [(ME, True), (OTHER, False)])
@@ -135,8 +136,8 @@ def test_what_the_same_user_imported_of_the_same_export_is_what_the_sheet_has(
     author: Author, own: bool
 ) -> None:
     story = told([])
-    export_id = new_export_id(story.board.epoch)
-    story.do(bulk(3), author, new_import_id(author.user_id, export_id))
+    export_id = new_export_id(story.board.epoch, SYSTEM)
+    story.do(bulk(3), author, new_import_id(author.user_id, export_id, SYSTEM))
     exported = story.exported_fields()
     fields = exported.at(Origin(2, 0, export_id))
     assert fields is not None
@@ -144,25 +145,25 @@ def test_what_the_same_user_imported_of_the_same_export_is_what_the_sheet_has(
     assert exported.seen == ({1} if own else set())
     # Of another export it is news.
     exported = story.exported_fields()
-    assert exported.at(Origin(2, 0, new_export_id(story.board.epoch))) == story.past[0][2]
+    assert exported.at(Origin(2, 0, new_export_id(story.board.epoch, SYSTEM))) == story.past[0][2]
 
 
 def test_a_value_that_an_undo_has_brought_back_is_no_news() -> None:
     story = told([bulk(3), 0])
     exported = story.exported_fields()
-    assert exported.at(Origin(2, 0, new_export_id(story.board.epoch))) == story.past[0][2]
+    assert exported.at(Origin(2, 0, new_export_id(story.board.epoch, SYSTEM))) == story.past[0][2]
     assert exported.seen == {2}
     # The same value by another hand is.
     story = told([bulk(3), bulk(None)])
     exported = story.exported_fields()
-    exported.at(Origin(2, 0, new_export_id(story.board.epoch)))
+    exported.at(Origin(2, 0, new_export_id(story.board.epoch, SYSTEM)))
     assert exported.seen == set()
 
 
 def test_nobody_else_can_pass_for_the_user() -> None:
     story = told([])
-    export_id = new_export_id(story.board.epoch)
-    story.do(bulk(3), OTHER, new_import_id(ME.user_id, export_id))
+    export_id = new_export_id(story.board.epoch, SYSTEM)
+    story.do(bulk(3), OTHER, new_import_id(ME.user_id, export_id, SYSTEM))
     exported = story.exported_fields()
     assert exported.at(Origin(2, 0, export_id)) == story.past[0][2]
     assert exported.seen == set()

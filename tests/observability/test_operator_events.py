@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -14,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.observability import EventFilter, OperatorEvents, configure_logging
 from gbs_actor.observability.operator_events import DISTINCT, WINDOW, EventPage
 
 
 def ring(capacity: int = 100) -> OperatorEvents:
-    return OperatorEvents(capacity, now=lambda: 1_000.0)
+    return OperatorEvents(capacity, environment=replace(SYSTEM, wall=lambda: 1_000.0))
 
 
 def texts(page: EventPage) -> list[str]:

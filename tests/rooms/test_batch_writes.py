@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.gateway.namespace.peer import SocketIOFormat
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Action, AssignNumber, Author, Command, CreateMemo
@@ -132,8 +134,7 @@ BATCH = st.lists(st.tuples(st.integers(0, USERS - 2), ACTIONS), min_size=1, max_
 """Commands, and who gives them; the last user only looks on."""
 
 
-def _new_year() -> datetime:
-    return datetime(2024, 1, 1, tzinfo=UTC)
+_NEW_YEAR = replace(SYSTEM, wall=datetime(2024, 1, 1, tzinfo=UTC).timestamp)
 
 
 async def _writes(
@@ -143,7 +144,7 @@ async def _writes(
     config = RoomSettings(deliveries_per_yield=deliveries_per_yield)
     store = await memory_store()
     written = []
-    rooms = RoomSupervisor(store, config, clock=_new_year)
+    rooms = RoomSupervisor(store, config, environment=_NEW_YEAR)
     async with rooms.running():
         connections = [Connection(number, hold=hold) for number in range(USERS)]
         for each in connections:
@@ -195,7 +196,7 @@ async def test_what_is_too_much_for_one_step_is_several_writes() -> None:
 async def _joined(*, hold: bool) -> list[list[bytes]]:
     """Return what is written to each connection that joins with nothing, and since a revision."""
     store = await memory_store()
-    rooms = RoomSupervisor(store, clock=_new_year)
+    rooms = RoomSupervisor(store, environment=_NEW_YEAR)
     async with rooms.running():
         first, second, third = (Connection(number, hold=hold) for number in range(3))
         await first.join(rooms)

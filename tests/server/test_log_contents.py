@@ -38,7 +38,7 @@ def log(request: pytest.FixtureRequest, logging_as_it_was: None) -> StringIO:
 def events(monkeypatch: pytest.MonkeyPatch) -> OperatorEvents:
     """The events of the server that the test runs."""
     made = OperatorEvents()
-    monkeypatch.setattr(composition, "OperatorEvents", lambda _: made)
+    monkeypatch.setattr(composition, "OperatorEvents", lambda *_, **__: made)
     return made
 
 

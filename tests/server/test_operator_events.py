@@ -33,7 +33,7 @@ UPGRADE = (
 def events(monkeypatch: pytest.MonkeyPatch) -> OperatorEvents:
     """The events of the server that the test runs."""
     made = OperatorEvents(1_000)
-    monkeypatch.setattr(composition, "OperatorEvents", lambda _: made)
+    monkeypatch.setattr(composition, "OperatorEvents", lambda *_, **__: made)
     return made
 
 

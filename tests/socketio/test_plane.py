@@ -13,7 +13,6 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer
-from gbs_actor.socketio.channel import server as server_module
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.upgrade import Probe
@@ -366,8 +365,7 @@ async def test_a_server_without_epoll_serves_by_tasks(
     with monkeypatch.context() as system:
         system.delattr(select, "epoll")
         assert open_plane() is None
-    monkeypatch.setattr(server_module, "open_plane", lambda: None)
-    async with serving(echo_server()) as service:
+    async with serving(echo_server(plane=lambda: None)) as service:
         before = living_tasks()
         peer = await service.joined()
         await peer.receive_event()

@@ -59,11 +59,11 @@ def create_app(services: Services) -> QuartTrio:
         probes(services.store_failure, services.draining),
         lineups(rooms, services.store, identity),
         history(services.store, identity),
-        edits(rooms, services.store, identity),
+        edits(rooms, services.store, identity, services.environment.uuid),
         sheets(services.importer, identity, settings.imports.imports_at_once_per_user),
         retreats(services.store, identity, largest_group=settings.page.largest_group),
         client_metrics(services.client_metrics, identity),
-        *([demo_session(settings.auth)] if services.demo_sign_in else ()),
+        *([demo_session(settings.auth, services.environment)] if services.demo_sign_in else ()),
         *(_admin_blueprints(services) if has_admin else ()),
     ]
     return _app(services, blueprints, cors_policy(settings.http.allowed_origins))
@@ -81,21 +81,22 @@ def _index(services: Services, *, has_admin: bool) -> Blueprint:
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
-    audit = Audit(services.audit_trail, services.events)
+    audit = Audit(services.audit_trail, services.events, services.environment)
     identity = AdminIdentity(
         services.verifier,
         services.authorizer,
         services.rates,
         services.settings,
+        environment=services.environment,
         on_refusal=audit.refused,
     )
     clients = services.clients
     return [
         admin_dashboard(),
-        admin_session(identity),
+        admin_session(identity, services.environment),
         admin_overview(services, identity),
-        admin_rooms(services.rooms, identity, audit),
-        admin_sessions(clients, services.closed_sessions, services.rooms, identity, audit),
+        admin_rooms(services, identity, audit),
+        admin_sessions(services, identity, audit),
         admin_traces(clients, identity, audit),
         admin_actions(services, identity, audit),
         admin_diagnostics(services.log_levels, services.profiler, identity, audit),

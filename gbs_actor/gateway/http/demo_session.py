@@ -18,6 +18,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from gbs_actor.auth import forbidden, mint
 from gbs_actor.contract.decoding import decode
 from gbs_actor.demo import DEMO_PEOPLE, DEMO_TOKEN_TIME
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.http.admin.responses import fresh_response
 from gbs_actor.gateway.http.identity import from_own_page
 from gbs_actor.settings import AuthSettings
@@ -41,7 +42,7 @@ class DemoSession(msgspec.Struct, frozen=True, rename="camel"):
 _decoder: Final = msgspec.json.Decoder(DemoEntry)
 
 
-def demo_session(settings: AuthSettings) -> Blueprint:
+def demo_session(settings: AuthSettings, environment: Environment) -> Blueprint:
     """Return the route. It lets everybody in who reaches the server: for the demo only.
 
     :param settings: with a secret to sign with.
@@ -68,6 +69,7 @@ def demo_session(settings: AuthSettings) -> Blueprint:
             expires_in=DEMO_TOKEN_TIME,
             issuer=settings.jwt_issuer,
             audience=settings.jwt_audience,
+            now=environment.wall(),
         )
         response = fresh_response(DemoSession(token, person.user_id, person.name))
         if number == 1:
@@ -75,6 +77,7 @@ def demo_session(settings: AuthSettings) -> Blueprint:
                 settings.cookie_name,
                 token,
                 max_age=DEMO_TOKEN_TIME,
+                expires=environment.wall() + DEMO_TOKEN_TIME,
                 secure=request.scheme == "https",
                 httponly=True,
                 samesite="Lax",

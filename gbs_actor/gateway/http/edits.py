@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 import trio
@@ -39,12 +40,15 @@ _NO_GROUP: Final = Failure.because(Code.NOT_FOUND, "There is no such group.")
 _encoder: Final = msgspec.json.Encoder()
 
 
-def edits(rooms: RoomSupervisor, store: Store, identity: Identity) -> Blueprint:
+def edits(
+    rooms: RoomSupervisor, store: Store, identity: Identity, new_id: Callable[[], UUID]
+) -> Blueprint:
     """Return the routes of all commands.
 
     A write that has arrived in full is carried out, even if its client disconnects.
 
     :param store: finds the number of a group by its id.
+    :param new_id: returns a random id, for a command whose client gives none.
     """
     blueprint = Blueprint("edits", __name__)
 
@@ -68,7 +72,7 @@ def edits(rooms: RoomSupervisor, store: Store, identity: Identity) -> Blueprint:
         wanted = guarded(_read(spec, route, target, raw), request.headers)
         identity.charge(user, wanted.extra_events)
         by_operator = identity.policy.is_operator(role)
-        command = wanted.command(author_of(user), by_operator=by_operator)
+        command = wanted.command(author_of(user), new_id, by_operator=by_operator)
         outcome = await _carry_out(rooms, slug, command)
         if isinstance(outcome, Rejection):
             failure = Failure.of(outcome, repeatable=wanted.command_id is not None)

@@ -112,7 +112,7 @@ def docs(cookie_name: str, *, has_admin: bool = True) -> Blueprint:
     :param has_admin: whether ``/admin`` is served beside it.
     """
     blueprint = Blueprint("docs", __name__)
-    description = msgspec.json.encode(describe(cookie_name, has_admin=has_admin))
+    description = _description(cookie_name, has_admin=has_admin)
 
     @blueprint.get("/openapi.json")
     async def openapi() -> Response:
@@ -137,6 +137,12 @@ def docs(cookie_name: str, *, has_admin: bool = True) -> Blueprint:
         return response
 
     return blueprint
+
+
+@cache
+def _description(cookie_name: str, *, has_admin: bool) -> bytes:
+    """Return the description as JSON; the process's servers mostly have the same."""
+    return msgspec.json.encode(describe(cookie_name, has_admin=has_admin))
 
 
 def _page(edition: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gbs_actor.auth import Authorizer, Verifier
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.client_metrics import ClientMetricsTotals
 from gbs_actor.gateway.clients import Clients
@@ -32,6 +33,8 @@ class Services:
     """Those in use: some can be changed while it runs."""
     demo_sign_in: bool
     """Whether whoever reaches the server may sign in as one of the demo's people."""
+    environment: Environment
+    """Where the time of day and randomness come from."""
     store: Store
     rooms: RoomSupervisor
     verifier: Verifier

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from gbs_actor.environment import Environment
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.fields import ATTRIBUTES, FieldKey, FieldValue, Value
@@ -24,22 +24,22 @@ ReadLog = Callable[[int, int], Sequence[LogEntry] | None]
 they are pruned, or too many."""
 
 
-def new_export_id(epoch: str) -> str:
+def new_export_id(epoch: str, environment: Environment) -> str:
     """Return the id of an export: what the hidden revisions of a sheet mean, depends on it.
 
     :param epoch: the retreat's.
     """
-    return f"{epoch}/{secrets.token_hex(8)}"
+    return f"{epoch}/{environment.entropy(8).hex()}"
 
 
-def new_import_id(user_id: int, export_id: str) -> UUID:
+def new_import_id(user_id: int, export_id: str, environment: Environment) -> UUID:
     """Return the id of an import, which is that of its command, too.
 
     The log tells by it what a user has imported from one export, without a record of imports.
 
     :param export_id: of the export that most of its rows come from; "": of none.
     """
-    return UUID(bytes=_tag(user_id, export_id) + secrets.token_bytes(16 - _TAG))
+    return UUID(bytes=_tag(user_id, export_id) + environment.entropy(16 - _TAG))
 
 
 def _tag(user_id: int, export_id: str) -> bytes:

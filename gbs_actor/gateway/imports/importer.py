@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Final, TypeVar
@@ -14,6 +14,7 @@ from uuid import UUID
 import trio
 
 from gbs_actor.auth import User
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.client import author_of
 from gbs_actor.gateway.imports.assignments import assignments
 from gbs_actor.gateway.imports.exported import ExportedFields, new_export_id, new_import_id
@@ -113,9 +114,17 @@ class Importer:
     :param store: has the schedules and the log.
     :param rooms: have the line-ups, and carry imports out.
     :param settings: limits.
+    :param environment: where the ids of exports and imports come from.
     """
 
-    def __init__(self, store: Store, rooms: RoomSupervisor, settings: ImportSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rooms: RoomSupervisor,
+        settings: ImportSettings,
+        environment: Environment = SYSTEM,
+    ) -> None:
+        self._environment = environment
         self._store = store
         self._rooms = rooms
         limits = ReadLimits(input_size=settings.import_size)
@@ -134,9 +143,9 @@ class Importer:
         retreat = await self._retreat(slug)
         if isinstance(retreat, Rejection):
             return retreat
-        return Export(
-            retreat.revision, await self._in_thread(partial(_written, retreat, schedules))
-        )
+        export_id = new_export_id(retreat.epoch, self._environment)
+        written = await self._in_thread(partial(_written, retreat, schedules, export_id))
+        return Export(retreat.revision, written)
 
     async def template(self, slug: str) -> bytes | Rejection:
         """Return an example of such a sheet, with the retreat's schedules and made-up people.
@@ -172,8 +181,12 @@ class Importer:
         exports = Counter(change.export_id or "" for change in preview.changes)
         export_id = max(exports, key=exports.__getitem__, default="")
         command = compared.command(
-            new_import_id(user.user_id, export_id), user, apply_lineup_number, "refuse"
+            new_import_id(user.user_id, export_id, self._environment),
+            user,
+            apply_lineup_number,
+            "refuse",
         )
+        problems = partial(_problems_of, command, compared.board, self._environment.now())
         pending = PendingImport(
             id=command.id,
             slug=slug,
@@ -182,7 +195,7 @@ class Importer:
             apply_lineup_number=apply_lineup_number,
             revision=compared.board.revision,
             preview=preview,
-            conflicts=await self._in_thread(partial(_problems_of, command, compared.board)),
+            conflicts=await self._in_thread(problems),
             shown=frozenset(preview.warnings),
         )
         self.pending.add(pending)
@@ -309,18 +322,18 @@ class Importer:
         return await trio.to_thread.run_sync(work, limiter=self._threads)
 
 
-def _problems_of(command: Command, board: Board) -> tuple[ChangeProblem, ...]:
+def _problems_of(command: Command, board: Board, now: datetime) -> tuple[ChangeProblem, ...]:
     """Return what a room would refuse a command for, if it came now."""
-    outcome = board.draft(iter(())).decide(command, datetime.now(UTC))
+    outcome = board.draft(iter(())).decide(command, now)
     return outcome.problems if isinstance(outcome, Rejection) else ()
 
 
-def _written(retreat: Retreat, schedules: Iterable[Schedule]) -> bytes:
+def _written(retreat: Retreat, schedules: Iterable[Schedule], export_id: str) -> bytes:
     return write_roster(
         Board(retreat).rows(),
         schedules,
         revision=retreat.revision,
-        export_id=new_export_id(retreat.epoch),
+        export_id=export_id,
         lineup_numbers=_lineup_numbers(retreat),
     )
 

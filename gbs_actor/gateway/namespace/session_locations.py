@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from gbs_actor.concurrency import Backoff, Service, ServiceStatistics, background
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.store.protocol import CommitRefused, SessionLocation, Store, StoreError
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,10 @@ class SessionLocations:
     that it has left.
 
     :param max_age: seconds after which a location is pruned.
+    :param environment: where jitter comes from.
     """
 
-    def __init__(self, store: Store, max_age: float) -> None:
+    def __init__(self, store: Store, max_age: float, environment: Environment = SYSTEM) -> None:
         self._store = store
         self._max_age = max_age
         self._pending: dict[str, SessionLocation | None] = {}
@@ -55,8 +57,10 @@ class SessionLocations:
         """Writes in flight."""
         self._added = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()
-        self._writer = Service("session location writer", self._write_pending)
-        self._pruner = Service("session location pruner", self._prune)
+        self._writer = Service(
+            "session location writer", self._write_pending, environment=environment
+        )
+        self._pruner = Service("session location pruner", self._prune, environment=environment)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

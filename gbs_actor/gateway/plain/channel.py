@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import ClassVar, Final
@@ -96,7 +95,7 @@ class PlainChannel(LiveChannel):
             return
         try:
             presence = self.handshake.wants_presence
-            sid = f"w-{secrets.token_urlsafe(9)}"
+            sid = f"w-{self._clients.environment.token(9)}"
             self.client = self._clients.connect(self, who, sid=sid, wants_presence=presence)
         except TooManyConnections:
             refused = close_frame.TOO_MANY_OF_USER

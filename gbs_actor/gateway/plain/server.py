@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ import msgspec
 
 from gbs_actor.auth import AuthError, Credentials, TokenSource
 from gbs_actor.contract.batch_form import BATCH_FORM
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
@@ -30,12 +30,14 @@ from gbs_actor.socketio import (
     ConnectionLimitReached,
     Handshake,
     MemoryLimit,
+    Plane,
     Request,
     RequestRefused,
     ServerOptions,
     UnauthenticatedLimit,
     UpgradeTransport,
     offered_subprotocols,
+    open_plane,
 )
 
 PATH: Final = "/ws/retreats/"
@@ -67,6 +69,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
     :param unauthenticated: shared with that server and with the front door.
     :param closed_sessions: what ends and what is refused is added to them.
     :param memory_limit: shared with that server; without it, this server has its own.
+    :param plane: see :class:`~gbs_actor.socketio.ChannelServer`.
     """
 
     def __init__(
@@ -79,12 +82,16 @@ class PlainServer(ChannelServer[AcceptedClient]):
         unauthenticated: UnauthenticatedLimit,
         closed_sessions: ClosedSessions,
         memory_limit: MemoryLimit | None = None,
+        environment: Environment = SYSTEM,
+        plane: Callable[[], Plane | None] = open_plane,
     ) -> None:
         super().__init__(
             options,
             connection_limit=connection_limit,
             unauthenticated=unauthenticated,
             memory_limit=memory_limit,
+            environment=environment,
+            plane=plane,
         )
         self._clients = clients
         self._dispatch = dispatch
@@ -115,7 +122,7 @@ class PlainServer(ChannelServer[AcceptedClient]):
             selectable(token),
             handshake.remote_address,
             handshake.headers.get("user-agent"),
-            time.time(),
+            self.environment.wall(),
             wants_presence=query.get("presence") != "false",
             wants_batches=query.get("updates") == BATCH_FORM,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final, cast
 
@@ -29,8 +30,10 @@ from hypercorn.typing import (
 )
 
 from gbs_actor.concurrency import exceptions_in, first_exception
+from gbs_actor.environment import SYSTEM
 from gbs_actor.server.hypercorn.internals import limit_hypercorn
 from gbs_actor.socketio import HttpStream
+from gbs_actor.socketio.net.http_response import http_date
 
 _PEERS_FAULTS: Final = (
     h11.ProtocolError,
@@ -65,6 +68,7 @@ class HttpServer:
         should not be shorter.
     :param ping_interval: seconds between two pings of a WebSocket; ``None``: it gets none.
     :param ping_timeout: seconds in which its peer has to send the pong.
+    :param wall: returns the Unix time in seconds, for the dates of responses.
     """
 
     def __init__(
@@ -76,10 +80,11 @@ class HttpServer:
         http_idle_timeout: float,
         ping_interval: float | None = None,
         ping_timeout: float | None = None,
+        wall: Callable[[], float] = SYSTEM.wall,
     ) -> None:
         limit_hypercorn()
         self._app = app
-        self._config = _config(head_limit, max_payload, http_idle_timeout, ping_interval)
+        self._config = _config(head_limit, max_payload, http_idle_timeout, ping_interval, wall)
         self._max_silence = inf
         if ping_interval is not None and ping_timeout is not None:
             self._max_silence = ping_interval + ping_timeout
@@ -213,10 +218,25 @@ def _is_peers_fault(error: BaseException) -> bool:
     return all(isinstance(each, _PEERS_FAULTS) for each in exceptions_in(error))
 
 
+class _Config(Config):
+    """Hypercorn's settings, with the date of responses from a clock of ours."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        super().__init__()
+        self._wall = wall
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        return [(b"date", http_date(self._wall()).encode())]
+
+
 def _config(
-    head_limit: int, max_payload: int, http_idle_timeout: float, ping_interval: float | None
+    head_limit: int,
+    max_payload: int,
+    http_idle_timeout: float,
+    ping_interval: float | None,
+    wall: Callable[[], float],
 ) -> Config:
-    config = Config()
+    config = _Config(wall)
     config.logger_class = _Log
     config.errorlog = _hypercorn_logger
     config.accesslog = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
@@ -81,14 +81,14 @@ def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def open_handshake(
-    headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint
+    headers: Mapping[str, str], query: Mapping[str, str], sender: RemoteEndpoint, issued: datetime
 ) -> Handshake:
     """Return the handshake of a connection that is about to be opened."""
     return Handshake(
         headers=_Fields(headers),
         query=_Fields(query),
         remote_address=None if sender.address is None else intern(sender.address),
-        issued=datetime.now(UTC),
+        issued=issued,
         secure=sender.secure,
         host=sender.host,
     )

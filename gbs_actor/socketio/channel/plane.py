@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import select
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -28,6 +27,7 @@ from typing import Final
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.outbox import Outbox
 from gbs_actor.socketio.channel.poller import Poller, Socket
@@ -95,13 +95,16 @@ class Plane:
         """Close the poller; there must be no connections any more."""
         self._poller.close()
 
-    async def run(self) -> None:
-        """Drive connections until cancelled; then those that are left are not driven any more."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._poll)
-            nursery.start_soon(self._serve_queue)
+    async def run(self, stopwatch: Callable[[], float] = SYSTEM.stopwatch) -> None:
+        """Drive connections until cancelled; then those that are left are not driven any more.
 
-    async def _poll(self) -> None:
+        :param stopwatch: see :class:`~gbs_actor.environment.Environment`.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poll, stopwatch)
+            nursery.start_soon(self._serve_queue, stopwatch)
+
+    async def _poll(self, stopwatch: Callable[[], float]) -> None:
         connections = self._connections
         connection: PlaneConnection | None
         while True:
@@ -109,20 +112,20 @@ class Plane:
             await self._wait()
             self._in_batch = True
             try:
-                began, now = time.perf_counter(), trio.current_time()
+                began, now = stopwatch(), trio.current_time()
                 for fd, events in self._poller.poll(0, _BATCH):
                     connection = connections.get(fd)
                     if connection is None:
                         continue  # it has ended within the batch
                     connection.context.run(connection.ready, events, now)
-                    if time.perf_counter() - began > _STEP:
-                        began, now = await self._share(began), trio.current_time()
-                self._note_step(began)
+                    if stopwatch() - began > _STEP:
+                        began, now = await self._share(began, stopwatch), trio.current_time()
+                self._note_step(stopwatch() - began)
             finally:
                 self._in_batch = False
                 self._close_ended()
 
-    async def _serve_queue(self) -> None:
+    async def _serve_queue(self, stopwatch: Callable[[], float]) -> None:
         queue = self._queue
         connection: PlaneConnection | None
         while True:
@@ -130,23 +133,23 @@ class Plane:
             if not queue:
                 self._filled = trio.Event()
                 await self._filled.wait()
-            began, now = time.perf_counter(), trio.current_time()
+            began, now = stopwatch(), trio.current_time()
             for connection in list(queue):
                 if self.unqueue(connection):
                     connection.context.run(connection.go_on, now)
-                    if time.perf_counter() - began > _STEP:
-                        began, now = await self._share(began), trio.current_time()
-            self._note_step(began)
+                    if stopwatch() - began > _STEP:
+                        began, now = await self._share(began, stopwatch), trio.current_time()
+            self._note_step(stopwatch() - began)
             await trio.lowlevel.checkpoint()
 
-    async def _share(self, began: float) -> float:
+    async def _share(self, began: float, stopwatch: Callable[[], float]) -> float:
         """Let other tasks run, as a step has taken long; return when the next one began."""
-        self._note_step(began)
+        self._note_step(stopwatch() - began)
         await trio.lowlevel.checkpoint()
-        return time.perf_counter()
+        return stopwatch()
 
-    def _note_step(self, began: float) -> None:
-        self._longest_step = max(self._longest_step, time.perf_counter() - began)
+    def _note_step(self, seconds: float) -> None:
+        self._longest_step = max(self._longest_step, seconds)
 
     # What its connections call.
 

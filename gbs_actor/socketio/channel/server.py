@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket as stdlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from typing import Final, Generic
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.socketio.channel.channel import Channel, UpgradeTransport
 from gbs_actor.socketio.channel.channels import Accepted, Channels
 from gbs_actor.socketio.channel.handshake import Handshake, join_fields, open_handshake, parse_query
@@ -80,6 +81,8 @@ class ChannelServer(ABC, Generic[Accepted]):
     :param connection_limit: shared with other servers; without it, the server has its own.
     :param unauthenticated: shared with other servers and with the front door.
     :param memory_limit: shared with other servers, too; bounds what is queued on all connections.
+    :param environment: where ids and times come from.
+    :param plane: opens the plane; returns ``None`` if every connection is to have a task.
     """
 
     def __init__(
@@ -89,8 +92,13 @@ class ChannelServer(ABC, Generic[Accepted]):
         connection_limit: ConnectionLimit | None = None,
         unauthenticated: UnauthenticatedLimit | None = None,
         memory_limit: MemoryLimit | None = None,
+        environment: Environment = SYSTEM,
+        plane: Callable[[], Plane | None] = open_plane,
     ) -> None:
         self.options = options
+        self.environment = environment
+        """Where its ids and times come from."""
+        self._open_plane = plane
         if connection_limit is None:
             connection_limit = ConnectionLimit(
                 options.max_connections, options.max_connections_per_address
@@ -139,12 +147,12 @@ class ChannelServer(ABC, Generic[Accepted]):
         """
         if self._serving:
             raise RuntimeError("the server is being served already")
-        plane = self._plane = open_plane()
+        plane = self._plane = self._open_plane()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
                 if plane is not None:
-                    nursery.start_soon(plane.run)
+                    nursery.start_soon(plane.run, self.environment.stopwatch)
                 self.channels.use(nursery)
                 self._serving = True
                 try:
@@ -238,9 +246,8 @@ class ChannelServer(ABC, Generic[Accepted]):
             try:
                 kept = await self._serve_websocket(stream, request, leftover)
             except RequestRefused as refusal:
-                await send_response(
-                    stream, self.refusal_response(refusal, request, peer_address(stream))
-                )
+                response = self.refusal_response(refusal, request, peer_address(stream))
+                await send_response(stream, response, self.environment.wall())
             finally:
                 if kept is None:  # else no checkpoint may come before our caller has it
                     await trio.aclose_forcefully(stream)
@@ -304,6 +311,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             max_payload=self.options.max_payload,
             deflate=self.options.deflate,
             subprotocols=self.subprotocols(accepted),
+            now=self.environment.wall(),
         )
         if not upgraded.accepted:
             refusal = self.bad_request(upgraded.status)
@@ -419,7 +427,7 @@ class ChannelServer(ABC, Generic[Accepted]):
             sender = self.trusted_proxies.resolve(peer, secure=secure, headers=headers)
         except ValueError:
             raise self.bad_request(HTTPStatus.BAD_REQUEST) from None
-        return open_handshake(headers, query, sender)
+        return open_handshake(headers, query, sender, self.environment.now())
 
     def open_channel(
         self, transport: UpgradeTransport, accepted: Accepted, context: Context, head: bytes = b""

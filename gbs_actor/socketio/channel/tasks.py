@@ -42,7 +42,7 @@ class ChannelTasks:
     def __init__(self, nursery: trio.Nursery, context: Context) -> None:
         self._nursery = nursery
         self._context = context
-        self._scopes: set[trio.CancelScope] | None = None
+        self._scopes: dict[trio.CancelScope, None] | None = None
         self._ended: trio.Event | None = None
         self.owner: TasksOwner | None = None
 
@@ -50,8 +50,8 @@ class ChannelTasks:
         """Run a function in a task of its own, until it returns or :meth:`cancel` is called."""
         scope = trio.CancelScope()
         if self._scopes is None:
-            self._scopes = set()
-        self._scopes.add(scope)
+            self._scopes = {}
+        self._scopes[scope] = None
         # A copy, as this may be called within the context.
         self._context.copy().run(self._nursery.start_soon, self._run, scope, async_fn, args)
 
@@ -70,7 +70,7 @@ class ChannelTasks:
                 self.owner.task_failed()
         finally:
             assert self._scopes is not None
-            self._scopes.remove(scope)
+            del self._scopes[scope]
             if not self._scopes:
                 self._scopes = None
                 if self._ended is not None:

@@ -15,9 +15,11 @@ from typing import Final
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.socketio.channel.channel import Channel, Transport, UpgradeTransport
 from gbs_actor.socketio.channel.handshake import Handshake
 from gbs_actor.socketio.channel.options import ServerOptions
+from gbs_actor.socketio.channel.plane import Plane, open_plane
 from gbs_actor.socketio.channel.server import UNCACHED, ChannelServer, ChannelStatistics
 from gbs_actor.socketio.channel.tasks import ChannelTasks
 from gbs_actor.socketio.engineio.handshake import (
@@ -86,8 +88,13 @@ class EngineServer(ChannelServer[AcceptedClient]):
         options: ServerOptions,
         make_application: Callable[[Session], Application],
         connection_limit: ConnectionLimit | None = None,
+        *,
+        environment: Environment = SYSTEM,
+        plane: Callable[[], Plane | None] = open_plane,
     ) -> None:
-        super().__init__(options, connection_limit=connection_limit)
+        super().__init__(
+            options, connection_limit=connection_limit, environment=environment, plane=plane
+        )
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
         self._sessions: dict[str, Session] = {}
@@ -312,6 +319,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
         session = Session(
             transport,
             tasks,
+            sid=self.environment.token(15),
             handshake=accepted.handshake,
             options=self.options,
             wheel=self._wheel,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -66,6 +65,7 @@ class Application(Protocol):
 class Session(LiveChannel):
     """One client's Engine.IO session, from the open packet to its end.
 
+    :param sid: its id; unguessable.
     :param make_application: given the session, returns what handles its messages.
 
     The other parameters are those of :class:`~gbs_actor.socketio.channel.channel.Channel`.
@@ -85,6 +85,7 @@ class Session(LiveChannel):
         transport: Transport,
         tasks: ChannelTasks,
         *,
+        sid: str,
         handshake: Handshake,
         options: ServerOptions,
         wheel: TimerWheel[Liveness],
@@ -92,7 +93,7 @@ class Session(LiveChannel):
         make_application: Callable[[Session], Application],
     ) -> None:
         super().__init__(transport, tasks, options, on_end)
-        self.sid = secrets.token_urlsafe(15)
+        self.sid = sid
         self.handshake = handshake
         self.probe: Channel | None = None
         """The WebSocket that the client may move to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -43,13 +42,14 @@ class RequestRefused(Exception):
         self.headers = headers
 
 
-def serialize(response: HttpResponse, *, close: bool = True) -> bytes:
+def serialize(response: HttpResponse, now: float, *, close: bool = True) -> bytes:
     """Return the bytes of a response over HTTP/1.1.
 
+    :param now: Unix time in seconds.
     :param close: whether the connection is closed after it.
     """
     status = HTTPStatus(response.status)
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {http_date()}"]
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {http_date(now)}"]
     if status is not HTTPStatus.NO_CONTENT:  # RFC 9110 §8.6
         lines.append(f"Content-Type: {response.content_type}")
         lines.append(f"Content-Length: {len(response.body)}")
@@ -59,9 +59,9 @@ def serialize(response: HttpResponse, *, close: bool = True) -> bytes:
     return "\r\n".join((*lines, "", "")).encode("latin-1") + response.body
 
 
-def http_date() -> str:
-    """Return the time as HTTP writes it (RFC 9110 §5.6.7)."""
-    return _date(int(time.time()))
+def http_date(now: float) -> str:
+    """Return a Unix time as HTTP writes it (RFC 9110 §5.6.7)."""
+    return _date(int(now))
 
 
 @lru_cache(maxsize=1)
@@ -69,14 +69,18 @@ def _date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-async def send_response(stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> None:
+async def send_response(
+    stream: trio.abc.HalfCloseableStream, response: HttpResponse, now: float
+) -> None:
     """Send a response, and close the stream. Takes two seconds at most.
 
     Cancelled, close the stream at once.
+
+    :param now: Unix time in seconds.
     """
     try:
         with trio.move_on_after(_SEND_TIMEOUT):
-            await stream.send_all(serialize(response))
+            await stream.send_all(serialize(response, now))
             await stream.send_eof()
             dropped = 0
             while dropped < _DRAIN:

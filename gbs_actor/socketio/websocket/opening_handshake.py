@@ -73,20 +73,26 @@ def upgrade(
     max_payload: int,
     deflate: bool,
     subprotocols: Sequence[str] = (),
+    now: float,
 ) -> Upgrade:
     """Respond to a WebSocket handshake (RFC 6455 §4.2).
 
     :param max_payload: bytes of a message, after decompression.
     :param deflate: whether to compress for clients that offer it (RFC 7692).
     :param subprotocols: those to select from, the best one first.
+    :param now: Unix time in seconds.
     """
-    head = _accept(request, deflate=deflate, subprotocols=subprotocols)
+    head = _accept(request, deflate=deflate, subprotocols=subprotocols, now=now)
     if head is not None:
         return Upgrade(HTTPStatus.SWITCHING_PROTOCOLS, head, FrameParser(max_payload))
-    return negotiate(request, max_payload=max_payload, deflate=deflate, subprotocols=subprotocols)
+    return negotiate(
+        request, max_payload=max_payload, deflate=deflate, subprotocols=subprotocols, now=now
+    )
 
 
-def _accept(request: Request, *, deflate: bool, subprotocols: Sequence[str]) -> bytes | None:
+def _accept(
+    request: Request, *, deflate: bool, subprotocols: Sequence[str], now: float
+) -> bytes | None:
     """Return the 101 to a handshake (§4.2.2); ``None``: it has to be negotiated, or refused.
 
     One that the front door has passed on is in the simplest form, and needs that only if
@@ -120,7 +126,7 @@ def _accept(request: Request, *, deflate: bool, subprotocols: Sequence[str]) -> 
     protocol = "" if selected is None else f"Sec-WebSocket-Protocol: {selected}\r\n"
     accept = b64encode(sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
     return (
-        f"HTTP/1.1 101 Switching Protocols\r\nDate: {http_date()}\r\n"
+        f"HTTP/1.1 101 Switching Protocols\r\nDate: {http_date(now)}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     ).encode()
@@ -132,11 +138,14 @@ def negotiate(
     max_payload: int,
     deflate: bool,
     subprotocols: Sequence[str] = (),
+    now: float,
 ) -> Upgrade:
     """Respond as :func:`upgrade` does, by ``websockets``: it negotiates, and says what is wrong."""
     handshake, response = _respond(request, (_DEFLATE,) if deflate else (), subprotocols)
     if any(extension.local_max_window_bits != _WINDOW for extension in _deflates(handshake)):
         handshake, response = _respond(request, (), subprotocols)
+    response.headers.pop("Date", None)
+    response.headers["Date"] = http_date(now)
     parser: Parser = FrameParser(max_payload)
     if handshake.extensions:
         protocol = ServerProtocol(state=State.OPEN, max_size=max_payload, logger=logger)

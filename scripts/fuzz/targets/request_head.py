@@ -148,7 +148,7 @@ def _is_refused_besides(head: bytes, request: h11.Request) -> bool:
 
 
 def _check_upgrade(request: Request, *, deflate: bool) -> None:
-    upgraded = upgrade(request, max_payload=1_000, deflate=deflate)
+    upgraded = upgrade(request, max_payload=1_000, deflate=deflate, now=0.0)
     status = upgraded.status
     assert status in {101, 400, 405, 426}, f"status {status}"
     head, end, body = upgraded.head.partition(b"\r\n\r\n")

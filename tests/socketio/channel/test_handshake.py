@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio import offered_subprotocols
 from gbs_actor.socketio.channel.handshake import join_fields, open_handshake
 from gbs_actor.socketio.net.request import parse_request
@@ -38,7 +39,8 @@ def test_the_best_one_that_is_offered_is_selected(offered: list[str], selected: 
 
 def test_kept_fields_are_as_those_that_were_sent() -> None:
     fields = {"host": "here", "cookie": "a=1; b=2; a=3"}
-    handshake = open_handshake(fields, {"EIO": "4"}, RemoteEndpoint("192.0.2.1", False, "here"))
+    sender = RemoteEndpoint("192.0.2.1", False, "here")
+    handshake = open_handshake(fields, {"EIO": "4"}, sender, SYSTEM.now())
     assert handshake.headers == fields
     assert list(handshake.headers) == list(fields)
     assert handshake.headers.get("origin") is None
@@ -50,4 +52,4 @@ def test_kept_fields_are_as_those_that_were_sent() -> None:
 
 
 def test_who_sends_no_cookie_has_none() -> None:
-    assert open_handshake({}, {}, RemoteEndpoint(None, False, None)).cookies == {}
+    assert open_handshake({}, {}, RemoteEndpoint(None, False, None), SYSTEM.now()).cookies == {}

@@ -221,4 +221,4 @@ def test_a_handshake_by_post_is_answered_by_405() -> None:
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     )
     asked = Request("POST", "/ws/retreats/x", "1.1", fields)
-    assert upgrade(asked, max_payload=100, deflate=False).status == 405
+    assert upgrade(asked, max_payload=100, deflate=False, now=0.0).status == 405

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio import TrustedProxies
 from gbs_actor.socketio.net.front_door.turns import Turns
 
@@ -18,7 +19,7 @@ def head(forwarded: str, *, body: bytes = b"") -> bytes:
 
 async def addresses(*requests: tuple[str | None, bytes]) -> int:
     """Return how many addresses these requests count for, by their peers and their heads."""
-    turns = Turns(TrustedProxies([PROXY]))
+    turns = Turns(TrustedProxies([PROXY]), SYSTEM.thread_time)
     async with trio.open_nursery() as nursery:
         for peer, received in requests:
             nursery.start_soon(turns.turn, peer, received)

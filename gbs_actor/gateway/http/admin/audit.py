@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -13,6 +12,7 @@ from quart import Blueprint, Request, Response, request
 
 from gbs_actor.auth import AuthError, AuthErrorCode
 from gbs_actor.contract.decoding import check_optional_text
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, SESSION_PATH, AdminIdentity, Operator
 from gbs_actor.gateway.http.admin.query import limit_of, number, text
@@ -51,10 +51,12 @@ class Audit:
 
     :param trail: where the records go.
     :param events: other operators are notified of actions.
+    :param environment: where their times come from.
     """
 
-    def __init__(self, trail: AuditTrail, events: OperatorEvents) -> None:
+    def __init__(self, trail: AuditTrail, events: OperatorEvents, environment: Environment) -> None:
         self._trail = trail
+        self._environment = environment
         self._events = events
         self._looks: OrderedDict[tuple[int | None, str, str], float] = OrderedDict()
         """When each operator has looked at what; the oldest first."""
@@ -78,7 +80,7 @@ class Audit:
         :param address: see :func:`address_of`.
         """
         entry = AuditEntry(
-            at=datetime.now(UTC),
+            at=self._environment.now(),
             operator_id=None if operator is None else operator.user_id,
             operator_name=_name_of(operator),
             action=action,

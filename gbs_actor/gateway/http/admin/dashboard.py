@@ -5,6 +5,7 @@ The page and its files need no token. It begins a session with one, see :mod:`.s
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from quart import Blueprint, Response
@@ -18,9 +19,9 @@ POLICY: Final = content_policy()
 
 
 def admin_dashboard() -> Blueprint:
-    """Return the page and its static files, read once."""
+    """Return the page and its static files."""
     blueprint = Blueprint("admin_dashboard", __name__, url_prefix=ADMIN_PATH)
-    assets = Assets("vendor", "shared", "admin")
+    assets = _assets()
     page = page_of(assets, "admin")
 
     @blueprint.get("/")
@@ -33,3 +34,9 @@ def admin_dashboard() -> Blueprint:
 
     serve_assets(blueprint, assets)
     return blueprint
+
+
+@cache
+def _assets() -> Assets:
+    """Return the page's files, read once."""
+    return Assets("vendor", "shared", "admin")

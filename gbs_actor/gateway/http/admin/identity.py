@@ -28,6 +28,7 @@ from gbs_actor.auth import (
     forbidden,
 )
 from gbs_actor.contract.decoding import check_slug
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.http.identity import RateLimited, from_own_page
 from gbs_actor.gateway.limits import UserRateLimit
 from gbs_actor.settings import Settings
@@ -83,6 +84,7 @@ class AdminIdentity:
     needs the origin and the session's CSRF token.
 
     :param rates: how often users may send requests, shared with their other transports.
+    :param environment: where ids and times of sessions come from.
     :param on_refusal: called for each request that is refused, but not for too many of them.
     """
 
@@ -92,9 +94,11 @@ class AdminIdentity:
         authorizer: Authorizer,
         rates: UserRateLimit,
         settings: Settings,
+        *,
+        environment: Environment,
         on_refusal: OnRefusal,
     ) -> None:
-        self.sessions = AdminSessions.from_settings(settings, verifier.now)
+        self.sessions = AdminSessions.from_settings(settings, environment)
         self._verifier = verifier
         self._authorizer = authorizer
         self._policy = authorizer.policy

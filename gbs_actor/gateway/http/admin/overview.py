@@ -74,7 +74,7 @@ def admin_overview(services: Services, identity: AdminIdentity) -> Blueprint:
     async def history() -> HistoryStatistics:
         return services.history.statistics()
 
-    shared = SharedJson()
+    shared = SharedJson(services.environment.thread_time)
 
     @blueprint.get("/overview")
     async def show_overview() -> Response:

@@ -12,20 +12,21 @@ from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_respo
 from gbs_actor.gateway.http.admin.room_query import RoomQuery
 from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.responses import failure_response
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.codes import Code
-from gbs_actor.rooms import RoomPage, RoomSupervisor
+from gbs_actor.rooms import RoomPage
 
 _NOT_OPEN: Final = Failure.because(Code.NOT_FOUND, "No room of this retreat is open.")
 
 
-def admin_rooms(rooms: RoomSupervisor, identity: AdminIdentity, audit: Audit) -> Blueprint:
+def admin_rooms(services: Services, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes below ``/admin/rooms``.
 
     An operator sees the rooms of those retreats in which they are one. Those who see the same
     rooms share a page that is at most a second old.
     """
-    pages = SharedJson()
+    rooms, pages = services.rooms, SharedJson(services.environment.thread_time)
     blueprint = Blueprint("admin_rooms", __name__, url_prefix=f"{ADMIN_PATH}/rooms")
 
     @blueprint.get("")

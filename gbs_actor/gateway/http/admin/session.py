@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 
 from gbs_actor.auth import auth_required
 from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.environment import Environment
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     SESSION_COOKIE,
@@ -32,7 +33,7 @@ class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
     """For the header X-CSRF-Token of POST and DELETE; null: no session."""
 
 
-def admin_session(identity: AdminIdentity) -> Blueprint:
+def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprint:
     """Return the routes that begin, show and end a session."""
     blueprint = Blueprint("admin_session", __name__, url_prefix=ADMIN_PATH)
 
@@ -49,7 +50,8 @@ def admin_session(identity: AdminIdentity) -> Blueprint:
             ) from None
         csrf_token = identity.sessions.csrf_token(cookie)
         response = _shown(Operator(session.user, session, csrf_token))
-        _set_cookie(response, cookie, int(identity.sessions.seconds_left(session)))
+        seconds_left = int(identity.sessions.seconds_left(session))
+        _set_cookie(response, cookie, seconds_left, environment.wall())
         return response
 
     @blueprint.get("/session")
@@ -63,7 +65,7 @@ def admin_session(identity: AdminIdentity) -> Blueprint:
             identity.sessions.end(operator.session)
         response = Response(b"", status=204)
         del response.headers["Content-Type"]
-        _set_cookie(response, "", 0)
+        _set_cookie(response, "", 0, environment.wall())
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -83,15 +85,17 @@ def _shown(operator: Operator) -> Response:
     return fresh_response(body)
 
 
-def _set_cookie(response: Response, value: str, max_age: int) -> None:
+def _set_cookie(response: Response, value: str, max_age: int, now: float) -> None:
     """Set the cookie, for ``/admin`` only.
 
     :param max_age: seconds; 0 removes it.
+    :param now: Unix time in seconds.
     """
     response.set_cookie(
         SESSION_COOKIE,
         value,
         max_age=max_age,
+        expires=now + max_age,
         path=ADMIN_PATH,
         secure=request.scheme == "https",
         httponly=True,

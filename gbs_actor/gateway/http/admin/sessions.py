@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from quart import Blueprint, Response, request
 
 from gbs_actor.gateway.client import Client
-from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import (
     ClosedSession,
-    ClosedSessions,
     ClosedSessionsStatistics,
 )
 from gbs_actor.gateway.http.admin.audit import Audit
@@ -20,10 +19,10 @@ from gbs_actor.gateway.http.admin.responses import encoded_response, fresh_respo
 from gbs_actor.gateway.http.admin.session_query import ClosedQuery, SessionQuery
 from gbs_actor.gateway.http.admin.shared import SharedJson
 from gbs_actor.gateway.http.responses import failure_response
+from gbs_actor.gateway.http.services import Services
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.gateway.sessions import SessionPage, details_of, session_page
 from gbs_actor.lineup.codes import Code
-from gbs_actor.rooms import RoomSupervisor
 
 _SHARE: Final = 0.005
 """To find the first of ten thousand sessions, all of them are looked at: it takes 25 ms."""
@@ -40,22 +39,17 @@ class ClosedPage(msgspec.Struct, frozen=True, rename="camel"):
     """Of the whole server; null: the operator does not see all of it."""
 
 
-def admin_sessions(
-    clients: Clients,
-    closed: ClosedSessions,
-    rooms: RoomSupervisor,
-    identity: AdminIdentity,
-    audit: Audit,
-) -> Blueprint:
+def admin_sessions(services: Services, identity: AdminIdentity, audit: Audit) -> Blueprint:
     """Return the routes about sessions.
 
     An operator sees the sessions in rooms of those retreats in which they are one; who is an
     operator of the whole server also sees those that are in no room.
     """
-    pages = SharedJson(share=_SHARE)
+    clients, closed, rooms = services.clients, services.closed_sessions, services.rooms
+    pages = SharedJson(services.environment.thread_time, share=_SHARE)
     blueprint = Blueprint("admin_sessions", __name__, url_prefix=ADMIN_PATH)
 
-    async def shown_rooms(operator: Operator, slugs: set[str | None]) -> frozenset[str | None]:
+    async def shown_rooms(operator: Operator, slugs: Iterable[str | None]) -> frozenset[str | None]:
         """Return those of some rooms in which an operator sees who is there; ``None``: no room."""
         named = [slug for slug in slugs if slug is not None]
         shown: frozenset[str | None] = await identity.shown_to(operator, named)
@@ -66,7 +60,7 @@ def admin_sessions(
         operator = identity.require(request)
         query = SessionQuery.of(request.args)
         audit.look(operator, request, "sessions", query.room)
-        shown = await shown_rooms(operator, {None, *rooms.matching()})
+        shown = await shown_rooms(operator, (None, *rooms.matching()))
 
         def matches(client: Client) -> bool:
             return client.subscriber.room_slug in shown and query.matches(client)
@@ -108,7 +102,7 @@ def admin_sessions(
             reason=query.reason,
             accepted=query.accepted,
         )
-        shown = await shown_rooms(operator, {each.room for each in found})
+        shown = await shown_rooms(operator, dict.fromkeys(each.room for each in found))
         found = [each for each in found if each.room in shown]
         page = found[query.offset : query.offset + query.limit]
         counts = closed.statistics() if operator.unrestricted else None

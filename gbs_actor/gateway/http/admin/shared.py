@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, NamedTuple
 
 import msgspec
 import trio
+
+from gbs_actor.environment import SYSTEM
 
 FRESH: Final = 1.0
 """Seconds for which all who ask for the same get the same."""
@@ -27,12 +28,16 @@ class _Kept(NamedTuple):
 class SharedJson:
     """JSON of structures, each encoded once for all who ask for it within a second.
 
+    :param thread_time: see :class:`~gbs_actor.environment.Environment`.
     :param share: of the thread's time, how much making one of them again and again may take;
         what takes long is kept longer than a second.
     """
 
-    def __init__(self, share: float | None = None) -> None:
+    def __init__(
+        self, thread_time: Callable[[], float] = SYSTEM.thread_time, *, share: float | None = None
+    ) -> None:
         self._share = share
+        self._thread_time = thread_time
         self._kept: dict[Hashable, _Kept] = {}
 
     async def encoded(self, key: Hashable, make: Callable[[], Awaitable[object]]) -> bytes:
@@ -44,9 +49,9 @@ class SharedJson:
         kept = self._kept.get(key)
         if kept is not None and trio.current_time() - kept.made_at < self._fresh_for(kept):
             return kept.encoded
-        began = time.thread_time()  # with what other tasks do meanwhile: then it is kept longer
+        began = self._thread_time()  # with what other tasks do meanwhile: then it is kept longer
         encoded = msgspec.json.encode(await make())
-        took = time.thread_time() - began
+        took = self._thread_time() - began
         self._kept.pop(key, None)
         self._kept[key] = _Kept(encoded, trio.current_time(), took)
         if len(self._kept) > MAX_KEPT:

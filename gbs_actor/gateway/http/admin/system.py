@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 import trio
@@ -70,7 +70,7 @@ class SystemStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 def admin_system(services: Services, identity: AdminIdentity) -> Blueprint:
     """Return the routes about the whole server; a token restricted to retreats opens none."""
     blueprint = Blueprint("admin_system", __name__, url_prefix=ADMIN_PATH)
-    system, shared = _System(services), SharedJson()
+    system, shared = _System(services), SharedJson(services.environment.thread_time)
 
     @blueprint.get("/system")
     async def show_system() -> Response:
@@ -90,7 +90,7 @@ class _System:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._started_at = datetime.now(UTC)
+        self._started_at = services.environment.now()
         self._started = trio.current_time()
         self._settings = services.current_settings()
         self._shown_settings = _shown(self._settings)

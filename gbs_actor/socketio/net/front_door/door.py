@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.socketio.net.connection_limit import (
     ConnectionLimit,
     ConnectionLimitReached,
@@ -102,6 +103,7 @@ class FrontDoor:
     :param http_idle_timeout: seconds that an HTTP connection is kept without a request.
     :param request_timeout: seconds from the first byte of an HTTP request to its last.
     :param write_timeout: seconds that one write of an HTTP response may take.
+    :param environment: where the dates of responses come from.
     """
 
     def __init__(
@@ -122,9 +124,11 @@ class FrontDoor:
         http_idle_timeout: float = 75.0,
         request_timeout: float = REQUEST_TIMEOUT,
         write_timeout: float = 30.0,
+        environment: Environment = SYSTEM,
     ) -> None:
         self._upgrades = Upgrades(upgrades, sockets or {})
-        self._request_loop = RequestLoop(requests or {}, fallback, head_limit)
+        self._wall = environment.wall
+        self._request_loop = RequestLoop(requests or {}, fallback, head_limit, self._wall)
         if trusted_proxies is None:
             trusted_proxies = TrustedProxies()
         if unauthenticated is None:
@@ -134,14 +138,17 @@ class FrontDoor:
         self._acceptor = Acceptor(self._begin, unauthenticated)
         self._admission = Admission(limit, unauthenticated, trusted_proxies)
         self._detached = DetachedConnections(limit)
-        self._turns = Turns(trusted_proxies)
+        self._turns = Turns(trusted_proxies, environment.thread_time)
         self._waiting = WaitingSockets(self._turns)
-        self._reader = FirstRequestReader(head_limit, head_timeout, cors or CorsPolicy.of((), ()))
+        self._reader = FirstRequestReader(
+            head_limit, head_timeout, cors or CorsPolicy.of((), ()), self._wall
+        )
         self._refusals = Refusals(self._turns, self._reader)
         self._http_idle_timeout = http_idle_timeout
         self._request_timeout = request_timeout
         self._write_timeout = write_timeout
-        self._http: set[HttpStream] = set()
+        self._http: dict[HttpStream, None] = {}
+        """Connections at the HTTP server, or at the handlers of ``requests``; in their order."""
         self._draining = False
         self._tasks = ConnectionTasks()
         self._requests = 0  # that tasks have read, and that wait for their turn
@@ -277,7 +284,7 @@ class FrontDoor:
         if kept is None:
             self._tasks.start(accepted.stream(), admitted, self._upgrade, first, admitted, handlers)
         elif isinstance(kept, HttpResponse):
-            self._tasks.start(accepted.stream(), admitted, _respond, kept)
+            self._tasks.start(accepted.stream(), admitted, self._respond, kept)
         else:
             self._detached.add(kept, admitted.detach())
 
@@ -347,13 +354,12 @@ class FrontDoor:
         )
         if self._draining:
             http.close_when_idle()
-        self._http.add(http)
+        self._http[http] = None
         try:
             await self._request_loop.serve(http, first, peer)
         finally:
-            self._http.discard(http)
+            del self._http[http]
 
-
-async def _respond(stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> bool:
-    await send_response(stream, response)
-    return False
+    async def _respond(self, stream: trio.abc.HalfCloseableStream, response: HttpResponse) -> bool:
+        await send_response(stream, response, self._wall())
+        return False

@@ -7,13 +7,14 @@ that begin one by one leave it short, and take no longer altogether.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Final
 
 import msgspec
 import trio
+
+from gbs_actor.environment import SYSTEM
 
 SHORT_PASS: Final = 0.0005
 """Seconds of computing in a pass over all runnable tasks after which more work may begin."""
@@ -54,7 +55,7 @@ class FairQueue:
         does not count.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, clock: Callable[[], float] = SYSTEM.thread_time) -> None:
         self._clock = clock
         self._queues: OrderedDict[Hashable, deque[QueuedWork]] = OrderedDict()
         self._waiting = self._turns = 0

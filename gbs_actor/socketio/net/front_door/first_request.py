@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket as stdlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio.net.cors import CorsPolicy
 from gbs_actor.socketio.net.http_response import HttpResponse, send_response
 from gbs_actor.socketio.net.request import (
@@ -57,12 +59,20 @@ class FirstRequestReader:
     :param head_limit: bytes a request head may have.
     :param head_timeout: seconds in which it has to arrive, and a TLS handshake before it.
     :param cors: which pages may read refusals.
+    :param wall: returns the Unix time in seconds.
     """
 
-    def __init__(self, head_limit: int, head_timeout: float, cors: CorsPolicy) -> None:
+    def __init__(
+        self,
+        head_limit: int,
+        head_timeout: float,
+        cors: CorsPolicy,
+        wall: Callable[[], float] = SYSTEM.wall,
+    ) -> None:
         self._head_limit = head_limit
         self._head_timeout = head_timeout
         self._cors = cors
+        self._wall = wall
         self.bad_heads = 0
         """Too large, too slow, incomplete, or malformed."""
         self.failed_handshakes = 0
@@ -126,7 +136,8 @@ class FirstRequestReader:
         """Respond to a request whose head was read at least in part."""
         origins = field_values(head, b"origin")
         fields = self._cors.response_fields(origins)
-        await send_response(stream, replace(response, headers=(*response.headers, *fields)))
+        response = replace(response, headers=(*response.headers, *fields))
+        await send_response(stream, response, self._wall())
 
     async def _shake_hands(self, stream: trio.abc.HalfCloseableStream) -> bool:
         """Do the TLS handshake, if there is one; return whether the connection can be used."""
@@ -137,7 +148,7 @@ class FirstRequestReader:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 if getattr(error.__cause__, "reason", None) == "HTTP_REQUEST":
-                    await _respond_without_tls(stream)
+                    await _respond_without_tls(stream, self._wall())
             else:
                 return True
         self.failed_handshakes += 1
@@ -176,8 +187,8 @@ class FirstRequestReader:
         return None
 
 
-async def _respond_without_tls(stream: TlsStream) -> None:
+async def _respond_without_tls(stream: TlsStream, now: float) -> None:
     """Respond to a request that came without TLS."""
     below = stream.transport_stream
     if isinstance(below, trio.abc.HalfCloseableStream):
-        await send_response(below, _NO_TLS)
+        await send_response(below, _NO_TLS, now)

@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio.net.front_door.by_path import ByPath
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
@@ -45,14 +46,20 @@ class RequestLoop:
     :param handlers: by path; the longest prefix of the request's path wins.
     :param fallback: the HTTP server.
     :param head_limit: bytes a request head may have.
+    :param wall: returns the Unix time in seconds.
     """
 
     def __init__(
-        self, handlers: Mapping[str, RequestHandler], fallback: Fallback, head_limit: int
+        self,
+        handlers: Mapping[str, RequestHandler],
+        fallback: Fallback,
+        head_limit: int,
+        wall: Callable[[], float] = SYSTEM.wall,
     ) -> None:
         self._handlers = ByPath(handlers)
         self._fallback = fallback
         self._head_limit = head_limit
+        self._wall = wall
 
     async def serve(self, stream: HttpStream, first: FirstRequest, peer: str | None) -> None:
         """Serve a connection until either side ends it.
@@ -69,7 +76,7 @@ class RequestLoop:
         received, length = stream.take_replay(), first.head_length
         while request is not None and (handler := self._handler(request)) is not None:
             exchange = _Exchange(stream, request, peer, received[length:])
-            if not await _respond(stream, exchange, handler):
+            if not await self._respond(stream, exchange, handler):
                 await stream.linger()
                 return
             stream.unread(bytes(exchange.rest))
@@ -81,6 +88,27 @@ class RequestLoop:
             request = self._parse(received[:length])
         stream.unread(received)
         await self._fallback(stream)
+
+    async def _respond(
+        self, stream: HttpStream, exchange: _Exchange, handler: RequestHandler
+    ) -> bool:
+        """Respond to a request; return whether another one may follow."""
+        with stream.answering() as arrived:
+            exchange.on_arrival(arrived)
+            try:
+                response = await handler(exchange)
+                await exchange.drop_body()
+            except ClientGone:
+                if exchange.missing:  # it may still read
+                    refusal = refusal_of_head(HTTPStatus.BAD_REQUEST)
+                    await stream.send_all(serialize(refusal, self._wall()))
+                return False
+            except Exception:
+                await stream.send_all(serialize(_FAILED, self._wall()))
+                raise
+            keep = not exchange.missing and not _closes(exchange.request)
+            await stream.send_all(serialize(response, self._wall(), close=not keep))
+        return keep
 
     def _handler(self, request: Request) -> RequestHandler | None:
         """Return what serves a request; ``None``: the HTTP server does."""
@@ -120,25 +148,6 @@ def _is_common(request: Request) -> bool:
         if name == "content-length":
             length = value
     return request.method == "POST" or (request.method in {"GET", "OPTIONS"} and not int(length))
-
-
-async def _respond(stream: HttpStream, exchange: _Exchange, handler: RequestHandler) -> bool:
-    """Respond to a request; return whether another one may follow."""
-    with stream.answering() as arrived:
-        exchange.on_arrival(arrived)
-        try:
-            response = await handler(exchange)
-            await exchange.drop_body()
-        except ClientGone:
-            if exchange.missing:  # it may still read
-                await stream.send_all(serialize(refusal_of_head(HTTPStatus.BAD_REQUEST)))
-            return False
-        except Exception:
-            await stream.send_all(serialize(_FAILED, close=True))
-            raise
-        keep = not exchange.missing and not _closes(exchange.request)
-        await stream.send_all(serialize(response, close=not keep))
-    return keep
 
 
 def _closes(request: Request) -> bool:

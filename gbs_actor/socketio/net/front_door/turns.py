@@ -18,11 +18,13 @@ class Turns:
     """A fair queue of requests by address, behind a trusted proxy by that of the client.
 
     :meth:`run` has to run meanwhile.
+
+    :param thread_time: see :class:`FairQueue`.
     """
 
-    def __init__(self, trusted_proxies: TrustedProxies) -> None:
+    def __init__(self, trusted_proxies: TrustedProxies, thread_time: Callable[[], float]) -> None:
         self._trusted_proxies = trusted_proxies
-        self._queue = FairQueue()
+        self._queue = FairQueue(thread_time)
 
     async def run(self) -> None:
         """Give turns until cancelled."""
