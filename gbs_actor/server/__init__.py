@@ -6,7 +6,7 @@
       open_store               database     PostgreSQL of the settings, or an embedded one
         Composition            composition  rooms, Socket.IO, plain WebSocket, HTTP: one ASGI app
           Front                front        listens (listening), with TLS (certificate)
-            FrontDoor          socketio     reads each connection's first request head
+            FrontDoor          front_door   reads each connection's first request head
               ├─ WebSocket upgrades ──> SocketServer, PlainServer, on the stream itself
               └─ everything else ─────> HttpServer (hypercorn), which calls the ASGI app
             admin_front              a front door for /admin, if that has its own address

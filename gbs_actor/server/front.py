@@ -7,27 +7,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Final
 
 import trio
 
 from gbs_actor.concurrency import Service
-from gbs_actor.environment import Environment
-from gbs_actor.gateway.http import cors_policy
-from gbs_actor.gateway.limits import reporting_connections
 from gbs_actor.server.admin_front import admin_front
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
-from gbs_actor.server.hypercorn import HttpServer
+from gbs_actor.server.front_door import drain, front_door
 from gbs_actor.server.lifetime import Lifetime
 from gbs_actor.server.listening import BoundAddress, bound_addresses, open_listeners, with_tls
 from gbs_actor.server.reloading import Reloading
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import FrontDoor, HttpResponse, Request, send_response
-
-_NO_WEBSOCKET: Final = HttpResponse(
-    404, b'{"code":"NOT_FOUND","message":"There is no WebSocket at this address."}'
-)
 
 
 class Front:
@@ -57,33 +48,7 @@ class Front:
             load=load,
             change_settings=composition.change_settings,
         )
-        environment = composition.environment
-        self._http = settings.build(HttpServer, composition.app, wall=environment.wall)
-        sockets, plain = composition.sockets, composition.plain
-        self._door = composition.front_door = settings.build(
-            FrontDoor,
-            {
-                sockets.path: sockets.serve_websocket,
-                plain.path: plain.serve_websocket,
-                "/": partial(_no_websocket, environment),
-            },
-            self._http.serve,
-            sockets={
-                sockets.path: sockets.take_websocket,
-                plain.path: plain.take_websocket,
-            },
-            requests={sockets.path: sockets.serve_http},
-            connections=settings.socketio.max_connections + settings.http.http_connections,
-            unauthenticated=sockets.unauthenticated,
-            trusted_proxies=sockets.trusted_proxies,
-            on_reached=reporting_connections(
-                composition.operator_events,
-                "max_connections and http_connections",
-                "connections_per_address",
-            ),
-            cors=cors_policy(settings.http.allowed_origins),
-            environment=environment,
-        )
+        self._door = front_door(composition, settings)
 
     async def run(
         self,
@@ -118,17 +83,5 @@ class Front:
             lifetime.started()
             task_status.started(bound_addresses(listeners))
             await lifetime.wait_for_shutdown()
-            self._door.stop_accepting()
-            await self._composition.drain(lifetime.grace)
-            await self._door.drain(lifetime.grace / 10)
+            await drain(self._composition, self._door, lifetime.grace)
             nursery.cancel_scope.cancel()
-
-
-async def _no_websocket(
-    environment: Environment,
-    stream: trio.abc.HalfCloseableStream,
-    _request: Request,
-    _leftover: bytes,
-) -> None:
-    """Refuse a WebSocket at an unknown path; the HTTP app cannot serve it either."""
-    await send_response(stream, _NO_WEBSOCKET, environment.wall())

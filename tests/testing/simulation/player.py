@@ -313,7 +313,9 @@ class Player:
     def submit(self, line: Line, event: str, argument: Json) -> int:
         raw = msgspec.json.encode(argument)
         request = BY_EVENT[event].decode(raw)
-        command = request.command(Author(line.user, f"이름{line.user}", 0))
+        command = request.command(
+            Author(line.user, f"이름{line.user}", 0), lambda: UUID(int=self.rnd.getrandbits(128))
+        )
         number = self.invoke(line, event, argument, request.command_id)
         self.mailbox.append(Work(number, line, command, event))
         return number

@@ -1,0 +1,19 @@
+"""Addresses of the simulated network."""
+
+from __future__ import annotations
+
+import socket as stdlib
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """One end of a TCP connection."""
+
+    host: str
+    """An IP address."""
+    port: int
+
+    @property
+    def family(self) -> stdlib.AddressFamily:
+        """Whether it is IPv4 or IPv6."""
+        return stdlib.AF_INET6 if ":" in self.host else stdlib.AF_INET

@@ -1,0 +1,47 @@
+"""Numbers of simulated sockets."""
+
+from __future__ import annotations
+
+import errno
+import os
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from gbs_actor.testing.network.socket import SimSocket
+
+_FIRST: Final = 1 << 20
+"""Above what systems allow: a number that strays to a real system call is none (EBADF) there."""
+
+
+class Descriptors:
+    """The open sockets of one simulated process. The lowest free number is used next."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[int, SimSocket] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return len(self._sockets)
+
+    def add(self, socket: SimSocket) -> int:
+        """Return the number of a new socket."""
+        fd = heappop(self._free) if self._free else _FIRST + len(self._sockets)
+        self._sockets[fd] = socket
+        return fd
+
+    def remove(self, fd: int) -> None:
+        """Free the number of a socket that is closed."""
+        del self._sockets[fd]
+        heappush(self._free, fd)
+
+    def socket(self, fd: int) -> SimSocket:
+        """Return an open socket.
+
+        :raises OSError: there is none of this number (EBADF).
+        """
+        try:
+            return self._sockets[fd]
+        except KeyError:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
