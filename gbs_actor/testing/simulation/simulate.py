@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from gbs_actor.testing.scheduling import run
@@ -14,20 +17,36 @@ from gbs_actor.testing.simulation.trace import Trace
 Layer = Literal["rooms"]
 
 
-def simulate(plan: Plan | int, *, profile: str = "general", layer: Layer = "rooms") -> Trace:
+def simulate(
+    plan: Plan | int, *, profile: str = "general", layer: Layer = "rooms", logs: bool = False
+) -> Trace:
     """Run a plan, and return what happened; it is not checked yet.
 
     :param plan: or the seed of one.
     :param profile: what that is drawn for.
     :param layer: what is simulated.
+    :param logs: whether gbs-actor logs as usual; most of it is about faults that are injected.
     :raises Exception: whatever is raised in the run: a fault of the simulator.
     """
     if isinstance(plan, int):
         plan = draw(plan, profile)
     counters: Counter[str] = Counter()
-    history = run(rooms.play, plan, counters, seed=plan.seed)
+    with _logging(wanted=logs):
+        history = run(rooms.play, plan, counters, seed=plan.seed)
     _count(history, counters)
     return Trace(plan, history, counters)
+
+
+@contextmanager
+def _logging(*, wanted: bool) -> Iterator[None]:
+    logger = logging.getLogger("gbs_actor")
+    level = logger.level
+    if not wanted:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _count(history: History, counters: Counter[str]) -> None:

@@ -7,16 +7,22 @@ any client was answered, sent or has read before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from gbs_actor.contract.events import ClientEvent, CommandEvent, ServerEvent
-from gbs_actor.lineup.changes import LogEntry
+from gbs_actor.contract.events import CommandEvent, ServerEvent
+from gbs_actor.testing.simulation.checker.events import (
+    JOIN,
+    LEAVE,
+    Connection,
+    Disturbance,
+    Invocation,
+    Item,
+    Log,
+)
 from gbs_actor.testing.simulation.checker.rejecting import lowest_state
 from gbs_actor.testing.simulation.history import (
-    READ,
     Abandoned,
     Answered,
     Calmed,
@@ -28,153 +34,14 @@ from gbs_actor.testing.simulation.history import (
     Ended,
     History,
     Invoked,
-    Json,
     NewEpoch,
     Opened,
     Quiet,
 )
-from gbs_actor.testing.simulation.model import Asked, Lineup, Malformed, asked
-from gbs_actor.testing.simulation.model.timeline import Timeline
+from gbs_actor.testing.simulation.model import Lineup, Malformed, Timeline, asked, target_of
 
-COMMANDS: Final = frozenset(str(event) for event in CommandEvent)
-JOIN: Final = str(ClientEvent.JOIN_RETREAT)
-LEAVE: Final = str(ClientEvent.LEAVE_RETREAT)
+_ON_MEMOS: Final = frozenset({CommandEvent.UPDATE_LINEUP_MEMO, CommandEvent.DELETE_LINEUP_MEMO})
 _UPDATES: Final = frozenset({ServerEvent.LINEUP_UPDATED, ServerEvent.LINEUPS_UPDATED})
-CONTENT: Final = frozenset(
-    {
-        "VALIDATION_FAILED",
-        "NOT_FOUND",
-        "LEADER_LOCKED",
-        "CONFLICT",
-        "GROUP_NOT_EMPTY",
-        "HISTORY_PRUNED",
-    }
-)
-"""Codes that follow from what was asked and from the line-up."""
-
-
-@dataclass(slots=True)
-class Log:
-    """The log of one retreat, and what clients know of it."""
-
-    lineup: Lineup
-    epochs: Timeline[str]
-    """By index."""
-    durable: Timeline[int]
-    """The last revision, by index."""
-    known: int = 0
-    committed: list[tuple[int, LogEntry, bool]] = field(default_factory=list)
-    """All entries, as they came: index, entry, whether another server has written it."""
-
-    def learn(self, revision: object, index: int) -> None:
-        """Note that a client knows of a revision; not of one that is not durable."""
-        if isinstance(revision, int) and self.known < revision <= self.durable.at(index):
-            self.known = revision
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What a client took off its connection."""
-
-    index: int
-    event: Delivered | Answered
-    slug: str | None
-    """The retreat that it is in from then on, as it knows."""
-    state: int | None = None
-    """Of ``initial-data``, the lowest revision that it may be of, if it is right."""
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One connection, and what its client took off it, in order."""
-
-    opened: int
-    event: Opened
-    known: int
-    """The revision of its retreat that was known then."""
-    slug: str | None = None
-    """The retreat it is in, as its client knows, up to the event that is looked at."""
-    closed: int | None = None
-    former: Connection | None = None
-    """Whose session goes on."""
-    items: list[Item] = field(default_factory=list)
-    moves: list[Invocation] = field(default_factory=list)
-    """Its joins and leaves."""
-
-    @property
-    def batched(self) -> bool:
-        """Whether it is in the batch form."""
-        return self.event.form == "batch"
-
-
-@dataclass(slots=True, eq=False)
-class Invocation:
-    """Something that a client asked for, and what it was answered."""
-
-    index: int
-    event: Invoked
-    connection: Connection | None
-    slug: str | None
-    known: int
-    """The revision that was known then."""
-    inside: bool
-    """Whether its client knows to be in the room."""
-    first: Invocation = field(init=False)
-    """The first one with its command id."""
-    answers: list[int] = field(default_factory=list)
-    reply: Json = field(default_factory=dict)
-    """The first one."""
-    abandoned: int | None = None
-    asked: Asked | None = None
-    """``None``: it is no command, or one that is malformed."""
-    state: int | None = None
-    """If it was rejected for its content, the lowest revision at which that is right."""
-
-    def __post_init__(self) -> None:
-        self.first = self
-
-    @property
-    def answered(self) -> int | None:
-        """Where the reply has reached the client."""
-        return self.answers[0] if self.answers else None
-
-    @property
-    def is_command(self) -> bool:
-        """Whether it asks for a change."""
-        return self.event.event in COMMANDS
-
-    @property
-    def reads(self) -> bool:
-        """Whether it is a join or a read."""
-        return self.event.event in (JOIN, READ)
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the reply is a good one."""
-        return bool(self.answers) and self.reply.get("status") == "OK"
-
-    @property
-    def code(self) -> str | None:
-        """Of the error that is the reply."""
-        return None if self.reply.get("status") == "OK" else self.reply.get("code")
-
-    @property
-    def batched(self) -> bool:
-        """Whether its client is in the batch form."""
-        return self.connection is not None and self.connection.batched
-
-
-@dataclass(slots=True)
-class Disturbance:
-    """Something that is a cause, and from where to where."""
-
-    start: int
-    event: Disturbed
-    end: int | None = None
-
-    def lies_in(self, first: int, last: int) -> bool:
-        """Whether it was there at any time from one index to another."""
-        return self.start < last and (self.end is None or self.end > first)
 
 
 class Facts:
@@ -197,7 +64,7 @@ class Facts:
         self.stray: list[tuple[int, str]] = []
         """Events that belong to nothing."""
         self._first: dict[tuple[str | None, UUID], Invocation] = {}
-        self._latest: dict[int, Connection] = {}
+        self._of_client: dict[int, list[Connection]] = {}
         for index, moment in enumerate(history.moments):
             self._take(index, moment.event)
 
@@ -213,13 +80,23 @@ class Facts:
 
     def causes(self, invocation: Invocation, until: int) -> set[Cause]:
         """Return what lies between an invocation and a later event, as far as it can concern it."""
+        anywhere = not invocation.settled or invocation.elsewhere
         return {
             each.event.cause
             for each in self.disturbances.values()
-            if each.event.slug in (None, invocation.slug)
+            if (anywhere or each.event.slug in (None, invocation.slug))
             and each.event.client in (None, invocation.event.client)
             and each.lies_in(invocation.index, until)
         }
+
+    def epochs(self, invocation: Invocation, log: Log, until: int) -> set[str]:
+        """Return the epochs that may count for what is done up to a later event.
+
+        A room may not have noticed yet that there is another one.
+        """
+        if Cause.STALE in self.causes(invocation, until):
+            return {log.epochs.at(index) for index in log.epochs.revisions if index <= until}
+        return {log.epochs.at(invocation.index), log.epochs.at(until)}
 
     @cached_property
     def by_command(self) -> dict[tuple[str | None, UUID], list[Invocation]]:
@@ -289,11 +166,23 @@ class Facts:
         known = 0 if log is None else log.known
         connection = Connection(index, event, known, event.slug)
         self.connections[event.connection] = connection
+        earlier = self._of_client.setdefault(event.client, [])
         if event.resumed:
-            connection.former = self._latest.get(event.client)
-            if connection.former is not None:
-                connection.slug = connection.former.slug
-        self._latest[event.client] = connection
+            self._resume(connection, earlier)
+        earlier.append(connection)
+
+    def _resume(self, connection: Connection, earlier: list[Connection]) -> None:
+        """Find the session that goes on: that of the last connection that was in a room."""
+        moves: list[Invocation] = []
+        for former in reversed(earlier):
+            moves += former.moves
+            if former.slug is not None:
+                connection.former, connection.slug = former, former.slug
+                break
+        lost = {move.slug for move in moves if move.answered is None}
+        leaves = any(move.answered is None and move.event.event == LEAVE for move in moves)
+        if connection.slug is None or leaves or not lost <= {connection.slug}:
+            connection.former, connection.slug, connection.in_doubt = None, None, True
 
     def _committed(self, index: int, event: Committed) -> None:
         log = self.logs[event.slug]
@@ -328,7 +217,11 @@ class Facts:
                     operator=event.operator,
                 )
             except Malformed:
-                invocation.asked = None
+                return
+            target = target_of(invocation.asked.action)
+            invocation.elsewhere = any(
+                target in other.lineup.people for name, other in self.logs.items() if name != slug
+            ) or (event.event in _ON_MEMOS and len(self.logs) > 1)
 
     def _answered(self, index: int, event: Answered) -> None:
         invocation = self.invocations.get(event.invocation)
@@ -339,8 +232,14 @@ class Facts:
         if len(invocation.answers) > 1:
             return
         invocation.reply = event.reply
+        self._find_home(invocation)
         connection, log = invocation.connection, self.log(invocation.slug)
         if connection is not None:
+            invocation.settled = invocation.inside and not any(
+                move.answered is None or move.answered > invocation.index
+                for move in connection.moves
+                if move is not invocation
+            )
             if connection.closed is not None:
                 self.stray.append((index, f"the connection of {event.invocation} is closed"))
             if invocation.event.event in (JOIN, LEAVE):
@@ -350,14 +249,24 @@ class Facts:
             return
         if invocation.is_command and invocation.accepted:
             log.learn(self.revision_of(invocation), index)
-        elif invocation.accepted:
+        elif invocation.accepted and (invocation.reads or invocation.settled):
             log.learn(event.reply.get("revision"), index)
         elif invocation.is_command:
-            durable, epochs = log.durable.at(index), log.epochs
-            known = range(invocation.known, durable + 1)
-            then = {epochs.at(invocation.index), epochs.at(index)}
-            invocation.state = lowest_state(invocation, log.lineup, known, then)
+            known = range(invocation.known, log.durable.at(index) + 1)
+            epochs = self.epochs(invocation, log, index)
+            invocation.state = lowest_state(invocation, log.lineup, known, epochs)
             log.learn(invocation.state, index)
+
+    def _find_home(self, invocation: Invocation) -> None:
+        """Look for a command in other retreats: a repeat is answered from within another room."""
+        command_id, log = invocation.event.command_id, self.log(invocation.slug)
+        if command_id is None or log is None or not invocation.elsewhere:
+            return
+        if command_id in log.lineup.commands or invocation.event.argument.get("retreatSlug"):
+            return
+        for slug, other in self.logs.items():
+            if command_id in other.lineup.commands:
+                invocation.slug, invocation.known, invocation.inside = slug, 0, False
 
     def _moved(self, connection: Connection, invocation: Invocation) -> None:
         if not invocation.accepted:

@@ -7,12 +7,12 @@ import msgspec
 from gbs_actor.contract.events import ServerEvent
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind, request_bytes
-from gbs_actor.testing.simulation.checker.facts import Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.events import Invocation, Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.rejecting import same_problems
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Delivered, Json
-from gbs_actor.testing.simulation.model import Decision, decide
-from gbs_actor.testing.simulation.model.lineup import iso
+from gbs_actor.testing.simulation.model import Decision, decide, iso
 
 
 @rule
@@ -66,7 +66,7 @@ def entry_decided_right(facts: Facts) -> Found:
                 for each in [without_id.get(entry.revision), *_unclaimed(facts, slug)]
                 if each is not None
             ]
-            problem = _why_wrong(asking, log, entry, index)
+            problem = _why_wrong(facts, asking, log, entry, index)
             if problem is not None:
                 yield index, f"revision {entry.revision} {problem}"
 
@@ -83,11 +83,11 @@ def _unclaimed(facts: Facts, slug: str) -> list[Invocation]:
     ]
 
 
-def _why_wrong(asking: list[Invocation], log: Log, entry: LogEntry, index: int) -> str | None:
+def _why_wrong(
+    facts: Facts, asking: list[Invocation], log: Log, entry: LogEntry, index: int
+) -> str | None:
     problem = "was asked for by nobody"
     for each in asking:
-        if each.index > index:
-            continue
         if each.asked is None:
             problem = "comes from something malformed"
         elif each.event.user_id != entry.author_id:
@@ -98,7 +98,7 @@ def _why_wrong(asking: list[Invocation], log: Log, entry: LogEntry, index: int) 
             return None  # the gap in the log is reported
         else:
             view = log.lineup.view(entry.revision - 1)
-            epochs = {log.epochs.at(each.index), log.epochs.at(index)}
+            epochs = facts.epochs(each, log, index)
             decisions = [decide(view, each.asked, epoch) for epoch in epochs]
             if any(_is_outcome(entry, decision, log) for decision in decisions):
                 return None
@@ -163,6 +163,8 @@ def durable_when_seen(facts: Facts) -> Found:
         log = facts.log(each.slug)
         if log is None or each.answered is None or not each.accepted:
             continue
+        if not (each.is_command or each.reads or each.settled):
+            continue  # it may be of another retreat
         answered = facts.revision_of(each) if each.is_command else each.reply.get("revision")
         if isinstance(answered, int) and answered > log.durable.at(each.answered):
             yield each.answered, f"revision {answered} is answered, and not in the store"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gbs_actor.testing.simulation.checker.facts import Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.events import Invocation, Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Json
 
@@ -35,7 +36,7 @@ def read_is_right(facts: Facts) -> Found:
         if revision < log.lineup.retreat.revision:
             yield index, f"{each.event.invocation} shows {revision}, before the beginning"
             continue
-        epochs = {log.epochs.at(each.index), log.epochs.at(index)}
+        epochs = facts.epochs(each, log, index)
         epoch = each.reply.get("epoch")
         if epoch not in epochs:
             yield index, f"{each.event.invocation} is told of the epoch {epoch}"

@@ -10,7 +10,7 @@ from gbs_actor.testing.simulation.history import Json
 from gbs_actor.testing.simulation.model import Decision, Lineup, View, decide
 
 if TYPE_CHECKING:
-    from gbs_actor.testing.simulation.checker.facts import Invocation
+    from gbs_actor.testing.simulation.checker.events import Invocation
 
 
 def lowest_state(
@@ -34,6 +34,8 @@ def is_right(invocation: Invocation, view: View, epoch: str) -> bool:
     code = reply.get("code")
     if asked is None:
         return code == "VALIDATION_FAILED"
+    if invocation.elsewhere and code == "NOT_FOUND" and "problems" not in reply:
+        return True  # in a room, somebody of another retreat is not there
     command_id = invocation.event.command_id
     if command_id is not None:
         revision = view.lineup.commands.get(command_id)
