@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from gbs_actor.contract.events import ClientEvent
-from gbs_actor.testing.simulation.checker.facts import CONTENT, Facts, Invocation
+from gbs_actor.testing.simulation.checker.events import CONTENT, Invocation
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.placing import shown_states
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Cause

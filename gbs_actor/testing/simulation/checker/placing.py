@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.fields import Field
-from gbs_actor.testing.simulation.checker.facts import CONTENT, Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.events import CONTENT, Invocation, Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.log import shown_problems
 from gbs_actor.testing.simulation.checker.rejecting import is_right, same_problems
 from gbs_actor.testing.simulation.history import Json

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.facts import (
+from gbs_actor.testing.simulation.checker.events import (
     JOIN,
     LEAVE,
     Connection,
-    Facts,
     Invocation,
     Item,
     Log,
 )
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.placing import answered_at
 from gbs_actor.testing.simulation.checker.violation import Named, rules
 from gbs_actor.testing.simulation.history import Answered, Delivered, Json
@@ -44,6 +44,8 @@ class Position:
     """The revision of the last answer that had to be behind all of its own."""
     last_parts: int = 0
     """In the last message, how many."""
+    recent: int = 0
+    """The last revision that followed the list although it is in that."""
     repeats: bool = False
     """Whether recent changes, which are in the list, may follow."""
     resumed: bool = False
@@ -207,9 +209,11 @@ class _Walk:
         """Judge a change that the list has already, and that a page may have missed."""
         for key, revision in parts:
             latest = log.lineup.row_revisions[key[1]].at(position.base)
-            if revision != latest or revision < position.last_parts:
+            again = (key, revision) in position.here
+            if revision != latest or revision < position.recent or again:
                 yield "revisions-rise", index, f"{revision} comes after the list of {position.base}"
-            position.last_parts = revision
+            position.recent = revision
+            position.here.add((key, revision))
 
     def _keys(self, log: Log, revision: int) -> Iterator[PartKey]:
         """Return what a revision has changed, in the form of the connection."""

@@ -21,7 +21,9 @@ class Taken:
     answer: int | None = None
     """The revision at which an answer was made that is no message."""
     is_list: bool = False
-    """Whether the answer is a list: what is before it counts no more."""
+    """Whether the answer is a list: nothing is before it."""
+    recent: frozenset[tuple[Part, int]] = frozenset()
+    """What may follow the list at once although it is in that, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class _State:
     revision: int | None
     """Up to which everything has gone in; ``None``: the client is in no room."""
     waiting: tuple[_Step, ...] = ()
+    recent: frozenset[tuple[Part, int]] = frozenset()
+    """What may still follow the list at once."""
 
 
 class Outbox:
@@ -76,6 +80,11 @@ class Outbox:
             yield from self._takes_list(state, item)
         elif item.answer is not None:
             yield from self._takes_answer(state, item.answer)
+        elif len(item.parts) == 1 and item.parts[0] in state.recent:
+            left = {each for each in state.recent if each[1] >= item.parts[0][1]}
+            yield replace(
+                state, position=state.position + 1, recent=frozenset(left - {item.parts[0]})
+            )
         elif len(item.parts) == 1:
             yield from self._takes_part(state, *item.parts[0])
         else:
@@ -90,12 +99,13 @@ class Outbox:
                 steps = tuple(
                     replace(step, parts=step.parts - set(replaced)) for step in state.waiting
                 )
-                yield _State(state.position, revision, (*steps, _Step(revision, new)))
+                steps = (*steps, _Step(revision, new))
+                yield _State(state.position, revision, steps, state.recent)
 
     def _takes_list(self, state: _State, item: Taken) -> Iterator[_State]:
         waits = any(step.parts for step in state.waiting)
         if state.revision in (None, item.answer) and not waits:
-            yield _State(state.position + 1, item.answer)
+            yield _State(state.position + 1, item.answer, recent=item.recent)
 
     def _takes_answer(self, state: _State, revision: int) -> Iterator[_State]:
         """An answer stands behind all that waits of its revision and of those before."""
