@@ -262,6 +262,8 @@ class Facts:
         command_id, log = invocation.event.command_id, self.log(invocation.slug)
         if command_id is None or log is None or not invocation.elsewhere:
             return
+        if not invocation.accepted:
+            return
         if command_id in log.lineup.commands or invocation.event.argument.get("retreatSlug"):
             return
         for slug, other in self.logs.items():
