@@ -105,7 +105,7 @@ class _Search:
             if revision is None or each.reply.get("revision") != revision:
                 return
             alone = self.given.is_given_once(each) and not self.given.causes(each)
-            wanted = [revision] if alone else [state for state in states if state >= revision]
+            wanted = [s for s in states if s == revision or (s > revision and not alone)]
             yield from (state for state in wanted if self.contents.accepts(each, revision, state))
             return
         content = [state for state in states if self.contents.rejects(each, state)]
