@@ -95,7 +95,8 @@ class _Search:
         if each.event.event in COMMANDS:
             return list(self._command_choices(each, states))
         if each.reply["status"] != "OK":
-            return [None] if self.contents.has_cause(each) else []
+            retryable = bool(each.reply.get("retryable")) is (each.reply.get("code") in CAUSES)
+            return [None] if retryable and self.contents.has_cause(each) else []
         return [state for state in states if self.contents.shows(each, state)]
 
     def _command_choices(self, each: Asking, states: list[int]) -> Iterator[int | None]:
