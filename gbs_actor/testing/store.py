@@ -157,6 +157,10 @@ class SimStore(MemoryStore):
         """Whether a call has no answer yet, or a fault is still to happen."""
         return bool(self._in_flight or self._reading or any(self._faults.values()))
 
+    def home_of_memo(self, memo_id: int) -> str | None:
+        """Return the slug of the retreat that has, or had, a memo; reads without a checkpoint."""
+        return self._slug_where(lambda stored: memo_id in stored.memos)
+
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
         for faults in self._faults.values():

@@ -70,6 +70,8 @@ class Closed:
     """A connection has ended for its client, who takes nothing more from it."""
 
     connection: int
+    code: int | None = None
+    """Of the WebSocket's close frame, or the status that polling ended with, if there was one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ Return = Literal["resume", "since", "join", "stay away"]
 or without, or comes back and joins nothing."""
 
 
+Loss = Literal["reset", "close", "vanish"]
+"""How a connection ends: the network resets it, the client closes it, or the server does not notice
+until its client has not answered for long."""
+
+
 class Invoke(_Step, frozen=True, tag="invoke"):
     """A client gives a command, with what else its argument holds."""
 
@@ -116,6 +121,8 @@ class Disconnect(_Step, frozen=True, tag="disconnect"):
     back_after: float = 0.5
     """Seconds."""
     how: Return = "resume"
+    way: Loss = "reset"
+    """How the connection ends, where there is a network."""
 
 
 # -- rooms
