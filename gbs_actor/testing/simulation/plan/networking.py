@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from gbs_actor.testing.simulation.plan.plan import Network, Participant, Plan, Transport
 from gbs_actor.testing.simulation.plan.profiles import Profile
-from gbs_actor.testing.simulation.plan.steps import Disconnect, Loss, Step
+from gbs_actor.testing.simulation.plan.steps import Disconnect, Invoke, Join, Loss, Read, Step
 
+HTTP: Final = 0.25
+"""How likely a plan has requests over HTTP: to make the application costs as much as all else."""
 _TRANSPORTS: Final[tuple[Transport, ...]] = (
     "websocket",
     "websocket",
@@ -34,6 +36,7 @@ class _Networking:
         self.random = Random(f"{plan.profile} {plan.seed} network")  # noqa: S311  (the same each time)
         self._plan = plan
         self._profile = profile
+        self._http = self.random.random() < HTTP
 
     def plan(self) -> Plan:
         plan, random = self._plan, self.random
@@ -60,6 +63,10 @@ class _Networking:
         )
 
     def _step(self, step: Step) -> Step:
+        if isinstance(step, Invoke) and step.http is not None and not self._http:
+            return replace(step, http=None)
+        if isinstance(step, Read) and not self._http:
+            return Join(step.client, step.retreat, since=step.behind is not None)
         if isinstance(step, Disconnect):
             return replace(step, way=self.random.choice(_LOSSES))
         return step

@@ -137,6 +137,8 @@ class Client:
         """What it joins once it has a connection."""
         self._return: tuple[float, Return] = (BACK_OFF, "resume")
         self._recovering = False
+        self._talking = False
+        """Whether anything has come over the connection."""
         self._reading = True
         self._calm_again: Callable[[], None] = _nothing
         self._again: list[tuple[str, Json]] = []
@@ -259,13 +261,13 @@ class Client:
             return
         self._run.counters[f"close code: {self._peer.close_code}"] += 1
         self._run.history.record(Closed(self.number, self._peer.close_code))
-        self.number = None
+        self.number, self._talking = None, False
         self._work.clear()
         self.go_on_reading()
 
     def disconnect(self, step: Disconnect) -> None:
         """Lose the connection, and come back."""
-        if self.number is None:
+        if not self._talking:
             return
         self._return = (step.back_after, step.how)
         self._run.counters[f"lost: {step.way}"] += 1
@@ -287,6 +289,7 @@ class Client:
 
     def _take(self, received: Received) -> None:
         run = self._run
+        self._talking = True
         match received.kind:
             case "connected":
                 sid = received.payload["sid"]
@@ -319,7 +322,7 @@ class Client:
 
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
-        if self.number is not None and self._reading:
+        if self._talking and self._reading:
             number = self.participant.number
             begin = self._run.disturbances.begin
             self._calm_again = begin(Cause.NETWORK, f"client {number} stalls", client=number)

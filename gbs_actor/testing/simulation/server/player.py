@@ -8,7 +8,6 @@ from typing import Final
 
 import trio
 
-from gbs_actor.contract.events import CommandEvent
 from gbs_actor.roles import Role
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.testing.network import PERFECT, Conditions, SimStream
@@ -161,12 +160,9 @@ class _ServerPlayer(Player[Client]):
 
     def home_of(self, event: str, argument: Json) -> str | None:
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
-        if event in (CommandEvent.UPDATE_GBS_NUMBER, CommandEvent.CREATE_LINEUP_MEMO):
-            retreat = (argument["lineupId"] - 1) // self.plan.people
-            return SLUGS[retreat] if 0 <= retreat < self.plan.retreats else None
         if "memoId" in argument:
             return self.store.home_of_memo(argument["memoId"])
-        return None
+        return self.slug_of(argument)
 
     def token(self, participant: Participant) -> str:
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
