@@ -68,6 +68,11 @@ class ServerProcess:
         finally:
             self.ended.set()
 
+    @property
+    def open_sockets(self) -> int:
+        """How many connections it has open."""
+        return len(self._descriptors)
+
     def stop(self) -> None:
         """Begin a graceful shutdown. Idempotent."""
         if not self._ending.is_set():

@@ -109,6 +109,14 @@ class LineupServer:
         return self._running().composition
 
     @property
+    def open_sockets(self) -> int:
+        """How many connections the process that runs has open.
+
+        :raises ConnectionRefusedError: none does.
+        """
+        return self._running().open_sockets
+
+    @property
     def listener(self) -> SimListener:
         """Where the process that runs is connected to.
 

@@ -116,6 +116,8 @@ class Player(ABC, Generic[ClientT]):
         self.disturbances: Disturbances
         self.nursery: trio.Nursery
         self.clients: dict[int, ClientT] = {}
+        self.ends: list[Ended] = []
+        """What was found at the end; to be recorded."""
 
     # -- what is between the store and the clients
 
@@ -397,7 +399,7 @@ class Player(ABC, Generic[ClientT]):
             }
             rows: tuple[Any, ...] = tuple(msgspec.json.decode(read.rows))
             left_over = self.left_over(slug)
-            self.history.record(Ended(slug, stored, rows, replicas, left_over))
+            self.ends.append(Ended(slug, stored, rows, replicas, left_over))
 
     def left_over(self, slug: str) -> dict[str, int]:
         """Return what a room should not have at the end, by name."""

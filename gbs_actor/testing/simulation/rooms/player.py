@@ -44,6 +44,8 @@ class _RoomsPlayer(Player[Client]):
             await self.server.wait_up()
             await self.play_steps()
             self.nursery.cancel_scope.cancel()
+        for end in self.ends:
+            self.history.record(end)
 
     @property
     def store(self) -> SimStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -137,6 +138,7 @@ class Client:
         """What it joins once it has a connection."""
         self._return: tuple[float, Return] = (BACK_OFF, "resume")
         self._recovering = False
+        self._closing = False
         self._talking = False
         """Whether anything has come over the connection."""
         self._reading = True
@@ -180,6 +182,8 @@ class Client:
                 await trio.sleep(BACK_OFF)
                 continue
             await self._peer.closed.wait()
+            if self._closing:
+                return
             self._ended()
             (after, how), self._return = self._return, (BACK_OFF, "resume")
             number = self.participant.number
@@ -285,10 +289,18 @@ class Client:
         else:
             stream.cut()
 
+    async def close(self) -> None:
+        """Close the connection, and record nothing more."""
+        self._closing = True
+        with suppress(PeerClosed):
+            await self._peer.close()
+
     # -- what it takes
 
     def _take(self, received: Received) -> None:
         run = self._run
+        if self._closing:
+            return
         self._talking = True
         match received.kind:
             case "connected":
@@ -539,7 +551,7 @@ class Client:
         asked.taken(reply)
 
     def _abandon(self, number: int, event: str, argument: Json) -> None:
-        if self._asked.pop(number, None) is None:
+        if self._asked.pop(number, None) is None or self._closing:
             return
         self._run.history.record(Abandoned(number))
         if self.participant.retries and _command_id(event, argument) is not None:

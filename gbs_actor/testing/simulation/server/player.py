@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -17,8 +18,12 @@ from gbs_actor.testing.simulation.history import Cause, History, Json
 from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, steps
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.server.client import Client
+from gbs_actor.testing.simulation.server.figures import Totals, held
 from gbs_actor.testing.store import SimStore
 
+IDLE_TIME: Final = 150.0
+"""Seconds after which nothing is left of clients that have gone: longer than rooms are idle, and
+than half open connections last."""
 TOKEN_LIFETIME: Final = 1e7
 """Seconds; longer than any jump of the wall clock."""
 _LATENCY: Final = 0.05
@@ -44,6 +49,7 @@ class _ServerPlayer(Player[Client]):
         self._conditions = self._draw_conditions()
         self._up = trio.Event()
         self._ending = False
+        self.totals = Totals()
         self._tokens: dict[int, str] = {}
         self.lineup: LineupServer
 
@@ -67,10 +73,31 @@ class _ServerPlayer(Player[Client]):
             observe=self.passed,
         ) as self.lineup:
             self._up.set()
+            at_first = held(self.lineup)
             async with trio.open_nursery() as self.nursery:
                 self.clients = {each.number: Client(each, self) for each in plan.clients}
                 await self.play_steps()
+                await self._close_clients()
                 self.nursery.cancel_scope.cancel()
+            await self._finish(at_first)
+
+    async def _close_clients(self) -> None:
+        """Let all clients close their connections; that is no part of the history."""
+        async with trio.open_nursery() as closing:
+            for client in self.clients.values():
+                closing.start_soon(client.close)
+
+    async def _finish(self, at_first: dict[str, int]) -> None:
+        """Compare the server with its beginning, once all clients are gone."""
+        await trio.sleep(IDLE_TIME)
+        await self.settled()
+        self.totals.add(self.lineup.composition)
+        now = held(self.lineup)
+        changed = {name: now[name] - at_first[name] for name in now if now[name] != at_first[name]}
+        for number, end in enumerate(self.ends):
+            left_over = {**end.left_over, **(changed if not number else {})}
+            self.history.record(replace(end, left_over=left_over))
+        self.history.problems += self.totals.problems(self.history, self.counters)
 
     def _draw_conditions(self) -> Conditions:
         match self.plan.network:
@@ -130,7 +157,9 @@ class _ServerPlayer(Player[Client]):
         self.counters["shut down"] += 1
         over = self.disturbances.begin(Cause.STOP, "shutdown")
         self._up = trio.Event()
+        composition = self.lineup.composition
         await self.lineup.stop()
+        self.totals.add(composition)
         over()
         await self._start(0.0)
 
@@ -146,6 +175,7 @@ class _ServerPlayer(Player[Client]):
         self.counters["killed"] += 1
         self.disturbances.happened(Cause.KILL, "kill")
         self._up = trio.Event()
+        self.totals.add(self.lineup.composition)
         self.lineup.kill()
         self.nursery.start_soon(self._start, down_for)
 
