@@ -161,6 +161,17 @@ class SimStore(MemoryStore):
         """Return the slug of the retreat that has, or had, a memo; reads without a checkpoint."""
         return self._slug_where(lambda stored: memo_id in stored.memos)
 
+    def grant(self, slug: str, user_id: int, role: str | None) -> None:
+        """Give a user a role in a retreat, as an administrator does in the database.
+
+        :param role: ``None``: that of the user's token.
+        """
+        roles = self._by_slug[slug].roles
+        if role is None:
+            roles.pop(user_id, None)
+        else:
+            roles[user_id] = role
+
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
         for faults in self._faults.values():

@@ -156,6 +156,9 @@ class Player(ABC, Generic[ClientT]):
     def shut_down_at_once(self) -> None:
         """Begin that in the midst of a room's step."""
 
+    def intrude(self, step: steps.Intrude) -> None:
+        """Let a stranger connect, where there is a network."""
+
     async def operate(self, step: steps.Operate) -> None:
         """Let an operator act on a room."""
         spread = (0.7,) if step.action == "drain" else ()
@@ -192,7 +195,7 @@ class Player(ABC, Generic[ClientT]):
                 client.join(steps.Join(client.participant.number, retreat))
         for step in self.plan.steps:
             await self._play(step)
-        await self._recover()
+        await self.recover()
         self.history.record(Quiet())
         await trio.sleep(QUIET_TIME)
         await self._end()
@@ -240,9 +243,14 @@ class Player(ABC, Generic[ClientT]):
                 | steps.StopReading()
                 | steps.GoOnReading()
                 | steps.Disconnect()
+                | steps.Renew()
+                | steps.SplitBytes()
+                | steps.Grant()
             ):
                 if (client := self.clients.get(step.client)) is not None:
                     self.let(client, step)
+            case steps.Intrude():
+                self.intrude(step)
             case steps.FailStore():
                 self.store.fail(*[step.fault] * step.times, of=step.of)
             case steps.JumpWall():
@@ -369,7 +377,7 @@ class Player(ABC, Generic[ClientT]):
 
     # -- the end
 
-    async def _recover(self) -> None:
+    async def recover(self) -> None:
         """End all faults, and wait until nothing is left of them; let everybody join."""
         await self._wait(0.0)
         self._traps.clear()

@@ -35,7 +35,9 @@ from gbs_actor.testing.simulation.plan.steps import (
     Join,
     Mark,
     Read,
+    Renew,
     Return,
+    SplitBytes,
 )
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.server import requests
@@ -43,7 +45,8 @@ from gbs_actor.testing.simulation.server.membership import Membership, Move
 from gbs_actor.testing.peers import HttpReply
 
 BACK_OFF: Final = 0.5
-"""Seconds after which a client tries again to connect."""
+"""Seconds after which a client tries again to connect; twice as many the next time."""
+MAX_BACK_OFF: Final = 8.0
 _MARKS: Final = frozenset({ServerEvent.INITIAL_DATA, ServerEvent.ERROR})
 
 
@@ -63,8 +66,11 @@ class Run(Protocol):
         """Return the retreat of the person or memo that a command is about, if there is one."""
         ...
 
-    def token(self, participant: Participant) -> str:
-        """Return a new token."""
+    def token(self, participant: Participant, expires_in: float | None = None) -> str:
+        """Return a token.
+
+        :param expires_in: seconds; ``None``: one that lasts.
+        """
         ...
 
     def room_of(self, sid: str) -> str | None:
@@ -139,6 +145,10 @@ class Client:
         self._return: tuple[float, Return] = (BACK_OFF, "resume")
         self._recovering = False
         self._closing = False
+        self._renewed = False
+        """Whether it takes another token when the present one has expired."""
+        self._identified: Callable[[], None] = _nothing
+        """Called when its token is a lasting one again."""
         self._talking = False
         """Whether anything has come over the connection."""
         self._reading = True
@@ -176,11 +186,14 @@ class Client:
         """Connect, and come back each time that the connection has ended."""
         self._run.nursery.start_soon(self._send)
         how: Return = "resume"
+        back_off = BACK_OFF
         while True:
             await self._run.wait_up()
             if not await self._connect(how):
-                await trio.sleep(BACK_OFF)
+                await trio.sleep(back_off)
+                back_off = min(2 * back_off, MAX_BACK_OFF)
                 continue
+            back_off = BACK_OFF
             await self._peer.closed.wait()
             if self._closing:
                 return
@@ -268,6 +281,7 @@ class Client:
         self.number, self._talking = None, False
         self._work.clear()
         self.go_on_reading()
+        self._identify()
 
     def disconnect(self, step: Disconnect) -> None:
         """Lose the connection, and come back."""
@@ -288,6 +302,39 @@ class Client:
             self._peer.cut()
         else:
             stream.cut()
+
+    def split(self, step: SplitBytes) -> None:
+        """Let the connection deliver a few bytes at once."""
+        if self._talking:
+            self._peer.stream.split(step.size)
+
+    def renew(self, step: Renew) -> None:
+        """Authenticate with a token that expires soon."""
+        if not self._talking:
+            return
+        self._renewed = step.renewed
+        if self._identified is _nothing:
+            number = self.participant.number
+            begin = self._run.disturbances.begin
+            self._identified = begin(Cause.IDENTITY, f"token of client {number}", client=number)
+        self._later(partial(self._authenticate, step.expires_in))
+
+    async def _authenticate(self, expires_in: float | None) -> None:
+        run = self._run
+
+        def renewed(reply: Reply | None) -> None:
+            if reply is not None:
+                run.counters[f"authenticate: {reply.code or 'OK'}"] += 1
+                if expires_in is None and reply.ok:
+                    self._identify()
+
+        token = run.token(self.participant, expires_in)
+        with suppress(PeerClosed):
+            await self._peer.ask(ClientEvent.AUTHENTICATE, {"token": token}, on_reply=renewed)
+
+    def _identify(self) -> None:
+        over, self._identified = self._identified, _nothing
+        over()
 
     async def close(self) -> None:
         """Close the connection, and record nothing more."""
@@ -320,7 +367,10 @@ class Client:
         run = self._run
         run.counters[f"event: {name}"] += 1
         if name == ServerEvent.ERROR:
-            run.counters[f"error event: {payload['code']}"] += 1
+            kind = "notice" if payload["event"] is None else "error event"
+            run.counters[f"{kind}: {payload['code']}"] += 1
+            if payload["code"] == "TOKEN_EXPIRED" and self._renewed:
+                self._later(partial(self._authenticate, None))
             return
         if self.number is None:
             raise AssertionError(f"{name} comes before the connection is open")
@@ -369,7 +419,7 @@ class Client:
         """Give a command."""
         if step.http is not None and requests.is_request(step.event):
             self._run.nursery.start_soon(self._write, step, SLUGS[step.http])
-        elif self.number is not None:
+        elif self._talking:
             self._later(lambda: self._give(step.event, self._argument(step)))
 
     async def _give(self, event: str, argument: Json) -> None:
@@ -420,7 +470,7 @@ class Client:
 
     def join(self, step: Join) -> None:
         """Join a retreat; without a connection, once there is one."""
-        if self.number is None:
+        if not self._talking:
             self._first = step
         else:
             self._later(partial(self._join, step))
@@ -442,7 +492,7 @@ class Client:
 
     def leave(self) -> None:
         """Leave the retreat that it is in, as far as it knows."""
-        if self.number is not None and self.replica.slug is not None:
+        if self._talking and self.replica.slug is not None:
             self._later(partial(self._leave, self.replica.slug))
 
     async def _leave(self, slug: str) -> None:
@@ -456,7 +506,7 @@ class Client:
 
     def mark(self, step: Mark) -> None:
         """Start or end editing a field."""
-        if self.number is None:
+        if not self._talking:
             return
         argument = {
             "lineupId": step.registration,

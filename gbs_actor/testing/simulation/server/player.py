@@ -19,6 +19,7 @@ from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, st
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.server.client import Client
 from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
 
 IDLE_TIME: Final = 150.0
@@ -26,7 +27,13 @@ IDLE_TIME: Final = 150.0
 than half open connections last."""
 TOKEN_LIFETIME: Final = 1e7
 """Seconds; longer than any jump of the wall clock."""
+STRANGER: Final = 999
+"""The user in whose name strangers do what is wrong."""
+GRANT_TIME: Final = 40.0
+"""Seconds in which a grant takes effect everywhere."""
 _LATENCY: Final = 0.05
+_NO_READER: Final = Role.UNIV_GROUP_MINISTER
+_ROLES: Final = {"none": _NO_READER, "read": Role.LEADER_STAFF, "edit": None}
 
 
 async def play(plan: Plan, counters: Counter[str]) -> History:
@@ -49,6 +56,7 @@ class _ServerPlayer(Player[Client]):
         self._conditions = self._draw_conditions()
         self._up = trio.Event()
         self._ending = False
+        self._end_of_grants = trio.Event()
         self.totals = Totals()
         self._tokens: dict[int, str] = {}
         self.lineup: LineupServer
@@ -58,10 +66,13 @@ class _ServerPlayer(Player[Client]):
         plan, store = self.plan, self._first_store
         await self.prepare(store)
         self.history.delayed |= plan.network == "slow"
+        if plan.server:
+            self.disturbances.begin(Cause.LOAD, "small limits")
         settings = {
             **plan.server,
             "rooms": plan.settings,
             "store": {"write_check_interval": 60.0},
+            "auth": {"reader_roles": [role for role in Role if role is not _NO_READER]},
         }
         async with lineup_server(
             retreats=(),
@@ -148,6 +159,46 @@ class _ServerPlayer(Player[Client]):
                 client.go_on_reading()
             case steps.Disconnect():
                 client.disconnect(step)
+            case steps.Renew():
+                client.renew(step)
+            case steps.SplitBytes():
+                client.split(step)
+            case steps.Grant():
+                self.nursery.start_soon(self._grant, client.participant.user, step)
+
+    async def _grant(self, user: int, step: steps.Grant) -> None:
+        """Give a user a role, and take it away in the end."""
+        slug, role = SLUGS[step.retreat], _ROLES[step.access]
+        self.counters[f"grant: {step.access}"] += 1
+        overs = [
+            self.disturbances.begin(Cause.IDENTITY, f"grant: {step.access}", client=each.number)
+            for each in self.plan.clients
+            if each.user == user
+        ]
+        self.store.grant(slug, user, role)
+        await self._end_of_grants.wait()
+        self.store.grant(slug, user, None)
+        await trio.sleep(GRANT_TIME)
+        for over in overs:
+            over()
+
+    def intrude(self, step: steps.Intrude) -> None:
+        """See :class:`Player`."""
+        self.counters[f"stranger: {step.kind}"] += 1
+        self.nursery.start_soon(self._intrude, step)
+
+    async def _intrude(self, step: steps.Intrude) -> None:
+        try:
+            stream = await self.lineup.open_stream("198.18.1.1")
+        except OSError:
+            return
+        token = self.lineup.token(STRANGER, Role.LEADER_STAFF, expires_in=TOKEN_LIFETIME)
+        await intrude(stream, step.kind, token, SLUGS[0], self._random)
+
+    async def recover(self) -> None:
+        """See :class:`Player`."""
+        self._end_of_grants.set()
+        await super().recover()
 
     async def shut_down(self, drain_for: float | None) -> None:
         """See :class:`Player`."""
@@ -194,11 +245,13 @@ class _ServerPlayer(Player[Client]):
             return self.store.home_of_memo(argument["memoId"])
         return self.slug_of(argument)
 
-    def token(self, participant: Participant) -> str:
+    def token(self, participant: Participant, expires_in: float | None = None) -> str:
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        role = Role.ADMIN_MINISTER if participant.operator else Role.LINEUP_STAFF
+        if expires_in is not None:
+            return self.lineup.token(participant.user, role, expires_in=expires_in)
         found = self._tokens.get(participant.number)
         if found is None:
-            role = Role.ADMIN_MINISTER if participant.operator else Role.LINEUP_STAFF
             found = self._tokens[participant.number] = self.lineup.token(
                 participant.user, role, expires_in=TOKEN_LIFETIME
             )
