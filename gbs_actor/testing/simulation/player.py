@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -38,8 +38,6 @@ from gbs_actor.testing.store import Fault, Operation, SimStore
 
 RECOVERY_TIME: Final = 200.0
 """Seconds after the last step: longer than any fault, pause and back-off takes."""
-QUIET_TIME: Final = 200.0
-"""Seconds of quiet, in which everything comes to its end."""
 _STALE: Final = (Fault.CONTENDED, Fault.CONFLICTING)
 """Faults that are those of another writer."""
 _FOREIGN: Final = Author(user_id=99, name="user 99", admin_user_id=99)
@@ -102,6 +100,9 @@ class Player(ABC, Generic[ClientT]):
 
     :param counters: counts what was reached: faults, states, steps of rooms.
     """
+
+    quiet_time: ClassVar[float] = 200.0
+    """Seconds of quiet, in which everything comes to its end."""
 
     def __init__(self, plan: Plan, counters: Counter[str]) -> None:
         self.plan = plan
@@ -197,7 +198,7 @@ class Player(ABC, Generic[ClientT]):
             await self._play(step)
         await self.recover()
         self.history.record(Quiet())
-        await trio.sleep(QUIET_TIME)
+        await trio.sleep(self.quiet_time)
         await self._end()
 
     def is_calm(self) -> bool:
