@@ -228,7 +228,9 @@ class _ServerPlayer(Player[Client]):
         self.disturbances.happened(Cause.KILL, "kill")
         self._up = trio.Event()
         self.totals.add(self.lineup.composition)
+        killed = self.store
         self.lineup.kill()
+        self.note_killed(killed)
         self.nursery.start_soon(self._start, down_for)
 
     async def _start(self, down_for: float) -> None:
