@@ -15,6 +15,7 @@ from gbs_actor.cli.line_up import export, history, import_sheet, undo
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.serving import serve
 from gbs_actor.cli.settings import settings
+from gbs_actor.cli.simulate import simulate
 from gbs_actor.cli.tailing import tail
 from gbs_actor.cli.token_checking import check_token
 from gbs_actor.cli.tokens import token
@@ -64,3 +65,4 @@ app.command("demo-data")(demo_data)
 app.command("new-epoch")(new_epoch)
 app.command()(prune)
 app.command()(verify)
+app.command()(simulate)

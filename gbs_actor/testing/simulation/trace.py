@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gbs_actor.testing.simulation.history import Ended, Event, History, Moment
+from gbs_actor.testing.simulation.checker import Violation
+from gbs_actor.testing.simulation.history import History, Moment
+from gbs_actor.testing.simulation.lines import Line, lines
 from gbs_actor.testing.simulation.plan import Plan
-
-_SHOWN: Final = 160
-"""Characters of an event that are shown."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +37,25 @@ class Trace:
         return digest.hexdigest()
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(map(str, self.lines()))
 
-    def lines(self, moments: Iterable[int] | None = None) -> Iterator[str]:
-        """Yield what happened, a line a moment.
+    def lines(self, violations: Sequence[Violation] = ()) -> Iterator[Line]:
+        """Yield what happened, for a reader: a line a moment, and one for each violation."""
+        return lines(self.history, violations)
 
-        :param moments: their indices; ``None``: of all.
-        """
-        chosen = range(len(self.history.moments)) if moments is None else moments
-        for index in chosen:
-            moment = self.history.moments[index]
-            yield f"{index:4} {moment.at - self._start:9.3f}  {describe(moment.event)}"
-
-    @property
-    def _start(self) -> float:
-        moments = self.history.moments
-        return moments[0].at if moments else 0.0
+    def records(self, violations: Sequence[Violation] = ()) -> Iterator[bytes]:
+        """Yield the same as JSON objects."""
+        broken: dict[int, list[Violation]] = {}
+        for each in violations:
+            broken.setdefault(each.index, []).append(each)
+        for index, moment in enumerate(self.history.moments):
+            members: dict[str, Any] = {"index": index, "at": moment.at}
+            members["event"] = type(moment.event).__name__
+            yield _encoder.encode(members | {"content": moment.event})
+            for each in broken.get(index, ()):
+                yield _encoder.encode(
+                    {"index": index, "violation": each.rule, "sentence": each.sentence}
+                )
 
 
 def _plain(value: object) -> object:
@@ -69,19 +71,3 @@ def _encode(moment: Moment) -> bytes:
     """Return a moment in a canonical form."""
     start = f"{moment.at!r} {type(moment.event).__name__} "
     return start.encode() + _encoder.encode(moment.event)
-
-
-def describe(event: Event) -> str:
-    """Return an event in one line."""
-    if isinstance(event, Ended):
-        return f"Ended {event.slug} at {event.stored.revision}, left over {dict(event.left_over)}"
-    members: dict[str, Any] = msgspec.to_builtins(event)
-    shown = " ".join(
-        f"{name}={_short(value)}" for name, value in members.items() if value not in (None, False)
-    )
-    return f"{type(event).__name__} {shown}"
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import get_args
 
+import msgspec
 import pytest
 
 from gbs_actor.testing.simulation import PROFILES, simulate
-from gbs_actor.testing.simulation.history import Answered, Quiet
+from gbs_actor.testing.simulation.checker import Violation
+from gbs_actor.testing.simulation.history import Answered, Event, Quiet
 
 SEEDS = range(1_000, 1_012)
 SCRIPT = """
@@ -63,11 +66,30 @@ def test_a_trace_reads_step_by_step() -> None:
     trace = simulate(0)
     lines = str(trace).splitlines()
     assert len(lines) == len(trace.history.moments)
-    assert any("Opened connection=1" in line for line in lines)
-    answered = [
+    answered = next(
         index
         for index, moment in enumerate(trace.history.moments)
         if isinstance(moment.event, Answered)
-    ]
-    (line,) = trace.lines(answered[:1])
-    assert "Answered invocation=" in line
+    )
+    assert "is answered: {" in lines[answered]
+    assert any(" has connection 1 (user 101" in line for line in lines)
+
+
+def test_a_violation_is_shown_behind_its_moment() -> None:
+    trace = simulate(0)
+    violations = [Violation("some-rule", 3, "it is wrong"), Violation("whole", 10**6, "all is")]
+    lines = list(trace.lines(violations))
+    assert [line.index for line in lines[:6]] == [0, 1, 2, 3, 3, 4]
+    assert str(lines[4]).split() == ["!" * 8, "some-rule:", "it", "is", "wrong"]
+    assert lines[-1].what == "whole: all is"
+
+
+def test_every_kind_of_event_is_a_line_and_an_object() -> None:
+    kinds: set[type[Event]] = set()
+    for seed in range(60):
+        trace = simulate(seed)
+        kinds |= {type(moment.event) for moment in trace.history.moments}
+        assert all(line.who and line.what for line in trace.lines())
+        records = [msgspec.json.decode(record) for record in trace.records()]
+        assert [each["index"] for each in records] == list(range(len(trace.history.moments)))
+    assert kinds == {*get_args(Event)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -43,16 +44,30 @@ _TRACEPOINTS: Final = tuple(Tracepoint)
 _RETURNS: Final[tuple[Return, ...]] = ("resume", "resume", "since", "since", "join", "stay away")
 
 
-def draw(seed: int, profile: str = "general", *, networked: bool = False) -> Plan:
+def draw(
+    seed: int,
+    profile: str = "general",
+    *,
+    networked: bool = False,
+    clients: int | None = None,
+    steps: int | None = None,
+) -> Plan:
     """Return the plan of a seed.
 
     :param profile: one of :data:`~gbs_actor.testing.simulation.plan.profiles.PROFILES`.
     :param networked: whether there is a network between the clients and the server, with faults of
         its own.
-    :raises KeyError: it is none.
+    :param clients: how many take part; ``None``: as the profile has it.
+    :param steps: how many there are; ``None``: as the profile has it. With a network, some more.
+    :raises KeyError: the profile is none.
     """
-    plan = _Drawing(seed, profile, PROFILES[profile]).plan()
-    return with_network(plan, PROFILES[profile]) if networked else plan
+    drawn_by = PROFILES[profile]
+    if clients is not None:
+        drawn_by = replace(drawn_by, clients=(clients, clients))
+    if steps is not None:
+        drawn_by = replace(drawn_by, steps=(steps, steps))
+    plan = _Drawing(seed, profile, drawn_by).plan()
+    return with_network(plan, drawn_by) if networked else plan
 
 
 class _Drawing:
