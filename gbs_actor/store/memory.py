@@ -87,9 +87,13 @@ class MemoryStore:
         self._commits = 0
         self._commit_failures = 0
 
+    async def _contact(self) -> None:
+        """Do what each call begins with: a checkpoint here, more where calls can fail."""
+        await trio.lowlevel.checkpoint()
+
     async def load(self, slug: str) -> Retreat | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return None
@@ -104,7 +108,7 @@ class MemoryStore:
 
     async def version(self, slug: str) -> RetreatVersion | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return None
@@ -129,7 +133,7 @@ class MemoryStore:
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         return {} if stored is None else stored.select(ids)
 
@@ -137,7 +141,7 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if count < 1:
             raise ValueError("at least one memo id must be reserved")
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         ids = list(islice(self._ids.memos, count))
         return range(ids[0], ids[-1] + 1)
 
@@ -145,7 +149,7 @@ class MemoryStore:
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000
     ) -> list[LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         if stored is None:
             return []
@@ -154,7 +158,7 @@ class MemoryStore:
 
     async def entry(self, retreat_id: int, key: UUID | int) -> LogEntry | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         if stored is None:
             return None
@@ -164,20 +168,20 @@ class MemoryStore:
 
     async def history(self, retreat_id: int, query: HistoryQuery) -> list[LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         return [] if stored is None else stored.history(query)
 
     async def revision_at(self, retreat_id: int, at: datetime) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_id.get(retreat_id)
         entries = () if stored is None else stored.log
         return max((entry.revision for entry in entries if entry.at <= at), default=0)
 
     async def groups(self, slug: str) -> dict[int, StoredGroup]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         if stored is None:
             return {}
@@ -189,7 +193,7 @@ class MemoryStore:
 
     async def titles(self, slug: str | None = None) -> dict[str, str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return {
             each: stored.title
             for each, stored in reversed(self._by_slug.items())
@@ -198,23 +202,23 @@ class MemoryStore:
 
     async def schedules(self, slug: str) -> tuple[Schedule, ...]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._by_slug.get(slug)
         return () if stored is None else stored.schedules
 
     async def slug_of_registration(self, registration_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return self._slug_where(lambda stored: registration_id in stored.registrations)
 
     async def slug_of_memo(self, memo_id: int) -> str | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return self._slug_where(lambda stored: memo_id in stored.memos)
 
     async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         return {
             slug: dict(stored.roles)
             for slug in slugs
@@ -225,7 +229,7 @@ class MemoryStore:
         self, locations: Mapping[str, SessionLocation | None]
     ) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         now = trio.current_time()
         for sid, location in locations.items():
             if location is None:
@@ -235,13 +239,13 @@ class MemoryStore:
 
     async def find_session_location(self, sid: str) -> SessionLocation | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         stored = self._session_locations.get(sid)
         return None if stored is None else stored.location
 
     async def prune_session_locations(self, age: float) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         limit = trio.current_time() - age
         old = [sid for sid, stored in self._session_locations.items() if stored.at < limit]
         for sid in old:
@@ -250,15 +254,15 @@ class MemoryStore:
 
     async def ping(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
 
     async def check_write(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
 
     async def append_audit(self, entries: Mapping[UUID, AuditEntry]) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         for key, entry in entries.items():
             if key not in self._audit:
                 number = next(self._ids.audit)
@@ -266,7 +270,7 @@ class MemoryStore:
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        await trio.lowlevel.checkpoint()
+        await self._contact()
         wanted = (
             record
             for record in reversed(self._audit.values())

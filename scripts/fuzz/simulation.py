@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import trio
-from trio._core import _run  # the order of tasks has no public switch
-from trio.testing import MockClock
+
+from gbs_actor.testing.scheduling import run
 
 T = TypeVar("T")
 
@@ -26,10 +26,8 @@ def simulate(scenario: Callable[[], Awaitable[None]], order: int = 0) -> None:
     :param order: decides which of several tasks runs first.
     :raises AssertionError: the scenario is wrong, or something was logged or warned of.
     """
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
-    _run._r.seed(order)
     with no_complaints():
-        trio.run(scenario, clock=MockClock(autojump_threshold=0))
+        run(scenario, seed=order)
 
 
 def living_tasks() -> int:

@@ -26,18 +26,18 @@ from gbs_actor.lineup.fields import Field
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Snapshot, Subscriber
 from gbs_actor.settings import AuthSettings
+from gbs_actor.testing.store import Fault, SimStore
 from tests.gateway.composing import (
     NOW,
     OTHER_SLUG,
     SECRET,
     SLUG,
     WallClock,
+    seed,
     settings_with,
-    two_retreats,
 )
 from tests.gateway.pages import Page
 from tests.rooms.crashes import Crashes
-from tests.rooms.faulty_store import Fault, FaultyStore
 
 PAGES = 3
 PEOPLE = (2, 3, 4)
@@ -152,11 +152,15 @@ async def play(
     crash_at: frozenset[int],
 ) -> Result:
     crashes = Crashes(crash_at)
-    inner = await two_retreats()
+    store = SimStore()
+    for slug in (SLUG, OTHER_SLUG):
+        await store.import_retreat(seed(slug))
+    inner = store.elsewhere()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET))
     config = settings_with(event_burst=10_000, user_burst=10_000, max_connections_per_user=1_000)
     async with trio.open_nursery() as nursery:
-        store = FaultyStore(inner, nursery, commits, reads)
+        store.fail(*commits)
+        store.fail(*reads, of="read")
         rooms = RecordingSupervisor(store, observe=crashes)
         rooms.inside, rooms.unseen = set(), set()
         verifier = Verifier(auth, now=WallClock())
@@ -177,8 +181,7 @@ async def play(
                 page.join()
             await trio.testing.wait_all_tasks_blocked()
             await _play_steps(script, everybody, nursery)
-            store.commits.clear()
-            store.reads.clear()
+            store.heal()
             crashes.at = frozenset()
             await trio.sleep(200)  # longer than any fault takes
             for page in everybody:

@@ -13,6 +13,7 @@ from gbs_actor.store.seed.seed import (
     SeedSchedule,
     SeedUnivGroup,
 )
+from gbs_actor.testing.store import SimStore
 
 WHEN = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
@@ -43,8 +44,16 @@ def small_seed(slug: str = "winter", people: int = 8) -> RetreatSeed:
     )
 
 
-async def memory_store(*slugs: str, people: int = 8) -> MemoryStore:
+async def sim_store(*slugs: str, people: int = 8) -> SimStore:
     """Return a store with these retreats ("winter" where none is named)."""
+    store = SimStore(identity="test")
+    for slug in slugs or ("winter",):
+        await store.import_retreat(small_seed(slug, people))
+    return store
+
+
+async def memory_store(*slugs: str, people: int = 8) -> MemoryStore:
+    """The same, of a store that does not fail."""
     store = MemoryStore(identity="test")
     for slug in slugs or ("winter",):
         await store.import_retreat(small_seed(slug, people))

@@ -15,8 +15,8 @@ from trio.testing import MockClock
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Accepted, EncodedRow, RoomSettings, encoded
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client, TestFormat, Updates
 from .world import World, give_all, world
 
@@ -72,7 +72,7 @@ async def longest_step(w: World, moves: int, clients: list[Client]) -> int:
     for person in range(7, PEOPLE):
         author.give(author.command(AssignNumber(person, 1 + person % 2)))
     await author.subscriber.wait_replied()
-    w.store.commits.append(Fault.SLOW)
+    w.store.fail(Fault.SLOW)
     author.give(author.command(AssignNumber(7, 9)))
     await trio.sleep(0.5)
     with counted_steps() as steps:
@@ -195,7 +195,7 @@ async def test_only_the_last_state_of_a_row_is_encoded_for_a_batch_of_others(
         viewers = [await w.client(n) for n in (1, 2)]
         encoder.rows = 0
         outside = Client(w.supervisor, 3)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         for number in (1, 2, 3, None):
             command = outside.command(AssignNumber(7, number))
             w.supervisor.submit_to("winter", command, lambda answer: None)
@@ -225,7 +225,7 @@ async def test_who_leaves_behind_its_reply_is_sent_no_rows_of_the_same_batch_aft
     async with world("winter", "summer", config=config) as w:
         author, other = await w.client(1), await w.client(2)
         await w.client(3, "summer")
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(other, 1)
         async with trio.open_nursery() as nursery:
             await trio.sleep(0.1)

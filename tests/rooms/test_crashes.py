@@ -19,10 +19,10 @@ from gbs_actor.rooms import (
     RoomSupervisor,
     Tracepoint,
 )
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault, FaultyStore
 from .peers import Client, TestFormat, Updates
-from .retreats import memory_store
+from .retreats import sim_store
 from .world import COMMAND_ID, code, world
 
 
@@ -212,7 +212,7 @@ async def test_what_was_committed_before_a_crash_is_answered_although_the_store_
     async with world() as w:
         client = await w.client()
         w.bugs.at = [Tracepoint.COMMITTED]
-        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        w.store.fail(*[Fault.UNAVAILABLE] * 1_000, of="read")
         assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
 
 
@@ -242,22 +242,21 @@ async def test_a_crash_that_coincides_with_cancellation_is_logged_and_stays_insi
         scope = trio.CancelScope()
 
         def __call__(self, slug: str, tracepoint: Tracepoint) -> None:
-            if tracepoint is Tracepoint.JOINING and store.commits:
+            if tracepoint is Tracepoint.JOINING and store.pending():
                 self.scope.cancel()
                 raise ZeroDivisionError("a bug")
 
     shutdown = Shutdown()
-    async with trio.open_nursery() as nursery:
-        store = FaultyStore(await memory_store(), nursery)
-        supervisor = RoomSupervisor(store, observe=shutdown)
-        with shutdown.scope:
-            async with supervisor.running():
-                client, late = Client(supervisor, 1), Client(supervisor, 2)
-                await client.join("winter")
-                store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
-                pending = client.give(client.command(AssignNumber(7, 1)))
-                await trio.sleep(1)
-                await late.join("winter")
+    store = await sim_store()
+    supervisor = RoomSupervisor(store, observe=shutdown)
+    with shutdown.scope:
+        async with supervisor.running():
+            client, late = Client(supervisor, 1), Client(supervisor, 2)
+            await client.join("winter")
+            store.fail(Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000)
+            pending = client.give(client.command(AssignNumber(7, 1)))
+            await trio.sleep(1)
+            await late.join("winter")
     assert supervisor.statistics().crashes == 1
     assert "room winter crashed" in caplog.text
     assert [code(answer) for answer in pending.answers] == [Code.OUTCOME_UNKNOWN]
@@ -273,14 +272,14 @@ async def test_a_crash_behind_a_commit_that_coincides_with_cancellation_answers_
             scope.cancel()
             raise ZeroDivisionError("a bug")
 
-    async with trio.open_nursery() as nursery:
-        store = FaultyStore(await memory_store(), nursery)
-        supervisor = RoomSupervisor(store, RoomSettings(deliveries_per_yield=1), observe=crash)
-        with scope:
-            async with supervisor.running():
-                client = Client(supervisor)
-                await client.join("winter")
-                await client.ask(AssignNumber(7, 1))
+    supervisor = RoomSupervisor(
+        await sim_store(), RoomSettings(deliveries_per_yield=1), observe=crash
+    )
+    with scope:
+        async with supervisor.running():
+            client = Client(supervisor)
+            await client.join("winter")
+            await client.ask(AssignNumber(7, 1))
     (pending,) = client.pending
     assert isinstance(pending.answers[0], Accepted)
     assert client.rows[7]["gbsNumber"] == 1

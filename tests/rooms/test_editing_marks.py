@@ -17,10 +17,10 @@ from trio.testing import MockClock
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Done, EncodedRow, RoomSettings, RoomSupervisor, Snapshot, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault, FaultyStore
 from .peers import Client, Stamped
-from .retreats import memory_store
+from .retreats import sim_store
 from .world import code, world
 
 CLIENTS = 4
@@ -119,35 +119,33 @@ def marks_of_room(client: Client) -> ConnectionLimit:
 async def play(
     script: Sequence[Step], crash_at: frozenset[int], commits: Sequence[Fault], config: RoomSettings
 ) -> None:
-    inner = await memory_store()
-    async with trio.open_nursery() as nursery:
-        store = FaultyStore(inner, nursery, commits)
-        crashes = Crashes(crash_at)
-        supervisor = RoomSupervisor(store, config, observe=crashes)
-        async with supervisor.running():
-            peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
-            for peer in peers:
-                await peer.join("winter")
-            await _play_steps(script, peers)
-            # Long enough for the store to come back, and for all marks to end ...
-            await trio.sleep(100)
-            assert all(shown(peer) == set() for peer in peers if peer.reading)
-            # ... and once more, undisturbed, and not long enough for that.
-            store.commits.clear()
-            crashes.at = frozenset()
-            await _play_steps([s for s in script if not isinstance(s, Wait)], peers)
-            await trio.sleep(5)
-            for peer in peers:
-                peer.reading = True
-                peer.read()
-            snapshot = await supervisor.read("winter")
-            assert isinstance(snapshot, Snapshot)
-            rows = {row["id"]: row for row in msgspec.json.decode(snapshot.rows)}
-            for peer in peers:
-                assert shown(peer) == marks_of_room(peer)
-                assert peer.violations == []
-                assert peer.rows == rows
-        nursery.cancel_scope.cancel()
+    store = await sim_store()
+    store.fail(*commits)
+    crashes = Crashes(crash_at)
+    supervisor = RoomSupervisor(store, config, observe=crashes)
+    async with supervisor.running():
+        peers = [Client(supervisor, user_id=n + 1) for n in range(CLIENTS)]
+        for peer in peers:
+            await peer.join("winter")
+        await _play_steps(script, peers)
+        # Long enough for the store to come back, and for all marks to end ...
+        await trio.sleep(100)
+        assert all(shown(peer) == set() for peer in peers if peer.reading)
+        # ... and once more, undisturbed, and not long enough for that.
+        store.heal()
+        crashes.at = frozenset()
+        await _play_steps([s for s in script if not isinstance(s, Wait)], peers)
+        await trio.sleep(5)
+        for peer in peers:
+            peer.reading = True
+            peer.read()
+        snapshot = await supervisor.read("winter")
+        assert isinstance(snapshot, Snapshot)
+        rows = {row["id"]: row for row in msgspec.json.decode(snapshot.rows)}
+        for peer in peers:
+            assert shown(peer) == marks_of_room(peer)
+            assert peer.violations == []
+            assert peer.rows == rows
 
 
 async def _play_steps(script: Sequence[Step], peers: list[Client]) -> None:
@@ -285,7 +283,7 @@ async def test_marks_that_fill_their_part_of_the_mailbox_keep_no_command_out(
 ) -> None:
     async with world(config=RoomSettings(mailbox_size=2)) as w:
         author, other = await w.client(1), await w.client(2)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         other.give(other.command(AssignNumber(7, 1)))
         await trio.sleep(0.01)
         answers = [author.mark(7) for _ in range(3)]
@@ -302,7 +300,7 @@ async def test_a_mark_that_is_refused_ends_the_one_before_and_those_that_wait(
         author, other = await w.client(1), await w.client(2)
         author.mark(7)
         await trio.sleep(1)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         other.give(other.command(AssignNumber(7, 1)))
         await trio.sleep(0.01)
         answers = [author.mark(8), author.mark(8), author.mark(8, on=False)]
@@ -322,8 +320,8 @@ async def test_a_mark_that_ends_while_a_commit_is_resolved_does_not_begin_afterw
 ) -> None:
     async with world(config=RoomSettings(commit_resolve_timeout=2, editing_timeout=600)) as w:
         author, other = await w.client(1), await w.client(2)
-        w.store.commits.extend([fault] + [Fault.UNAVAILABLE] * down_for)
-        w.store.reads.extend([Fault.UNAVAILABLE] * down_for)
+        w.store.fail(*[fault] + [Fault.UNAVAILABLE] * down_for)
+        w.store.fail(*[Fault.UNAVAILABLE] * down_for, of="read")
         other.give(other.command(AssignNumber(7, 1)))
         begun = author.mark(7)
         await trio.sleep(0.005)
@@ -387,8 +385,8 @@ async def test_while_many_join_others_run(down: bool) -> None:
     ):
         first = await w.client()
         if down:
-            w.store.commits.append(Fault.UNAVAILABLE)
-            w.store.reads.append(Fault.UNAVAILABLE)
+            w.store.fail(Fault.UNAVAILABLE)
+            w.store.fail(Fault.UNAVAILABLE, of="read")
             await first.ask(AssignNumber(7, 1))
         peers = [Counted(w.supervisor, n + 2) for n in range(60)]
         for peer in peers:

@@ -8,8 +8,8 @@ from trio.testing import MockClock
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Accepted, RoomSettings, RoomSupervisor, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault, FaultyStore
 from .peers import Client
 from .retreats import memory_store
 from .world import code, give_all, world
@@ -20,7 +20,7 @@ async def test_draining_answers_what_was_submitted_and_refuses_what_comes(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         pending = client.give(client.command(AssignNumber(7, 1)))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(w.supervisor.drain)
@@ -36,7 +36,7 @@ async def test_a_room_that_has_drained_already_says_that_the_server_shuts_down(
 ) -> None:
     async with world("winter", "summer") as w:
         client, busy = await w.client(1), await w.client(2, "summer")
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         busy.give(busy.command(AssignNumber(15, 1)))
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
@@ -49,8 +49,7 @@ async def test_a_room_that_has_drained_already_says_that_the_server_shuts_down(
 async def test_giving_up_answers_what_a_drain_still_waits_for(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.UNAVAILABLE] * 1_000)
-        w.store.commits.appendleft(Fault.LOST_BEFORE)
+        w.store.fail(Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000)
         pending = client.give(client.command(AssignNumber(7, 1)))
         with trio.move_on_after(1):
             await w.supervisor.drain()
@@ -64,7 +63,7 @@ async def test_cancelling_the_rooms_answers_everything_that_waits(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.HANGS] * 3)
+        w.store.fail(*[Fault.HANGS] * 3)
         pendings = give_all(client, 1)
         await trio.sleep(0.1)
         pendings += give_all(client, 2)
@@ -78,13 +77,11 @@ async def test_giving_up_in_the_middle_of_a_fan_out_takes_no_reply_away(
         if tracepoint is Tracepoint.DELIVERING:
             supervisor.reject_pending()
 
-    async with trio.open_nursery() as nursery:
-        store = FaultyStore(await memory_store(), nursery)
-        supervisor = RoomSupervisor(store, observe=give_up)
-        async with supervisor.running():
-            client = Client(supervisor)
-            await client.join("winter")
-            assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
+    supervisor = RoomSupervisor(await memory_store(), observe=give_up)
+    async with supervisor.running():
+        client = Client(supervisor)
+        await client.join("winter")
+        assert isinstance(await client.ask(AssignNumber(7, 1)), Accepted)
 
 
 async def test_what_was_rejected_at_the_end_while_it_was_decided_is_not_committed(

@@ -36,12 +36,12 @@ from gbs_actor.lineup.commands import (
 )
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms import Accepted, Done, RoomSettings, RoomSupervisor, Subscriber, Tracepoint
+from gbs_actor.testing.store import Fault, SimStore
 from tests.lineup.replaying import replay
 
 from .crashes import Crashes
-from .faulty_store import Fault, FaultyStore
 from .peers import BatchClient, Client
-from .retreats import memory_store
+from .retreats import sim_store
 
 PEOPLE = 8
 CLIENTS = 3
@@ -173,12 +173,14 @@ async def play(
     reads: Sequence[Fault],
     config: RoomSettings,
 ) -> Result:
-    inner = await memory_store(people=PEOPLE)
+    store = await sim_store(people=PEOPLE)
+    inner = store.elsewhere()
     before = await inner.load("winter")
     assert before is not None
     crashes = Crashes(crash_at)
     async with trio.open_nursery() as nursery:
-        store = FaultyStore(inner, nursery, commits, reads)
+        store.fail(*commits)
+        store.fail(*reads, of="read")
         supervisor = RoomSupervisor(store, config, observe=crashes)
         async with supervisor.running():
             peers = [
@@ -191,8 +193,7 @@ async def play(
             await _play_steps(script, peers, store, nursery)
             # Longer than any fault, backoff and the cool-down of a failed room take.
             await trio.sleep(200)
-            store.commits.clear()
-            store.reads.clear()
+            store.heal()
             crashes.at = frozenset()
             await _join_all(peer for peer in peers if peer.subscriber.room is None)
             await trio.sleep(200)
@@ -218,7 +219,7 @@ async def _join_all(peers: Any) -> None:
 
 
 async def _play_steps(
-    script: Sequence[Step], peers: list[Client], store: FaultyStore, nursery: trio.Nursery
+    script: Sequence[Step], peers: list[Client], store: SimStore, nursery: trio.Nursery
 ) -> None:
     for step in script:
         match step:
@@ -246,8 +247,8 @@ async def _play_steps(
                 await trio.testing.wait_all_tasks_blocked()
 
 
-async def _write_elsewhere(store: FaultyStore, action: Action) -> None:
-    async with RoomSupervisor(store.inner).running() as elsewhere:
+async def _write_elsewhere(store: SimStore, action: Action) -> None:
+    async with RoomSupervisor(store.elsewhere()).running() as elsewhere:
         writer = Client(elsewhere, 99)
         await writer.join("winter")
         await writer.ask(action)

@@ -15,8 +15,8 @@ from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomState, RoomSummary, Tracepoint, room_statistics
 from gbs_actor.rooms import listing as listing_module
 from gbs_actor.rooms.listing import SORT_KEYS
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client
 from .world import World, world
 
@@ -34,7 +34,7 @@ async def four_rooms() -> AsyncIterator[World]:
             person = number * PEOPLE + 7
             clients = [await w.client(1 + 2 * n, slug) for n in range(4 - number)]
             await trio.sleep(7)
-            w.store.commits.append(Fault.SLOW if number == 1 else Fault.NONE)
+            w.store.fail(Fault.SLOW if number == 1 else Fault.NONE)
             for value in range(1, number + 2):
                 await clients[0].ask(AssignNumber(person, value))
             for value in range(number + 2):
@@ -44,7 +44,7 @@ async def four_rooms() -> AsyncIterator[World]:
         summer = await w.client(9, "summer")
         await summer.ask(AssignNumber(PEOPLE + 7, 1))
         await trio.sleep(5)
-        w.store.commits.append(Fault.HANGS)
+        w.store.fail(Fault.HANGS)
         clients[0].give(clients[0].command(AssignNumber(3 * PEOPLE + 7, 50)))
         await trio.sleep(0.5)
         clients[0].give(clients[0].command(AssignNumber(3 * PEOPLE + 7, 51)))

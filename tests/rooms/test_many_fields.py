@@ -24,9 +24,8 @@ from gbs_actor.lineup.commands import (
     Undo,
 )
 from gbs_actor.rooms import Accepted, Tracepoint
-from gbs_actor.store.memory import MemoryStore
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import BatchClient, Client, Lineups
 from .world import COMMAND_ID, World, code, give_all, world
 
@@ -63,7 +62,7 @@ async def test_a_bulk_edit_is_one_revision_with_all_its_rows_and_groups(
 async def test_a_bulk_edit_is_a_batch_of_its_own(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         first = client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(0.5)
         actions = (AssignNumber(7, 2), AssignNumber(8, 2), bulk(3, 7, 8), AssignNumber(8, 1))
@@ -180,18 +179,17 @@ async def test_a_revision_that_the_room_has_not_reached_is_not_looked_up(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.reads.append(Fault.UNAVAILABLE)  # as PostgreSQL is for an id outside of int8
+        w.store.fail(Fault.UNAVAILABLE, of="read")  # as PostgreSQL is for an id outside of int8
         for revision in (-1, 1, 2**70):
             assert code(await client.ask(Undo(revision=revision))) is Code.NOT_FOUND
-        assert w.store.reads
+        assert w.store.pending("read")
 
 
 async def test_what_was_pruned_is_history_pruned(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
         await client.ask(AssignNumber(7, 1))
-        assert isinstance(w.store.inner, MemoryStore)
-        await w.store.inner.prune_log(datetime.now(UTC) + timedelta(minutes=1))
+        await w.store.elsewhere().prune_log(datetime.now(UTC) + timedelta(minutes=1))
         assert code(await client.ask(Undo(revision=1))) is Code.HISTORY_PRUNED
 
 
@@ -210,7 +208,7 @@ async def test_an_undo_that_cannot_read_the_log_is_rejected_and_the_room_goes_on
     async with world() as w:
         client = await w.client()
         await client.ask(AssignNumber(7, 1))
-        w.store.reads.append(Fault.UNAVAILABLE)
+        w.store.fail(Fault.UNAVAILABLE, of="read")
         assert code(await client.ask(Undo(revision=1))) is Code.STORE_UNAVAILABLE
         await trio.sleep(5)
         await accepted(client, Undo(revision=1))
@@ -222,14 +220,14 @@ async def test_a_bulk_edit_whose_outcome_was_lost_is_answered_once_it_is_known(
     for fault in (Fault.LOST_AFTER, Fault.LATE, Fault.CONTENDED):
         async with world() as w:
             viewer, client = await w.client(1), await w.client(2)
-            w.store.commits.append(fault)
+            w.store.fail(fault)
             answer = await accepted(client, bulk(9, 7, 8))
             await trio.sleep(5)
             assert answer.result == Result(updated=(7, 8), created=(9,))
-            stored = await w.store.inner.load("winter")
+            stored = await w.store.elsewhere().load("winter")
             assert stored is not None
             assert [r.gbs_number for r in stored.registrations if r.id in (7, 8)] == [9, 9]
-            entries = await w.store.inner.log(stored.id)
+            entries = await w.store.elsewhere().log(stored.id)
             assert sum(entry.kind == "bulk-assign" for entry in entries) == 1
             assert viewer.rows == client.rows
 
@@ -256,15 +254,15 @@ async def test_a_crash_leaves_all_of_a_bulk_edit_or_nothing(
         author = await batch_client(w, 3)
         await accepted(author, DeleteGroup(2))
         if fault is not None:
-            w.store.commits.append(fault)
+            w.store.fail(fault)
         w.bugs.at.append(tracepoint)
         answer = await author.ask(Undo(revision=1))
         await trio.sleep(60)
         took_effect = isinstance(answer, Accepted)
         assert code(answer) in (None, Code.ROOM_RESTARTED)
-        stored = await w.store.inner.load("winter")
+        stored = await w.store.elsewhere().load("winter")
         assert stored is not None
-        entries = await w.store.inner.log(stored.id)
+        entries = await w.store.elsewhere().log(stored.id)
         assert sum(entry.kind == "undo" for entry in entries) == took_effect
         group = stored.groups[2]
         assert group.deleted is not took_effect
@@ -359,14 +357,14 @@ async def test_groups_are_created_deleted_and_brought_back(autojump_clock: MockC
         client = await w.client()
         created = await accepted(client, CreateGroups((2, 8, 7)))
         assert (created.result.created, created.rows) == ((7, 8), ())
-        before = await w.store.inner.groups("winter")
+        before = await w.store.elsewhere().groups("winter")
         assert list(before) == [1, 2, 3, 7, 8]
         await accepted(client, DeleteGroup(2))
         assert [client.rows[id_]["gbsNumber"] for id_ in (3, 4)] == [None, None]
         assert not client.rows[3]["isLeader"]
-        assert list(await w.store.inner.groups("winter")) == [1, 3, 7, 8]
+        assert list(await w.store.elsewhere().groups("winter")) == [1, 3, 7, 8]
         undo = await accepted(client, Undo(revision=2))
         assert undo.result.created == (2,)
         assert [client.rows[id_]["gbsNumber"] for id_ in (3, 4)] == [2, 2]
         assert client.rows[3]["isLeader"]
-        assert await w.store.inner.groups("winter") == before
+        assert await w.store.elsewhere().groups("winter") == before

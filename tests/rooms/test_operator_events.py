@@ -8,8 +8,8 @@ from trio.testing import MockClock
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.observability import OperatorEvent, OperatorEvents
 from gbs_actor.rooms import RoomSettings, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client
 from .world import World, give_all, world
 
@@ -85,7 +85,7 @@ async def test_a_room_that_crashes_too_often_fails_and_runs_again(
 async def test_a_full_mailbox_is_a_limit_that_was_hit(autojump_clock: MockClock) -> None:
     async with world(config=RoomSettings(mailbox_size=2)) as w:
         client = await w.client()
-        w.store.commits.append(Fault.UNAVAILABLE)
+        w.store.fail(Fault.UNAVAILABLE)
         give_all(client, *range(1, 10))
         w.events.flush()
         first, more = w.events.after(1).events

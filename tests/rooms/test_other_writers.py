@@ -9,15 +9,15 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.rooms import Accepted, RoomSettings, RoomState, RoomSupervisor
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client
 from .world import World, code, world
 
 
 async def edit_elsewhere(w: World) -> None:
     """Let another server write a memo on person 8."""
-    async with RoomSupervisor(w.store.inner).running() as elsewhere:
+    async with RoomSupervisor(w.store.elsewhere()).running() as elsewhere:
         foreign = Client(elsewhere, 3)
         await foreign.join("winter")
         assert isinstance(await foreign.ask(CreateMemo(8, "다른 곳에서", "")), Accepted)
@@ -28,8 +28,8 @@ async def test_what_others_wrote_in_an_outage_is_seen_when_the_store_is_back(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.UNAVAILABLE)
-        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        w.store.fail(Fault.UNAVAILABLE)
+        w.store.fail(*[Fault.UNAVAILABLE] * 3, of="read")
         assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
         await edit_elsewhere(w)
         await trio.sleep(10)
@@ -59,7 +59,7 @@ async def test_every_room_compares_itself_with_the_store_after_an_interruption(
         await w.client(1, "summer")
         client = await w.client(2, "winter")
         for text in ("하나", "둘"):
-            async with RoomSupervisor(w.store.inner).running() as elsewhere:
+            async with RoomSupervisor(w.store.elsewhere()).running() as elsewhere:
                 foreign = Client(elsewhere, 3)
                 await foreign.join("winter")
                 await foreign.ask(AssignNumber(15, 1 if text == "하나" else 2))
@@ -86,7 +86,7 @@ async def test_a_comparison_that_fails_is_made_when_the_store_is_back(
     async with world() as w:
         client = await w.client()
         await edit_elsewhere(w)
-        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        w.store.fail(*[Fault.UNAVAILABLE] * 3, of="read")
         w.store.interrupt()
         await trio.sleep(0.01)
         assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
@@ -97,10 +97,10 @@ async def test_a_comparison_that_fails_is_made_when_the_store_is_back(
 async def test_a_comparison_that_fails_is_no_reason_to_load(autojump_clock: MockClock) -> None:
     async with world() as w:
         await w.client()
-        w.store.reads.extend([Fault.UNAVAILABLE] * 3)
+        w.store.fail(*[Fault.UNAVAILABLE] * 3, of="read")
         w.store.interrupt()
         await trio.sleep(10)
-        assert (w.store.loads, list(w.store.reads)) == (1, [])
+        assert (w.store.loads, w.store.pending("read")) == (1, ())
 
 
 async def test_an_interruption_in_the_middle_of_a_broadcast_is_not_missed(
@@ -133,7 +133,7 @@ async def test_what_others_wrote_behind_a_commit_of_unknown_outcome_is_seen(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.LOST_AFTER, Fault.UNAVAILABLE, Fault.UNAVAILABLE])
+        w.store.fail(Fault.LOST_AFTER, Fault.UNAVAILABLE, Fault.UNAVAILABLE)
         pending = client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(0.05)
         await edit_elsewhere(w)
@@ -147,7 +147,7 @@ async def test_a_new_epoch_ends_the_connections_that_updates_cannot_bring_up_to_
 ) -> None:
     async with world() as w:
         client = await w.client()
-        await w.store.inner.new_epoch("winter")
+        await w.store.elsewhere().new_epoch("winter")
         w.store.interrupt()
         await trio.sleep(1)
         assert client.aborted
@@ -156,7 +156,7 @@ async def test_a_new_epoch_ends_the_connections_that_updates_cannot_bring_up_to_
 async def test_a_room_whose_retreat_is_no_more_ends(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        await w.store.inner.delete_retreat("winter")
+        await w.store.elsewhere().delete_retreat("winter")
         w.store.interrupt()
         await trio.sleep(1)
         assert (client.subscriber.room_slug, w.state()) == (None, None)
@@ -167,7 +167,7 @@ async def test_a_command_that_others_were_faster_than_is_decided_on_what_they_wr
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.CONTENDED] * 3)
+        w.store.fail(*[Fault.CONTENDED] * 3)
         answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         assert answer.revision == 4
@@ -179,13 +179,13 @@ async def test_a_room_that_others_are_always_faster_than_is_busy_and_does_not_cr
     async with world() as w:
         client = await w.client()
         for _ in range(10):
-            w.store.commits.extend([Fault.CONTENDED] * 1_000)
+            w.store.fail(*[Fault.CONTENDED] * 1_000)
             started = trio.current_time()
             assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_BUSY
             assert trio.current_time() - started > 1, "no pause between the attempts"
             late = await w.client(2)
             assert len(late.rows) == 8
-            w.store.commits.clear()
+            w.store.heal()
             assert isinstance(await client.ask(AssignNumber(7, None)), Accepted)
         assert w.state() is RoomState.RUNNING
         assert w.supervisor.statistics().crashes == 0

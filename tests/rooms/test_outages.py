@@ -9,8 +9,8 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Accepted, RoomSettings, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .world import COMMAND_ID, code, world
 
 
@@ -19,8 +19,8 @@ async def test_an_unreachable_store_refuses_commands_while_reads_and_joins_go_on
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.UNAVAILABLE)
-        w.store.reads.extend([Fault.UNAVAILABLE] * 8)
+        w.store.fail(Fault.UNAVAILABLE)
+        w.store.fail(*[Fault.UNAVAILABLE] * 8, of="read")
         assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
         assert code(await client.ask(AssignNumber(7, 1))) is Code.STORE_UNAVAILABLE
         late = await w.client(2)
@@ -33,7 +33,7 @@ async def test_an_unreachable_store_refuses_commands_while_reads_and_joins_go_on
 async def test_a_lost_answer_is_found_in_the_log(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.LOST_AFTER)
+        w.store.fail(Fault.LOST_AFTER)
         answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         assert (answer.revision, len(await w.store.log(1))) == (1, 1)
@@ -42,7 +42,7 @@ async def test_a_lost_answer_is_found_in_the_log(autojump_clock: MockClock) -> N
 async def test_a_lost_commit_is_fenced_off_and_made_again(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.LATE)
+        w.store.fail(Fault.LATE)
         answer = await client.ask(AssignNumber(7, 1))
         await trio.sleep(10)
         assert isinstance(answer, Accepted)
@@ -53,8 +53,8 @@ async def test_an_outcome_that_stays_unknown_is_said_to_be(autojump_clock: MockC
     config = RoomSettings(commit_timeout=5, commit_resolve_timeout=10)
     async with world(config=config) as w:
         client = await w.client()
-        w.store.commits.append(Fault.LOST_AFTER)
-        w.store.commits.extend([Fault.UNAVAILABLE] * 20)
+        w.store.fail(Fault.LOST_AFTER)
+        w.store.fail(*[Fault.UNAVAILABLE] * 20)
         started = trio.current_time()
         answer = await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID)
         assert code(answer) is Code.OUTCOME_UNKNOWN
@@ -73,7 +73,7 @@ async def test_a_commit_without_an_answer_is_given_up_after_its_time_out(
 ) -> None:
     async with world(config=RoomSettings(commit_timeout=3)) as w:
         client = await w.client()
-        w.store.commits.append(Fault.HANGS_COMMITTED)
+        w.store.fail(Fault.HANGS_COMMITTED)
         answer = await client.ask(AssignNumber(7, 1))
         assert isinstance(answer, Accepted)
         assert trio.current_time() < 5
@@ -81,7 +81,7 @@ async def test_a_commit_without_an_answer_is_given_up_after_its_time_out(
 
 async def test_a_cold_room_without_a_store_refuses_the_join(autojump_clock: MockClock) -> None:
     async with world() as w:
-        w.store.reads.append(Fault.UNAVAILABLE)
+        w.store.fail(Fault.UNAVAILABLE, of="read")
         client = await w.client()
         assert [code(r) for r in client.refused_joins] == [Code.STORE_UNAVAILABLE]
         await client.join("winter")
@@ -96,7 +96,7 @@ async def test_a_forgotten_repeat_does_not_pass_for_the_batch_it_is_in(
         client, viewer = await w.client(1), await w.client(2)
         first = await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID)
         await client.ask(AssignNumber(7, 2))
-        w.store.commits.append(Fault.LOST_BEFORE)
+        w.store.fail(Fault.LOST_BEFORE)
         repeat = client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
         other = client.give(client.command(AssignNumber(8, 1)))
         await client.subscriber.wait_replied()
@@ -117,7 +117,7 @@ async def test_a_repeat_in_a_refused_batch_gets_the_row_without_the_batch(
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
         await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID)
-        w.store.commits.append(Fault.UNAVAILABLE)
+        w.store.fail(Fault.UNAVAILABLE)
         refused = other.give(other.command(AssignNumber(7, 3)))
         client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
         await client.subscriber.wait_replied()
@@ -130,8 +130,8 @@ async def test_a_retry_in_an_outage_is_told_the_same_and_holds_nothing_up(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
-        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        w.store.fail(Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000)
+        w.store.fail(*[Fault.UNAVAILABLE] * 1_000, of="read")
         assert (
             code(await client.ask(AssignNumber(7, 1), command_id=COMMAND_ID))
             is Code.OUTCOME_UNKNOWN
@@ -151,7 +151,7 @@ async def test_a_repeat_that_waits_for_an_unknown_outcome_waits_as_long_as_the_f
 ) -> None:
     async with world(config=RoomSettings(commit_resolve_timeout=10)) as w:
         client, other = await w.client(1), await w.client(2)
-        w.store.commits.extend([Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000])
+        w.store.fail(Fault.LOST_BEFORE, *[Fault.UNAVAILABLE] * 1_000)
         client.give(client.command(AssignNumber(7, 1), command_id=COMMAND_ID))
         await trio.sleep(5)
         repeat = other.give(other.command(AssignNumber(7, 1), command_id=COMMAND_ID))
@@ -166,8 +166,8 @@ async def test_a_leave_waits_for_the_unknown_outcome_of_an_earlier_command(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.LOST_AFTER)
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.LOST_AFTER)
+        w.store.fail(Fault.SLOW, of="read")
         order: list[str] = []
         command = client.command(AssignNumber(7, 1))
         w.supervisor.submit(client.subscriber, command, lambda _: order.append("edit"))
@@ -184,7 +184,7 @@ async def test_the_patience_of_a_command_does_not_start_anew_with_each_commit(
 ) -> None:
     async with world(config=RoomSettings(commit_resolve_timeout=10)) as w:
         client = await w.client()
-        w.store.commits.extend([Fault.HANGS, Fault.NONE] * 3)
+        w.store.fail(*[Fault.HANGS, Fault.NONE] * 3)
         started = trio.current_time()
         await client.ask(AssignNumber(7, 1))
         assert trio.current_time() - started <= 10
@@ -195,8 +195,8 @@ async def test_a_read_after_a_crash_in_a_commit_is_refused_while_the_store_is_do
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.extend([Fault.NONE, *[Fault.UNAVAILABLE] * 1_000])
-        w.store.reads.extend([Fault.UNAVAILABLE] * 1_000)
+        w.store.fail(Fault.NONE, *[Fault.UNAVAILABLE] * 1_000)
+        w.store.fail(*[Fault.UNAVAILABLE] * 1_000, of="read")
         w.bugs.at = [Tracepoint.STORE_REPLIED]
         client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(5)

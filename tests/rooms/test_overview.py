@@ -8,8 +8,8 @@ from trio.testing import MockClock
 
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomLoad, RoomSettings, RoomState, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .world import COMMAND_ID, give_all, world
 
 SLUGS = ("winter", "summer", "spring", "autumn")
@@ -110,9 +110,9 @@ async def test_a_room_is_counted_once_while_it_closes(
 async def test_stale_and_unknown_commits_are_counted(autojump_clock: MockClock) -> None:
     async with world("winter") as w:
         client = await w.client(1)
-        w.store.commits.append(Fault.LOST_BEFORE)
+        w.store.fail(Fault.LOST_BEFORE)
         await client.ask(AssignNumber(7, 1))
-        w.store.commits.append(Fault.CONTENDED)
+        w.store.fail(Fault.CONTENDED)
         await client.ask(AssignNumber(7, 2))
         counts = w.supervisor.counts()
         assert (counts.unknown_outcomes, counts.stale_commits) == (1, 1)

@@ -10,8 +10,8 @@ from trio.testing import MockClock
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Done, Presence, RoomSettings, Subscriber, Tracepoint
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client, Stamped, TestFormat
 from .world import code, world
 
@@ -75,7 +75,7 @@ async def test_a_mark_given_before_a_join_elsewhere_is_carried_out(
 ) -> None:
     async with world("winter", "summer") as w:
         client, other = await w.client(1), await w.client(2)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         other.give(other.command(AssignNumber(7, 1)))
         await trio.sleep(0.1)
         answers = client.mark(7)

@@ -9,8 +9,8 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Done, RoomState
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client, Stamped, TestFormat
 from .world import World, code, world
 
@@ -130,7 +130,7 @@ async def test_it_waits_for_a_room_that_has_to_start(autojump_clock: MockClock) 
         w.supervisor.disconnect(editor.subscriber)
         await trio.sleep(100)  # idle: the room has stopped
         assert w.state() is None
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         assert isinstance(await client.come_back(), Done)
         assert w.state() is RoomState.RUNNING
         assert client.rows == editor.rows
@@ -142,7 +142,7 @@ async def test_given_up_it_is_not_carried_out(autojump_clock: MockClock) -> None
         await trio.sleep(1)
         client.hang_up()
         await trio.sleep(100)
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         with trio.move_on_after(0.5) as patience:
             await client.come_back()
         assert patience.cancelled_caught

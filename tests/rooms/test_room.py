@@ -18,11 +18,12 @@ from gbs_actor.rooms import (
     Snapshot,
     Tracepoint,
 )
+from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import CommitRefused
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault, FaultyStore
 from .peers import Client, TestFormat, Updates
-from .retreats import memory_store
+from .retreats import small_seed
 from .world import COMMAND_ID, World, code, give_all, world
 
 
@@ -41,7 +42,7 @@ async def test_everybody_in_the_room_gets_the_rows_and_the_author_the_answer(
 async def test_commands_that_wait_share_one_commit(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(client, 1, 2, 3, 4)
         await client.subscriber.wait_replied()
         room = w.supervisor.room_statistics("winter")
@@ -143,7 +144,7 @@ async def test_a_join_waits_for_the_answers_owed_by_the_former_room(
 ) -> None:
     async with world("winter", "summer") as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         pending = client.give(client.command(AssignNumber(7, 1)))
         await client.join("summer")
         kinds = [type(message).__name__ for _, message in client.transcript]
@@ -179,7 +180,7 @@ async def test_a_room_that_is_at_work_is_not_joined_at_once(autojump_clock: Mock
         author, elsewhere = await w.client(1), await w.client(3, "summer")
         await trio.sleep(5)
         assert not join_at_once(w, elsewhere, answers)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(author, 1)
         assert not join_at_once(w, newcomer, answers)  # something is queued
         await wait_all_tasks_blocked()
@@ -240,7 +241,7 @@ async def test_since_is_inclusive_and_another_epoch_gets_everything(
 
 async def test_many_joiners_of_a_cold_room_load_it_once(autojump_clock: MockClock) -> None:
     async with world() as w:
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         clients = [Client(w.supervisor, n) for n in range(1, 6)]
         async with trio.open_nursery() as nursery:
             for client in clients:
@@ -254,7 +255,7 @@ async def test_the_room_loads_on_although_the_first_joiner_goes(
     autojump_clock: MockClock,
 ) -> None:
     async with world() as w:
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         first, second = Client(w.supervisor, 1), Client(w.supervisor, 2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(second.join, "winter")
@@ -352,7 +353,7 @@ async def test_a_poisonous_command_takes_no_other_of_its_batch_with_it(
         assert w.state() is RoomState.RUNNING
 
 
-class _PickyStore(FaultyStore):
+class _PickyStore(MemoryStore):
     """Refuses whatever has a memo with a question mark."""
 
     async def commit(self, retreat_id, expected_revision, changes, repeatable=()):  # type: ignore[no-untyped-def]
@@ -363,17 +364,15 @@ class _PickyStore(FaultyStore):
 
 
 async def test_a_data_error_of_a_batch_is_the_culprits_alone(autojump_clock: MockClock) -> None:
-    async with trio.open_nursery() as nursery:
-        store = _PickyStore(await memory_store(), nursery)
-        supervisor = RoomSupervisor(store)
-        async with supervisor.running():
-            client = Client(supervisor)
-            await client.join("winter")
-            before = client.give(client.command(AssignNumber(7, 1)))
-            culprit = client.give(client.command(CreateMemo(7, "?", "")))
-            after = client.give(client.command(CreateMemo(8, "!", "")))
-            await client.subscriber.wait_replied()
-        nursery.cancel_scope.cancel()
+    store = _PickyStore()
+    await store.import_retreat(small_seed())
+    async with RoomSupervisor(store).running() as supervisor:
+        client = Client(supervisor)
+        await client.join("winter")
+        before = client.give(client.command(AssignNumber(7, 1)))
+        culprit = client.give(client.command(CreateMemo(7, "?", "")))
+        after = client.give(client.command(CreateMemo(8, "!", "")))
+        await client.subscriber.wait_replied()
     assert isinstance(before.answers[0], Accepted)
     assert code(culprit.answers[0]) is Code.INTERNAL
     assert isinstance(after.answers[0], Accepted)

@@ -12,8 +12,8 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Accepted, RoomAction, RoomSettings, RoomState, Snapshot, Tracepoint
 from gbs_actor.rooms.room_actions import SETTLE_TIMEOUT
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .world import World, code, give_all, world
 
 ACTIONS = ("restart", "recover", "stop", "drain")
@@ -44,7 +44,7 @@ async def test_a_restart_takes_nothing_from_those_who_are_in_the_room(
 ) -> None:
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         pending = give_all(client, 1)
         await trio.sleep(0.5)
         pending += give_all(client, 2, 3)
@@ -64,7 +64,7 @@ async def test_a_restart_takes_nothing_from_those_who_are_in_the_room(
 async def test_commands_wait_while_an_operators_restart_loads(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(action(w, "restart"))
             await trio.sleep(0.5)
@@ -79,15 +79,15 @@ async def test_a_restart_that_takes_long_is_answered_all_the_same(
 ) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.LOST_AFTER)
-        w.store.reads.extend([Fault.UNAVAILABLE] * 20)
+        w.store.fail(Fault.LOST_AFTER)
+        w.store.fail(*[Fault.UNAVAILABLE] * 20, of="read")
         pending = client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(0.5)
         asked = trio.current_time()
         outcome = await action(w, "restart")()
         assert trio.current_time() - asked == pytest.approx(SETTLE_TIMEOUT)
         assert outcome.changed
-        w.store.reads.clear()
+        w.store.heal()
         await trio.sleep(60)
         assert w.store.loads == 2
         assert len(pending.answers) == 1
@@ -98,7 +98,7 @@ async def test_a_crash_before_an_asked_for_restart_counts_as_one(
 ) -> None:
     async with world(config=RoomSettings(max_crashes=0)) as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         w.bugs.at = [Tracepoint.APPLIED]
         give_all(client, 1)
         await trio.sleep(0.5)
@@ -163,7 +163,7 @@ async def test_a_stop_finishes_what_was_submitted_and_sends_everybody_away(
 ) -> None:
     async with world() as w:
         client, other = await w.client(1), await w.client(2)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         pending = give_all(client, 1)
         await trio.sleep(0.5)
         pending += give_all(client, 2)
@@ -189,7 +189,7 @@ async def test_who_joins_a_room_that_stops_waits_and_opens_it_again(
         client, late = await w.client(1), await w.client(2, "summer")
         assert late.refused_joins  # there is no such retreat
         late.refused_joins.clear()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(client, 1)
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
@@ -289,7 +289,7 @@ async def test_an_action_goes_on_when_its_wait_is_cancelled(
         client = await w.client()
         w.bugs.at = [Tracepoint.TAKEN]
         await client.ask(AssignNumber(7, 1))
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         with trio.move_on_after(0.01):
             await action(w, name)()
         await trio.sleep(5)

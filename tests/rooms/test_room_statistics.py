@@ -16,8 +16,8 @@ from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.crash_history import KEPT
 from gbs_actor.rooms.handle import LAST_CHANGES
 from gbs_actor.rooms.room_statistics import SHOWN_SUBSCRIBERS
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .peers import Client
 from .world import COMMAND_ID, World, give_all, world
 
@@ -34,7 +34,7 @@ async def test_a_room_tells_where_it_is_in_its_life(autojump_clock: MockClock) -
     config = RoomSettings(max_crashes=1, crash_backoff_initial=2, crash_cool_down=30)
     async with world(config=config) as w, trio.open_nursery() as nursery:
         client = Client(w.supervisor, 1)
-        w.store.reads.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW, of="read")
         nursery.start_soon(client.join, "winter")
         await trio.sleep(0.5)
         assert (w.state(), room_of(w).revision) == (RoomState.STARTING, None)
@@ -52,7 +52,7 @@ async def test_a_room_tells_where_it_is_in_its_life(autojump_clock: MockClock) -
         assert w.state() is RoomState.FAILED
         assert room_of(w).restart_in == pytest.approx(20)
         await trio.sleep(21)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         pending = client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(0.5)
         nursery.start_soon(w.supervisor.drain)
@@ -66,7 +66,7 @@ async def test_age_and_idle_time(autojump_clock: MockClock) -> None:
         client = await w.client()
         await trio.sleep(100)
         assert (room_of(w).age, room_of(w).idle_for) == (100, 100)
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         client.give(client.command(AssignNumber(7, 1)))
         await trio.sleep(0.5)
         assert room_of(w).idle_for == 0
@@ -77,7 +77,7 @@ async def test_age_and_idle_time(autojump_clock: MockClock) -> None:
 async def test_the_mailbox_keeps_its_high_water_mark(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(client, 1)
         await trio.sleep(0.5)
         give_all(client, 2, 3, 4, 5, 6)
@@ -103,7 +103,7 @@ async def test_how_long_commits_took_in_the_last_minutes(autojump_clock: MockClo
     async with world() as w:
         client = await w.client()
         for fault in (*[Fault.NONE] * 9, Fault.SLOW):
-            w.store.commits.append(fault)
+            w.store.fail(fault)
             await client.ask(AssignNumber(7, 1))
         commit = room_of(w).commit
         assert commit.count == 10
@@ -131,7 +131,7 @@ async def test_what_commits_nothing_has_no_time_of_its_own(autojump_clock: MockC
 async def test_how_many_commands_share_a_batch(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         give_all(client, 1)
         await trio.sleep(0.5)
         give_all(client, 2, 3, 4)
@@ -145,7 +145,7 @@ async def test_the_batch_in_hand_and_how_long_nothing_has_moved(autojump_clock: 
         await trio.sleep(10)
         assert room_of(w).batch is None
         assert room_of(w).since_progress == pytest.approx(10)
-        w.store.commits.append(Fault.HANGS)
+        w.store.fail(Fault.HANGS)
         client.give(client.command(CreateMemo(7, MEMO, ""), command_id=COMMAND_ID))
         client.mark(7)
         await trio.sleep(4)
@@ -179,7 +179,7 @@ async def test_the_last_changes(autojump_clock: MockClock) -> None:
 async def test_changes_that_were_refused_are_none_of_the_last(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.REFUSED)
+        w.store.fail(Fault.REFUSED)
         await client.ask(AssignNumber(7, 1))
         assert room_of(w).last_changes == ()
 
@@ -191,7 +191,7 @@ async def test_a_fence_is_among_the_last_changes(autojump_clock: MockClock, *, c
         if crash:
             w.bugs.at = [Tracepoint.COMMITTING]
         else:
-            w.store.commits.append(Fault.LOST_BEFORE)
+            w.store.fail(Fault.LOST_BEFORE)
         await client.ask(AssignNumber(7, 1))
         await trio.sleep(1)
         kinds = [change.kind for change in reversed(room_of(w).last_changes)]
@@ -258,8 +258,8 @@ async def test_of_a_very_large_room_some_subscribers_are_shown(autojump_clock: M
 async def test_while_the_store_is_away_the_room_says_so(autojump_clock: MockClock) -> None:
     async with world() as w:
         client = await w.client()
-        w.store.commits.append(Fault.UNAVAILABLE)
-        w.store.reads.extend([Fault.UNAVAILABLE] * 5)
+        w.store.fail(Fault.UNAVAILABLE)
+        w.store.fail(*[Fault.UNAVAILABLE] * 5, of="read")
         await client.ask(AssignNumber(7, 1))
         assert room_of(w).store_down
         await trio.sleep(20)

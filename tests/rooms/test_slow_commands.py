@@ -10,8 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.rooms import RoomSettings, slow_commands
+from gbs_actor.testing.store import Fault
 
-from .faulty_store import Fault
 from .world import World, give_all, world
 
 LOGGER = "gbs_actor.rooms.slow_commands"
@@ -25,7 +25,7 @@ async def edit_slowly(w: World, slow_command: float) -> None:
     """Make an edit that takes a second to commit."""
     w.supervisor.slow_commands.threshold = slow_command
     client = await w.client()
-    w.store.commits.append(Fault.SLOW)
+    w.store.fail(Fault.SLOW)
     await client.ask(AssignNumber(7, 1))
 
 
@@ -36,7 +36,7 @@ async def test_a_slow_command_is_logged_with_whose_it_is_and_where_the_time_went
         w.supervisor.slow_commands.threshold = 0.5
         client = await w.client(5)
         command = client.command(CreateMemo(7, "a secret memo", "#FF0000"))
-        w.store.commits.append(Fault.SLOW)
+        w.store.fail(Fault.SLOW)
         client.give(command)
         await trio.sleep(5)
         (line,) = lines(caplog)
@@ -58,7 +58,7 @@ async def test_time_in_the_mailbox_counts(
     async with world() as w:
         w.supervisor.slow_commands.threshold = 1.5
         client = await w.client()
-        w.store.commits.extend([Fault.SLOW, Fault.SLOW])
+        w.store.fail(Fault.SLOW, Fault.SLOW)
         give_all(client, 1)
         await wait_all_tasks_blocked()
         give_all(client, 2, 3, 4)
@@ -75,7 +75,7 @@ async def test_a_slow_command_that_is_rejected_is_logged(
     async with world() as w:
         w.supervisor.slow_commands.threshold = 0.5
         client = await w.client()
-        w.store.commits.extend([Fault.HANGS] * 3)
+        w.store.fail(*[Fault.HANGS] * 3)
         give_all(client, 1)
         await trio.sleep(60)
         (line,) = lines(caplog)
@@ -98,7 +98,7 @@ async def test_lines_have_a_distance_and_what_is_slow_in_between_is_counted(
     async with world(config=RoomSettings(batch_size=1)) as w:
         w.supervisor.slow_commands.threshold = 0.5
         client = await w.client()
-        w.store.commits.extend([Fault.SLOW] * 5)
+        w.store.fail(*[Fault.SLOW] * 5)
         give_all(client, 1, 2, 3, 4, 5)
         await trio.sleep(10)
         endings = [line.getMessage().rpartition(": ")[2] for line in lines(caplog)]

@@ -13,10 +13,10 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSettings, RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.testing.store import SimStore
 
-from .faulty_store import FaultyStore
 from .peers import Client, Pending
-from .retreats import memory_store
+from .retreats import sim_store
 
 COMMAND_ID = UUID(int=7)
 
@@ -27,7 +27,7 @@ class World:
     def __init__(
         self,
         supervisor: RoomSupervisor,
-        store: FaultyStore,
+        store: SimStore,
         bugs: Bugs,
         events: OperatorEvents,
     ) -> None:
@@ -71,15 +71,12 @@ class Bugs:
 async def world(
     *slugs: str, config: RoomSettings | None = None, people: int = 8
 ) -> AsyncIterator[World]:
-    inner = await memory_store(*slugs, people=people)
+    store = await sim_store(*slugs, people=people)
     bugs = Bugs()
-    async with trio.open_nursery() as nursery:
-        store = FaultyStore(inner, nursery)
-        events = OperatorEvents()
-        supervisor = RoomSupervisor(store, config, events=events, observe=bugs)
-        async with supervisor.running():
-            yield World(supervisor, store, bugs, events)
-        nursery.cancel_scope.cancel()
+    events = OperatorEvents()
+    supervisor = RoomSupervisor(store, config, events=events, observe=bugs)
+    async with supervisor.running():
+        yield World(supervisor, store, bugs, events)
 
 
 def code(answer: object) -> Code | None:

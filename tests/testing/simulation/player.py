@@ -140,12 +140,13 @@ class Player:
         faults: bool = True,
         many: bool = True,
         commands: int = 10,
+        retreat: Retreat | None = None,
     ) -> None:
         self.rnd = rnd
         self.faults = faults
         self.many = many
         self.commands_left = commands
-        retreat = a_retreat(rnd, people)
+        retreat = retreat or a_retreat(rnd, people)
         self.board = Board(retreat)
         self.history = History({SLUG: retreat}, delayed=True)
         self.numbers = count(1)
@@ -244,8 +245,8 @@ class Player:
         number = self.invoke(line, "join-retreat", argument, None)
         self.mailbox.append(Work(number, line, join=argument))
 
-    def leave(self) -> None:
-        line = self.line()
+    def leave(self, line: Line | None = None) -> None:
+        line = line or self.line()
         if line is None or not line.knows_joined or line.pending or line.outbox:
             return
         number = self.invoke(line, "leave-retreat", {"retreatSlug": SLUG}, None)
@@ -294,7 +295,7 @@ class Player:
             self.given.append((event, argument, line.user, False))
         self.submit(line, event, argument)
 
-    def submit(self, line: Line, event: str, argument: Json) -> None:
+    def submit(self, line: Line, event: str, argument: Json) -> int:
         raw = msgspec.json.encode(argument)
         request = BY_EVENT[event].decode(raw)
         command = request.command(
@@ -302,6 +303,7 @@ class Player:
         )
         number = self.invoke(line, event, argument, request.command_id)
         self.mailbox.append(Work(number, line, command, event))
+        return number
 
     def a_command(self) -> tuple[str, dict[str, Any]]:
         rnd = self.rnd
@@ -577,14 +579,15 @@ class Player:
             self.board.apply(change)
             self.send(change)
 
-    def fail(self) -> None:
+    def fail(self, outcome: str = "") -> None:
         """Have the store fail, before a commit or behind one."""
         batch: list[Work] = []
         while self.mailbox and self.mailbox[0].command is not None:
             batch.append(self.mailbox.pop(0))
         if batch:
             number = self.disturbed(Cause.STORE)
-            self.commit(batch, outcome=self.rnd.choice(["down", "unknown", "unknown, not stored"]))
+            outcomes = ["down", "unknown", "unknown, not stored"]
+            self.commit(batch, outcome=outcome or self.rnd.choice(outcomes))
             for line in list(self.lines.values()):
                 while line.outbox:
                     self.take(line)

@@ -72,15 +72,14 @@ def accepted_is_in_log(facts: Facts) -> Found:
 
 
 @rule
-def accepted_above_known(facts: Facts) -> Found:
-    """What is in the log is above what was known when it was first asked for."""
+def accepted_once_asked_for(facts: Facts) -> Found:
+    """Nothing is in the log before it was first asked for; so it is above all that was known."""
     for each in facts.commands():
-        if each.first is not each:
+        log, revision = facts.log(each.slug), facts.revision_of(each)
+        if log is None or revision is None or each.first is not each:
             continue
-        revision = facts.revision_of(each)
-        if revision is not None and revision <= each.known:
-            sentence = f"revision {revision}, at {each.index} of which {each.known} was known"
-            yield each.answered or each.index, f"{each.event.invocation} got {sentence}"
+        if revision <= log.durable.at(each.index):
+            yield each.index, f"{each.event.invocation} was in the log before, at {revision}"
 
 
 @rule

@@ -86,8 +86,6 @@ def _unclaimed(facts: Facts, slug: str) -> list[Invocation]:
 def _why_wrong(asking: list[Invocation], log: Log, entry: LogEntry, index: int) -> str | None:
     problem = "was asked for by nobody"
     for each in asking:
-        if each.index > index:
-            continue
         if each.asked is None:
             problem = "comes from something malformed"
         elif each.event.user_id != entry.author_id:

@@ -163,8 +163,9 @@ class _Walk:
         revisions = [each for _, each in parts]
         if not parts or max(revisions) != revision or not _rises_within(parts):
             yield "revisions-rise", index, f"revisions {revisions} in a message of {revision}"
-            return
-        first = min(revisions)
+            if not parts:
+                return
+        first, revision = min(revisions), max(revisions)
         if position.repeats and revision <= position.base:
             yield from self._recent(index, position, log, parts)
             return

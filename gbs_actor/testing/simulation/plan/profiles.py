@@ -1,0 +1,151 @@
+"""What simulations are made of: how often each kind of step is drawn, by what is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+FAULTS: Final = (
+    "stall",
+    "disconnect",
+    "crash",
+    "operate",
+    "fail commit",
+    "fail read",
+    "outage",
+    "write elsewhere",
+    "new epoch",
+    "kill",
+    "shutdown",
+    "jump wall",
+)
+"""The kinds of faults, of which each simulation has only some."""
+
+USUAL: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "wait": 6,
+        "turns": 5,
+        "invoke": 18,
+        "join": 2,
+        "leave": 1,
+        "read": 1,
+        "mark": 1,
+        "stall": 2,
+        "disconnect": 2,
+        "crash": 1.5,
+        "operate": 1,
+        "fail commit": 2,
+        "fail read": 1,
+        "outage": 0.7,
+        "write elsewhere": 1,
+        "new epoch": 0.3,
+        "kill": 0.7,
+        "shutdown": 0.5,
+        "jump wall": 0.5,
+    }
+)
+"""How often each kind of step is drawn, relative to the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a simulation is drawn by."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Where they differ from the usual ones; 0: never."""
+    always: frozenset[str] = frozenset()
+    """Faults that each simulation has."""
+    never: frozenset[str] = frozenset()
+    """Faults that no simulation has."""
+    events: Mapping[str, float] = field(default_factory=dict)
+    """How often each command is given, relative to the others; where it differs from the usual."""
+    people: tuple[int, int] = (6, 8)
+    """At least, and at most."""
+    clients: tuple[int, int] = (3, 5)
+    steps: tuple[int, int] = (10, 60)
+    two_retreats: float = 0.3
+    """How likely there are two."""
+    repeats: float = 0.25
+    """How likely a command has an id; few of them are different."""
+    based: float = 0.4
+    """How likely a command has a base revision."""
+    batch_form: float = 0.6
+    """How likely a client is in the batch form."""
+    latency: float = 0.3
+    """How likely the store has any."""
+    small_limits: float = 0.3
+    """How likely a limit of the rooms is so small that it is reached."""
+    http: float = 0.08
+    """How likely a command is given over HTTP."""
+
+
+_CALM: Final = frozenset(FAULTS)
+
+
+def _only(*faults: str) -> frozenset[str]:
+    return _CALM - {*faults}
+
+
+PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
+    {
+        "general": Profile(),
+        "calm": Profile(never=_CALM),
+        "since": Profile(
+            weights={"disconnect": 8, "join": 5, "stall": 5, "read": 3, "wait": 3},
+            always=frozenset({"disconnect", "stall"}),
+            never=_only("disconnect", "stall", "operate", "crash"),
+            events={"bulk-assign-gbs": 10},
+        ),
+        "fence": Profile(
+            weights={"fail commit": 8, "outage": 3},
+            always=frozenset({"fail commit"}),
+            never=_only("fail commit", "outage", "crash"),
+        ),
+        "repeats": Profile(
+            weights={"fail commit": 3, "disconnect": 3},
+            never=_only("fail commit", "disconnect", "crash", "kill"),
+            repeats=0.9,
+        ),
+        "wake-ups": Profile(
+            weights={"turns": 15, "join": 6, "leave": 4, "mark": 5},
+            never=_only("operate", "stall"),
+            latency=0.0,
+        ),
+        "undo": Profile(events={"undo": 15}, based=0.2, never=_only("disconnect", "fail commit")),
+        "groups": Profile(
+            events={
+                "create-gbs": 6,
+                "delete-gbs": 6,
+                "assign-gbs-leaders": 6,
+                "unassign-gbs-leaders": 4,
+                "update-lineup-gbs-memo": 5,
+                "delete-lineup-gbs-memo": 3,
+            },
+            batch_form=0.9,
+            never=_only("disconnect", "stall"),
+        ),
+        "kills": Profile(
+            weights={"kill": 4, "shutdown": 3},
+            always=frozenset({"kill"}),
+            never=_only("kill", "shutdown", "fail commit"),
+            latency=0.8,
+        ),
+        "marks": Profile(
+            weights={"mark": 15, "disconnect": 4, "leave": 3},
+            never=_only("disconnect", "crash", "stall"),
+        ),
+        "crashes": Profile(
+            weights={"crash": 8},
+            always=frozenset({"crash"}),
+            never=_only("crash", "operate", "fail commit"),
+        ),
+        "foreign": Profile(
+            weights={"write elsewhere": 6, "new epoch": 2, "outage": 2},
+            always=frozenset({"write elsewhere"}),
+            never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
+        ),
+    }
+)
+"""By name. "general" draws from everything; the others are for what is rare there."""

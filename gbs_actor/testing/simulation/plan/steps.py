@@ -1,0 +1,223 @@
+"""What happens in a simulation, step by step, as plain data.
+
+Each step stands for itself: without any other it can still be played, as what does not fit is
+left out. Clients and retreats are named by numbers. Values that are only known in a run are
+relative to what the client has then: a revision is so many behind the one it shows, a memo is that
+of a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from gbs_actor.rooms.tracepoints import Tracepoint
+from gbs_actor.testing.store import Fault, Operation
+
+
+class _Step(msgspec.Struct, frozen=True, tag_field="step", omit_defaults=True):
+    """What the steps share: how they are written."""
+
+
+# -- time
+
+
+class Wait(_Step, frozen=True, tag="wait"):
+    """All that can be done now is done, then time passes."""
+
+    seconds: float = 0.0
+
+
+class Turns(_Step, frozen=True, tag="turns"):
+    """Each task that can run does so, a few times; no time passes."""
+
+    count: int = 1
+
+
+# -- clients
+
+Return = Literal["resume", "since", "join", "stay away"]
+"""What a client does that has lost its connection: it resumes its session, joins with what it has
+or without, or comes back and joins nothing."""
+
+
+class Invoke(_Step, frozen=True, tag="invoke"):
+    """A client gives a command, with what else its argument holds."""
+
+    client: int
+    event: str
+    argument: dict[str, Any]
+    behind: int | None = None
+    """The ``baseRevision``, as so many revisions behind what the client has; ``None``: none."""
+    command: int | None = None
+    """Stands for the ``commandId``; ``None``: none. Another step may have the same."""
+    memo_of: int | None = None
+    """The registration whose memo, as the client shows it, is the ``memoId``."""
+    undoes: int | None = None
+    """An undo is of the change so many revisions behind what the client has."""
+    undoes_command: int | None = None
+    """An undo is of the change with this ``commandId``."""
+    named: int | None = None
+    """The retreat that the argument names."""
+    http: int | None = None
+    """Over HTTP, in this retreat."""
+
+
+class Join(_Step, frozen=True, tag="join"):
+    """A client joins a retreat."""
+
+    client: int
+    retreat: int = 0
+    since: bool = False
+    """With the revision and epoch that it has, if it has any of this retreat."""
+
+
+class Leave(_Step, frozen=True, tag="leave"):
+    """A client leaves the retreat that it is in."""
+
+    client: int
+
+
+class Read(_Step, frozen=True, tag="read"):
+    """A client reads a retreat without joining it."""
+
+    client: int
+    retreat: int = 0
+    behind: int | None = None
+    """Since so many revisions behind what the client has."""
+
+
+class Mark(_Step, frozen=True, tag="mark"):
+    """A client starts or ends editing a field."""
+
+    client: int
+    registration: int
+    field: str = "gbsNumber"
+    editing: bool = True
+
+
+class StopReading(_Step, frozen=True, tag="stop reading"):
+    """A client takes nothing more off its connection."""
+
+    client: int
+
+
+class GoOnReading(_Step, frozen=True, tag="go on reading"):
+    """A client takes all that waits for it."""
+
+    client: int
+
+
+class Disconnect(_Step, frozen=True, tag="disconnect"):
+    """A client loses its connection, with a part of what waits on it, and comes back."""
+
+    client: int
+    back_after: float = 0.5
+    """Seconds."""
+    how: Return = "resume"
+
+
+# -- rooms
+
+
+class CrashRoom(_Step, frozen=True, tag="crash room"):
+    """A room crashes when it passes a step of its loop."""
+
+    retreat: int = 0
+    at: Tracepoint | None = None
+    """``None``: at any."""
+    passes: int = 0
+    """How often it passes that before."""
+    times: int = 1
+    """How often it crashes there, in a row."""
+
+
+class Operate(_Step, frozen=True, tag="operate"):
+    """An operator acts on a room."""
+
+    action: Literal["restart", "recover", "stop", "drain"]
+    retreat: int = 0
+
+
+# -- the store
+
+
+class FailStore(_Step, frozen=True, tag="fail store"):
+    """The next calls of the store fail."""
+
+    fault: Fault
+    of: Operation = "commit"
+    times: int = 1
+
+
+class Outage(_Step, frozen=True, tag="outage"):
+    """The store cannot be reached."""
+
+    seconds: float
+
+
+class WriteElsewhere(_Step, frozen=True, tag="write elsewhere"):
+    """Another server has the retreats for a moment, and writes."""
+
+    event: str
+    argument: dict[str, Any]
+    retreat: int = 0
+    noticed: bool = True
+    """Whether this server is notified of it; else its next commit finds out."""
+
+
+class NewEpoch(_Step, frozen=True, tag="new epoch"):
+    """A retreat gets another epoch, while another server has it."""
+
+    retreat: int = 0
+
+
+# -- the process
+
+
+class Kill(_Step, frozen=True, tag="kill"):
+    """The process is gone at once, with all connections; another one starts later."""
+
+    down_for: float = 0.5
+    """Seconds."""
+
+
+class Shutdown(_Step, frozen=True, tag="shutdown"):
+    """The server is cancelled, with all its rooms, and another one starts."""
+
+    at: Tracepoint | None = None
+    """When a room passes this step of its loop; ``None``: at once."""
+    passes: int = 0
+    """How often it passes that before."""
+    drain_for: float | None = None
+    """Seconds that the rooms have, at most, to finish before; ``None``: none."""
+
+
+class JumpWall(_Step, frozen=True, tag="jump wall"):
+    """The wall clock is set forward, or back."""
+
+    seconds: float
+
+
+Step = (
+    Wait
+    | Turns
+    | Invoke
+    | Join
+    | Leave
+    | Read
+    | Mark
+    | StopReading
+    | GoOnReading
+    | Disconnect
+    | CrashRoom
+    | Operate
+    | FailStore
+    | Outage
+    | WriteElsewhere
+    | NewEpoch
+    | Kill
+    | Shutdown
+    | JumpWall
+)

@@ -1,0 +1,55 @@
+"""What may be refused, or late, and why: the causes that a simulation has brought about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from gbs_actor.testing.simulation.history import Calmed, Cause, Disturbed, History
+
+
+class Disturbances:
+    """Records when causes begin and end.
+
+    One ends when what has caused it is over, and the server shows nothing of it any more.
+
+    :param is_calm: whether the server works, as far as can be seen.
+    """
+
+    def __init__(self, history: History, is_calm: Callable[[], bool]) -> None:
+        self._history = history
+        self._is_calm = is_calm
+        self._numbers = count(1)
+        self._lasting: dict[int, None] = {}
+        """Those whose cause goes on."""
+        self._fading: dict[int, None] = {}
+        """Those whose cause is over."""
+
+    def begin(
+        self, cause: Cause, what: str, *, slug: str | None = None, client: int | None = None
+    ) -> Callable[[], None]:
+        """Record that a cause begins.
+
+        :param what: for a reader.
+        :returns: to be called when it is over.
+        """
+        number = next(self._numbers)
+        self._history.record(Disturbed(number, cause, slug, client, what))
+        self._lasting[number] = None
+
+        def over() -> None:
+            del self._lasting[number]
+            self._fading[number] = None
+
+        return over
+
+    def happened(self, cause: Cause, what: str, *, slug: str | None = None) -> None:
+        """Record a cause that is over at once, and what comes of it is not."""
+        self.begin(cause, what, slug=slug)()
+
+    def look(self) -> None:
+        """Record which have come to their end; to be called when all tasks are blocked."""
+        if self._fading and self._is_calm():
+            for number in self._fading:
+                self._history.record(Calmed(number))
+            self._fading.clear()

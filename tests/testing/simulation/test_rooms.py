@@ -1,0 +1,175 @@
+"""The layer of rooms reaches what it is meant to reach, and ends as it should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gbs_actor.lineup.commands import Kind
+from gbs_actor.rooms import Tracepoint
+from gbs_actor.testing.simulation import Trace, simulate
+from gbs_actor.testing.simulation.history import (
+    Abandoned,
+    Answered,
+    Cause,
+    Committed,
+    Disturbed,
+    Ended,
+    Invoked,
+)
+from gbs_actor.testing.simulation.plan import Participant, Plan, steps
+from gbs_actor.testing.store import Fault
+
+SEEDS = 400
+
+
+@pytest.fixture(scope="module")
+def reached() -> Counter[str]:
+    """What a run of seeds reaches, all in all."""
+    counters: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        counters += simulate(seed).counters
+    return counters
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NONE])
+def test_each_fault_of_a_commit_happens(fault: Fault, reached: Counter[str]) -> None:
+    assert reached[f"commit: {fault.name}"]
+
+
+@pytest.mark.parametrize("tracepoint", Tracepoint)
+def test_rooms_crash_at_each_step_of_their_loop(
+    tracepoint: Tracepoint, reached: Counter[str]
+) -> None:
+    assert reached[f"passed: {tracepoint}"] > reached[f"crashed: {tracepoint}"]
+    if tracepoint is not Tracepoint.SENDING_MARKS:  # seldom passed
+        assert reached[f"crashed: {tracepoint}"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_of_change_is_committed(kind: Kind, reached: Counter[str]) -> None:
+    assert reached[f"committed: {kind}"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "OK",
+        "VALIDATION_FAILED",
+        "NOT_IN_ROOM",
+        "NOT_FOUND",
+        "LEADER_LOCKED",
+        "CONFLICT",
+        "GROUP_NOT_EMPTY",
+        "FORBIDDEN",
+        "ROOM_BUSY",
+        "ROOM_RESTARTED",
+        "ROOM_UNAVAILABLE",
+        "STORE_UNAVAILABLE",
+        "OUTCOME_UNKNOWN",
+        "INTERNAL",
+    ],
+)
+def test_each_code_is_answered(code: str, reached: Counter[str]) -> None:
+    assert reached[f"answer: {code}"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "killed",
+        "shut down",
+        "outage",
+        "new epoch",
+        "foreign write",
+        "operator: restart",
+        "operator: recover",
+        "operator: stop",
+        "operator: drain",
+        "resumed",
+        "not resumed",
+        "event: lineup-updated",
+        "event: lineups-updated",
+        "event: user-editing",
+        "event: room-presence",
+        "moment: Abandoned",
+    ],
+)
+def test_what_else_can_happen_does(what: str, reached: Counter[str]) -> None:
+    assert reached[what]
+
+
+def play(*played: steps._Step, **plan: object) -> Trace:
+    clients = (
+        Participant(number=0, user=101),
+        Participant(number=1, user=102, form="batch"),
+    )
+    return simulate(Plan(1, "written", clients, played, **plan))  # type: ignore[arg-type]
+
+
+def events_of(trace: Trace, *kinds: type) -> list[object]:
+    return [moment.event for moment in trace.history.moments if isinstance(moment.event, kinds)]
+
+
+ASSIGN = steps.Invoke(0, "update-gbs-number", {"lineupId": 5, "gbsNumber": 4})
+
+
+def test_a_command_is_committed_before_it_is_answered() -> None:
+    trace = play(steps.Wait(), ASSIGN)
+    (committed,) = events_of(trace, Committed)
+    invocation = next(
+        moment.event
+        for moment in trace.history.moments
+        if isinstance(moment.event, Invoked) and moment.event.event == ASSIGN.event
+    )
+    events = [moment.event for moment in trace.history.moments]
+    (answered,) = (
+        event
+        for event in events
+        if isinstance(event, Answered) and event.invocation == invocation.invocation
+    )
+    assert events.index(invocation) < events.index(committed) < events.index(answered)
+    assert answered.reply["status"] == "OK"
+    assert answered.reply["revision"] == 1
+
+
+def test_every_client_shows_in_the_end_what_a_read_returns() -> None:
+    trace = play(steps.Wait(), ASSIGN)
+    (ended,) = events_of(trace, Ended)
+    assert isinstance(ended, Ended)
+    assert ended.left_over == {}
+    assert ended.stored.revision == 1
+    numbers = {row["id"]: row["gbsNumber"] for row in ended.rows}
+    assert numbers[5] == 4
+    assert len(ended.replicas) == 2
+    for rows in ended.replicas.values():
+        assert {row["id"]: row["gbsNumber"] for row in rows} == numbers
+
+
+def test_a_killed_server_answers_nothing_and_clients_come_back() -> None:
+    trace = play(steps.Wait(), steps.FailStore(Fault.SLOW), ASSIGN, steps.Wait(0.5), steps.Kill())
+    assert len(events_of(trace, Abandoned)) == 1
+    (ended,) = events_of(trace, Ended)
+    assert isinstance(ended, Ended)
+    assert len(ended.replicas) == 2
+
+
+def test_a_fault_of_the_store_is_a_cause_from_when_it_happens() -> None:
+    calm = play(steps.Wait(), ASSIGN)
+    assert events_of(calm, Disturbed) == []
+    trace = play(steps.Wait(), steps.FailStore(Fault.REFUSED), steps.Wait(1.0), ASSIGN)
+    (disturbed,) = events_of(trace, Disturbed)
+    assert isinstance(disturbed, Disturbed)
+    assert disturbed.cause is Cause.STORE
+    answers = [event for event in events_of(trace, Answered) if isinstance(event, Answered)]
+    assert answers[-1].reply["code"] == "STORE_UNAVAILABLE"
+
+
+def test_a_client_that_does_not_read_gets_the_last_state_of_each_row_once() -> None:
+    moves = [
+        steps.Invoke(0, "update-gbs-number", {"lineupId": 5, "gbsNumber": number})
+        for number in (3, 4, 3, 4)
+    ]
+    trace = play(steps.Wait(), steps.StopReading(1), *moves, steps.Wait(1.0), steps.GoOnReading(1))
+    assert trace.counters["event: lineups-updated"] < 8
