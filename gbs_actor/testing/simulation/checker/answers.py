@@ -78,6 +78,8 @@ def accepted_once_asked_for(facts: Facts) -> Found:
         log, revision = facts.log(each.slug), facts.revision_of(each)
         if log is None or revision is None or each.first is not each:
             continue
+        if each.slug != each.event.slug:
+            continue  # a repeat, from another retreat
         if revision <= log.durable.at(each.index):
             yield each.index, f"{each.event.invocation} was in the log before, at {revision}"
 
@@ -177,7 +179,9 @@ def done_without_data(facts: Facts) -> Found:
         log, revision = facts.log(each.slug), each.reply.get("revision")
         if each.reply.get("data") is not None:
             yield index, f"{each.event.invocation} is answered with data"
-        elif log is not None and revision is not None and not each.known <= revision:
+        elif log is None or revision is None or not each.settled:
+            continue
+        elif revision < each.known:
             yield index, f"{each.event.invocation} got {revision}, and {each.known} was known"
 
 
@@ -190,7 +194,7 @@ def rejected_right(facts: Facts) -> Found:
             continue
         log = facts.log(each.slug)
         if log is None:
-            if code not in ("NOT_IN_ROOM", "RETREAT_NOT_FOUND", "VALIDATION_FAILED"):
+            if code in CONTENT and code != "VALIDATION_FAILED":
                 yield index, f"{each.event.invocation} got {code}, and no retreat is named"
         elif code in CONTENT:
             states = f"{each.known} to {log.durable.at(index)}"
@@ -216,7 +220,7 @@ def refused_with_cause(facts: Facts) -> Found:
             if each.slug in facts.logs:
                 yield index, f"{each.event.invocation} got {code}, and {each.slug} is there"
         elif code == "NOT_FOUND" and each.event.event == ClientEvent.USER_EDITING:
-            if _is_registered(facts, each):
+            if each.settled and _is_registered(facts, each):
                 yield index, f"{each.event.invocation} got {code}, and there is such a row"
         elif code != "VALIDATION_FAILED":
             yield index, f"{each.event.invocation} got {code}"
@@ -246,7 +250,7 @@ def retryable_marked(facts: Facts) -> Found:
         if index is None or code is None:
             continue
         retryable = code in RETRYABLE
-        if code == "OUTCOME_UNKNOWN":
+        if code == "OUTCOME_UNKNOWN" and each.is_command:
             retryable = each.event.command_id is not None
         if bool(each.reply.get("retryable", False)) is not retryable:
             yield index, f"{each.event.invocation} got {code}, retryable: {not retryable}"

@@ -33,7 +33,7 @@ from gbs_actor.testing.simulation.history import (
     Opened,
     Quiet,
 )
-from gbs_actor.testing.simulation.model import Asked, Lineup, Malformed, asked
+from gbs_actor.testing.simulation.model import Asked, Lineup, Malformed, asked, target_of
 from gbs_actor.testing.simulation.model.timeline import Timeline
 
 COMMANDS: Final = frozenset(str(event) for event in CommandEvent)
@@ -127,6 +127,10 @@ class Invocation:
     abandoned: int | None = None
     asked: Asked | None = None
     """``None``: it is no command, or one that is malformed."""
+    elsewhere: bool = False
+    """Whether it is about somebody of another retreat."""
+    settled: bool = True
+    """Whether its client stays in the room meanwhile, as far as it knows."""
     state: int | None = None
     """If it was rejected for its content, the lowest revision at which that is right."""
 
@@ -220,6 +224,15 @@ class Facts:
             and each.event.client in (None, invocation.event.client)
             and each.lies_in(invocation.index, until)
         }
+
+    def epochs(self, invocation: Invocation, log: Log, until: int) -> set[str]:
+        """Return the epochs that may count for what is done up to a later event.
+
+        A room may not have noticed yet that there is another one.
+        """
+        if Cause.STALE in self.causes(invocation, until):
+            return {log.epochs.at(index) for index in log.epochs.revisions if index <= until}
+        return {log.epochs.at(invocation.index), log.epochs.at(until)}
 
     @cached_property
     def by_command(self) -> dict[tuple[str | None, UUID], list[Invocation]]:
@@ -328,7 +341,11 @@ class Facts:
                     operator=event.operator,
                 )
             except Malformed:
-                invocation.asked = None
+                return
+            target = target_of(invocation.asked.action)
+            invocation.elsewhere = any(
+                target in other.lineup.people for name, other in self.logs.items() if name != slug
+            )
 
     def _answered(self, index: int, event: Answered) -> None:
         invocation = self.invocations.get(event.invocation)
@@ -339,8 +356,14 @@ class Facts:
         if len(invocation.answers) > 1:
             return
         invocation.reply = event.reply
+        self._find_home(invocation)
         connection, log = invocation.connection, self.log(invocation.slug)
         if connection is not None:
+            invocation.settled = invocation.inside and not any(
+                move.answered is None or move.answered > invocation.index
+                for move in connection.moves
+                if move is not invocation
+            )
             if connection.closed is not None:
                 self.stray.append((index, f"the connection of {event.invocation} is closed"))
             if invocation.event.event in (JOIN, LEAVE):
@@ -350,14 +373,24 @@ class Facts:
             return
         if invocation.is_command and invocation.accepted:
             log.learn(self.revision_of(invocation), index)
-        elif invocation.accepted:
+        elif invocation.accepted and (invocation.reads or invocation.settled):
             log.learn(event.reply.get("revision"), index)
         elif invocation.is_command:
-            durable, epochs = log.durable.at(index), log.epochs
-            known = range(invocation.known, durable + 1)
-            then = {epochs.at(invocation.index), epochs.at(index)}
-            invocation.state = lowest_state(invocation, log.lineup, known, then)
+            known = range(invocation.known, log.durable.at(index) + 1)
+            epochs = self.epochs(invocation, log, index)
+            invocation.state = lowest_state(invocation, log.lineup, known, epochs)
             log.learn(invocation.state, index)
+
+    def _find_home(self, invocation: Invocation) -> None:
+        """Look for a command in other retreats: a repeat is answered from within another room."""
+        command_id, log = invocation.event.command_id, self.log(invocation.slug)
+        if command_id is None or log is None or command_id in log.lineup.commands:
+            return
+        for slug, other in self.logs.items():
+            if command_id in other.lineup.commands and not invocation.event.argument.get(
+                "retreatSlug"
+            ):
+                invocation.slug, invocation.known, invocation.inside = slug, 0, False
 
     def _moved(self, connection: Connection, invocation: Invocation) -> None:
         if not invocation.accepted:

@@ -66,7 +66,7 @@ def entry_decided_right(facts: Facts) -> Found:
                 for each in [without_id.get(entry.revision), *_unclaimed(facts, slug)]
                 if each is not None
             ]
-            problem = _why_wrong(asking, log, entry, index)
+            problem = _why_wrong(facts, asking, log, entry, index)
             if problem is not None:
                 yield index, f"revision {entry.revision} {problem}"
 
@@ -83,7 +83,9 @@ def _unclaimed(facts: Facts, slug: str) -> list[Invocation]:
     ]
 
 
-def _why_wrong(asking: list[Invocation], log: Log, entry: LogEntry, index: int) -> str | None:
+def _why_wrong(
+    facts: Facts, asking: list[Invocation], log: Log, entry: LogEntry, index: int
+) -> str | None:
     problem = "was asked for by nobody"
     for each in asking:
         if each.asked is None:
@@ -96,7 +98,7 @@ def _why_wrong(asking: list[Invocation], log: Log, entry: LogEntry, index: int) 
             return None  # the gap in the log is reported
         else:
             view = log.lineup.view(entry.revision - 1)
-            epochs = {log.epochs.at(each.index), log.epochs.at(index)}
+            epochs = facts.epochs(each, log, index)
             decisions = [decide(view, each.asked, epoch) for epoch in epochs]
             if any(_is_outcome(entry, decision, log) for decision in decisions):
                 return None
@@ -161,6 +163,8 @@ def durable_when_seen(facts: Facts) -> Found:
         log = facts.log(each.slug)
         if log is None or each.answered is None or not each.accepted:
             continue
+        if not (each.is_command or each.reads or each.settled):
+            continue  # it may be of another retreat
         answered = facts.revision_of(each) if each.is_command else each.reply.get("revision")
         if isinstance(answered, int) and answered > log.durable.at(each.answered):
             yield each.answered, f"revision {answered} is answered, and not in the store"

@@ -21,7 +21,10 @@ def marks_end(facts: Facts) -> Found:
     """An editing mark ends, by itself after some time, and everybody is sent that."""
     for index, connection in _in_room_at_end(facts):
         begun: dict[Any, int] = {}
+        slug = connection.event.slug
         for item in connection.items:
+            if item.slug != slug:
+                begun, slug = {}, item.slug
             event = item.event
             if not isinstance(event, Delivered) or event.event != ServerEvent.USER_EDITING:
                 continue

@@ -35,7 +35,7 @@ def read_is_right(facts: Facts) -> Found:
         if revision < log.lineup.retreat.revision:
             yield index, f"{each.event.invocation} shows {revision}, before the beginning"
             continue
-        epochs = {log.epochs.at(each.index), log.epochs.at(index)}
+        epochs = facts.epochs(each, log, index)
         epoch = each.reply.get("epoch")
         if epoch not in epochs:
             yield index, f"{each.event.invocation} is told of the epoch {epoch}"

@@ -40,6 +40,8 @@ def is_right(invocation: Invocation, view: View, epoch: str) -> bool:
         if revision is not None and revision <= view.revision:
             other = view.lineup.entries[revision].request != request_bytes(asked.action)
             return other and code == "VALIDATION_FAILED"
+    if invocation.elsewhere and code == "NOT_FOUND" and "problems" not in reply:
+        return True  # in a room, somebody of another retreat is not there
     decision = decide(view, asked, epoch)
     if code == "NOT_IN_ROOM" and decision.code == "NOT_FOUND":
         return asked.outside

@@ -29,8 +29,10 @@ PartKey = tuple[str, int]
 class Position:
     """How far a client has come in a room."""
 
+    entered: int
+    """The revision of the first list that it has got in the room."""
     base: int
-    """The revision of the list that it has got."""
+    """The revision of the last one."""
     last: int
     """The highest that it was sent."""
     passed: int
@@ -49,11 +51,12 @@ class Position:
     @classmethod
     def behind_list(cls, revision: int, *, repeats: bool) -> Position:
         """Return the position of a client that has got a list."""
-        return cls(revision, revision, revision, repeats=repeats)
+        return cls(revision, revision, revision, revision, repeats=repeats)
 
     def resume(self) -> Position:
         """Return the position of the same client as it comes back."""
-        return Position(self.base, self.base, self.passed, dict(self.sent), resumed=True)
+        entered, base = self.entered, self.base
+        return Position(entered, base, entered, self.passed, dict(self.sent), resumed=True)
 
 
 @rules(
@@ -171,7 +174,7 @@ class _Walk:
             return
         if not position.resumed:
             position.repeats = False
-        lowest = position.base if position.resumed else position.base + 1
+        lowest = position.entered if position.resumed else position.base + 1
         if first < max(lowest, position.last):
             yield "revisions-rise", index, f"{first} comes after {max(lowest - 1, position.last)}"
             return
@@ -249,7 +252,9 @@ class _Walk:
             argument = each.event.argument
             since = argument.get("since") if isinstance(argument, Mapping) else None
             repeats = since is None and not self.batched
+            entered = self.position.entered if same and self.position is not None else revision
             self.position = Position.behind_list(revision, repeats=repeats)
+            self.position.entered = entered
         elif each.event.event == LEAVE and item.slug is None:
             self.position = None
         elif each.is_command and log is not None and item.slug == each.slug and self.position:

@@ -5,8 +5,19 @@ the records, the actions and the forms of text only. ``lineup`` follows a log, `
 what a client sends, ``decision`` and ``undoing`` decide.
 """
 
-from gbs_actor.testing.simulation.model.argument import Asked, Malformed, asked
+from gbs_actor.testing.simulation.model.argument import Asked, Malformed, asked, target_of
 from gbs_actor.testing.simulation.model.decision import Decision, decide
 from gbs_actor.testing.simulation.model.lineup import Key, Lineup, Row, View
 
-__all__ = ["Asked", "Decision", "Key", "Lineup", "Malformed", "Row", "View", "asked", "decide"]
+__all__ = [
+    "Asked",
+    "Decision",
+    "Key",
+    "Lineup",
+    "Malformed",
+    "Row",
+    "View",
+    "asked",
+    "decide",
+    "target_of",
+]

@@ -68,6 +68,13 @@ def asked(
     return Asked(action, user_id, base, epoch, outside, operator)
 
 
+def target_of(action: Action) -> int | None:
+    """Return the registration that an action names, or that it names first."""
+    if isinstance(action, AssignNumber | CreateMemo):
+        return action.registration_id
+    return action.assignments[0].registration_id if isinstance(action, BulkAssign) else None
+
+
 def _check(right: bool) -> None:
     if not right:
         raise Malformed
