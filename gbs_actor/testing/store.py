@@ -117,6 +117,7 @@ class SimStore(MemoryStore):
         self._attached = True
         self._reachable = True
         self._in_flight: dict[_Commit, None] = {}
+        self._reading = 0
         self._interruptions = 0
         self._interrupted = trio.lowlevel.ParkingLot()
         self.loads = 0
@@ -150,6 +151,11 @@ class SimStore(MemoryStore):
     def is_reachable(self) -> bool:
         """Whether there is no outage."""
         return self._reachable
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call has no answer yet, or a fault is still to happen."""
+        return bool(self._in_flight or self._reading or any(self._faults.values()))
 
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
@@ -339,7 +345,13 @@ class SimStore(MemoryStore):
     async def _contact(self) -> None:
         await trio.lowlevel.checkpoint()
         self._check_reachable()
-        fault = self._next_fault("read")
+        self._reading += 1
+        try:
+            await self._reach(self._next_fault("read"))
+        finally:
+            self._reading -= 1
+
+    async def _reach(self, fault: Fault) -> None:
         if fault is Fault.UNAVAILABLE:
             raise StoreUnavailable("no connection")
         if fault is Fault.SLOW:

@@ -15,7 +15,7 @@ from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Cause, Json
 
 CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
-    "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE}),
+    "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE, Cause.STORE}),
     "ROOM_RESTARTED": frozenset({Cause.CRASH, Cause.STOP}),
     "ROOM_UNAVAILABLE": frozenset({Cause.CRASH, Cause.STOP}),
     "STORE_UNAVAILABLE": frozenset({Cause.STORE}),

@@ -37,6 +37,7 @@ from gbs_actor.testing.simulation.model import Asked, Lineup, Malformed, asked, 
 from gbs_actor.testing.simulation.model.timeline import Timeline
 
 COMMANDS: Final = frozenset(str(event) for event in CommandEvent)
+_ON_MEMOS: Final = frozenset({CommandEvent.UPDATE_LINEUP_MEMO, CommandEvent.DELETE_LINEUP_MEMO})
 JOIN: Final = str(ClientEvent.JOIN_RETREAT)
 LEAVE: Final = str(ClientEvent.LEAVE_RETREAT)
 _UPDATES: Final = frozenset({ServerEvent.LINEUP_UPDATED, ServerEvent.LINEUPS_UPDATED})
@@ -97,6 +98,8 @@ class Connection:
     closed: int | None = None
     former: Connection | None = None
     """Whose session goes on."""
+    in_doubt: bool = False
+    """Whether its client does not know in which room that is: an answer was lost."""
     items: list[Item] = field(default_factory=list)
     moves: list[Invocation] = field(default_factory=list)
     """Its joins and leaves."""
@@ -128,7 +131,7 @@ class Invocation:
     asked: Asked | None = None
     """``None``: it is no command, or one that is malformed."""
     elsewhere: bool = False
-    """Whether it is about somebody of another retreat."""
+    """Whether it is about somebody of another retreat, or may be."""
     settled: bool = True
     """Whether its client stays in the room meanwhile, as far as it knows."""
     state: int | None = None
@@ -201,7 +204,7 @@ class Facts:
         self.stray: list[tuple[int, str]] = []
         """Events that belong to nothing."""
         self._first: dict[tuple[str | None, UUID], Invocation] = {}
-        self._latest: dict[int, Connection] = {}
+        self._of_client: dict[int, list[Connection]] = {}
         for index, moment in enumerate(history.moments):
             self._take(index, moment.event)
 
@@ -217,10 +220,11 @@ class Facts:
 
     def causes(self, invocation: Invocation, until: int) -> set[Cause]:
         """Return what lies between an invocation and a later event, as far as it can concern it."""
+        anywhere = not invocation.settled or invocation.elsewhere
         return {
             each.event.cause
             for each in self.disturbances.values()
-            if each.event.slug in (None, invocation.slug)
+            if (anywhere or each.event.slug in (None, invocation.slug))
             and each.event.client in (None, invocation.event.client)
             and each.lies_in(invocation.index, until)
         }
@@ -302,11 +306,23 @@ class Facts:
         known = 0 if log is None else log.known
         connection = Connection(index, event, known, event.slug)
         self.connections[event.connection] = connection
+        earlier = self._of_client.setdefault(event.client, [])
         if event.resumed:
-            connection.former = self._latest.get(event.client)
-            if connection.former is not None:
-                connection.slug = connection.former.slug
-        self._latest[event.client] = connection
+            self._resume(connection, earlier)
+        earlier.append(connection)
+
+    def _resume(self, connection: Connection, earlier: list[Connection]) -> None:
+        """Find the session that goes on: that of the last connection that was in a room."""
+        moves: list[Invocation] = []
+        for former in reversed(earlier):
+            moves += former.moves
+            if former.slug is not None:
+                connection.former, connection.slug = former, former.slug
+                break
+        lost = {move.slug for move in moves if move.answered is None}
+        leaves = any(move.answered is None and move.event.event == LEAVE for move in moves)
+        if connection.slug is None or leaves or not lost <= {connection.slug}:
+            connection.former, connection.slug, connection.in_doubt = None, None, True
 
     def _committed(self, index: int, event: Committed) -> None:
         log = self.logs[event.slug]
@@ -345,7 +361,7 @@ class Facts:
             target = target_of(invocation.asked.action)
             invocation.elsewhere = any(
                 target in other.lineup.people for name, other in self.logs.items() if name != slug
-            )
+            ) or (event.event in _ON_MEMOS and len(self.logs) > 1)
 
     def _answered(self, index: int, event: Answered) -> None:
         invocation = self.invocations.get(event.invocation)
@@ -384,12 +400,12 @@ class Facts:
     def _find_home(self, invocation: Invocation) -> None:
         """Look for a command in other retreats: a repeat is answered from within another room."""
         command_id, log = invocation.event.command_id, self.log(invocation.slug)
-        if command_id is None or log is None or command_id in log.lineup.commands:
+        if command_id is None or log is None or not invocation.elsewhere:
+            return
+        if command_id in log.lineup.commands or invocation.event.argument.get("retreatSlug"):
             return
         for slug, other in self.logs.items():
-            if command_id in other.lineup.commands and not invocation.event.argument.get(
-                "retreatSlug"
-            ):
+            if command_id in other.lineup.commands:
                 invocation.slug, invocation.known, invocation.inside = slug, 0, False
 
     def _moved(self, connection: Connection, invocation: Invocation) -> None:

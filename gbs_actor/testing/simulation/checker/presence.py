@@ -48,6 +48,8 @@ def marks_of_others(facts: Facts) -> Found:
             if not isinstance(event, Delivered) or event.event != ServerEvent.USER_EDITING:
                 continue
             mark, log = event.payload, facts.log(item.slug)
+            if connection.in_doubt:
+                continue
             if log is None:
                 yield item.index, "a mark is sent to who is in no room"
             elif mark["lineupId"] not in log.lineup.people:

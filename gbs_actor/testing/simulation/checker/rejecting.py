@@ -34,14 +34,14 @@ def is_right(invocation: Invocation, view: View, epoch: str) -> bool:
     code = reply.get("code")
     if asked is None:
         return code == "VALIDATION_FAILED"
+    if invocation.elsewhere and code == "NOT_FOUND" and "problems" not in reply:
+        return True  # in a room, somebody of another retreat is not there
     command_id = invocation.event.command_id
     if command_id is not None:
         revision = view.lineup.commands.get(command_id)
         if revision is not None and revision <= view.revision:
             other = view.lineup.entries[revision].request != request_bytes(asked.action)
             return other and code == "VALIDATION_FAILED"
-    if invocation.elsewhere and code == "NOT_FOUND" and "problems" not in reply:
-        return True  # in a room, somebody of another retreat is not there
     decision = decide(view, asked, epoch)
     if code == "NOT_IN_ROOM" and decision.code == "NOT_FOUND":
         return asked.outside

@@ -29,10 +29,8 @@ PartKey = tuple[str, int]
 class Position:
     """How far a client has come in a room."""
 
-    entered: int
-    """The revision of the first list that it has got in the room."""
     base: int
-    """The revision of the last one."""
+    """The revision of the list that it has got."""
     last: int
     """The highest that it was sent."""
     passed: int
@@ -51,12 +49,12 @@ class Position:
     @classmethod
     def behind_list(cls, revision: int, *, repeats: bool) -> Position:
         """Return the position of a client that has got a list."""
-        return cls(revision, revision, revision, revision, repeats=repeats)
+        return cls(revision, revision, revision, repeats=repeats)
 
     def resume(self) -> Position:
         """Return the position of the same client as it comes back."""
-        entered, base = self.entered, self.base
-        return Position(entered, base, entered, self.passed, dict(self.sent), resumed=True)
+        # What it had may come again, from the revision on of any event that it has got.
+        return Position(self.base, 0, self.passed, dict(self.sent), resumed=True)
 
 
 @rules(
@@ -114,6 +112,8 @@ class _Walk:
         payload = event.payload
         if (event.event == ServerEvent.LINEUPS_UPDATED) is not self.batched:
             yield "rows-are-right", index, f"{event.event} is of the other form"
+            return
+        if position is None and self.connection.in_doubt:
             return
         if log is None or position is None:
             yield "revisions-rise", index, "a change is sent to who is in no room"
@@ -174,7 +174,7 @@ class _Walk:
             return
         if not position.resumed:
             position.repeats = False
-        lowest = position.entered if position.resumed else position.base + 1
+        lowest = 0 if position.resumed else position.base + 1
         if first < max(lowest, position.last):
             yield "revisions-rise", index, f"{first} comes after {max(lowest - 1, position.last)}"
             return
@@ -228,10 +228,25 @@ class _Walk:
             for key in self._keys(log, revision):
                 if position.sent.get(key, 0) >= revision:
                     continue
-                if not self._changes(log, key).changes_within(revision, durable):
+                if not self._may_come_later(key, revision, index, log):
                     sentence = f"{key} was not sent as of {revision}, and is not newer"
                     yield "nothing-is-left-out", index, sentence
         position.passed = max(position.passed, min(until, durable))
+
+    def _may_come_later(self, key: PartKey, revision: int, index: int, log: Log) -> bool:
+        """Whether a change may have been replaced while it was waiting, by what is behind it.
+
+        That is a newer state; or the same one, if the room has answered another join already, and
+        sent recent changes again behind the list.
+        """
+        if self._changes(log, key).changes_within(revision, log.durable.at(index)):
+            return True
+        return not self.batched and any(
+            each.event.event == JOIN
+            and each.index < index
+            and (each.answered is None or each.answered > index)
+            for each in self.connection.moves
+        )
 
     def _changes(self, log: Log, key: PartKey) -> Any:
         lineup, (kind, id_) = log.lineup, key
@@ -252,9 +267,7 @@ class _Walk:
             argument = each.event.argument
             since = argument.get("since") if isinstance(argument, Mapping) else None
             repeats = since is None and not self.batched
-            entered = self.position.entered if same and self.position is not None else revision
             self.position = Position.behind_list(revision, repeats=repeats)
-            self.position.entered = entered
         elif each.event.event == LEAVE and item.slug is None:
             self.position = None
         elif each.is_command and log is not None and item.slug == each.slug and self.position:
@@ -281,7 +294,7 @@ class _Walk:
             if shown < known:
                 sentence = f"row {row['id']} is answered as of {shown}, behind that of {known}"
                 yield "answer-is-in-place", index, sentence
-            elif shown > known and not changes.changes_within(shown, log.durable.at(index)):
+            elif shown > known and not self._may_come_later(key, shown, index, log):
                 sentence = f"row {row['id']} is answered as of {shown}, and was not sent"
                 yield "answer-is-in-place", index, sentence
 

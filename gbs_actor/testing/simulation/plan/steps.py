@@ -164,7 +164,7 @@ class WriteElsewhere(_Step, frozen=True, tag="write elsewhere"):
     argument: dict[str, Any]
     retreat: int = 0
     noticed: bool = True
-    """Whether this server is notified of it; else its next commit finds out."""
+    """Whether this server is notified of it at once; else in the end, if no commit finds out."""
 
 
 class NewEpoch(_Step, frozen=True, tag="new epoch"):

@@ -54,6 +54,10 @@ class Run(Protocol):
     nursery: trio.Nursery
     """For what outlives a server."""
 
+    def slug_of(self, argument: Json) -> str | None:
+        """Return the retreat that the person is in whom a command is about, if there is one."""
+        ...
+
     def next_number(self) -> int:
         """Return a number that is unique in the run."""
         ...
@@ -97,8 +101,15 @@ class Client:
     # -- connections
 
     def connect(self) -> None:
-        """Open a connection, in no room."""
-        self._opened(self._new_connection(), resumed=False)
+        """Open a connection, in no room, with a session of its own."""
+        connection = self._new_connection()
+        self._begin_session(connection)
+        self._opened(connection, resumed=False)
+
+    def _begin_session(self, connection: Connection) -> None:
+        self._location = None
+        offset = self.replica.offset  # which it may send again
+        connection.subscriber.known_elsewhere = -1 if offset is None else offset
 
     def _new_connection(self) -> Connection:
         run = self._run
@@ -114,8 +125,17 @@ class Client:
         return self.connection
 
     def _opened(self, connection: Connection, *, resumed: bool) -> None:
-        who = self.participant
-        self._record(Opened(connection.number, who.number, who.user, who.form, resumed))
+        who, slug = self.participant, connection.subscriber.room_slug
+        self._record(
+            Opened(
+                connection.number,
+                who.number,
+                who.user,
+                who.form,
+                resumed,
+                slug if resumed else None,
+            )
+        )
         connection.opened = True
         if self.reading:
             connection.read()
@@ -208,8 +228,7 @@ class Client:
         if resumed:
             self._opened(connection, resumed=True)
             return True
-        self._location = None
-        connection.subscriber.known_elsewhere = -1 if offset is None else offset
+        self._begin_session(connection)
         self._opened(connection, resumed=False)
         return False
 
@@ -264,7 +283,7 @@ class Client:
             self._gateway.handle_http(rooms, slug, step.event, argument, answer)
         elif (connection := self._connected()) is not None:
             named: str | None = argument.get("retreatSlug")
-            slug_ = named or connection.subscriber.room_slug
+            slug_ = named or connection.subscriber.room_slug or self._run.slug_of(argument)
             answer = self._invoked(step.event, argument, slug_, command_id, self.replica.accepted)
             routed = self._routed(len(self._run.history.moments) - 1)
             handle = self._gateway.handle
@@ -362,16 +381,21 @@ class Client:
             "editing": step.editing,
         }
         event = ClientEvent.USER_EDITING
-        answer = self._invoked(event, argument, connection.subscriber.room_slug, None)
-        connection.send(
-            lambda: connection.rooms.mark_editing(
-                connection.subscriber,
+        subscriber = connection.subscriber
+        answer = self._invoked(event, argument, subscriber.room_slug, None)
+        routed = self._routed(len(self._run.history.moments) - 1)
+
+        def handle() -> None:
+            routed(subscriber.room_slug, subscriber.room is None)
+            connection.rooms.mark_editing(
+                subscriber,
                 step.registration,
                 step.field,
                 step.editing,
                 lambda outcome: answer(gateway.done_json(outcome, event)),
             )
-        )
+
+        connection.send(handle)
 
     def read(self, step: Read) -> None:
         """Read a retreat over HTTP."""

@@ -103,7 +103,11 @@ class CommandGateway:
             command = self._command(request, outside_room=True)
             reply = _answering(event, command, answer, outside_room=True)
             only_repeat = inside is not None and named is None
-            routed(inside if only_repeat else slug, not only_repeat)
+            routed(slug, True)
+            if only_repeat:
+                # To its author it is a command of the room, unless it turns out to be a repeat.
+                answer = _rerouting(answer, lambda: routed(inside, False))
+                reply = _answering(event, command, answer, outside_room=True)
             rooms.submit_outside(slug, subscriber, command, reply, only_repeat=only_repeat)
             return
         if inside is not None:
@@ -179,6 +183,15 @@ def done_json(outcome: Done | Rejection, event: str = "") -> Json:
 def _failed(event: str, failure: Failure) -> Json:
     json: Json = _decode(replies.failed(event, failure))
     return json
+
+
+def _rerouting(answer: Answer, reroute: Callable[[], None]) -> Answer:
+    def answered(json: Json) -> None:
+        if json.get("code") == Code.NOT_FOUND:
+            reroute()
+        answer(json)
+
+    return answered
 
 
 def _request(event: str, argument: Json, answer: Answer) -> CommandRequest | None:

@@ -26,6 +26,7 @@ from gbs_actor.testing.simulation.history import (
     Committed,
     Ended,
     History,
+    Json,
     NewEpoch,
     Quiet,
 )
@@ -40,6 +41,8 @@ RECOVERY_TIME: Final = 200.0
 """Seconds after the last step: longer than any fault, pause and back-off takes."""
 QUIET_TIME: Final = 200.0
 """Seconds of quiet, in which everything comes to its end."""
+_STALE: Final = (Fault.CONTENDED, Fault.CONFLICTING)
+"""Faults that are those of another writer."""
 _FOREIGN: Final = Author(user_id=99, name="user 99", admin_user_id=99)
 
 
@@ -78,12 +81,21 @@ class _Run:
         store = SimStore(environment=self.environment)
         self._numbers: Iterator[int] = count(1)
         self._traps: list[_Trap] = []
+        self._noticed = trio.Event()
+        """Set when all that others have written is noticed."""
         config = RoomSettings.model_validate(plan.settings)
         self.server = SimServer(store, config, self.environment, self._passed)
         self.history: History
         self.disturbances: Disturbances
         self.nursery: trio.Nursery
         self.clients: dict[int, Client] = {}
+
+    def slug_of(self, argument: Json) -> str | None:
+        """Return the retreat that the person is in whom a command is about, if there is one."""
+        items = argument.get("assignments", (argument,))
+        id_ = items[0].get("lineupId", 0)
+        retreat = (id_ - 1) // self.plan.people
+        return SLUGS[retreat] if 0 <= retreat < self.plan.retreats else None
 
     def next_number(self) -> int:
         """Return a number that is unique in the run."""
@@ -272,7 +284,8 @@ class _Run:
     def _fault_happened(self, of: Operation, fault: Fault) -> None:
         if fault is not Fault.NONE:
             self.counters[f"{of}: {fault.name}"] += 1
-            self.disturbances.happened(Cause.STORE, f"{of} {fault}")
+            cause = Cause.STALE if fault in _STALE else Cause.STORE
+            self.disturbances.happened(cause, f"{of} {fault}")
 
     async def _outage(self, seconds: float) -> None:
         self.counters["outage"] += 1
@@ -304,8 +317,9 @@ class _Run:
             self.counters["foreign write too late"] += 1
         else:
             self.counters["foreign write"] += 1
-        if step.noticed:
-            self.server.store.interrupt()
+        if not step.noticed:
+            await self._noticed.wait()
+        self.server.store.interrupt()
         over()
 
     async def _give_epoch(self, slug: str) -> None:
@@ -322,6 +336,7 @@ class _Run:
         self._traps.clear()
         await self.server.wait_up()
         self.server.store.heal()
+        self._noticed.set()
         for client in self.clients.values():
             client.go_on_reading()
         await self._wait(RECOVERY_TIME)

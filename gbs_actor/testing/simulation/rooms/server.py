@@ -105,7 +105,7 @@ class SimServer:
         return (
             self.is_up
             and self.store.is_reachable
-            and not self.store.pending()
+            and not self.store.busy
             and all(
                 room.state is RoomState.RUNNING
                 and room.phase is None
