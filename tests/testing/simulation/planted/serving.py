@@ -1,0 +1,133 @@
+"""Bugs in who is in a room, who is waited for, and how rooms start and end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gbs_actor.rooms import broadcast
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.mailbox import Mailbox, MarkUpdate
+from gbs_actor.rooms.presence import EditingMarks
+from gbs_actor.rooms.restart_loop import RestartLoop
+from gbs_actor.rooms.room import Room
+from gbs_actor.rooms.subscriber import Subscriber
+from gbs_actor.rooms.subscriptions import Subscriptions
+from gbs_actor.rooms.supervisor import RoomSupervisor
+from tests.testing.simulation.planted.bug import bug
+
+SERVING: Final = (
+    bug(
+        "only what comes to an empty mailbox wakes the room",
+        "fence",
+        "",
+        (Mailbox._append, "self.wake()", "if len(self._items) == 1:\n        self.wake()"),
+    ),
+    bug(
+        "a join that takes no task switch does not wake the room",
+        "wake-ups",
+        "presence-is-right",
+        (RoomHandle.join_nowait, "self.mailbox.wake()", "pass"),
+    ),
+    bug(
+        "an interruption of the store does not wake the room",
+        "foreign",
+        "",
+        (RoomHandle.compare_with_store, "self.mailbox.wake()", "pass"),
+    ),
+    bug(
+        "an operator's restart does not wake the room",
+        "wake-ups",
+        "",
+        (RoomHandle.restart, "    self.mailbox.wake()", "    pass"),
+    ),
+    bug(
+        "who waits for its last reply is not woken",
+        "wake-ups",
+        "all-is-answered",
+        (Subscriber.count_reply, "if self.in_flight == 0:", "if self.in_flight < 0:"),
+    ),
+    bug(
+        "who waits until it has left is not woken",
+        "wake-ups",
+        "all-is-answered",
+        (Subscriber.enter, "self._wake()", "pass"),
+    ),
+    bug(
+        "a mark that is rejected is not counted as replied to",
+        "marks",
+        "all-is-answered",
+        (MarkUpdate.reply, "if not self.replied:", "if not self.replied and isinstance(outcome, Done):\n        from gbs_actor.rooms.delivery import Done"),
+    ),
+    bug(
+        "who leaves stays in the list of who is there",
+        "calm",
+        "presence-is-right",
+        (RoomHandle.remove, "self.presence.change()", "pass"),
+    ),
+    bug(
+        "who joins another room stays in the former one",
+        "wake-ups",
+        "",
+        (Subscriptions._take_in, "former.leave(subscriber)", "pass"),
+    ),
+    bug(
+        "a mark ends only when the room has something to do",
+        "marks",
+        "marks-end nothing-left-over",
+        (Subscriptions.next_due, "handle.marks.next_expiry(),", ""),
+    ),
+    bug(
+        "a mark that changes while it is sent is not sent again",
+        "marks",
+        "marks-end",
+        (EditingMarks.sent, "if self._marks.get(subscriber) is not change._mark:", "if False:"),
+    ),
+    bug(
+        "a mark of who has left lasts until it expires",
+        "marks",
+        "",
+        (Subscriptions._process, "self._handle.marks.end(item.subscriber)", "pass"),
+    ),
+    bug(
+        "a client is sent its own mark",
+        "marks",
+        "marks-of-others",
+        (broadcast.broadcast_marks, "if subscriber in authors:", "if len(authors) > 1 and subscriber in authors:"),
+    ),
+    bug(
+        "a mark is answered in the revision that its client was sent last",
+        "calm",
+        "done-without-data",
+        (Subscriptions.update_mark, "handle.presence.change()\n    update.reply(Done(board.revision))", "handle.presence.change()\n    update.reply(Done(subscriber.sent_revision))"),
+    ),
+    bug(
+        "what comes while an idle room ends is dropped",
+        "wake-ups",
+        "refused-with-cause",
+        (Room._serve, "if handle.draining or idle_at <= trio.current_time():", "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()"),
+    ),
+    bug(
+        "what is queued as a room ends gets no reply",
+        "wake-ups",
+        "all-is-answered",
+        (RoomSupervisor._reject_rest, "handle.reject_queued(rejection, joins=rejection)", "handle.mailbox.take_all()"),
+    ),
+    bug(
+        "a crash rejects the joins that are queued",
+        "crashes",
+        "",
+        (RestartLoop._handle_crash, "joins=UNAVAILABLE if failed else None", "joins=UNAVAILABLE"),
+    ),
+    bug(
+        "a leave is answered and not carried out while the store is down",
+        "fence",
+        "",
+        (Subscriptions._process_queued, "self._process(item)", "item.reply(Done(None)) if isinstance(item, Leave) else self._process(item)"),
+    ),
+    bug(
+        "a room takes commands of those who have left it",
+        "wake-ups",
+        "",
+        (Room._run_batch, "if not inside and not submission.command.outside_room:", "if False:"),
+    ),
+)
