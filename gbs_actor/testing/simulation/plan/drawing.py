@@ -117,7 +117,7 @@ class _Drawing:
     def _settings(self) -> dict[str, int | float]:
         settings: dict[str, int | float] = {"memo_id_block": self.random.choice((1, 2, 64))}
         for name, values in _LIMITS.items():
-            if self.chance(self.profile.small_limits):
+            if self.chance(self.profile.small_limits) or name in self.profile.small:
                 settings[name] = self.random.choice(values)
         return settings
 
@@ -188,7 +188,7 @@ class _Drawing:
         return Kill(self.random.choice((0.0, 0.5, 3.0, 10.0)))
 
     def shutdown(self) -> Step:
-        at = self.random.choice(_TRACEPOINTS) if self.chance(0.7) else None
+        at = self.random.choice(_TRACEPOINTS) if self.chance(0.5) else None
         drain_for = self.random.choice((0.0, 1.0, 30.0)) if self.chance(0.5) else None
         return Shutdown(at, self.random.randint(0, 2), drain_for)
 

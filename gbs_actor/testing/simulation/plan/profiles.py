@@ -69,6 +69,8 @@ class Profile:
     """How likely there are two."""
     repeats: float = 0.25
     """How likely a command has an id; few of them are different."""
+    again: float = 0.1
+    """How likely a client gives an earlier command once more, as it was."""
     based: float = 0.4
     """How likely a command has a base revision."""
     batch_form: float = 0.6
@@ -77,6 +79,8 @@ class Profile:
     """How likely the store has any."""
     small_limits: float = 0.3
     """How likely a limit of the rooms is so small that it is reached."""
+    small: frozenset[str] = frozenset()
+    """Limits that are so in any case."""
     http: float = 0.08
     """How likely a command is given over HTTP."""
 
@@ -107,11 +111,32 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             weights={"fail commit": 3, "disconnect": 3},
             never=_only("fail commit", "disconnect", "crash", "kill"),
             repeats=0.9,
+            again=0.4,
         ),
         "wake-ups": Profile(
             weights={"turns": 15, "join": 6, "leave": 4, "mark": 5},
             never=_only("operate", "stall"),
             latency=0.0,
+        ),
+        "moves": Profile(
+            weights={"join": 8, "stall": 6, "disconnect": 8, "leave": 2},
+            always=frozenset({"stall", "disconnect"}),
+            never=_only("stall", "disconnect"),
+            two_retreats=1.0,
+        ),
+        "idle": Profile(
+            weights={"leave": 8, "join": 6, "wait": 12, "operate": 2},
+            never=_only("operate", "disconnect"),
+            clients=(1, 2),
+            latency=0.0,
+            small=frozenset({"idle_timeout"}),
+            http=0.3,
+        ),
+        "batches": Profile(
+            weights={"invoke": 40, "wait": 3, "turns": 1},
+            never=_only("crash", "stall"),
+            people=(2, 4),
+            batch_form=0.4,
         ),
         "undo": Profile(events={"undo": 15}, based=0.2, never=_only("disconnect", "fail commit")),
         "groups": Profile(
@@ -131,6 +156,14 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"kill"}),
             never=_only("kill", "shutdown", "fail commit"),
             latency=0.8,
+        ),
+        "stops": Profile(
+            weights={"shutdown": 5, "operate": 3, "outage": 2, "fail commit": 4},
+            always=frozenset({"shutdown"}),
+            never=_only("shutdown", "operate", "outage", "fail commit"),
+            latency=0.8,
+            repeats=0.9,
+            http=0.3,
         ),
         "marks": Profile(
             weights={"mark": 15, "disconnect": 4, "leave": 3},

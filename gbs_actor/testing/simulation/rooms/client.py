@@ -84,6 +84,7 @@ class Client:
         self.reading = True
         self._pending: dict[int, Callable[[Json], None]] = {}
         """What has no answer yet, and what is done with it; in the order of the invocations."""
+        self._given_up: set[int] = set()
         self._by_http: set[int] = set()
         self._location: SessionLocation | None = None
         """Where the server would resume its session."""
@@ -158,6 +159,7 @@ class Client:
     def _abandon(self, *, of_http: bool) -> None:
         for invocation in [each for each in self._pending if (each in self._by_http) is of_http]:
             del self._pending[invocation]
+            self._given_up.add(invocation)
             self._record(Abandoned(invocation))
 
     def disconnect(self, step: Disconnect) -> None:
@@ -243,9 +245,11 @@ class Client:
             self._answered(item)
 
     def _answered(self, reply: Reply) -> None:
+        if reply.invocation in self._given_up:
+            return
+        self._record(Answered(reply.invocation, reply.json))
         taken = self._pending.pop(reply.invocation, None)
         if taken is not None:
-            self._record(Answered(reply.invocation, reply.json))
             taken(reply.json)
 
     def stop_reading(self) -> None:

@@ -66,12 +66,6 @@ COMMITTING: Final = (
         (Commits._resolve_behind_fence, "any(e.revision > batch.expected_revision for e in found.values())", "bool(found)"),
     ),
     bug(
-        "a fence is committed and not applied",
-        "fence",
-        "",
-        (Room._resolve_outcome, "self._rows.apply(resolution.fence)", "pass"),
-    ),
-    bug(
         "a batch that failed is decided on the board of before",
         "foreign",
         "",
@@ -79,13 +73,13 @@ COMMITTING: Final = (
     ),
     bug(
         "what was being committed is answered as not done",
-        "kills",
+        "stops",
         "refused-has-no-effect",
         (Batch.reject_interrupted, "self.phase is Phase.DECIDING", "self.phase is not Phase.COMMITTED"),
     ),
     bug(
         "a commit is cancelled with its room, and answered as not done",
-        "kills",
+        "stops",
         "refused-has-no-effect",
         (Commits._commit, "shield=True", "shield=False"),
         (Batch.reject_interrupted, "self.phase is Phase.DECIDING", "not self.committed_at"),

@@ -35,13 +35,13 @@ SENDING: Final = (
     ),
     bug(
         "what a client was sent in another room counts in this one",
-        "since",
+        "moves",
         "",
         (SessionLocation.since, "self.joined_revision if offset <= self.known_elsewhere else offset", "offset"),
     ),
     bug(
         "what was sent in a room is forgotten when another is entered",
-        "since",
+        "moves",
         "",
         (Subscriber.enter, "self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)", "pass"),
     ),
@@ -77,7 +77,7 @@ SENDING: Final = (
     ),
     bug(
         "a piece is cut out of rows that occur twice",
-        "calm",
+        "batches",
         "",
         (RowSequence.piece, "if piece is None and not self._repeats:", "if piece is None:"),
     ),
@@ -118,10 +118,10 @@ SENDING: Final = (
         (FanOut._reply, "row = reply.row\n", "row = None if reply.row is None else self._rows.row(reply.row.id)\n"),
     ),
     bug(
-        "who has missed something after a crash is taken to have it",
+        "who is in the room is not sent what others have written",
         "foreign",
         "",
-        (FanOut.catch_up, "min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)", "max((s.sent_revision for s in handle.subscribers), default=rows.board.revision)"),
+        (FanOut.catch_up, "rows.newer_than(oldest)", "rows.newer_than(rows.board.revision)"),
     ),
     bug(
         "one who gets a reply is taken to have the whole batch",

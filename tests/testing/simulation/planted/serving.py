@@ -35,12 +35,6 @@ SERVING: Final = (
         (RoomHandle.compare_with_store, "self.mailbox.wake()", "pass"),
     ),
     bug(
-        "an operator's restart does not wake the room",
-        "wake-ups",
-        "",
-        (RoomHandle.restart, "    self.mailbox.wake()", "    pass"),
-    ),
-    bug(
         "who waits for its last reply is not woken",
         "wake-ups",
         "all-is-answered",
@@ -56,7 +50,7 @@ SERVING: Final = (
         "a mark that is rejected is not counted as replied to",
         "marks",
         "all-is-answered",
-        (MarkUpdate.reply, "if not self.replied:", "if not self.replied and isinstance(outcome, Done):\n        from gbs_actor.rooms.delivery import Done"),
+        (MarkUpdate.reply, "if not self.replied:", "if not self.replied and type(outcome) is not Rejection:"),
     ),
     bug(
         "who leaves stays in the list of who is there",
@@ -95,39 +89,27 @@ SERVING: Final = (
         (broadcast.broadcast_marks, "if subscriber in authors:", "if len(authors) > 1 and subscriber in authors:"),
     ),
     bug(
-        "a mark is answered in the revision that its client was sent last",
+        "a mark is answered in the revision that presence was sent in",
         "calm",
         "done-without-data",
-        (Subscriptions.update_mark, "handle.presence.change()\n    update.reply(Done(board.revision))", "handle.presence.change()\n    update.reply(Done(subscriber.sent_revision))"),
+        (Subscriptions.update_mark, "handle.presence.change()\n    update.reply(Done(board.revision))", "handle.presence.change()\n    update.reply(Done(handle.presence._revision))"),
     ),
     bug(
         "what comes while an idle room ends is dropped",
-        "wake-ups",
+        "idle",
         "refused-with-cause",
         (Room._serve, "if handle.draining or idle_at <= trio.current_time():", "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()"),
     ),
     bug(
         "what is queued as a room ends gets no reply",
-        "wake-ups",
+        "stops",
         "all-is-answered",
         (RoomSupervisor._reject_rest, "handle.reject_queued(rejection, joins=rejection)", "handle.mailbox.take_all()"),
-    ),
-    bug(
-        "a crash rejects the joins that are queued",
-        "crashes",
-        "",
-        (RestartLoop._handle_crash, "joins=UNAVAILABLE if failed else None", "joins=UNAVAILABLE"),
     ),
     bug(
         "a leave is answered and not carried out while the store is down",
         "fence",
         "",
         (Subscriptions._process_queued, "self._process(item)", "item.reply(Done(None)) if isinstance(item, Leave) else self._process(item)"),
-    ),
-    bug(
-        "a room takes commands of those who have left it",
-        "wake-ups",
-        "",
-        (Room._run_batch, "if not inside and not submission.command.outside_room:", "if False:"),
     ),
 )
