@@ -1,14 +1,15 @@
 """Judges a run by its history alone.
 
 Each rule has a name, of those in :data:`RULES`. ``facts`` puts a history in order, and follows each
-log by the naive model. ``log``, ``answers``, ``reads``, ``sequence``, ``liveness`` and ``presence``
-have the rules.
+log by the naive model. ``log``, ``answers``, ``reads``, ``sequence``, ``epochs``, ``liveness`` and
+``presence`` have the rules.
 """
 
 from __future__ import annotations
 
 from gbs_actor.testing.simulation.checker import (  # noqa: F401  (they declare the rules)
     answers,
+    epochs,
     liveness,
     log,
     presence,

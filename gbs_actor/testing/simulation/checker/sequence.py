@@ -276,7 +276,7 @@ class _Walk:
 
     def _command(self, index: int, each: Invocation, log: Log, position: Position) -> Named:
         revision = self.facts.revision_of(each)
-        newly = each.accepted and each.first is each and revision is not None
+        newly = each.accepted and _is_original(self.facts, each, index) and revision is not None
         if newly and revision is not None and revision <= log.durable.at(index):
             if position.last > revision:
                 sentence = f"{revision} is answered after {position.last}"
@@ -297,6 +297,15 @@ class _Walk:
             elif shown > known and not self._may_come_later(key, shown, index, log):
                 sentence = f"row {row['id']} is answered as of {shown}, and was not sent"
                 yield "answer-is-in-place", index, sentence
+
+
+def _is_original(facts: Facts, each: Invocation, answered: int) -> bool:
+    """Whether a command is no repeat: of one that another client has given, too, who knows."""
+    if each.event.command_id is None:
+        return True
+    given = facts.by_command.get((each.slug, each.event.command_id), ())
+    others = (other for other in given if other.index < answered)
+    return each.first is each and all(other.connection is each.connection for other in others)
 
 
 def _rows_in(data: Any) -> list[Json]:

@@ -154,7 +154,8 @@ class _Drawing:
 
     def disconnect(self) -> Step:
         back_after = self.random.choice((0.0, 0.0, 0.5, 3.0))
-        return Disconnect(self.client(), back_after, self.random.choice(_RETURNS))
+        loses = self.random.choice((None, 0, 1, 1, 2))
+        return Disconnect(self.client(), loses, back_after, self.random.choice(_RETURNS))
 
     def crash(self) -> Step:
         at = self.random.choice(_TRACEPOINTS) if self.chance(0.7) else None

@@ -163,11 +163,13 @@ class Client:
             self._record(Abandoned(invocation))
 
     def disconnect(self, step: Disconnect) -> None:
-        """Lose the connection, having taken half of what waits on it, and come back."""
+        """Lose the connection, having taken a part of what waits on it, and come back."""
         connection = self.connection
         if connection is None or not connection.opened:
             return
-        connection.read(len(connection.waiting) // 2)
+        waiting = len(connection.waiting)
+        lost = (waiting + 1) // 2 if step.loses is None else step.loses
+        connection.read(max(0, waiting - lost))
         self._lose(connection, step.back_after, step.how)
 
     def sent_away(self, connection: Connection, *, orderly: bool) -> None:

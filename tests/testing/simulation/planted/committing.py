@@ -92,10 +92,10 @@ COMMITTING: Final = (
         (RestartLoop._reply_after_crash, "if batch.phase is Phase.COMMITTED:", "if handle.rows is None:"),
     ),
     bug(
-        "a batch that a crash interrupted is not resolved",
+        "a commit that has taken the fence's revision is not looked for",
         "crashes",
         "refused-has-no-effect",
-        (RestartLoop._reply_after_crash, "if batch.phase is Phase.COMMITTING:", "if batch.phase is Phase.COMMITTING and failed:"),
+        (Room._start, "if resolution.committed:", "if resolution.committed and resolution.fence:"),
     ),
     bug(
         "a crash leaves its batch at the step of the one before",

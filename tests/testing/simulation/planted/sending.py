@@ -88,12 +88,6 @@ SENDING: Final = (
         (PartSequence.of.__func__, "members = {row.gbs_number: row for row in change.rows}", "members = members if parts else {row.gbs_number: row for row in change.rows}"),
     ),
     bug(
-        "a change of its group sends a row in the batch form",
-        "groups",
-        "revisions-rise",
-        (EncodedRows._newer_parts, "if self.own_revision(row_id) > revision", "if self._row(row_id).revision > revision"),
-    ),
-    bug(
         "a change of its group raises a row's revision in the batch form",
         "groups",
         "read-is-right",

@@ -17,10 +17,10 @@ from tests.testing.simulation.planted.bug import bug
 
 SERVING: Final = (
     bug(
-        "only what comes to an empty mailbox wakes the room",
-        "fence",
-        "",
-        (Mailbox._append, "self.wake()", "if len(self._items) == 1:\n        self.wake()"),
+        "a mark does not wake the room",
+        "marks",
+        "answered-at-once",
+        (Mailbox._append, "self.wake()", "if not isinstance(item, MarkUpdate):\n        self.wake()"),
     ),
     bug(
         "a join that takes no task switch does not wake the room",
@@ -71,10 +71,10 @@ SERVING: Final = (
         (Subscriptions.next_due, "handle.marks.next_expiry(),", ""),
     ),
     bug(
-        "a mark that changes while it is sent is not sent again",
+        "a mark that moves to another field stays on the first one, too",
         "marks",
         "marks-end",
-        (EditingMarks.sent, "if self._marks.get(subscriber) is not change._mark:", "if False:"),
+        (EditingMarks.begin, "self._unsent.setdefault(subscriber, former)", "self._unsent[subscriber] = None"),
     ),
     bug(
         "a mark of who has left lasts until it expires",
@@ -101,9 +101,10 @@ SERVING: Final = (
         (Room._serve, "if handle.draining or idle_at <= trio.current_time():", "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()"),
     ),
     bug(
-        "what is queued as a room ends gets no reply",
+        "a room that is stopped drops what is queued",
         "stops",
         "all-is-answered",
+        (Room._serve, "if len(handle.mailbox) or", "if (len(handle.mailbox) and not handle.draining) or"),
         (RoomSupervisor._reject_rest, "handle.reject_queued(rejection, joins=rejection)", "handle.mailbox.take_all()"),
     ),
     bug(
