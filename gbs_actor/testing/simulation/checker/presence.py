@@ -59,7 +59,7 @@ def marks_go_with_their_user(facts: Facts) -> Found:
             start = begun.pop(key, item.index)
             gone = _gone(facts, mark["userId"], item.slug, start)
             late = -inf if gone is None else facts.at(item.index) - facts.at(gone)
-            if gone is not None and late > SOON and not _is_disturbed(facts, gone, item.index):
+            if gone is not None and late > SOON and not _is_disturbed(facts, connection, gone, item.index):
                 yield item.index, f"the mark {key} ends {late:g} s after who has set it has left"
 
 
@@ -90,10 +90,10 @@ def _stays(connection: Connection, slug: str | None) -> list[tuple[int, float]]:
     return stays + [(join.index, join.answered or last) for join in joins]
 
 
-def _is_disturbed(facts: Facts, first: int, last: int) -> bool:
-    """Whether a room may have been hindered between two events."""
+def _is_disturbed(facts: Facts, connection: Connection, first: int, last: int) -> bool:
+    """Whether a room, or a client of it, may have been hindered between two events."""
     return any(
-        each.event.client is None and each.event.cause is not Cause.LOAD and each.lies_in(first, last)
+        each.event.client in (None, connection.event.client) and each.event.cause is not Cause.LOAD and each.lies_in(first, last)
         for each in facts.disturbances.values()
     )
 
