@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gbs_actor.testing.simulation.checker.facts import JOIN, Connection, Facts
+from gbs_actor.testing.simulation.checker.events import JOIN, Connection
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Answered, Delivered
 

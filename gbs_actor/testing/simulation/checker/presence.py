@@ -7,7 +7,8 @@ from math import inf
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.facts import JOIN, Connection, Facts
+from gbs_actor.testing.simulation.checker.events import JOIN, Connection
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Cause, Delivered
 

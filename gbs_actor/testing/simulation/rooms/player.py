@@ -81,6 +81,8 @@ class _Run:
         store = SimStore(environment=self.environment)
         self._numbers: Iterator[int] = count(1)
         self._traps: list[_Trap] = []
+        self._unnoticed: list[Callable[[], None]] = []
+        """What ends the causes that nobody has noticed yet."""
         self._noticed = trio.Event()
         """Set when all that others have written is noticed."""
         config = RoomSettings.model_validate(plan.settings)
@@ -252,7 +254,9 @@ class _Run:
         for client in self.clients.values():
             client.cut()
             client.abandon_http()
+        killed = self.server.store
         self.server.kill()
+        killed.on_commit = self._committed_late
         self._start_again(down_for)
 
     def _start_again(self, down_for: float) -> None:
@@ -276,6 +280,15 @@ class _Run:
         self.history.record(Committed(slug, entries, foreign))
         for entry in entries:
             self.counters[f"committed: {entry.kind}"] += 1
+
+    def _committed_late(self, slug: str, entries: tuple[LogEntry, ...], foreign: bool) -> None:
+        """Record what a server has sent that is gone: the next one may have loaded before.
+
+        As nobody tells it, it finds out by its next commit; else in the end.
+        """
+        over = self.disturbances.begin(Cause.STALE, "a commit of the killed server", slug=slug)
+        self._committed(slug, entries, foreign)
+        self._unnoticed.append(over)
 
     def _new_epoch(self, slug: str, epoch: str) -> None:
         self.counters["new epoch"] += 1
@@ -337,9 +350,11 @@ class _Run:
         await self.server.wait_up()
         self.server.store.heal()
         self._noticed.set()
+        self._notice()
         for client in self.clients.values():
             client.go_on_reading()
         await self._wait(RECOVERY_TIME)
+        self._notice()  # of a server that was killed last
         for client in self.clients.values():
             if client.in_room is None:
                 client.join(steps.Join(client.participant.number, 0, since=True))
@@ -361,6 +376,14 @@ class _Run:
             rows: tuple[Any, ...] = tuple(msgspec.json.decode(read.rows))
             left_over = self._left_over(slug)
             self.history.record(Ended(slug, stored, rows, replicas, left_over))
+
+    def _notice(self) -> None:
+        """Let the server learn of what a killed one has committed late."""
+        if self._unnoticed:
+            self.server.store.interrupt()
+        for over in self._unnoticed:
+            over()
+        self._unnoticed.clear()
 
     def _left_over(self, slug: str) -> dict[str, int]:
         room = self.server.rooms.room_statistics(slug)
