@@ -20,7 +20,6 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RetreatVersion,
-    StaleRevision,
     StoreError,
     StoreUnavailable,
 )

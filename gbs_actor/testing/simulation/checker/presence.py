@@ -60,7 +60,11 @@ def marks_go_with_their_user(facts: Facts) -> Found:
             start = begun.pop(key, item.index)
             gone = _gone(facts, mark["userId"], item.slug, start)
             late = -inf if gone is None else facts.at(item.index) - facts.at(gone)
-            if gone is not None and late > SOON and not _is_disturbed(facts, connection, gone, item.index):
+            if (
+                gone is not None
+                and late > SOON
+                and not _is_disturbed(facts, connection, gone, item.index)
+            ):
                 yield item.index, f"the mark {key} ends {late:g} s after who has set it has left"
 
 
@@ -86,7 +90,9 @@ def _stays(connection: Connection, slug: str | None) -> list[tuple[int, float]]:
     places = [(connection.opened, slug if connection.event.resumed else connection.event.slug)]
     places += [(item.index, item.slug) for item in connection.items]
     ends: list[float] = [*(index for index, _ in places[1:]), last]
-    stays = [(index, end) for (index, place), end in zip(places, ends, strict=True) if place == slug]
+    stays = [
+        (index, end) for (index, place), end in zip(places, ends, strict=True) if place == slug
+    ]
     joins = [move for move in connection.moves if move.event.event == JOIN and move.slug == slug]
     return stays + [(join.index, join.answered or last) for join in joins]
 
@@ -94,7 +100,9 @@ def _stays(connection: Connection, slug: str | None) -> list[tuple[int, float]]:
 def _is_disturbed(facts: Facts, connection: Connection, first: int, last: int) -> bool:
     """Whether a room, or a client of it, may have been hindered between two events."""
     return any(
-        each.event.client in (None, connection.event.client) and each.event.cause is not Cause.LOAD and each.lies_in(first, last)
+        each.event.client in (None, connection.event.client)
+        and each.event.cause is not Cause.LOAD
+        and each.lies_in(first, last)
         for each in facts.disturbances.values()
     )
 

@@ -154,7 +154,7 @@ class _Drawing:
 
     def disconnect(self) -> Step:
         back_after = self.random.choice((0.0, 0.0, 0.5, 3.0))
-        loses = self.random.choice((None, 0, 1, 1, 2))
+        loses = self.random.choice((None, 0, 1, 1, 2, 4))
         return Disconnect(self.client(), loses, back_after, self.random.choice(_RETURNS))
 
     def crash(self) -> Step:
@@ -203,7 +203,7 @@ _LIMITS: Final[Mapping[str, tuple[int | float, ...]]] = {
     "mailbox_size": (2, 5),
     "batch_size": (1, 2),
     "deliveries_per_yield": (1,),
-    "idle_timeout": (0.3, 5.0),
+    "idle_timeout": (0.3, 0.5, 3.0),
     "commit_resolve_timeout": (1.0,),
     "max_crashes": (0, 1),
     "presence_interval": (0.0,),

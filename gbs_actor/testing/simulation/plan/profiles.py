@@ -125,8 +125,9 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             two_retreats=1.0,
         ),
         "idle": Profile(
-            weights={"leave": 8, "join": 6, "wait": 12, "operate": 2},
-            never=_only("operate", "disconnect"),
+            weights={"leave": 8, "join": 6, "wait": 12, "disconnect": 12},
+            always=frozenset({"disconnect"}),
+            never=_only("disconnect"),
             clients=(1, 2),
             latency=0.0,
             small=frozenset({"idle_timeout"}),

@@ -1,7 +1,6 @@
 """A bug of production code that is there for a while: a few words of a function, replaced."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast

@@ -45,7 +45,11 @@ COMMITTING: Final = (
         "a rejection stays as it is if the change that it rests on fails",
         "fence",
         "rejected-right",
-        (Room._reject, "step.work.reply(rejection)", "step.work.reply(outcome if isinstance(outcome, Rejection) else rejection)"),
+        (
+            Room._reject,
+            "step.work.reply(rejection)",
+            "step.work.reply(outcome if isinstance(outcome, Rejection) else rejection)",
+        ),
     ),
     bug(
         "an unknown outcome is taken for success",
@@ -63,19 +67,31 @@ COMMITTING: Final = (
         "an older entry is taken for that of a lost commit",
         "repeats",
         "durable-when-seen",
-        (Commits._resolve_behind_fence, "any(e.revision > batch.expected_revision for e in found.values())", "bool(found)"),
+        (
+            Commits._resolve_behind_fence,
+            "any(e.revision > batch.expected_revision for e in found.values())",
+            "bool(found)",
+        ),
     ),
     bug(
         "a batch that failed is decided on the board of before",
         "foreign",
         "",
-        (Room._commit, "await self._loading.reload(partial(self._reject, batch, STORE_DOWN))", "pass"),
+        (
+            Room._commit,
+            "await self._loading.reload(partial(self._reject, batch, STORE_DOWN))",
+            "pass",
+        ),
     ),
     bug(
         "what was being committed is answered as not done",
         "stops",
         "refused-has-no-effect",
-        (Batch.reject_interrupted, "self.phase is Phase.DECIDING", "self.phase is not Phase.COMMITTED"),
+        (
+            Batch.reject_interrupted,
+            "self.phase is Phase.DECIDING",
+            "self.phase is not Phase.COMMITTED",
+        ),
     ),
     bug(
         "a commit is cancelled with its room, and answered as not done",
@@ -88,8 +104,16 @@ COMMITTING: Final = (
         "a durable batch gets ROOM_RESTARTED after a crash",
         "crashes",
         "refused-has-no-effect",
-        (RestartLoop._reply_after_crash, "batch.reject_interrupted()", "batch.reject_pending(RESTARTED)"),
-        (RestartLoop._reply_after_crash, "if batch.phase is Phase.COMMITTED:", "if handle.rows is None:"),
+        (
+            RestartLoop._reply_after_crash,
+            "batch.reject_interrupted()",
+            "batch.reject_pending(RESTARTED)",
+        ),
+        (
+            RestartLoop._reply_after_crash,
+            "if batch.phase is Phase.COMMITTED:",
+            "if handle.rows is None:",
+        ),
     ),
     bug(
         "a commit that has taken the fence's revision is not looked for",
@@ -113,25 +137,41 @@ COMMITTING: Final = (
         "what may be tried again does not say so",
         "fence",
         "retryable-marked",
-        (Failure.of.__func__, "if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable", "if rejection.code is Code.OUTCOME_UNKNOWN"),
+        (
+            Failure.of.__func__,
+            "if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable",
+            "if rejection.code is Code.OUTCOME_UNKNOWN",
+        ),
     ),
     bug(
         "changes elsewhere are found only by the next commit",
         "foreign",
         "",
-        (Loading.compare_with_store, "handle.outdated = False", "handle.outdated = False\n    return None"),
+        (
+            Loading.compare_with_store,
+            "handle.outdated = False",
+            "handle.outdated = False\n    return None",
+        ),
     ),
     bug(
         "the store takes changes at any revision",
         "fence",
         "log-without-gap",
-        (MemoryStore._commit, "stored is None or stored.revision != expected_revision", "stored is None"),
+        (
+            MemoryStore._commit,
+            "stored is None or stored.revision != expected_revision",
+            "stored is None",
+        ),
     ),
     bug(
         "the store commits a command again",
         "repeats",
         "id-once",
         (StoredRetreat.commit, "if repeated := self.select(repeatable):", "if False:"),
-        (StoredRetreat.commit, "if repeated := self.select([change.command_id for change in changes]):", "if False:"),
+        (
+            StoredRetreat.commit,
+            "if repeated := self.select([change.command_id for change in changes]):",
+            "if False:",
+        ),
     ),
 )

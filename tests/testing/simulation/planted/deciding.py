@@ -26,13 +26,21 @@ DECIDING: Final = (
         "a memo that is there already, in the same words, is a conflict",
         "calm",
         "rejected-right",
-        (Draft._create_memo, "if not is_same_memo(memo, text, color):", "if memo.text != action.text:"),
+        (
+            Draft._create_memo,
+            "if not is_same_memo(memo, text, color):",
+            "if memo.text != action.text:",
+        ),
     ),
     bug(
         "leaders are moved by an assignment of many",
         "calm",
         "entry-decided-right",
-        (bulk._leader_problems, "if registration.is_leader and number != current", "if registration.is_leader and number is None"),
+        (
+            bulk._leader_problems,
+            "if registration.is_leader and number != current",
+            "if registration.is_leader and number is None",
+        ),
     ),
     bug(
         "an undo puts back what somebody has changed since",
@@ -50,7 +58,11 @@ DECIDING: Final = (
         "the log has the revision of a value in place of its origin",
         "undo",
         "log-rests-on-itself",
-        (Draft._assign, "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.origin", "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.revision"),
+        (
+            Draft._assign,
+            "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.origin",
+            "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.revision",
+        ),
     ),
     bug(
         "who joins a group is not counted",
@@ -106,7 +118,11 @@ DECIDING: Final = (
         "a repeat in the batch of its original is not recognised",
         "repeats",
         "",
-        (Decisions.decide, "former: _Remembered | LogEntry | None = accepted.get(command.id)", "former = None"),
+        (
+            Decisions.decide,
+            "former: _Remembered | LogEntry | None = accepted.get(command.id)",
+            "former = None",
+        ),
     ),
     bug(
         "an id that was found in the log is not kept",

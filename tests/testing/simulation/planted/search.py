@@ -35,3 +35,14 @@ def broken_rules(seed: int, profile: str) -> frozenset[str]:
     """Return the rules that a simulation breaks."""
     history = simulate(seed, profile=profile).history
     return frozenset(each.rule for each in check(history))
+
+
+def rules_that_find(bug: Bug, profile: str, seeds: Iterable[int]) -> frozenset[str]:
+    """Return all rules that are broken in some of the seeds with a bug, and not without it."""
+    rules: set[str] = set()
+    for seed in seeds:
+        with bug.planted():
+            broken = broken_rules(seed, profile)
+        if broken - rules:
+            rules |= broken - broken_rules(seed, profile)
+    return frozenset(rules)

@@ -19,7 +19,11 @@ SENDING: Final = (
         "since is exclusive for one who joins",
         "since",
         "read-is-right",
-        (EncodedRows.snapshot, "self._array(since or 0,", "self._array(0 if since is None else since + 1,"),
+        (
+            EncodedRows.snapshot,
+            "self._array(since or 0,",
+            "self._array(0 if since is None else since + 1,",
+        ),
     ),
     bug(
         "since is exclusive for one who resumes",
@@ -37,31 +41,51 @@ SENDING: Final = (
         "what a client was sent in another room counts in this one",
         "moves",
         "",
-        (SessionLocation.since, "self.joined_revision if offset <= self.known_elsewhere else offset", "offset"),
+        (
+            SessionLocation.since,
+            "self.joined_revision if offset <= self.known_elsewhere else offset",
+            "offset",
+        ),
     ),
     bug(
         "what was sent in a room is forgotten when another is entered",
         "moves",
         "",
-        (Subscriber.enter, "self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)", "pass"),
+        (
+            Subscriber.enter,
+            "self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)",
+            "pass",
+        ),
     ),
     bug(
         "the replies of a batch come after all of its rows",
         "calm",
         "answer-is-in-place",
-        (FanOut._send_with_replies, "if reply is None:\n            end = len(sequence)", "if True:\n            end = len(sequence)"),
+        (
+            FanOut._send_with_replies,
+            "if reply is None:\n            end = len(sequence)",
+            "if True:\n            end = len(sequence)",
+        ),
     ),
     bug(
         "a long piece goes out in several messages",
         "groups",
         "revision-is-one-step",
-        (FanOut._send_with_replies, "else reply.end", "else reply.end\n            end = min(end, position + 2)"),
+        (
+            FanOut._send_with_replies,
+            "else reply.end",
+            "else reply.end\n            end = min(end, position + 2)",
+        ),
     ),
     bug(
         "of a row that changes twice the first state is sent",
         "calm",
         "nothing-is-left-out",
-        (RowSequence._build, "last.pop(row_id, None)\n            last[row_id] = position", "last.setdefault(row_id, position)"),
+        (
+            RowSequence._build,
+            "last.pop(row_id, None)\n            last[row_id] = position",
+            "last.setdefault(row_id, position)",
+        ),
     ),
     bug(
         "of a row that changes twice the last state is sent in place of the first",
@@ -85,7 +109,11 @@ SENDING: Final = (
         "a group is sent with the members of the batch's first change",
         "groups",
         "groups-are-right",
-        (PartSequence.of.__func__, "members = {row.gbs_number: row for row in change.rows}", "members = members if parts else {row.gbs_number: row for row in change.rows}"),
+        (
+            PartSequence.of.__func__,
+            "members = {row.gbs_number: row for row in change.rows}",
+            "members = members if parts else {row.gbs_number: row for row in change.rows}",
+        ),
     ),
     bug(
         "a change of its group raises a row's revision in the batch form",
@@ -97,7 +125,11 @@ SENDING: Final = (
         "a repeat shows the revision of the group in the batch form",
         "repeats",
         "",
-        (FanOut._accepted, "row is not None and own_revision is not None", "row is not None and repeat.revision == 0"),
+        (
+            FanOut._accepted,
+            "row is not None and own_revision is not None",
+            "row is not None and repeat.revision == 0",
+        ),
     ),
     bug(
         "a conflict shows the revision of the group in the batch form",
@@ -109,7 +141,11 @@ SENDING: Final = (
         "a reply shows its row as the whole batch leaves it",
         "calm",
         "accepted-shows-its-row",
-        (FanOut._reply, "row = reply.row\n", "row = None if reply.row is None else self._rows.row(reply.row.id)\n"),
+        (
+            FanOut._reply,
+            "row = reply.row\n",
+            "row = None if reply.row is None else self._rows.row(reply.row.id)\n",
+        ),
     ),
     bug(
         "who is in the room is not sent what others have written",
@@ -121,7 +157,11 @@ SENDING: Final = (
         "one who gets a reply is taken to have the whole batch",
         "crashes",
         "",
-        (FanOut._send_together, "subscriber.sent_revision, reply.revision)", "subscriber.sent_revision, handle.revision)"),
+        (
+            FanOut._send_together,
+            "subscriber.sent_revision, reply.revision)",
+            "subscriber.sent_revision, handle.revision)",
+        ),
     ),
     bug(
         "what one who resumes was sent is not noted",

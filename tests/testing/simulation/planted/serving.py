@@ -8,7 +8,6 @@ from gbs_actor.rooms import broadcast
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Mailbox, MarkUpdate
 from gbs_actor.rooms.presence import EditingMarks
-from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import Room
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.subscriptions import Subscriptions
@@ -20,7 +19,11 @@ SERVING: Final = (
         "a mark does not wake the room",
         "marks",
         "answered-at-once",
-        (Mailbox._append, "self.wake()", "if not isinstance(item, MarkUpdate):\n        self.wake()"),
+        (
+            Mailbox._append,
+            "self.wake()",
+            "if not isinstance(item, MarkUpdate):\n        self.wake()",
+        ),
     ),
     bug(
         "a join that takes no task switch does not wake the room",
@@ -50,7 +53,11 @@ SERVING: Final = (
         "a mark that is rejected is not counted as replied to",
         "marks",
         "all-is-answered",
-        (MarkUpdate.reply, "if not self.replied:", "if not self.replied and type(outcome) is not Rejection:"),
+        (
+            MarkUpdate.reply,
+            "if not self.replied:",
+            "if not self.replied and type(outcome) is not Rejection:",
+        ),
     ),
     bug(
         "who leaves stays in the list of who is there",
@@ -74,7 +81,11 @@ SERVING: Final = (
         "a mark that moves to another field stays on the first one, too",
         "marks",
         "marks-end",
-        (EditingMarks.begin, "self._unsent.setdefault(subscriber, former)", "self._unsent[subscriber] = None"),
+        (
+            EditingMarks.begin,
+            "self._unsent.setdefault(subscriber, former)",
+            "self._unsent[subscriber] = None",
+        ),
     ),
     bug(
         "a mark of who has left lasts until it expires",
@@ -86,31 +97,55 @@ SERVING: Final = (
         "a client is sent its own mark",
         "marks",
         "marks-of-others",
-        (broadcast.broadcast_marks, "if subscriber in authors:", "if len(authors) > 1 and subscriber in authors:"),
+        (
+            broadcast.broadcast_marks,
+            "if subscriber in authors:",
+            "if len(authors) > 1 and subscriber in authors:",
+        ),
     ),
     bug(
         "a mark is answered in the revision that presence was sent in",
         "calm",
         "done-without-data",
-        (Subscriptions.update_mark, "handle.presence.change()\n    update.reply(Done(board.revision))", "handle.presence.change()\n    update.reply(Done(handle.presence._revision))"),
+        (
+            Subscriptions.update_mark,
+            "handle.presence.change()\n    update.reply(Done(board.revision))",
+            "handle.presence.change()\n    update.reply(Done(handle.presence._revision))",
+        ),
     ),
     bug(
         "what comes while an idle room ends is dropped",
         "idle",
         "refused-with-cause",
-        (Room._serve, "if handle.draining or idle_at <= trio.current_time():", "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()"),
+        (
+            Room._serve,
+            "if handle.draining or idle_at <= trio.current_time():",
+            "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()",
+        ),
     ),
     bug(
         "a room that is stopped drops what is queued",
         "stops",
         "all-is-answered",
-        (Room._serve, "if len(handle.mailbox) or", "if (len(handle.mailbox) and not handle.draining) or"),
-        (RoomSupervisor._reject_rest, "handle.reject_queued(rejection, joins=rejection)", "handle.mailbox.take_all()"),
+        (
+            Room._serve,
+            "if len(handle.mailbox) or",
+            "if (len(handle.mailbox) and not handle.draining) or",
+        ),
+        (
+            RoomSupervisor._reject_rest,
+            "handle.reject_queued(rejection, joins=rejection)",
+            "handle.mailbox.take_all()",
+        ),
     ),
     bug(
         "a leave is answered and not carried out while the store is down",
         "fence",
         "",
-        (Subscriptions._process_queued, "self._process(item)", "item.reply(Done(None)) if isinstance(item, Leave) else self._process(item)"),
+        (
+            Subscriptions._process_queued,
+            "self._process(item)",
+            "item.reply(Done(None)) if isinstance(item, Leave) else self._process(item)",
+        ),
     ),
 )
