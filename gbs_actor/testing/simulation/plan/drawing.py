@@ -71,10 +71,11 @@ class _Drawing:
     def plan(self) -> Plan:
         weights = self._weights()
         kinds, ways = [*weights], [*weights.values()]
-        steps = []
+        steps: list[Step] = []
         for _ in range(self.random.randint(*self.profile.steps)):
             (kind,) = self.random.choices(kinds, ways)
-            steps.append(_DRAW[kind](self))
+            drawn = _DRAW[kind](self)
+            steps += drawn if isinstance(drawn, tuple) else (drawn,)
         return Plan(
             seed=self.seed,
             profile=self.name,
@@ -157,6 +158,17 @@ class _Drawing:
         loses = self.random.choice((None, 0, 1, 1, 2, 4))
         return Disconnect(self.client(), loses, back_after, self.random.choice(_RETURNS))
 
+    def half_move(self) -> tuple[Step, ...]:
+        """A client that does not read joins another retreat, and learns of that, but no more."""
+        client = self.client()
+        return (
+            StopReading(client),
+            Join(client, self.retreat()),
+            Wait(),
+            Disconnect(client, self.random.choice((0, 1, 1)), 3.0, "resume"),
+            GoOnReading(client),
+        )
+
     def crash(self) -> Step:
         at = self.random.choice(_TRACEPOINTS) if self.chance(0.7) else None
         passes = self.random.randint(0, 2 if at else 12)
@@ -211,7 +223,7 @@ _LIMITS: Final[Mapping[str, tuple[int | float, ...]]] = {
 }
 """Settings, and values that are reached in a simulation."""
 
-_DRAW: Final[Mapping[str, Callable[[_Drawing], Step]]] = {
+_DRAW: Final[Mapping[str, Callable[[_Drawing], Step | tuple[Step, ...]]]] = {
     "wait": _Drawing.wait,
     "turns": _Drawing.turns,
     "invoke": lambda drawing: drawing.commands.invoke(drawing.client()),
@@ -221,6 +233,7 @@ _DRAW: Final[Mapping[str, Callable[[_Drawing], Step]]] = {
     "mark": _Drawing.mark,
     "stall": _Drawing.stall,
     "disconnect": _Drawing.disconnect,
+    "half move": _Drawing.half_move,
     "crash": _Drawing.crash,
     "operate": _Drawing.operate,
     "fail commit": _Drawing.fail_commit,

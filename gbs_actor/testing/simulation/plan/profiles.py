@@ -10,6 +10,7 @@ from typing import Final
 FAULTS: Final = (
     "stall",
     "disconnect",
+    "half move",
     "crash",
     "operate",
     "fail commit",
@@ -34,6 +35,7 @@ USUAL: Final[Mapping[str, float]] = MappingProxyType(
         "mark": 1,
         "stall": 2,
         "disconnect": 2,
+        "half move": 0.4,
         "crash": 1.5,
         "operate": 1,
         "fail commit": 2,
@@ -108,8 +110,10 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             never=_only("fail commit", "outage", "crash"),
         ),
         "repeats": Profile(
-            weights={"fail commit": 3, "disconnect": 3},
+            weights={"fail commit": 6, "disconnect": 2},
+            always=frozenset({"fail commit"}),
             never=_only("fail commit", "disconnect", "crash", "kill"),
+            small=frozenset({"remembered_commands"}),
             repeats=0.9,
             again=0.4,
         ),
@@ -119,10 +123,11 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             latency=0.0,
         ),
         "moves": Profile(
-            weights={"join": 8, "stall": 6, "disconnect": 8, "leave": 2},
-            always=frozenset({"stall", "disconnect"}),
-            never=_only("stall", "disconnect"),
+            weights={"half move": 4, "join": 3, "invoke": 25, "wait": 4},
+            always=frozenset({"half move"}),
+            never=_only("stall", "half move"),
             two_retreats=1.0,
+            batch_form=0.8,
         ),
         "idle": Profile(
             weights={"leave": 8, "join": 6, "wait": 12, "disconnect": 12},
@@ -134,8 +139,8 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             http=0.3,
         ),
         "batches": Profile(
-            weights={"invoke": 40, "wait": 3, "turns": 1},
-            never=_only("crash", "stall"),
+            weights={"invoke": 40, "wait": 3, "turns": 1, "crash": 4, "fail commit": 4},
+            never=_only("crash", "fail commit"),
             people=(2, 4),
             batch_form=0.4,
         ),
@@ -150,6 +155,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
                 "delete-lineup-gbs-memo": 3,
             },
             batch_form=0.9,
+            based=0.8,
             never=_only("disconnect", "stall"),
         ),
         "kills": Profile(
@@ -176,8 +182,8 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             never=_only("crash", "operate", "fail commit"),
         ),
         "foreign": Profile(
-            weights={"write elsewhere": 6, "new epoch": 2, "outage": 2},
-            always=frozenset({"write elsewhere"}),
+            weights={"write elsewhere": 8, "new epoch": 2, "outage": 2, "disconnect": 6},
+            always=frozenset({"write elsewhere", "disconnect"}),
             never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
         ),
     }

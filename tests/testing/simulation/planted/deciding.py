@@ -60,8 +60,8 @@ DECIDING: Final = (
         "log-rests-on-itself",
         (
             Draft._assign,
-            "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.origin",
-            "before: tuple[FieldValue, ...] = (\n        FieldValue(Field.GBS_NUMBER, left, former.revision",
+            "] = (\n        FieldValue(Field.GBS_NUMBER, left, former.origin",
+            "] = (\n        FieldValue(Field.GBS_NUMBER, left, former.revision",
         ),
     ),
     bug(

@@ -119,8 +119,8 @@ SERVING: Final = (
         "refused-with-cause",
         (
             Room._serve,
-            "if handle.draining or idle_at <= trio.current_time():",
-            "if handle.draining or idle_at <= trio.current_time():\n            await trio.lowlevel.checkpoint()",
+            "            return\n",
+            "            await trio.lowlevel.checkpoint()\n            return\n",
         ),
     ),
     bug(
