@@ -70,7 +70,7 @@ class Commands:
     def _new(self, client: int) -> Invoke:
         random, profile = self._random, self._profile
         (event,) = random.choices(self._events, self._chances)
-        retreat = random.randrange(self._retreats) if self._chance(0.3) else 0
+        retreat = random.randrange(self._retreats) if self._chance(profile.spread) else 0
         memo_of = undoes = undoes_command = None
         argument = _DRAW[event](self, retreat)
         if event in (CommandEvent.UPDATE_LINEUP_MEMO, CommandEvent.DELETE_LINEUP_MEMO):

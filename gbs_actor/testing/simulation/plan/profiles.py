@@ -69,6 +69,8 @@ class Profile:
     steps: tuple[int, int] = (10, 60)
     two_retreats: float = 0.3
     """How likely there are two."""
+    spread: float = 0.3
+    """How likely a command is about any of them, and not about the first."""
     repeats: float = 0.25
     """How likely a command has an id; few of them are different."""
     again: float = 0.1
@@ -127,6 +129,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"half move"}),
             never=_only("stall", "half move"),
             two_retreats=1.0,
+            spread=1.0,
             batch_form=0.8,
         ),
         "idle": Profile(
