@@ -125,12 +125,14 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             latency=0.0,
         ),
         "moves": Profile(
-            weights={"half move": 4, "join": 3, "invoke": 25, "wait": 4},
+            weights={"half move": 3, "join": 1, "invoke": 40, "wait": 2},
             always=frozenset({"half move"}),
             never=_only("stall", "half move"),
             two_retreats=1.0,
             spread=1.0,
             batch_form=0.8,
+            http=0.6,
+            steps=(30, 60),
         ),
         "idle": Profile(
             weights={"leave": 8, "join": 6, "wait": 12, "disconnect": 12},
