@@ -32,7 +32,8 @@ def epoch_goes_on(facts: Facts) -> Found:
     for index, end in facts.ends:
         for connection, epoch in joined.items():
             last = facts.logs[end.slug].epochs.at(index)
-            if connection.slug == end.slug and connection.closed is None and epoch != last:
+            there = connection.slug == end.slug and connection.closed is None
+            if there and epoch not in (None, last):
                 yield index, f"connection {connection.event.connection} is still in {epoch}"
 
 

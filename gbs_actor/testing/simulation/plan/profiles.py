@@ -168,6 +168,8 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"kill"}),
             never=_only("kill", "shutdown", "fail commit"),
             latency=0.8,
+            repeats=0.8,
+            again=0.3,
         ),
         "stops": Profile(
             weights={"shutdown": 5, "operate": 3, "outage": 2, "fail commit": 4},

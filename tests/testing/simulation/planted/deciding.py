@@ -115,6 +115,17 @@ DECIDING: Final = (
         (Decisions.decide, "repeatable.add(command.id)", "pass"),
     ),
     bug(
+        "an id is not looked up in the log as long as memory has room",
+        "kills",
+        "",
+        (
+            Decisions.decide,
+            "repeatable.add(command.id)",
+            "if len(self._memory) >= self._config.remembered_commands:\n"
+            "                repeatable.add(command.id)",
+        ),
+    ),
+    bug(
         "a repeat in the batch of its original is not recognised",
         "repeats",
         "",
