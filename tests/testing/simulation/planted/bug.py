@@ -72,8 +72,6 @@ class Bug:
     name: str
     profile: str
     """The one that it is looked for with."""
-    rules: frozenset[str]
-    """Each of these finds it, sooner or later."""
     edits: tuple[Edit, ...]
 
     @contextmanager
@@ -85,14 +83,13 @@ class Bug:
             yield
 
 
-def bug(name: str, profile: str, rules: str, *edits: tuple[Callable[..., object], str, str]) -> Bug:
+def bug(name: str, profile: str, *edits: tuple[Callable[..., object], str, str]) -> Bug:
     """Return a bug.
 
-    :param rules: separated by spaces.
     :param edits: function, old text, new text.
     """
     of_function: dict[Callable[..., object], list[tuple[str, str]]] = {}
     for function, old, new in edits:
         of_function.setdefault(function, []).append((old, new))
     made = tuple(Edit(function, tuple(texts)) for function, texts in of_function.items())
-    return Bug(name, profile, frozenset(rules.split()), made)
+    return Bug(name, profile, made)

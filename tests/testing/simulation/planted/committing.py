@@ -32,19 +32,16 @@ COMMITTING: Final = (
     bug(
         "what changes nothing is answered before its commit",
         "calm",
-        "durable-when-seen",
         (Room._commit, "handle.observe(Tracepoint.DECIDED)", _ANSWER_UNCHANGED),
     ),
     bug(
         "a rejection is answered before the commit of what it rests on",
         "calm",
-        "rejected-right",
         (Room._commit, "handle.observe(Tracepoint.DECIDED)", _ANSWER_REJECTED),
     ),
     bug(
         "a rejection stays as it is if the change that it rests on fails",
         "fence",
-        "rejected-right",
         (
             Room._reject,
             "step.work.reply(rejection)",
@@ -54,19 +51,16 @@ COMMITTING: Final = (
     bug(
         "an unknown outcome is taken for success",
         "fence",
-        "durable-when-seen",
         (Room._commit, "if await self._resolve_outcome(batch):", "if True:"),
     ),
     bug(
         "an unknown outcome is looked up without a fence",
         "fence",
-        "refused-has-no-effect",
         (Commits._resolve_behind_fence, "passed = False", "passed = True"),
     ),
     bug(
         "an older entry is taken for that of a lost commit",
         "repeats",
-        "durable-when-seen",
         (
             Commits._resolve_behind_fence,
             "any(e.revision > batch.expected_revision for e in found.values())",
@@ -76,7 +70,6 @@ COMMITTING: Final = (
     bug(
         "a batch that failed is decided on the board of before",
         "foreign",
-        "",
         (
             Room._commit,
             "await self._loading.reload(partial(self._reject, batch, STORE_DOWN))",
@@ -86,7 +79,6 @@ COMMITTING: Final = (
     bug(
         "what was being committed is answered as not done",
         "stops",
-        "refused-has-no-effect",
         (
             Batch.reject_interrupted,
             "self.phase is Phase.DECIDING",
@@ -96,14 +88,12 @@ COMMITTING: Final = (
     bug(
         "a commit is cancelled with its room, and answered as not done",
         "stops",
-        "refused-has-no-effect",
         (Commits._commit, "shield=True", "shield=False"),
         (Batch.reject_interrupted, "self.phase is Phase.DECIDING", "not self.committed_at"),
     ),
     bug(
         "a durable batch gets ROOM_RESTARTED after a crash",
         "crashes",
-        "refused-has-no-effect",
         (
             RestartLoop._reply_after_crash,
             "batch.reject_interrupted()",
@@ -118,25 +108,21 @@ COMMITTING: Final = (
     bug(
         "a commit that has taken the fence's revision is not looked for",
         "crashes",
-        "refused-has-no-effect",
         (Room._start, "if resolution.committed:", "if resolution.committed and resolution.fence:"),
     ),
     bug(
         "a crash leaves its batch at the step of the one before",
         "crashes",
-        "",
         (Room._committed, "batch.phase = Phase.COMMITTED", "batch.phase = Phase.DECIDING"),
     ),
     bug(
         "a reply may be called again",
         "crashes",
-        "answered-once",
         (MailboxItem.reply, "reply, self._reply = self._reply, None", "reply = self._reply"),
     ),
     bug(
         "what may be tried again does not say so",
         "fence",
-        "retryable-marked",
         (
             Failure.of.__func__,
             "if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable",
@@ -146,7 +132,6 @@ COMMITTING: Final = (
     bug(
         "changes elsewhere are found only by the next commit",
         "foreign",
-        "",
         (
             Loading.compare_with_store,
             "handle.outdated = False",
@@ -156,7 +141,6 @@ COMMITTING: Final = (
     bug(
         "the store takes changes at any revision",
         "fence",
-        "log-without-gap",
         (
             MemoryStore._commit,
             "stored is None or stored.revision != expected_revision",
@@ -166,7 +150,6 @@ COMMITTING: Final = (
     bug(
         "the store commits a command again",
         "repeats",
-        "id-once",
         (StoredRetreat.commit, "if repeated := self.select(repeatable):", "if False:"),
         (
             StoredRetreat.commit,

@@ -19,13 +19,11 @@ DECIDING: Final = (
     bug(
         "a change that its author has seen is a conflict",
         "calm",
-        "rejected-right",
         (basis.is_unseen, "stamp.revision > base", "stamp.revision >= base"),
     ),
     bug(
         "a memo that is there already, in the same words, is a conflict",
         "calm",
-        "rejected-right",
         (
             Draft._create_memo,
             "if not is_same_memo(memo, text, color):",
@@ -35,7 +33,6 @@ DECIDING: Final = (
     bug(
         "leaders are moved by an assignment of many",
         "calm",
-        "entry-decided-right",
         (
             bulk._leader_problems,
             "if registration.is_leader and number != current",
@@ -45,19 +42,16 @@ DECIDING: Final = (
     bug(
         "an undo puts back what somebody has changed since",
         "undo",
-        "entry-decided-right",
         (_Undo.put_back_fields, "if gone or not stamp.is_of(self._entry.revision)", "if gone"),
     ),
     bug(
         "an undo forgets which change a value is of",
         "undo",
-        "entry-decided-right log-rests-on-itself",
         (_Undo._plan, "before.value, before.origin", "before.value"),
     ),
     bug(
         "the log has the revision of a value in place of its origin",
         "undo",
-        "log-rests-on-itself",
         (
             Draft._assign,
             "] = (\n        FieldValue(Field.GBS_NUMBER, left, former.origin",
@@ -67,37 +61,31 @@ DECIDING: Final = (
     bug(
         "who joins a group is not counted",
         "calm",
-        "rows-are-right",
         (Draft._move, "totals_of([*others, row])", "totals_of(others)"),
     ),
     bug(
         "the group that is left is not sent",
         "groups",
-        "",
         (_Building._touch_groups, "for number in (left, joined)", "for number in (joined,)"),
     ),
     bug(
         "a group that is deleted keeps its memo",
         "groups",
-        "entry-decided-right",
         (groups._delete, 'plan.group(number, Field.GBS_MEMO, "")', "pass"),
     ),
     bug(
         "the board has the groups of a batch that was rejected",
         "fence",
-        "",
         (State.overlay, "groups=Overlay(self.groups)", "groups=self.groups"),
     ),
     bug(
         "the board has the memos of a batch that was rejected",
         "fence",
-        "",
         (State.overlay, "memo_owners=Overlay(self.memo_owners)", "memo_owners=self.memo_owners"),
     ),
     bug(
         "a number that is as wanted already gets no entry in the log",
         "calm",
-        "accepted-once-asked-for",
         (
             Decisions.decide,
             "only_repeat = step.work.only_repeat",
@@ -111,13 +99,11 @@ DECIDING: Final = (
     bug(
         "an id is looked up in memory only",
         "repeats",
-        "id-once",
         (Decisions.decide, "repeatable.add(command.id)", "pass"),
     ),
     bug(
         "an id is not looked up in the log as long as memory has room",
         "kills",
-        "",
         (
             Decisions.decide,
             "repeatable.add(command.id)",
@@ -128,7 +114,6 @@ DECIDING: Final = (
     bug(
         "a repeat in the batch of its original is not recognised",
         "repeats",
-        "",
         (
             Decisions.decide,
             "former: _Remembered | LogEntry | None = accepted.get(command.id)",
@@ -138,25 +123,21 @@ DECIDING: Final = (
     bug(
         "an id that was found in the log is not kept",
         "repeats",
-        "refused-with-cause",
         (Room._commit, "batch.found.update(repeated.entries)", "pass"),
     ),
     bug(
         "a repeat gets its reply whatever it asks for",
         "repeats",
-        "rejected-right",
         (decisions._repeat, "former.request != request_bytes(command.action)", "False"),
     ),
     bug(
         "an epoch that has ended is taken for the present one",
         "foreign",
-        "read-is-right",
         (Board.needs_full, "epoch is not None and epoch != self.epoch", "False"),
     ),
     bug(
         "the base revision of an epoch that has ended counts",
         "foreign",
-        "",
         (basis.is_of_other_epoch, "command.epoch is not None and command.epoch != epoch", "False"),
     ),
 )

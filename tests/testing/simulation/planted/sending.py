@@ -18,7 +18,6 @@ SENDING: Final = (
     bug(
         "since is exclusive for one who joins",
         "since",
-        "read-is-right",
         (
             EncodedRows.snapshot,
             "self._array(since or 0,",
@@ -28,19 +27,16 @@ SENDING: Final = (
     bug(
         "since is exclusive for one who resumes",
         "since",
-        "nothing-is-left-out",
         (Subscriptions._resume, "resume.since - 1", "resume.since"),
     ),
     bug(
         "a partial list is kept beyond the next change",
         "since",
-        "read-is-fresh",
         (EncodedRows.apply, "self._parts.clear()", "pass"),
     ),
     bug(
         "what a client was sent in another room counts in this one",
         "moves",
-        "",
         (
             SessionLocation.since,
             "self.joined_revision if offset <= self.known_elsewhere else offset",
@@ -50,7 +46,6 @@ SENDING: Final = (
     bug(
         "what was sent in a room is forgotten when another is entered",
         "moves",
-        "",
         (
             Subscriber.enter,
             "self.known_elsewhere = max(self.known_elsewhere, self.sent_revision)",
@@ -60,7 +55,6 @@ SENDING: Final = (
     bug(
         "the replies of a batch come after all of its rows",
         "calm",
-        "answer-is-in-place",
         (
             FanOut._send_with_replies,
             "if reply is None:\n            end = len(sequence)",
@@ -70,7 +64,6 @@ SENDING: Final = (
     bug(
         "a long piece goes out in several messages",
         "groups",
-        "revision-is-one-step",
         (
             FanOut._send_with_replies,
             "else reply.end",
@@ -80,7 +73,6 @@ SENDING: Final = (
     bug(
         "of a row that changes twice the first state is sent",
         "calm",
-        "nothing-is-left-out",
         (
             RowSequence._build,
             "last.pop(row_id, None)\n            last[row_id] = position",
@@ -90,25 +82,21 @@ SENDING: Final = (
     bug(
         "of a row that changes twice the last state is sent in place of the first",
         "calm",
-        "revisions-rise",
         (RowSequence._build, "last.pop(row_id, None)", "pass"),
     ),
     bug(
         "of a part that changes twice the last state is sent in place of the first",
         "calm",
-        "revisions-rise",
         (PartSequence._build, "last.pop(part.key, None)", "pass"),
     ),
     bug(
         "a piece is cut out of rows that occur twice",
         "batches",
-        "",
         (RowSequence.piece, "if piece is None and not self._repeats:", "if piece is None:"),
     ),
     bug(
         "a group is sent with the members of the batch's first change",
         "groups",
-        "groups-are-right",
         (
             PartSequence.of.__func__,
             "members = {row.gbs_number: row for row in change.rows}",
@@ -118,13 +106,11 @@ SENDING: Final = (
     bug(
         "a change of its group raises a row's revision in the batch form",
         "groups",
-        "read-is-right",
         (EncodedRows._array, "if batched:", "if batched and not from_revision:"),
     ),
     bug(
         "a repeat shows the revision of the group in the batch form",
         "repeats",
-        "",
         (
             FanOut._accepted,
             "row is not None and own_revision is not None",
@@ -134,13 +120,11 @@ SENDING: Final = (
     bug(
         "a conflict shows the revision of the group in the batch form",
         "groups",
-        "rejected-right",
         (FanOut._reply, "outcome.row is not None and reply.own_revision is not None", "False"),
     ),
     bug(
         "a reply shows its row as the whole batch leaves it",
         "calm",
-        "accepted-shows-its-row",
         (
             FanOut._reply,
             "row = reply.row\n",
@@ -150,13 +134,11 @@ SENDING: Final = (
     bug(
         "who is in the room is not sent what others have written",
         "foreign",
-        "",
         (FanOut.catch_up, "rows.newer_than(oldest)", "rows.newer_than(rows.board.revision)"),
     ),
     bug(
         "one who gets a reply is taken to have the whole batch",
         "crashes",
-        "",
         (
             FanOut._send_together,
             "subscriber.sent_revision, reply.revision)",
@@ -166,13 +148,11 @@ SENDING: Final = (
     bug(
         "what one who resumes was sent is not noted",
         "since",
-        "",
         (Subscriptions._resume, "subscriber.sent_revision = board.revision", "pass"),
     ),
     bug(
         "who is in the room stays there when its epoch ends",
         "foreign",
-        "",
         (Loading._replace_board, "retreat.epoch != epoch or ", ""),
     ),
 )

@@ -18,7 +18,6 @@ SERVING: Final = (
     bug(
         "a mark does not wake the room",
         "marks",
-        "answered-at-once",
         (
             Mailbox._append,
             "self.wake()",
@@ -28,31 +27,26 @@ SERVING: Final = (
     bug(
         "a join that takes no task switch does not wake the room",
         "wake-ups",
-        "presence-is-right",
         (RoomHandle.join_nowait, "self.mailbox.wake()", "pass"),
     ),
     bug(
         "an interruption of the store does not wake the room",
         "foreign",
-        "",
         (RoomHandle.compare_with_store, "self.mailbox.wake()", "pass"),
     ),
     bug(
         "who waits for its last reply is not woken",
         "wake-ups",
-        "all-is-answered",
         (Subscriber.count_reply, "if self.in_flight == 0:", "if self.in_flight < 0:"),
     ),
     bug(
         "who waits until it has left is not woken",
         "wake-ups",
-        "all-is-answered",
         (Subscriber.enter, "self._wake()", "pass"),
     ),
     bug(
         "a mark that is rejected is not counted as replied to",
         "marks",
-        "all-is-answered",
         (
             MarkUpdate.reply,
             "if not self.replied:",
@@ -62,25 +56,21 @@ SERVING: Final = (
     bug(
         "who leaves stays in the list of who is there",
         "calm",
-        "presence-is-right",
         (RoomHandle.remove, "self.presence.change()", "pass"),
     ),
     bug(
         "who joins another room stays in the former one",
         "wake-ups",
-        "",
         (Subscriptions._take_in, "former.leave(subscriber)", "pass"),
     ),
     bug(
         "a mark ends only when the room has something to do",
         "marks",
-        "marks-end nothing-left-over",
         (Subscriptions.next_due, "handle.marks.next_expiry(),", ""),
     ),
     bug(
         "a mark that moves to another field stays on the first one, too",
         "marks",
-        "marks-end",
         (
             EditingMarks.begin,
             "self._unsent.setdefault(subscriber, former)",
@@ -90,13 +80,11 @@ SERVING: Final = (
     bug(
         "a mark of who has left lasts until it expires",
         "marks",
-        "",
         (Subscriptions._process, "self._handle.marks.end(item.subscriber)", "pass"),
     ),
     bug(
         "a client is sent its own mark",
         "marks",
-        "marks-of-others",
         (
             broadcast.broadcast_marks,
             "if subscriber in authors:",
@@ -106,7 +94,6 @@ SERVING: Final = (
     bug(
         "a mark is answered in the revision that presence was sent in",
         "calm",
-        "done-without-data",
         (
             Subscriptions.update_mark,
             "handle.presence.change()\n    update.reply(Done(board.revision))",
@@ -116,7 +103,6 @@ SERVING: Final = (
     bug(
         "what comes while an idle room ends is dropped",
         "idle",
-        "refused-with-cause",
         (
             Room._serve,
             "            return\n",
@@ -126,7 +112,6 @@ SERVING: Final = (
     bug(
         "a room that is stopped drops what is queued",
         "stops",
-        "all-is-answered",
         (
             Room._serve,
             "if len(handle.mailbox) or",
@@ -141,7 +126,6 @@ SERVING: Final = (
     bug(
         "a leave is answered and not carried out while the store is down",
         "fence",
-        "",
         (
             Subscriptions._process_queued,
             "self._process(item)",
