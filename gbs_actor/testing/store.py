@@ -20,7 +20,6 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RetreatVersion,
-    StaleRevision,
     StoreError,
     StoreUnavailable,
 )
@@ -268,7 +267,7 @@ class SimStore(MemoryStore):
                 raise CommitRefused("no", data_error=fault is Fault.DATA_ERROR)
             case Fault.CONFLICTING:
                 commit.settled = True
-                raise StaleRevision("could not serialize access")
+                raise CommitRefused("could not serialize access")
             case Fault.CONTENDED:
                 self._write_first(commit)
             case Fault.LATE:

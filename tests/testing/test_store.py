@@ -77,7 +77,7 @@ EXPECTED: dict[Fault, Outcome] = {
     Fault.LOST_AFTER: (LOST, 0, [(0, 1, False)]),
     Fault.LATE: (LOST, 0, [(LATENESS, 1, False)]),
     Fault.CONTENDED: (StaleRevision, 0, [(0, 1, True)]),
-    Fault.CONFLICTING: (StaleRevision, 0, []),
+    Fault.CONFLICTING: (CommitRefused, 0, []),
     Fault.HANGS: (None, 100, []),
     Fault.HANGS_COMMITTED: (None, 100, [(0, 1, False)]),
 }

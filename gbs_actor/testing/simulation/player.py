@@ -38,7 +38,7 @@ from gbs_actor.testing.store import Fault, Operation, SimStore
 
 RECOVERY_TIME: Final = 200.0
 """Seconds after the last step: longer than any fault, pause and back-off takes."""
-_STALE: Final = (Fault.CONTENDED, Fault.CONFLICTING)
+_STALE: Final = (Fault.CONTENDED,)
 """Faults that are those of another writer."""
 _FOREIGN: Final = Author(user_id=99, name="user 99", admin_user_id=99)
 

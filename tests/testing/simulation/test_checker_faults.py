@@ -544,7 +544,30 @@ def a_part_is_given_of_another_epoch() -> History:
     put(history, index, replace(event, argument={"since": 1, "epoch": "e1"}))
     part = [row for row in rows if row["revision"] >= 1]
     change_reply(history, index + 1, data=part, full=False, epoch="e2")
-    insert(history, index, NewEpoch(SLUG, "e2"))
+    insert(history, index, NewEpoch(SLUG, "e2"), Closed(1), Closed(3))
+    change_stored(history, epoch="e2")
+    return history
+
+
+# -- epochs
+
+
+@breaks("epoch-goes-on")
+def a_client_stays_when_its_epoch_ends() -> History:
+    history = a_no_op()
+    insert(history, find(history, Ended), NewEpoch(SLUG, "e2"), Closed(3))
+    change_stored(history, epoch="e2")
+    return history
+
+
+@breaks("epoch-goes-on")
+def a_client_is_sent_something_when_its_epoch_has_ended() -> History:
+    history = a_read()
+    index = invoked(history, READ)
+    insert(history, index, NewEpoch(SLUG, "e2"), Closed(3))
+    change_reply(history, answer_of(history, invoked(history, READ)), epoch="e2")
+    payload = {"users": [], "total": 0}
+    insert(history, find(history, Ended), Delivered(1, "room-presence", payload), Closed(1))
     change_stored(history, epoch="e2")
     return history
 
@@ -857,6 +880,22 @@ def a_mark_never_ends() -> History:
 def a_mark_ends_at_another_field() -> History:
     history = a_mark()
     change_payload(history, delivered_to(history, 1, -1), field="gbsNumber")
+    return history
+
+
+@breaks("marks-go-with-their-user")
+def a_mark_outlasts_its_connection() -> History:
+    history = a_mark()
+    insert(history, delivered_to(history, 1), Closed(3))
+    return history
+
+
+@breaks("marks-go-with-their-user")
+def a_mark_outlasts_that_its_user_leaves() -> History:
+    history = a_mark()
+    left = Invoked(99, 1, 901, 3, "leave-retreat", {"retreatSlug": SLUG}, SLUG, None)
+    reply = {"status": "OK", "data": None, "revision": None}
+    insert(history, delivered_to(history, 1), left, Answered(99, reply))
     return history
 
 

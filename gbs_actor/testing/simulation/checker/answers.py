@@ -13,7 +13,7 @@ from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Cause
 
 CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
-    "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE, Cause.STORE}),
+    "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE}),
     "ROOM_RESTARTED": frozenset({Cause.CRASH, Cause.STOP}),
     "ROOM_UNAVAILABLE": frozenset({Cause.CRASH, Cause.STOP}),
     "STORE_UNAVAILABLE": frozenset({Cause.STORE}),
@@ -24,6 +24,8 @@ CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
     "FORBIDDEN": frozenset({Cause.IDENTITY}),
 }
 """What may lead to an error that does not follow from what was asked."""
+_FOREIGN_CHANGES: Final = 6
+"""So many, at least, come in between before a room gives a command up as ROOM_BUSY."""
 RETRYABLE: Final = frozenset(
     {
         "ROOM_BUSY",
@@ -145,8 +147,14 @@ def refused_with_cause(facts: Facts) -> Found:
             if not _may_be_outside(each, index):
                 yield index, f"{each.event.invocation} got {code}, and is in the room"
         elif code in CAUSES:
-            if not CAUSES[code] & facts.causes(each, index):
+            causes = CAUSES[code] & facts.causes(each, index)
+            if not causes:
                 yield index, f"{each.event.invocation} got {code} without a cause"
+            elif code == "ROOM_BUSY" and causes == {Cause.STALE}:
+                changes = _foreign_changes(facts, each, index)
+                if changes < _FOREIGN_CHANGES:
+                    sentence = f"{each.event.invocation} got {code} for {changes} foreign changes"
+                    yield index, sentence
         elif code == "RETREAT_NOT_FOUND":
             if each.slug in facts.logs:
                 yield index, f"{each.event.invocation} got {code}, and {each.slug} is there"
@@ -163,6 +171,12 @@ def _is_malformed(each: Invocation) -> bool:
     since = argument.get("since") if isinstance(argument, Mapping) else None
     named = isinstance(each.slug, str) and 0 < len(each.slug) <= 200
     return not named or not (since is None or (isinstance(since, int) and since >= 0))
+
+
+def _foreign_changes(facts: Facts, each: Invocation, until: int) -> int:
+    log = facts.log(each.slug)
+    committed = () if log is None else log.committed
+    return sum(foreign and each.index < index < until for index, _, foreign in committed)
 
 
 def _is_registered(facts: Facts, each: Invocation) -> bool:

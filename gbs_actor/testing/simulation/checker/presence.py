@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.events import Connection
+from gbs_actor.testing.simulation.checker.events import JOIN, Connection
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Delivered
+from gbs_actor.testing.simulation.history import Cause, Delivered
 
 MARK_LIFETIME: Final = 10.0
 """Seconds after which an editing mark ends by itself."""
+SOON: Final = 2.0
+"""Seconds in which everybody is sent that a mark has ended, where nothing is disturbed."""
 _ROOM_FOR_DELAY: Final = 5.0
 """Seconds in which the end of a mark, or who is there, has reached everybody."""
 
@@ -38,6 +41,70 @@ def marks_end(facts: Facts) -> Found:
         for key, start in begun.items():
             if facts.at(index) - facts.at(start) > MARK_LIFETIME + _ROOM_FOR_DELAY:
                 yield start, f"the mark {key} has not ended at {connection.event.connection}"
+
+
+@rule
+def marks_go_with_their_user(facts: Facts) -> Found:
+    """A mark of a user who has left, or is gone, ends soon, if nothing is disturbed."""
+    for connection in facts.connections.values():
+        begun: dict[Any, int] = {}
+        for item in connection.items:
+            event = item.event
+            if not isinstance(event, Delivered) or event.event != ServerEvent.USER_EDITING:
+                continue
+            mark = event.payload
+            key = mark["userId"], mark["lineupId"], mark.get("field")
+            if mark["editing"]:
+                begun[key] = item.index
+                continue
+            start = begun.pop(key, item.index)
+            gone = _gone(facts, mark["userId"], item.slug, start)
+            late = -inf if gone is None else facts.at(item.index) - facts.at(gone)
+            if (
+                gone is not None
+                and late > SOON
+                and not _is_disturbed(facts, connection, gone, item.index)
+            ):
+                yield item.index, f"the mark {key} ends {late:g} s after who has set it has left"
+
+
+def _gone(facts: Facts, user: int, slug: str | None, index: int) -> int | None:
+    """Return where the last connection of a user has left a room, from some event on."""
+    stays = [
+        stay
+        for each in facts.connections.values()
+        if each.event.user_id == user
+        for stay in _stays(each, slug)
+    ]
+    end: float = index
+    while still := [last for first, last in stays if first <= end < last]:
+        end = max(still)
+    return None if end == inf else int(end)
+
+
+def _stays(connection: Connection, slug: str | None) -> list[tuple[int, float]]:
+    """Return from where to where a client may have been in a room over a connection."""
+    last = inf if connection.closed is None else connection.closed
+    if connection.in_doubt:
+        return [(connection.opened, last)]
+    places = [(connection.opened, slug if connection.event.resumed else connection.event.slug)]
+    places += [(item.index, item.slug) for item in connection.items]
+    ends: list[float] = [*(index for index, _ in places[1:]), last]
+    stays = [
+        (index, end) for (index, place), end in zip(places, ends, strict=True) if place == slug
+    ]
+    joins = [move for move in connection.moves if move.event.event == JOIN and move.slug == slug]
+    return stays + [(join.index, join.answered or last) for join in joins]
+
+
+def _is_disturbed(facts: Facts, connection: Connection, first: int, last: int) -> bool:
+    """Whether a room, or a client of it, may have been hindered between two events."""
+    return any(
+        each.event.client in (None, connection.event.client)
+        and each.event.cause is not Cause.LOAD
+        and each.lies_in(first, last)
+        for each in facts.disturbances.values()
+    )
 
 
 @rule

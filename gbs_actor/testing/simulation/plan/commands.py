@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from gbs_actor.contract.events import CommandEvent
 from gbs_actor.testing.simulation.plan.profiles import Profile
 from gbs_actor.testing.simulation.plan.steps import Invoke
@@ -45,6 +47,7 @@ class Commands:
         self._profile = profile
         self._people = people
         self._retreats = retreats
+        self._given: list[Invoke] = []
         weights = {**_USUAL, **profile.events}
         # One plan uses some commands much, and others little: so each meets itself in some.
         self._events = [str(event) for event in weights]
@@ -55,10 +58,19 @@ class Commands:
         return retreat * self._people + self._random.randint(1, self._people + self._chance(0.1))
 
     def invoke(self, client: int) -> Invoke:
-        """Return a step in which a client gives a command."""
+        """Return a step in which a client gives a command, or some command once more."""
+        if self._given and self._chance(self._profile.again):
+            again = self._random.choice(self._given)
+            return again if self._chance(0.7) else replace(again, client=client)
+        step = self._new(client)
+        if step.command is not None:
+            self._given.append(step)
+        return step
+
+    def _new(self, client: int) -> Invoke:
         random, profile = self._random, self._profile
         (event,) = random.choices(self._events, self._chances)
-        retreat = random.randrange(self._retreats) if self._chance(0.3) else 0
+        retreat = random.randrange(self._retreats) if self._chance(profile.spread) else 0
         memo_of = undoes = undoes_command = None
         argument = _DRAW[event](self, retreat)
         if event in (CommandEvent.UPDATE_LINEUP_MEMO, CommandEvent.DELETE_LINEUP_MEMO):

@@ -90,10 +90,11 @@ class _Drawing:
     def plan(self) -> Plan:
         weights = self._weights()
         kinds, ways = [*weights], [*weights.values()]
-        steps = []
+        steps: list[Step] = []
         for _ in range(self.random.randint(*self.profile.steps)):
             (kind,) = self.random.choices(kinds, ways)
-            steps.append(_DRAW[kind](self))
+            drawn = _DRAW[kind](self)
+            steps += drawn if isinstance(drawn, tuple) else (drawn,)
         return Plan(
             seed=self.seed,
             profile=self.name,
@@ -136,7 +137,7 @@ class _Drawing:
     def _settings(self) -> dict[str, int | float]:
         settings: dict[str, int | float] = {"memo_id_block": self.random.choice((1, 2, 64))}
         for name, values in _LIMITS.items():
-            if self.chance(self.profile.small_limits):
+            if self.chance(self.profile.small_limits) or name in self.profile.small:
                 settings[name] = self.random.choice(values)
         return settings
 
@@ -173,7 +174,19 @@ class _Drawing:
 
     def disconnect(self) -> Step:
         back_after = self.random.choice((0.0, 0.0, 0.5, 3.0))
-        return Disconnect(self.client(), back_after, self.random.choice(_RETURNS))
+        loses = self.random.choice((None, 0, 1, 1, 2, 4))
+        return Disconnect(self.client(), loses, back_after, self.random.choice(_RETURNS))
+
+    def half_move(self) -> tuple[Step, ...]:
+        """A client that does not read joins another retreat, and learns of that, but no more."""
+        client = self.client()
+        return (
+            StopReading(client),
+            Join(client, self.retreat()),
+            Wait(),
+            Disconnect(client, self.random.choice((0, 1, 1)), 3.0, "resume"),
+            GoOnReading(client),
+        )
 
     def crash(self) -> Step:
         at = self.random.choice(_TRACEPOINTS) if self.chance(0.7) else None
@@ -207,7 +220,7 @@ class _Drawing:
         return Kill(self.random.choice((0.0, 0.5, 3.0, 10.0)))
 
     def shutdown(self) -> Step:
-        at = self.random.choice(_TRACEPOINTS) if self.chance(0.7) else None
+        at = self.random.choice(_TRACEPOINTS) if self.chance(0.5) else None
         drain_for = self.random.choice((0.0, 1.0, 30.0)) if self.chance(0.5) else None
         return Shutdown(at, self.random.randint(0, 2), drain_for)
 
@@ -221,7 +234,7 @@ _LIMITS: Final[Mapping[str, tuple[int | float, ...]]] = {
     "mailbox_size": (2, 5),
     "batch_size": (1, 2),
     "deliveries_per_yield": (1,),
-    "idle_timeout": (0.3, 5.0),
+    "idle_timeout": (0.3, 0.5, 3.0),
     "commit_resolve_timeout": (1.0,),
     "max_crashes": (0, 1),
     "presence_interval": (0.0,),
@@ -229,7 +242,7 @@ _LIMITS: Final[Mapping[str, tuple[int | float, ...]]] = {
 }
 """Settings, and values that are reached in a simulation."""
 
-_DRAW: Final[Mapping[str, Callable[[_Drawing], Step]]] = {
+_DRAW: Final[Mapping[str, Callable[[_Drawing], Step | tuple[Step, ...]]]] = {
     "wait": _Drawing.wait,
     "turns": _Drawing.turns,
     "invoke": lambda drawing: drawing.commands.invoke(drawing.client()),
@@ -239,6 +252,7 @@ _DRAW: Final[Mapping[str, Callable[[_Drawing], Step]]] = {
     "mark": _Drawing.mark,
     "stall": _Drawing.stall,
     "disconnect": _Drawing.disconnect,
+    "half move": _Drawing.half_move,
     "crash": _Drawing.crash,
     "operate": _Drawing.operate,
     "fail commit": _Drawing.fail_commit,

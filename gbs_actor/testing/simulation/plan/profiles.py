@@ -10,6 +10,7 @@ from typing import Final
 FAULTS: Final = (
     "stall",
     "disconnect",
+    "half move",
     "crash",
     "operate",
     "fail commit",
@@ -34,6 +35,7 @@ USUAL: Final[Mapping[str, float]] = MappingProxyType(
         "mark": 1,
         "stall": 2,
         "disconnect": 2,
+        "half move": 0.4,
         "crash": 1.5,
         "operate": 1,
         "fail commit": 2,
@@ -67,8 +69,12 @@ class Profile:
     steps: tuple[int, int] = (10, 60)
     two_retreats: float = 0.3
     """How likely there are two."""
+    spread: float = 0.3
+    """How likely a command is about any of them, and not about the first."""
     repeats: float = 0.25
     """How likely a command has an id; few of them are different."""
+    again: float = 0.1
+    """How likely a client gives an earlier command once more, as it was."""
     based: float = 0.4
     """How likely a command has a base revision."""
     batch_form: float = 0.6
@@ -77,6 +83,8 @@ class Profile:
     """How likely the store has any."""
     small_limits: float = 0.3
     """How likely a limit of the rooms is so small that it is reached."""
+    small: frozenset[str] = frozenset()
+    """Limits that are so in any case."""
     http: float = 0.08
     """How likely a command is given over HTTP."""
 
@@ -104,14 +112,42 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             never=_only("fail commit", "outage", "crash"),
         ),
         "repeats": Profile(
-            weights={"fail commit": 3, "disconnect": 3},
+            weights={"fail commit": 6, "disconnect": 2},
+            always=frozenset({"fail commit"}),
             never=_only("fail commit", "disconnect", "crash", "kill"),
+            small=frozenset({"remembered_commands"}),
             repeats=0.9,
+            again=0.4,
         ),
         "wake-ups": Profile(
             weights={"turns": 15, "join": 6, "leave": 4, "mark": 5},
             never=_only("operate", "stall"),
             latency=0.0,
+        ),
+        "moves": Profile(
+            weights={"half move": 3, "join": 1, "invoke": 40, "wait": 2},
+            always=frozenset({"half move"}),
+            never=_only("stall", "half move"),
+            two_retreats=1.0,
+            spread=1.0,
+            batch_form=0.8,
+            http=0.6,
+            steps=(30, 60),
+        ),
+        "idle": Profile(
+            weights={"leave": 8, "join": 6, "wait": 12, "disconnect": 12},
+            always=frozenset({"disconnect"}),
+            never=_only("disconnect"),
+            clients=(1, 2),
+            latency=0.0,
+            small=frozenset({"idle_timeout"}),
+            http=0.3,
+        ),
+        "batches": Profile(
+            weights={"invoke": 40, "wait": 3, "turns": 1, "crash": 4, "fail commit": 4},
+            never=_only("crash", "fail commit"),
+            people=(2, 4),
+            batch_form=0.4,
         ),
         "undo": Profile(events={"undo": 15}, based=0.2, never=_only("disconnect", "fail commit")),
         "groups": Profile(
@@ -124,6 +160,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
                 "delete-lineup-gbs-memo": 3,
             },
             batch_form=0.9,
+            based=0.8,
             never=_only("disconnect", "stall"),
         ),
         "kills": Profile(
@@ -131,6 +168,16 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"kill"}),
             never=_only("kill", "shutdown", "fail commit"),
             latency=0.8,
+            repeats=0.8,
+            again=0.3,
+        ),
+        "stops": Profile(
+            weights={"shutdown": 5, "operate": 3, "outage": 2, "fail commit": 4},
+            always=frozenset({"shutdown"}),
+            never=_only("shutdown", "operate", "outage", "fail commit"),
+            latency=0.8,
+            repeats=0.9,
+            http=0.3,
         ),
         "marks": Profile(
             weights={"mark": 15, "disconnect": 4, "leave": 3},
@@ -142,8 +189,8 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             never=_only("crash", "operate", "fail commit"),
         ),
         "foreign": Profile(
-            weights={"write elsewhere": 6, "new epoch": 2, "outage": 2},
-            always=frozenset({"write elsewhere"}),
+            weights={"write elsewhere": 8, "new epoch": 2, "outage": 2, "disconnect": 6},
+            always=frozenset({"write elsewhere", "disconnect"}),
             never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
         ),
     }

@@ -118,6 +118,8 @@ class Disconnect(_Step, frozen=True, tag="disconnect"):
     """A client loses its connection, with a part of what waits on it, and comes back."""
 
     client: int
+    loses: int | None = None
+    """So many of the last messages that wait; ``None``: half of them."""
     back_after: float = 0.5
     """Seconds."""
     how: Return = "resume"

@@ -84,6 +84,7 @@ class Client:
         self.reading = True
         self._pending: dict[int, Callable[[Json], None]] = {}
         """What has no answer yet, and what is done with it; in the order of the invocations."""
+        self._given_up: set[int] = set()
         self._by_http: set[int] = set()
         self._location: SessionLocation | None = None
         """Where the server would resume its session."""
@@ -168,14 +169,17 @@ class Client:
     def _abandon(self, *, of_http: bool) -> None:
         for invocation in [each for each in self._pending if (each in self._by_http) is of_http]:
             del self._pending[invocation]
+            self._given_up.add(invocation)
             self._record(Abandoned(invocation))
 
     def disconnect(self, step: Disconnect) -> None:
-        """Lose the connection, having taken half of what waits on it, and come back."""
+        """Lose the connection, having taken a part of what waits on it, and come back."""
         connection = self.connection
         if connection is None or not connection.opened:
             return
-        connection.read(len(connection.waiting) // 2)
+        waiting = len(connection.waiting)
+        lost = (waiting + 1) // 2 if step.loses is None else step.loses
+        connection.read(max(0, waiting - lost))
         self._lose(connection, step.back_after, step.how)
 
     def sent_away(self, connection: Connection, *, orderly: bool) -> None:
@@ -253,9 +257,11 @@ class Client:
             self._answered(item)
 
     def _answered(self, reply: Reply) -> None:
+        if reply.invocation in self._given_up:
+            return
+        self._record(Answered(reply.invocation, reply.json))
         taken = self._pending.pop(reply.invocation, None)
         if taken is not None:
-            self._record(Answered(reply.invocation, reply.json))
             taken(reply.json)
 
     def stop_reading(self) -> None:

@@ -1,0 +1,15 @@
+"""Bugs that servers of this kind have, to be planted: the simulator has to find each of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.testing.simulation.planted.bug import Bug
+from tests.testing.simulation.planted.committing import COMMITTING
+from tests.testing.simulation.planted.deciding import DECIDING
+from tests.testing.simulation.planted.sending import SENDING
+from tests.testing.simulation.planted.serving import SERVING
+
+BUGS: Final[tuple[Bug, ...]] = (*DECIDING, *COMMITTING, *SENDING, *SERVING)
+
+__all__ = ["BUGS", "Bug"]
