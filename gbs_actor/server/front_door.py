@@ -24,7 +24,6 @@ def front_door(composition: Composition, settings: Settings) -> FrontDoor:
     """Return the front door of a composition, which learns of it."""
     environment = composition.environment
     sockets, plain = composition.sockets, composition.plain
-    environment = composition.environment
     door = composition.front_door = settings.build(
         FrontDoor,
         {

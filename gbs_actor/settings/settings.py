@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -153,9 +154,8 @@ class Settings(Group):
 
         :param options: arguments that are no settings, or override them.
         """
-        parameters = inspect.signature(part).parameters
-        for group, name, _ in declarations():
-            if name in parameters and name not in options:
+        for group, name in _settings_of(part):
+            if name not in options:
                 options[name] = getattr(getattr(self, group), name)
         return part(*arguments, **options)
 
@@ -175,6 +175,13 @@ class Settings(Group):
                 self._sources.source_of(group, name),
                 variable(name),
             )
+
+
+@lru_cache(maxsize=64)  # a server has fewer parts, and is made anew for each test
+def _settings_of(part: Callable[..., object]) -> tuple[tuple[str, str], ...]:
+    """Return group and name of every setting that a part has a parameter for."""
+    parameters = inspect.signature(part).parameters
+    return tuple((group, name) for group, name, _ in declarations() if name in parameters)
 
 
 def declarations() -> Iterator[tuple[str, str, FieldInfo]]:

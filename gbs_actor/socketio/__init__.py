@@ -121,7 +121,7 @@ from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, s
 from gbs_actor.socketio.net.origin import OriginPolicy, own_origin, parse_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
-from gbs_actor.socketio.net.sockets import ConnectedSocket
+from gbs_actor.socketio.net.sockets import ConnectedSocket, SocketBased
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
 from gbs_actor.socketio.net.trusted_proxies import (
     BadForwardedField,
@@ -203,6 +203,7 @@ __all__ = [
     "ServerStatistics",
     "Session",
     "Socket",
+    "SocketBased",
     "SocketClosed",
     "SocketHandler",
     "SocketIOError",

@@ -75,7 +75,8 @@ from gbs_actor.testing.peers import (
     Reply,
     SocketPeer,
 )
-from gbs_actor.testing.server import LineupServer, RoomCrash, lineup_server
+from gbs_actor.testing.restartable import RoomCrash
+from gbs_actor.testing.server import LineupServer, lineup_server
 from gbs_actor.testing.sockets import SocketHarness, socket_server
 from gbs_actor.testing.store import Fault, SimStore
 

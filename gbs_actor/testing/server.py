@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, get_args
 
 import msgspec
-import trio
 from pydantic import SecretStr
-from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.auth import mint
 from gbs_actor.client import Backoff, Client, connect
 from gbs_actor.demo import demo_retreat
 from gbs_actor.environment import Environment
 from gbs_actor.roles import Role
-from gbs_actor.rooms import RoomStatistics, Tracepoint
 from gbs_actor.rooms.tracepoints import Observer, ignore
-from gbs_actor.server.composition import Composition
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import RetreatExists
 from gbs_actor.store.seed.seed import RetreatSeed
-from gbs_actor.testing.environment import SimWall, seeded_environment
-from gbs_actor.testing.network import PERFECT, Address, Conditions, SimListener, SimStream
+from gbs_actor.testing.environment import seeded_environment
+from gbs_actor.testing.network import PERFECT, Conditions, SimStream
 from gbs_actor.testing.owned_tasks import owned_tasks
 from gbs_actor.testing.peers import (
     HOST,
@@ -38,105 +33,17 @@ from gbs_actor.testing.peers import (
     PeerProtocol,
     TransportClosed,
 )
-from gbs_actor.testing.process import ServerProcess
+from gbs_actor.testing.restartable import RestartableServer
 from gbs_actor.testing.store import SimStore
 
 SECRET: Final = "a-secret-for-tests-of-32-bytes-or-more"  # noqa: S105  (it protects nothing)
 """Signs the tokens, if the settings have no ``jwt_secret``."""
 PEOPLE: Final = 20
 """Of a made-up retreat."""
-_FIRST_PORT: Final = 49_152
-_PORTS: Final = 16_384  # that clients take theirs from
 
 
-class RoomCrash(Exception):
-    """What :meth:`LineupServer.crash_room` lets a room crash with."""
-
-
-class LineupServer:
+class LineupServer(RestartableServer):
     """A running server, and everything around it; made by :func:`lineup_server`."""
-
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        settings: Settings,
-        store: SimStore,
-        environment: Environment,
-        *,
-        conditions: Conditions,
-        plane: bool,
-        observe: Observer,
-    ) -> None:
-        self.settings = settings
-        """Those of each process."""
-        self.environment = environment
-        """Where it takes the time of day and random bytes from."""
-        self._nursery = nursery
-        self._conditions = conditions
-        self._plane = plane
-        self._observer = observe
-        self._store = store
-        self._process: ServerProcess | None = None
-        self._crashes: defaultdict[str, deque[Tracepoint | None]] = defaultdict(deque)
-        self._addresses = self._connections = 0
-
-    # What it is
-
-    @property
-    def store(self) -> SimStore:
-        """What the server stores in: read it, or let it fail. A restarted server has another."""
-        return self._store
-
-    @property
-    def wall(self) -> SimWall:
-        """The time of day; ``wall.advance(60)`` moves it, and no deadline.
-
-        The server notices at the next command; on connections that are idle, within a minute.
-
-        :raises TypeError: the environment was given, and has another wall clock.
-        """
-        wall = self.environment.wall
-        if not isinstance(wall, SimWall):
-            raise TypeError("the environment given to lineup_server has no SimWall: use its own")
-        return wall
-
-    @property
-    def composition(self) -> Composition:
-        """The parts of the process that runs.
-
-        :raises ConnectionRefusedError: none does.
-        """
-        return self._running().composition
-
-    @property
-    def open_sockets(self) -> int:
-        """How many connections the process that runs has open.
-
-        :raises ConnectionRefusedError: none does.
-        """
-        return self._running().open_sockets
-
-    @property
-    def listener(self) -> SimListener:
-        """Where the process that runs is connected to.
-
-        :raises ConnectionRefusedError: none does.
-        """
-        return self._running().listener
-
-    def room(self, retreat: str) -> RoomStatistics:
-        """Return a retreat's room as it is now.
-
-        :raises LookupError: it is not open: nobody has joined it, or it has stopped.
-        """
-        rooms = self._running().composition.rooms
-        statistics = rooms.room_statistics(retreat)
-        if statistics is None:
-            is_open = ", ".join(rooms.matching()) or "none"
-            raise LookupError(f"no room of {retreat!r} is open (open: {is_open})")
-        return statistics
-
-    # Clients
 
     def token(
         self,
@@ -207,7 +114,7 @@ class LineupServer:
             raise ValueError(f"no protocol {protocol!r}; there are {known}")
         if protocol == "plain" and not isinstance(join, str):
             raise ValueError('a plain WebSocket enters a retreat: give its slug, join="…"')
-        host = self._next_address() if address is None else address
+        host = self._addresses.next_host() if address is None else address
 
         async def dial() -> SimStream:
             return await self.open_stream(host, conditions=conditions)
@@ -289,123 +196,6 @@ class LineupServer:
             raise PeerClosed(f"the connection ended without a response to {path}") from None
         finally:
             stream.socket.close()
-
-    async def open_stream(
-        self, address: str | None = None, *, conditions: Conditions | None = None
-    ) -> SimStream:
-        """Open a connection, and say nothing on it.
-
-        :param address: the IP address that it comes from; default: one of its own.
-        :param conditions: what it does to its bytes; default: those of the server.
-        :raises OSError: no server listens.
-        """
-        await trio.lowlevel.checkpoint()
-        listener = self._running().listener
-        self._connections += 1
-        client = Address(
-            self._next_address() if address is None else address,
-            _FIRST_PORT + self._connections % _PORTS,
-        )
-        return listener.connect(client, self._conditions if conditions is None else conditions)
-
-    async def connect_stream(self, host: str, port: int) -> SimStream:
-        """Open a connection, for :func:`gbs_actor.client.connect`; host and port do not matter.
-
-        :raises OSError: no server listens.
-        """
-        return await self.open_stream()
-
-    # What happens to it
-
-    def crash_room(self, retreat: str, at: Tracepoint | None = None) -> None:
-        """Let a retreat's room crash with :exc:`RoomCrash`, as a bug in it would let it.
-
-        Further calls let it crash again, in their order. :attr:`RoomStatistics.crash_history` has
-        them afterwards.
-
-        :param at: the next time that it is at this step of its loop; ``None``: at any.
-        :raises ValueError: there is no such retreat.
-        """
-        if retreat not in self._store.slugs:
-            known = ", ".join(self._store.slugs) or "none"
-            raise ValueError(f"no retreat {retreat!r} here; there are {known}")
-        self._crashes[retreat].append(at)
-
-    async def settle(self) -> None:
-        """Return once everything is done that can be at this instant of Trio's clock.
-
-        What waits for a deadline, as for a delayed byte, is left waiting.
-        """
-        await wait_all_tasks_blocked()
-
-    async def restart(self, *, kill: bool = False) -> None:
-        """End the server and start another one, over the same data and with the same settings.
-
-        :param kill: whether it is killed; see :meth:`stop`.
-        """
-        await self.stop(kill=kill)
-        await self.start()
-
-    async def stop(self, *, kill: bool = False) -> None:
-        """End the server; until :meth:`start` nothing listens. Idempotent.
-
-        :param kill: ``False``: it finishes the commands in flight and closes the connections,
-            within ``shutdown_grace``. ``True``: it ends in one step, as if the process were
-            killed. All connections are reset, and commits that were sent take effect now, later,
-            or never.
-        """
-        process, self._process = self._process, None
-        if process is None:
-            await trio.lowlevel.checkpoint()
-            return
-        if kill:
-            self._kill(process)
-        else:
-            process.stop()
-        await process.ended.wait()
-
-    async def start(self) -> None:
-        """Start a server.
-
-        :raises RuntimeError: one is running.
-        """
-        if self._process is not None:
-            raise RuntimeError("the server is running")
-        process = ServerProcess(
-            self._store,
-            self.settings,
-            self.environment,
-            observe=self._observe,
-            plane=self._plane,
-            random=self._conditions.random,
-        )
-        await self._nursery.start(process.run)
-        self._process = process
-
-    def kill(self) -> None:
-        """Kill the server, if one runs, without waiting until its tasks have ended."""
-        process, self._process = self._process, None
-        if process is not None:
-            self._kill(process)
-
-    def _kill(self, process: ServerProcess) -> None:
-        self._store = process.kill()
-
-    def _running(self) -> ServerProcess:
-        if self._process is None or self._process.ended.is_set():
-            raise ConnectionRefusedError("no server is running")
-        return self._process
-
-    def _observe(self, retreat: str, tracepoint: Tracepoint) -> None:
-        self._observer(retreat, tracepoint)
-        crashes = self._crashes.get(retreat)
-        if crashes and crashes[0] in (None, tracepoint):
-            crashes.popleft()
-            raise RoomCrash(f"at {tracepoint}, as the test wants it")
-
-    def _next_address(self) -> str:
-        self._addresses += 1
-        return f"198.18.{self._addresses // 250 % 250}.{self._addresses % 250 + 1}"
 
 
 @asynccontextmanager

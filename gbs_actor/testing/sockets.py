@@ -14,7 +14,7 @@ from gbs_actor.socketio import FrontDoor, HttpResponse, HttpStream, SocketServer
 from gbs_actor.testing.environment import START
 from gbs_actor.testing.network import (
     PERFECT,
-    Address,
+    ClientAddresses,
     Conditions,
     Descriptors,
     SimListener,
@@ -42,7 +42,7 @@ class SocketHarness:
         self._nursery = nursery
         self._listener = listener
         self._conditions = conditions
-        self._addresses = self._connections = 0
+        self._addresses = ClientAddresses()
 
     async def connect(
         self,
@@ -65,7 +65,7 @@ class SocketHarness:
         if transport not in get_args(Carrier):
             known = ", ".join(map(repr, get_args(Carrier)))
             raise ValueError(f"no transport {transport!r}; there are {known}")
-        host = self._next_address() if address is None else address
+        host = self._addresses.next_host() if address is None else address
 
         async def dial() -> SimStream:
             return await self.open_stream(host)
@@ -89,17 +89,11 @@ class SocketHarness:
         :param address: the IP address that it comes from; default: one of its own.
         """
         await trio.lowlevel.checkpoint()
-        host = self._next_address() if address is None else address
-        self._connections += 1
-        return self._listener.connect(Address(host, self._connections), self._conditions)
+        return self._listener.connect(self._addresses.next(address), self._conditions)
 
     async def settle(self) -> None:
         """Return once everything is done that can be at this instant of Trio's clock."""
         await wait_all_tasks_blocked()
-
-    def _next_address(self) -> str:
-        self._addresses += 1
-        return f"198.18.{self._addresses // 250 % 250}.{self._addresses % 250 + 1}"
 
 
 @asynccontextmanager

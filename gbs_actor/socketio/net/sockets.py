@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
 
 class Socket(Protocol):
@@ -50,27 +51,29 @@ class ConnectedSocket(Protocol):
         ...
 
 
-@runtime_checkable
-class SocketBased(Protocol):
+class SocketBased(ABC):
     """A stream over a socket other than Trio's.
 
     The server treats it as a :class:`trio.SocketStream`: it counts by address, carries HTTP, is
-    written to directly, and may continue without a task.
+    written to directly, and may continue without a task. A base class, not a protocol: each new
+    connection is asked whether it is one, and a stream over TLS would look up each method.
     """
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def socket(self) -> ConnectedSocket:
         """The socket below."""
-        ...
 
+    @abstractmethod
     def send_nowait(self, data: bytes | memoryview, /) -> int:
         """Send some of the data without waiting; return how many bytes.
 
         :raises BlockingIOError: none can be sent now.
         :raises OSError: the connection is broken, or closed on this side.
         """
-        ...
 
+    @abstractmethod
     def take_socket(self) -> Socket:
         """Take the socket out: the stream can then only be closed, and that has no effect."""
-        ...

@@ -1,6 +1,6 @@
 """A simulated TCP network: no descriptors, no threads, and the same behaviour for the same seed."""
 
-from gbs_actor.testing.network.address import Address
+from gbs_actor.testing.network.address import Address, ClientAddresses
 from gbs_actor.testing.network.conditions import PERFECT, Conditions
 from gbs_actor.testing.network.descriptors import Descriptors
 from gbs_actor.testing.network.listener import SimListener
@@ -11,6 +11,7 @@ from gbs_actor.testing.network.stream import SimStream, connection
 __all__ = [
     "PERFECT",
     "Address",
+    "ClientAddresses",
     "Conditions",
     "Descriptors",
     "SimListener",

@@ -17,6 +17,7 @@ from gbs_actor.testing.network.socket import SimSocket, socket_pair
 from gbs_actor.testing.network.stream import SimStream
 
 _ADDRESS: Final = Address("198.51.100.1", 80)
+_BACKLOG: Final = 128
 
 
 class AcceptedSimSocket(AcceptedSocket):
@@ -43,7 +44,7 @@ class SimListener(trio.abc.Listener[SimStream]):
         descriptors: Descriptors | None = None,
         *,
         address: Address = _ADDRESS,
-        backlog: int = 128,
+        backlog: int = _BACKLOG,
     ) -> None:
         self.address = address
         self._descriptors = Descriptors() if descriptors is None else descriptors

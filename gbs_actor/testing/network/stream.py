@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from gbs_actor.socketio import SocketBased
 from gbs_actor.testing.network.address import Address
 from gbs_actor.testing.network.conditions import PERFECT, Conditions
 from gbs_actor.testing.network.descriptors import Descriptors
@@ -19,7 +20,7 @@ from gbs_actor.testing.network.socket import SimSocket, socket_pair
 _RECEIVE: Final = 65_536
 
 
-class SimStream(trio.abc.HalfCloseableStream):
+class SimStream(trio.abc.HalfCloseableStream, SocketBased):
     """One end of a simulated TCP connection; behaves as :class:`trio.SocketStream` does.
 
     :param socket: is owned by the stream from now on.

@@ -119,7 +119,8 @@ class _Networking:
         back_after = self.random.choice((0.0, 0.0, 1.0))
         for client in self._plan.clients:
             way = self.random.choice(_LOSSES)
-            yield Disconnect(client.number, back_after, self.random.choice(RETURNS), way)
+            how = self.random.choice(RETURNS)
+            yield Disconnect(client.number, back_after=back_after, how=how, way=way)
 
     def _intrude(self) -> Iterator[Step]:
         yield Intrude(self.random.choice(_INTRUSIONS))

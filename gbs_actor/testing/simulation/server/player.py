@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -69,7 +70,7 @@ class _ServerPlayer(Player[Client]):
         self.history.delayed |= plan.network == "slow"
         if plan.server:
             self.disturbances.begin(Cause.LOAD, "small limits")
-        settings = {
+        settings: dict[str, Mapping[str, object]] = {
             **plan.server,
             "rooms": plan.settings,
             "store": {"write_check_interval": 60.0},
