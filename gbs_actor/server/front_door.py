@@ -22,6 +22,7 @@ _NO_WEBSOCKET: Final = HttpResponse(
 
 def front_door(composition: Composition, settings: Settings) -> FrontDoor:
     """Return the front door of a composition, which learns of it."""
+    environment = composition.environment
     sockets, plain = composition.sockets, composition.plain
     environment = composition.environment
     door = composition.front_door = settings.build(

@@ -114,13 +114,14 @@ from gbs_actor.socketio.net.front_door import (
 )
 from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, FairQueueStatistics
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
-from gbs_actor.socketio.net.front_door.listener import TcpListener
+from gbs_actor.socketio.net.front_door.listener import AcceptedSocket, TcpListener
 from gbs_actor.socketio.net.host import parse_host
 from gbs_actor.socketio.net.http_exchange import HttpExchange, RequestHandler
 from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, send_response
 from gbs_actor.socketio.net.origin import OriginPolicy, own_origin, parse_origin
 from gbs_actor.socketio.net.peer import is_secure, peer_address, peer_address_with_port
 from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.sockets import ConnectedSocket
 from gbs_actor.socketio.net.tls import TlsListener, TlsStream
 from gbs_actor.socketio.net.trusted_proxies import (
     BadForwardedField,
@@ -142,6 +143,7 @@ from gbs_actor.socketio.websocket.close_code import CloseCode, ProtocolViolation
 from gbs_actor.socketio.websocket.subprotocol import offered_subprotocols
 
 __all__ = [
+    "AcceptedSocket",
     "AlreadyAcknowledged",
     "Application",
     "Backlog",
@@ -153,6 +155,7 @@ __all__ = [
     "ChannelTasks",
     "CloseCode",
     "ConnectError",
+    "ConnectedSocket",
     "ConnectionLimit",
     "ConnectionLimitReached",
     "Contained",

@@ -91,6 +91,11 @@ class MemoryStore:
         """Do what each call begins with: a checkpoint here, more where calls can fail."""
         await trio.lowlevel.checkpoint()
 
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        """The retreats, the oldest first; reads without a checkpoint."""
+        return tuple(self._by_slug)
+
     async def load(self, slug: str) -> Retreat | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()

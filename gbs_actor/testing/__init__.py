@@ -1,1 +1,111 @@
-"""For tests of what is built on gbs-actor: the whole server under a clock of one's own."""
+"""Test suites for what uses a line-up server: without a socket, a thread or a second of waiting.
+
+A whole server, real but for the network, the store and chance::
+
+    async def test_an_edit_reaches_the_others():
+        async with lineup_server() as server:
+            mina = await server.peer(user=1, join="winter")
+            joon = await server.peer("plain", user=2, join="winter")
+            reply = await mina.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})
+            assert reply.ok
+            row = await joon.event("lineup-updated")
+            assert (row["id"], row["gbsNumber"]) == (2, 3)
+
+    trio.run(test_an_edit_reaches_the_others, clock=MockClock(autojump_threshold=0))
+
+**Clock.** All deadlines are those of Trio's clock, and that is yours: a ``MockClock`` that jumps,
+or one that a test moves, or the real one. The time of day, by which tokens expire, goes with it and
+begins on 14 November 2023; ``server.wall.advance(3600)`` moves it alone. The same seed gives the
+same tokens, ids and jitter; for the same order of tasks as well, run the test by
+:func:`~gbs_actor.testing.scheduling.run`.
+
+**Frameworks.** Plain Trio as above; pytest-trio; pytest with anyio on its Trio backend. The fixture
+``lineup`` is in :mod:`gbs_actor.testing.pytest`.
+
+**Who connects.** :meth:`LineupServer.peer`: a client that keeps what it receives, speaks
+``"socketio"``, ``"polling"`` or ``"plain"``, and shares no code with the server.
+:meth:`LineupServer.client`: the project's own client. :meth:`LineupServer.http`: one request.
+:meth:`LineupServer.open_stream`: bytes.
+
+**What to check.** ``await peer.event("lineup-updated")`` returns the next one, or fails after five
+seconds of Trio's clock with a list of what came instead; ``await peer.no_event("error")`` fails if
+there is one. ``await server.settle()`` lets everything happen that can happen now.
+``peer.received`` has all in order, ``server.room("winter")`` the figures of the room.
+
+**What goes wrong.** ::
+
+    server.store.fail(Fault.LOST_AFTER)                        # the next commit
+    server.store.begin_outage(); server.store.end_outage()
+    server.crash_room("winter", at=Tracepoint.COMMITTED)       # the next time it gets there
+    await server.restart(kill=True)                            # or without kill: gracefully
+    server.wall.advance(8 * 3600)                              # tokens expire
+    peer.stream.cut(); peer.stream.pause(); peer.stream.split(1)
+    await peer.reconnect()                                     # recovered, with recovery=True
+
+**Your own Socket.IO server.** :func:`socket_server` serves a
+:class:`~gbs_actor.socketio.SocketServer` with your namespaces and handlers::
+
+    async with socket_server(server) as harness:
+        peer = await harness.connect("/chat", auth={"name": "Mina"})
+        assert await peer.call("say", "hello") == ("delivered",)
+
+Exceptions in the block, a failed ``assert`` above all, are raised as they are, never in a group.
+One in the server, or in a callback of yours, ends the block and is raised in its place.
+"""
+
+from gbs_actor.environment import Environment
+from gbs_actor.roles import Role
+from gbs_actor.rooms import RoomStatistics, Tracepoint
+from gbs_actor.settings import Settings
+from gbs_actor.store.seed.seed import (
+    RetreatSeed,
+    SeedGrade,
+    SeedPerson,
+    SeedSchedule,
+    SeedUnivGroup,
+)
+from gbs_actor.testing.environment import SimWall, seeded_environment
+from gbs_actor.testing.network import Conditions, SimStream
+from gbs_actor.testing.peers import (
+    HttpReply,
+    Peer,
+    PeerClosed,
+    PeerRefused,
+    Received,
+    Reply,
+    SocketPeer,
+)
+from gbs_actor.testing.server import LineupServer, RoomCrash, lineup_server
+from gbs_actor.testing.sockets import SocketHarness, socket_server
+from gbs_actor.testing.store import Fault, SimStore
+
+__all__ = [
+    "Conditions",
+    "Environment",
+    "Fault",
+    "HttpReply",
+    "LineupServer",
+    "Peer",
+    "PeerClosed",
+    "PeerRefused",
+    "Received",
+    "Reply",
+    "RetreatSeed",
+    "Role",
+    "RoomCrash",
+    "RoomStatistics",
+    "SeedGrade",
+    "SeedPerson",
+    "SeedSchedule",
+    "SeedUnivGroup",
+    "Settings",
+    "SimStore",
+    "SimStream",
+    "SimWall",
+    "SocketHarness",
+    "SocketPeer",
+    "Tracepoint",
+    "lineup_server",
+    "seeded_environment",
+    "socket_server",
+]

@@ -32,7 +32,7 @@ from hypercorn.typing import (
 from gbs_actor.concurrency import exceptions_in, first_exception
 from gbs_actor.environment import SYSTEM
 from gbs_actor.server.hypercorn.internals import limit_hypercorn
-from gbs_actor.socketio import HttpStream
+from gbs_actor.socketio import ConnectedSocket, HttpStream
 from gbs_actor.socketio.net.http_response import http_date
 
 _PEERS_FAULTS: Final = (
@@ -148,7 +148,7 @@ class _Connection:
         self.send_eof = stream.send_eof
 
     @property
-    def socket(self) -> trio.socket.SocketType:
+    def socket(self) -> ConnectedSocket:
         return self._stream.socket
 
     async def receive_some(self, max_bytes: int) -> bytes | bytearray:

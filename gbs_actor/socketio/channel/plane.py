@@ -30,9 +30,10 @@ import trio
 from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio.channel.channel import Channel
 from gbs_actor.socketio.channel.outbox import Outbox
-from gbs_actor.socketio.channel.poller import Poller, Socket
+from gbs_actor.socketio.channel.poller import Poller
 from gbs_actor.socketio.channel.websocket_transport import READ, Next, WebSocketTransport
 from gbs_actor.socketio.channel.wire import SocketWire
+from gbs_actor.socketio.net.sockets import Socket
 
 logger = logging.getLogger(__name__)
 

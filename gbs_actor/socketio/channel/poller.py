@@ -2,31 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-
-class Socket(Protocol):
-    """A socket that does not block, such as :class:`socket.socket`."""
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-        ...
-
-    def recv(self, size: int, /) -> bytes:
-        """Receive; b"" at the end of the stream."""
-        ...
-
-    def send(self, data: Any, /) -> int:
-        """Send some of the data; return how many bytes."""
-        ...
-
-    def shutdown(self, how: int, /) -> None:
-        """End one side."""
-        ...
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        ...
+from typing import Protocol
 
 
 class Poller(Protocol):

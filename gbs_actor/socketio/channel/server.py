@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket as stdlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -34,6 +33,7 @@ from gbs_actor.socketio.net.http_response import HttpResponse, RequestRefused, s
 from gbs_actor.socketio.net.origin import OriginPolicy
 from gbs_actor.socketio.net.peer import is_secure, peer_address, take_socket
 from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.sockets import Socket
 from gbs_actor.socketio.net.trusted_proxies import TrustedProxies
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 from gbs_actor.socketio.websocket.close_code import CloseCode, check_close_code
@@ -98,7 +98,8 @@ class ChannelServer(ABC, Generic[Accepted]):
         self.options = options
         self.environment = environment
         """Where its ids and times come from."""
-        self._open_plane = plane
+        self.open_plane = plane
+        """Called at the start of :meth:`serving`."""
         if connection_limit is None:
             connection_limit = ConnectionLimit(
                 options.max_connections, options.max_connections_per_address
@@ -147,7 +148,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         """
         if self._serving:
             raise RuntimeError("the server is being served already")
-        plane = self._plane = self._open_plane()
+        plane = self._plane = self.open_plane()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)
@@ -254,7 +255,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         return kept
 
     def take_websocket(
-        self, socket: stdlib.socket, peer: str | None, request: Request, leftover: bytes
+        self, socket: Socket, peer: str | None, request: Request, leftover: bytes
     ) -> PlaneConnection | HttpResponse | None:
         """Open one WebSocket on a plain socket, which the plane owns from now on.
 
@@ -323,9 +324,10 @@ class ChannelServer(ABC, Generic[Accepted]):
         self, stream: trio.abc.HalfCloseableStream, upgraded: Upgrade
     ) -> PlaneConnection | None:
         """Move a stream's socket to the plane; ``None``: the stream keeps its task."""
-        if self._plane is None or upgraded.deflated or not isinstance(stream, trio.SocketStream):
+        if self._plane is None or upgraded.deflated:
             return None
-        return self._plane.add(take_socket(stream))
+        socket = take_socket(stream)
+        return None if socket is None else self._plane.add(socket)
 
     def _open_in_plane(
         self, connection: PlaneConnection, upgraded: Upgrade, accepted: Accepted, leftover: bytes

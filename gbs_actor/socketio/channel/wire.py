@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import trio
 
 from gbs_actor.socketio.channel.message import Message
+from gbs_actor.socketio.net.sockets import SocketBased
 
 Buffer = bytes | memoryview
 
@@ -117,6 +118,30 @@ class SocketStreamWire(StreamWire):
         return os.write(self._fileno(), data)
 
 
+class SocketBasedWire(StreamWire):
+    """The same for a stream over another socket than Trio's.
+
+    :param send: the stream's ``send_nowait``.
+    """
+
+    direct = True
+    immediate = True
+
+    def __init__(
+        self,
+        stream: trio.abc.SendStream,
+        send: Callable[[Buffer], int],
+        *,
+        deflated: bool = False,
+    ) -> None:
+        super().__init__(stream, deflated=deflated)
+        self._send = send
+
+    def send_nowait(self, data: Buffer) -> int:
+        """See :class:`Wire`."""
+        return self._send(data)
+
+
 class SocketWire:
     """Writes to a socket that :class:`~gbs_actor.socketio.channel.plane.Plane` waits for.
 
@@ -152,4 +177,6 @@ def wire_for(stream: trio.abc.SendStream, *, deflated: bool = False) -> Wire:
     """
     if isinstance(stream, trio.SocketStream):
         return SocketStreamWire(stream, deflated=deflated)
+    if isinstance(stream, SocketBased):
+        return SocketBasedWire(stream, stream.send_nowait, deflated=deflated)
     return StreamWire(stream, deflated=deflated)

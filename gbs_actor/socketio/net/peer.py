@@ -7,19 +7,28 @@ from sys import intern
 
 import trio
 
+from gbs_actor.socketio.net.sockets import ConnectedSocket, Socket, SocketBased
 from gbs_actor.socketio.net.tls import TlsStream
 
 
-def socket_below(stream: trio.abc.AsyncResource) -> trio.socket.SocketType | None:
+def socket_below(stream: trio.abc.AsyncResource) -> ConnectedSocket | None:
     """Return the socket that carries a stream; ``None`` if there is none."""
     while isinstance(stream, (TlsStream, trio.SSLStream)):
         stream = stream.transport_stream
-    return stream.socket if isinstance(stream, trio.SocketStream) else None
+    return stream.socket if isinstance(stream, (trio.SocketStream, SocketBased)) else None
 
 
-def take_socket(stream: trio.SocketStream) -> stdlib.socket:
-    """Take the socket out of a stream, which can then only be closed, and that has no effect."""
-    taken = stream.socket
+def take_socket(stream: trio.abc.AsyncResource) -> Socket | None:
+    """Take the socket out of a stream, which can then only be closed, and that has no effect.
+
+    :returns: ``None`` if there is none, or something else in between, such as TLS.
+    """
+    if isinstance(stream, trio.SocketStream):
+        return _take(stream.socket)
+    return stream.take_socket() if isinstance(stream, SocketBased) else None
+
+
+def _take(taken: trio.socket.SocketType) -> stdlib.socket:
     socket = stdlib.socket(taken.family, taken.type, taken.proto, fileno=taken.detach())
     socket.setblocking(False)
     return socket

@@ -3,6 +3,8 @@
 from gbs_actor.testing.network.address import Address
 from gbs_actor.testing.network.conditions import PERFECT, Conditions
 from gbs_actor.testing.network.descriptors import Descriptors
+from gbs_actor.testing.network.listener import SimListener
+from gbs_actor.testing.network.poller import SimPoller, sim_plane
 from gbs_actor.testing.network.socket import SimSocket, socket_pair
 from gbs_actor.testing.network.stream import SimStream, connection
 
@@ -11,8 +13,11 @@ __all__ = [
     "Address",
     "Conditions",
     "Descriptors",
+    "SimListener",
+    "SimPoller",
     "SimSocket",
     "SimStream",
     "connection",
+    "sim_plane",
     "socket_pair",
 ]

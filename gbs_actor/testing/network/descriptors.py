@@ -36,6 +36,11 @@ class Descriptors:
         del self._sockets[fd]
         heappush(self._free, fd)
 
+    def cut(self) -> None:
+        """Reset all connections, in one step, as the end of the process does."""
+        for socket in tuple(self._sockets.values()):
+            socket.cut()
+
     def socket(self, fd: int) -> SimSocket:
         """Return an open socket.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from math import inf
 
 import trio
 
@@ -34,7 +33,7 @@ class Flow:
         """Bytes that one receive returns at most."""
         self._arrived = bytearray()
         self._in_flight: deque[tuple[float, bytes]] = deque()
-        """When what arrives; the end is b""."""
+        """When what arrives, at the earliest; the end is b""."""
         self._ended = False
         self.lost = False
         """Whether nothing arrives any more, unnoticed by both ends."""
@@ -64,13 +63,10 @@ class Flow:
         if self.lost:
             return
         arrival = self.conditions.arrival()
-        if self._in_flight:  # in order
-            last = self._in_flight[-1][0]
-            self._in_flight.append((last if arrival is None else max(last, arrival), data))
-        elif arrival is not None:
-            self._in_flight.append((arrival, data))
-        else:
+        if arrival is None:
             self._arrive(data)
+        else:
+            self._in_flight.append((arrival, data))  # arrives behind those before it
 
     # The receiver's side
 
@@ -106,9 +102,9 @@ class Flow:
         return self._ended and not self.held
 
     @property
-    def next_arrival(self) -> float:
-        """When more arrives, on Trio's clock; infinite if nothing is in flight."""
-        return self._in_flight[0][0] if self._in_flight else inf
+    def next_arrival(self) -> float | None:
+        """When more arrives, on Trio's clock; ``None`` if nothing is in flight."""
+        return self._in_flight[0][0] if self._in_flight else None
 
     def _settle(self) -> None:
         if not self._in_flight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as stdlib
-from math import inf
+from contextlib import nullcontext
 from typing import Final, Protocol
 
 import trio
@@ -93,15 +93,15 @@ class SimSocket:
         """Return its number; -1 if it has none, or is closed."""
         return self._fd
 
-    def getsockname(self) -> Address:
+    def getsockname(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """Return its own address.
 
         :raises OSError: closed.
         """
         self._check_open()
-        return self._sockname
+        return self._sockname.name
 
-    def getpeername(self) -> Address:
+    def getpeername(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """Return the address of the other end.
 
         :raises OSError: closed, or not connected any more.
@@ -109,7 +109,12 @@ class SimSocket:
         self._check_open()
         if self._disconnected:
             raise _os_error(errno.ENOTCONN)
-        return self._peername
+        return self._peername.name
+
+    @property
+    def peer_host(self) -> str:
+        """The IP address of the other end, whether or not it is still connected."""
+        return self._peername.host
 
     def setblocking(self, flag: bool, /) -> None:
         """Do nothing: it never blocks.
@@ -247,8 +252,8 @@ class SimSocket:
         return events
 
     @property
-    def next_arrival(self) -> float:
-        """When more arrives, on Trio's clock; infinite if nothing is in flight."""
+    def next_arrival(self) -> float | None:
+        """When more arrives, on Trio's clock; ``None`` if nothing is in flight."""
         return self._flow_in.next_arrival
 
     async def wait_readable(self) -> None:
@@ -261,11 +266,8 @@ class SimSocket:
         while not (self._closed or self.events() & IN):
             self._reader = trio.lowlevel.current_task()
             arrival = self._flow_in.next_arrival
-            if arrival == inf:
+            with nullcontext() if arrival is None else trio.move_on_at(arrival):
                 await trio.lowlevel.wait_task_rescheduled(self._stop_reader)
-            else:
-                with trio.move_on_at(arrival):
-                    await trio.lowlevel.wait_task_rescheduled(self._stop_reader)
 
     def _stop_reader(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._reader = None

@@ -10,6 +10,7 @@ import trio
 
 from gbs_actor.socketio import TcpListener
 from gbs_actor.socketio.net.front_door.listener import AcceptedSocket
+from gbs_actor.socketio.net.sockets import Socket
 
 
 class SocketListener(TcpListener):
@@ -44,7 +45,7 @@ class SocketListener(TcpListener):
 class Kept:
     """A connection that a handler keeps until it is dropped."""
 
-    def __init__(self, socket: stdlib.socket) -> None:
+    def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._on_close: Callable[[Any], None] | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket as stdlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -21,6 +20,7 @@ from gbs_actor.socketio import (
     UnauthenticatedLimit,
 )
 from gbs_actor.socketio.net.front_door import door as front_door
+from gbs_actor.socketio.net.sockets import Socket
 from tests.socketio.net.socket_listener import Kept, SocketListener
 from tests.socketio.net.test_front_door import UPGRADE, opened
 from tests.socketio.peer import Duplex, MemoryListener
@@ -94,7 +94,7 @@ class World:
         await trio.sleep(1)
 
     def take(
-        self, socket: stdlib.socket, peer: str | None, request: Request, leftover: bytes
+        self, socket: Socket, peer: str | None, request: Request, leftover: bytes
     ) -> Kept | HttpResponse | None:
         chosen = self.choose.randrange(3)
         if chosen == 0:
@@ -104,7 +104,7 @@ class World:
         self.kept.append(Kept(socket))
         return self.kept[-1]
 
-    def fail_to_take(self, socket: stdlib.socket, *_: object) -> None:
+    def fail_to_take(self, socket: Socket, *_: object) -> None:
         socket.close()
         raise LookupError
 

@@ -39,6 +39,7 @@ async def test_it_waits_for_a_connection_and_says_whose_it_is() -> None:
             while not accepted:
                 await trio.lowlevel.checkpoint()
         ((socket, peer),) = accepted
+        assert isinstance(socket, stdlib.socket)
         assert peer == "127.0.0.2"
         assert not socket.getblocking()
         await client.aclose()
@@ -50,6 +51,7 @@ async def test_an_accepted_socket_has_the_options_that_trio_sets_on_a_stream() -
     async with listening() as (listener, host, port):
         async with await trio.open_tcp_stream(host, port):
             socket, _ = await listener.accept_socket()
+            assert isinstance(socket, stdlib.socket)
             with socket:
                 found = [
                     socket.getsockopt(stdlib.IPPROTO_TCP, option)

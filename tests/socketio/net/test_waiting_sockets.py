@@ -24,6 +24,7 @@ from gbs_actor.socketio.net.front_door import first_request
 from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
 from gbs_actor.socketio.net.front_door.fair_queue import FairQueue, QueuedWork
 from gbs_actor.socketio.net.front_door.first_request import FirstRequest
+from gbs_actor.socketio.net.sockets import Socket
 from tests.apps.echo_socketio import echo_server
 from tests.socketio.net.socket_listener import Kept, SocketListener
 from tests.socketio.net.test_front_door import UPGRADE, Rooms, opened, read_all
@@ -50,7 +51,7 @@ class World:
         )
 
     def take(
-        self, socket: stdlib.socket, peer: str | None, request: Request, leftover: bytes
+        self, socket: Socket, peer: str | None, request: Request, leftover: bytes
     ) -> Kept | HttpResponse | None:
         self.taken.append((peer, request.path, leftover))
         if self._answer is not None:

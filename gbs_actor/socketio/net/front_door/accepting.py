@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 
 from gbs_actor.socketio.net.front_door.descriptors import SpareDescriptor, out_of_descriptors
-from gbs_actor.socketio.net.front_door.listener import AcceptedSocket, TcpListener
+from gbs_actor.socketio.net.front_door.listener import AcceptedSocket, SocketListener
 from gbs_actor.socketio.net.unauthenticated import UnauthenticatedLimit
 
 Listener = trio.abc.Listener[Any]
@@ -24,7 +24,7 @@ class Acceptor:
     """Accepts the connections of several listeners.
 
     :param begin: is given each connection: its stream, or its socket from a
-        :class:`TcpListener`; must neither block nor raise.
+        :class:`SocketListener`; must neither block nor raise.
     :param unauthenticated: its oldest connections are closed when there are no descriptors left.
     """
 
@@ -66,7 +66,7 @@ class Acceptor:
 
     async def _accept(self, listener: Listener) -> None:
         accept: Callable[[], Awaitable[Any]] = listener.accept
-        if isinstance(listener, TcpListener):
+        if isinstance(listener, SocketListener):
             accept = listener.accept_socket
         failures = 0  # in a row
         async with listener:

@@ -88,7 +88,7 @@ class FrontDoor:
     :param upgrades: handlers by path; the longest prefix of the request's path wins.
     :param fallback: gets every other connection.
     :param sockets: for some of the paths of ``upgrades``: they take those from a
-        :class:`TcpListener` without a task, as far as their request comes at once.
+        :class:`SocketListener` without a task, as far as their request comes at once.
     :param requests: handlers of requests that need no HTTP server, by path; see
         :class:`RequestLoop`.
     :param head_limit: bytes a request head may have.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket as stdlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,6 +21,7 @@ from gbs_actor.socketio.net.request import (
     parse_request,
     refusal_of_head,
 )
+from gbs_actor.socketio.net.sockets import Socket
 from gbs_actor.socketio.net.tls import TlsStream
 
 _RECEIVE: Final = 16_384
@@ -78,7 +78,7 @@ class FirstRequestReader:
         self.failed_handshakes = 0
         """TLS handshakes: too slow, incomplete, or no TLS at all."""
 
-    def read_at_once(self, socket: stdlib.socket) -> FirstRequest | bytes:
+    def read_at_once(self, socket: Socket) -> FirstRequest | bytes:
         """Return the first request if it is there; otherwise what :meth:`read` continues with.
 
         :param socket: does not block; nothing was read from it.

@@ -13,6 +13,7 @@ import trio
 from gbs_actor.socketio.net.connection_limit import ConnectionLimitReached
 from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
 from gbs_actor.socketio.net.peer import is_secure, socket_below
+from gbs_actor.socketio.net.sockets import ConnectedSocket
 
 _REFUSAL: Final = 1.0  # seconds for the app to refuse a slow request itself
 _EOF_GRACE: Final = 0.5  # seconds for the HTTP server to end after the peer has
@@ -91,7 +92,7 @@ class HttpStream(trio.abc.HalfCloseableStream):
     # What the connection is
 
     @property
-    def socket(self) -> trio.socket.SocketType:
+    def socket(self) -> ConnectedSocket:
         """The socket below, also below TLS.
 
         :raises AttributeError: the stream below has none.

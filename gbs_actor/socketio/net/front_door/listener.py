@@ -6,11 +6,12 @@ import os
 import socket as stdlib
 from contextlib import suppress
 from sys import intern
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import trio
 
 from gbs_actor.socketio.net.peer import peer_address, take_socket
+from gbs_actor.socketio.net.sockets import Socket
 
 _AT_ONCE: Final = 4
 """Connections that are accepted before other tasks run."""
@@ -22,14 +23,23 @@ if hasattr(stdlib, "TCP_NOTSENT_LOWAT"):
 class AcceptedSocket(NamedTuple):
     """A connection that was accepted, before it is made a stream."""
 
-    socket: stdlib.socket
+    socket: Socket
     """Does not block."""
     peer: str | None
     """IP address of its other end; ``None`` if it broke already."""
 
-    def stream(self) -> trio.SocketStream:
+    def stream(self) -> trio.abc.HalfCloseableStream:
         """Return a stream that owns the socket."""
-        return trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
+        return _socket_stream(self.socket)
+
+
+@runtime_checkable
+class SocketListener(Protocol):
+    """A listener that gives connections out before they are made streams."""
+
+    async def accept_socket(self) -> AcceptedSocket:
+        """Accept a connection as :meth:`trio.abc.Listener.accept` does, without a stream."""
+        ...
 
 
 class TcpListener(trio.abc.Listener[trio.SocketStream]):
@@ -58,7 +68,7 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
         :raises OSError: the system cannot accept one: too few descriptors, or too little memory.
         :raises trio.ClosedResourceError: closed on this side.
         """
-        return (await self.accept_socket()).stream()
+        return _socket_stream((await self.accept_socket()).socket)
 
     async def accept_socket(self) -> AcceptedSocket:
         """Accept as :meth:`accept` does, without a stream."""
@@ -74,8 +84,9 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
                 await trio.lowlevel.wait_readable(self._same)
             except OSError:  # Trio's listener ignores it, or raises
                 stream = await self._listener.accept()
-                peer = peer_address(stream)
-                return AcceptedSocket(take_socket(stream), peer)
+                peer, socket = peer_address(stream), take_socket(stream)
+                assert socket is not None
+                return AcceptedSocket(socket, peer)
             else:
                 accepted.setblocking(False)
                 return AcceptedSocket(accepted, intern(address[0]))  # the connection keeps it
@@ -86,3 +97,8 @@ class TcpListener(trio.abc.Listener[trio.SocketStream]):
             trio.lowlevel.notify_closing(self._same)
         self._same.close()
         await self._listener.aclose()
+
+
+def _socket_stream(socket: Socket) -> trio.SocketStream:
+    assert isinstance(socket, stdlib.socket)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(socket))

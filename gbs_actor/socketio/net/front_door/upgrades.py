@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket as stdlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from gbs_actor.socketio.net.front_door.by_path import ByPath
 from gbs_actor.socketio.net.front_door.detached import Detached
 from gbs_actor.socketio.net.http_response import HttpResponse
 from gbs_actor.socketio.net.request import Request
+from gbs_actor.socketio.net.sockets import Socket
 
 UpgradeHandler = Callable[
     [trio.abc.HalfCloseableStream, Request, bytes], Awaitable[Detached | None]
@@ -22,9 +22,7 @@ It returns when that has ended; or with a connection that it keeps, which counts
 closed. The stream is a :class:`TlsStream` if the listener is a :class:`TlsListener`.
 """
 
-SocketHandler = Callable[
-    [stdlib.socket, str | None, Request, bytes], Detached | HttpResponse | None
-]
+SocketHandler = Callable[[Socket, str | None, Request, bytes], Detached | HttpResponse | None]
 """Takes the socket of one WebSocket, without blocking: the socket, its peer's IP address, its
 request, and the bytes read after it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket as stdlib
 from collections.abc import Callable
 
 import trio
@@ -10,6 +9,7 @@ import trio
 from gbs_actor.socketio.net.front_door.admission import AdmittedConnection
 from gbs_actor.socketio.net.front_door.listener import AcceptedSocket
 from gbs_actor.socketio.net.front_door.turns import Turns
+from gbs_actor.socketio.net.sockets import Socket
 
 
 class WaitingSockets:
@@ -17,7 +17,7 @@ class WaitingSockets:
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._waiting: dict[stdlib.socket, Callable[[], None]] = {}
+        self._waiting: dict[Socket, Callable[[], None]] = {}
         """What closes each."""
         self._none = trio.Event()
 
@@ -53,7 +53,7 @@ class WaitingSockets:
         self._waiting[socket] = close
         admitted.on_eviction(close)
 
-    def _remove(self, socket: stdlib.socket) -> None:
+    def _remove(self, socket: Socket) -> None:
         del self._waiting[socket]
         if not self._waiting:
             self._none.set()
