@@ -147,7 +147,7 @@ SENDING: Final = (
     ),
     bug(
         "what one who resumes was sent is not noted",
-        "since",
+        "foreign",
         (Subscriptions._resume, "subscriber.sent_revision = board.revision", "pass"),
     ),
     bug(
