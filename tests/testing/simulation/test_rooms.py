@@ -21,7 +21,7 @@ from gbs_actor.testing.simulation.history import (
 from gbs_actor.testing.simulation.plan import Participant, Plan, steps
 from gbs_actor.testing.store import Fault
 
-SEEDS = 250
+SEEDS = 400
 
 
 @pytest.fixture(scope="module")
