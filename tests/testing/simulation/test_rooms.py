@@ -43,7 +43,7 @@ def test_rooms_crash_at_each_step_of_their_loop(
     tracepoint: Tracepoint, reached: Counter[str]
 ) -> None:
     assert reached[f"passed: {tracepoint}"] > reached[f"crashed: {tracepoint}"]
-    if tracepoint is not Tracepoint.SENDING_MARKS:  # seldom passed
+    if tracepoint not in (Tracepoint.SENDING_MARKS, Tracepoint.CAUGHT_UP):  # seldom crashed at
         assert reached[f"crashed: {tracepoint}"]
 
 

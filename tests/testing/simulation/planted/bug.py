@@ -26,7 +26,7 @@ class Edit:
 
         :raises LookupError: an old text does not occur, or several times.
         """
-        function = inspect.unwrap(self.function)
+        function = inspect.unwrap(getattr(self.function, "__func__", self.function))
         assert isinstance(function, FunctionType)
         code, function.__code__ = function.__code__, self._compiled(function)
         try:

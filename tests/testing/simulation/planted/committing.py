@@ -124,7 +124,7 @@ COMMITTING: Final = (
         "what may be tried again does not say so",
         "fence",
         (
-            Failure.of.__func__,
+            Failure.of,
             "if rejection.code is Code.OUTCOME_UNKNOWN and not repeatable",
             "if rejection.code is Code.OUTCOME_UNKNOWN",
         ),

@@ -38,7 +38,6 @@ KNOWN: Final[dict[str, int]] = {
     "a repeat shows the revision of the group in the batch form": 108,
     "a conflict shows the revision of the group in the batch form": 36,
     "one who gets a reply is taken to have the whole batch": 131,
-    "what one who resumes was sent is not noted": 44,
     "who is in the room stays there when its epoch ends": 8,
     "an interruption of the store does not wake the room": 53,
     "who waits until it has left is not woken": 3,

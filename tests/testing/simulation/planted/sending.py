@@ -98,7 +98,7 @@ SENDING: Final = (
         "a group is sent with the members of the batch's first change",
         "groups",
         (
-            PartSequence.of.__func__,
+            PartSequence.of,
             "members = {row.gbs_number: row for row in change.rows}",
             "members = members if parts else {row.gbs_number: row for row in change.rows}",
         ),
@@ -147,7 +147,7 @@ SENDING: Final = (
     ),
     bug(
         "what one who resumes was sent is not noted",
-        "since",
+        "foreign",
         (Subscriptions._resume, "subscriber.sent_revision = board.revision", "pass"),
     ),
     bug(
