@@ -157,6 +157,14 @@ class SimStore(MemoryStore):
         """Whether a call has no answer yet, or a fault is still to happen."""
         return bool(self._in_flight or self._reading or any(self._faults.values()))
 
+    def state_of(self, slug: str) -> tuple[int, str]:
+        """Return the revision and the epoch of a retreat as they are now, whatever is failing.
+
+        :raises KeyError: there is no such retreat.
+        """
+        stored = self._by_slug[slug]
+        return stored.revision, stored.epoch
+
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
         for faults in self._faults.values():

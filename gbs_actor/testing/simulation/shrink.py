@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from gbs_actor.testing.simulation.plan import Plan
-
-T = TypeVar("T", bound=msgspec.Struct)
+from gbs_actor.testing.simulation.plan import Plan, Step
 
 StillFails = Callable[[Plan], bool]
 
@@ -89,7 +86,7 @@ class _Shrinking:
                 self._try(replace(self._plan, steps=(*steps[:index], simpler, *steps[index + 1 :])))
 
 
-def _simpler(step: T) -> Iterator[T]:
+def _simpler(step: Step) -> Iterator[Step]:
     """Yield what a step may be in its place: with one member less, or a smaller one."""
     for member in msgspec.structs.fields(type(step)):
         value = getattr(step, member.name)

@@ -109,6 +109,7 @@ class SimServer:
             and all(
                 room.state is RoomState.RUNNING
                 and room.phase is None
+                and (room.revision, room.epoch) == self.store.state_of(room.slug)
                 and not (room.resolving or room.store_down)
                 for room in self.rooms.statistics().rooms
             )
