@@ -23,7 +23,8 @@ same tokens, ids and jitter; for the same order of tasks as well, run the test b
 ``lineup`` is in :mod:`gbs_actor.testing.pytest`.
 
 **Who connects.** :meth:`LineupServer.peer`: a client that keeps what it receives, speaks
-``"socketio"``, ``"polling"`` or ``"plain"``, and shares no code with the server.
+``"socketio"``, ``"polling"``, ``"upgraded"`` (from polling to a WebSocket, as stock clients do) or
+``"plain"``, and shares no code with the server.
 :meth:`LineupServer.client`: the project's own client. :meth:`LineupServer.http`: one request.
 :meth:`LineupServer.open_stream`: bytes.
 

@@ -9,19 +9,23 @@ import gc
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from random import Random
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 import trio
-from trio._core import _run, _thread_cache
 from trio.abc import Clock
 from trio.testing import MockClock
 
 T = TypeVar("T")
 
-_FLAG: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
-_RANDOM: Final = "_r"
+_FLAG: Final = "_run._ALLOW_DETERMINISTIC_SCHEDULING"
+"""Whether Trio brings tasks into an order of their own before it shuffles them."""
+_RANDOM: Final = "_run._r"
+"""The generator by which it shuffles them."""
+_START_THREAD: Final = "_thread_cache.ThreadCache.start_thread_soon"
+"""Starts a thread, or uses one that is there already, waiting for work."""
 
 
 class UnsupportedTrio(RuntimeError):
@@ -43,6 +47,7 @@ def run(
     :param clock: default: one that stands while a task can run, and else jumps to the next
         deadline.
     :raises UnsupportedTrio: see :func:`deterministic`.
+    :raises RuntimeError: Trio runs already.
     """
     with deterministic(seed):
         return trio.run(
@@ -58,40 +63,65 @@ def deterministic(seed: int) -> Iterator[None]:
     """Make runs of Trio inside the ``with`` block depend on a seed, and on their code alone.
 
     For tests that call :func:`trio.run` themselves, with the clock of their choice. What is
-    changed for that is put back at the end. In this thread, to start another thread raises
-    :exc:`ThreadInSimulation`, and cyclic garbage is not collected. Under Hypothesis, let it draw
-    the seed: the example then holds all that the run depends on.
+    changed for that is put back at the end; other threads are not affected, but only one at a time
+    may do this. In this thread, to start another thread raises :exc:`ThreadInSimulation`, and
+    cyclic garbage is not collected. Under Hypothesis, let it draw the seed: the example then holds
+    all that the run depends on.
 
     :raises UnsupportedTrio: Trio no longer has what this needs.
+    :raises RuntimeError: Trio runs already: which tasks there are does not depend on the seed.
     """
-    random = _checked()
-    allowed, state = getattr(_run, _FLAG), random.getstate()
+    for name in (_FLAG, _RANDOM, _START_THREAD):
+        _check(name)
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError("a seed has to be set before Trio runs: call this outside of its run")
     collecting = gc.isenabled()
-    setattr(_run, _FLAG, True)
-    random.seed(seed)
     gc.disable()  # finalizers must not depend on what the process did before
     try:
-        with _without_threads():
+        with (
+            patch(f"trio._core.{_FLAG}", True),
+            patch(f"trio._core.{_RANDOM}", _Generator(seed, others=_get(_RANDOM))),
+            _without_threads(),
+        ):
             yield
     finally:
-        setattr(_run, _FLAG, allowed)
-        random.setstate(state)
         if collecting:
             gc.enable()
 
 
-def _checked() -> Random:
-    """Return the generator by which Trio shuffles tasks.
+def _get(name: str) -> Any:
+    """Return a private part of Trio.
 
-    :raises UnsupportedTrio: there is none, or no switch for it.
+    :raises AttributeError: it has none of this name.
     """
-    random = getattr(_run, _RANDOM, None)
-    if not isinstance(random, Random) or not isinstance(getattr(_run, _FLAG, None), bool):
+    return attrgetter(f"_core.{name}")(trio)
+
+
+def _check(name: str) -> None:
+    """Check that Trio has a private part.
+
+    :raises UnsupportedTrio: it has not.
+    """
+    try:
+        _get(name)
+    except AttributeError:
         raise UnsupportedTrio(
-            f"trio {trio.__version__} has no trio._core._run.{_FLAG} and {_RANDOM}, by which a "
-            "seed decides the order of tasks; use the version that gbs-actor was tested with"
-        )
-    return random
+            f"trio {trio.__version__} has no trio._core.{name}, which is needed for a seed to "
+            "decide the order of tasks; use the version that gbs-actor was tested with"
+        ) from None
+
+
+class _Generator:
+    """Random numbers of a seed for the thread that makes it; other threads keep theirs."""
+
+    def __init__(self, seed: int, *, others: object) -> None:
+        self._random = Random(seed)  # noqa: S311  (must be the same every time)
+        self._others = others
+        self._thread = threading.get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        here = threading.get_ident() == self._thread
+        return getattr(self._random if here else self._others, name)
 
 
 @contextmanager
@@ -109,9 +139,8 @@ def _without_threads() -> Iterator[None]:
 
         return start
 
-    cache = _thread_cache.ThreadCache  # whose threads may be there already, waiting for work
     with (
-        patch.object(cache, "start_thread_soon", guarded(cache.start_thread_soon)),
+        patch(f"trio._core.{_START_THREAD}", guarded(_get(_START_THREAD))),
         patch.object(threading.Thread, "start", guarded(threading.Thread.start)),
     ):
         yield

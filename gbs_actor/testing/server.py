@@ -94,7 +94,8 @@ class LineupServer(RestartableServer):
     ) -> Peer:
         """Connect a client, which stays until the end of the block.
 
-        :param protocol: what it speaks.
+        :param protocol: what it speaks, see
+            :data:`~gbs_actor.testing.peers.PeerProtocol`; ``upgraded`` is as stock clients are.
         :param user: the id of its user.
         :param join: slug of the retreat that it joins; with Socket.IO also the argument of
             ``join-retreat``. With a plain WebSocket it is needed.

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from gbs_actor.testing import Conditions, Fault, Peer, PeerClosed, Received, lineup_server
 from gbs_actor.testing.peers import PeerProtocol
 
-PROTOCOLS: tuple[PeerProtocol, ...] = ("socketio", "polling", "plain")
+PROTOCOLS: tuple[PeerProtocol, ...] = ("socketio", "polling", "upgraded", "plain")
 
 
 async def test_an_event_is_returned_once_and_others_are_left(autojump_clock: MockClock) -> None:
@@ -93,7 +93,7 @@ async def test_a_cut_is_noticed_and_what_waits_is_told(
             await peer.event("error")
 
 
-@pytest.mark.parametrize("protocol", ["socketio", "polling"])
+@pytest.mark.parametrize("protocol", ["socketio", "polling", "upgraded"])
 async def test_a_cut_session_is_recovered_with_what_it_missed(
     autojump_clock: MockClock, protocol: PeerProtocol
 ) -> None:

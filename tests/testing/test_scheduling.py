@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from functools import partial
 
 import pytest
 import trio
@@ -67,17 +68,22 @@ def test_what_is_changed_of_trio_is_put_back() -> None:
         assert not gc.isenabled()
         raise KeyError
 
-    before = (_run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate(), gc.isenabled())
+    def state() -> tuple[object, ...]:
+        return _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r, _run._r.getstate(), gc.isenabled()
+
+    before = state()
     with pytest.raises(KeyError):
         run(fail, seed=1)
-    assert (_run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate(), gc.isenabled()) == before
+    assert state() == before
 
 
-@pytest.mark.parametrize("name", ["_ALLOW_DETERMINISTIC_SCHEDULING", "_r"])
+@pytest.mark.parametrize(
+    "name", ["_run._ALLOW_DETERMINISTIC_SCHEDULING", "_run._r", "_thread_cache.ThreadCache"]
+)
 def test_another_trio_is_refused_in_one_sentence(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(_run, name)
+    monkeypatch.delattr(f"trio._core.{name}")
     with pytest.raises(UnsupportedTrio, match=rf"trio {trio.__version__} has no .*{name}"):
         run(order_of_tasks, seed=1)
 
@@ -94,6 +100,51 @@ def test_a_thread_in_a_simulation_raises() -> None:
         with pytest.raises(ThreadInSimulation):
             run(attempt, seed=1)
     trio.run(ask_trio)
+
+
+def test_other_threads_go_on_running_trio_meanwhile_and_change_nothing() -> None:
+    begin, done = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        begin.wait()
+        trio.run(order_of_tasks)
+        done.set()
+
+    async def twice(*, interrupted: bool) -> list[int]:
+        first = await order_of_tasks()
+        if interrupted:
+            begin.set()
+            assert done.wait(10)
+        return first + await order_of_tasks()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    disturbed = run(partial(twice, interrupted=True), seed=1)
+    thread.join()
+    assert disturbed == run(partial(twice, interrupted=False), seed=1)
+
+
+def test_it_is_refused_within_a_run_and_changes_nothing_there() -> None:
+    async def within() -> None:
+        before = _run._r.getstate()
+        with pytest.raises(RuntimeError, match="before Trio runs"):
+            run(order_of_tasks, seed=1)
+        with pytest.raises(RuntimeError, match="before Trio runs"), deterministic(1):
+            pass
+        assert _run._r.getstate() == before
+
+    trio.run(within)
+
+
+def test_the_inner_of_two_seeds_counts_and_the_outer_one_goes_on() -> None:
+    with deterministic(1):
+        first = trio.run(order_of_tasks)
+        with deterministic(2):
+            inner = trio.run(order_of_tasks)
+        second = trio.run(order_of_tasks)
+    assert inner == run(order_of_tasks, seed=2)
+    with deterministic(1):
+        assert [trio.run(order_of_tasks) for _ in "ab"] == [first, second]
 
 
 def test_other_threads_go_on_starting_threads_meanwhile() -> None:

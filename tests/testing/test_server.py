@@ -22,7 +22,7 @@ from gbs_actor.testing import (
 )
 from gbs_actor.testing.peers import PeerProtocol
 
-PROTOCOLS: tuple[PeerProtocol, ...] = ("socketio", "polling", "plain")
+PROTOCOLS: tuple[PeerProtocol, ...] = ("socketio", "polling", "upgraded", "plain")
 LINEUPS = "/api/v1/retreat/winter/line-up/user-lineups"
 
 

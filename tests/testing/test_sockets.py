@@ -10,7 +10,7 @@ from gbs_actor.socketio import ConnectError, Socket, SocketServer
 from gbs_actor.testing import PeerRefused, socket_server
 from gbs_actor.testing.peers import Carrier
 
-CARRIERS: tuple[Carrier, ...] = ("websocket", "polling")
+CARRIERS: tuple[Carrier, ...] = ("websocket", "polling", "upgraded")
 
 
 def chat() -> SocketServer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import urlencode
 
@@ -21,10 +22,15 @@ from gbs_actor.testing.peers.socketio import (
 from gbs_actor.testing.peers.transport import Dial
 from gbs_actor.testing.peers.websocket import WebSocketTransport
 
-PeerProtocol = Literal["socketio", "polling", "plain"]
-"""Socket.IO over a WebSocket; Socket.IO over long-polling; a plain WebSocket."""
+PeerProtocol = Literal["socketio", "polling", "upgraded", "plain"]
+"""``socketio``, ``polling``, ``upgraded``: Socket.IO over a WebSocket, over long-polling, and over
+long-polling until a WebSocket is open, as stock clients do by default. ``plain``: no Socket.IO.
+"""
 NAMESPACE: Final = "/gbs-lineup"
 PLAIN_PATH: Final = "/ws/retreats/"
+_CARRIERS: Final[Mapping[PeerProtocol, Carrier]] = MappingProxyType(
+    {"socketio": "websocket", "polling": "polling", "upgraded": "upgraded"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +151,13 @@ class Peer(SocketConversation):
             plain = await WebSocketTransport.open(await self._dial(), resource, headers=headers)
             await self._converse(plain, PlainSession())
             return
-        carrier: Carrier = "polling" if options.protocol == "polling" else "websocket"
-        transport = await open_transport(self._dial, carrier, path=SOCKETIO_PATH, headers=headers)
+        transport = await open_transport(
+            self._nursery,
+            self._dial,
+            _CARRIERS[options.protocol],
+            path=SOCKETIO_PATH,
+            headers=headers,
+        )
         await self._enter(transport, NAMESPACE, self._auth(), recover=recover)
 
     def _auth(self) -> dict[str, Json]:

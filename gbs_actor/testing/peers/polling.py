@@ -27,6 +27,8 @@ class PollingTransport:
     """
 
     def __init__(self, dial: Dial, resource: str, headers: Mapping[str, str]) -> None:
+        self.sid = ""
+        """The id of the session."""
         self._dial = dial
         self._resource = resource
         self._headers = headers
@@ -49,7 +51,8 @@ class PollingTransport:
             raise PeerRefused(closed.code, closed.reason) from None
         opened = transport._first[0]
         assert isinstance(opened, str)
-        transport._resource += f"&sid={msgspec.json.decode(opened[1:])['sid']}"
+        transport.sid = msgspec.json.decode(opened[1:])["sid"]
+        transport._resource += f"&sid={transport.sid}"
         return transport
 
     @property

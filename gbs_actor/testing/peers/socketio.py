@@ -12,22 +12,26 @@ from gbs_actor.testing.peers.messages import Json, PeerRefused, Received
 from gbs_actor.testing.peers.polling import PollingTransport
 from gbs_actor.testing.peers.session import SocketIOSession
 from gbs_actor.testing.peers.transport import Dial, Transport
+from gbs_actor.testing.peers.upgrading import UpgradingTransport
 from gbs_actor.testing.peers.websocket import WebSocketTransport
 
-Carrier = Literal["websocket", "polling"]
-"""The transport of Engine.IO."""
+Carrier = Literal["websocket", "polling", "upgraded"]
+"""The transport of Engine.IO; ``upgraded``: long-polling, and a WebSocket once that is open."""
 SOCKETIO_PATH: Final = "/socket.io/"
 
 
 async def open_transport(
-    dial: Dial, carrier: Carrier, *, path: str, headers: Mapping[str, str]
+    nursery: trio.Nursery, dial: Dial, carrier: Carrier, *, path: str, headers: Mapping[str, str]
 ) -> Transport:
     """Open a session of Engine.IO.
 
+    :param nursery: runs what opens a WebSocket meanwhile.
     :raises PeerRefused: the server refuses it, or the connection breaks.
     """
     if carrier == "polling":
         return await PollingTransport.open(dial, path, headers=headers)
+    if carrier == "upgraded":
+        return await UpgradingTransport.open(nursery, dial, path, headers=headers)
     resource = f"{path}?EIO=4&transport=websocket"
     return await WebSocketTransport.open(await dial(), resource, headers=headers)
 
@@ -146,6 +150,6 @@ class SocketPeer(SocketConversation):
         :raises PeerRefused: by a handler, or as there is no such namespace.
         """
         transport = await open_transport(
-            self._dial, self._carrier, path=self._path, headers=self._headers
+            self._nursery, self._dial, self._carrier, path=self._path, headers=self._headers
         )
         await self._enter(transport, self.namespace, self._auth, recover=recover)

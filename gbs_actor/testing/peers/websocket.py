@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Self
+from random import Random
+from typing import Final, Self
 
 import trio
 from websockets.client import ClientProtocol
@@ -14,10 +16,38 @@ from websockets.http11 import Response
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
+from websockets.utils import apply_mask
 
 from gbs_actor.testing.network import SimStream
 from gbs_actor.testing.peers.messages import PeerRefused
 from gbs_actor.testing.peers.transport import HOST, TransportClosed
+
+_MASKED: Final = 0x80
+
+
+class _Protocol(ClientProtocol):
+    """A client whose key and masks depend on its address alone, so that runs repeat to the byte.
+
+    Unpredictable masks protect proxies from scripts (RFC 6455 §10.3), of which there are none here.
+    It has no extensions.
+    """
+
+    def __init__(
+        self, stream: SimStream, uri: WebSocketURI, *, subprotocols: Sequence[str]
+    ) -> None:
+        super().__init__(
+            uri, subprotocols=[Subprotocol(name) for name in subprotocols] or None, max_size=None
+        )
+        self._random = Random(str(stream.socket.getsockname()))  # noqa: S311
+        self.key = b64encode(self._random.randbytes(16)).decode()
+
+    def send_frame(self, frame: Frame) -> None:
+        """Write a frame, masked (RFC 6455 §5.3)."""
+        plain = frame.serialize(mask=False)
+        head = len(plain) - len(frame.data)
+        mask = self._random.randbytes(4)
+        masked = apply_mask(plain[head:], mask)
+        self.writes.append(bytes([plain[0], plain[1] | _MASKED]) + plain[2:head] + mask + masked)
 
 
 class WebSocketTransport:
@@ -47,11 +77,8 @@ class WebSocketTransport:
         :raises PeerRefused: the server answers with another status than 101, or the stream ends.
         """
         path, _, query = resource.partition("?")
-        protocol = ClientProtocol(
-            WebSocketURI(False, HOST, 80, path, query),
-            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-            max_size=None,
-        )
+        uri = WebSocketURI(False, HOST, 80, path, query)
+        protocol = _Protocol(stream, uri, subprotocols=subprotocols)
         request = protocol.connect()
         request.headers.update(Headers(headers))
         protocol.send_request(request)
