@@ -69,7 +69,7 @@ class PollingTransport:
             if self._closed is not None:
                 raise self._closed
             if self._posts is None or not self._posts.reusable(_IDLE):
-                self._posts = HttpConnection(await self._dial())
+                self._posts = await self._connect()
             await self._exchange(
                 self._posts, "POST", {"Content-Type": "text/plain;charset=UTF-8"}, body
             )
@@ -94,17 +94,21 @@ class PollingTransport:
         if self._closed is not None:
             raise self._closed
         if self._polls is None or not self._polls.reusable(_IDLE):
-            try:
-                self._polls = HttpConnection(await self._dial())
-            except OSError as error:
-                closed = TransportClosed(None, str(error))
-                self._end(closed)
-                raise closed from None
+            self._polls = await self._connect()
         payload = await self._exchange(self._polls, "GET")
         return [
             b64decode(packet[1:]) if packet.startswith("b") else packet
             for packet in payload.decode().split(_SEPARATOR)
         ]
+
+    async def _connect(self) -> HttpConnection:
+        """Open another connection; where there is none, the session has ended."""
+        try:
+            return HttpConnection(await self._dial())
+        except OSError as error:
+            closed = TransportClosed(None, str(error))
+            self._end(closed)
+            raise closed from None
 
     async def _exchange(
         self,

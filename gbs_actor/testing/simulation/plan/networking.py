@@ -31,7 +31,7 @@ _TRANSPORTS: Final[tuple[Transport, ...]] = (
     "websocket",
     "websocket",
     "polling",
-    "upgrade",
+    "upgraded",
     "plain",
 )
 _NETWORKS: Final[tuple[Network, ...]] = ("perfect", "perfect", "rough", "slow")

@@ -20,6 +20,7 @@ from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, st
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.server.client import Client
 from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.requests import Request
 from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
 
@@ -274,14 +275,9 @@ class _ServerPlayer(Player[Client]):
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
         return await self.lineup.open_stream(f"198.18.0.{participant.number + 1}")
 
-    async def http(
-        self,
-        participant: Participant,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> HttpReply:
+    async def http(self, participant: Participant, request: Request) -> HttpReply:
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
-        fields = {"Authorization": f"Bearer {self.token(participant)}", **(headers or {})}
-        return await self.lineup.http(method, path, body, user=None, headers=fields)
+        fields = {"Authorization": f"Bearer {self.token(participant)}", **request.headers}
+        return await self.lineup.http(
+            request.method, request.path, request.body, user=None, headers=fields
+        )
