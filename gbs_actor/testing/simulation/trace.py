@@ -14,6 +14,7 @@ import msgspec
 
 from gbs_actor.testing.simulation.history import Ended, Event, History, Moment
 from gbs_actor.testing.simulation.plan import Plan
+from gbs_actor.testing.simulation.steps import LongStep
 
 _SHOWN: Final = 160
 """Characters of an event that are shown."""
@@ -27,6 +28,8 @@ class Trace:
     history: History
     counters: Counter[str]
     """How often what was reached: faults, steps of rooms, kinds of changes, codes of answers."""
+    longest_step: LongStep | None = None
+    """The server's, if it was looked for."""
 
     @cached_property
     def hash(self) -> str:
