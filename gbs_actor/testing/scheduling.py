@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from random import Random
@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 import trio
-from trio.abc import Clock
+from trio.abc import Clock, Instrument
 from trio.testing import MockClock
 
 T = TypeVar("T")
@@ -37,7 +37,11 @@ class ThreadInSimulation(RuntimeError):
 
 
 def run(
-    async_fn: Callable[..., Awaitable[T]], *args: Any, seed: int, clock: Clock | None = None
+    async_fn: Callable[..., Awaitable[T]],
+    *args: Any,
+    seed: int,
+    clock: Clock | None = None,
+    instruments: Sequence[Instrument] = (),
 ) -> T:
     """Run an async function to its end as :func:`trio.run` does, the same way each time.
 
@@ -46,6 +50,7 @@ def run(
     :param seed: decides in which order tasks run that could run at once.
     :param clock: default: one that stands while a task can run, and else jumps to the next
         deadline.
+    :param instruments: as for :func:`trio.run`.
     :raises UnsupportedTrio: see :func:`deterministic`.
     :raises RuntimeError: Trio runs already.
     """
@@ -54,6 +59,7 @@ def run(
             async_fn,
             *args,
             clock=MockClock(autojump_threshold=0) if clock is None else clock,
+            instruments=instruments,
             strict_exception_groups=True,
         )
 

@@ -12,13 +12,19 @@ from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.simulation import rooms, server
 from gbs_actor.testing.simulation.history import Answered, Delivered, Ended, History
 from gbs_actor.testing.simulation.plan import Plan, draw
+from gbs_actor.testing.simulation.steps import Steps
 from gbs_actor.testing.simulation.trace import Trace
 
 Layer = Literal["rooms", "server"]
 
 
 def simulate(
-    plan: Plan | int, *, profile: str = "general", layer: Layer = "rooms", logs: bool = False
+    plan: Plan | int,
+    *,
+    profile: str = "general",
+    layer: Layer = "rooms",
+    logs: bool = False,
+    steps: bool = False,
 ) -> Trace:
     """Run a plan, and return what happened; it is not checked yet.
 
@@ -26,15 +32,18 @@ def simulate(
     :param profile: what that is drawn for.
     :param layer: what is simulated.
     :param logs: whether gbs-actor logs as usual; most of it is about faults that are injected.
+    :param steps: whether to look for the longest step; it takes a few times longer.
     :raises Exception: whatever is raised in the run: a fault of the simulator.
     """
     if isinstance(plan, int):
         plan = draw(plan, profile, networked=layer == "server")
     counters: Counter[str] = Counter()
+    counted = Steps() if steps else None
+    instruments = () if counted is None else (counted,)
     with _logging(wanted=logs):
-        history = run(_PLAY[layer], plan, counters, seed=plan.seed)
+        history = run(_PLAY[layer], plan, counters, seed=plan.seed, instruments=instruments)
     _count(history, counters)
-    return Trace(plan, history, counters)
+    return Trace(plan, history, counters, None if counted is None else counted.longest)
 
 
 _PLAY: Final = {"rooms": rooms.play, "server": server.play}

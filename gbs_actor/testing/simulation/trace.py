@@ -16,6 +16,7 @@ from gbs_actor.testing.simulation.checker import Violation
 from gbs_actor.testing.simulation.history import History, Moment
 from gbs_actor.testing.simulation.lines import Line, lines
 from gbs_actor.testing.simulation.plan import Plan
+from gbs_actor.testing.simulation.steps import LongStep
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Trace:
     history: History
     counters: Counter[str]
     """How often what was reached: faults, steps of rooms, kinds of changes, codes of answers."""
+    longest_step: LongStep | None = None
+    """The server's, if it was looked for."""
 
     @cached_property
     def hash(self) -> str:

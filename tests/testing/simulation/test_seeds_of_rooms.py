@@ -24,7 +24,7 @@ _GENERAL: Final = 0.7
 """The part of the seeds that has the general profile; the others share the rest."""
 TWICE: Final = 20
 """One in so many is run again, in another process."""
-_NARROW: Final = [name for name in PROFILES if name != "general"]
+_NARROW: Final = [name for name in PROFILES if name not in ("general", "large")]
 
 
 def cases(number: int) -> Iterator[tuple[int, str]]:

@@ -193,6 +193,18 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"write elsewhere", "disconnect"}),
             never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
         ),
+        "large": Profile(
+            weights={"invoke": 12, "join": 6, "stall": 4, "disconnect": 4, "crash": 2, "wait": 8},
+            always=frozenset({"stall", "disconnect"}),
+            never=_only("stall", "disconnect", "crash", "fail commit", "kill", "write elsewhere"),
+            events={"bulk-assign-gbs": 15, "undo": 8, "delete-gbs": 3},
+            people=(200, 1_000),
+            clients=(20, 50),
+            steps=(20, 50),
+            latency=0.1,
+            small_limits=0.0,
+        ),
     }
 )
-"""By name. "general" draws from everything; the others are for what is rare there."""
+"""By name. "general" draws from everything; the others are for what is rare there. "large" has rooms of
+the size of a whole retreat, in which a step can be too long; it takes a hundred times longer."""

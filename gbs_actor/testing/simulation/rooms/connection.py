@@ -68,7 +68,8 @@ class Connection:
         self.opened = False
         """Whether the client knows of it: it has been answered how it goes on."""
         self.reading = reading
-        self.waiting: list[Message | Reply] = []
+        self.waiting: dict[object, Message | Reply] = {}
+        """By slot; each reply has its own."""
         self._taker = taker
         self._format = format_
         self._nursery = nursery
@@ -120,22 +121,20 @@ class Connection:
             for part in item.divided():
                 self._replace(part)
         else:
-            self.waiting.append(item)
+            self.waiting[object()] = item
 
     def _replace(self, message: Message) -> None:
-        for position, other in enumerate(self.waiting):
-            if isinstance(other, Message) and other.slot == message.slot:
-                del self.waiting[position]
-                break
-        self.waiting.append(message)
+        self.waiting.pop(message.slot, None)
+        self.waiting[message.slot] = message
 
     def read(self, count: int | None = None) -> None:
         """Let the client take what waits, in its order.
 
         :param count: so many of it, at most; ``None``: all.
         """
-        waiting, self.waiting = self.waiting[:count], [] if count is None else self.waiting[count:]
-        for item in waiting:
+        waiting = list(self.waiting.items())
+        self.waiting = {} if count is None else dict(waiting[count:])
+        for _, item in waiting[:count]:
             self._taker.take(self, item)
 
     def hold(self) -> None:
