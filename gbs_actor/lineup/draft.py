@@ -71,6 +71,11 @@ class Draft:
         """Return a row as it is after the changes decided so far."""
         return self._state.rows.get(registration_id)
 
+    def own_revision(self, registration_id: int) -> int | None:
+        """Return the revision of a registration's own fields, after the changes decided so far."""
+        registration = self._state.registrations.get(registration_id)
+        return None if registration is None else registration.revision
+
     def memo_owner(self, memo_id: int) -> int | None:
         """Return the id of the registration that has this memo, if the memo exists."""
         return self._state.memo_owners.get(memo_id)

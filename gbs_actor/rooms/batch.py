@@ -49,6 +49,9 @@ class Step:
     work: Work
     outcome: Outcome | None = None
     """``None``: a mark, or not decided yet."""
+    own_revision: int | None = None
+    """Of the own fields of the row that is in the outcome, if there is one: clients in the batch
+    form get it as the row's revision."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from gbs_actor.lineup.changes import Change, LogEntry, Rejection, result_of
 from gbs_actor.lineup.commands import Command, CreateMemo, Undo, request_bytes
 from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.records import Memo
-from gbs_actor.rooms.batch import Batch, Outcome, Repeat
+from gbs_actor.rooms.batch import Batch, Outcome, Repeat, Step
 from gbs_actor.rooms.delivery import (
     HISTORY_PRUNED,
     INTERNAL,
@@ -87,13 +87,12 @@ class Decisions:
                 former: _Remembered | LogEntry | None = accepted.get(command.id)
                 former = former or self._memory.get(command.id) or batch.found.get(command.id)
                 if former is not None:
-                    step.outcome = _repeat(draft, command, former)
+                    _decided(step, _repeat(draft, command, former), draft)
                     continue
                 repeatable.add(command.id)
             only_repeat = step.work.only_repeat
-            step.outcome = (
-                NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at, batch.undone)
-            )
+            outcome = NO_SUCH_ROW if only_repeat else _decide_one(draft, command, at, batch.undone)
+            _decided(step, outcome, draft)
             rows = 0
             if isinstance(step.outcome, Change):
                 changes.append(step.outcome)
@@ -159,6 +158,12 @@ def _decide_one(
             extra={"command_id": str(command.id), "user_id": command.author.user_id},
         )
         return INTERNAL
+
+
+def _decided(step: Step, outcome: Outcome, draft: Draft) -> None:
+    step.outcome = outcome
+    row = outcome.row
+    step.own_revision = None if row is None else draft.own_revision(row.id)
 
 
 def _repeat(draft: Draft, command: Command, former: _Remembered | LogEntry) -> Outcome:

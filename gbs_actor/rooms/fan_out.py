@@ -88,7 +88,7 @@ class FanOut:
                 changed.extend(rows)
                 if budget.take(1 + len(rows)):
                     await budget.checkpoint()
-            own = None if rows else self._own_revision(step)
+            own = None if rows else _shown_revision(step, step.own_revision)
             replies.append(_Reply(step, rows, row, len(changed), self._rows.board.revision, own))
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
@@ -130,7 +130,8 @@ class FanOut:
                 changed.extend(rows)
                 revision = step.outcome.revision
                 await budget.spend(1 + len(rows))
-            replies.append(_Reply(step, rows, row, len(changed), revision))
+            own = None if rows else _shown_revision(step, step.own_revision)
+            replies.append(_Reply(step, rows, row, len(changed), revision, own))
         sent = Changed(RowSequence(changed), _parts_of, replies)
         await self._send_all(sent, replies, revision, budget)
         for reply in replies:
@@ -159,7 +160,9 @@ class FanOut:
         if row is None and repeat.row is not None:
             step.work.reply(NO_SUCH_ROW)
         elif isinstance(step.work, Submission):
-            step.work.reply(self._accepted(step, repeat, row, rows, self._own_revision(step)))
+            own = None if row is None else self._rows.own_revision(row.id)
+            own = _shown_revision(step, own)
+            step.work.reply(self._accepted(step, repeat, row, rows, own))
 
     async def _send_all(
         self, changed: Changed, replies: list[_Reply], revision: int, budget: WorkBudget
@@ -306,16 +309,6 @@ class FanOut:
             work.reply_held(outcome)
         return work
 
-    def _own_revision(self, step: Step) -> int | None:
-        """Return the revision of the own fields of the row that a step's client is sent.
-
-        ``None`` if it is sent none, or is not in the batch form.
-        """
-        outcome, subscriber = step.outcome, step.work.subscriber
-        if outcome is None or outcome.row is None or subscriber is None:
-            return None
-        return self._rows.own_revision(outcome.row.id) if subscriber.sink.format.batched else None
-
     def _accepted(
         self,
         step: Step,
@@ -326,7 +319,7 @@ class FanOut:
     ) -> Accepted:
         """Return the reply to a repeat; in the batch form rows have their own fields' revision.
 
-        :param own_revision: of the row that is addressed; see :meth:`_own_revision`.
+        :param own_revision: of the row that is addressed; see :attr:`_Reply.own_revision`.
         """
         subscriber, known = step.work.subscriber, self._handle.rows
         if row is not None and own_revision is not None:
@@ -347,6 +340,12 @@ class FanOut:
 def _extra_work(items: int) -> int:
     """Return the units of work that a message takes on top of one, for its rows and groups."""
     return max(0, items - _MANY) // _MORE_PER_UNIT
+
+
+def _shown_revision(step: Step, own_revision: int | None) -> int | None:
+    """Return the revision of a row's own fields if a step's client is in the batch form."""
+    subscriber = step.work.subscriber
+    return None if subscriber is None or not subscriber.sink.format.batched else own_revision
 
 
 def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:

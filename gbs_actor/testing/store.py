@@ -172,6 +172,14 @@ class SimStore(MemoryStore):
         else:
             roles[user_id] = role
 
+    def state_of(self, slug: str) -> tuple[int, str]:
+        """Return the revision and the epoch of a retreat as they are now, whatever is failing.
+
+        :raises KeyError: there is no such retreat.
+        """
+        stored = self._by_slug[slug]
+        return stored.revision, stored.epoch
+
     def heal(self) -> None:
         """Work from now on: no fault is left, and no outage."""
         for faults in self._faults.values():

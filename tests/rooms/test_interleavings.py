@@ -313,7 +313,7 @@ def check(result: Result) -> None:
 def _check_revisions(client: Client, board: Board) -> None:
     """Check the revision of each row, and let it be the list's from now on.
 
-    It is that of the row's own fields; a reply out of a crashed room may have the list's.
+    It is that of the row's own fields; the answer to a join has the list's.
     """
     for row in board.rows():
         registration = board.registration(row.id)

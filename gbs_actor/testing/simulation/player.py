@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -38,8 +38,6 @@ from gbs_actor.testing.store import Fault, Operation, SimStore
 
 RECOVERY_TIME: Final = 200.0
 """Seconds after the last step: longer than any fault, pause and back-off takes."""
-QUIET_TIME: Final = 200.0
-"""Seconds of quiet, in which everything comes to its end."""
 _STALE: Final = (Fault.CONTENDED, Fault.CONFLICTING)
 """Faults that are those of another writer."""
 _FOREIGN: Final = Author(user_id=99, name="user 99", admin_user_id=99)
@@ -103,6 +101,9 @@ class Player(ABC, Generic[ClientT]):
     :param counters: counts what was reached: faults, states, steps of rooms.
     """
 
+    quiet_time: ClassVar[float] = 200.0
+    """Seconds of quiet, in which everything comes to its end."""
+
     def __init__(self, plan: Plan, counters: Counter[str]) -> None:
         self.plan = plan
         self.counters = counters
@@ -110,6 +111,8 @@ class Player(ABC, Generic[ClientT]):
         self.environment = seeded_environment(plan.seed, self.wall)
         self._numbers: Iterator[int] = count(1)
         self._traps: list[_Trap] = []
+        self._unnoticed: list[Callable[[], None]] = []
+        """What ends the causes that nobody has noticed yet."""
         self._noticed = trio.Event()
         """Set when all that others have written is noticed."""
         self.history: History
@@ -197,7 +200,7 @@ class Player(ABC, Generic[ClientT]):
             await self._play(step)
         await self.recover()
         self.history.record(Quiet())
-        await trio.sleep(QUIET_TIME)
+        await trio.sleep(self.quiet_time)
         await self._end()
 
     def is_calm(self) -> bool:
@@ -209,6 +212,7 @@ class Player(ABC, Generic[ClientT]):
             and all(
                 room.state is RoomState.RUNNING
                 and room.phase is None
+                and (room.revision, room.epoch) == self.store.state_of(room.slug)
                 and not (room.resolving or room.store_down)
                 for room in self.rooms.statistics().rooms
             )
@@ -324,6 +328,19 @@ class Player(ABC, Generic[ClientT]):
         for entry in entries:
             self.counters[f"committed: {entry.kind}"] += 1
 
+    def note_killed(self, store: SimStore) -> None:
+        """Learn that the server that had a store was killed."""
+        store.on_commit = self._committed_late
+
+    def _committed_late(self, slug: str, entries: tuple[LogEntry, ...], foreign: bool) -> None:
+        """Record what a server has sent that is gone: the next one may have loaded before.
+
+        As nobody tells it, it finds out by its next commit; else in the end.
+        """
+        over = self.disturbances.begin(Cause.STALE, "a commit of the killed server", slug=slug)
+        self._committed(slug, entries, foreign)
+        self._unnoticed.append(over)
+
     def _new_epoch(self, slug: str, epoch: str) -> None:
         self.counters["new epoch"] += 1
         self.history.record(NewEpoch(slug, epoch))
@@ -384,9 +401,11 @@ class Player(ABC, Generic[ClientT]):
         await self.wait_up()
         self.store.heal()
         self._noticed.set()
+        self._notice()
         for client in self.clients.values():
             client.go_on_reading()
         await self._wait(RECOVERY_TIME)
+        self._notice()  # of a server that was killed last
         for client in self.clients.values():
             if client.in_room is None:
                 client.join(steps.Join(client.participant.number, 0, since=True))
@@ -408,6 +427,14 @@ class Player(ABC, Generic[ClientT]):
             rows: tuple[Any, ...] = tuple(msgspec.json.decode(read.rows))
             left_over = self.left_over(slug)
             self.ends.append(Ended(slug, stored, rows, replicas, left_over))
+
+    def _notice(self) -> None:
+        """Let the server learn of what a killed one has committed late."""
+        if self._unnoticed:
+            self.store.interrupt()
+        for over in self._unnoticed:
+            over()
+        self._unnoticed.clear()
 
     def left_over(self, slug: str) -> dict[str, int]:
         """Return what a room should not have at the end, by name."""

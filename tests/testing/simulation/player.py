@@ -189,6 +189,21 @@ class Player:
         self.finish()
         return self.history
 
+    def play_small(self, steps: int) -> History:
+        """Play some steps of a run in which everybody joins once at most, and nothing is ended."""
+        actions: list[Callable[[], None]] = [self.ask] * 5 + [self.take] * 8 + [self.work] * 5
+        actions += [self.read, self.fail, self.fence, self.foreign, self.leave_for_good]
+        for client in range(self.clients):
+            self.open(client)
+            self.join(client)
+        for _ in range(steps):
+            self.rnd.choice(actions)()
+        return self.history
+
+    def leave_for_good(self) -> None:
+        if self.rnd.random() < 0.2:
+            self.close()
+
     def finish(self) -> None:
         self.record(Quiet())
         for client in range(self.clients):

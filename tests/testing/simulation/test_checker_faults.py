@@ -445,6 +445,14 @@ def somebody_in_the_room_is_said_not_to_be() -> History:
     return history
 
 
+@breaks("refused-with-cause")
+def a_read_is_called_malformed() -> History:
+    history = a_read()
+    index = answer_of(history, invoked(history, READ))
+    refused(history, index, "VALIDATION_FAILED", retryable=False)
+    return history
+
+
 @breaks("retryable-marked")
 def a_refusal_is_not_called_retryable() -> History:
     history = a_refusal()

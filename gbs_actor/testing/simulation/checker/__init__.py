@@ -1,8 +1,9 @@
 """Judges a run by its history alone.
 
-Each rule has a name, of those in :data:`RULES`. ``facts`` puts a history in order, and follows each
-log by the naive model. ``log``, ``answers``, ``reads``, ``sequence``, ``liveness`` and ``presence``
-have the rules.
+Each rule has a name, of those in :data:`RULES`. ``facts`` puts the ``events`` of a history in
+order, and follows each log by the naive model. ``log``, ``answers``, ``reads``, ``sequence``,
+``liveness`` and ``presence`` have the rules; ``rejecting`` and ``placing`` say at which revisions
+an answer is right.
 """
 
 from __future__ import annotations

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from gbs_actor.contract.events import ClientEvent
-from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
-from gbs_actor.lineup.fields import Field
-from gbs_actor.testing.simulation.checker.facts import CONTENT, Facts, Invocation, Log
-from gbs_actor.testing.simulation.checker.log import shown_problems
-from gbs_actor.testing.simulation.checker.rejecting import same_problems
+from gbs_actor.testing.simulation.checker.events import CONTENT, Invocation
+from gbs_actor.testing.simulation.checker.facts import Facts
+from gbs_actor.testing.simulation.checker.placing import shown_states
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Cause, Json
+from gbs_actor.testing.simulation.history import Cause
 
 CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
     "ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE, Cause.STORE}),
@@ -37,7 +35,6 @@ RETRYABLE: Final = frozenset(
     }
 )
 _DONE: Final = frozenset({ClientEvent.LEAVE_RETREAT, ClientEvent.USER_EDITING})
-_SINGLE: Final = (AssignNumber, CreateMemo, UpdateMemo, DeleteMemo)
 
 
 @rule
@@ -98,75 +95,9 @@ def accepted_shows_its_row(facts: Facts) -> Found:
             continue
         if revision is None or revision not in log.lineup.entries:
             continue  # another rule reports that
-        durable = log.durable.at(index)
-        first = max(revision, each.known)
-        given_once = each.event.command_id is None or _given_once(facts, each)
-        if given_once and not facts.causes(each, index):
-            first = durable = revision
-        states = range(first, durable + 1)
-        if not any(_shows(each, log, revision, state) for state in states):
-            yield index, f"{each.event.invocation} got {revision}, and not shown as of {states}"
-
-
-def _given_once(facts: Facts, each: Invocation) -> bool:
-    command_id = each.event.command_id
-    return command_id is None or len(facts.by_command[each.slug, command_id]) == 1
-
-
-def _shows(each: Invocation, log: Log, revision: int, state: int) -> bool:
-    """Whether a good reply is right if it shows rows as of a state."""
-    data = each.reply.get("data")
-    view, entry = log.lineup.view(state), log.lineup.entries[revision]
-    assert each.asked is not None
-    if isinstance(each.asked.action, _SINGLE):
-        id_ = entry.registration_id
-        if id_ is None or id_ not in log.lineup.people:
-            return False
-        row = data
-        if isinstance(data, Mapping) and "userRetreatGbsLineup" in data:
-            row = data["userRetreatGbsLineup"]
-            ids = log.lineup.touched[revision]
-            changed = [view.row(each) for each in ids] if state == revision else None
-            shown = data.get("updatedLineups", ())
-            if changed is not None and _by_id(shown) not in (_by_id(changed), {id_: row}):
-                return False
-        return bool(row == view.row(id_, batched=each.batched))
-    return isinstance(data, Mapping) and _is_result(each, data, log, revision, state)
-
-
-def _is_result(each: Invocation, data: Json, log: Log, revision: int, state: int) -> bool:
-    lineup, view = log.lineup, log.lineup.view(state)
-    entry, written = lineup.entries[revision], lineup.written[revision]
-    changed = lineup.own[revision]
-    created = sorted(
-        number
-        for (_, number, name), change in written.items()
-        if name == Field.EXISTS and number is not None and change.after.given.value
-    )
-    problems = shown_problems(entry)
-    conflicts = [problem for problem in problems if problem["code"] == "CONFLICT"]
-    others = [problem for problem in problems if problem["code"] != "CONFLICT"]
-    right = (
-        data.get("updatedCount") == len(changed)
-        and list(data.get("createdGbsNumbers", ())) == created
-        and data.get("revision") == each.reply.get("revision")
-        and same_problems(data.get("conflicts", ()), conflicts)
-        and same_problems(data.get("skipped", ()), others)
-    )
-    if not right:
-        return False
-    shown = _by_id(data.get("updatedLineups", ()))
-    batched = each.batched
-    choices = [changed] if batched else [lineup.touched[revision], changed]
-    if state != revision:
-        choices = [changed]
-    return any(
-        shown == {id_: view.row(id_, batched=batched) for id_ in choice} for choice in choices
-    )
-
-
-def _by_id(rows: Any) -> dict[int, Json]:
-    return {row["id"]: row for row in rows}
+        states = shown_states(facts, each, log, revision, index)
+        if next(states, None) is None:
+            yield index, f"{each.event.invocation} got {revision}, and shows something else"
 
 
 @rule
@@ -222,8 +153,16 @@ def refused_with_cause(facts: Facts) -> Found:
         elif code == "NOT_FOUND" and each.event.event == ClientEvent.USER_EDITING:
             if each.settled and _is_registered(facts, each):
                 yield index, f"{each.event.invocation} got {code}, and there is such a row"
-        elif code != "VALIDATION_FAILED":
+        elif code != "VALIDATION_FAILED" or (each.reads and not _is_malformed(each)):
             yield index, f"{each.event.invocation} got {code}"
+
+
+def _is_malformed(each: Invocation) -> bool:
+    """Whether a join or a read is refused whatever there is."""
+    argument = each.event.argument
+    since = argument.get("since") if isinstance(argument, Mapping) else None
+    named = isinstance(each.slug, str) and 0 < len(each.slug) <= 200
+    return not named or not (since is None or (isinstance(since, int) and since >= 0))
 
 
 def _is_registered(facts: Facts, each: Invocation) -> bool:

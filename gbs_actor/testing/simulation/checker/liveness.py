@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from gbs_actor.lineup.fields import values_of, values_of_group
-from gbs_actor.testing.simulation.checker.facts import Facts, Log
+from gbs_actor.testing.simulation.checker.events import Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Json
-from gbs_actor.testing.simulation.model.lineup import View
+from gbs_actor.testing.simulation.model import View
 
 
 @rule

@@ -7,12 +7,12 @@ import msgspec
 from gbs_actor.contract.events import ServerEvent
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind, request_bytes
-from gbs_actor.testing.simulation.checker.facts import Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.events import Invocation, Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.rejecting import same_problems
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Delivered, Json
-from gbs_actor.testing.simulation.model import Decision, decide
-from gbs_actor.testing.simulation.model.lineup import iso
+from gbs_actor.testing.simulation.model import Decision, decide, iso
 
 
 @rule

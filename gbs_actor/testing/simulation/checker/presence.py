@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.facts import Connection, Facts
+from gbs_actor.testing.simulation.checker.events import Connection
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Delivered
 

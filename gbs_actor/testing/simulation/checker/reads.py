@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gbs_actor.testing.simulation.checker.facts import Facts, Invocation, Log
+from gbs_actor.testing.simulation.checker.events import Invocation, Log
+from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
 from gbs_actor.testing.simulation.history import Json
 

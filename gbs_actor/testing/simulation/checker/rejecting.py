@@ -10,7 +10,7 @@ from gbs_actor.testing.simulation.history import Json
 from gbs_actor.testing.simulation.model import Decision, Lineup, View, decide
 
 if TYPE_CHECKING:
-    from gbs_actor.testing.simulation.checker.facts import Invocation
+    from gbs_actor.testing.simulation.checker.events import Invocation
 
 
 def lowest_state(

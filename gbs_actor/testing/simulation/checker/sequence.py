@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.facts import (
+from gbs_actor.testing.simulation.checker.events import (
     JOIN,
     LEAVE,
     Connection,
-    Facts,
     Invocation,
     Item,
     Log,
 )
+from gbs_actor.testing.simulation.checker.facts import Facts
+from gbs_actor.testing.simulation.checker.placing import answered_at
 from gbs_actor.testing.simulation.checker.violation import Named, rules
 from gbs_actor.testing.simulation.history import Answered, Delivered, Json
 
@@ -39,8 +40,12 @@ class Position:
     """The revision in which it was last sent a row or a group."""
     here: set[tuple[PartKey, int]] = field(default_factory=set)
     """What it was sent over this connection since it has got the list."""
+    answered: int = -1
+    """The revision of the last answer that had to be behind all of its own."""
     last_parts: int = 0
     """In the last message, how many."""
+    recent: int = 0
+    """The last revision that followed the list although it is in that."""
     repeats: bool = False
     """Whether recent changes, which are in the list, may follow."""
     resumed: bool = False
@@ -178,6 +183,8 @@ class _Walk:
         if first < max(lowest, position.last):
             yield "revisions-rise", index, f"{first} comes after {max(lowest - 1, position.last)}"
             return
+        if first <= position.answered:
+            yield "answer-is-in-place", index, f"{first} comes after an answer of that"
         again = [key for key, each in parts if (key, each) in position.here]
         if again:
             yield "revisions-rise", index, f"{again} come again in {revision}"
@@ -202,9 +209,11 @@ class _Walk:
         """Judge a change that the list has already, and that a page may have missed."""
         for key, revision in parts:
             latest = log.lineup.row_revisions[key[1]].at(position.base)
-            if revision != latest or revision < position.last_parts:
+            again = (key, revision) in position.here
+            if revision != latest or revision < position.recent or again:
                 yield "revisions-rise", index, f"{revision} comes after the list of {position.base}"
-            position.last_parts = revision
+            position.recent = revision
+            position.here.add((key, revision))
 
     def _keys(self, log: Log, revision: int) -> Iterator[PartKey]:
         """Return what a revision has changed, in the form of the connection."""
@@ -275,36 +284,17 @@ class _Walk:
             yield from self._command(index, each, log, self.position)
 
     def _command(self, index: int, each: Invocation, log: Log, position: Position) -> Named:
-        revision = self.facts.revision_of(each)
-        newly = each.accepted and each.first is each and revision is not None
-        if newly and revision is not None and revision <= log.durable.at(index):
-            if position.last > revision:
-                sentence = f"{revision} is answered after {position.last}"
-                yield "answer-is-in-place", index, sentence
-            else:
-                for _, place, sentence in self._pass(index, position, log, revision):
-                    yield "answer-is-in-place", place, sentence
-                position.last = revision
-        for row in _rows_in(each.reply.get("data")):
-            key: PartKey = (ROW, row["id"])
-            if row["id"] not in log.lineup.people:
-                continue  # another rule reports that
-            changes, shown = self._changes(log, key), row["revision"]
-            known = max(position.sent.get(key, 0), changes.at(position.base))
-            if shown < known:
-                sentence = f"row {row['id']} is answered as of {shown}, behind that of {known}"
-                yield "answer-is-in-place", index, sentence
-            elif shown > known and not self._may_come_later(key, shown, index, log):
-                sentence = f"row {row['id']} is answered as of {shown}, and was not sent"
-                yield "answer-is-in-place", index, sentence
-
-
-def _rows_in(data: Any) -> list[Json]:
-    if not isinstance(data, Mapping):
-        return []
-    if "updatedLineups" in data:
-        return list(data["updatedLineups"])
-    return [data] if "id" in data else []
+        """Judge where an answer stands that rests on the line-up: behind all of some revision."""
+        states = answered_at(self.facts, each, log)
+        if not states:
+            return  # it rests on nothing, or another rule reports it
+        revision = next((state for state in states if state >= position.last), None)
+        if revision is None:
+            yield "answer-is-in-place", index, f"{states} is answered after {position.last}"
+            return
+        for _, place, sentence in self._pass(index, position, log, revision):
+            yield "answer-is-in-place", place, sentence
+        position.last = position.answered = revision
 
 
 def _rises_within(parts: list[tuple[PartKey, int]]) -> bool:

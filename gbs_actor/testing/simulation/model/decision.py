@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import UNSET
 
@@ -21,10 +20,9 @@ from gbs_actor.lineup.commands import (
     Undo,
     UpdateMemo,
 )
-from gbs_actor.lineup.names import shown_name
 from gbs_actor.lineup.text import comparable, is_blank, trimmed
 from gbs_actor.testing.simulation.model.argument import Asked
-from gbs_actor.testing.simulation.model.lineup import (
+from gbs_actor.testing.simulation.model.cells import (
     EXISTS,
     GROUP_MEMO,
     LEADER,
@@ -32,48 +30,21 @@ from gbs_actor.testing.simulation.model.lineup import (
     LINEUP_NUMBER,
     MEMO,
     NUMBER,
-    Cell,
     Key,
     Row,
-    View,
     iso,
 )
+from gbs_actor.testing.simulation.model.outcome import (
+    Decision,
+    Refused,
+    Write,
+    author_shown,
+    problem,
+    problem_of,
+    rejection,
+)
 from gbs_actor.testing.simulation.model.undoing import Undoing
-
-ACCEPTED: Final = "OK"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A value that a field is to get."""
-
-    value: Any
-    memo_id: int | None = None
-    """Of a memo; ``None``: a fresh one, if there is a value."""
-    origin: int | None = None
-    """That comes back with the value; ``None``: the change is the origin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A command that is accepted, or why it is not."""
-
-    code: str = ACCEPTED
-    row: int | None = None
-    """The registration that the command is about, if it is about one."""
-    writes: Mapping[Key, Write] = field(default_factory=dict)
-    """The fields that change."""
-    conflict: Row | None = None
-    """As in the reply, if a command on one field is rejected for the newer value."""
-    problems: tuple[Row, ...] = ()
-    """Of a rejection, or what was left out; as in the reply, without the message."""
-    undoes: int | None = None
-
-
-class _Refused(Exception):
-    def __init__(self, code: str, problems: Iterable[Row] = (), **more: Any) -> None:
-        super().__init__(code)
-        self.decision = Decision(code, problems=tuple(problems), **more)
+from gbs_actor.testing.simulation.model.view import View
 
 
 def decide(view: View, asked: Asked, epoch: str) -> Decision:
@@ -83,39 +54,8 @@ def decide(view: View, asked: Asked, epoch: str) -> Decision:
     """
     try:
         return _Deciding(view, asked, epoch).decide()
-    except _Refused as refused:
+    except Refused as refused:
         return refused.decision
-
-
-def problem(
-    code: str, index: int | None = None, id_: int | None = None, field_: str | None = None
-) -> Row:
-    """Return a problem as in a reply."""
-    return _problem(code, index, (id_, None, field_ or ""), None)
-
-
-def _problem(code: str, index: int | None, key: Key, cell: Cell | None) -> Row:
-    known: dict[str, Any] = {"theirs": None, "changedBy": None, "changedAt": None, "revision": None}
-    if cell is not None:
-        known = {
-            "theirs": cell.shown,
-            "changedBy": author_shown(cell) or None,
-            "changedAt": None if cell.at is None else iso(cell.at),
-            "revision": cell.revision or None,
-        }
-    return {
-        "index": index,
-        "registrationId": key[0],
-        "gbsNumber": key[1],
-        "code": code,
-        "field": key[2] or None,
-        **known,
-    }
-
-
-def author_shown(cell: Cell) -> str:
-    """Return the name of who changed a field last, as others see it."""
-    return "" if cell.author_id is None else shown_name(cell.author_name, cell.author_id)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -165,7 +105,7 @@ class _Deciding:
 
     def _check_base(self, base: int | None) -> None:
         if not self._has_base(base):
-            raise _Refused("VALIDATION_FAILED")
+            raise Refused("VALIDATION_FAILED")
 
     def _has_base(self, base: int | None) -> bool:
         return base is None or self.other_epoch or 0 <= base <= self.view.revision
@@ -180,7 +120,7 @@ class _Deciding:
         return self.asked.outside and by_other
 
     def conflict(self, key: Key, index: int | None = None) -> Row:
-        return _problem("CONFLICT", index, key, self.view.cell(key))
+        return problem_of("CONFLICT", index, key, self.view.cell(key))
 
     def _differing(self, writes: Mapping[Key, Write]) -> dict[Key, Write]:
         """Return what changes, and the groups that have to be created for it."""
@@ -202,13 +142,13 @@ class _Deciding:
         else:
             id_ = view.memo_owner(action.memo_id)
         if id_ is None or id_ not in self.people:
-            raise _Refused("NOT_FOUND")
+            raise Refused("NOT_FOUND")
         self._check_base(self.asked.base)
         wanted: Any
         if isinstance(action, AssignNumber):
             key: Key = (id_, None, NUMBER)
             if view.value((id_, None, LEADER)):
-                raise _Refused("LEADER_LOCKED")
+                raise Refused("LEADER_LOCKED")
             wanted = action.gbs_number
         else:
             key = (id_, None, MEMO)
@@ -225,7 +165,7 @@ class _Deciding:
                 "changedAt": None if cell.at is None else iso(cell.at),
                 "revision": cell.revision,
             }
-            raise _Refused("CONFLICT", row=id_, conflict=conflict)
+            raise Refused("CONFLICT", row=id_, conflict=conflict)
         return Decision(row=id_, writes=self._differing({key: Write(wanted, cell.memo_id)}))
 
     # -- many
@@ -294,11 +234,11 @@ class _Deciding:
                 writes[users[user], None, NUMBER] = number
                 writes[users[user], None, LEADER] = True
         elif not self.view.exists(number):
-            raise _Refused("NOT_FOUND")
+            raise Refused("NOT_FOUND")
         elif isinstance(action, SetGroupMemo):
             memo = trimmed(action.memo or "")
             if not _is_text(memo, 500):
-                raise _Refused("VALIDATION_FAILED")
+                raise Refused("VALIDATION_FAILED")
             memo = "" if is_blank(memo) else memo
             if not _same(memo, self.view.value((None, number, GROUP_MEMO))):
                 writes[None, number, GROUP_MEMO] = memo
@@ -309,7 +249,7 @@ class _Deciding:
                 writes[id_, None, LEADER] = False
             if isinstance(action, DeleteGroup):
                 if members and action.if_empty:
-                    raise _Refused("GROUP_NOT_EMPTY")
+                    raise Refused("GROUP_NOT_EMPTY")
                 writes |= {(id_, None, NUMBER): None for id_ in members}
                 writes[None, number, EXISTS] = False
                 writes[None, number, GROUP_MEMO] = ""
@@ -331,10 +271,10 @@ class _Deciding:
         elif self.other_epoch:
             revision = None
         if revision is None or revision not in lineup.entries or revision > self.view.revision:
-            raise _Refused("NOT_FOUND")
+            raise Refused("NOT_FOUND")
         author = lineup.entries[revision].author_id
         if author not in (None, self.asked.user_id) and not self.asked.operator:
-            raise _Refused("FORBIDDEN")
+            raise Refused("FORBIDDEN")
         return revision
 
     def _undo(self, action: Undo, undone: int) -> dict[Key, Write]:
@@ -347,10 +287,3 @@ class _Deciding:
             key: Write(cell.given.value, undoing.memo_id(key), cell.origin)
             for key, cell in undoing.back.items()
         }
-
-
-def rejection(problems: list[Row]) -> _Refused:
-    """Return the rejection for one problem or more."""
-    order = ["NOT_FOUND", "VALIDATION_FAILED", "LEADER_LOCKED", "CONFLICT"]
-    code = min((each["code"] for each in problems), key=order.index)
-    return _Refused(code, sorted(problems, key=lambda each: each["index"] or 0))

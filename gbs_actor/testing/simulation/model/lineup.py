@@ -6,71 +6,32 @@ value that some change gave it is a question of identity. Totals are counted ane
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.fields import FieldValue
-from gbs_actor.lineup.records import Gender, Memo, Person, Retreat, Stamp
-from gbs_actor.lineup.text import comparable
+from gbs_actor.lineup.records import Person, Retreat, Stamp
+from gbs_actor.testing.simulation.model.cells import (
+    EXISTS,
+    GROUP_MEMO,
+    LEADER,
+    LEADER_NAME,
+    LINEUP_NUMBER,
+    MEMO,
+    NUMBER,
+    OWN,
+    Cell,
+    Given,
+    Key,
+    Row,
+    Written,
+    iso,
+    split,
+)
 from gbs_actor.testing.simulation.model.timeline import Timeline
-
-Row = Mapping[str, Any]
-"""A row, or a group of the batch form, as on the wire."""
-Key = tuple[int | None, int | None, str]
-"""A registration's id or a group's number, and the name of the field."""
-NUMBER: Final = "gbsNumber"
-LEADER: Final = "isLeader"
-LEADER_NAME: Final = "currentLeader"
-LINEUP_NUMBER: Final = "lineupNumber"
-MEMO: Final = "lineupMemo"
-GROUP_MEMO: Final = "gbsMemo"
-EXISTS: Final = "exists"
-
-
-@dataclass(eq=False, slots=True)
-class Given:
-    """A value that a change gave to a field; of a memo, text and colour."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What a field holds, and who has changed it last."""
-
-    given: Given
-    revision: int = 0
-    author_id: int | None = None
-    author_name: str = ""
-    at: datetime | None = None
-    origin: int = 0
-    """Of the value: the revision that first gave it."""
-    memo_id: int | None = None
-
-    @property
-    def shown(self) -> Any:
-        """The value as on the wire."""
-        value = self.given.value
-        if self.memo_id is None:
-            return value
-        return {"memoId": self.memo_id, "memo": value[0], "color": value[1]}
-
-
-_NO_GROUP: Final = Timeline(Cell(Given(False)))
-_NO_TEXT: Final = Timeline(Cell(Given("")))
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a change has made of a field."""
-
-    before: Cell
-    after: Cell
+from gbs_actor.testing.simulation.model.view import View
 
 
 @dataclass(slots=True)
@@ -102,10 +63,14 @@ class Lineup:
     group_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     """Entries that do not fit those before, by revision."""
-    _fixed: dict[int, dict[str, Any]] = field(default_factory=dict)
-    _updated: dict[int, Timeline[str]] = field(default_factory=dict)
-    _rows: dict[tuple[int, int], Row] = field(default_factory=dict)
-    _own_rows: dict[tuple[int, int, int], Row] = field(default_factory=dict)
+    fixed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What no command changes of the rows."""
+    updated: dict[int, Timeline[str]] = field(default_factory=dict)
+    """The times of the last changes, as rows write them."""
+    built: dict[tuple[int, int], Row] = field(default_factory=dict)
+    """Rows, by id and revision; each is built when it is first asked for."""
+    built_own: dict[tuple[int, int, int], Row] = field(default_factory=dict)
+    """The same for the batch form, by the revision of their own fields, too."""
     _views: dict[int, View] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,8 +83,8 @@ class Lineup:
             id_, memo = each.id, each.memo
             self.people[id_] = each.person
             self.users[each.person.user_id] = id_
-            self._fixed[id_] = _fixed(id_, each.person)
-            self._updated[id_] = Timeline(iso(each.updated_at))
+            self.fixed[id_] = _fixed(id_, each.person)
+            self.updated[id_] = Timeline(iso(each.updated_at))
             self._begin((id_, None, NUMBER), each.gbs_number, each.number_stamp)
             self._begin((id_, None, LEADER), each.is_leader, each.leader_stamp)
             self._begin((id_, None, LEADER_NAME), each.current_leader, each.current_leader_stamp)
@@ -129,14 +94,14 @@ class Lineup:
             if joined is not None and joined not in self.group_revisions:
                 self._begin((None, joined, EXISTS), True, Stamp())
                 self.group_revisions[joined] = Timeline(0)
-            stamps = [self.cells[id_, None, name].at(0).revision for name in _OWN]
+            stamps = [self.cells[id_, None, name].at(0).revision for name in OWN]
             own = max(each.row_revision, *stamps)
             self.own_revisions[id_] = Timeline(own)
             group_revision = 0 if joined is None else self.group_revisions[joined].at(0)
             self.row_revisions[id_] = Timeline(max(own, group_revision))
 
     def _begin(self, key: Key, value: Any, stamp: Stamp) -> None:
-        given, memo_id = _split(value)
+        given, memo_id = split(value)
         cell = Cell(
             Given(given),
             stamp.revision,
@@ -196,7 +161,7 @@ class Lineup:
             self._compare(entry, cell, before)
             if before.value == after.value:
                 continue
-            value, memo_id = _split(after.value)
+            value, memo_id = split(after.value)
             given, origin = Given(value), entry.revision
             if key in undone and undone[key].before.given.value == value:
                 given, origin = undone[key].before.given, undone[key].before.origin
@@ -209,7 +174,7 @@ class Lineup:
         return written
 
     def _compare(self, entry: LogEntry, cell: Cell, before: FieldValue) -> None:
-        if (cell.given.value, cell.memo_id) != _split(before.value) or cell.origin != before.origin:
+        if (cell.given.value, cell.memo_id) != split(before.value) or cell.origin != before.origin:
             self.faults.append(
                 (entry.revision, f"does not rest on {cell.shown!r}, but on {before}")
             )
@@ -225,140 +190,12 @@ class Lineup:
                     touched[id_] = None
         for id_ in own:
             self.own_revisions[id_].put(revision, revision)
-            self._updated[id_].put(revision, at)
+            self.updated[id_].put(revision, at)
         for id_ in touched:
             self.row_revisions[id_].put(revision, revision)
         self.own[revision] = list(own)
         self.touched[revision] = list(touched)
         self.groups_touched[revision] = sorted(groups)
-
-
-class View:
-    """A line-up at one revision."""
-
-    __slots__ = ("_counts", "_lists", "lineup", "revision")
-
-    def __init__(self, lineup: Lineup, revision: int) -> None:
-        self.lineup = lineup
-        self.revision = revision
-        self._counts: dict[int | None, dict[str, Any]] = {}
-        self._lists: dict[bool, list[Row]] = {}
-
-    # -- fields
-
-    def cell(self, key: Key) -> Cell:
-        """Return a field of somebody who is registered, or of any group."""
-        timeline = self.lineup.cells.get(key)
-        if timeline is None:
-            timeline = _NO_GROUP if key[2] == EXISTS else _NO_TEXT
-        return timeline.at(self.revision)
-
-    def value(self, key: Key) -> Any:
-        """Return the value of a field."""
-        return self.cell(key).given.value
-
-    def exists(self, number: int) -> bool:
-        """Whether there is a group with a number."""
-        return bool(self.value((None, number, EXISTS)))
-
-    def members(self, number: int) -> list[int]:
-        """Return who is in a group."""
-        return [id_ for id_ in self.lineup.people if self.value((id_, None, NUMBER)) == number]
-
-    def memo_owner(self, memo_id: int) -> int | None:
-        """Return who has a memo."""
-        for id_ in self.lineup.people:
-            if self.cell((id_, None, MEMO)).memo_id == memo_id:
-                return id_
-        return None
-
-    # -- as on the wire
-
-    def row(self, id_: int, *, batched: bool = False) -> Row:
-        """Return a row; in the batch form it has the revision of its own fields."""
-        lineup = self.lineup
-        revision = lineup.row_revisions[id_].at(self.revision)
-        row = lineup._rows.get((id_, revision))
-        if row is None:
-            at = lineup.view(revision) if revision <= self.revision else self
-            row = lineup._rows[id_, revision] = at._build(id_, revision)
-        if not batched:
-            return row
-        own = lineup.own_revisions[id_].at(self.revision)
-        if own == revision:
-            return row
-        shown = lineup._own_rows.get((id_, revision, own))
-        if shown is None:
-            shown = lineup._own_rows[id_, revision, own] = {**row, "revision": own}
-        return shown
-
-    def group(self, number: int) -> Row:
-        """Return a group as the batch form has it."""
-        revision = self.lineup.group_revisions[number].at(self.revision)
-        if not self.exists(number):
-            return {"gbsNumber": number, "revision": revision, "deleted": True}
-        return {"gbsNumber": number, "revision": revision, **self._shown(number)}
-
-    def rows(self, *, batched: bool = False) -> list[Row]:
-        """Return all rows in list order."""
-        rows = self._lists.get(batched)
-        if rows is None:
-            rows = [self.row(id_, batched=batched) for id_ in self.lineup.people]
-            rows.sort(key=lambda row: int(row["id"]))
-            rows.sort(key=lambda row: comparable(row["name"]))
-            rows.sort(key=lambda row: int(row["gradeNumber"]), reverse=True)
-            rows.sort(key=lambda row: row["gbsNumber"] is None or not row["isLeader"])
-            rows.sort(key=lambda row: (row["gbsNumber"] is None, row["gbsNumber"] or 0))
-            self._lists[batched] = rows
-        return rows
-
-    def _build(self, id_: int, revision: int) -> Row:
-        number = self.value((id_, None, NUMBER))
-        memo = self.cell((id_, None, MEMO))
-        text, color = memo.given.value or ("", "")
-        return {
-            **self.lineup._fixed[id_],
-            **self._shown(number),
-            "gbsNumber": number,
-            "currentLeader": self.value((id_, None, LEADER_NAME)),
-            "isLeader": self.value((id_, None, LEADER)),
-            "lineupMemo": text,
-            "lineupMemoId": memo.memo_id,
-            "lineupMemocolor": color,
-            "updatedAt": self.lineup._updated[id_].at(self.revision),
-            "revision": revision,
-        }
-
-    def _shown(self, number: int | None) -> dict[str, Any]:
-        """Return what rows show of a group."""
-        shown = self._counts.get(number)
-        if shown is None:
-            people = self.lineup.people
-            group = [] if number is None else [people[id_] for id_ in self.members(number)]
-            genders = Counter(each.gender for each in group)
-            full = sum(each.is_full_attendance for each in group)
-            shown = self._counts[number] = {
-                "totalCount": len(group),
-                "maleCount": genders[Gender.MALE],
-                "femaleCount": genders[Gender.FEMALE],
-                "fullAttendanceCount": full,
-                "partialAttendanceCount": len(group) - full,
-                "gbsMemo": "" if number is None else self.value((None, number, GROUP_MEMO)),
-            }
-        return shown
-
-
-_OWN: Final = (NUMBER, LEADER, LEADER_NAME, LINEUP_NUMBER, MEMO)
-
-
-def iso(moment: datetime) -> str:
-    """Return a moment, in UTC, as rows write it."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
-
-
-def _split(value: Any) -> tuple[Any, int | None]:
-    """Return a value of the log; of a memo its text and colour, and apart from them its id."""
-    return ((value.text, value.color), value.id) if isinstance(value, Memo) else (value, None)
 
 
 def _fixed(id_: int, person: Person) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gbs_actor.testing.simulation.model.lineup import (
+from gbs_actor.testing.simulation.model.cells import (
     EXISTS,
     GROUP_MEMO,
     LEADER,
@@ -12,9 +12,9 @@ from gbs_actor.testing.simulation.model.lineup import (
     NUMBER,
     Cell,
     Key,
-    View,
     Written,
 )
+from gbs_actor.testing.simulation.model.view import View
 
 
 class Undoing:

@@ -40,8 +40,8 @@ _ACCESSES: Final[tuple[Literal["none", "read", "edit"], ...]] = ("none", "read",
 RETURNS: Final[tuple[Return, ...]] = get_args(Return)
 _SETTINGS: Final[Mapping[str, Mapping[str, tuple[int | float, ...]]]] = {
     "socketio": {
-        "ping_interval": (2.0,),
-        "ping_timeout": (3.0,),
+        "ping_interval": (10.0,),
+        "ping_timeout": (5.0,),
         "event_rate": (2.0,),
         "event_burst": (3,),
         "join_burst": (1, 2),

@@ -9,7 +9,6 @@ import msgspec
 from gbs_actor.testing.simulation.history import Form
 from gbs_actor.testing.simulation.plan.steps import Step
 
-
 Transport = Literal["websocket", "polling", "upgrade", "plain"]
 """Socket.IO over a WebSocket, over long-polling, or over this and then a WebSocket; or a plain
 WebSocket."""

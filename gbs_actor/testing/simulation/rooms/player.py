@@ -109,7 +109,9 @@ class _RoomsPlayer(Player[Client]):
         for client in self.clients.values():
             client.cut()
             client.abandon_http()
+        killed = self.store
         self.server.kill()
+        self.note_killed(killed)
         self._start_again(down_for)
 
     def _server_ended(self) -> None:

@@ -14,7 +14,15 @@ import trio
 
 from gbs_actor.contract.events import ClientEvent, CommandEvent, ServerEvent
 from gbs_actor.testing.network import SimStream
-from gbs_actor.testing.peers import Peer, PeerClosed, PeerOptions, PeerRefused, Received, Reply
+from gbs_actor.testing.peers import (
+    HttpReply,
+    Peer,
+    PeerClosed,
+    PeerOptions,
+    PeerRefused,
+    Received,
+    Reply,
+)
 from gbs_actor.testing.simulation.disturbances import Disturbances
 from gbs_actor.testing.simulation.history import (
     READ,
@@ -41,8 +49,7 @@ from gbs_actor.testing.simulation.plan.steps import (
 )
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.server import requests
-from gbs_actor.testing.simulation.server.membership import Membership, Move
-from gbs_actor.testing.peers import HttpReply
+from gbs_actor.testing.simulation.server.membership import Membership
 
 BACK_OFF: Final = 0.5
 """Seconds after which a client tries again to connect; twice as many the next time."""

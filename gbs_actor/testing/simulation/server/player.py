@@ -22,9 +22,8 @@ from gbs_actor.testing.simulation.server.figures import Totals, held
 from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
 
-IDLE_TIME: Final = 150.0
-"""Seconds after which nothing is left of clients that have gone: longer than rooms are idle, and
-than half open connections last."""
+IDLE_TIME: Final = 70.0
+"""Seconds after which nothing is left of clients that have gone: longer than rooms are idle."""
 TOKEN_LIFETIME: Final = 1e7
 """Seconds; longer than any jump of the wall clock."""
 STRANGER: Final = 999
@@ -48,6 +47,8 @@ async def play(plan: Plan, counters: Counter[str]) -> History:
 
 class _ServerPlayer(Player[Client]):
     """One simulation of the whole server."""
+
+    quiet_time = 40.0
 
     def __init__(self, plan: Plan, counters: Counter[str]) -> None:
         super().__init__(plan, counters)
@@ -227,7 +228,9 @@ class _ServerPlayer(Player[Client]):
         self.disturbances.happened(Cause.KILL, "kill")
         self._up = trio.Event()
         self.totals.add(self.lineup.composition)
+        killed = self.store
         self.lineup.kill()
+        self.note_killed(killed)
         self.nursery.start_soon(self._start, down_for)
 
     async def _start(self, down_for: float) -> None:

@@ -1,0 +1,47 @@
+"""Faults that simulations have found, as the smallest plans that show them."""
+
+from __future__ import annotations
+
+from gbs_actor.rooms import Tracepoint
+from gbs_actor.testing.simulation import Plan, simulate
+from gbs_actor.testing.simulation.checker import check
+from gbs_actor.testing.simulation.plan import Participant, steps
+
+
+def test_out_of_a_crashed_room_a_no_op_shows_the_revision_of_the_rows_own_fields() -> None:
+    plan = Plan(
+        seed=252,
+        profile="crashes",
+        clients=(
+            Participant(number=1, user=102, form="batch"),
+            Participant(number=2, user=101, form="batch", operator=True),
+        ),
+        steps=(
+            steps.Invoke(1, "update-gbs-number", {"lineupId": 6, "gbsNumber": 2}),
+            steps.CrashRoom(at=Tracepoint.COMMITTED),
+            steps.Invoke(2, "update-gbs-number", {"lineupId": 4, "gbsNumber": 2}),
+        ),
+        people=8,
+    )
+    assert check(simulate(plan).history) == []
+
+
+def test_out_of_a_crashed_room_a_conflict_shows_the_revision_of_the_rows_own_fields() -> None:
+    unlead = {"lineupId": 3, "gbsNumber": 1, "isLeader": False}
+    plan = Plan(
+        seed=107,
+        profile="crashes",
+        clients=tuple(
+            Participant(number=number, user=101 + number, form="batch") for number in range(5)
+        ),
+        steps=(
+            steps.Turns(4),
+            steps.Invoke(0, "create-lineup-memo", {"lineupId": 4, "memo": "b"}),
+            steps.Invoke(4, "bulk-assign-gbs", {"assignments": [unlead], "onConflict": "skip"}),
+            steps.Wait(),
+            steps.CrashRoom(at=Tracepoint.DELIVERING),
+            steps.Invoke(0, "create-lineup-memo", {"lineupId": 3, "memo": "b"}),
+            steps.Invoke(3, "create-lineup-memo", {"lineupId": 4, "memo": "a"}),
+        ),
+    )
+    assert check(simulate(plan).history) == []
