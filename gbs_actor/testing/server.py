@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, get_args
 
@@ -38,6 +38,7 @@ from gbs_actor.testing.peers import (
     PeerProtocol,
     TransportClosed,
 )
+from gbs_actor.testing.peers.transport import Dial
 from gbs_actor.testing.process import ServerProcess
 from gbs_actor.testing.store import SimStore
 
@@ -71,6 +72,8 @@ class LineupServer:
         """Those of each process."""
         self.environment = environment
         """Where it takes the time of day and random bytes from."""
+        self.make_peer: Callable[[trio.Nursery, Dial, PeerOptions, OnMessage | None], Peer] = Peer
+        """What :meth:`peer` makes; for who records what peers do."""
         self._nursery = nursery
         self._conditions = conditions
         self._plane = plane
@@ -221,7 +224,7 @@ class LineupServer:
             recovery=recovery,
             headers=headers or {},
         )
-        peer = Peer(self._nursery, dial, options, on_message)
+        peer = self.make_peer(self._nursery, dial, options, on_message)
         await peer.connect()
         if join is not None and protocol != "plain":
             await peer.join(join)
