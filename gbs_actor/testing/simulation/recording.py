@@ -173,14 +173,15 @@ class RecordedPeer(Peer):
             sid, pid = received.payload["sid"], received.payload.get("pid")
             resumed = self.pid is not None and (sid, pid) == (self.sid, self.pid)
             self._opened(self._recorder.room_of(sid) if resumed else None, resumed=resumed)
-        elif received.kind == "event" and received.name != ServerEvent.ERROR:
-            if self._number is not None:
-                self._recorder.history.record(
-                    Delivered(self._number, received.name, received.payload)
-                )
+        elif received.kind == "event":
+            self._received(received.name, received.payload)
         super()._take(received)
         if self._recorder.cuts_now():
             self.stream.cut()
+
+    def _received(self, name: str, payload: Json) -> None:
+        if self._number is not None and name != ServerEvent.ERROR:
+            self._recorder.history.record(Delivered(self._number, name, payload))
 
     def _has_ended(self) -> None:
         self._ended()

@@ -14,9 +14,10 @@ from gbs_actor.rooms import Tracepoint
 from gbs_actor.testing.environment import seeded_environment
 from gbs_actor.testing.network import Conditions
 from gbs_actor.testing.server import LineupServer, lineup_server
-from gbs_actor.testing.simulation.checker import Violation, check
+from gbs_actor.testing.simulation.checker import check
 from gbs_actor.testing.simulation.history import Committed, History, NewEpoch
 from gbs_actor.testing.simulation.recording import RecordedPeer, Recorder
+from gbs_actor.testing.simulation.trace import Trace
 from gbs_actor.testing.store import Fault, Operation, SimStore
 
 Scenario = Callable[[LineupServer], Awaitable[None]]
@@ -107,7 +108,7 @@ class _UnreliableStore(SimStore):
         return fault
 
 
-def chosen(faults: bool | Collection[ScenarioFault]) -> tuple[ScenarioFault, ...]:
+def chosen(faults: bool | Collection[str]) -> tuple[ScenarioFault, ...]:
     """Return the faults that are meant, in a fixed order.
 
     :raises ValueError: there is no such fault.
@@ -189,6 +190,11 @@ def _conditions(random: Random, faults: tuple[ScenarioFault, ...]) -> Conditions
     return Conditions(random=random, latency=latency)
 
 
-def judge(history: History) -> list[Violation]:
-    """Return what is wrong whatever the scenario was."""
-    return [each for each in check(history) if each.rule in JUDGED]
+def judge(trace: Trace) -> None:
+    """Check what holds whatever the scenario was.
+
+    :raises RuleBroken: it does not.
+    """
+    violations = [each for each in check(trace.history) if each.rule in JUDGED]
+    if violations:
+        raise RuleBroken("\n".join(map(str, trace.lines(violations))))

@@ -14,7 +14,7 @@ from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.simulation import rooms, scenario, server
 from gbs_actor.testing.simulation.history import Answered, Delivered, Ended, History
 from gbs_actor.testing.simulation.plan import Plan, draw
-from gbs_actor.testing.simulation.scenario import RuleBroken, Scenario, ScenarioFault
+from gbs_actor.testing.simulation.scenario import Scenario, ScenarioFault
 from gbs_actor.testing.simulation.trace import PlanTrace, Trace
 
 Layer = Literal["rooms", "server"]
@@ -31,7 +31,7 @@ def simulate(
     what: Scenario,
     *,
     seed: int,
-    faults: bool | Collection[ScenarioFault] = True,
+    faults: bool | Collection[str] = True,
     retreats: Sequence[str | RetreatSeed] = ("winter",),
     settings: Settings | Mapping[str, Mapping[str, object]] | None = None,
     logs: bool = False,
@@ -44,7 +44,7 @@ def simulate(
     profile: str = "general",
     layer: Layer = "rooms",
     seed: int = 0,
-    faults: bool | Collection[ScenarioFault] = True,
+    faults: bool | Collection[str] = True,
     retreats: Sequence[str | RetreatSeed] = ("winter",),
     settings: Settings | Mapping[str, Mapping[str, object]] | None = None,
     logs: bool = False,
@@ -64,6 +64,7 @@ def simulate(
     :param retreats: of a scenario, as for :func:`~gbs_actor.testing.server.lineup_server`.
     :param settings: likewise.
     :param logs: whether gbs-actor logs as usual; most of it is about faults that are injected.
+    :raises ValueError: there is no such fault.
     :raises RuleBroken: the server has broken a rule in a scenario: a fault of gbs-actor.
     :raises Exception: what a scenario raises, with a note of its seed; or, in the run of a plan, a
         fault of the simulator.
@@ -96,8 +97,7 @@ def _run_scenario(
             history = run(scenario.play, play, seed, faults, options, counters, seed=seed)
         _count(history, counters)
         trace = Trace(seed, history, counters)
-        if violations := scenario.judge(history):
-            raise RuleBroken("\n".join(map(str, trace.lines(violations))))
+        scenario.judge(trace)
     except Exception as error:
         name = getattr(play, "__name__", repr(play))
         error.add_note(f"To repeat it: simulate({name}, seed={seed}, faults={faults!r})")
