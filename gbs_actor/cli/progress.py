@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import typer
+
 PLAIN_INTERVAL: Final = 10.0
 """Seconds between the lines where there is no terminal."""
 
@@ -41,8 +43,13 @@ def rate_bar(title: str) -> Iterator[Progress]:
     Where that is no terminal, write a line every :data:`PLAIN_INTERVAL`.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as RemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from gbs_actor.observability import visible
 
@@ -51,7 +58,7 @@ def rate_bar(title: str) -> Iterator[Progress]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}/s", markup=False),
-        RemainingColumn(),
+        TimeRemainingColumn(),
     )
     console = Console(file=sys.stderr)
     plain = not console.is_terminal
@@ -67,6 +74,6 @@ def rate_bar(title: str) -> Iterator[Progress]:
             if plain and now >= written + PLAIN_INTERVAL:
                 written = now
                 of = "" if total is None else f" of {total:,}, {(total - done) / rate:.0f} s left"
-                print(f"{title}: {done:,}{of}, {rate:.3g}/s", file=sys.stderr, flush=True)
+                typer.echo(visible(f"{title}: {done:,}{of}, {rate:.3g}/s"), err=True)
 
         yield advance

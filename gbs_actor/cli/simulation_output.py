@@ -61,12 +61,15 @@ class TextReport:
         if examined.trace is not None:
             for line in examined.trace.lines(examined.violations):
                 _write(line)
+            return
         for each in examined.found():
             echo_styled((each, "red"))
 
     def smallest(self, plan: Plan, layer: Layer, examined: Examined) -> None:
         """See :class:`Report`."""
-        echo("", f"{', '.join(examined.rules)}, in a run of {len(plan.steps)} steps:", "")
+        count = len(plan.steps)
+        rules = ", ".join(examined.rules)
+        echo("", f"{rules}, in a run of {count} step{'' if count == 1 else 's'}:", "")
         self.trace(examined)
         written = source(plan).replace("\n", "\n    ")
         call = f'simulate(plan, layer="{layer}")'

@@ -1,4 +1,4 @@
-"""What ``simulate`` does: runs of seeds until one breaks a rule, and the smallest plan that does."""
+"""What ``simulate`` does: runs of seeds, and a small plan for each rule that one breaks."""
 
 from __future__ import annotations
 
@@ -61,8 +61,6 @@ class Runs:
             yield from self._second(progress)
         except WorkerDied as died:
             raise CommandFailed(f"{died} (exit code {died.exit_code}).".capitalize()) from None
-        except KeyboardInterrupt:
-            self.interrupted = True
 
     def _first(self, progress: Progress) -> Iterator[Outcome]:
         again = set(self._again)
@@ -99,17 +97,20 @@ def run_seeds(runs: Runs, report: Report, *, counters: bool) -> bool:
     started = time.perf_counter()
     title = f"{runs.case.layer}, {runs.case.profile}"
     with rate_bar(title) as progress, closing(runs.findings(progress)) as findings:
-        for outcome in findings:
-            found += 1
-            report.found(outcome)
-            first.setdefault(outcome.rules[0], outcome)
-            if not runs.keep_going:
-                break
+        try:
+            for outcome in findings:
+                found += 1
+                report.found(outcome)
+                first.setdefault(outcome.rules[0], outcome)
+                if not runs.keep_going:
+                    break
+        except KeyboardInterrupt:
+            runs.interrupted = True
     seconds = time.perf_counter() - started
     if counters:
         report.counters(runs.counters)
     report.summary(runs.done, runs.total, found, seconds)
-    for outcome in first.values():
+    for outcome in () if runs.interrupted else first.values():
         if outcome.repeatable:
             _report_smallest(outcome.case.plan(), outcome.case.layer, outcome.rules[0], report)
     return found > 0
@@ -139,7 +140,10 @@ def _report_smallest(plan: Plan, layer: Layer, rule: str, report: Report) -> Non
 
 
 def smallest(plan: Plan, layer: Layer, rule: str) -> Plan:
-    """Return a small plan that breaks a rule, too. Ctrl-C and :data:`SHRINK_TIME` end the search."""
+    """Return a small plan that breaks a rule, too.
+
+    Ctrl-C ends the search, and so does :data:`SHRINK_TIME`.
+    """
     with progress_bar("Making it smaller: runs") as progress, _interruptible() as ends:
         attempts = 0
 

@@ -50,6 +50,28 @@ there is one. ``await server.settle()`` lets everything happen that can happen n
         peer = await harness.connect("/chat", auth={"name": "Mina"})
         assert await peer.call("say", "hello") == ("delivered",)
 
+**From a seed.** :func:`simulate` runs a scenario in which a seed decides the order of tasks, all
+ids, and what network and store do; the clock jumps. Run it from many::
+
+    async def scenario(server: LineupServer) -> None:
+        mina, joon = [await server.peer(user=user, join="winter") for user in (1, 2)]
+        assert (await mina.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})).ok
+        assert (await joon.event("lineup-updated"))["gbsNumber"] == 3
+
+    @pytest.mark.parametrize("seed", range(100))
+    def test_an_edit_reaches_the_others(seed):
+        simulate(scenario, seed=seed)
+
+Bytes are cut up anywhere, connections and store take up to 50 ms, a call of the store now and then
+a second. Answers and events come all the same, in their order; wait for them by ``call`` and
+``event``, since ``settle`` waits for no delay. ``faults=False``: nothing of it, but the order of
+tasks. ``faults=("bytes", "latency", "slow", "store", "cuts")`` adds what a client has to handle:
+commits that fail or whose answer is lost (a retryable code, or OUTCOME_UNKNOWN), and connections of
+peers that are reset behind a message (:exc:`PeerClosed`). Whatever the scenario asserts, the
+server's own rules are checked for what its peers see: the log, the order on each connection, the
+contents of rows; :exc:`RuleBroken` is a fault of gbs-actor. An exception has a note with the line
+that repeats it. The :class:`Trace` has ``hash``, ``received`` per peer, and all of it as text.
+
 Exceptions in the block, a failed ``assert`` above all, are raised as they are, never in a group.
 One in the server, or in a callback of yours, ends the block and is raised in its place.
 """
@@ -78,6 +100,7 @@ from gbs_actor.testing.peers import (
 )
 from gbs_actor.testing.restartable import RoomCrash
 from gbs_actor.testing.server import LineupServer, lineup_server
+from gbs_actor.testing.simulation import RuleBroken, Trace, simulate
 from gbs_actor.testing.sockets import SocketHarness, socket_server
 from gbs_actor.testing.store import Fault, SimStore
 
@@ -96,6 +119,7 @@ __all__ = [
     "Role",
     "RoomCrash",
     "RoomStatistics",
+    "RuleBroken",
     "SeedGrade",
     "SeedPerson",
     "SeedSchedule",
@@ -106,8 +130,10 @@ __all__ = [
     "SimWall",
     "SocketHarness",
     "SocketPeer",
+    "Trace",
     "Tracepoint",
     "lineup_server",
     "seeded_environment",
+    "simulate",
     "socket_server",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, get_args
 
 import msgspec
+import trio
 from pydantic import SecretStr
 
 from gbs_actor.auth import mint
@@ -33,6 +34,7 @@ from gbs_actor.testing.peers import (
     PeerProtocol,
     TransportClosed,
 )
+from gbs_actor.testing.peers.transport import Dial
 from gbs_actor.testing.restartable import RestartableServer
 from gbs_actor.testing.store import SimStore
 
@@ -44,6 +46,9 @@ PEOPLE: Final = 20
 
 class LineupServer(RestartableServer):
     """A running server, and everything around it; made by :func:`lineup_server`."""
+
+    make_peer: Callable[[trio.Nursery, Dial, PeerOptions, OnMessage | None], Peer] = Peer
+    """What :meth:`peer` makes; for who records what peers do."""
 
     def token(
         self,
@@ -129,7 +134,7 @@ class LineupServer(RestartableServer):
             recovery=recovery,
             headers=headers or {},
         )
-        peer = Peer(self._nursery, dial, options, on_message)
+        peer = self.make_peer(self._nursery, dial, options, on_message)
         await peer.connect()
         if join is not None and protocol != "plain":
             await peer.join(join)

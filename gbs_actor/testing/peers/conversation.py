@@ -242,9 +242,13 @@ class Conversation:
             closed.set()
             begun.set()
             self._news.unpark_all()
+            self._has_ended()
             unanswered, self._on_reply = self._on_reply, {}
             for on_reply in unanswered.values():
                 on_reply(None)
+
+    def _has_ended(self) -> None:
+        """Learn that the connection has ended; :attr:`close_code` says how."""
 
     def _take(self, received: Received) -> None:
         if len(self.received) >= MAX_RECEIVED:

@@ -30,7 +30,15 @@ from gbs_actor.testing.simulation.history import (
 SHOWN: Final = 200
 """Characters of a payload that are shown."""
 _WHO: Final = 9
-_OF_ROWS: Final = ("id", "gbsNumber", "isLeader", "lineupMemo", "lineupMemoId", "gbsMemo", "revision")
+_OF_ROWS: Final = (
+    "id",
+    "gbsNumber",
+    "isLeader",
+    "lineupMemo",
+    "lineupMemoId",
+    "gbsMemo",
+    "revision",
+)
 
 LineKind = Literal["client", "store", "fault", "run", "violation"]
 

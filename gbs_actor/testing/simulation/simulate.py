@@ -1,52 +1,120 @@
-"""Runs a plan, or that of a seed."""
+"""Runs a plan, that of a seed, or a scenario."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
+from gbs_actor.settings import Settings
+from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.testing.scheduling import run
-from gbs_actor.testing.simulation import rooms, server
+from gbs_actor.testing.simulation import rooms, scenario, server
 from gbs_actor.testing.simulation.history import Answered, Delivered, Ended, History
 from gbs_actor.testing.simulation.plan import Plan, draw
+from gbs_actor.testing.simulation.scenario import Scenario, ScenarioFault
 from gbs_actor.testing.simulation.steps import Steps
-from gbs_actor.testing.simulation.trace import Trace
+from gbs_actor.testing.simulation.trace import PlanTrace, Trace
 
 Layer = Literal["rooms", "server"]
 
 
+@overload
 def simulate(
-    plan: Plan | int,
+    what: Plan | int,
     *,
     profile: str = "general",
     layer: Layer = "rooms",
     logs: bool = False,
     steps: bool = False,
-) -> Trace:
-    """Run a plan, and return what happened; it is not checked yet.
+) -> PlanTrace: ...
 
-    :param plan: or the seed of one.
-    :param profile: what that is drawn for.
-    :param layer: what is simulated.
+
+@overload
+def simulate(
+    what: Scenario,
+    *,
+    seed: int,
+    faults: bool | Collection[str] = True,
+    retreats: Sequence[str | RetreatSeed] = ("winter",),
+    settings: Settings | Mapping[str, Mapping[str, object]] | None = None,
+    logs: bool = False,
+) -> Trace: ...
+
+
+def simulate(
+    what: Plan | int | Scenario,
+    *,
+    profile: str = "general",
+    layer: Layer = "rooms",
+    seed: int = 0,
+    faults: bool | Collection[str] = True,
+    retreats: Sequence[str | RetreatSeed] = ("winter",),
+    settings: Settings | Mapping[str, Mapping[str, object]] | None = None,
+    logs: bool = False,
+    steps: bool = False,
+) -> Trace:
+    """Run a scenario of your own from a seed; or a plan, or that of a seed.
+
+    Only a scenario is checked, by what it asserts and by the rules that hold for each client.
+
+    :param what: ``async def scenario(server: LineupServer) -> None``; or what the simulator itself
+        runs.
+    :param profile: what the plan of a seed is drawn for.
+    :param layer: what a plan is run on.
+    :param seed: of a scenario: the order of tasks, tokens and ids, and what ``faults`` do.
+    :param faults: what happens to a scenario, see
+        :data:`~gbs_actor.testing.simulation.scenario.ScenarioFault`. ``True``: what a client need
+        not notice, ``("bytes", "latency", "slow")``; by name also what it has to handle.
+    :param retreats: of a scenario, as for :func:`~gbs_actor.testing.server.lineup_server`.
+    :param settings: likewise.
     :param logs: whether gbs-actor logs as usual; most of it is about faults that are injected.
-    :param steps: whether to look for the longest step; it takes a few times longer.
-    :raises Exception: whatever is raised in the run: a fault of the simulator.
+    :param steps: of a plan: whether to look for the longest step; it takes a few times longer.
+    :raises ValueError: there is no such fault.
+    :raises RuleBroken: the server has broken a rule in a scenario: a fault of gbs-actor.
+    :raises Exception: what a scenario raises, with a note of its seed; or, in the run of a plan, a
+        fault of the simulator.
     """
-    if isinstance(plan, int):
-        plan = draw(plan, profile, networked=layer == "server")
+    if callable(what):
+        options = {"retreats": retreats, "settings": settings}
+        return _run_scenario(what, seed, scenario.chosen(faults), options, logs=logs)
+    plan = draw(what, profile, networked=layer == "server") if isinstance(what, int) else what
     counters: Counter[str] = Counter()
     counted = Steps() if steps else None
     instruments = () if counted is None else (counted,)
     with _logging(wanted=logs):
         history = run(_PLAY[layer], plan, counters, seed=plan.seed, instruments=instruments)
     _count(history, counters)
-    return Trace(plan, history, counters, None if counted is None else counted.longest)
+    return PlanTrace(
+        plan.seed, history, counters, plan, None if counted is None else counted.longest
+    )
 
 
 _PLAY: Final = {"rooms": rooms.play, "server": server.play}
+
+
+def _run_scenario(
+    play: Scenario,
+    seed: int,
+    faults: tuple[ScenarioFault, ...],
+    options: Mapping[str, object],
+    *,
+    logs: bool,
+) -> Trace:
+    counters: Counter[str] = Counter()
+    try:
+        with _logging(wanted=logs):
+            history = run(scenario.play, play, seed, faults, options, counters, seed=seed)
+        _count(history, counters)
+        trace = Trace(seed, history, counters)
+        scenario.judge(trace)
+    except Exception as error:
+        name = getattr(play, "__name__", repr(play))
+        error.add_note(f"To repeat it: simulate({name}, seed={seed}, faults={faults!r})")
+        raise
+    return trace
 
 
 @contextmanager

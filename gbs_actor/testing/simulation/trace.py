@@ -1,10 +1,10 @@
-"""A run of a plan: what happened, its hash, and how it reads."""
+"""A run: what happened, its hash, and how it reads."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -12,8 +12,16 @@ from typing import Any, Final
 
 import msgspec
 
+from gbs_actor.testing.peers import Received
 from gbs_actor.testing.simulation.checker import Violation
-from gbs_actor.testing.simulation.history import History, Moment
+from gbs_actor.testing.simulation.history import (
+    Answered,
+    Delivered,
+    History,
+    Invoked,
+    Moment,
+    Opened,
+)
 from gbs_actor.testing.simulation.lines import Line, lines
 from gbs_actor.testing.simulation.plan import Plan
 from gbs_actor.testing.simulation.steps import LongStep
@@ -23,16 +31,34 @@ from gbs_actor.testing.simulation.steps import LongStep
 class Trace:
     """A run."""
 
-    plan: Plan
+    seed: int
     history: History
     counters: Counter[str]
     """How often what was reached: faults, steps of rooms, kinds of changes, codes of answers."""
-    longest_step: LongStep | None = None
-    """The server's, if it was looked for."""
+
+    @cached_property
+    def received(self) -> Mapping[int, tuple[Received, ...]]:
+        """What each client has received, in order, by its number; of peers, from 1 on."""
+        found: dict[int, list[Received]] = {}
+        client_of: dict[int, int] = {}
+        asked_by: dict[int, int] = {}
+        for moment in self.history.moments:
+            match moment.event:
+                case Opened(connection=connection, client=client):
+                    client_of[connection] = client
+                    found.setdefault(client, [])
+                case Invoked(invocation=number, client=client):
+                    asked_by[number] = client
+                case Answered(invocation=number, reply=reply):
+                    message = Received("reply", arguments=(reply,))
+                    found.setdefault(asked_by[number], []).append(message)
+                case Delivered(connection=connection, event=name, payload=payload):
+                    found[client_of[connection]].append(Received("event", name, (payload,)))
+        return {client: tuple(messages) for client, messages in found.items()}
 
     @cached_property
     def hash(self) -> str:
-        """A digest of all that happened; equal plans have equal ones, wherever they are run."""
+        """A digest of all that happened: equal in all runs of one plan, or scenario, and seed."""
         digest = hashlib.sha256()
         for moment in self.history.moments:
             digest.update(_encode(moment))
@@ -59,6 +85,15 @@ class Trace:
                 yield _encoder.encode(
                     {"index": index, "violation": each.rule, "sentence": each.sentence}
                 )
+
+
+@dataclass(frozen=True)
+class PlanTrace(Trace):
+    """A run of a plan."""
+
+    plan: Plan
+    longest_step: LongStep | None = None
+    """The server's, if it was looked for."""
 
 
 def _plain(value: object) -> object:
