@@ -20,6 +20,7 @@ from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, st
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.server.client import Client
 from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.log_records import LogRecords
 from gbs_actor.testing.simulation.server.requests import Request
 from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
@@ -42,8 +43,12 @@ async def play(plan: Plan, counters: Counter[str]) -> History:
 
     :param counters: counts what was reached: faults, states, steps of rooms.
     """
-    player = _ServerPlayer(plan, counters)
-    await player.play()
+    player, logs = _ServerPlayer(plan, counters), LogRecords()
+    with logs.kept():
+        await player.play()
+    player.history.problems += logs.problems(player.history, counters)
+    for (level, _), count in logs.records.items():
+        counters[f"logged: {level}"] += count
     return player.history
 
 
