@@ -30,7 +30,7 @@ _MOVES: Final = (ClientEvent.JOIN_RETREAT, ClientEvent.LEAVE_RETREAT)
 class Recorder:
     """What the peers of a run share.
 
-    :param room_of: returns the room that a session is in.
+    :param room_of: returns the room that a session is in; given the one that its client knows.
     :param cuts: how likely a connection is cut behind a message.
     """
 
@@ -38,7 +38,7 @@ class Recorder:
         self,
         history: History,
         random: Random,
-        room_of: Callable[[str], str | None],
+        room_of: Callable[[str, str | None], str | None],
         *,
         cuts: float,
     ) -> None:
@@ -172,7 +172,9 @@ class RecordedPeer(Peer):
         if received.kind == "connected":
             sid, pid = received.payload["sid"], received.payload.get("pid")
             resumed = self.pid is not None and (sid, pid) == (self.sid, self.pid)
-            self._opened(self._recorder.room_of(sid) if resumed else None, resumed=resumed)
+            known = self._membership.room
+            slug = self._recorder.room_of(sid, known) if resumed else None
+            self._opened(slug, resumed=resumed)
         elif received.kind == "event":
             self._received(received.name, received.payload)
         super()._take(received)

@@ -163,8 +163,11 @@ async def play(
         before = {slug: await reader.load(slug) for slug in store.slugs}
         history.before = {slug: each for slug, each in before.items() if each is not None}
 
-        def room_of(sid: str) -> str | None:
-            client = server.composition.clients.find(sid)
+        def room_of(sid: str, known: str | None) -> str | None:
+            try:
+                client = server.composition.clients.find(sid)
+            except ConnectionRefusedError:  # it is ending
+                return known
             return None if client is None else client.subscriber.room_slug
 
         recorder = Recorder(history, random, room_of, cuts=_CUTS if "cuts" in faults else 0.0)
