@@ -24,8 +24,9 @@ same tokens, ids and jitter; for the same order of tasks as well, run the test b
 
 **Who connects.** :meth:`LineupServer.peer`: a client that keeps what it receives, speaks
 ``"socketio"``, ``"polling"``, ``"upgraded"`` (from polling to a WebSocket, as stock clients do) or
-``"plain"``, and shares no code with the server.
-:meth:`LineupServer.client`: the project's own client. :meth:`LineupServer.http`: one request.
+``"plain"``, and shares no code with the server. :meth:`LineupServer.client`: the project's own
+client; code that connects by itself reaches the server by ``connect(url, token,
+connect_stream=server.connect_stream)``. :meth:`LineupServer.http`: one request.
 :meth:`LineupServer.open_stream`: bytes.
 
 **What to check.** ``await peer.event("lineup-updated")`` returns the next one, or fails after five

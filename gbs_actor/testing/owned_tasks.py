@@ -17,7 +17,13 @@ async def owned_tasks() -> AsyncIterator[trio.Nursery]:
     An exception of the block is raised as itself, not in a group, so that ``pytest.raises`` and
     ``pytest.skip`` work. So is that of a task, which cancels the block. If both fail, they are
     raised as a group.
+
+    :raises RuntimeError: the block runs on another event loop than Trio's.
     """
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "this needs Trio: run the test by trio.run, pytest-trio, or anyio's backend 'trio'"
+        )
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, get_args
 
 import msgspec
@@ -151,8 +151,9 @@ class LineupServer(RestartableServer):
     ) -> AbstractAsyncContextManager[Client]:
         """Connect the project's own client within an ``async with`` block.
 
-        It comes back by itself after a cut and a restart. For other options call
-        :func:`gbs_actor.client.connect` with ``connect_stream=server.connect_stream``.
+        It comes back by itself after a cut and a restart. For other options, and in code that
+        connects by itself, call :func:`gbs_actor.client.connect` with
+        ``connect_stream=server.connect_stream``; its address does not matter.
 
         :param user: the id of its user.
         :param token: default: one for ``user`` and ``role``; "": none.
@@ -228,7 +229,8 @@ async def lineup_server(
 
     :param retreats: what is in the store at the start: slugs, for which people are made up, or
         whole retreats. One that the store has already is left as it is.
-    :param people: of each made-up retreat.
+    :param people: of each made-up retreat, with ids from 1 on. Nine in ten are in groups of four;
+        who leads one (``isLeader``) cannot be moved.
     :param settings: default: ``Settings()``, which the environment has no part in; or only what
         differs, as ``{"rooms": {"idle_timeout": 60}}``. Without keys for tokens they get some.
     :param store: default: a new one.
@@ -240,17 +242,16 @@ async def lineup_server(
         its own, as over TLS.
     :param observe: called at every tracepoint of every room; lets it crash by what it raises.
     :raises ValueError: a setting is wrong, or opens a port.
+    :raises RuntimeError: this runs on another event loop than Trio's.
     """
     settings = _settings(settings)
     environment = seeded_environment(seed) if environment is None else environment
     store = SimStore(environment=environment) if store is None else store
-    for retreat in retreats:
-        whole = demo_retreat(retreat, people=people) if isinstance(retreat, str) else retreat
-        try:
-            await store.import_retreat(whole)
-        except RetreatExists:
-            continue
     async with owned_tasks() as nursery:
+        for retreat in retreats:
+            whole = demo_retreat(retreat, people=people) if isinstance(retreat, str) else retreat
+            with suppress(RetreatExists):
+                await store.import_retreat(whole)
         server = LineupServer(
             nursery,
             settings,

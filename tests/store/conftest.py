@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the store: both kinds of store behind one face."""
+"""Fixtures for the tests of the store: the kinds of store behind one face."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.testing import SimStore
 from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 
@@ -24,11 +25,18 @@ async def _open_memory() -> AsyncIterator[AnyStore]:
     yield MemoryStore()
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@asynccontextmanager
+async def _open_simulated() -> AsyncIterator[AnyStore]:
+    yield SimStore()
+
+
+@pytest.fixture(params=["memory", "simulated", "postgres"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Open a store of each kind; that of PostgreSQL on a fresh database."""
     if request.param == "memory":
         return _open_memory
+    if request.param == "simulated":
+        return _open_simulated
     dsn: str = request.getfixturevalue("database_url")
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from typing import NoReturn
@@ -8,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gbs_actor.client import connect
 from gbs_actor.demo import demo_retreat
 from gbs_actor.testing import (
     Fault,
@@ -256,6 +258,22 @@ async def test_misuse_is_explained(autojump_clock: MockClock) -> None:
 
 class Mistake(Exception):
     pass
+
+
+def test_another_event_loop_is_refused() -> None:
+    async def main() -> None:
+        async with lineup_server():
+            pass
+
+    with pytest.raises(RuntimeError, match="this needs Trio"):
+        asyncio.run(main())
+
+
+async def test_code_that_connects_by_itself_reaches_the_server(autojump_clock: MockClock) -> None:
+    async with lineup_server() as server:
+        url, stream = "http://127.0.0.1:8080", server.connect_stream
+        async with connect(url, server.token(), connect_stream=stream) as client:
+            assert len(await client.join("winter")) == 20
 
 
 async def test_an_exception_of_the_block_is_raised_as_itself(autojump_clock: MockClock) -> None:
