@@ -71,6 +71,8 @@ class History:
     def __init__(
         self, sample: Callable[[], Sample], *, now: Callable[[], float] = SYSTEM.wall
     ) -> None:
+        self.interval = INTERVAL
+        """Seconds between two samples."""
         self._sample = sample
         self._now = now
         self._samples: deque[Sample] = deque(maxlen=POINTS)
@@ -84,11 +86,11 @@ class History:
     async def run(self) -> None:
         """Take samples until cancelled. Those that a stall has skipped are empty."""
         self._add(1)
-        due = trio.current_time() + INTERVAL
+        due = trio.current_time() + self.interval
         while True:
             await trio.sleep_until(due)
-            passed = int((trio.current_time() - due) // INTERVAL) + 1
-            due += passed * INTERVAL
+            passed = int((trio.current_time() - due) // self.interval) + 1
+            due += passed * self.interval
             self._add(passed)
 
     def _add(self, passed: int) -> None:
@@ -104,4 +106,4 @@ class History:
         """Return what is kept; never blocks."""
         columns = zip(*map(msgspec.structs.astuple, self._samples), strict=True)
         rows = tuple(columns) or ((),) * len(SERIES)
-        return HistoryStatistics(INTERVAL, self._until, dict(zip(SERIES, rows, strict=True)))
+        return HistoryStatistics(self.interval, self._until, dict(zip(SERIES, rows, strict=True)))

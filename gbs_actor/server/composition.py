@@ -126,7 +126,7 @@ class Composition:
             events=events,
             environment=environment,
         )
-        self._dispatch = dispatch = Dispatch(
+        self.dispatch = dispatch = Dispatch(
             self.rooms,
             self.clients,
             verifier,
@@ -254,7 +254,7 @@ class Composition:
         """Use other settings from now on; they differ in the limits per user and the logging."""
         former, self.settings = self.settings, settings
         if settings.limits != former.limits:  # a change gives every user a full bucket
-            self._dispatch.rates.change(settings.limits)
+            self.dispatch.rates.change(settings.limits)
             self.clients.change_limits(settings.limits)
         self._slow_commands.threshold = settings.logging.slow_command
 

@@ -13,15 +13,17 @@ INTERVAL: Final = 0.25
 
 
 class LoopLag:
-    """Measures how late a timer fires, four times a second."""
+    """Measures how late a timer fires."""
 
     def __init__(self) -> None:
         self.times = RecentHistogram(DURATION_BOUNDS)
         """In seconds."""
+        self.interval = INTERVAL
+        """Seconds between two timers."""
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        due = trio.current_time() + INTERVAL
+        due = trio.current_time() + self.interval
         while True:
             await trio.sleep_until(due)
             now = trio.current_time()
@@ -30,4 +32,4 @@ class LoopLag:
             due = max(due, now - DURATION_BOUNDS[-1])
             while due <= now:
                 self.times.add(now - due, now)
-                due += INTERVAL
+                due += self.interval

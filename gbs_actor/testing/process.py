@@ -43,6 +43,8 @@ class ServerProcess:
             observe=observe,
             plane=lambda: sim_plane(self._descriptors, random) if plane else None,
         )
+        # What nobody looks at here would cost more than all else in idle time.
+        self.composition.loop_lag.interval = self.composition.history.interval = 60.0
         self.ended = trio.Event()
         self._door = front_door(self.composition, settings)
         self._grace = settings.server.shutdown_grace
@@ -65,6 +67,11 @@ class ServerProcess:
                     nursery.cancel_scope.cancel()
         finally:
             self.ended.set()
+
+    @property
+    def open_sockets(self) -> int:
+        """How many connections it has open."""
+        return len(self._descriptors)
 
     def stop(self) -> None:
         """Begin a graceful shutdown. Idempotent."""

@@ -18,11 +18,13 @@ from gbs_actor.demo import demo_retreat
 from gbs_actor.environment import Environment
 from gbs_actor.roles import Role
 from gbs_actor.rooms import RoomStatistics, Tracepoint
+from gbs_actor.rooms.tracepoints import Observer, ignore
+from gbs_actor.server.composition import Composition
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import RetreatExists
 from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.testing.environment import SimWall, seeded_environment
-from gbs_actor.testing.network import PERFECT, Address, Conditions, SimStream
+from gbs_actor.testing.network import PERFECT, Address, Conditions, SimListener, SimStream
 from gbs_actor.testing.owned_tasks import owned_tasks
 from gbs_actor.testing.peers import (
     HOST,
@@ -63,6 +65,7 @@ class LineupServer:
         *,
         conditions: Conditions,
         plane: bool,
+        observe: Observer,
     ) -> None:
         self.settings = settings
         """Those of each process."""
@@ -71,6 +74,7 @@ class LineupServer:
         self._nursery = nursery
         self._conditions = conditions
         self._plane = plane
+        self._observer = observe
         self._store = store
         self._process: ServerProcess | None = None
         self._crashes: defaultdict[str, deque[Tracepoint | None]] = defaultdict(deque)
@@ -95,6 +99,30 @@ class LineupServer:
         if not isinstance(wall, SimWall):
             raise TypeError("the environment given to lineup_server has no SimWall: use its own")
         return wall
+
+    @property
+    def composition(self) -> Composition:
+        """The parts of the process that runs.
+
+        :raises ConnectionRefusedError: none does.
+        """
+        return self._running().composition
+
+    @property
+    def open_sockets(self) -> int:
+        """How many connections the process that runs has open.
+
+        :raises ConnectionRefusedError: none does.
+        """
+        return self._running().open_sockets
+
+    @property
+    def listener(self) -> SimListener:
+        """Where the process that runs is connected to.
+
+        :raises ConnectionRefusedError: none does.
+        """
+        return self._running().listener
 
     def room(self, retreat: str) -> RoomStatistics:
         """Return a retreat's room as it is now.
@@ -369,6 +397,7 @@ class LineupServer:
         return self._process
 
     def _observe(self, retreat: str, tracepoint: Tracepoint) -> None:
+        self._observer(retreat, tracepoint)
         crashes = self._crashes.get(retreat)
         if crashes and crashes[0] in (None, tracepoint):
             crashes.popleft()
@@ -390,6 +419,7 @@ async def lineup_server(
     seed: int = 0,
     conditions: Conditions = PERFECT,
     plane: bool = True,
+    observe: Observer = ignore,
 ) -> AsyncIterator[LineupServer]:
     """Run a whole server within the block, without a socket and without a thread.
 
@@ -412,6 +442,7 @@ async def lineup_server(
         decides which connection the server serves first.
     :param plane: whether one task drives all WebSockets, as over sockets; otherwise each has one of
         its own, as over TLS.
+    :param observe: called at every tracepoint of every room; lets it crash by what it raises.
     :raises ValueError: a setting is wrong, or opens a port.
     """
     settings = _settings(settings)
@@ -431,6 +462,7 @@ async def lineup_server(
             environment,
             conditions=conditions,
             plane=plane,
+            observe=observe,
         )
         await server.start()
         try:

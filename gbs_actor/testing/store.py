@@ -157,6 +157,21 @@ class SimStore(MemoryStore):
         """Whether a call has no answer yet, or a fault is still to happen."""
         return bool(self._in_flight or self._reading or any(self._faults.values()))
 
+    def home_of_memo(self, memo_id: int) -> str | None:
+        """Return the slug of the retreat that has, or had, a memo; reads without a checkpoint."""
+        return self._slug_where(lambda stored: memo_id in stored.memos)
+
+    def grant(self, slug: str, user_id: int, role: str | None) -> None:
+        """Give a user a role in a retreat, as an administrator does in the database.
+
+        :param role: ``None``: that of the user's token.
+        """
+        roles = self._by_slug[slug].roles
+        if role is None:
+            roles.pop(user_id, None)
+        else:
+            roles[user_id] = role
+
     def state_of(self, slug: str) -> tuple[int, str]:
         """Return the revision and the epoch of a retreat as they are now, whatever is failing.
 

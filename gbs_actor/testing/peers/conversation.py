@@ -144,6 +144,10 @@ class Conversation:
         """
         await self._send(self._open()[0], messages)
 
+    def cut(self) -> None:
+        """Close all streams of the connection at once, without a word."""
+        self._open()[0].close_now()
+
     async def close(self) -> None:
         """Close the connection properly, and return once it has ended. Idempotent.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 import trio
 
@@ -41,6 +42,8 @@ class PeerOptions:
     """Whether to ask for the batch form of updates."""
     recovery: bool = False
     """Whether to ask for a session that can be recovered."""
+    presence: bool = True
+    """Whether to be sent who is there each time that changes."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of the handshake, in addition."""
 
@@ -136,8 +139,9 @@ class Peer(SocketConversation):
         elif options.protocol == "plain" and self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         if options.protocol == "plain":
-            form = "?updates=batch" if options.batch else ""
-            resource = f"{PLAIN_PATH}{options.retreat}{form}"
+            query = [("updates", "batch")] if options.batch else []
+            query += [] if options.presence else [("presence", "false")]
+            resource = f"{PLAIN_PATH}{options.retreat}?{urlencode(query)}".rstrip("?")
             plain = await WebSocketTransport.open(await self._dial(), resource, headers=headers)
             await self._converse(plain, PlainSession())
             return
@@ -154,4 +158,6 @@ class Peer(SocketConversation):
             auth["updates"] = "batch"
         if options.recovery:
             auth["recovery"] = True
+        if not options.presence:
+            auth["presence"] = False
         return auth

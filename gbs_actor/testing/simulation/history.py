@@ -70,6 +70,8 @@ class Closed:
     """A connection has ended for its client, who takes nothing more from it."""
 
     connection: int
+    code: int | None = None
+    """Of the WebSocket's close frame, or the status that polling ended with, if there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,8 @@ class History:
     delayed: bool
     """Whether anything was given latency; if not, each answer belongs to its question's instant."""
     moments: list[Moment] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is wrong and is no event: a figure that is not as it should be, a log record."""
 
     def record(self, event: Event) -> None:
         """Append an event at this moment; of one instant, in the order of the calls."""

@@ -6,15 +6,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Final, Literal
 
 from gbs_actor.testing.scheduling import run
-from gbs_actor.testing.simulation import rooms
+from gbs_actor.testing.simulation import rooms, server
 from gbs_actor.testing.simulation.history import Answered, Delivered, Ended, History
 from gbs_actor.testing.simulation.plan import Plan, draw
 from gbs_actor.testing.simulation.trace import Trace
 
-Layer = Literal["rooms"]
+Layer = Literal["rooms", "server"]
 
 
 def simulate(
@@ -29,12 +29,15 @@ def simulate(
     :raises Exception: whatever is raised in the run: a fault of the simulator.
     """
     if isinstance(plan, int):
-        plan = draw(plan, profile)
+        plan = draw(plan, profile, networked=layer == "server")
     counters: Counter[str] = Counter()
     with _logging(wanted=logs):
-        history = run(rooms.play, plan, counters, seed=plan.seed)
+        history = run(_PLAY[layer], plan, counters, seed=plan.seed)
     _count(history, counters)
     return Trace(plan, history, counters)
+
+
+_PLAY: Final = {"rooms": rooms.play, "server": server.play}
 
 
 @contextmanager

@@ -116,6 +116,8 @@ def _differing(shown: Any, expected: Any) -> list[int]:
 @rule
 def nothing_left_over(facts: Facts) -> Found:
     """In the end nothing is queued, and no task or stream is there that was not at first."""
+    for problem in facts.history.problems:
+        yield len(facts.history.moments) - 1, problem
     for index, end in facts.ends:
         for name, count in end.left_over.items():
             if count:

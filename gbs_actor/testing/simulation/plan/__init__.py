@@ -5,8 +5,8 @@
 """
 
 from gbs_actor.testing.simulation.plan.drawing import draw
-from gbs_actor.testing.simulation.plan.plan import SLUGS, Participant, Plan
+from gbs_actor.testing.simulation.plan.plan import SLUGS, Participant, Plan, Transport
 from gbs_actor.testing.simulation.plan.profiles import PROFILES, Profile
 from gbs_actor.testing.simulation.plan.steps import Step
 
-__all__ = ["PROFILES", "SLUGS", "Participant", "Plan", "Profile", "Step", "draw"]
+__all__ = ["PROFILES", "SLUGS", "Participant", "Plan", "Profile", "Step", "Transport", "draw"]

@@ -8,6 +8,7 @@ from typing import Final
 
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.testing.simulation.plan.commands import Commands
+from gbs_actor.testing.simulation.plan.networking import with_network
 from gbs_actor.testing.simulation.plan.plan import Participant, Plan
 from gbs_actor.testing.simulation.plan.profiles import FAULTS, PROFILES, USUAL, Profile
 from gbs_actor.testing.simulation.plan.steps import (
@@ -42,13 +43,16 @@ _TRACEPOINTS: Final = tuple(Tracepoint)
 _RETURNS: Final[tuple[Return, ...]] = ("resume", "resume", "since", "since", "join", "stay away")
 
 
-def draw(seed: int, profile: str = "general") -> Plan:
+def draw(seed: int, profile: str = "general", *, networked: bool = False) -> Plan:
     """Return the plan of a seed.
 
     :param profile: one of :data:`~gbs_actor.testing.simulation.plan.profiles.PROFILES`.
+    :param networked: whether there is a network between the clients and the server, with faults of
+        its own.
     :raises KeyError: it is none.
     """
-    return _Drawing(seed, profile, PROFILES[profile]).plan()
+    plan = _Drawing(seed, profile, PROFILES[profile]).plan()
+    return with_network(plan, PROFILES[profile]) if networked else plan
 
 
 class _Drawing:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gbs_actor.testing.simulation.history import Form
 from gbs_actor.testing.simulation.plan.steps import Step
+
+Transport = Literal["websocket", "polling", "upgrade", "plain"]
+"""Socket.IO over a WebSocket, over long-polling, or over this and then a WebSocket; or a plain
+WebSocket."""
 
 
 class Participant(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,6 +26,21 @@ class Participant(msgspec.Struct, frozen=True, omit_defaults=True):
     """The one that it joins at the beginning; ``None``: none."""
     operator: bool = False
     """Whether it may undo what others did."""
+
+    # What follows counts only where there is a network.
+    transport: Transport = "websocket"
+    recovery: bool = True
+    """Whether it asks for a session that can be resumed."""
+    presence: bool = True
+    """Whether it is sent who is there each time that changes."""
+    retries: bool = False
+    """Whether it gives commands with an id again that a lost connection has left unanswered."""
+    cookie: bool = False
+    """Whether its token is in a cookie."""
+
+
+Network = Literal["perfect", "rough", "slow"]
+"""Rough: bytes are cut up anywhere, sends are partial, buffers small; slow: the same, late."""
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,6 +60,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of rooms, where they differ from the defaults."""
     latency: float = 0.0
     """Seconds, at most, to the store and back."""
+    server: dict[str, dict[str, int | float]] = {}
+    """Other settings, by group, where they differ."""
+    plane: bool = True
+    """Whether one task drives all WebSockets."""
+    network: Network = "perfect"
+    """What the network does to bytes."""
 
     def json(self) -> bytes:
         """Return it as JSON."""

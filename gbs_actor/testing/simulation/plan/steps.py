@@ -42,6 +42,11 @@ Return = Literal["resume", "since", "join", "stay away"]
 or without, or comes back and joins nothing."""
 
 
+Loss = Literal["reset", "close", "vanish"]
+"""How a connection ends: the network resets it, the client closes it, or the server does not notice
+until its client has not answered for long."""
+
+
 class Invoke(_Step, frozen=True, tag="invoke"):
     """A client gives a command, with what else its argument holds."""
 
@@ -116,6 +121,46 @@ class Disconnect(_Step, frozen=True, tag="disconnect"):
     back_after: float = 0.5
     """Seconds."""
     how: Return = "resume"
+    way: Loss = "reset"
+    """How the connection ends, where there is a network."""
+
+
+# -- clients where there is a network
+
+Intrusion = Literal["noise", "silence", "half a head", "http", "frames", "messages"]
+"""What a stranger says."""
+
+
+class Intrude(_Step, frozen=True, tag="intrude"):
+    """A stranger connects, and speaks no protocol, or one wrongly."""
+
+    kind: Intrusion
+
+
+class Renew(_Step, frozen=True, tag="renew"):
+    """A client authenticates with another token, which expires soon."""
+
+    client: int
+    expires_in: float
+    """Seconds."""
+    renewed: bool = True
+    """Whether it takes a better one when it has expired; else it is disconnected."""
+
+
+class Grant(_Step, frozen=True, tag="grant"):
+    """The user of a client gets another role in a retreat."""
+
+    client: int
+    access: Literal["none", "read", "edit"]
+    """What the role allows; "edit": the grant is taken away."""
+    retreat: int = 0
+
+
+class SplitBytes(_Step, frozen=True, tag="split bytes"):
+    """A client's connection delivers so many bytes at once, at most."""
+
+    client: int
+    size: int
 
 
 # -- rooms
@@ -210,6 +255,10 @@ Step = (
     | Mark
     | StopReading
     | GoOnReading
+    | Intrude
+    | Renew
+    | Grant
+    | SplitBytes
     | Disconnect
     | CrashRoom
     | Operate

@@ -17,6 +17,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms import Done, Snapshot
 from gbs_actor.store.protocol import SessionLocation
+from gbs_actor.testing.simulation.disturbances import Disturbances
 from gbs_actor.testing.simulation.history import (
     READ,
     Abandoned,
@@ -31,12 +32,11 @@ from gbs_actor.testing.simulation.history import (
 )
 from gbs_actor.testing.simulation.plan.plan import SLUGS, Participant
 from gbs_actor.testing.simulation.plan.steps import Disconnect, Invoke, Join, Mark, Read, Return
+from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.rooms import gateway
 from gbs_actor.testing.simulation.rooms.connection import Connection, Reply
-from gbs_actor.testing.simulation.rooms.disturbances import Disturbances
 from gbs_actor.testing.simulation.rooms.gateway import CommandGateway
 from gbs_actor.testing.simulation.rooms.messages import FORMATS, Message
-from gbs_actor.testing.simulation.rooms.replica import Replica
 from gbs_actor.testing.simulation.rooms.server import SimServer
 
 BACK_OFF = 0.5
@@ -97,6 +97,16 @@ class Client:
         """The retreat whose room it is in, as far as the server is concerned."""
         connection = self.connection
         return None if connection is None else connection.subscriber.room_slug
+
+    @property
+    def waiting(self) -> int:
+        """Messages to it that it has not taken."""
+        return 0 if self.connection is None else len(self.connection.waiting)
+
+    @property
+    def number(self) -> int | None:
+        """Of its connection in the run; ``None``: it has none."""
+        return None if self.connection is None else self.connection.number
 
     # -- connections
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import trio
 
 from gbs_actor.environment import Environment
-from gbs_actor.rooms import RoomState, RoomSupervisor, Tracepoint
+from gbs_actor.rooms import RoomSupervisor, Tracepoint
 from gbs_actor.settings import RoomSettings
 from gbs_actor.testing.store import SimStore
 
@@ -99,18 +99,3 @@ class SimServer:
         """Cancel the rooms, and all else."""
         self._up = trio.Event()
         self._scope.cancel()
-
-    def is_calm(self) -> bool:
-        """Whether all rooms work."""
-        return (
-            self.is_up
-            and self.store.is_reachable
-            and not self.store.busy
-            and all(
-                room.state is RoomState.RUNNING
-                and room.phase is None
-                and (room.revision, room.epoch) == self.store.state_of(room.slug)
-                and not (room.resolving or room.store_down)
-                for room in self.rooms.statistics().rooms
-            )
-        )

@@ -36,6 +36,12 @@ class Replica:
         self.since = reply["revision"] if other else max(self.since, reply["revision"])
         self.seen = self.since if other else max(self.seen, self.since)
 
+    def listed(self, slug: str, rows: Iterable[Json]) -> None:
+        """Take the list that is sent to who joins by connecting."""
+        self.rows = {row["id"]: row for row in rows}
+        self.slug, self.epoch = slug, None
+        self.since = self.seen = max((row["revision"] for row in self.rows.values()), default=0)
+
     def accepted(self, reply: Json) -> None:
         """Take the answer to a command; one that was carried out in its room changes the list."""
         revision = reply.get("revision")

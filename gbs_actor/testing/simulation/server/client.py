@@ -1,0 +1,665 @@
+"""A simulated client of the whole server: its connections one after the other, and what it shows."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import trio
+
+from gbs_actor.contract.events import ClientEvent, CommandEvent, ServerEvent
+from gbs_actor.testing.network import SimStream
+from gbs_actor.testing.peers import (
+    HttpReply,
+    Peer,
+    PeerClosed,
+    PeerOptions,
+    PeerRefused,
+    Received,
+    Reply,
+)
+from gbs_actor.testing.simulation.disturbances import Disturbances
+from gbs_actor.testing.simulation.history import (
+    READ,
+    Abandoned,
+    Answered,
+    Cause,
+    Closed,
+    Delivered,
+    History,
+    Invoked,
+    Json,
+    Opened,
+)
+from gbs_actor.testing.simulation.plan import SLUGS, Participant
+from gbs_actor.testing.simulation.plan.steps import (
+    Disconnect,
+    Invoke,
+    Join,
+    Mark,
+    Read,
+    Renew,
+    Return,
+    SplitBytes,
+)
+from gbs_actor.testing.simulation.replica import Replica
+from gbs_actor.testing.simulation.server import requests
+from gbs_actor.testing.simulation.server.membership import Membership
+
+BACK_OFF: Final = 0.5
+"""Seconds after which a client tries again to connect; twice as many the next time."""
+MAX_BACK_OFF: Final = 8.0
+_MARKS: Final = frozenset({ServerEvent.INITIAL_DATA, ServerEvent.ERROR})
+
+
+class Run(Protocol):
+    """What all clients of a run share."""
+
+    history: History
+    counters: Counter[str]
+    disturbances: Disturbances
+    nursery: trio.Nursery
+
+    def next_number(self) -> int:
+        """Return a number that is unique in the run."""
+        ...
+
+    def home_of(self, event: str, argument: Json) -> str | None:
+        """Return the retreat of the person or memo that a command is about, if there is one."""
+        ...
+
+    def token(self, participant: Participant, expires_in: float | None = None) -> str:
+        """Return a token.
+
+        :param expires_in: seconds; ``None``: one that lasts.
+        """
+        ...
+
+    def room_of(self, sid: str) -> str | None:
+        """Return the room that a session is in."""
+        ...
+
+    def chance(self) -> float:
+        """Return a number from 0 to 1."""
+        ...
+
+    async def open_stream(self, participant: Participant) -> SimStream:
+        """Open a connection.
+
+        :raises OSError: nothing listens.
+        """
+        ...
+
+    async def http(
+        self,
+        participant: Participant,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> HttpReply:
+        """Send a request.
+
+        :raises OSError: nothing listens.
+        :raises PeerClosed: the connection has ended.
+        """
+        ...
+
+    async def wait_up(self) -> None:
+        """Wait until the server takes connections."""
+        ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Something that was not answered yet."""
+
+    index: int
+    """Where it is in the history."""
+    taken: Callable[[Json], None]
+    moves: int | None = None
+    """How many moves were sent before it; ``None``: over HTTP, where that does not matter."""
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+class Client:
+    """A participant. It records what it does and takes.
+
+    No method but :meth:`run` blocks; what is to be sent is queued, and sent in its order.
+    """
+
+    def __init__(self, participant: Participant, run: Run) -> None:
+        self.participant = participant
+        self.replica = Replica()
+        self.number: int | None = None
+        """Of its connection in the run; ``None``: it has none."""
+        self._run = run
+        self._peer = self._new_peer(SLUGS[participant.retreat or 0])
+        self._membership = Membership()
+        self._asked: dict[int, _Asked] = {}
+        self._work: deque[Callable[[], Awaitable[None]]] = deque()
+        self._more = trio.lowlevel.ParkingLot()
+        self._first: Join | None = None
+        """What it joins once it has a connection."""
+        self._return: tuple[float, Return] = (BACK_OFF, "resume")
+        self._recovering = False
+        self._closing = False
+        self._renewed = False
+        """Whether it takes another token when the present one has expired."""
+        self._identified: Callable[[], None] = _nothing
+        """Called when its token is a lasting one again."""
+        self._talking = False
+        """Whether anything has come over the connection."""
+        self._reading = True
+        self._calm_again: Callable[[], None] = _nothing
+        self._again: list[tuple[str, Json]] = []
+        """Commands that are given again over the next connection."""
+
+    def _new_peer(self, slug: str) -> Peer:
+        who, run = self.participant, self._run
+        protocol = {"websocket": "socketio", "upgrade": "polling"}.get(who.transport, who.transport)
+        options = PeerOptions(
+            protocol=protocol,  # type: ignore[arg-type]
+            retreat=slug if who.transport == "plain" else None,
+            token=run.token(who),
+            cookie=who.cookie,
+            batch=who.form == "batch",
+            recovery=who.recovery,
+            presence=who.presence,
+        )
+        return Peer(run.nursery, partial(run.open_stream, who), options, self._take)
+
+    @property
+    def in_room(self) -> str | None:
+        """The retreat whose room it is in, as far as it was answered."""
+        return None if self.number is None else self._membership.room
+
+    @property
+    def waiting(self) -> int:
+        """What is queued, and not sent."""
+        return len(self._work)
+
+    # -- connections
+
+    async def run(self) -> None:
+        """Connect, and come back each time that the connection has ended."""
+        self._run.nursery.start_soon(self._send)
+        how: Return = "resume"
+        back_off = BACK_OFF
+        while True:
+            await self._run.wait_up()
+            if not await self._connect(how):
+                await trio.sleep(back_off)
+                back_off = min(2 * back_off, MAX_BACK_OFF)
+                continue
+            back_off = BACK_OFF
+            await self._peer.closed.wait()
+            if self._closing:
+                return
+            self._ended()
+            (after, how), self._return = self._return, (BACK_OFF, "resume")
+            number = self.participant.number
+            over = self._run.disturbances.begin(
+                Cause.NETWORK, f"client {number} is away", client=number
+            )
+            await trio.sleep(after)
+            self._run.nursery.start_soon(self._end_of_absence, over)
+
+    async def _end_of_absence(self, over: Callable[[], None]) -> None:
+        while self.number is None:
+            await trio.sleep(BACK_OFF)
+        over()
+
+    async def _connect(self, how: Return) -> bool:
+        """Open a connection; whether that has succeeded."""
+        run, who = self._run, self.participant
+        first, self._first = self._first, None
+        lost, self._recovering = self._membership, how == "resume" and who.recovery
+        plain = who.transport == "plain"
+        try:
+            if plain:
+                slug = SLUGS[first.retreat] if first else lost.room or self._peer_slug
+                self._peer = self._new_peer(slug)
+                self._opened(resumed=False, slug=slug, joins=True)
+            await self._peer.reconnect(recover=self._recovering)
+        except PeerRefused as refused:
+            run.counters[f"refused: {refused.code}"] += 1
+            if plain:
+                self._ended()
+            self._first = first
+            return False
+        except (OSError, PeerClosed):
+            if plain:
+                self._ended()
+            self._first = first
+            return False
+        run.counters[f"connected: {who.transport}"] += 1
+        if not plain:
+            self._return_to_room(how, first, lost)
+        again, self._again = self._again, []
+        for event, argument in again:
+            run.counters["given again"] += 1
+            self._later(partial(self._give, event, argument))
+        return True
+
+    @property
+    def _peer_slug(self) -> str:
+        return SLUGS[self.participant.retreat or 0]
+
+    def _return_to_room(self, how: Return, first: Join | None, lost: Membership) -> None:
+        if first is not None:
+            self.join(first)
+            return
+        if self._recovering and self._peer.recovered:
+            self._run.counters["recovered"] += 1
+            if not lost.moving:
+                return  # else an answer is lost, and with it the list
+        elif self._recovering and lost.count:
+            self._run.counters["not recovered"] += 1
+        slug = lost.room_after(lost.count, hoping=True)
+        if how != "stay away" and slug is not None:
+            since = how != "join" and not (self._peer.recovered and lost.moving)
+            self.join(Join(self.participant.number, SLUGS.index(slug), since))
+
+    def _opened(self, *, resumed: bool, slug: str | None, joins: bool = False) -> None:
+        who = self.participant
+        self.number = self._run.next_number()
+        self._membership = Membership(None if joins else slug)
+        if joins:
+            assert slug is not None
+            self._membership.add(slug, joins=True)
+        self._run.history.record(
+            Opened(self.number, who.number, who.user, who.form, resumed, slug, who.presence)
+        )
+
+    def _ended(self) -> None:
+        if self.number is None:
+            return
+        self._run.counters[f"close code: {self._peer.close_code}"] += 1
+        self._run.history.record(Closed(self.number, self._peer.close_code))
+        self.number, self._talking = None, False
+        self._work.clear()
+        self.go_on_reading()
+        self._identify()
+
+    def disconnect(self, step: Disconnect) -> None:
+        """Lose the connection, and come back."""
+        if not self._talking:
+            return
+        self._return = (step.back_after, step.how)
+        self._run.counters[f"lost: {step.way}"] += 1
+        if step.way == "close":
+            self._run.nursery.start_soon(self._peer.close)
+        else:
+            self._lose(vanish=step.way == "vanish")
+
+    def _lose(self, *, vanish: bool) -> None:
+        stream = self._peer.stream
+        if vanish:
+            stream.half_open()
+        if vanish or self._run.chance() < 0.5:
+            self._peer.cut()
+        else:
+            stream.cut()
+
+    def split(self, step: SplitBytes) -> None:
+        """Let the connection deliver a few bytes at once."""
+        if self._talking:
+            self._peer.stream.split(step.size)
+
+    def renew(self, step: Renew) -> None:
+        """Authenticate with a token that expires soon."""
+        if not self._talking:
+            return
+        self._renewed = step.renewed
+        if self._identified is _nothing:
+            number = self.participant.number
+            begin = self._run.disturbances.begin
+            self._identified = begin(Cause.IDENTITY, f"token of client {number}", client=number)
+        self._later(partial(self._authenticate, step.expires_in))
+
+    async def _authenticate(self, expires_in: float | None) -> None:
+        run = self._run
+
+        def renewed(reply: Reply | None) -> None:
+            if reply is not None:
+                run.counters[f"authenticate: {reply.code or 'OK'}"] += 1
+                if expires_in is None and reply.ok:
+                    self._identify()
+
+        token = run.token(self.participant, expires_in)
+        with suppress(PeerClosed):
+            await self._peer.ask(ClientEvent.AUTHENTICATE, {"token": token}, on_reply=renewed)
+
+    def _identify(self) -> None:
+        over, self._identified = self._identified, _nothing
+        over()
+
+    async def close(self) -> None:
+        """Close the connection, and record nothing more."""
+        self._closing = True
+        with suppress(PeerClosed):
+            await self._peer.close()
+
+    # -- what it takes
+
+    def _take(self, received: Received) -> None:
+        run = self._run
+        if self._closing:
+            return
+        self._talking = True
+        match received.kind:
+            case "connected":
+                sid = received.payload["sid"]
+                resumed = self._recovering and (sid, received.payload.get("pid")) == (
+                    self._peer.sid,
+                    self._peer.pid,
+                )
+                self._opened(resumed=resumed, slug=run.room_of(sid) if resumed else None)
+            case "event":
+                self._take_event(received.name, received.payload)
+            case "disconnected":
+                run.counters["disconnected"] += 1
+                self._peer.cut()
+
+    def _take_event(self, name: str, payload: Any) -> None:
+        run = self._run
+        run.counters[f"event: {name}"] += 1
+        if name == ServerEvent.ERROR:
+            kind = "notice" if payload["event"] is None else "error event"
+            run.counters[f"{kind}: {payload['code']}"] += 1
+            if payload["code"] == "TOKEN_EXPIRED" and self._renewed:
+                self._later(partial(self._authenticate, None))
+            return
+        if self.number is None:
+            raise AssertionError(f"{name} comes before the connection is open")
+        run.history.record(Delivered(self.number, name, payload))
+        if name == ServerEvent.INITIAL_DATA:
+            move = self._membership._moves[0]
+            move.succeeded = True
+            self.replica.listed(move.slug, payload)
+        else:
+            self.replica.event(name, payload, payload.get("revision", 0))
+
+    def stop_reading(self) -> None:
+        """Take nothing more off the connection."""
+        if self._talking and self._reading:
+            number = self.participant.number
+            begin = self._run.disturbances.begin
+            self._calm_again = begin(Cause.NETWORK, f"client {number} stalls", client=number)
+            self._reading = False
+            self._peer.stream.pause()
+
+    def go_on_reading(self) -> None:
+        """Take all that waits, and what comes."""
+        if not self._reading:
+            self._reading = True
+            self._peer.stream.resume()
+            calm_again, self._calm_again = self._calm_again, _nothing
+            calm_again()
+
+    # -- what it sends
+
+    def connect(self) -> None:
+        """Open the first connection."""
+        self._run.nursery.start_soon(self.run)
+
+    def _later(self, send: Callable[[], Awaitable[None]]) -> None:
+        self._work.append(send)
+        self._more.unpark()
+
+    async def _send(self) -> None:
+        while True:
+            while self._work:
+                await self._work.popleft()()
+            await self._more.park()
+
+    def invoke(self, step: Invoke) -> None:
+        """Give a command."""
+        if step.http is not None and requests.is_request(step.event):
+            self._run.nursery.start_soon(self._write, step, SLUGS[step.http])
+        elif self._talking:
+            self._later(lambda: self._give(step.event, self._argument(step)))
+
+    async def _give(self, event: str, argument: Json) -> None:
+        membership = self._membership
+        room = membership.room_after(membership.count, hoping=True)
+        slug, outside = self._place(event, argument, room)
+        await self._ask(event, argument, slug, self.replica.accepted, outside=outside)
+
+    def _place(
+        self, event: str, argument: Json, room: str | None, code: str | None = None
+    ) -> tuple[str | None, bool]:
+        """Return the retreat that an event belongs to, and whether its client is outside of it.
+
+        :param code: of its answer, if it is an error.
+        """
+        if event == ClientEvent.USER_EDITING:
+            return room, room is None
+        named = argument.get("retreatSlug")
+        if named is not None:
+            return named, named != room
+        home = self._run.home_of(event, argument)
+        if room is None:
+            return home, True
+        # In a room, only a repeat is looked for in another retreat.
+        if _command_id(event, argument) is None or home in (None, room) or code == "NOT_FOUND":
+            return room, False
+        return home, True
+
+    def _argument(self, step: Invoke) -> dict[str, Any]:
+        argument, replica = dict(step.argument), self.replica
+        if step.memo_of is not None:
+            row = replica.rows.get(step.memo_of)
+            argument["memoId"] = (row and row["lineupMemoId"]) or 1
+        if step.undoes_command is not None:
+            argument["commandId"] = str(UUID(int=step.undoes_command + 1))
+        elif step.undoes is not None:
+            argument["revision"] = max(0, replica.seen - step.undoes)
+            argument["epoch"] = replica.epoch or "unknown"
+        if step.behind is not None:
+            argument["baseRevision"] = max(0, replica.seen - step.behind)
+            if replica.epoch is not None:
+                argument["epoch"] = replica.epoch
+        if step.named is not None:
+            argument["retreatSlug"] = SLUGS[step.named]
+        if step.command is not None:
+            argument[_id_name(step.event)] = str(UUID(int=step.command + 1))
+        return argument
+
+    def join(self, step: Join) -> None:
+        """Join a retreat; without a connection, once there is one."""
+        if not self._talking:
+            self._first = step
+        else:
+            self._later(partial(self._join, step))
+
+    async def _join(self, step: Join) -> None:
+        slug, replica = SLUGS[step.retreat], self.replica
+        argument: dict[str, Any] = {"retreatSlug": slug}
+        if step.since and replica.slug == slug and not self._membership.moving:
+            since = {"since": replica.since, "epoch": replica.epoch}
+            argument |= {name: value for name, value in since.items() if value is not None}
+        move = self._membership.add(slug, joins=True)
+
+        def joined(reply: Json) -> None:
+            move.succeeded = reply["status"] == "OK"
+            if move.succeeded:
+                replica.joined(slug, reply)
+
+        await self._ask(ClientEvent.JOIN_RETREAT, argument, slug, joined, outside=False)
+
+    def leave(self) -> None:
+        """Leave the retreat that it is in, as far as it knows."""
+        if self._talking and self.replica.slug is not None:
+            self._later(partial(self._leave, self.replica.slug))
+
+    async def _leave(self, slug: str) -> None:
+        move = self._membership.add(slug, joins=False)
+
+        def left(reply: Json) -> None:
+            move.succeeded = reply["status"] == "OK"
+
+        argument = {"retreatSlug": slug}
+        await self._ask(ClientEvent.LEAVE_RETREAT, argument, slug, left, outside=False)
+
+    def mark(self, step: Mark) -> None:
+        """Start or end editing a field."""
+        if not self._talking:
+            return
+        argument = {
+            "lineupId": step.registration,
+            "field": step.field,
+            "editing": step.editing,
+        }
+        self._later(partial(self._mark, argument))
+
+    async def _mark(self, argument: Json) -> None:
+        membership = self._membership
+        room = membership.room_after(membership.count, hoping=True)
+        await self._ask(ClientEvent.USER_EDITING, argument, room, _nothing, outside=room is None)
+
+    async def _ask(
+        self,
+        event: str,
+        argument: Json,
+        slug: str | None,
+        taken: Callable[[Json], None],
+        *,
+        outside: bool,
+    ) -> None:
+        """Send an event, and record what becomes of it."""
+        if self.number is None:
+            return
+        number = self._invoked(event, argument, slug, taken, self.number, outside=outside)
+        membership, peer = self._membership, self._peer
+
+        def answered(reply: Reply | None) -> None:
+            if reply is None:
+                self._abandon(number, event, argument)
+            else:
+                self._correct(number, membership, reply.content)
+                self._answered(number, reply.content)
+
+        try:
+            await peer.ask(event, argument, on_reply=answered)
+        except PeerClosed:
+            answered(None)
+
+    def _invoked(
+        self,
+        event: str,
+        argument: Json,
+        slug: str | None,
+        taken: Callable[[Json], None],
+        connection: int | None,
+        *,
+        outside: bool,
+    ) -> int:
+        run, who = self._run, self.participant
+        number = run.next_number()
+        moves = None if connection is None else self._membership.count
+        self._asked[number] = _Asked(len(run.history.moments), taken, moves)
+        run.history.record(
+            Invoked(
+                invocation=number,
+                client=who.number,
+                user_id=who.user,
+                connection=connection,
+                event=event,
+                argument=argument,
+                slug=slug,
+                command_id=_command_id(event, argument),
+                outside=outside,
+                operator=who.operator,
+            )
+        )
+        return number
+
+    def _correct(self, number: int, membership: Membership, reply: Json) -> None:
+        """Correct a recorded invocation by what its client knows now of the room it was in."""
+        asked = self._asked.get(number)
+        if asked is None or asked.moves is None:
+            return
+        moments = self._run.history.moments
+        event = moments[asked.index].event
+        assert isinstance(event, Invoked)
+        if event.event in (ClientEvent.JOIN_RETREAT, ClientEvent.LEAVE_RETREAT):
+            return
+        room = membership.room_after(asked.moves, hoping=True)
+        slug, outside = self._place(event.event, event.argument, room, reply.get("code"))
+        if (slug, outside) != (event.slug, event.outside):
+            changed = replace(event, slug=slug, outside=outside)
+            moments[asked.index] = replace(moments[asked.index], event=changed)
+
+    def _answered(self, number: int, reply: Json) -> None:
+        asked = self._asked.pop(number, None)
+        if asked is None:
+            raise AssertionError(f"{number} is answered again: {reply}")
+        self._run.history.record(Answered(number, reply))
+        asked.taken(reply)
+
+    def _abandon(self, number: int, event: str, argument: Json) -> None:
+        if self._asked.pop(number, None) is None or self._closing:
+            return
+        self._run.history.record(Abandoned(number))
+        if self.participant.retries and _command_id(event, argument) is not None:
+            self._again.append((event, argument))
+
+    # -- over HTTP
+
+    async def _write(self, step: Invoke, slug: str) -> None:
+        argument = self._argument(step)
+        argument.pop("retreatSlug", None)
+        if step.event != CommandEvent.UNDO:
+            argument.pop("epoch", None)
+        method, path, body, headers = requests.request(
+            slug, step.event, argument, headers=self._run.chance() < 0.5
+        )
+        await self._request(step.event, argument, slug, method, path, body, headers)
+
+    def read(self, step: Read) -> None:
+        """Read a retreat over HTTP."""
+        slug, replica = SLUGS[step.retreat], self.replica
+        since = epoch = None
+        if step.behind is not None and replica.slug == slug:
+            since, epoch = max(0, replica.since - step.behind), replica.epoch
+        path = requests.read(slug, since, epoch)
+        argument = {"since": since, "epoch": epoch}
+        self._run.nursery.start_soon(self._request, READ, argument, slug, "GET", path)
+
+    async def _request(
+        self,
+        event: str,
+        argument: Json,
+        slug: str,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        number = self._invoked(event, argument, slug, _nothing, None, outside=True)
+        try:
+            reply = await self._run.http(self.participant, method, path, body, headers)
+        except (OSError, PeerClosed):
+            self._abandon(number, event, argument)
+            return
+        self._run.counters[f"status: {reply.status}"] += 1
+        self._answered(number, requests.ack(reply))
+
+
+def _id_name(event: str) -> str:
+    return "idempotencyKey" if event == CommandEvent.UNDO else "commandId"
+
+
+def _command_id(event: str, argument: Json) -> UUID | None:
+    given = argument.get(_id_name(event))
+    return None if given is None else UUID(given)

@@ -1,0 +1,286 @@
+"""Plays a plan on the whole server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+import trio
+
+from gbs_actor.roles import Role
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.testing.network import PERFECT, Conditions, SimStream
+from gbs_actor.testing.peers import HttpReply
+from gbs_actor.testing.server import LineupServer, lineup_server
+from gbs_actor.testing.simulation.history import Cause, History, Json
+from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, steps
+from gbs_actor.testing.simulation.player import Player
+from gbs_actor.testing.simulation.server.client import Client
+from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.strangers import intrude
+from gbs_actor.testing.store import SimStore
+
+IDLE_TIME: Final = 70.0
+"""Seconds after which nothing is left of clients that have gone: longer than rooms are idle."""
+TOKEN_LIFETIME: Final = 1e7
+"""Seconds; longer than any jump of the wall clock."""
+STRANGER: Final = 999
+"""The user in whose name strangers do what is wrong."""
+GRANT_TIME: Final = 40.0
+"""Seconds in which a grant takes effect everywhere."""
+_LATENCY: Final = 0.05
+_NO_READER: Final = Role.UNIV_GROUP_MINISTER
+_ROLES: Final = {"none": _NO_READER, "read": Role.LEADER_STAFF, "edit": None}
+
+
+async def play(plan: Plan, counters: Counter[str]) -> History:
+    """Play a plan to its end.
+
+    :param counters: counts what was reached: faults, states, steps of rooms.
+    """
+    player = _ServerPlayer(plan, counters)
+    await player.play()
+    return player.history
+
+
+class _ServerPlayer(Player[Client]):
+    """One simulation of the whole server."""
+
+    quiet_time = 40.0
+
+    def __init__(self, plan: Plan, counters: Counter[str]) -> None:
+        super().__init__(plan, counters)
+        self._random = Random(f"{plan.seed} network")  # noqa: S311  (must be the same every time)
+        self._first_store = SimStore(environment=self.environment)
+        self._conditions = self._draw_conditions()
+        self._up = trio.Event()
+        self._ending = False
+        self._end_of_grants = trio.Event()
+        self.totals = Totals()
+        self._tokens: dict[int, str] = {}
+        self.lineup: LineupServer
+
+    async def play(self) -> None:
+        """Play the plan."""
+        plan, store = self.plan, self._first_store
+        await self.prepare(store)
+        self.history.delayed |= plan.network == "slow"
+        if plan.server:
+            self.disturbances.begin(Cause.LOAD, "small limits")
+        settings = {
+            **plan.server,
+            "rooms": plan.settings,
+            "store": {"write_check_interval": 60.0},
+            "auth": {"reader_roles": [role for role in Role if role is not _NO_READER]},
+        }
+        async with lineup_server(
+            retreats=(),
+            settings=settings,
+            store=store,
+            environment=self.environment,
+            conditions=self._conditions,
+            plane=plan.plane,
+            observe=self.passed,
+        ) as self.lineup:
+            self._up.set()
+            at_first = held(self.lineup)
+            async with trio.open_nursery() as self.nursery:
+                self.clients = {each.number: Client(each, self) for each in plan.clients}
+                await self.play_steps()
+                await self._close_clients()
+                self.nursery.cancel_scope.cancel()
+            await self._finish(at_first)
+
+    async def _close_clients(self) -> None:
+        """Let all clients close their connections; that is no part of the history."""
+        async with trio.open_nursery() as closing:
+            for client in self.clients.values():
+                closing.start_soon(client.close)
+
+    async def _finish(self, at_first: dict[str, int]) -> None:
+        """Compare the server with its beginning, once all clients are gone."""
+        await trio.sleep(IDLE_TIME)
+        await self.settled()
+        self.totals.add(self.lineup.composition)
+        now = held(self.lineup)
+        changed = {name: now[name] - at_first[name] for name in now if now[name] != at_first[name]}
+        for number, end in enumerate(self.ends):
+            left_over = {**end.left_over, **(changed if not number else {})}
+            self.history.record(replace(end, left_over=left_over))
+        self.history.problems += self.totals.problems(self.history, self.counters)
+
+    def _draw_conditions(self) -> Conditions:
+        match self.plan.network:
+            case "perfect":
+                return PERFECT
+            case "rough":
+                return Conditions.drawn(self._random)
+        return Conditions.drawn(self._random, latency=_LATENCY)
+
+    # -- for the player
+
+    @property
+    def store(self) -> SimStore:
+        """See :class:`Player`."""
+        return self.lineup.store
+
+    @property
+    def rooms(self) -> RoomSupervisor:
+        """See :class:`Player`."""
+        return self.lineup.composition.rooms
+
+    @property
+    def is_up(self) -> bool:
+        """See :class:`Player`."""
+        return self._up.is_set()
+
+    async def wait_up(self) -> None:
+        """See :class:`Player`."""
+        while not self._up.is_set():
+            await self._up.wait()
+
+    def let(self, client: Client, step: Step) -> None:
+        """See :class:`Player`."""
+        match step:
+            case steps.Invoke():
+                client.invoke(step)
+            case steps.Join():
+                client.join(step)
+            case steps.Leave():
+                client.leave()
+            case steps.Read():
+                client.read(step)
+            case steps.Mark():
+                client.mark(step)
+            case steps.StopReading():
+                client.stop_reading()
+            case steps.GoOnReading():
+                client.go_on_reading()
+            case steps.Disconnect():
+                client.disconnect(step)
+            case steps.Renew():
+                client.renew(step)
+            case steps.SplitBytes():
+                client.split(step)
+            case steps.Grant():
+                self.nursery.start_soon(self._grant, client.participant.user, step)
+
+    async def _grant(self, user: int, step: steps.Grant) -> None:
+        """Give a user a role, and take it away in the end."""
+        slug, role = SLUGS[step.retreat], _ROLES[step.access]
+        self.counters[f"grant: {step.access}"] += 1
+        overs = [
+            self.disturbances.begin(Cause.IDENTITY, f"grant: {step.access}", client=each.number)
+            for each in self.plan.clients
+            if each.user == user
+        ]
+        self.store.grant(slug, user, role)
+        await self._end_of_grants.wait()
+        self.store.grant(slug, user, None)
+        await trio.sleep(GRANT_TIME)
+        for over in overs:
+            over()
+
+    def intrude(self, step: steps.Intrude) -> None:
+        """See :class:`Player`."""
+        self.counters[f"stranger: {step.kind}"] += 1
+        self.nursery.start_soon(self._intrude, step)
+
+    async def _intrude(self, step: steps.Intrude) -> None:
+        try:
+            stream = await self.lineup.open_stream("198.18.1.1")
+        except OSError:
+            return
+        token = self.lineup.token(STRANGER, Role.LEADER_STAFF, expires_in=TOKEN_LIFETIME)
+        await intrude(stream, step.kind, token, SLUGS[0], self._random)
+
+    async def recover(self) -> None:
+        """See :class:`Player`."""
+        self._end_of_grants.set()
+        await super().recover()
+
+    async def shut_down(self, drain_for: float | None) -> None:
+        """See :class:`Player`."""
+        if self._ending:
+            return
+        self._ending = True
+        self.counters["shut down"] += 1
+        over = self.disturbances.begin(Cause.STOP, "shutdown")
+        self._up = trio.Event()
+        composition = self.lineup.composition
+        await self.lineup.stop()
+        self.totals.add(composition)
+        over()
+        await self._start(0.0)
+
+    def shut_down_at_once(self) -> None:
+        """See :class:`Player`."""
+        self.nursery.start_soon(self.shut_down, None)
+
+    def kill(self, down_for: float) -> None:
+        """See :class:`Player`."""
+        if self._ending:
+            return
+        self._ending = True
+        self.counters["killed"] += 1
+        self.disturbances.happened(Cause.KILL, "kill")
+        self._up = trio.Event()
+        self.totals.add(self.lineup.composition)
+        killed = self.store
+        self.lineup.kill()
+        self.note_killed(killed)
+        self.nursery.start_soon(self._start, down_for)
+
+    async def _start(self, down_for: float) -> None:
+        if down_for:
+            await trio.sleep(down_for)
+        await self.lineup.start()
+        self._ending = False
+        self._up.set()
+
+    # -- for clients
+
+    def home_of(self, event: str, argument: Json) -> str | None:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        if "memoId" in argument:
+            return self.store.home_of_memo(argument["memoId"])
+        return self.slug_of(argument)
+
+    def token(self, participant: Participant, expires_in: float | None = None) -> str:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        role = Role.ADMIN_MINISTER if participant.operator else Role.LINEUP_STAFF
+        if expires_in is not None:
+            return self.lineup.token(participant.user, role, expires_in=expires_in)
+        found = self._tokens.get(participant.number)
+        if found is None:
+            found = self._tokens[participant.number] = self.lineup.token(
+                participant.user, role, expires_in=TOKEN_LIFETIME
+            )
+        return found
+
+    def room_of(self, sid: str) -> str | None:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        client = self.lineup.composition.clients.find(sid) if self.is_up else None
+        return None if client is None else client.subscriber.room_slug
+
+    def chance(self) -> float:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        return self._random.random()
+
+    async def open_stream(self, participant: Participant) -> SimStream:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        return await self.lineup.open_stream(f"198.18.0.{participant.number + 1}")
+
+    async def http(
+        self,
+        participant: Participant,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> HttpReply:
+        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        fields = {"Authorization": f"Bearer {self.token(participant)}", **(headers or {})}
+        return await self.lineup.http(method, path, body, user=None, headers=fields)
