@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -152,7 +152,6 @@ class Line:
     def close_restarting(self) -> None:
         if self._client.line is self:
             self._client.sent_away.append(trio.current_time())
-            self._client.on_sent_away()
 
     def abort(self) -> None:
         if self._client.line is self:
@@ -185,7 +184,6 @@ class Client:
         self.aborted = False
         self.sent_away: list[float] = []
         """When its room closed its connection so that it comes back, in Trio's time."""
-        self.on_sent_away: Callable[[], None] = lambda: None
         self.reading = True
         self.conflated = 0
         self._waiting: list[object] = []
@@ -194,7 +192,6 @@ class Client:
         self.offset: int | None = None
         self.place: SessionLocation | None = None
         self.away = False
-        self.came_back: list[Done | Rejection | None] = []
         self.violations: list[str] = []
         self.line = Line(self)
         self.subscriber = Subscriber(self.line, self.author)
@@ -328,7 +325,6 @@ class Client:
             self.handed, self.stamped = 0, -1
             # What it shows on its next return may be from here.
             self.subscriber.known_elsewhere = -1 if offset is None else offset
-        self.came_back.append(answer)
         return answer
 
     def command(

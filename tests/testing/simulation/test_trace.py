@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import get_args
 
 import msgspec
@@ -15,29 +12,6 @@ from gbs_actor.testing.simulation.checker import Violation
 from gbs_actor.testing.simulation.history import Answered, Event, Quiet
 
 SEEDS = range(1_000, 1_012)
-SCRIPT = """
-import logging, sys
-from gbs_actor.testing.simulation import simulate
-logging.disable(logging.CRITICAL)
-first, end = map(int, sys.argv[1:])
-print(*(simulate(seed).hash for seed in range(first, end)))
-"""
-
-
-def hashes_elsewhere(hash_seed: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(SEEDS.start), str(SEEDS.stop)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()
-
-
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_another_process_gives_the_same_hashes(hash_seed: str) -> None:
-    assert hashes_elsewhere(hash_seed) == [simulate(seed).hash for seed in SEEDS]
 
 
 def test_a_later_run_of_a_process_is_as_the_first() -> None:
