@@ -9,7 +9,7 @@ import pytest
 from gbs_actor.testing.simulation import Trace, simulate
 from gbs_actor.testing.simulation.checker import check
 from gbs_actor.testing.simulation.history import Answered, Closed, Ended, Opened
-from gbs_actor.testing.simulation.plan import Participant, Plan, Transport, steps
+from gbs_actor.testing.simulation.plan import Participant, Plan, Step, Transport, steps
 
 SEEDS = 100
 
@@ -24,7 +24,7 @@ def reached() -> Counter[str]:
 
 
 @pytest.mark.parametrize("form", ["rows", "batch"])
-@pytest.mark.parametrize("transport", ["websocket", "polling", "upgrade", "plain"])
+@pytest.mark.parametrize("transport", ["websocket", "polling", "upgraded", "plain"])
 def test_clients_of_each_protocol_and_form_connect(
     transport: str, form: str, reached: Counter[str]
 ) -> None:
@@ -98,7 +98,7 @@ def test_what_else_can_happen_does(what: str, reached: Counter[str]) -> None:
     assert reached[what]
 
 
-TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling", "upgrade", "plain")
+TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling", "upgraded", "plain")
 CLIENTS = tuple(
     Participant(number=number, user=101 + number, transport=transport)
     for number, transport in enumerate(TRANSPORTS)
@@ -106,9 +106,9 @@ CLIENTS = tuple(
 ASSIGN = steps.Invoke(0, "update-gbs-number", {"lineupId": 5, "gbsNumber": 4})
 
 
-def play(*played: steps._Step, plane: bool = True) -> Trace:
+def play(*played: Step, plane: bool = True) -> Trace:
     trace = simulate(
-        Plan(1, "written", CLIENTS, played, plane=plane),  # type: ignore[arg-type]
+        Plan(1, "written", CLIENTS, tuple(played), plane=plane),
         layer="server",
     )
     assert check(trace.history) == []
@@ -131,7 +131,7 @@ def test_a_change_is_shown_by_clients_of_each_protocol(plane: bool) -> None:
 
 
 def test_a_client_whose_connection_is_reset_resumes_its_session() -> None:
-    trace = play(steps.Wait(), ASSIGN, steps.Wait(), steps.Disconnect(0, 0.5, "resume", "reset"))
+    trace = play(steps.Wait(), ASSIGN, steps.Wait(), steps.Disconnect(0))
     resumed = [event for event in events_of(trace, Opened) if event.resumed]  # type: ignore[attr-defined]
     assert len(resumed) == 1
 
