@@ -85,7 +85,8 @@ class TextReport:
         """See :class:`Report`."""
         stopped = "" if done == total else f" of {total:,}"
         rate = f", {done / seconds:.3g} a second" if seconds else ""
-        echo(f"{done:,}{stopped} runs{rate}; {found or 'none'} of them broke a rule.")
+        runs = "run" if total == 1 else "runs"
+        echo(f"{done:,}{stopped} {runs}{rate}; {found or 'none'} of them broke a rule.")
 
 
 def _write(line: Line) -> None:

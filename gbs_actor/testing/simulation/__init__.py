@@ -9,8 +9,9 @@ reads. ``scenario`` plays what somebody else has written, ``recording`` its peer
     gbs-actor simulate --seed 4711 --layer server --trace
     gbs-actor simulate --seeds 0:200 --clients 20 --steps 5000      # a million steps
 
-A run is kept and checked as a whole: memory and time grow with its steps. So a million of them are
-runs of some thousand, each with its own server and store.
+A run is kept and checked as a whole: memory and time grow with its steps, with 20 clients by 2 ms
+and 4 KB a step on rooms, and about seven times as much time on the whole server. So a million of
+them are runs of some thousand, each with its own server and store.
 
 **What it cannot find**, as none of it is there:
 
