@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -47,6 +48,7 @@ def write_roster(
     *,
     revision: int,
     export_id: str,
+    now: datetime,
     lineup_numbers: Mapping[int, int | None] | None = None,
 ) -> bytes:
     """Return the list as an .xlsx.
@@ -59,17 +61,21 @@ def write_roster(
     :param rows: in the order of the list, as of ``revision``.
     :param schedules: all of the retreat; each is a column.
     :param export_id: of this export; an import gets it back with each row.
+    :param now: UTC; the file says when it was made.
     :param lineup_numbers: by registration id; who has none gets the place in the list.
     """
     origins = ((str(row.id), str(revision), export_id) for row in rows)
-    return _write(rows, origins, schedules, lineup_numbers or {})
+    return _write(rows, origins, schedules, lineup_numbers or {}, now)
 
 
-def write_template(schedules: Iterable[Schedule]) -> bytes:
-    """Return an example of such an .xlsx, with people who are made up and no hidden values."""
+def write_template(schedules: Iterable[Schedule], now: datetime) -> bytes:
+    """Return an example of such an .xlsx, with people who are made up and no hidden values.
+
+    :param now: UTC; the file says when it was made.
+    """
     schedules = list(schedules)
     rows = [_example(number, schedules) for number in range(1, len(_EXAMPLES) + 1)]
-    return _write(rows, (("", "", "") for _ in rows), schedules, {})
+    return _write(rows, (("", "", "") for _ in rows), schedules, {}, now)
 
 
 _EXAMPLES: Final = (
@@ -122,6 +128,7 @@ def _write(
     origins: Iterable[tuple[str, str, str]],
     schedules: Iterable[Schedule],
     lineup_numbers: Mapping[int, int | None],
+    now: datetime,
 ) -> bytes:
     labels = labelled(schedules)
     days = sorted({schedule.day for schedule in labels.values()})
@@ -130,6 +137,7 @@ def _write(
     ]
     output = io.BytesIO()
     with xlsxwriter.Workbook(output, {"in_memory": True}) as workbook:
+        workbook.set_properties({"created": now})
         sheet = workbook.add_worksheet(SHEET_NAME)
 
         @cache

@@ -27,16 +27,11 @@ class SimWall:
         self._offset = start
         """Seconds by which it is ahead of the time since it began to go."""
         self._origin: float | None = None
-        self()
+        self._elapsed()
 
     def __call__(self) -> float:
         """Return the time of day, in seconds since 1970."""
-        if not trio.lowlevel.in_trio_run():
-            return self._offset
-        now = trio.current_time()
-        if self._origin is None:
-            self._origin = now
-        return now - self._origin + self._offset
+        return self._elapsed() + self._offset
 
     def advance(self, seconds: float) -> None:
         """Move it on at once, as an administrator does; a negative number moves it back.
@@ -44,6 +39,14 @@ class SimWall:
         Trio's clock, and so all deadlines, stay. To move both, move Trio's.
         """
         self._offset += seconds
+
+    def _elapsed(self) -> float:
+        if not trio.lowlevel.in_trio_run():
+            return 0.0
+        now = trio.current_time()
+        if self._origin is None:
+            self._origin = now
+        return now - self._origin
 
 
 def seeded_environment(seed: int, wall: Callable[[], float] | None = None) -> Environment:

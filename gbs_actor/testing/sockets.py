@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, get_args
 
 import trio
@@ -11,7 +12,15 @@ from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.socketio import FrontDoor, HttpResponse, HttpStream, SocketServer, send_response
 from gbs_actor.testing.environment import START
-from gbs_actor.testing.network import PERFECT, Address, Conditions, SimListener, SimStream
+from gbs_actor.testing.network import (
+    PERFECT,
+    Address,
+    Conditions,
+    Descriptors,
+    SimListener,
+    SimStream,
+    sim_plane,
+)
 from gbs_actor.testing.owned_tasks import owned_tasks
 from gbs_actor.testing.peers import Carrier, Json, OnMessage, SocketPeer
 
@@ -105,14 +114,24 @@ async def socket_server(
     :param server: with its namespaces and handlers; not served yet.
     :param conditions: what connections do to their bytes; default: nothing.
     """
-    listener = SimListener()
-    door = FrontDoor(
-        {server.path: server.serve_websocket}, _refuse, requests={server.path: server.serve_http}
-    )
-    async with owned_tasks() as nursery, server.serving():
-        await nursery.start(door.serve, [listener])
-        yield SocketHarness(nursery, server, listener, conditions)
-        nursery.cancel_scope.cancel()
+    descriptors = Descriptors()
+    listener = SimListener(descriptors)
+    former, server.open_plane = server.open_plane, partial(sim_plane, descriptors)
+    try:
+        async with owned_tasks() as nursery:
+            await nursery.start(_serve, server, listener)
+            yield SocketHarness(nursery, server, listener, conditions)
+    finally:
+        server.open_plane = former
+
+
+async def _serve(
+    server: SocketServer, listener: SimListener, *, task_status: trio.TaskStatus[None]
+) -> None:
+    path = server.path
+    door = FrontDoor({path: server.serve_websocket}, _refuse, requests={path: server.serve_http})
+    async with server.serving():
+        await door.serve([listener], task_status=task_status)
 
 
 async def _refuse(stream: HttpStream) -> None:

@@ -39,8 +39,17 @@ def run(code: str, **variables: str) -> str:
     return result.stdout
 
 
-def test_the_library_example_runs_a_minute_at_once() -> None:
-    run(example("As a library"))
+def test_the_three_tests_for_test_suites_pass(tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(example("In tests of your own"), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-o", "trio_mode=true", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "3 passed" in result.stdout, result.stdout
 
 
 def test_the_client_example_moves_somebody(demo: Demo) -> None:

@@ -14,6 +14,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from gbs_actor.client import (
+    Backoff,
     CommandFailed,
     ConnectError,
     Disconnected,
@@ -23,6 +24,7 @@ from gbs_actor.client import (
     RowUpdated,
     connect,
 )
+from gbs_actor.testing.environment import seeded_environment
 from tests.client.peer import NAMESPACE, STEADY, URL, Peer, connected, joined, row
 
 COMMAND_ID = UUID("00000000-0000-4000-8000-000000000001")
@@ -758,3 +760,25 @@ async def test_a_room_that_stays_closed_does_not_keep_the_client_from_another(
             with trio.fail_after(5):
                 await client.join("open")
             assert client.retreat == "open"
+
+
+async def test_ids_of_commands_and_pauses_come_from_the_environment(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    expected = seeded_environment(5)
+    backoff = Backoff(initial=10.0, jitter=0.5)
+    options: dict[str, Any] = {"backoff": backoff, "environment": seeded_environment(5)}
+    async with joined(peer, row(1), **options) as (client, conversation):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.assign, 1, 3)
+            sent = await conversation.event()
+            assert isinstance(sent.argument, dict)
+            assert sent.argument["commandId"] == str(expected.uuid())
+            await conversation.ok(sent, row(1, 1), 1)
+        peer.unreachable = True
+        lost_at = trio.current_time()
+        await conversation.drop()
+        await trio.sleep(30)
+        first, second = peer.attempts[1:3]
+        pauses = [10.0 * (1 - 0.5 * expected.chance()) for _ in range(2)]
+        assert [first - lost_at, second - first] == pytest.approx(pauses)

@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from gbs_actor.concurrency import Backoff, Service
+from gbs_actor.testing.environment import seeded_environment
 
 PLAIN = Backoff(initial=1.0, maximum=4.0, jitter=0.0)
 
@@ -93,3 +94,19 @@ async def test_a_failure_that_coincides_with_cancellation_is_logged_and_stays_in
         nursery.cancel_scope.cancel()
     assert service.statistics().failures == 1
     assert "pruning" in caplog.text
+
+
+async def test_its_jitter_comes_from_the_environment(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    starts: list[float] = []
+
+    async def serve() -> None:
+        starts.append(trio.current_time())
+        if len(starts) < 3:
+            raise ValueError
+
+    await Service("s", serve, environment=seeded_environment(5)).run()
+    chance = seeded_environment(5).chance
+    first = starts[0] + 0.1 * (1 - 0.5 * chance())
+    assert starts[1:] == [first, first + 0.2 * (1 - 0.5 * chance())]

@@ -39,13 +39,14 @@ from gbs_actor.store.seed.seed import (
     SeedSchedule,
     SeedUnivGroup,
 )
+from gbs_actor.testing.environment import START, SimWall
 
 SECRET = "0123456789abcdef0123456789abcdef"
 MAX_AGE = 43_200.0
 """Seconds a session may be come back to."""
 SLUG = "2024-winter"
 OTHER_SLUG = "2024-summer"
-NOW = 1_700_000_000.0
+NOW = START
 """Unix time at which every test begins."""
 
 DAY = datetime(2024, 1, 19, 10, tzinfo=UTC)
@@ -139,20 +140,6 @@ class BreakableStore(MemoryStore):
             roles[user_id] = role
 
 
-class WallClock:
-    """A wall clock that goes with Trio's, and can be set."""
-
-    def __init__(self) -> None:
-        self._offset = NOW - trio.current_time()
-
-    def __call__(self) -> float:
-        return trio.current_time() + self._offset
-
-    def advance(self, seconds: float) -> None:
-        """Set it ahead."""
-        self._offset += seconds
-
-
 @dataclass
 class Parts:
     """Everything below the gateway."""
@@ -162,7 +149,7 @@ class Parts:
     verifier: Verifier
     authorizer: Authorizer
     settings: Settings
-    clock: WallClock
+    clock: SimWall
     rates: UserRateLimit
     connection_limit: UserConnectionLimit
     events: OperatorEvents
@@ -251,7 +238,7 @@ async def composed(
     if store is None:
         store = await two_retreats()
     auth = AuthSettings(jwt_secret=SecretStr(SECRET), reader_roles=readers)
-    clock = WallClock()
+    clock = SimWall()
     authorizer = Authorizer(store, Policy.from_settings(auth), grant_ttl=settings.auth.grant_ttl)
     events = OperatorEvents()
     rooms = RoomSupervisor(store, events=events)

@@ -18,7 +18,8 @@ from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
 from gbs_actor.gateway.limits import TokenBucket
 from gbs_actor.settings import AuthSettings
 from gbs_actor.socketio import Outbox
-from tests.gateway.composing import NOW, SECRET, WallClock, composed
+from gbs_actor.testing.environment import SimWall
+from tests.gateway.composing import NOW, SECRET, composed
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
 
@@ -57,7 +58,7 @@ def client(
     return made, peer
 
 
-async def watching(nursery: trio.Nursery, clock: WallClock) -> ExpiryWatch:
+async def watching(nursery: trio.Nursery, clock: SimWall) -> ExpiryWatch:
     watch = ExpiryWatch(clock)
     nursery.start_soon(watch.run)
     await trio.testing.wait_all_tasks_blocked()
@@ -68,7 +69,7 @@ async def test_many_tokens_are_each_notified_at_their_own_time(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         begin = trio.current_time()
         made = [client(expires_in) for expires_in in (300, 5, 100, 5.25)]
         for each, _ in made:
@@ -80,7 +81,7 @@ async def test_many_tokens_are_each_notified_at_their_own_time(
 
 
 async def test_a_connection_that_has_ended_is_not_kept_until_its_token_would_expire() -> None:
-    watch = ExpiryWatch(WallClock())
+    watch = ExpiryWatch(SimWall())
     ended, peer = client(43_200)
     watch.watch(ended)
     watch.remove(ended)
@@ -94,7 +95,7 @@ async def test_a_connection_that_has_ended_is_left_alone(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         ended, peer = client(5)
         watch.watch(ended)
         watch.remove(ended)
@@ -107,7 +108,7 @@ async def test_a_token_without_an_end_is_never_notified(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         endless, peer = client(None)
         watch.watch(endless)
         await trio.sleep(80_000)
@@ -119,7 +120,7 @@ async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        clock = WallClock()
+        clock = SimWall()
         watch = await watching(nursery, clock)
         early, peer = client(10_000)
         watch.watch(early)
@@ -133,7 +134,7 @@ async def test_a_token_that_is_over_already_is_notified_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         late, peer = client(-35)
         watch.watch(late)
         await trio.sleep(0.001)
@@ -143,7 +144,7 @@ async def test_a_token_that_is_over_already_is_notified_at_once(
 
 async def test_coming_and_going_does_not_fill_the_memory() -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         for _ in range(5_000):
             passing, _ = client(10_000)
             watch.watch(passing)
@@ -157,7 +158,7 @@ async def test_tokens_given_again_and_again_do_not_fill_the_memory(
     expiries: tuple[float | None, ...],
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         made, _ = client(10_000)
         credentials = made.credentials
         for expires_in in itertools.islice(itertools.cycle(expiries), 5_000):
@@ -173,7 +174,7 @@ async def test_a_client_that_cannot_be_notified_is_aborted_and_the_others_are_no
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with trio.open_nursery() as nursery:
-        watch = await watching(nursery, WallClock())
+        watch = await watching(nursery, SimWall())
         broken, broken_peer = client(5)
         other, peer = client(5)
         broken_peer.failure = RuntimeError("a bug")
@@ -187,7 +188,7 @@ async def test_a_client_that_cannot_be_notified_is_aborted_and_the_others_are_no
         nursery.cancel_scope.cancel()
 
 
-class BreakingClock(WallClock):
+class BreakingClock(SimWall):
     """Raises while it is told to."""
 
     def __init__(self) -> None:

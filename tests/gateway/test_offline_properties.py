@@ -26,13 +26,13 @@ from gbs_actor.lineup.fields import Field
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Snapshot, Subscriber
 from gbs_actor.settings import AuthSettings
+from gbs_actor.testing.environment import SimWall
 from gbs_actor.testing.store import Fault, SimStore
 from tests.gateway.composing import (
     NOW,
     OTHER_SLUG,
     SECRET,
     SLUG,
-    WallClock,
     seed,
     settings_with,
 )
@@ -163,7 +163,7 @@ async def play(
         store.fail(*reads, of="read")
         rooms = RecordingSupervisor(store, observe=crashes)
         rooms.inside, rooms.unseen = set(), set()
-        verifier = Verifier(auth, now=WallClock())
+        verifier = Verifier(auth, now=SimWall())
         authorizer = Authorizer(store, Policy.from_settings(auth))
         limit = UserConnectionLimit(1_000)
         events = OperatorEvents()

@@ -9,6 +9,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Accepted, RoomSettings, Tracepoint
+from gbs_actor.testing.environment import START, seeded_environment
 from gbs_actor.testing.store import Fault
 
 from .world import COMMAND_ID, code, world
@@ -47,6 +48,21 @@ async def test_a_lost_commit_is_fenced_off_and_made_again(autojump_clock: MockCl
         await trio.sleep(10)
         assert isinstance(answer, Accepted)
         assert [entry.kind.value for entry in await w.store.log(1)] == ["fence", "assign-number"]
+
+
+async def test_fences_and_changes_are_of_the_environments_clock_and_ids(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(environment=seeded_environment(3)) as w:
+        client = await w.client()
+        w.store.fail(Fault.LATE)
+        await client.ask(AssignNumber(7, 1))
+        fence, _ = await w.store.log(1)
+        assert fence.command_id == seeded_environment(3).uuid()
+        assert START <= fence.at.timestamp() < START + 60
+        await trio.sleep(90)
+        await client.ask(AssignNumber(7, 2))
+        assert START + 90 <= (await w.store.log(1))[-1].at.timestamp() < START + 150
 
 
 async def test_an_outcome_that_stays_unknown_is_said_to_be(autojump_clock: MockClock) -> None:

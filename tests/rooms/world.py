@@ -8,6 +8,7 @@ from uuid import UUID
 
 import trio
 
+from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber
@@ -69,12 +70,15 @@ class Bugs:
 
 @asynccontextmanager
 async def world(
-    *slugs: str, config: RoomSettings | None = None, people: int = 8
+    *slugs: str,
+    config: RoomSettings | None = None,
+    people: int = 8,
+    environment: Environment = SYSTEM,
 ) -> AsyncIterator[World]:
     store = await sim_store(*slugs, people=people)
     bugs = Bugs()
     events = OperatorEvents()
-    supervisor = RoomSupervisor(store, config, events=events, observe=bugs)
+    supervisor = RoomSupervisor(store, config, events=events, environment=environment, observe=bugs)
     async with supervisor.running():
         yield World(supervisor, store, bugs, events)
 

@@ -103,10 +103,13 @@ def people(count: int = 12) -> list[Row]:
     ]
 
 
+MADE_AT = datetime(2024, 1, 19, 10, tzinfo=UTC)
+"""When files are exported."""
+
+
 def exported(rows: Sequence[Row], **options: Any) -> bytes:
-    return write_roster(
-        rows, options.pop("schedules", SCHEDULES), revision=EXPORTED, export_id="e-1", **options
-    )
+    schedules = options.pop("schedules", SCHEDULES)
+    return write_roster(rows, schedules, revision=EXPORTED, export_id="e-1", now=MADE_AT, **options)
 
 
 def read(data: bytes) -> tuple[Sheet, ...]:

@@ -13,6 +13,7 @@ from gbs_actor.sheets.roster import write_template
 from tests.sheets.making import (
     HEADER,
     LABELS,
+    MADE_AT,
     SCHEDULES,
     codes,
     column,
@@ -109,7 +110,7 @@ def test_schedules_are_coloured_by_day() -> None:
 
 
 def test_the_template_can_be_read_and_names_nobody_on_the_list() -> None:
-    template = write_template(SCHEDULES)
+    template = write_template(SCHEDULES, MADE_AT)
     header, *lines = rows_of(template)
     assert header == list(HEADER)
     assert all(cells[:3] == [None] * 3 for cells in lines)
@@ -122,8 +123,19 @@ def test_a_list_of_problems_as_a_sheet() -> None:
         ProblemCode.NOT_REGISTERED, "명단에 없습니다.", 12, None, "3", "2", "=이름", "010-1"
     )
     other = Problem(ProblemCode.MISSING_COLUMN, "'조번호' 열이 없습니다.")
-    assert rows_of(write_problems([problem, other])) == [
+    assert rows_of(write_problems([problem, other], MADE_AT)) == [
         ["행", "부서", "학년", "이름", "연락처", "내용"],
         ["12", "3", "2", "=이름", "010-1", "명단에 없습니다."],
         [None, None, None, None, None, "'조번호' 열이 없습니다."],
     ]
+
+
+def test_files_depend_on_no_other_clock() -> None:
+    files = (
+        exported(people()),
+        write_template(SCHEDULES, MADE_AT),
+        write_problems([], MADE_AT),
+    )
+    for file in files:
+        properties = openpyxl.load_workbook(io.BytesIO(file)).properties
+        assert {properties.created, properties.modified} == {MADE_AT.replace(tzinfo=None)}

@@ -6,16 +6,20 @@ import os
 import select
 import socket as stdlib
 import struct
+from dataclasses import replace
+from itertools import chain, count
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gbs_actor.environment import SYSTEM
 from gbs_actor.socketio import FrontDoor, Socket, SocketServer
 from gbs_actor.socketio.channel.plane import Plane, PlaneConnection, open_plane
 from gbs_actor.socketio.engineio.polling import PollingTransport
 from gbs_actor.socketio.engineio.upgrade import Probe
+from gbs_actor.testing.environment import seeded_environment
 from tests.apps.echo_socketio import echo_server
 from tests.freeing import freed
 from tests.socketio.peer import Close, MemoryListener, Peer, no_fallback, serving
@@ -60,6 +64,29 @@ async def test_the_statistics_of_a_server_include_its_plane(clock: MockClock) ->
         assert statistics.connections == len(peers)
         assert statistics.queued == 0
         assert statistics.longest_step > 0
+
+
+async def test_a_planes_steps_are_measured_by_the_stopwatch_of_the_environment(
+    clock: MockClock,
+) -> None:
+    readings = count(step=0.001)
+    server = echo_server(environment=replace(SYSTEM, stopwatch=readings.__next__))
+    async with serving(server) as service:
+        await service.joined()
+        statistics = server.statistics().plane
+        assert statistics is not None
+        assert statistics.longest_step in {0.001, 0.002}  # of two or three readings
+
+
+async def test_servers_of_one_seed_give_their_sockets_the_same_ids(clock: MockClock) -> None:
+    async def ids(seed: int) -> list[tuple[str, str]]:
+        async with serving(echo_server(environment=seeded_environment(seed))) as service:
+            peers = [service.dial() for _ in range(2)]
+            return [((await peer.open())["sid"], await peer.connect()) for peer in peers]
+
+    first = await ids(7)
+    assert await ids(7) == first
+    assert not set(chain(*first)) & set(chain(*await ids(8)))
 
 
 async def test_a_session_that_began_with_polling_has_no_task_after_its_upgrade(

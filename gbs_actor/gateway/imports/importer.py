@@ -144,7 +144,8 @@ class Importer:
         if isinstance(retreat, Rejection):
             return retreat
         export_id = new_export_id(retreat.epoch, self._environment)
-        written = await self._in_thread(partial(_written, retreat, schedules, export_id))
+        now = self._environment.now()
+        written = await self._in_thread(partial(_written, retreat, schedules, export_id, now))
         return Export(retreat.revision, written)
 
     async def template(self, slug: str) -> bytes | Rejection:
@@ -156,11 +157,11 @@ class Importer:
         if isinstance(retreat, Rejection):
             return retreat
         schedules = await self._store.schedules(slug)
-        return await self._in_thread(partial(write_template, schedules))
+        return await self._in_thread(partial(write_template, schedules, self._environment.now()))
 
     async def problem_list(self, problems: Sequence[Problem]) -> bytes:
         """Return problems as a sheet, for whoever has to mend them."""
-        return await self._in_thread(partial(write_problems, problems))
+        return await self._in_thread(partial(write_problems, problems, self._environment.now()))
 
     # -- imports
 
@@ -328,12 +329,15 @@ def _problems_of(command: Command, board: Board, now: datetime) -> tuple[ChangeP
     return outcome.problems if isinstance(outcome, Rejection) else ()
 
 
-def _written(retreat: Retreat, schedules: Iterable[Schedule], export_id: str) -> bytes:
+def _written(
+    retreat: Retreat, schedules: Iterable[Schedule], export_id: str, now: datetime
+) -> bytes:
     return write_roster(
         Board(retreat).rows(),
         schedules,
         revision=retreat.revision,
         export_id=export_id,
+        now=now,
         lineup_numbers=_lineup_numbers(retreat),
     )
 

@@ -98,7 +98,8 @@ class ChannelServer(ABC, Generic[Accepted]):
         self.options = options
         self.environment = environment
         """Where its ids and times come from."""
-        self._open_plane = plane
+        self.open_plane = plane
+        """Called at the start of :meth:`serving`."""
         if connection_limit is None:
             connection_limit = ConnectionLimit(
                 options.max_connections, options.max_connections_per_address
@@ -147,7 +148,7 @@ class ChannelServer(ABC, Generic[Accepted]):
         """
         if self._serving:
             raise RuntimeError("the server is being served already")
-        plane = self._plane = self._open_plane()
+        plane = self._plane = self.open_plane()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timers.run)

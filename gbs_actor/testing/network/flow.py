@@ -33,7 +33,7 @@ class Flow:
         """Bytes that one receive returns at most."""
         self._arrived = bytearray()
         self._in_flight: deque[tuple[float, bytes]] = deque()
-        """When what arrives; the end is b""."""
+        """When what arrives, at the earliest; the end is b""."""
         self._ended = False
         self.lost = False
         """Whether nothing arrives any more, unnoticed by both ends."""
@@ -63,13 +63,10 @@ class Flow:
         if self.lost:
             return
         arrival = self.conditions.arrival()
-        if self._in_flight:  # in order
-            last = self._in_flight[-1][0]
-            self._in_flight.append((last if arrival is None else max(last, arrival), data))
-        elif arrival is not None:
-            self._in_flight.append((arrival, data))
-        else:
+        if arrival is None:
             self._arrive(data)
+        else:
+            self._in_flight.append((arrival, data))  # arrives behind those before it
 
     # The receiver's side
 

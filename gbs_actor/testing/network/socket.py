@@ -93,15 +93,15 @@ class SimSocket:
         """Return its number; -1 if it has none, or is closed."""
         return self._fd
 
-    def getsockname(self) -> Address:
+    def getsockname(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """Return its own address.
 
         :raises OSError: closed.
         """
         self._check_open()
-        return self._sockname
+        return self._sockname.name
 
-    def getpeername(self) -> Address:
+    def getpeername(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """Return the address of the other end.
 
         :raises OSError: closed, or not connected any more.
@@ -109,7 +109,7 @@ class SimSocket:
         self._check_open()
         if self._disconnected:
             raise _os_error(errno.ENOTCONN)
-        return self._peername
+        return self._peername.name
 
     @property
     def peer_host(self) -> str:

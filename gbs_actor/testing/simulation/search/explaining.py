@@ -95,7 +95,8 @@ class _Search:
         if each.event.event in COMMANDS:
             return list(self._command_choices(each, states))
         if each.reply["status"] != "OK":
-            return [None] if self.contents.has_cause(each) else []
+            retryable = bool(each.reply.get("retryable")) is (each.reply.get("code") in CAUSES)
+            return [None] if retryable and self.contents.has_cause(each) else []
         return [state for state in states if self.contents.shows(each, state)]
 
     def _command_choices(self, each: Asking, states: list[int]) -> Iterator[int | None]:
@@ -105,7 +106,7 @@ class _Search:
             if revision is None or each.reply.get("revision") != revision:
                 return
             alone = self.given.is_given_once(each) and not self.given.causes(each)
-            wanted = [revision] if alone else [state for state in states if state >= revision]
+            wanted = [s for s in states if s == revision or (s > revision and not alone)]
             yield from (state for state in wanted if self.contents.accepts(each, revision, state))
             return
         content = [state for state in states if self.contents.rejects(each, state)]
