@@ -55,7 +55,7 @@ async def test_fences_and_changes_are_of_the_environments_clock_and_ids(
 ) -> None:
     async with world(environment=seeded_environment(3)) as w:
         client = await w.client()
-        w.store.commits.append(Fault.LATE)
+        w.store.fail(Fault.LATE)
         await client.ask(AssignNumber(7, 1))
         fence, _ = await w.store.log(1)
         assert fence.command_id == seeded_environment(3).uuid()
