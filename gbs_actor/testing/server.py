@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import lru_cache
 from typing import Final, get_args
 
 import msgspec
@@ -249,7 +250,7 @@ async def lineup_server(
     store = SimStore(environment=environment) if store is None else store
     async with owned_tasks() as nursery:
         for retreat in retreats:
-            whole = demo_retreat(retreat, people=people) if isinstance(retreat, str) else retreat
+            whole = _made_up(retreat, people) if isinstance(retreat, str) else retreat
             with suppress(RetreatExists):
                 await store.import_retreat(whole)
         server = LineupServer(
@@ -266,6 +267,11 @@ async def lineup_server(
             yield server
         finally:
             server.kill()
+
+
+@lru_cache
+def _made_up(slug: str, people: int) -> RetreatSeed:
+    return demo_retreat(slug, people=people)
 
 
 def _settings(settings: Settings | Mapping[str, Mapping[str, object]] | None) -> Settings:

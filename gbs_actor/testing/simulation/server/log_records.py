@@ -10,7 +10,7 @@ from typing import Final
 
 from gbs_actor.testing.simulation.history import Disturbed, History
 
-_FAILURES: Final = ("crashed: ", "commit: ", "read: ")
+_FAILURES: Final = ("crashed: ", "commit: ", "read: ", "outage")
 """What counters of faults begin with that are errors."""
 
 
