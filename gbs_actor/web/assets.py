@@ -87,6 +87,7 @@ class Assets:
         names = "".join(f"{path} {asset.etag}\n" for path, asset in self._assets.items())
         self.hash: Final = sha256(names.encode()).hexdigest()[:16]
         """Of all files, with their names."""
+        self._reached: dict[str, Sequence[str]] = {}
 
     def get(self, hash_: str, path: str) -> Asset | None:
         """Return the file that is served under this path; ``None``: there is none."""
@@ -97,6 +98,11 @@ class Assets:
 
         What it imports only later, by ``import()``, is not among them.
         """
+        if path not in self._reached:
+            self._reached[path] = self._reach(path)
+        return self._reached[path]
+
+    def _reach(self, path: str) -> Sequence[str]:
         reached: dict[str, None] = {}
         pending = [path]
         while pending:

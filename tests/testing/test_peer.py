@@ -24,6 +24,15 @@ async def test_an_event_is_returned_once_and_others_are_left(autojump_clock: Moc
             await peer.event("lineup-updated", within=2, where=lambda row: row["id"] == 20)
 
 
+async def test_an_event_that_is_there_needs_no_time(autojump_clock: MockClock) -> None:
+    async with lineup_server() as server:
+        peer = await server.peer(join="winter")
+        await server.settle()
+        assert (await peer.event("room-presence", within=0))["total"] == 1
+        with pytest.raises(AssertionError, match="no lineup-updated came within 0 s"):
+            await peer.event("lineup-updated", within=0)
+
+
 async def test_what_came_instead_is_listed(autojump_clock: MockClock) -> None:
     async with lineup_server() as server:
         peer = await server.peer(join="winter")

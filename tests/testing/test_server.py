@@ -174,8 +174,9 @@ async def test_while_it_is_stopped_nothing_listens(autojump_clock: MockClock) ->
         await server.stop()
         with pytest.raises(ConnectionRefusedError):
             await server.open_stream()
-        with pytest.raises(ConnectionRefusedError):
-            await server.peer()
+        for protocol in PROTOCOLS:
+            with pytest.raises(ConnectionRefusedError):
+                await server.peer(protocol, join="winter")
         await server.stop()
         await server.start()
         with pytest.raises(RuntimeError, match="is running"):

@@ -87,12 +87,12 @@ class Conversation:
         :param where: what the payload has to be like.
         :raises AssertionError: no such event came; it lists what did.
         """
+        await trio.lowlevel.checkpoint()  # outside of the scope: what is there needs no time
         with trio.move_on_after(within):
             while True:
                 for received in self._unclaimed.get(name, ()):
                     if where is None or where(received.payload):
                         self._unclaimed[name].remove(received)
-                        await trio.lowlevel.checkpoint()
                         return received.payload
                 if self.closed.is_set():
                     break

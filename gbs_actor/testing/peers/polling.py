@@ -23,16 +23,19 @@ _IDLE: Final = 60.0  # seconds; the server closes a connection somewhat later
 class PollingTransport:
     """An open session of Engine.IO over long-polling; see :meth:`open`.
 
-    :param dial: opens a connection: one for the polls, one for what is sent.
+    :param dial: opens another connection: that for what is sent, and others if one has ended.
+    :param polls: the connection for the polls.
     """
 
-    def __init__(self, dial: Dial, resource: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, dial: Dial, polls: HttpConnection, resource: str, headers: Mapping[str, str]
+    ) -> None:
         self.sid = ""
         """The id of the session."""
         self._dial = dial
+        self._polls = polls
         self._resource = resource
         self._headers = headers
-        self._polls: HttpConnection | None = None
         self._posts: HttpConnection | None = None
         self._posting = trio.Lock()
         self._first: list[str | bytes] = []
@@ -43,8 +46,10 @@ class PollingTransport:
         """Open a session.
 
         :raises PeerRefused: the server answers with another status than 200, or the stream ends.
+        :raises OSError: there is no server.
         """
-        transport = cls(dial, f"{path}?EIO=4&transport=polling", headers)
+        resource = f"{path}?EIO=4&transport=polling"
+        transport = cls(dial, HttpConnection(await dial()), resource, headers)
         try:
             transport._first = await transport._poll()
         except TransportClosed as closed:
@@ -58,7 +63,6 @@ class PollingTransport:
     @property
     def stream(self) -> SimStream:
         """The connection of the polls."""
-        assert self._polls is not None  # the handshake was a poll
         return self._polls.stream
 
     async def send(self, *messages: str | bytes) -> None:
@@ -69,7 +73,7 @@ class PollingTransport:
             if self._closed is not None:
                 raise self._closed
             if self._posts is None or not self._posts.reusable(_IDLE):
-                self._posts = await self._connect()
+                self._posts = await self._connection()
             await self._exchange(
                 self._posts, "POST", {"Content-Type": "text/plain;charset=UTF-8"}, body
             )
@@ -93,16 +97,16 @@ class PollingTransport:
     async def _poll(self) -> list[str | bytes]:
         if self._closed is not None:
             raise self._closed
-        if self._polls is None or not self._polls.reusable(_IDLE):
-            self._polls = await self._connect()
+        if not self._polls.reusable(_IDLE):
+            self._polls = await self._connection()
         payload = await self._exchange(self._polls, "GET")
         return [
             b64decode(packet[1:]) if packet.startswith("b") else packet
             for packet in payload.decode().split(_SEPARATOR)
         ]
 
-    async def _connect(self) -> HttpConnection:
-        """Open another connection; where there is none, the session has ended."""
+    async def _connection(self) -> HttpConnection:
+        """Open another connection. If there is no server any more, the session has ended."""
         try:
             return HttpConnection(await self._dial())
         except OSError as error:

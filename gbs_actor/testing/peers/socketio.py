@@ -27,6 +27,7 @@ async def open_transport(
 
     :param nursery: runs what opens a WebSocket meanwhile.
     :raises PeerRefused: the server refuses it, or the connection breaks.
+    :raises OSError: there is no server.
     """
     if carrier == "polling":
         return await PollingTransport.open(dial, path, headers=headers)
