@@ -191,7 +191,6 @@ class Client:
         self.stamped = -1
         self.offset: int | None = None
         self.place: SessionLocation | None = None
-        self.away = False
         self.violations: list[str] = []
         self.line = Line(self)
         self.subscriber = Subscriber(self.line, self.author)
@@ -301,7 +300,6 @@ class Client:
         """Lose the connection, and half of what waits to be read on it."""
         self._read(len(self._waiting) // 2)
         self.supervisor.disconnect(self.subscriber)
-        self.away = True
         self._waiting.clear()
         self.line = Line(self)
         self.subscriber = Subscriber(self.line, self.author)
@@ -319,7 +317,6 @@ class Client:
             )
         if self.subscriber is not subscriber:
             return None  # lost again meanwhile
-        self.away = False
         if not isinstance(answer, Done):
             self.place = None
             self.handed, self.stamped = 0, -1

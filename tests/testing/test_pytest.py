@@ -49,7 +49,6 @@ def test_the_fixture_runs_a_server_for_a_test(tmp_path: Path, code: str, without
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert "2 passed" in result.stdout, result.stdout + result.stderr

@@ -45,3 +45,21 @@ def test_out_of_a_crashed_room_a_conflict_shows_the_revision_of_the_rows_own_fie
         ),
     )
     assert check(simulate(plan).history) == []
+
+
+def test_a_session_goes_on_in_a_room_although_the_answer_to_its_join_was_lost() -> None:
+    plan = Plan(
+        seed=2373,
+        profile="marks",
+        clients=(Participant(number=2, user=103, form="batch"),),
+        steps=(
+            steps.Wait(),
+            steps.StopReading(client=2),
+            steps.Leave(client=2),
+            steps.Join(client=2),
+            steps.Wait(),
+            steps.Disconnect(client=2),
+        ),
+        people=8,
+    )
+    assert check(simulate(plan).history) == []

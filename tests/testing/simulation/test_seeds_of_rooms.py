@@ -19,7 +19,7 @@ from gbs_actor.testing.simulation.shrink import shrink, source
 
 SEEDS: Final = int(os.environ.get("GBS_SEEDS", "2000"))
 FIRST: Final = int(os.environ.get("GBS_FIRST_SEED", "0"))
-SLICES: Final = 20
+SLICES: Final = 8
 _GENERAL: Final = 0.7
 """The part of the seeds that has the general profile; the others share the rest."""
 TWICE: Final = 20

@@ -181,7 +181,7 @@ class Facts:
                 break
         lost = {move.slug for move in moves if move.answered is None}
         leaves = any(move.answered is None and move.event.event == LEAVE for move in moves)
-        if connection.slug is None or leaves or not lost <= {connection.slug}:
+        if connection.former is None or leaves or not lost <= {connection.slug}:
             connection.former, connection.slug, connection.in_doubt = None, None, True
 
     def _committed(self, index: int, event: Committed) -> None:
