@@ -159,5 +159,6 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         ),
     }
 )
-"""By name. "general" draws from everything; the others are for what is rare there. "large" has rooms of
-the size of a whole retreat, in which a step can be too long; it takes a hundred times longer."""
+"""By name. "general" draws from everything; the others are for what is rare there. "large" has
+rooms of the size of a whole retreat, in which a step can be too long; it takes a hundred times
+longer."""
