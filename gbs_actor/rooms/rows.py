@@ -14,6 +14,7 @@ from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part
 from gbs_actor.rooms.part_sequence import PartSequence
 from gbs_actor.rooms.recent_changes import RecentChanges
 from gbs_actor.rooms.row_sequence import RowSequence
+from gbs_actor.rooms.work_budget import WorkBudget
 
 _KEPT_PARTS = 8
 """Partial snapshots kept for the next to ask, and sequences of changed rows: after a network
@@ -26,8 +27,8 @@ _SnapshotKey = tuple[int | None, bool]
 class EncodedRows:
     """A board together with the JSON of its rows.
 
-    Rows are encoded when they are sent. Joins and reads between two changes cost one
-    encoding in all.
+    Rows are encoded when they are sent, or before, by :meth:`encode`. Joins and reads between
+    two changes cost one encoding in all.
 
     :param board: the committed state; :meth:`apply` moves it on.
     :param recent: which of its revisions are recent.
@@ -37,11 +38,20 @@ class EncodedRows:
         self.board = board
         self._recent = recent
         recent.reached(board.revision, trio.current_time())
+        self.encoded = False
+        """Whether all rows were encoded once; few have changed since that were not sent."""
         self._encoded: dict[int, EncodedRow] = {}
         self._full: dict[_SnapshotKey, Snapshot] = {}
         self._parts: dict[_SnapshotKey, Snapshot] = {}
         self._changed: dict[int, RowSequence] = {}
         self._changed_parts: dict[int, PartSequence] = {}
+
+    async def encode(self, budget: WorkBudget) -> None:
+        """Encode all rows, so that the first full list takes no long step."""
+        for registration_id in self.board.ordered_ids():
+            _ = self._row(registration_id).json
+            await budget.spend()
+        self.encoded = True
 
     def row(self, registration_id: int) -> EncodedRow | None:
         """Return the row as it is, or ``None`` where there is no such registration."""
@@ -84,8 +94,9 @@ class EncodedRows:
 
     def newer_than(self, revision: int) -> list[EncodedRow]:
         """Return the rows with a higher revision, ascending by revision."""
-        rows = (self._row(row_id) for row_id in self.board.ordered_ids())
-        return sorted((row for row in rows if row.revision > revision), key=lambda r: r.revision)
+        newer = [row for row in self.board.rows() if row.revision > revision]
+        newer.sort(key=attrgetter("revision"))
+        return [self._row(row.id) for row in newer]
 
     def changed_after(self, revision: int) -> RowSequence:
         """Return the rows with a higher revision; the same object for all who ask for it."""
@@ -156,10 +167,11 @@ class EncodedRows:
         return row
 
     def _array(self, from_revision: int, *, batched: bool) -> bytes:
-        rows = map(self._row, self.board.ordered_ids())
-        chosen = [row for row in rows if row.revision >= from_revision]
+        encoded = self._encoded  # it may be a thousand rows, between two checkpoints
+        ids = [row.id for row in self.board.rows_since(from_revision)]
+        chosen = [encoded.get(id_) or self._row(id_) for id_ in ids]
         if batched:
-            chosen = [self._own_row(row.id) for row in chosen]
+            chosen = [row.in_revision(self.own_revision(row.id)) for row in chosen]
         return b"[" + b",".join([row.json for row in chosen]) + b"]"
 
 

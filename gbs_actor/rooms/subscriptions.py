@@ -21,9 +21,12 @@ from gbs_actor.rooms.recent_changes import MAX_RECENT_ROWS
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Tracepoint
+from gbs_actor.rooms.work_budget import WorkBudget
 
 _ENTRIES_PER_YIELD = 8
 """Joins and leaves after which other tasks run: each join may be sent half a megabyte."""
+_LIKE_AN_ENTRY = 256
+"""Rows of the room that count as another one: each join may be sent a list of its own."""
 _TOGETHER = 65_536
 """Bytes of a list up to which it goes out with what is sent behind it, by one write."""
 
@@ -48,13 +51,13 @@ class Subscriptions:
         Cancelled, it has carried out some of them and leaves the others where they are.
         """
         mailbox = self._handle.mailbox
-        done = 0
+        budget = WorkBudget(_ENTRIES_PER_YIELD)
         while (item := mailbox.front_control()) is not None:
+            if self._has_to_encode(item):
+                await self._rows.encode(WorkBudget(self._handle.config.deliveries_per_yield))
             self._process(item)
             mailbox.drop_front()
-            done += 1
-            if done % _ENTRIES_PER_YIELD == 0:
-                await trio.lowlevel.checkpoint()
+            await budget.spend(1 + len(self._rows.board) // _LIKE_AN_ENTRY)
 
     async def serve(self) -> None:
         """Carry out what needs no store, until cancelled."""
@@ -67,8 +70,9 @@ class Subscriptions:
                 await self._handle.mailbox.wait()
 
     def join(self, join: Join) -> None:
-        """Carry out a join that nothing else is queued before."""
-        self._process(join)
+        """Carry out a join that nothing else is queued before, unless it takes long."""
+        if not self._has_to_encode(join):
+            self._process(join)
 
     def update_mark(self, update: MarkUpdate) -> None:
         """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
@@ -141,6 +145,12 @@ class Subscriptions:
             self._handle.remove(item)
             if not self._handle.subscribers:
                 self.empty_since = trio.current_time()
+
+    def _has_to_encode(self, item: Control) -> bool:
+        """Whether an item wants the full list, and no row of it may be encoded yet."""
+        rows = self._rows
+        wanted = isinstance(item, Join) and rows.board.needs_full(item.since, item.epoch)
+        return wanted and not rows.encoded
 
     def _enter(self, item: Join | Resume) -> None:
         if item.replied or (item.subscriber is not None and item.subscriber.closed):

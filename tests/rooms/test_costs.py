@@ -130,6 +130,7 @@ async def test_a_room_that_somebody_leaves_during_its_fan_out_sends_nothing_more
         await author.subscriber.wait_replied()
         leaver = Client(w.supervisor, 2, Leaving())
         await leaver.join("winter")
+        await Client(w.supervisor, 3, TestFormat()).join("summer")  # so that its rows are encoded
         async with trio.open_nursery() as nursery:
             await author.ask(AssignNumber(60, 9))
             await trio.sleep(1)

@@ -21,6 +21,7 @@ from gbs_actor.lineup.commands import Author, Command
 from gbs_actor.rooms import RoomState, RoomSupervisor, Snapshot, Tracepoint
 from gbs_actor.store.protocol import StoreError
 from gbs_actor.testing.environment import SimWall, seeded_environment
+from gbs_actor.testing.simulation.bounds import Bound, Bounds, of_rooms
 from gbs_actor.testing.simulation.disturbances import Disturbances
 from gbs_actor.testing.simulation.history import (
     Cause,
@@ -115,6 +116,7 @@ class Player(ABC, Generic[ClientT]):
         """What ends the causes that nobody has noticed yet."""
         self._noticed = trio.Event()
         """Set when all that others have written is noticed."""
+        self.bounds = Bounds(lambda: of_rooms(self.rooms) if self.is_up else iter(()))
         self.history: History
         self.disturbances: Disturbances
         self.nursery: trio.Nursery
@@ -167,6 +169,10 @@ class Player(ABC, Generic[ClientT]):
         spread = (0.7,) if step.action == "drain" else ()
         await getattr(self.rooms.actions, step.action)(SLUGS[step.retreat], *spread)
 
+    def held(self) -> Iterator[Bound]:
+        """Yield what the server holds besides its rooms, and how much at most."""
+        return iter(())
+
     async def settled(self) -> None:
         """Wait until all that can be done at this instant is done."""
         await wait_all_tasks_blocked()
@@ -191,6 +197,7 @@ class Player(ABC, Generic[ClientT]):
 
     async def play_steps(self) -> None:
         """Connect the clients, play the steps, and let all come to its end."""
+        trio.lowlevel.add_instrument(self.bounds)
         for client in self.clients.values():
             client.connect()
             retreat = client.participant.retreat
@@ -202,6 +209,8 @@ class Player(ABC, Generic[ClientT]):
         self.history.record(Quiet())
         await trio.sleep(self.quiet_time)
         await self._end()
+        trio.lowlevel.remove_instrument(self.bounds)
+        self.history.problems += self.bounds.problems()
 
     def is_calm(self) -> bool:
         """Whether all rooms work."""
@@ -279,11 +288,15 @@ class Player(ABC, Generic[ClientT]):
 
     async def _wait(self, seconds: float) -> None:
         await self.settled()
-        self.disturbances.look()
+        self._look()
         if seconds:
             await trio.sleep(seconds)
             await self.settled()
-            self.disturbances.look()
+            self._look()
+
+    def _look(self) -> None:
+        self.disturbances.look()
+        self.bounds.compare(self.held(), "all that could be done")
 
     # -- the server
 

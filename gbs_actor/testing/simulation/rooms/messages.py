@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -26,15 +26,18 @@ class Message:
     """A newer message of the same slot replaces it while it waits."""
     update: PartsUpdate | None = None
     """What can be divided if it does not go out at once."""
+    _parts: list[Message] = field(default_factory=list, compare=False, repr=False)
+    """The parts, once it was divided for anybody."""
 
-    def divided(self) -> Iterator[Message]:
-        """Yield the messages that wait in its place."""
+    def divided(self) -> Sequence[Message]:
+        """Return the messages that wait in its place."""
         if self.update is None:
-            yield self
-        else:
+            return (self,)
+        if not self._parts:
             for part in self.update.divided():
                 payload = _decode(part.json())
-                yield Message(self.event, payload, part.revision, ("part", part.key))
+                self._parts.append(Message(self.event, payload, part.revision, ("part", part.key)))
+        return self._parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -15,6 +15,7 @@ from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.testing.network import PERFECT, Conditions, SimStream
 from gbs_actor.testing.peers import HttpReply
 from gbs_actor.testing.server import LineupServer, lineup_server
+from gbs_actor.testing.simulation.bounds import Bound, of_server
 from gbs_actor.testing.simulation.history import Cause, History, Json
 from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, steps
 from gbs_actor.testing.simulation.player import Player
@@ -173,6 +174,10 @@ class _ServerPlayer(Player[Client]):
                 client.split(step)
             case steps.Grant():
                 self.nursery.start_soon(self._grant, client.participant.user, step)
+
+    def held(self) -> Iterator[Bound]:
+        """See :class:`Player`."""
+        return of_server(self.lineup.composition) if self.is_up else iter(())
 
     async def _grant(self, user: int, step: steps.Grant) -> None:
         """Give a user a role, and take it away in the end."""

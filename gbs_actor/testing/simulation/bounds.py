@@ -1,0 +1,85 @@
+"""What is held never grows beyond its bound, at no moment of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from trio.abc import Instrument
+from trio.lowlevel import Task
+
+from gbs_actor.gateway.audit_trail import MAX_QUEUED
+from gbs_actor.gateway.traces import MAX_TRACES
+from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.server.composition import Composition
+
+Bound = tuple[str, int, int]
+"""What is held, how much of it, and how much at most."""
+
+_KEPT: Final = 8
+"""Partial lists that a room keeps, and sequences of what has changed."""
+
+
+class Bounds(Instrument):
+    """Compares what is held with its bounds after each step of a task.
+
+    :param held: yields what is held then.
+    """
+
+    def __init__(self, held: Callable[[], Iterator[Bound]]) -> None:
+        self._held = held
+        self._exceeded: dict[str, str] = {}
+
+    def after_task_step(self, task: Task) -> None:
+        """Compare."""
+        self.compare(self._held(), task.name)
+
+    def compare(self, held: Iterator[Bound], after: str) -> None:
+        """Note what is beyond its bound.
+
+        :param after: what has happened last.
+        """
+        for name, count, most in held:
+            if count > most and name not in self._exceeded:
+                self._exceeded[name] = f"{count} {name}, of {most} at most, after {after}"
+
+    def problems(self) -> list[str]:
+        """Return what was exceeded, each as it was found first."""
+        return [*self._exceeded.values()]
+
+
+def of_rooms(rooms: RoomSupervisor) -> Iterator[Bound]:
+    """Yield what rooms hold."""
+    for slug, room in rooms._handles.items():
+        config, mailbox = room.config, room.mailbox
+        # A refused batch goes back into the mailbox, whatever has come meanwhile.
+        size = config.mailbox_size + room.one_by_one
+        yield f"queued commands of {slug}", mailbox._commands, size
+        yield f"queued marks of {slug}", mailbox._marks, size
+        if room.batch is not None:
+            yield f"commands in hand of {slug}", len(room.batch.steps), config.batch_size
+        yield f"editing marks of {slug}", len(room.marks), len(room.subscribers) + 1
+        if (rows := room.rows) is not None:
+            recent = int(config.recent_changes_time) + 2
+            yield f"recent revisions of {slug}", len(rows._recent._reached), recent
+            yield f"encoded rows of {slug}", len(rows._encoded), len(rows.board)
+            yield f"lists of {slug}", len(rows._full) + len(rows._parts), 2 + _KEPT
+            yield f"changes of {slug}", len(rows._changed), _KEPT
+            yield f"changes in the batch form of {slug}", len(rows._changed_parts), _KEPT
+
+
+def of_server(composition: Composition) -> Iterator[Bound]:
+    """Yield what a whole server holds, without its rooms; that takes a while."""
+    settings = composition.settings.socketio
+    kept_events = composition.settings.admin.operator_events
+    memory = composition.sockets.memory_limit
+    yield "queued bytes", memory.bytes, memory.limit
+    for client in composition.clients.connected:
+        sink = client.subscriber.sink.statistics()
+        if sink.queued > 1:  # one alone may be larger
+            yield "bytes in an outbox", sink.queued_bytes, settings.outbox_bytes
+    kept = composition.closed_sessions.statistics().kept
+    yield "closed sessions", kept, 2 * settings.closed_sessions
+    yield "operator events", len(composition.operator_events), kept_events
+    yield "audit entries", composition.audit_trail.statistics().queued, MAX_QUEUED
+    yield "traces", len(composition.clients.traces.statistics()), MAX_TRACES
