@@ -67,8 +67,9 @@ Bytes are cut up anywhere, connections and store take up to 50 ms, a call of the
 a second. Answers and events come all the same, in their order; wait for them by ``call`` and
 ``event``, since ``settle`` waits for no delay. ``faults=False``: nothing of it, but the order of
 tasks. ``faults=("bytes", "latency", "slow", "store", "cuts")`` adds what a client has to handle:
-commits that fail or whose answer is lost (a retryable code, or OUTCOME_UNKNOWN), and connections of
-peers that are reset behind a message (:exc:`PeerClosed`). Whatever the scenario asserts, the
+commits that fail or whose answer is lost (a retryable code, or OUTCOME_UNKNOWN: repeat it after a
+``trio.sleep``, since the clock stands while a task can run), and connections of peers that are
+reset behind a message (:exc:`PeerClosed`). Whatever the scenario asserts, the
 server's own rules are checked for what its peers see: the log, the order on each connection, the
 contents of rows; :exc:`RuleBroken` is a fault of gbs-actor. An exception has a note with the line
 that repeats it. The :class:`Trace` has ``hash``, ``received`` per peer, and all of it as text.

@@ -59,6 +59,8 @@ async def insist(server: LineupServer) -> None:
                     ok = (await peer.call("update-gbs-number", command)).ok
                 except (PeerClosed, PeerRefused):
                     continue
+                if not ok:
+                    await trio.sleep(0.5)  # without a pause, the clock would stand
 
     mina = await connected(server, 1, "socketio")
     joon = await connected(server, 2, "plain")

@@ -43,5 +43,6 @@ def test_ctrl_c_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_case_is_as_large_as_asked_for() -> None:
     plan = Case(4, clients=20, steps=500).plan()
-    assert (len(plan.clients), len(plan.steps)) == (20, 500)
+    assert len(plan.clients) == 20
+    assert 500 <= len(plan.steps) < 600  # some belong together
     assert Case(4).with_seed(5).plan() == draw(5)

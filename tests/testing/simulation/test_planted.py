@@ -25,7 +25,8 @@ def test_seeds_are_known_of_bugs_that_there_are() -> None:
 
 
 def test_each_profile_is_meant_for_some_bug() -> None:
-    assert {bug.profile for bug in BUGS} == PROFILES.keys() - {"general"}
+    # "large" is for steps that are too long.
+    assert {bug.profile for bug in BUGS} == PROFILES.keys() - {"general", "large"}
 
 
 def test_a_bug_is_gone_where_it_is_no_longer_planted() -> None:
