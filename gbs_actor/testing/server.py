@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 from typing import Final, get_args
 
 import msgspec
@@ -449,7 +450,7 @@ async def lineup_server(
     environment = seeded_environment(seed) if environment is None else environment
     store = SimStore(environment=environment) if store is None else store
     for retreat in retreats:
-        whole = demo_retreat(retreat, people=people) if isinstance(retreat, str) else retreat
+        whole = _made_up(retreat, people) if isinstance(retreat, str) else retreat
         try:
             await store.import_retreat(whole)
         except RetreatExists:
@@ -469,6 +470,11 @@ async def lineup_server(
             yield server
         finally:
             server.kill()
+
+
+@lru_cache
+def _made_up(slug: str, people: int) -> RetreatSeed:
+    return demo_retreat(slug, people=people)
 
 
 def _settings(settings: Settings | Mapping[str, Mapping[str, object]] | None) -> Settings:

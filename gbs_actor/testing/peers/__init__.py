@@ -7,7 +7,7 @@ independent peers.
 ``socketio``      one of any Socket.IO server
 ``conversation``  what they share: sends events, keeps what comes, and waits for it
 ``session``       the protocols above the transport, without I/O; ``packets``: those of Socket.IO
-``transport``     what carries messages: ``websocket``, ``polling``
+``transport``     what carries messages: ``websocket``, ``polling``, ``upgrading``
 ``http``          HTTP/1.1
 ``messages``      what is received
 """

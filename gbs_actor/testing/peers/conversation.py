@@ -15,6 +15,7 @@ from gbs_actor.testing.network import SimStream
 from gbs_actor.testing.peers.messages import Json, PeerClosed, PeerRefused, Received
 from gbs_actor.testing.peers.session import Session
 from gbs_actor.testing.peers.transport import Transport, TransportClosed
+from gbs_actor.testing.peers.upgrading import UpgradingTransport
 
 OnMessage = Callable[[Received], None]
 """Called for each message, in the order of arrival, in the task that reads; must not block. What it
@@ -63,6 +64,11 @@ class Conversation:
         :raises PeerClosed: there has never been one.
         """
         return self._open()[0].stream
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether the connection has gone on from long-polling to a WebSocket."""
+        return isinstance(self._transport, UpgradingTransport) and self._transport.upgraded
 
     @property
     def unanswered(self) -> int:

@@ -21,8 +21,9 @@ from gbs_actor.testing.peers.socketio import (
 from gbs_actor.testing.peers.transport import Dial
 from gbs_actor.testing.peers.websocket import WebSocketTransport
 
-PeerProtocol = Literal["socketio", "polling", "plain"]
-"""Socket.IO over a WebSocket; Socket.IO over long-polling; a plain WebSocket."""
+PeerProtocol = Literal["socketio", "polling", "upgrade", "plain"]
+"""Socket.IO over a WebSocket, over long-polling, or over this and then a WebSocket; a plain
+WebSocket."""
 NAMESPACE: Final = "/gbs-lineup"
 PLAIN_PATH: Final = "/ws/retreats/"
 
@@ -145,7 +146,7 @@ class Peer(SocketConversation):
             plain = await WebSocketTransport.open(await self._dial(), resource, headers=headers)
             await self._converse(plain, PlainSession())
             return
-        carrier: Carrier = "polling" if options.protocol == "polling" else "websocket"
+        carrier: Carrier = "websocket" if options.protocol == "socketio" else options.protocol
         transport = await open_transport(self._dial, carrier, path=SOCKETIO_PATH, headers=headers)
         await self._enter(transport, NAMESPACE, self._auth(), recover=recover)
 

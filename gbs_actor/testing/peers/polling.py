@@ -35,6 +35,8 @@ class PollingTransport:
         self._posting = trio.Lock()
         self._first: list[str | bytes] = []
         self._closed: TransportClosed | None = None
+        self.sid = ""
+        """The id of the session."""
 
     @classmethod
     async def open(cls, dial: Dial, path: str, *, headers: Mapping[str, str]) -> Self:
@@ -49,7 +51,8 @@ class PollingTransport:
             raise PeerRefused(closed.code, closed.reason) from None
         opened = transport._first[0]
         assert isinstance(opened, str)
-        transport._resource += f"&sid={msgspec.json.decode(opened[1:])['sid']}"
+        transport.sid = msgspec.json.decode(opened[1:])["sid"]
+        transport._resource += f"&sid={transport.sid}"
         return transport
 
     @property
@@ -57,6 +60,11 @@ class PollingTransport:
         """The connection of the polls."""
         assert self._polls is not None  # the handshake was a poll
         return self._polls.stream
+
+    @property
+    def has_first(self) -> bool:
+        """Whether what opened the session has not been received yet."""
+        return bool(self._first)
 
     async def send(self, *messages: str | bytes) -> None:
         """See :class:`Transport`."""
@@ -66,7 +74,7 @@ class PollingTransport:
             if self._closed is not None:
                 raise self._closed
             if self._posts is None or not self._posts.reusable(_IDLE):
-                self._posts = HttpConnection(await self._dial())
+                self._posts = await self._connect()
             await self._exchange(
                 self._posts, "POST", {"Content-Type": "text/plain;charset=UTF-8"}, body
             )
@@ -91,17 +99,21 @@ class PollingTransport:
         if self._closed is not None:
             raise self._closed
         if self._polls is None or not self._polls.reusable(_IDLE):
-            try:
-                self._polls = HttpConnection(await self._dial())
-            except OSError as error:
-                closed = TransportClosed(None, str(error))
-                self._end(closed)
-                raise closed from None
+            self._polls = await self._connect()
         payload = await self._exchange(self._polls, "GET")
         return [
             b64decode(packet[1:]) if packet.startswith("b") else packet
             for packet in payload.decode().split(_SEPARATOR)
         ]
+
+    async def _connect(self) -> HttpConnection:
+        """Open another connection; where there is none, the session has ended."""
+        try:
+            return HttpConnection(await self._dial())
+        except OSError as error:
+            closed = TransportClosed(None, str(error))
+            self._end(closed)
+            raise closed from None
 
     async def _exchange(
         self,

@@ -12,10 +12,11 @@ from gbs_actor.testing.peers.messages import Json, PeerRefused, Received
 from gbs_actor.testing.peers.polling import PollingTransport
 from gbs_actor.testing.peers.session import SocketIOSession
 from gbs_actor.testing.peers.transport import Dial, Transport
+from gbs_actor.testing.peers.upgrading import UpgradingTransport
 from gbs_actor.testing.peers.websocket import WebSocketTransport
 
-Carrier = Literal["websocket", "polling"]
-"""The transport of Engine.IO."""
+Carrier = Literal["websocket", "polling", "upgrade"]
+"""The transport of Engine.IO; ``upgrade``: long-polling, and then a WebSocket."""
 SOCKETIO_PATH: Final = "/socket.io/"
 
 
@@ -28,6 +29,8 @@ async def open_transport(
     """
     if carrier == "polling":
         return await PollingTransport.open(dial, path, headers=headers)
+    if carrier == "upgrade":
+        return await UpgradingTransport.open(dial, path, headers=headers)
     resource = f"{path}?EIO=4&transport=websocket"
     return await WebSocketTransport.open(await dial(), resource, headers=headers)
 

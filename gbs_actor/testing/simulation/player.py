@@ -413,6 +413,10 @@ class Player(ABC, Generic[ClientT]):
 
     async def _end(self) -> None:
         await self._wait(0.0)
+        for _ in range(10):  # a server may be about to read for itself
+            if self.is_calm():
+                break
+            await self._wait(0.1)
         store = self.store.elsewhere()
         for slug in self.slugs:
             stored = await store.load(slug)

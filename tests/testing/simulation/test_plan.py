@@ -15,6 +15,8 @@ from gbs_actor.testing.simulation import PROFILES, Plan, draw, simulate
 from gbs_actor.testing.simulation.plan import Step, steps
 
 DRAWN = [draw(seed) for seed in range(500)]
+NETWORKED = {steps.Intrude, steps.Renew, steps.Grant, steps.SplitBytes}
+"""The steps that need a network."""
 
 
 def test_a_plan_depends_on_seed_and_profile_alone() -> None:
@@ -25,6 +27,13 @@ def test_a_plan_depends_on_seed_and_profile_alone() -> None:
 
 def test_every_kind_of_step_is_drawn() -> None:
     kinds = Counter(type(step) for plan in DRAWN for step in plan.steps)
+    assert kinds.keys() == set(get_args(Step)) - NETWORKED
+    assert min(kinds.values()) >= 20
+
+
+def test_every_kind_of_step_is_drawn_where_there_is_a_network() -> None:
+    plans = [draw(seed, networked=True) for seed in range(500)]
+    kinds = Counter(type(step) for plan in plans for step in plan.steps)
     assert kinds.keys() == set(get_args(Step))
     assert min(kinds.values()) >= 20
 

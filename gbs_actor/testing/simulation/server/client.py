@@ -1,4 +1,4 @@
-"""A simulated client of the whole server: its connections one after the other, and what it shows."""
+"""A simulated client of the whole server: its connections, and what it shows."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ from gbs_actor.testing.simulation.plan.steps import (
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.server import requests
 from gbs_actor.testing.simulation.server.membership import Membership
+from gbs_actor.testing.simulation.server.requests import Request
 
 BACK_OFF: Final = 0.5
 """Seconds after which a client tries again to connect; twice as many the next time."""
 MAX_BACK_OFF: Final = 8.0
-_MARKS: Final = frozenset({ServerEvent.INITIAL_DATA, ServerEvent.ERROR})
 
 
 class Run(Protocol):
@@ -95,14 +95,7 @@ class Run(Protocol):
         """
         ...
 
-    async def http(
-        self,
-        participant: Participant,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> HttpReply:
+    async def http(self, participant: Participant, request: Request) -> HttpReply:
         """Send a request.
 
         :raises OSError: nothing listens.
@@ -151,6 +144,8 @@ class Client:
         """What it joins once it has a connection."""
         self._return: tuple[float, Return] = (BACK_OFF, "resume")
         self._recovering = False
+        self._back: Callable[[], None] = _nothing
+        """Called when it is connected again."""
         self._closing = False
         self._renewed = False
         """Whether it takes another token when the present one has expired."""
@@ -165,9 +160,8 @@ class Client:
 
     def _new_peer(self, slug: str) -> Peer:
         who, run = self.participant, self._run
-        protocol = {"websocket": "socketio", "upgrade": "polling"}.get(who.transport, who.transport)
         options = PeerOptions(
-            protocol=protocol,  # type: ignore[arg-type]
+            protocol="socketio" if who.transport == "websocket" else who.transport,
             retreat=slug if who.transport == "plain" else None,
             token=run.token(who),
             cookie=who.cookie,
@@ -201,22 +195,17 @@ class Client:
                 back_off = min(2 * back_off, MAX_BACK_OFF)
                 continue
             back_off = BACK_OFF
+            back, self._back = self._back, _nothing
+            back()
             await self._peer.closed.wait()
             if self._closing:
                 return
             self._ended()
             (after, how), self._return = self._return, (BACK_OFF, "resume")
             number = self.participant.number
-            over = self._run.disturbances.begin(
-                Cause.NETWORK, f"client {number} is away", client=number
-            )
+            begin = self._run.disturbances.begin
+            self._back = begin(Cause.NETWORK, f"client {number} is away", client=number)
             await trio.sleep(after)
-            self._run.nursery.start_soon(self._end_of_absence, over)
-
-    async def _end_of_absence(self, over: Callable[[], None]) -> None:
-        while self.number is None:
-            await trio.sleep(BACK_OFF)
-        over()
 
     async def _connect(self, how: Return) -> bool:
         """Open a connection; whether that has succeeded."""
@@ -241,7 +230,7 @@ class Client:
                 self._ended()
             self._first = first
             return False
-        run.counters[f"connected: {who.transport}"] += 1
+        run.counters[f"connected: {who.transport}, {who.form}"] += 1
         if not plain:
             self._return_to_room(how, first, lost)
         again, self._again = self._again, []
@@ -284,6 +273,7 @@ class Client:
         if self.number is None:
             return
         self._run.counters[f"close code: {self._peer.close_code}"] += 1
+        self._run.counters["upgraded"] += self._peer.upgraded
         self._run.history.record(Closed(self.number, self._peer.close_code))
         self.number, self._talking = None, False
         self._work.clear()
@@ -346,6 +336,7 @@ class Client:
     async def close(self) -> None:
         """Close the connection, and record nothing more."""
         self._closing = True
+        self._run.counters["upgraded"] += self._peer.upgraded
         with suppress(PeerClosed):
             await self._peer.close()
 
@@ -383,9 +374,8 @@ class Client:
             raise AssertionError(f"{name} comes before the connection is open")
         run.history.record(Delivered(self.number, name, payload))
         if name == ServerEvent.INITIAL_DATA:
-            move = self._membership._moves[0]
-            move.succeeded = True
-            self.replica.listed(move.slug, payload)
+            self._membership.succeeded()
+            self.replica.listed(self._membership.room or "", payload)
         else:
             self.replica.event(name, payload, payload.get("revision", 0))
 
@@ -621,10 +611,8 @@ class Client:
         argument.pop("retreatSlug", None)
         if step.event != CommandEvent.UNDO:
             argument.pop("epoch", None)
-        method, path, body, headers = requests.request(
-            slug, step.event, argument, headers=self._run.chance() < 0.5
-        )
-        await self._request(step.event, argument, slug, method, path, body, headers)
+        request = requests.write(slug, step.event, argument, headers=self._run.chance() < 0.5)
+        await self._request(step.event, argument, slug, request)
 
     def read(self, step: Read) -> None:
         """Read a retreat over HTTP."""
@@ -634,21 +622,18 @@ class Client:
             since, epoch = max(0, replica.since - step.behind), replica.epoch
         path = requests.read(slug, since, epoch)
         argument = {"since": since, "epoch": epoch}
-        self._run.nursery.start_soon(self._request, READ, argument, slug, "GET", path)
+        self._run.nursery.start_soon(self._request, READ, argument, slug, Request("GET", path))
 
     async def _request(
         self,
         event: str,
         argument: Json,
         slug: str,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        headers: dict[str, str] | None = None,
+        request: Request,
     ) -> None:
         number = self._invoked(event, argument, slug, _nothing, None, outside=True)
         try:
-            reply = await self._run.http(self.participant, method, path, body, headers)
+            reply = await self._run.http(self.participant, request)
         except (OSError, PeerClosed):
             self._abandon(number, event, argument)
             return

@@ -92,9 +92,9 @@ class Totals:
         errors, joins, exact = _received(history)
         exact = exact and not any(name.startswith("stranger: ") for name in counters)
         for code in sorted(errors.keys() | self.errors.keys()):
-            counted, received = (
-                self.errors[code],
-                errors[code] + counters.get(f"error event: {code}", 0),
+            counted = self.errors[code]
+            received = errors[code] + sum(
+                counters.get(f"{name}: {code}", 0) for name in ("error event", "authenticate")
             )
             if counted < received or (exact and counted > received):
                 found.append(f"{counted} errors {code} are counted, and {received} received")

@@ -31,6 +31,10 @@ class Membership:
         self._moves.append(move)
         return move
 
+    def succeeded(self) -> None:
+        """Note that the first move, that of who joins by connecting, has succeeded."""
+        self._moves[0].succeeded = True
+
     @property
     def count(self) -> int:
         """How many moves were sent."""

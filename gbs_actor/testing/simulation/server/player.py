@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -19,6 +20,8 @@ from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, st
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.server.client import Client
 from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.log_records import LogRecords
+from gbs_actor.testing.simulation.server.requests import Request
 from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
 
@@ -40,8 +43,12 @@ async def play(plan: Plan, counters: Counter[str]) -> History:
 
     :param counters: counts what was reached: faults, states, steps of rooms.
     """
-    player = _ServerPlayer(plan, counters)
-    await player.play()
+    player, logs = _ServerPlayer(plan, counters), LogRecords()
+    with logs.kept():
+        await player.play()
+    player.history.problems += logs.problems(player.history, counters)
+    for (level, _), count in logs.records.items():
+        counters[f"logged: {level}"] += count
     return player.history
 
 
@@ -69,7 +76,7 @@ class _ServerPlayer(Player[Client]):
         self.history.delayed |= plan.network == "slow"
         if plan.server:
             self.disturbances.begin(Cause.LOAD, "small limits")
-        settings = {
+        settings: dict[str, Mapping[str, object]] = {
             **plan.server,
             "rooms": plan.settings,
             "store": {"write_check_interval": 60.0},
@@ -273,14 +280,9 @@ class _ServerPlayer(Player[Client]):
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
         return await self.lineup.open_stream(f"198.18.0.{participant.number + 1}")
 
-    async def http(
-        self,
-        participant: Participant,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> HttpReply:
+    async def http(self, participant: Participant, request: Request) -> HttpReply:
         """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
-        fields = {"Authorization": f"Bearer {self.token(participant)}", **(headers or {})}
-        return await self.lineup.http(method, path, body, user=None, headers=fields)
+        fields = {"Authorization": f"Bearer {self.token(participant)}", **request.headers}
+        return await self.lineup.http(
+            request.method, request.path, request.body, user=None, headers=fields
+        )

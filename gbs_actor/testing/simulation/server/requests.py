@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from gbs_actor.contract.events import CommandEvent
 from gbs_actor.testing.peers import HttpReply
 from gbs_actor.testing.simulation.history import Json
 
-_GUARDS: Final = ("commandId", "baseRevision")
 _PATHS: Final[Mapping[str, tuple[str, str, str | None]]] = {
     CommandEvent.UPDATE_GBS_NUMBER: ("PUT", "/user-lineups/{}", "lineupId"),
     CommandEvent.CREATE_LINEUP_MEMO: ("POST", "/{}/lineup-memo", "lineupId"),
@@ -32,10 +32,19 @@ def path(slug: str) -> str:
     return f"/api/v1/retreat/{quote(slug)}/line-up"
 
 
-def request(
-    slug: str, event: str, argument: Json, *, headers: bool
-) -> tuple[str, str, dict[str, Any], dict[str, str]]:
-    """Return a command as method, path, body, and header fields.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request."""
+
+    method: str
+    path: str
+    """With its query."""
+    body: Json | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(slug: str, event: str, argument: Json, *, headers: bool) -> Request:
+    """Return the request that a command is.
 
     :param headers: whether its id and base revision are in these.
     """
@@ -47,7 +56,7 @@ def request(
         fields["Idempotency-Key"] = body.pop("commandId")
     if headers and "baseRevision" in body:
         fields["If-Match"] = f'"{body.pop("baseRevision")}"'
-    return method, filled, body, fields
+    return Request(method, filled, body, fields)
 
 
 def read(slug: str, since: int | None, epoch: str | None) -> str:

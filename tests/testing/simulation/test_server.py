@@ -1,0 +1,151 @@
+"""The layer of the whole server reaches what it is meant to reach, and ends as it should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gbs_actor.testing.simulation import Trace, simulate
+from gbs_actor.testing.simulation.checker import check
+from gbs_actor.testing.simulation.history import Answered, Closed, Ended, Opened
+from gbs_actor.testing.simulation.plan import Participant, Plan, Transport, steps
+
+SEEDS = 100
+
+
+@pytest.fixture(scope="module")
+def reached() -> Counter[str]:
+    """What a run of seeds reaches, all in all."""
+    counters: Counter[str] = Counter()
+    for seed in range(300, 300 + SEEDS):
+        counters += simulate(seed, layer="server").counters
+    return counters
+
+
+@pytest.mark.parametrize("form", ["rows", "batch"])
+@pytest.mark.parametrize("transport", ["websocket", "polling", "upgrade", "plain"])
+def test_clients_of_each_protocol_and_form_connect(
+    transport: str, form: str, reached: Counter[str]
+) -> None:
+    assert reached[f"connected: {transport}, {form}"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "OK",
+        "VALIDATION_FAILED",
+        "NOT_IN_ROOM",
+        "NOT_FOUND",
+        "LEADER_LOCKED",
+        "CONFLICT",
+        "FORBIDDEN",
+        "RATE_LIMITED",
+        "ROOM_BUSY",
+        "ROOM_RESTARTED",
+        "STORE_UNAVAILABLE",
+    ],
+)
+def test_each_code_is_answered(code: str, reached: Counter[str]) -> None:
+    assert reached[f"answer: {code}"]
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001, 1012, 1013])
+def test_connections_end_in_each_way(code: int | None, reached: Counter[str]) -> None:
+    assert reached[f"close code: {code}"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "upgraded",
+        "recovered",
+        "not recovered",
+        "given again",
+        "disconnected",
+        "killed",
+        "shut down",
+        "outage",
+        "new epoch",
+        "foreign write",
+        "operator: restart",
+        "operator: recover",
+        "operator: stop",
+        "operator: drain",
+        "lost: reset",
+        "lost: close",
+        "lost: vanish",
+        "authenticate: OK",
+        "notice: TOKEN_EXPIRED",
+        "grant: none",
+        "grant: read",
+        "stranger: noise",
+        "stranger: silence",
+        "stranger: half a head",
+        "stranger: http",
+        "stranger: frames",
+        "stranger: messages",
+        "status: 200",
+        "event: initial-data",
+        "event: lineup-updated",
+        "event: lineups-updated",
+        "event: user-editing",
+        "event: room-presence",
+    ],
+)
+def test_what_else_can_happen_does(what: str, reached: Counter[str]) -> None:
+    assert reached[what]
+
+
+TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling", "upgrade", "plain")
+CLIENTS = tuple(
+    Participant(number=number, user=101 + number, transport=transport)
+    for number, transport in enumerate(TRANSPORTS)
+)
+ASSIGN = steps.Invoke(0, "update-gbs-number", {"lineupId": 5, "gbsNumber": 4})
+
+
+def play(*played: steps._Step, plane: bool = True) -> Trace:
+    trace = simulate(
+        Plan(1, "written", CLIENTS, played, plane=plane),  # type: ignore[arg-type]
+        layer="server",
+    )
+    assert check(trace.history) == []
+    return trace
+
+
+def events_of(trace: Trace, *kinds: type) -> list[object]:
+    return [moment.event for moment in trace.history.moments if isinstance(moment.event, kinds)]
+
+
+@pytest.mark.parametrize("plane", [True, False])
+def test_a_change_is_shown_by_clients_of_each_protocol(plane: bool) -> None:
+    trace = play(steps.Wait(), ASSIGN, plane=plane)
+    (ended,) = events_of(trace, Ended)
+    assert isinstance(ended, Ended)
+    assert ended.left_over == {}
+    assert len(ended.replicas) == 4
+    for rows in ended.replicas.values():
+        assert {row["id"]: row["gbsNumber"] for row in rows}[5] == 4
+
+
+def test_a_client_whose_connection_is_reset_resumes_its_session() -> None:
+    trace = play(steps.Wait(), ASSIGN, steps.Wait(), steps.Disconnect(0, 0.5, "resume", "reset"))
+    resumed = [event for event in events_of(trace, Opened) if event.resumed]  # type: ignore[attr-defined]
+    assert len(resumed) == 1
+
+
+def test_clients_come_back_to_a_server_that_was_killed() -> None:
+    trace = play(steps.Wait(), steps.Kill(0.5), steps.Wait(3.0), ASSIGN)
+    assert len(events_of(trace, Closed)) == 4
+    (ended,) = events_of(trace, Ended)
+    assert isinstance(ended, Ended)
+    assert len(ended.replicas) == 4
+
+
+def test_what_a_stranger_says_is_noticed_by_nobody() -> None:
+    calm = play(steps.Wait(), ASSIGN)
+    disturbed = play(steps.Wait(), steps.Intrude("frames"), steps.Intrude("noise"), ASSIGN)
+    assert len(events_of(calm, Answered)) == len(events_of(disturbed, Answered))
+    assert not events_of(disturbed, Closed)
