@@ -25,8 +25,9 @@ SLICES: Final = 8
 _OF_ROOMS: Final = int(os.environ.get("GBS_SEEDS", "2000"))
 _SEEDS: Final[dict[Layer, int]] = {"rooms": _OF_ROOMS, "server": _OF_ROOMS // 5}
 _FIRST: Final = int(os.environ.get("GBS_FIRST_SEED", "0"))
+_IN_A_ROW: Final = 20
 _GENERAL: Final = 7
-"""Of ten seeds of a slice so many have the general profile; the others share the rest."""
+"""Of ten rows of so many seeds seven have the general profile; the others share the rest."""
 _NARROW: Final = [name for name in PROFILES if name != "general"]
 _TWICE: Final = 20
 """One in so many is run again, in another process."""
@@ -62,7 +63,7 @@ def check_slice(layer: Layer, number: int) -> None:
 def _cases(layer: Layer, number: int) -> Iterator[tuple[int, str]]:
     """Yield the seeds of a slice, and their profiles."""
     for seed in range(_FIRST + number, _FIRST + _SEEDS[layer], SLICES):
-        is_general = seed // SLICES % 10 < _GENERAL
+        is_general = seed // _IN_A_ROW % 10 < _GENERAL
         yield seed, "general" if is_general else _NARROW[seed % len(_NARROW)]
 
 
