@@ -98,7 +98,7 @@ def test_a_run_is_printed_for_machines(command: Command) -> None:
 def test_a_seed_that_breaks_a_rule_is_made_small_and_printed_as_a_test(tmp_path: Path) -> None:
     code, out, err = run(SPURIOUS_CONFLICT, tmp_path, "--seeds", "0:100000", "--jobs", "2")
     assert code == 1, err
-    assert "(rejected-right)" in out
+    assert "(rejected-right" in out
     assert "again: gbs-actor simulate --seed " in out
     assert " of 100,000 runs, " in out
     trace, _, written = out.partition("As a test:\n\n    plan = ")
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_all_processes_and_reports_what_was_found(tmp_path: Path) ->
     first = json.loads(process.stdout.readline())
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)  # to the end of what all processes write to
-    assert first["rules"] == ["rejected-right"]
+    assert "rejected-right" in first["rules"]
     assert json.loads(out.splitlines()[-1])["broken"] >= 1
     assert "Traceback" not in err
     assert process.returncode == 1

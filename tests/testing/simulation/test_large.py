@@ -24,7 +24,7 @@ def longest_step(seed: int) -> LongStep:
     return longest
 
 
-@pytest.mark.parametrize("seed", [0, 5, 8, 10, 32])
+@pytest.mark.parametrize("seed", [0, 1, 5, 8, 10])
 def test_no_step_is_too_long_in_rooms_of_a_thousand(seed: int) -> None:
     trace = simulate(seed, profile="large", steps=True)
     assert check(trace.history) == []
@@ -41,13 +41,13 @@ def test_no_step_is_too_long_in_a_whole_server() -> None:
 
 def test_long_work_that_lets_no_others_run_is_found() -> None:
     with patch.object(WorkBudget, "take", lambda self, units=1: False):
-        assert longest_step(10).calls > LONGEST
+        assert longest_step(1).calls > LONGEST
 
 
 def test_a_list_that_is_encoded_for_the_first_join_is_found() -> None:
     async def encode(self: EncodedRows, budget: WorkBudget) -> None:
         pass
 
-    calls = longest_step(8).calls
+    calls = longest_step(5).calls
     with patch.object(EncodedRows, "encode", encode):
-        assert longest_step(8).calls > 1.5 * calls
+        assert longest_step(5).calls > 1.5 * calls

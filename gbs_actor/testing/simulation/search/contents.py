@@ -17,7 +17,7 @@ UPDATES = frozenset({ServerEvent.LINEUP_UPDATED, ServerEvent.LINEUPS_UPDATED})
 CAUSES = {
     "STORE_UNAVAILABLE": {Cause.STORE},
     "OUTCOME_UNKNOWN": {Cause.STORE, Cause.CRASH, Cause.STOP, Cause.KILL},
-    "ROOM_BUSY": {Cause.LOAD, Cause.STALE, Cause.STORE},
+    "ROOM_BUSY": {Cause.LOAD},  # or six foreign changes, which a small history has no room for
     "ROOM_RESTARTED": {Cause.CRASH, Cause.STOP},
     "ROOM_UNAVAILABLE": {Cause.CRASH, Cause.STOP},
     "RATE_LIMITED": {Cause.LOAD},

@@ -12,6 +12,8 @@ from gbs_actor.testing.simulation.history import Disturbed, History
 
 _FAILURES: Final = ("crashed: ", "commit: ", "read: ", "outage")
 """What counters of faults begin with that are errors."""
+_STRANGERS: Final = "stranger: "
+"""What counters of strangers begin with, whose errors are warned of."""
 
 
 class LogRecords(logging.Handler):
@@ -30,7 +32,11 @@ class LogRecords(logging.Handler):
     def problems(self, history: History, counters: Mapping[str, int]) -> list[str]:
         """Return what is logged, and follows from no fault that was injected."""
         failed = any(name.startswith(_FAILURES) for name in counters)
-        disturbed = any(isinstance(moment.event, Disturbed) for moment in history.moments)
+        disturbed = (
+            history.delayed  # which makes commands slow
+            or any(name.startswith(_STRANGERS) for name in counters)
+            or any(isinstance(moment.event, Disturbed) for moment in history.moments)
+        )
         return [
             f"{count} log records {level} {message!r}"
             for (level, message), count in self.records.items()
