@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gbs_actor.testing.simulation.checker.events import JOIN, Connection
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Answered, Delivered
+from gbs_actor.testing.simulation.history import Answered, Cause, Delivered
+
+_ON_ITS_WAY: Final = 2.0
+"""Seconds that a message takes at most."""
 
 
 @rule
@@ -26,7 +31,9 @@ def epoch_goes_on(facts: Facts) -> Found:
                     epoch = each.reply.get("epoch")
             elif isinstance(event, Delivered) and item.slug is not None and epoch is not None:
                 newer = _next(shown.get(item.slug, {}), epoch)
-                if newer is not None and newer < item.index:
+                if newer is None or newer > item.index:
+                    continue
+                if not _may_be_sent_before(facts, connection, newer, item.index):
                     yield item.index, f"{epoch} goes on, and another one was shown at {newer}"
         joined[connection] = epoch
     for index, end in facts.ends:
@@ -35,6 +42,19 @@ def epoch_goes_on(facts: Facts) -> Found:
             there = connection.slug == end.slug and connection.closed is None
             if there and epoch not in (None, last):
                 yield index, f"connection {connection.event.connection} is still in {epoch}"
+
+
+def _may_be_sent_before(facts: Facts, connection: Connection, newer: int, index: int) -> bool:
+    """Whether what a client takes may have waited for it, or been on its way, since then."""
+    moments = facts.history.moments
+    if facts.history.delayed and moments[index].at < moments[newer].at + _ON_ITS_WAY:
+        return True
+    return any(
+        each.event.cause is Cause.NETWORK
+        and each.event.client == connection.event.client
+        and each.lies_in(newer, index)
+        for each in facts.disturbances.values()
+    )
 
 
 def _first_shown(facts: Facts) -> dict[str, dict[str, int]]:

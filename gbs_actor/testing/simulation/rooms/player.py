@@ -116,6 +116,9 @@ class _RoomsPlayer(Player[Client]):
 
     def _server_ended(self) -> None:
         """Cut the connections of a server that has ended, and start another one."""
+        ended = self.store
+        self.server.store = ended.detach()
+        self.note_killed(ended)  # a commit whose outcome it did not learn may come later
         for client in self.clients.values():
             client.cut()
             client.abandon_http()
