@@ -55,6 +55,7 @@ class Subscriptions:
         while (item := mailbox.front_control()) is not None:
             if self._has_to_encode(item):
                 await self._rows.encode(WorkBudget(self._handle.config.deliveries_per_yield))
+                continue  # it may have been rejected meanwhile, with all that was queued
             self._process(item)
             mailbox.drop_front()
             await budget.spend(1 + len(self._rows.board) // _LIKE_AN_ENTRY)

@@ -123,3 +123,20 @@ async def test_a_cancellation_in_the_middle_of_a_fan_out_does_not_divide_it(
         assert [pending.answers for pending in pendings] == [[], []]
     assert [type(answer) for p in pendings for answer in p.answers] == [Accepted, Accepted]
     assert [client.updates[-1].revision for client in clients] == [2] * 4
+
+
+async def test_what_is_given_up_while_the_first_list_is_encoded_harms_no_room(
+    autojump_clock: MockClock,
+) -> None:
+    # At some of these moments, the join is in the room's hands.
+    for moment in range(40):
+        async with world(config=RoomSettings(deliveries_per_yield=1)) as w:
+            client = Client(w.supervisor, 1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.join, "winter")
+                for _ in range(moment):
+                    await trio.lowlevel.checkpoint()
+                w.supervisor.reject_pending()
+            assert w.supervisor.statistics().crashes == 0
+            await (other := Client(w.supervisor, 2)).join("winter")
+            assert len(other.rows) == 8
