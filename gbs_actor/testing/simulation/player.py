@@ -92,6 +92,30 @@ class Participating(Protocol):
         """Take what waits, and what comes."""
         ...
 
+    def invoke(self, step: steps.Invoke) -> None:
+        """Give a command."""
+        ...
+
+    def leave(self) -> None:
+        """Leave the room it is in."""
+        ...
+
+    def read(self, step: steps.Read) -> None:
+        """Ask for a list over HTTP."""
+        ...
+
+    def mark(self, step: steps.Mark) -> None:
+        """Begin or end to edit something."""
+        ...
+
+    def stop_reading(self) -> None:
+        """Leave what comes where it is."""
+        ...
+
+    def disconnect(self, step: steps.Disconnect) -> None:
+        """Lose the connection, and come back."""
+        ...
+
 
 ClientT = TypeVar("ClientT", bound=Participating)
 
@@ -145,9 +169,25 @@ class Player(ABC, Generic[ClientT]):
     async def wait_up(self) -> None:
         """Wait until it does."""
 
-    @abstractmethod
     def let(self, client: ClientT, step: Step) -> None:
-        """Let a client do what a step says, if it can."""
+        """Let a client do what a step says, if it can; a subclass adds what else there is."""
+        match step:
+            case steps.Invoke():
+                client.invoke(step)
+            case steps.Join():
+                client.join(step)
+            case steps.Leave():
+                client.leave()
+            case steps.Read():
+                client.read(step)
+            case steps.Mark():
+                client.mark(step)
+            case steps.StopReading():
+                client.stop_reading()
+            case steps.GoOnReading():
+                client.go_on_reading()
+            case steps.Disconnect():
+                client.disconnect(step)
 
     @abstractmethod
     def kill(self, down_for: float) -> None:

@@ -17,6 +17,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms import Done, Snapshot
 from gbs_actor.store.protocol import SessionLocation
+from gbs_actor.testing.simulation.arguments import argument_of
 from gbs_actor.testing.simulation.disturbances import Disturbances
 from gbs_actor.testing.simulation.history import (
     READ,
@@ -288,7 +289,7 @@ class Client:
 
     def invoke(self, step: Invoke) -> None:
         """Give a command."""
-        argument = self._argument(step)
+        argument = argument_of(step, self.replica)
         key = "idempotencyKey" if step.event == CommandEvent.UNDO else "commandId"
         given = argument.get(key)
         command_id = None if given is None else UUID(given)
@@ -318,27 +319,6 @@ class Client:
                 )
 
         return routed
-
-    def _argument(self, step: Invoke) -> dict[str, Any]:
-        argument, replica = dict(step.argument), self.replica
-        if step.memo_of is not None:
-            row = replica.rows.get(step.memo_of)
-            argument["memoId"] = (row and row["lineupMemoId"]) or 1
-        if step.undoes_command is not None:
-            argument["commandId"] = str(UUID(int=step.undoes_command + 1))
-        elif step.undoes is not None:
-            argument["revision"] = max(0, replica.seen - step.undoes)
-            argument["epoch"] = replica.epoch or "unknown"
-        if step.behind is not None:
-            argument["baseRevision"] = max(0, replica.seen - step.behind)
-            if replica.epoch is not None:
-                argument["epoch"] = replica.epoch
-        if step.named is not None:
-            argument["retreatSlug"] = SLUGS[step.named]
-        if step.command is not None:
-            key = "idempotencyKey" if step.event == CommandEvent.UNDO else "commandId"
-            argument[key] = str(UUID(int=step.command + 1))
-        return argument
 
     def join(self, step: Join) -> None:
         """Join a retreat."""

@@ -9,7 +9,7 @@ import trio
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import RoomSettings
 from gbs_actor.testing.simulation.history import Cause, History
-from gbs_actor.testing.simulation.plan import Plan, Step, steps
+from gbs_actor.testing.simulation.plan import Plan, Step
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.rooms.client import Client
 from gbs_actor.testing.simulation.rooms.server import SimServer
@@ -68,25 +68,8 @@ class _RoomsPlayer(Player[Client]):
 
     def let(self, client: Client, step: Step) -> None:
         """See :class:`Player`."""
-        if not self.server.is_running:
-            return
-        match step:
-            case steps.Invoke():
-                client.invoke(step)
-            case steps.Join():
-                client.join(step)
-            case steps.Leave():
-                client.leave()
-            case steps.Read():
-                client.read(step)
-            case steps.Mark():
-                client.mark(step)
-            case steps.StopReading():
-                client.stop_reading()
-            case steps.GoOnReading():
-                client.go_on_reading()
-            case steps.Disconnect():
-                client.disconnect(step)
+        if self.server.is_running:
+            super().let(client, step)
 
     async def shut_down(self, drain_for: float | None) -> None:
         """See :class:`Player`."""

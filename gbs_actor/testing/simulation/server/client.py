@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 import trio
 
@@ -23,6 +22,7 @@ from gbs_actor.testing.peers import (
     Received,
     Reply,
 )
+from gbs_actor.testing.simulation.arguments import argument_of, command_id
 from gbs_actor.testing.simulation.disturbances import Disturbances
 from gbs_actor.testing.simulation.history import (
     READ,
@@ -417,7 +417,7 @@ class Client:
         if step.http is not None and requests.is_request(step.event):
             self._run.nursery.start_soon(self._write, step, SLUGS[step.http])
         elif self._talking:
-            self._later(lambda: self._give(step.event, self._argument(step)))
+            self._later(lambda: self._give(step.event, argument_of(step, self.replica)))
 
     async def _give(self, event: str, argument: Json) -> None:
         membership = self._membership
@@ -441,29 +441,9 @@ class Client:
         if room is None:
             return home, True
         # In a room, only a repeat is looked for in another retreat.
-        if _command_id(event, argument) is None or home in (None, room) or code == "NOT_FOUND":
+        if command_id(event, argument) is None or home in (None, room) or code == "NOT_FOUND":
             return room, False
         return home, True
-
-    def _argument(self, step: Invoke) -> dict[str, Any]:
-        argument, replica = dict(step.argument), self.replica
-        if step.memo_of is not None:
-            row = replica.rows.get(step.memo_of)
-            argument["memoId"] = (row and row["lineupMemoId"]) or 1
-        if step.undoes_command is not None:
-            argument["commandId"] = str(UUID(int=step.undoes_command + 1))
-        elif step.undoes is not None:
-            argument["revision"] = max(0, replica.seen - step.undoes)
-            argument["epoch"] = replica.epoch or "unknown"
-        if step.behind is not None:
-            argument["baseRevision"] = max(0, replica.seen - step.behind)
-            if replica.epoch is not None:
-                argument["epoch"] = replica.epoch
-        if step.named is not None:
-            argument["retreatSlug"] = SLUGS[step.named]
-        if step.command is not None:
-            argument[_id_name(step.event)] = str(UUID(int=step.command + 1))
-        return argument
 
     def join(self, step: Join) -> None:
         """Join a retreat; without a connection, once there is one."""
@@ -567,7 +547,7 @@ class Client:
                 event=event,
                 argument=argument,
                 slug=slug,
-                command_id=_command_id(event, argument),
+                command_id=command_id(event, argument),
                 outside=outside,
                 operator=who.operator,
             )
@@ -601,13 +581,13 @@ class Client:
         if self._asked.pop(number, None) is None or self._closing:
             return
         self._run.history.record(Abandoned(number))
-        if self.participant.retries and _command_id(event, argument) is not None:
+        if self.participant.retries and command_id(event, argument) is not None:
             self._again.append((event, argument))
 
     # -- over HTTP
 
     async def _write(self, step: Invoke, slug: str) -> None:
-        argument = self._argument(step)
+        argument = argument_of(step, self.replica)
         argument.pop("retreatSlug", None)
         if step.event != CommandEvent.UNDO:
             argument.pop("epoch", None)
@@ -639,12 +619,3 @@ class Client:
             return
         self._run.counters[f"status: {reply.status}"] += 1
         self._answered(number, requests.ack(reply))
-
-
-def _id_name(event: str) -> str:
-    return "idempotencyKey" if event == CommandEvent.UNDO else "commandId"
-
-
-def _command_id(event: str, argument: Json) -> UUID | None:
-    given = argument.get(_id_name(event))
-    return None if given is None else UUID(given)

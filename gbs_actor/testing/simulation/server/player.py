@@ -152,28 +152,14 @@ class _ServerPlayer(Player[Client]):
     def let(self, client: Client, step: Step) -> None:
         """See :class:`Player`."""
         match step:
-            case steps.Invoke():
-                client.invoke(step)
-            case steps.Join():
-                client.join(step)
-            case steps.Leave():
-                client.leave()
-            case steps.Read():
-                client.read(step)
-            case steps.Mark():
-                client.mark(step)
-            case steps.StopReading():
-                client.stop_reading()
-            case steps.GoOnReading():
-                client.go_on_reading()
-            case steps.Disconnect():
-                client.disconnect(step)
             case steps.Renew():
                 client.renew(step)
             case steps.SplitBytes():
                 client.split(step)
             case steps.Grant():
                 self.nursery.start_soon(self._grant, client.participant.user, step)
+            case _:
+                super().let(client, step)
 
     def held(self) -> Iterator[Bound]:
         """See :class:`Player`."""
