@@ -24,6 +24,13 @@ def echo(*lines: str) -> None:
         typer.echo(visible(line))
 
 
+def echo_error(line: str) -> None:
+    """Write a line to standard error, as :func:`echo` does to standard output."""
+    from gbs_actor.observability import visible
+
+    typer.echo(visible(line), err=True)
+
+
 def echo_json(data: Any) -> None:
     """Write one line of JSON."""
     echo(json.dumps(data, ensure_ascii=False))

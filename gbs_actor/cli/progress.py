@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import typer
+from gbs_actor.cli.output import echo_error
 
 PLAIN_INTERVAL: Final = 10.0
 """Seconds between the lines where there is no terminal."""
@@ -74,6 +74,6 @@ def rate_bar(title: str) -> Iterator[Progress]:
             if plain and now >= written + PLAIN_INTERVAL:
                 written = now
                 of = "" if total is None else f" of {total:,}, {(total - done) / rate:.0f} s left"
-                typer.echo(visible(f"{title}: {done:,}{of}, {rate:.3g}/s"), err=True)
+                echo_error(f"{title}: {done:,}{of}, {rate:.3g}/s")
 
         yield advance
