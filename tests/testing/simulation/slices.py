@@ -1,7 +1,7 @@
 """Thousands of simulations, in slices that run beside each other.
 
-``GBS_SEEDS`` sets how many of rooms there are in all; there is one of the whole server for five of
-these. ``GBS_FIRST_SEED`` sets where they begin.
+``SIMULATION_SEEDS`` sets how many of rooms there are in all; there is one of the whole server for
+five of these. ``FIRST_SIMULATION_SEED`` sets where they begin.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gbs_actor.testing.simulation.simulate import Layer
 
 SLICES: Final = 8
 """Of each layer. For every one a process is started, which imports the whole server."""
-_OF_ROOMS: Final = int(os.environ.get("GBS_SEEDS", "2000"))
+_OF_ROOMS: Final = int(os.environ.get("SIMULATION_SEEDS", "2000"))
 _SEEDS: Final[dict[Layer, int]] = {"rooms": _OF_ROOMS, "server": _OF_ROOMS // 5}
-_FIRST: Final = int(os.environ.get("GBS_FIRST_SEED", "0"))
+_FIRST: Final = int(os.environ.get("FIRST_SIMULATION_SEED", "0"))
 _IN_A_ROW: Final = 20
 _GENERAL: Final = 7
 """Of ten rows of so many seeds seven have the general profile; the others share the rest."""
