@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,14 @@ trace.Trace.hash = property(lambda trace: str(uuid.uuid4()))
 """
 
 
-def start(fault: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command in processes that a fault is planted in, before anything else."""
+@contextmanager
+def started(fault: str, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the command in processes that a fault is planted in, before anything else.
+
+    None of them outlives the block.
+    """
     (folder / "sitecustomize.py").write_text(fault)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*CLI, "simulate", *arguments],
         env={**environment(folder), "PYTHONPATH": f"{folder}:{ROOT}", "COLUMNS": "100"},
         cwd=folder,
@@ -49,11 +53,17 @@ def start(fault: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,  # a group of its own, as a terminal gives it
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def run(fault: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
-    process = start(fault, folder, *arguments)
-    out, err = process.communicate(timeout=120)
+    with started(fault, folder, *arguments) as process:
+        out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 
@@ -153,14 +163,14 @@ def test_a_process_that_dies_is_one_sentence(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_all_processes_and_reports_what_was_found(tmp_path: Path) -> None:
     arguments = ("--seeds", "0:1000000", "--jobs", "2", "--keep-going", "--json")
-    process = start(SPURIOUS_CONFLICT, tmp_path, *arguments)
-    assert process.stdout is not None
-    first = json.loads(process.stdout.readline())
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)  # to the end of what all processes write to
+    with started(SPURIOUS_CONFLICT, tmp_path, *arguments) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)  # to the end of what all processes write to
     assert "rejected-right" in first["rules"]
     assert json.loads(out.splitlines()[-1])["broken"] >= 1
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     assert process.returncode == 1
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Generator, Iterable
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Final, cast
@@ -69,6 +70,7 @@ def _start() -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")
     ours, its = context.Pipe()
     process = context.Process(target=work, args=(its,), daemon=True)
+    resource_tracker.ensure_running()  # it unblocks SIGINT here, where it has to be started
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it inherits that
     try:
         process.start()
