@@ -215,7 +215,7 @@ async def test_kills_under_calls_that_are_cancelled_leave_nothing_behind(
             with trio.move_on_after(chance.uniform(0, 0.02)), suppress(StoreError):
                 await chance.choice(calls)()
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     async with trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(work)
@@ -229,10 +229,19 @@ async def test_kills_under_calls_that_are_cancelled_leave_nothing_behind(
     await until_available(store)
     assert store.statistics().open_connections == 1 + store.statistics().idle_connections
     store._database.pool.end_idle()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(after := open_files()) <= len(before), f"{after} are open, before {before}"
     desk = await Desk.of(store)
     entries = await store.log(desk.retreat_id, limit=100_000)
     assert [entry.revision for entry in entries] == [*range(1, len(entries) + 1)]
+
+
+def open_files() -> list[str]:
+    """Return what the descriptors of this process stand for."""
+    names = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the listing
+            names.append(os.readlink(f"/proc/self/fd/{number}"))
+    return sorted(names)
 
 
 def kill(base: Path, victim: str) -> None:
