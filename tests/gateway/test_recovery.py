@@ -684,7 +684,7 @@ async def test_who_has_gone_to_another_room_comes_back_there(autojump_clock: Moc
         assert client.rows == await here.listed(OTHER_SLUG)
 
 
-async def test_an_offset_of_the_former_room_loses_nothing_of_the_new_one(
+async def test_an_offset_of_the_former_room_does_not_resume_in_the_new_one(
     autojump_clock: MockClock,
 ) -> None:
     async with world() as here:
@@ -692,17 +692,17 @@ async def test_an_offset_of_the_former_room_loses_nothing_of_the_new_one(
         for number in (1, 2, 3):
             await editor.assign(2, number)
         await client.until(lambda: client.offset == "3")
-        await client.join_only(OTHER_SLUG)
-        await client.abandon()  # before anything with an offset has come from there
+        await client.emit("join-retreat", OTHER_SLUG)
+        await client.abandon()  # before anything has come from there
         await _edit_much_in_the_other_room(here)
         client.offset = "3"
         await client.connect()
-        await client.settle()
-        assert client.recovered
+        assert not client.recovered
+        await client.join(OTHER_SLUG)
         assert client.rows == await here.listed(OTHER_SLUG)
 
 
-async def test_an_offset_of_a_former_session_loses_nothing_of_the_new_one(
+async def test_an_offset_of_a_former_session_does_not_resume_in_the_new_one(
     autojump_clock: MockClock,
 ) -> None:
     async with world() as here:
@@ -712,13 +712,13 @@ async def test_an_offset_of_a_former_session_loses_nothing_of_the_new_one(
         await client.until(lambda: client.offset == "3")
         await client.say("41/gbs-lineup,")
         await client.come_back()
-        await client.join_only(OTHER_SLUG)
+        await client.emit("join-retreat", OTHER_SLUG)
         await client.abandon()
         await _edit_much_in_the_other_room(here)
         client.offset = "3"
         await client.connect()
-        await client.settle()
-        assert client.recovered
+        assert not client.recovered
+        await client.join(OTHER_SLUG)
         assert client.rows == await here.listed(OTHER_SLUG)
 
 

@@ -57,6 +57,64 @@ async def test_a_late_pong_is_followed_by_the_overdue_ping(clock: MockClock) -> 
         assert trio.current_time() == 135.0
 
 
+def reporting_server(received: list[float]) -> SocketServer:
+    """Return a server that notes when a client has received what it was sent."""
+    server = echo_server(ping_interval=25, ping_timeout=60)
+
+    @server.namespace("/").on("ask")
+    def ask(socket: Socket) -> None:
+        socket.session.when_received(lambda: received.append(trio.current_time()))
+
+    return server
+
+
+async def test_a_pong_proves_that_what_was_sent_before_the_ping_was_received(
+    clock: MockClock,
+) -> None:
+    received: list[float] = []
+    async with serving(reporting_server(received)) as service:
+        peer = await service.joined()
+        await peer.receive_event()
+        await trio.sleep(5)
+        await peer.send('42["ask"]')
+        assert await peer.receive_text() == "2"
+        assert trio.current_time() == 5.0
+        await trio.sleep(7)
+        assert received == []
+        await peer.send("3")
+        assert await peer.receive_text() == "2"
+        assert received == [12.0]
+        assert trio.current_time() == 30.0  # an interval behind the other
+
+
+async def test_the_pong_to_an_earlier_ping_proves_nothing(clock: MockClock) -> None:
+    received: list[float] = []
+    async with serving(reporting_server(received)) as service:
+        peer = await service.joined()
+        await peer.receive_event()
+        assert await peer.receive_text() == "2"
+        await peer.send('42["ask"]')
+        await trio.sleep(1)
+        await peer.send("3")
+        assert await peer.receive_text() == "2"
+        assert (received, trio.current_time()) == ([], 26.0)
+        await peer.send("3")
+        assert await peer.receive_text() == "2"
+        assert (received, trio.current_time()) == ([26.0], 51.0)
+
+
+async def test_a_client_that_does_not_answer_an_early_ping_is_gone_in_time(
+    clock: MockClock,
+) -> None:
+    async with serving(reporting_server([])) as service:
+        peer = await service.joined()
+        await peer.receive_event()
+        await trio.sleep(5)
+        await peer.send('42["ask"]')
+        await peer.receive_close()
+        assert trio.current_time() == 65.0
+
+
 async def test_events_do_not_stand_for_a_pong(clock: MockClock) -> None:
     async with serving(echo_server(ping_interval=25, ping_timeout=60)) as service:
         peer = await service.joined()

@@ -69,7 +69,9 @@ class SocketClients:
             client = self._clients.connect(
                 peer, credentials, sid=sid, wants_presence=wants_presence
             )
-            client.session = session = StoredSession(sid, self._locations)
+            client.session = session = StoredSession(
+                sid, self._locations, socket.session.when_received
+            )
             peer.subscriber = client.subscriber
             client.subscriber.known_elsewhere = _shown_offset(socket)
         else:

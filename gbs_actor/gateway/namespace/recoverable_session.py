@@ -6,8 +6,10 @@ An offset is the room's revision at the last event that the client received.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
@@ -35,14 +37,21 @@ class StoredSession:
     Implements :class:`gbs_actor.gateway.client.RecoverableSession`.
 
     :param sid: the id of its socket.
+    :param when_received: see :meth:`gbs_actor.socketio.Session.when_received`.
     """
 
-    __slots__ = ("_ended", "_locations", "location", "sid")
+    __slots__ = ("_ended", "_locations", "_when_received", "location", "sid")
 
-    def __init__(self, sid: str, locations: SessionLocations) -> None:
+    def __init__(
+        self,
+        sid: str,
+        locations: SessionLocations,
+        when_received: Callable[[Callable[[], None]], None],
+    ) -> None:
         self.sid = sid
         self.location: SessionLocation | None = None
         self._locations = locations
+        self._when_received = when_received
         self._ended = False
 
     def resumed(self, location: SessionLocation) -> None:
@@ -52,12 +61,23 @@ class StoredSession:
     def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
         """Record that a room was joined, and the reply to the join.
 
-        If the session was in that room already, earlier offsets remain valid.
+        If the session was in that room already, earlier offsets remain valid. Where an offset of
+        another room may be taken for one of this room, the session can be resumed once the client
+        is known to have received the reply: without that, it has not the room's list.
         """
         former = self.location
         if former is None or (former.slug, former.epoch) != (slug, snapshot.epoch):
             known = subscriber.known_elsewhere
-            self._set(SessionLocation(slug, snapshot.epoch, snapshot.revision, known))
+            location = SessionLocation(slug, snapshot.epoch, snapshot.revision, known)
+            self._set(location)
+            if known >= snapshot.revision:
+                self._when_received(partial(self._received, location, subscriber))
+
+    def _received(self, location: SessionLocation, subscriber: Subscriber) -> None:
+        """Record that the client has received the reply to a join, and the event behind it."""
+        if self.location is location and subscriber.room_slug == location.slug:
+            subscriber.known_elsewhere = -1
+            self._set(replace(location, known_elsewhere=-1))
 
     async def leave(self, slug: str) -> None:
         """Record that a room is about to be left, if the session is in it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -109,11 +110,13 @@ class LineupRecovery:
             location = await self._locations.find(sid)
         except StoreError:
             return RecoveryResult.STORE_UNAVAILABLE
-        since = None if location is None else location.since(revision)
-        if location is None or since is None or session is None:
+        if location is None or session is None:
             return RecoveryResult.NOT_FOUND
-        client.subscriber.known_elsewhere = location.known_elsewhere
-        if not await self._joining.resume(client, location, since):
+        if revision < location.joined_revision or revision <= location.known_elsewhere:
+            return RecoveryResult.NOT_FOUND  # it may not have received the room's list
+        location = replace(location, known_elsewhere=-1)  # the offset is of this room
+        client.subscriber.known_elsewhere = -1
+        if not await self._joining.resume(client, location, revision):
             return RecoveryResult.REFUSED
         session.resumed(location)
         return RecoveryResult.RECOVERED

@@ -12,6 +12,7 @@ delivered late does not move its deadline.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
@@ -81,6 +82,13 @@ class Heartbeat:
             self._outstanding = False
             self._due = max(self._due + self._interval, now)
 
+    def hasten(self, now: float) -> bool:
+        """Let the next ping be due now; return whether it is: not while one is outstanding."""
+        if self._outstanding:
+            return False
+        self._due = min(self._due, now)
+        return True
+
     def restart(self, now: float) -> None:
         """Skip a timeout: a ping is due now, as if none had been sent."""
         self._outstanding = False
@@ -147,6 +155,13 @@ class Liveness:
             self._wheel.remove(self._tick, self)
             self.check()
 
+    def ping_soon(self) -> None:
+        """Ping behind what is sent in this step, unless a ping is outstanding."""
+        now = trio.current_time()
+        if self._tick is not None and self._heartbeat.hasten(now):
+            self._wheel.remove(self._tick, self)
+            self._set_timer(now)
+
     def stop(self) -> None:
         """Cancel the timer."""
         if self._tick is not None:
@@ -194,7 +209,17 @@ class LiveChannel(Channel):
     :param options: how often to ping, how long to wait, how much may be queued.
     """
 
-    __slots__ = ("_liveness", "_options", "_pinged_at", "_sent_at_ping", "lagging", "round_trip")
+    __slots__ = (
+        "_liveness",
+        "_options",
+        "_pinged_at",
+        "_pings",
+        "_pongs",
+        "_sent_at_ping",
+        "_when_received",
+        "lagging",
+        "round_trip",
+    )
 
     def __init__(
         self, transport: Transport, tasks: ChannelTasks, options: ServerOptions, on_end: OnEnd
@@ -213,6 +238,9 @@ class LiveChannel(Channel):
         and where a pong does not come for an interval.
         """
         self._liveness: Liveness | None = None
+        self._pings = self._pongs = 0
+        self._when_received: tuple[tuple[int, Callable[[], None]], ...] = ()
+        """What is called at which pong."""
 
     @property
     @abstractmethod
@@ -229,14 +257,40 @@ class LiveChannel(Channel):
             self.round_trip = trio.current_time() - self._pinged_at
             self._pinged_at = None
         self._check_lag(answered=True)
+        self._pongs += 1
+        if self._when_received:
+            self._call_received()
         if self._liveness is not None:
             self._liveness.pong()
+            if self._when_received:
+                self._liveness.ping_soon()
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once the peer has received all that is sent to it in this step.
+
+        The peer is pinged, soon. If the channel ends before, or a ping was replaced by a later one
+        as the peer does not read, it is never called.
+
+        :param callback: must not block or raise.
+        """
+        if self._liveness is not None:
+            self._when_received = (*self._when_received, (self._pings + 1, callback))
+            self._liveness.ping_soon()
+
+    def _call_received(self) -> None:
+        # Each ping has its pong: an earlier one proves nothing.
+        waiting, pongs = self._when_received, self._pongs
+        self._when_received = tuple(each for each in waiting if each[0] > pongs)
+        for number, callback in waiting:
+            if number <= pongs:
+                callback()
 
     def ended(self, reason: str) -> None:
         """See :class:`Channel`; a subclass extends it."""
         if self._liveness is not None:
             self._liveness.stop()
             self._liveness = None  # it refers to the channel
+        self._when_received = ()
 
     # Whether the peer keeps up.
 
@@ -290,6 +344,7 @@ class LiveChannel(Channel):
         if self._pinged_at is None:
             self._pinged_at = trio.current_time()
         self._sent_at_ping = self.outbox.sent_bytes
+        self._pings += 1
         self._check_lag()
         self.outbox.send(self.ping_message)
 

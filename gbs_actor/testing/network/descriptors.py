@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from gbs_actor.testing.network.socket import SimSocket
+from gbs_actor.testing.network.socket import SimSocket
 
 _FIRST: Final = 1 << 20
 """Above what systems allow: a number that strays to a real system call is none (EBADF) there."""
@@ -25,14 +24,13 @@ class Descriptors:
         """Return how many are open."""
         return len(self._sockets)
 
-    def add(self, socket: SimSocket) -> int:
-        """Return the number of a new socket."""
+    def add(self, socket: SimSocket) -> None:
+        """Give a new socket its number; that is free again when the socket is closed."""
         fd = heappop(self._free) if self._free else _FIRST + len(self._sockets)
         self._sockets[fd] = socket
-        return fd
+        socket.open_as(fd, self._remove)
 
-    def remove(self, fd: int) -> None:
-        """Free the number of a socket that is closed."""
+    def _remove(self, fd: int) -> None:
         del self._sockets[fd]
         heappush(self._free, fd)
 

@@ -81,7 +81,7 @@ class SimListener(trio.abc.Listener[SimStream]):
                 raise trio.ClosedResourceError("this listener was closed")
             await self._accepting.park()
         socket = self._waiting.popleft()
-        socket.open_in(self._descriptors)
+        self._descriptors.add(socket)
         return AcceptedSimSocket(socket, socket.peer_host)
 
     async def aclose(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as stdlib
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, Protocol
 
@@ -12,7 +13,6 @@ import trio
 
 from gbs_actor.testing.network.address import Address
 from gbs_actor.testing.network.conditions import PERFECT, Conditions
-from gbs_actor.testing.network.descriptors import Descriptors
 from gbs_actor.testing.network.flow import Flow
 
 IN: Final = 0x001
@@ -42,11 +42,11 @@ class SimSocket:
 
     __slots__ = (
         "_closed",
-        "_descriptors",
         "_error",
         "_fd",
         "_flow_in",
         "_flow_out",
+        "_on_close",
         "_other",
         "_peername",
         "_reader",
@@ -65,7 +65,7 @@ class SimSocket:
         self._flow_out = flow_out
         self._other = self
         self._fd = -1
-        self._descriptors: Descriptors | None = None
+        self._on_close: Callable[[int], None] | None = None
         self._closed = self._reset = self._write_shut = False
         self._error = 0
         """Raised once; SO_ERROR."""
@@ -198,9 +198,9 @@ class SimSocket:
         if self._closed:
             return
         self._closed = True
-        if self._descriptors is not None:
+        if self._on_close is not None:
             fd, self._fd = self._fd, -1
-            self._descriptors.remove(fd)
+            self._on_close(fd)
             if self.watcher is not None:
                 self.watcher.closed(fd)
                 self.watcher = None
@@ -310,10 +310,13 @@ class SimSocket:
         self.note_arrival()
         self.note_room()
 
-    def open_in(self, descriptors: Descriptors) -> None:
-        """Give it a number."""
-        self._descriptors = descriptors
-        self._fd = descriptors.add(self)
+    def open_as(self, fd: int, on_close: Callable[[int], None]) -> None:
+        """Give it a number.
+
+        :param on_close: called with the number when it is closed.
+        """
+        self._fd = fd
+        self._on_close = on_close
 
     # What a test does to it
 

@@ -176,7 +176,7 @@ def connection(
     """
     ends = socket_pair(client, server, conditions)
     if descriptors is not None:
-        ends[1].open_in(descriptors)
+        descriptors.add(ends[1])
     return SimStream(ends[0]), SimStream(ends[1])
 
 

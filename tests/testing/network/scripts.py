@@ -74,6 +74,7 @@ class Client:
         self._sending = trio.Lock()
         self._reading = trio.Event()
         self._reading.set()
+        self._receiving = trio.CancelScope()
         self._parsed = 0
         self.received = bytearray()
         self.pings: list[float] = []
@@ -130,6 +131,8 @@ class Client:
             case "pause":
                 if self._reading.is_set():
                     self._reading = trio.Event()
+                    # Else it would take one piece more, and how much that is depends on chance.
+                    self._receiving.cancel()
             case "rest":
                 await trio.sleep(7)
 
@@ -144,7 +147,10 @@ class Client:
         with suppress(trio.BrokenResourceError):
             while True:
                 await self._reading.wait()
-                data = await self._stream.receive_some(1_000)
+                with trio.CancelScope() as self._receiving:
+                    data = await self._stream.receive_some(1_000)
+                if self._receiving.cancelled_caught:
+                    continue
                 if not data:
                     break
                 self.received += data

@@ -98,7 +98,7 @@ def simulated_world(random: Random | None = None) -> World:
     pairs = [socket_pair(CLIENT, SERVER) for _ in range(PAIRS)]
     for pair in pairs:
         for end in pair:
-            end.open_in(descriptors)
+            descriptors.add(end)
     return World(SimPoller(descriptors, random), pairs)
 
 
@@ -183,7 +183,7 @@ def simulated_ends(count: int) -> tuple[Descriptors, list[SimSocket], list[SimSo
     descriptors = Descriptors()
     clients, servers = zip(*(socket_pair(CLIENT, SERVER) for _ in range(count)), strict=True)
     for server in servers:
-        server.open_in(descriptors)
+        descriptors.add(server)
     return descriptors, list(clients), list(servers)
 
 
@@ -196,7 +196,7 @@ def test_the_lowest_free_number_is_used_next() -> None:
         assert servers[number].fileno() == -1
     for expected in (*numbers[1:3], numbers[3] + 1):
         _, other = socket_pair(CLIENT, SERVER)
-        other.open_in(descriptors)
+        descriptors.add(other)
         assert other.fileno() == expected
 
 
@@ -208,7 +208,7 @@ def test_a_number_that_is_used_again_is_not_registered() -> None:
     clients[0].send(b"x")
     servers[0].close()
     client, server = socket_pair(CLIENT, SERVER)
-    server.open_in(descriptors)
+    descriptors.add(server)
     assert server.fileno() == fd
     client.send(b"x")
     assert poller.poll(0, 10) == []
@@ -254,7 +254,7 @@ def test_order_and_size_of_batches_depend_on_the_seed_alone() -> None:
 async def test_it_waits_until_a_socket_is_ready(autojump_clock: MockClock) -> None:
     descriptors = Descriptors()
     client, server = socket_pair(CLIENT, SERVER, Conditions(random=Random(1), latency=5.0))
-    server.open_in(descriptors)
+    descriptors.add(server)
     poller = SimPoller(descriptors)
     poller.register(server.fileno(), IN)
     async with trio.open_nursery() as nursery:
@@ -277,7 +277,7 @@ async def test_two_tasks_cannot_wait_for_one_poller() -> None:
 def test_a_send_that_is_blocked_by_chance_is_reported_as_possible() -> None:
     descriptors = Descriptors()
     _, server = socket_pair(CLIENT, SERVER, Conditions(random=Random(1), blocked_sends=1.0))
-    server.open_in(descriptors)
+    descriptors.add(server)
     poller = SimPoller(descriptors)
     with pytest.raises(BlockingIOError):
         server.send(b"x")

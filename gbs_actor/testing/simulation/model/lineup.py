@@ -6,9 +6,7 @@ value that some change gave it is a question of identity. Totals are counted ane
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.fields import FieldValue
@@ -25,61 +23,30 @@ from gbs_actor.testing.simulation.model.cells import (
     Cell,
     Given,
     Key,
-    Row,
     Written,
     iso,
     split,
 )
 from gbs_actor.testing.simulation.model.timeline import Timeline
-from gbs_actor.testing.simulation.model.view import View
+from gbs_actor.testing.simulation.model.view import Revisions, View
 
 
-@dataclass(slots=True)
-class Lineup:
+class Lineup(Revisions):
     """A retreat at each revision from the given one on.
 
     :param retreat: where the log begins.
     """
 
-    retreat: Retreat
-    revision: int = 0
-    """The last."""
-    people: dict[int, Person] = field(default_factory=dict)
-    users: dict[int, int] = field(default_factory=dict)
-    """Registrations, by the user's id."""
-    cells: dict[Key, Timeline[Cell]] = field(default_factory=dict)
-    entries: dict[int, LogEntry] = field(default_factory=dict)
-    written: dict[int, dict[Key, Written]] = field(default_factory=dict)
-    """What each change has written, by revision."""
-    own: dict[int, list[int]] = field(default_factory=dict)
-    """Registrations whose own fields a revision has changed."""
-    touched: dict[int, list[int]] = field(default_factory=dict)
-    """Those whose rows read differently since a revision."""
-    groups_touched: dict[int, list[int]] = field(default_factory=dict)
-    commands: dict[UUID, int] = field(default_factory=dict)
-    """Revisions, by the ids of the commands."""
-    row_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
-    own_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
-    group_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
-    faults: list[tuple[int, str]] = field(default_factory=list)
-    """Entries that do not fit those before, by revision."""
-    fixed: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """What no command changes of the rows."""
-    updated: dict[int, Timeline[str]] = field(default_factory=dict)
-    """The times of the last changes, as rows write them."""
-    built: dict[tuple[int, int], Row] = field(default_factory=dict)
-    """Rows, by id and revision; each is built when it is first asked for."""
-    built_own: dict[tuple[int, int, int], Row] = field(default_factory=dict)
-    """The same for the batch form, by the revision of their own fields, too."""
-    _views: dict[int, View] = field(default_factory=dict)
+    __slots__ = ("retreat",)
 
-    def __post_init__(self) -> None:
-        self.revision = self.retreat.revision
-        for number, group in self.retreat.groups.items():
+    def __init__(self, retreat: Retreat) -> None:
+        super().__init__(retreat.revision)
+        self.retreat = retreat
+        for number, group in retreat.groups.items():
             self._begin((None, number, EXISTS), not group.deleted, group.stamp)
             self._begin((None, number, GROUP_MEMO), group.memo, group.memo_stamp)
             self.group_revisions[number] = Timeline(group.revision)
-        for each in self.retreat.registrations:
+        for each in retreat.registrations:
             id_, memo = each.id, each.memo
             self.people[id_] = each.person
             self.users[each.person.user_id] = id_
@@ -112,13 +79,6 @@ class Lineup:
             memo_id,
         )
         self.cells[key] = Timeline(cell)
-
-    def view(self, revision: int) -> View:
-        """Return the line-up at a revision; that must be there."""
-        view = self._views.get(revision)
-        if view is None:
-            view = self._views[revision] = View(self, revision)
-        return view
 
     def add(self, entry: LogEntry) -> None:
         """Follow the log by an entry; one that is not the next is no part of the line-up."""

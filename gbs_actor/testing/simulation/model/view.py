@@ -1,11 +1,14 @@
-"""A line-up at one of its revisions: fields, rows and groups."""
+"""What a line-up was at its revisions: fields, rows and groups."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
 
-from gbs_actor.lineup.records import Gender
+from gbs_actor.lineup.changes import LogEntry
+from gbs_actor.lineup.records import Gender, Person
 from gbs_actor.lineup.text import comparable
 from gbs_actor.testing.simulation.model.cells import (
     EXISTS,
@@ -18,14 +21,55 @@ from gbs_actor.testing.simulation.model.cells import (
     Given,
     Key,
     Row,
+    Written,
 )
 from gbs_actor.testing.simulation.model.timeline import Timeline
 
-if TYPE_CHECKING:
-    from gbs_actor.testing.simulation.model.lineup import Lineup
-
 _NO_GROUP: Final = Timeline(Cell(Given(False)))
 _NO_TEXT: Final = Timeline(Cell(Given("")))
+
+
+@dataclass(slots=True, eq=False)
+class Revisions:
+    """What a line-up was at each of its revisions."""
+
+    revision: int = 0
+    """The last."""
+    people: dict[int, Person] = field(default_factory=dict)
+    users: dict[int, int] = field(default_factory=dict)
+    """Registrations, by the user's id."""
+    cells: dict[Key, Timeline[Cell]] = field(default_factory=dict)
+    entries: dict[int, LogEntry] = field(default_factory=dict)
+    written: dict[int, dict[Key, Written]] = field(default_factory=dict)
+    """What each change has written, by revision."""
+    own: dict[int, list[int]] = field(default_factory=dict)
+    """Registrations whose own fields a revision has changed."""
+    touched: dict[int, list[int]] = field(default_factory=dict)
+    """Those whose rows read differently since a revision."""
+    groups_touched: dict[int, list[int]] = field(default_factory=dict)
+    commands: dict[UUID, int] = field(default_factory=dict)
+    """Revisions, by the ids of the commands."""
+    row_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
+    own_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
+    group_revisions: dict[int, Timeline[int]] = field(default_factory=dict)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    """Entries that do not fit those before, by revision."""
+    fixed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What no command changes of the rows."""
+    updated: dict[int, Timeline[str]] = field(default_factory=dict)
+    """The times of the last changes, as rows write them."""
+    built: dict[tuple[int, int], Row] = field(default_factory=dict)
+    """Rows, by id and revision; each is built when it is first asked for."""
+    built_own: dict[tuple[int, int, int], Row] = field(default_factory=dict)
+    """The same for the batch form, by the revision of their own fields, too."""
+    _views: dict[int, View] = field(default_factory=dict, repr=False)
+
+    def view(self, revision: int) -> View:
+        """Return the line-up at a revision; that must be there."""
+        view = self._views.get(revision)
+        if view is None:
+            view = self._views[revision] = View(self, revision)
+        return view
 
 
 class View:
@@ -33,7 +77,7 @@ class View:
 
     __slots__ = ("_counts", "_lists", "lineup", "revision")
 
-    def __init__(self, lineup: Lineup, revision: int) -> None:
+    def __init__(self, lineup: Revisions, revision: int) -> None:
         self.lineup = lineup
         self.revision = revision
         self._counts: dict[int | None, dict[str, Any]] = {}
