@@ -95,14 +95,14 @@ class SessionLocation:
     """The highest offset that the client may have of another room; -1: none."""
 
     def since(self, offset: int) -> int | None:
-        """Return the revision to resume from; ``None``: send the whole list.
+        """Return the revision to resume from; ``None``: the client may not have the room's list.
 
-        If the offset is lower than the revision at the join, no event of the room has arrived.
-        If it may be of another room, the lowest possible revision is returned.
+        If the offset is lower than the revision at the join, no event of the room has arrived, nor
+        the reply to the join; perhaps neither has if the offset may be of another room.
         """
-        if offset < self.joined_revision:
+        if offset < self.joined_revision or offset <= self.known_elsewhere:
             return None
-        return self.joined_revision if offset <= self.known_elsewhere else offset
+        return offset
 
 
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -110,13 +110,12 @@ class LineupRecovery:
             location = await self._locations.find(sid)
         except StoreError:
             return RecoveryResult.STORE_UNAVAILABLE
-        if location is None or session is None:
+        since = None if location is None else location.since(revision)
+        if location is None or since is None or session is None:
             return RecoveryResult.NOT_FOUND
-        if revision < location.joined_revision or revision <= location.known_elsewhere:
-            return RecoveryResult.NOT_FOUND  # it may not have received the room's list
         location = replace(location, known_elsewhere=-1)  # the offset is of this room
         client.subscriber.known_elsewhere = -1
-        if not await self._joining.resume(client, location, revision):
+        if not await self._joining.resume(client, location, since):
             return RecoveryResult.REFUSED
         session.resumed(location)
         return RecoveryResult.RECOVERED

@@ -39,8 +39,8 @@ SENDING: Final = (
         "moves",
         (
             SessionLocation.since,
-            "self.joined_revision if offset <= self.known_elsewhere else offset",
-            "offset",
+            " or offset <= self.known_elsewhere",
+            "",
         ),
     ),
     bug(
