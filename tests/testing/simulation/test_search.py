@@ -30,6 +30,13 @@ def test_what_is_dropped_doubled_or_altered_is_found_or_harmless(seed: int) -> N
     assert bool(check(history)) is not is_explained(history)
 
 
+@pytest.mark.parametrize("seed", ["agreement 8302"])
+def test_they_agree_where_they_once_did_not(seed: str) -> None:
+    """The answer to another command, where the client gave its own no id."""
+    history = small_history(seed)
+    assert bool(check(history)) is not is_explained(history)
+
+
 def a_history(*, told: bool) -> History:
     """The first client moves a person; the second is sent that, or something else before it."""
     story = Story()

@@ -105,6 +105,9 @@ class _Search:
         if each.reply["status"] == "OK":
             if revision is None or each.reply.get("revision") != revision:
                 return
+            entry = self.given.lineup.entries[revision]
+            if each.event.command_id is None and not self.contents.comes_to(each.event, entry):
+                return
             alone = self.given.is_given_once(each) and not self.given.causes(each)
             wanted = [s for s in states if s == revision or (s > revision and not alone)]
             yield from (state for state in wanted if self.contents.accepts(each, revision, state))
