@@ -119,9 +119,12 @@ class Identity:
 
         Its client may have been admitted a moment before it learns that.
         """
-        user, at = connection.event.user_id, self._facts.at
+        opened, at = connection.opened, self._facts.at
+        first = opened
+        if at(closed) - at(opened) <= SOON:
+            first = next(i for i in range(opened + 1) if at(i) >= at(opened) - SOON)
         return any(
-            kick.user_id == user and index < closed and at(index) >= at(connection.opened) - SOON
+            kick.user_id == connection.event.user_id and first <= index < closed
             for index, kick in self.kicks
         )
 

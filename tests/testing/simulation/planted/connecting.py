@@ -8,6 +8,7 @@ from typing import Final
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.event_rates import EventRates
 from gbs_actor.gateway.expiry import ExpiryWatch
+from gbs_actor.gateway.http.metrics import families as metrics
 from gbs_actor.gateway.invocation import Invocation
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.plain.channel import PlainChannel
@@ -75,6 +76,11 @@ CONNECTING: Final = (
             "self._errors[failure.code] += 1",
             "self._errors[failure.code] += not self.wants_reply",
         ),
+    ),
+    _bug(
+        "the metric of joins has the value of another one",
+        "calm",
+        (metrics._events, '"Joins that succeeded.", events.joins', '"", events.events'),
     ),
     _bug(
         "a shutdown ends connections as a restart of a room does",
