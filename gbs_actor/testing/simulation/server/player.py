@@ -283,6 +283,9 @@ class _ServerPlayer(Player[Client]):
             await self._operator.act("/drain")
         await self.lineup.stop(grace=None if step.http else step.drain_for or 0.0)
         self.totals.add(composition)
+        ended = self.store
+        self.lineup._store = ended.detach()
+        self.note_killed(ended)  # a commit whose outcome it did not learn may come later
         over()
         await self._start(0.0)
 
