@@ -171,7 +171,7 @@ class Composition:
         self.log_levels = LogLevels(now=environment.wall)
 
         # HTTP, and all of it as one application.
-        services = Services(
+        self.services = services = Services(
             settings=settings,
             current_settings=lambda: self.settings,
             demo_sign_in=demo_sign_in,

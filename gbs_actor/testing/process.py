@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 import trio
 
@@ -13,6 +14,9 @@ from gbs_actor.server.front_door import drain, front_door
 from gbs_actor.settings import Settings
 from gbs_actor.testing.network import Descriptors, SimListener, sim_plane
 from gbs_actor.testing.store import SimStore
+
+_SELDOM: Final = 600.0
+"""Seconds between two looks of the server at itself."""
 
 
 class ServerProcess:
@@ -44,7 +48,7 @@ class ServerProcess:
             plane=lambda: sim_plane(self._descriptors, random) if plane else None,
         )
         # What nobody looks at here would cost more than all else in idle time.
-        self.composition.loop_lag.interval = self.composition.history.interval = 60.0
+        self.composition.loop_lag.interval = self.composition.history.interval = _SELDOM
         self.ended = trio.Event()
         self._door = front_door(self.composition, settings)
         self._grace = settings.server.shutdown_grace
@@ -73,9 +77,13 @@ class ServerProcess:
         """How many connections it has open."""
         return len(self._descriptors)
 
-    def stop(self) -> None:
-        """Begin a graceful shutdown. Idempotent."""
+    def stop(self, grace: float | None = None) -> None:
+        """Begin a graceful shutdown. Idempotent.
+
+        :param grace: seconds for it; ``None``: those of the settings.
+        """
         if not self._ending.is_set():
+            self._grace = self._grace if grace is None else grace
             self._ending.set()
             self._scope.deadline = trio.current_time() + self._grace
 

@@ -169,13 +169,14 @@ class RestartableServer:
         await self.stop(kill=kill)
         await self.start()
 
-    async def stop(self, *, kill: bool = False) -> None:
+    async def stop(self, *, kill: bool = False, grace: float | None = None) -> None:
         """End the server; until :meth:`start` nothing listens. Idempotent.
 
         :param kill: ``False``: it finishes the commands in flight and closes the connections,
             within ``shutdown_grace``. ``True``: it ends in one step, as if the process were
             killed. All connections are reset, and commits that were sent take effect now, later,
             or never.
+        :param grace: instead of ``shutdown_grace``, in seconds; 0: nothing is finished.
         """
         process, self._process = self._process, None
         if process is None:
@@ -184,7 +185,7 @@ class RestartableServer:
         if kill:
             self._kill(process)
         else:
-            process.stop()
+            process.stop(grace)
         await process.ended.wait()
 
     async def start(self) -> None:

@@ -16,6 +16,7 @@ from gbs_actor.testing.peers.messages import Json, PeerClosed, PeerRefused, Rece
 from gbs_actor.testing.peers.session import Session
 from gbs_actor.testing.peers.transport import Transport, TransportClosed
 from gbs_actor.testing.peers.upgrading import UpgradingTransport
+from gbs_actor.testing.peers.websocket import WebSocketTransport
 
 OnMessage = Callable[[Received], None]
 """Called for each message, in the order of arrival, in the task that reads; must not block. What it
@@ -149,6 +150,20 @@ class Conversation:
         :raises PeerClosed: as :meth:`begin`.
         """
         await self._send(self._open()[0], messages)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes over a WebSocket as they are, which may be no frame.
+
+        :raises PeerClosed: as :meth:`begin`.
+        :raises TypeError: the connection is no WebSocket from its beginning.
+        """
+        transport, _ = self._open()
+        if not isinstance(transport, WebSocketTransport):
+            raise TypeError("only a WebSocket has frames")
+        try:
+            await transport.send_bytes(data)
+        except TransportClosed:
+            raise PeerClosed(f"the connection has ended: {self._ending()}") from None
 
     def cut(self) -> None:
         """Close all streams of the connection at once, without a word."""

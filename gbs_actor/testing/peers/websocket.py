@@ -109,6 +109,16 @@ class WebSocketTransport:
                 self._protocol.send_binary(message)
         await self._flush()
 
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are, which may be no frame.
+
+        :raises TransportClosed: the connection has ended.
+        """
+        if self._ended:
+            raise TransportClosed(self._protocol.close_code, self._protocol.close_reason or "")
+        self._protocol.writes.append(data)
+        await self._flush()
+
     async def receive(self) -> list[str | bytes]:
         """See :class:`Transport`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -50,22 +51,22 @@ class Bounds(Instrument):
 
 def of_rooms(rooms: RoomSupervisor) -> Iterator[Bound]:
     """Yield what rooms hold."""
-    for slug, room in rooms._handles.items():
+    for room in rooms._handles.values():
         config, mailbox = room.config, room.mailbox
         # A refused batch goes back into the mailbox, whatever has come meanwhile.
         size = config.mailbox_size + room.one_by_one
-        yield f"queued commands of {slug}", mailbox._commands, size
-        yield f"queued marks of {slug}", mailbox._marks, size
+        yield "queued commands", mailbox._commands, size
+        yield "queued marks", mailbox._marks, size
         if room.batch is not None:
-            yield f"commands in hand of {slug}", len(room.batch.steps), config.batch_size
-        yield f"editing marks of {slug}", len(room.marks), len(room.subscribers) + 1
+            yield "commands in hand", len(room.batch.steps), config.batch_size
+        yield "editing marks", len(room.marks), len(room.subscribers) + 1
         if (rows := room.rows) is not None:
             recent = int(config.recent_changes_time) + 2
-            yield f"recent revisions of {slug}", len(rows._recent._reached), recent
-            yield f"encoded rows of {slug}", len(rows._encoded), len(rows.board)
-            yield f"lists of {slug}", len(rows._full) + len(rows._parts), 2 + _KEPT
-            yield f"changes of {slug}", len(rows._changed), _KEPT
-            yield f"changes in the batch form of {slug}", len(rows._changed_parts), _KEPT
+            yield "recent revisions", len(rows._recent._reached), recent
+            yield "encoded rows", len(rows._encoded), len(rows.board)
+            yield "lists", len(rows._full) + len(rows._parts), 2 + _KEPT
+            yield "changes", len(rows._changed), _KEPT
+            yield "changes in the batch form", len(rows._changed_parts), _KEPT
 
 
 def of_server(composition: Composition) -> Iterator[Bound]:
@@ -78,6 +79,10 @@ def of_server(composition: Composition) -> Iterator[Bound]:
         sink = client.subscriber.sink.statistics()
         if sink.queued > 1:  # one alone may be larger
             yield "bytes in an outbox", sink.queued_bytes, settings.outbox_bytes
+    most = composition.settings.limits.max_connections_per_user
+    users = Counter(client.user.user_id for client in composition.clients.connected)
+    for user, count in users.items():
+        yield f"connections of user {user}", count, most
     kept = composition.closed_sessions.statistics().kept
     yield "closed sessions", kept, 2 * settings.closed_sessions
     yield "operator events", len(composition.operator_events), kept_events

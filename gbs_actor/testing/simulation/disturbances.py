@@ -20,7 +20,7 @@ class Disturbances:
         self._history = history
         self._is_calm = is_calm
         self._numbers = count(1)
-        self._lasting: dict[int, None] = {}
+        self._lasting: dict[int, Cause] = {}
         """Those whose cause goes on."""
         self._fading: dict[int, None] = {}
         """Those whose cause is over."""
@@ -35,7 +35,7 @@ class Disturbances:
         """
         number = next(self._numbers)
         self._history.record(Disturbed(number, cause, slug, client, what))
-        self._lasting[number] = None
+        self._lasting[number] = cause
 
         def over() -> None:
             del self._lasting[number]
@@ -46,6 +46,11 @@ class Disturbances:
     def happened(self, cause: Cause, what: str, *, slug: str | None = None) -> None:
         """Record a cause that is over at once, and what comes of it is not."""
         self.begin(cause, what, slug=slug)()
+
+    @property
+    def are_over(self) -> bool:
+        """Whether nothing disturbs the server any more, but a limit that is small perhaps."""
+        return not self._fading and {*self._lasting.values()} <= {Cause.LOAD}
 
     def look(self) -> None:
         """Record which have come to their end; to be called when all tasks are blocked."""

@@ -23,6 +23,13 @@ Json = Mapping[str, Any]
 Form = Literal["rows", "batch"]
 """Whether a connection is sent a ``lineup-updated`` per row, or ``lineups-updated``."""
 
+Ending = Literal["client", "disconnect", "server"]
+"""What ends a connection: its client, which closes or loses it; the server, by a DISCONNECT, or in
+any other way."""
+
+Access = Literal["none", "read", "edit"]
+"""What a user may do in a retreat."""
+
 READ = "read"
 """The :attr:`Invoked.event` of a read without a subscription, such as a GET."""
 
@@ -72,6 +79,8 @@ class Closed:
     connection: int
     code: int | None = None
     """Of the WebSocket's close frame, or the status that polling ended with, if there was one."""
+    ending: Ending | None = None
+    """``None``: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,41 @@ class NewEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class WallSet:
+    """The wall clock, with which tokens are checked, is set."""
+
+    now: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The access of a user to a retreat changes in the store."""
+
+    slug: str
+    user_id: int
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked:
+    """An operator asks for the connections of a user to be ended, or learns that they are."""
+
+    user_id: int
+    done: bool
+    """Whether that is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violated:
+    """A client breaks RFC 6455, for which the server has to end its connection."""
+
+    connection: int
+    code: int
+    """Of the close frame (§7.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Disturbed:
     """Something that is a cause begins; it lasts until its :class:`Calmed`."""
 
@@ -195,6 +239,10 @@ Event = (
     | Delivered
     | Committed
     | NewEpoch
+    | WallSet
+    | Granted
+    | Kicked
+    | Violated
     | Disturbed
     | Calmed
     | Quiet

@@ -20,11 +20,15 @@ from gbs_actor.testing.simulation.history import (
     Disturbed,
     Ended,
     Event,
+    Granted,
     History,
     Invoked,
+    Kicked,
     NewEpoch,
     Opened,
     Quiet,
+    Violated,
+    WallSet,
 )
 
 SHOWN: Final = 200
@@ -96,9 +100,9 @@ class _Reader:
             case Opened():
                 self._client_of[event.connection] = event.client
                 return "client", _client(event.client), _opened(event)
-            case Closed(connection=connection, code=code):
-                ended = f"connection {connection} has ended"
-                return "client", self._who(connection), ended + _optional(" with", code)
+            case Closed(connection=connection, code=code, ending=ending):
+                ended = f"connection {connection} has ended" + _optional(" with", code)
+                return "client", self._who(connection), ended + _optional(", by the", ending)
             case Invoked():
                 self._asked[event.invocation] = event
                 return "client", _client(event.client), _invoked(event)
@@ -118,6 +122,14 @@ class _Reader:
                 return "store", who, f"commits to {slug}: {', '.join(map(_entry, entries))}"
             case NewEpoch(slug=slug, epoch=epoch):
                 return "store", "store", f"{slug} has a new epoch, {epoch}"
+            case WallSet(now=now):
+                return "fault", "clock", f"it is {now:.3f}"
+            case Granted(slug=slug, user_id=user, access=access):
+                return "fault", "grant", f"user {user} may do in {slug}: {access}"
+            case Kicked(user_id=user, done=done):
+                return "fault", "operator", f"user {user} is {'' if done else 'to be '}kicked"
+            case Violated(connection=connection, code=code):
+                return "client", self._who(connection), f"breaks the protocol: {code} is due"
             case Disturbed():
                 return self._begins(event)
             case Calmed(number=number):

@@ -31,6 +31,7 @@ from gbs_actor.testing.simulation.history import (
     Json,
     NewEpoch,
     Quiet,
+    WallSet,
 )
 from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, steps
 from gbs_actor.testing.simulation.replica import Replica
@@ -194,7 +195,7 @@ class Player(ABC, Generic[ClientT]):
         """End the process in one step, and start another one after so many seconds."""
 
     @abstractmethod
-    async def shut_down(self, drain_for: float | None) -> None:
+    async def shut_down(self, step: steps.Shutdown) -> None:
         """End the process as on a signal, and start another one."""
 
     @abstractmethod
@@ -227,6 +228,7 @@ class Player(ABC, Generic[ClientT]):
         plan = self.plan
         before = await import_retreats(store, self.slugs, plan.people)
         self.history = History(before, delayed=plan.latency > 0)
+        self.history.record(WallSet(self.wall()))
         self.disturbances = Disturbances(self.history, self.is_calm)
         store.latency = plan.latency
         store.on_commit = self._committed
@@ -283,7 +285,7 @@ class Player(ABC, Generic[ClientT]):
     async def _play(self, step: Step) -> None:
         match step:
             case steps.Wait():
-                await self._wait(step.seconds)
+                await self.wait(step.seconds)
             case steps.Turns():
                 for _ in range(step.count):
                     await trio.lowlevel.checkpoint()
@@ -299,6 +301,8 @@ class Player(ABC, Generic[ClientT]):
                 | steps.Renew()
                 | steps.SplitBytes()
                 | steps.Grant()
+                | steps.Kick()
+                | steps.Violate()
             ):
                 if (client := self.clients.get(step.client)) is not None:
                     self.let(client, step)
@@ -308,6 +312,7 @@ class Player(ABC, Generic[ClientT]):
                 self.store.fail(*[step.fault] * step.times, of=step.of)
             case steps.JumpWall():
                 self.wall.advance(step.seconds)
+                self.history.record(WallSet(self.wall()))
             case steps.CrashRoom():
                 slug = SLUGS[step.retreat]
                 self._traps.append(_Trap(slug, step.at, step.passes, step.times, self._crash))
@@ -316,7 +321,7 @@ class Player(ABC, Generic[ClientT]):
             case steps.Shutdown(at=at) if at is not None:
                 self._traps.append(_Trap(None, at, step.passes, 1, self._cancel))
             case steps.Shutdown():
-                self.nursery.start_soon(self.shut_down, step.drain_for)
+                self.nursery.start_soon(self.shut_down, step)
             case steps.Operate():
                 self.nursery.start_soon(self._operate, step)
             case steps.Outage():
@@ -326,7 +331,8 @@ class Player(ABC, Generic[ClientT]):
             case steps.NewEpoch():
                 self.nursery.start_soon(self._give_epoch, SLUGS[step.retreat])
 
-    async def _wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
+        """Let all be done that can be done now, then let time pass."""
         await self.settled()
         self._look()
         if seconds:
@@ -449,7 +455,7 @@ class Player(ABC, Generic[ClientT]):
 
     async def recover(self) -> None:
         """End all faults, and wait until nothing is left of them; let everybody join."""
-        await self._wait(0.0)
+        await self.wait(0.0)
         self._traps.clear()
         await self.wait_up()
         self.store.heal()
@@ -457,19 +463,23 @@ class Player(ABC, Generic[ClientT]):
         self._notice()
         for client in self.clients.values():
             client.go_on_reading()
-        await self._wait(RECOVERY_TIME)
+        await self.wait_recovered()
         self._notice()  # of a server that was killed last
         for client in self.clients.values():
             if client.in_room is None:
                 client.join(steps.Join(client.participant.number, 0, since=True))
-        await self._wait(1.0)
+        await self.wait(1.0)
+
+    async def wait_recovered(self) -> None:
+        """Wait until nothing is left of any fault."""
+        await self.wait(RECOVERY_TIME)
 
     async def _end(self) -> None:
-        await self._wait(0.0)
-        for _ in range(10):  # a server may be about to read for itself
+        await self.wait(0.0)
+        for _ in range(30):  # a server may be about to read for itself
             if self.is_calm():
                 break
-            await self._wait(0.1)
+            await self.wait(0.1)
         store = self.store.elsewhere()
         for slug in self.slugs:
             stored = await store.load(slug)

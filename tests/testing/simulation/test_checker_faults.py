@@ -27,9 +27,11 @@ from gbs_actor.testing.simulation.history import (
     Ended,
     History,
     Invoked,
+    Kicked,
     NewEpoch,
     Opened,
 )
+from tests.testing.simulation.endings import STAYS, ends, stays
 from tests.testing.simulation.player import SLUG, START
 from tests.testing.simulation.stories import (
     RETREAT,
@@ -937,6 +939,127 @@ def a_user_is_not_said_to_be_there() -> History:
 @breaks("presence-is-right")
 def a_user_has_too_many_connections() -> History:
     return presence((900, 1), (901, 2))
+
+
+# -- how connections end
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        ends("expired", None, "disconnect"),
+        ends("expired", 4401),
+        ends("revoked", None, "disconnect"),
+        ends("revoked", 4403),
+        ends("kicked", None, "disconnect"),
+        ends("kicked", 4403),
+        ends("violated", 1009),
+        ends(None, 1001, "client"),
+    ],
+)
+def test_who_has_to_leave_is_disconnected_with_the_code_for_it(history: History) -> None:
+    assert check(history) == []
+
+
+@breaks("ended-for-a-reason")
+def a_client_is_disconnected_that_may_stay() -> History:
+    return ends(None, None, "disconnect")
+
+
+@breaks("ended-for-a-reason")
+def an_expired_token_ends_a_connection_with_the_code_of_a_revoked_grant() -> History:
+    return ends("expired", 4403)
+
+
+@breaks("ended-for-a-reason")
+def a_revoked_grant_ends_a_connection_with_the_code_of_an_expired_token() -> History:
+    return ends("revoked", 4401)
+
+
+@breaks("ended-for-a-reason")
+def a_connection_ends_before_its_client_could_renew_the_token() -> History:
+    return ends("expired", 4401, after=STAYS - 5.0)
+
+
+@breaks("ended-for-a-reason")
+def a_client_is_not_notified_that_its_token_has_expired() -> History:
+    return ends("expired", 4401, notified=False)
+
+
+@breaks("ended-for-a-reason")
+def a_connection_ends_as_at_a_shutdown_and_there_is_none() -> History:
+    return ends(None, 1001)
+
+
+@breaks("ended-for-a-reason")
+def a_connection_breaks_and_nothing_has_broken_it() -> History:
+    return ends(None)
+
+
+@breaks("ended-for-a-reason")
+def a_client_that_broke_no_rule_is_said_to_have_sent_too_much() -> History:
+    return ends(None, 1009)
+
+
+@breaks("ended-for-a-reason")
+def a_frame_that_is_too_large_ends_a_connection_as_if_it_were_no_text() -> History:
+    return ends("violated", 1007)
+
+
+@breaks("ended-for-a-reason")
+def a_shutdown_ends_a_connection_as_a_restart_does() -> History:
+    history = ends(None, 1012)
+    index = find(history, Closed)
+    disturb(history, index, index + 1, Cause.STOP)
+    return history
+
+
+def test_a_room_that_is_stopped_sends_its_clients_away() -> None:
+    history = ends(None, 1012)
+    index = find(history, Closed)
+    disturb(history, index, index + 1, Cause.STOP, SLUG)
+    assert check(history) == []
+
+
+@breaks("ended-for-good")
+def a_client_that_was_kicked_resumes_its_session() -> History:
+    return ends("kicked", None, "disconnect", resumed=True)
+
+
+@breaks("ended-for-good")
+def a_client_whose_token_has_expired_resumes_its_session() -> History:
+    return ends("expired", None, "disconnect", resumed=True)
+
+
+@breaks("ended-in-time")
+def a_connection_outlasts_its_token() -> History:
+    return stays("expired")
+
+
+@breaks("ended-in-time")
+def a_connection_ends_long_after_its_token() -> History:
+    return ends("expired", 4401, after=STAYS + 10.0)
+
+
+@breaks("ended-in-time")
+def a_client_stays_in_a_retreat_that_it_may_not_read_any_more() -> History:
+    return stays("revoked")
+
+
+@breaks("ended-in-time")
+def a_client_stays_that_was_kicked() -> History:
+    return stays("kicked")
+
+
+@breaks("ended-in-time")
+def a_connection_outlasts_that_its_client_breaks_the_protocol() -> History:
+    return stays("violated")
+
+
+def test_a_client_that_does_not_read_may_learn_late_that_it_has_to_leave() -> None:
+    history = stays("kicked")
+    disturb(history, find(history, Kicked), find(history, Ended), Cause.NETWORK)
+    assert check(history) == []
 
 
 # -- and what finds them

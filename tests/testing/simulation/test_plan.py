@@ -15,7 +15,7 @@ from gbs_actor.testing.simulation import PROFILES, Plan, draw, simulate
 from gbs_actor.testing.simulation.plan import Step, steps
 
 DRAWN = [draw(seed) for seed in range(500)]
-NETWORKED = {steps.Intrude, steps.Renew, steps.Grant, steps.SplitBytes}
+NETWORKED = {steps.Intrude, steps.Renew, steps.Grant, steps.SplitBytes, steps.Kick, steps.Violate}
 """The steps that need a network."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import pytest
 
@@ -11,7 +13,14 @@ from gbs_actor.testing.simulation.checker import check
 from gbs_actor.testing.simulation.history import Answered, Closed, Ended, Opened
 from gbs_actor.testing.simulation.plan import Participant, Plan, Step, Transport, steps
 
-SEEDS = 100
+SEEDS: Final[Mapping[str, Sequence[int]]] = {
+    "general": range(300, 380),
+    "rights": (*range(12), 25),
+    "limits": range(12, 15),
+    "stops": range(12),
+    "crashes": range(8),
+}
+"""By profile."""
 FORMS = ("rows", "batch")
 
 
@@ -23,12 +32,23 @@ CODES = (
     "NOT_FOUND",
     "LEADER_LOCKED",
     "CONFLICT",
+    "GROUP_NOT_EMPTY",
+    "INTERNAL",
+    "OUTCOME_UNKNOWN",
+    "TOKEN_EXPIRED",
+    "ROOM_UNAVAILABLE",
     "FORBIDDEN",
     "RATE_LIMITED",
     "ROOM_BUSY",
     "ROOM_RESTARTED",
     "STORE_UNAVAILABLE",
 )
+CLOSE_CODES = (
+    *(None, 1000, 1001, 1002, 1007, 1009, 1012, 1013),
+    *(4401, 4403, 4429),
+    400,
+)
+"""Of WebSockets, of those whose reasons are the line-up's, and of polling."""
 MORE = (
     "upgraded",
     "recovered",
@@ -37,6 +57,12 @@ MORE = (
     "disconnected",
     "killed",
     "shut down",
+    "shut down without drain",
+    "kick",
+    "violation: opcode",
+    "violation: mask",
+    "violation: size",
+    "violation: text",
     "outage",
     "new epoch",
     "foreign write",
@@ -44,11 +70,13 @@ MORE = (
     "operator: recover",
     "operator: stop",
     "operator: drain",
+    "operator: 200",
     "lost: reset",
     "lost: close",
     "lost: vanish",
     "authenticate: OK",
     "notice: TOKEN_EXPIRED",
+    "notice: FORBIDDEN",
     "grant: none",
     "grant: read",
     "stranger: noise",
@@ -68,12 +96,13 @@ MORE = (
 
 def test_a_run_of_seeds_reaches_every_protocol_code_and_end_of_a_connection() -> None:
     reached: Counter[str] = Counter()
-    for seed in range(300, 300 + SEEDS):
-        reached += simulate(seed, layer="server").counters
+    for profile, seeds in SEEDS.items():
+        for seed in seeds:
+            reached += simulate(seed, profile=profile, layer="server").counters
     wanted = {
         *(f"connected: {transport}, {form}" for transport in TRANSPORTS for form in FORMS),
         *(f"answer: {code}" for code in CODES),
-        *(f"close code: {code}" for code in (None, 1000, 1001, 1012, 1013)),
+        *(f"close code: {code}" for code in CLOSE_CODES),
         *MORE,
     }
     assert wanted - reached.keys() == set()

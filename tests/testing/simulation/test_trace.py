@@ -60,8 +60,9 @@ def test_a_violation_is_shown_behind_its_moment() -> None:
 
 def test_every_kind_of_event_is_a_line_and_an_object() -> None:
     kinds: set[type[Event]] = set()
-    for seed in range(60):
-        trace = simulate(seed)
+    traces = [simulate(seed) for seed in range(60)]
+    traces += [simulate(seed, profile="rights", layer="server") for seed in range(6)]
+    for trace in traces:
         kinds |= {type(moment.event) for moment in trace.history.moments}
         assert all(line.who and line.what for line in trace.lines())
         records = [msgspec.json.decode(record) for record in trace.records()]

@@ -2,14 +2,15 @@
 
 Each rule has a name, of those in :data:`RULES`. ``facts`` puts the ``events`` of a history in
 order, and follows each log by the naive model. ``log``, ``answers``, ``reads``, ``sequence``,
-``epochs``, ``liveness`` and ``presence`` have the rules; ``rejecting`` and ``placing`` say at which
-revisions an answer is right.
+``epochs``, ``liveness``, ``presence`` and ``endings`` have the rules; ``rejecting`` and ``placing``
+say at which revisions an answer is right, ``identity`` who may do what until when.
 """
 
 from __future__ import annotations
 
 from gbs_actor.testing.simulation.checker import (  # noqa: F401  (they declare the rules)
     answers,
+    endings,
     epochs,
     liveness,
     log,

@@ -36,7 +36,9 @@ RETRYABLE: Final = frozenset(
         "OUTCOME_UNKNOWN",
     }
 )
-_DONE: Final = frozenset({ClientEvent.LEAVE_RETREAT, ClientEvent.USER_EDITING})
+_DONE: Final = frozenset(
+    {ClientEvent.LEAVE_RETREAT, ClientEvent.USER_EDITING, ClientEvent.AUTHENTICATE}
+)
 
 
 @rule
@@ -104,7 +106,7 @@ def accepted_shows_its_row(facts: Facts) -> Found:
 
 @rule
 def done_without_data(facts: Facts) -> Found:
-    """A leave or a mark is answered without data, in a revision that may be known."""
+    """A leave, a mark or a renewal is answered without data, in a revision that may be known."""
     for each in facts.invocations.values():
         index = each.answered
         if index is None or not each.accepted or each.event.event not in _DONE:

@@ -17,12 +17,17 @@ from gbs_actor.testing.simulation.plan.steps import (
     Intrusion,
     Invoke,
     Join,
+    Kick,
     Loss,
+    Operate,
     Read,
     Renew,
     Return,
+    Shutdown,
     SplitBytes,
     Step,
+    Violate,
+    Violation,
 )
 
 HTTP: Final = 0.25
@@ -36,6 +41,7 @@ _TRANSPORTS: Final[tuple[Transport, ...]] = (
 )
 _NETWORKS: Final[tuple[Network, ...]] = ("perfect", "perfect", "rough", "slow")
 _INTRUSIONS: Final[tuple[Intrusion, ...]] = get_args(Intrusion)
+_VIOLATIONS: Final[tuple[Violation, ...]] = get_args(Violation)
 _ACCESSES: Final[tuple[Literal["none", "read", "edit"], ...]] = ("none", "read", "edit")
 RETURNS: Final[tuple[Return, ...]] = get_args(Return)
 _SETTINGS: Final[Mapping[str, Mapping[str, tuple[int | float, ...]]]] = {
@@ -89,11 +95,12 @@ class _Networking:
 
     def _settings(self) -> dict[str, dict[str, int | float]]:
         settings: dict[str, dict[str, int | float]] = {}
+        small = self._profile.small
         if self._is_calm:
             return settings
         for group, names in _SETTINGS.items():
             for name, values in names.items():
-                if self.random.random() < self._profile.small_limits / 3:
+                if self.random.random() < self._profile.small_limits / 3 or name in small:
                     settings.setdefault(group, {})[name] = self.random.choice(values)
         return settings
 
@@ -105,8 +112,11 @@ class _Networking:
         """Yield the steps, with faults of the network in between, of which each plan has some."""
         random = self.random
         share = 0.0 if self._is_calm else random.choice((0.0, 0.3, 0.6))
-        faults = [each for each in _FAULTS if random.random() < share]
-        intensity = random.choice((0.02, 0.05, 0.15))
+        chosen = self._profile.network
+        faults = [
+            fault for name, fault in _FAULTS.items() if random.random() < share or name in chosen
+        ]
+        intensity = random.choice((0.15,) if chosen else (0.02, 0.05, 0.15))
         for step in self._plan.steps:
             yield self._step(step)
             if faults and random.random() < intensity:
@@ -136,6 +146,12 @@ class _Networking:
             access = self.random.choice(_ACCESSES)
             yield Grant(self.random.choice(clients).number, access, retreat)
 
+    def _kick(self) -> Iterator[Step]:
+        yield Kick(self._client(), self._http)
+
+    def _violate(self) -> Iterator[Step]:
+        yield Violate(self._client(), self.random.choice(_VIOLATIONS))
+
     def _split(self) -> Iterator[Step]:
         yield SplitBytes(self._client(), self.random.choice((1, 2, 7, 100)))
 
@@ -160,13 +176,17 @@ class _Networking:
             return Join(step.client, step.retreat, since=step.behind is not None)
         if isinstance(step, Disconnect):
             return replace(step, way=self.random.choice(_LOSSES))
+        if isinstance(step, Operate | Shutdown):
+            return replace(step, http=self._http)
         return step
 
 
-_FAULTS: Final[tuple[Callable[[_Networking], Iterator[Step]], ...]] = (
-    _Networking._storm,
-    _Networking._intrude,
-    _Networking._renew,
-    _Networking._grant,
-    _Networking._split,
-)
+_FAULTS: Final[Mapping[str, Callable[[_Networking], Iterator[Step]]]] = {
+    "storm": _Networking._storm,
+    "intrude": _Networking._intrude,
+    "renew": _Networking._renew,
+    "grant": _Networking._grant,
+    "kick": _Networking._kick,
+    "violate": _Networking._violate,
+    "split": _Networking._split,
+}

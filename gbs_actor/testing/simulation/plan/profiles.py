@@ -87,6 +87,9 @@ class Profile:
     """Limits that are so in any case."""
     http: float = 0.08
     """How likely a command is given over HTTP."""
+    network: frozenset[str] = frozenset()
+    """Faults that each simulation with a network has: ``storm``, ``intrude``, ``renew``, ``grant``,
+    ``kick``, ``violate``, ``split``."""
 
 
 _CALM: Final = frozenset(FAULTS)
@@ -182,6 +185,21 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         "marks": Profile(
             weights={"mark": 15, "disconnect": 4, "leave": 3},
             never=_only("disconnect", "crash", "stall"),
+        ),
+        "rights": Profile(
+            weights={"wait": 15, "join": 5, "mark": 4},
+            never=_only("disconnect", "jump wall", "shutdown"),
+            steps=(30, 60),
+            small_limits=0.1,
+            network=frozenset({"renew", "grant", "kick", "violate"}),
+        ),
+        "limits": Profile(
+            weights={"disconnect": 8, "turns": 8},
+            always=frozenset({"disconnect"}),
+            never=_only("disconnect", "stall"),
+            small=frozenset({"max_connections_per_user"}),
+            small_limits=0.6,
+            network=frozenset({"storm"}),
         ),
         "crashes": Profile(
             weights={"crash": 8},

@@ -158,6 +158,26 @@ class Grant(_Step, frozen=True, tag="grant"):
     retreat: int = 0
 
 
+class Kick(_Step, frozen=True, tag="kick"):
+    """An operator disconnects the user of a client."""
+
+    client: int
+    http: bool = False
+    """Whether by a request; else by a call of what that calls."""
+
+
+Violation = Literal["opcode", "mask", "size", "text"]
+"""What is wrong with a frame: its opcode is reserved; it has no mask; it is too large; it is no
+UTF-8."""
+
+
+class Violate(_Step, frozen=True, tag="violate"):
+    """A client sends a WebSocket frame that breaks the protocol."""
+
+    client: int
+    what: Violation
+
+
 class SplitBytes(_Step, frozen=True, tag="split bytes"):
     """A client's connection delivers so many bytes at once, at most."""
 
@@ -185,6 +205,8 @@ class Operate(_Step, frozen=True, tag="operate"):
 
     action: Literal["restart", "recover", "stop", "drain"]
     retreat: int = 0
+    http: bool = False
+    """Whether by a request, where there is a network."""
 
 
 # -- the store
@@ -239,6 +261,8 @@ class Shutdown(_Step, frozen=True, tag="shutdown"):
     """How often it passes that before."""
     drain_for: float | None = None
     """Seconds that the rooms have, at most, to finish before; ``None``: none."""
+    http: bool = False
+    """Whether an operator asks for it by a request, where there is a network."""
 
 
 class JumpWall(_Step, frozen=True, tag="jump wall"):
@@ -260,6 +284,8 @@ Step = (
     | Intrude
     | Renew
     | Grant
+    | Kick
+    | Violate
     | SplitBytes
     | Disconnect
     | CrashRoom

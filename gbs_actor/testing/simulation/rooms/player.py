@@ -9,7 +9,7 @@ import trio
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import RoomSettings
 from gbs_actor.testing.simulation.history import Cause, History
-from gbs_actor.testing.simulation.plan import Plan, Step
+from gbs_actor.testing.simulation.plan import Plan, Step, steps
 from gbs_actor.testing.simulation.player import Player
 from gbs_actor.testing.simulation.rooms.client import Client
 from gbs_actor.testing.simulation.rooms.server import SimServer
@@ -71,12 +71,12 @@ class _RoomsPlayer(Player[Client]):
         if self.server.is_running:
             super().let(client, step)
 
-    async def shut_down(self, drain_for: float | None) -> None:
+    async def shut_down(self, step: steps.Shutdown) -> None:
         """See :class:`Player`."""
         if self.server.is_up:
             self.counters["shut down"] += 1
             over = self.disturbances.begin(Cause.STOP, "shutdown")
-            await self.server.stop(drain_for)
+            await self.server.stop(step.drain_for)
             over()
 
     def shut_down_at_once(self) -> None:

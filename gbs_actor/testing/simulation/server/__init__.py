@@ -2,7 +2,7 @@
 
 ``player`` plays the steps. ``client`` is a participant, over a peer of its protocol; ``membership``
 is which room it is in when its events are handled, as it can know; ``requests`` is what it sends
-over HTTP.
+over HTTP. ``operators`` is what an operator does, ``strangers`` what who speaks no protocol does.
 """
 
 from gbs_actor.testing.simulation.server.player import play

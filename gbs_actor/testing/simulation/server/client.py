@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,10 +31,12 @@ from gbs_actor.testing.simulation.history import (
     Cause,
     Closed,
     Delivered,
+    Ending,
     History,
     Invoked,
     Json,
     Opened,
+    Violated,
 )
 from gbs_actor.testing.simulation.plan import SLUGS, Participant
 from gbs_actor.testing.simulation.plan.steps import (
@@ -46,6 +48,8 @@ from gbs_actor.testing.simulation.plan.steps import (
     Renew,
     Return,
     SplitBytes,
+    Violate,
+    Violation,
 )
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.server import requests
@@ -55,6 +59,14 @@ from gbs_actor.testing.simulation.server.requests import Request
 BACK_OFF: Final = 0.5
 """Seconds after which a client tries again to connect; twice as many the next time."""
 MAX_BACK_OFF: Final = 8.0
+_WEBSOCKETS: Final = ("websocket", "plain")
+_FRAMES: Final[Mapping[Violation, tuple[bytes, int]]] = {
+    "opcode": (b"\x83\x80\0\0\0\0", 1002),
+    "mask": (b"\x81\x01a", 1002),
+    "size": (b"\x81\xff\0\0\0\0\x7f\xff\xff\xff\0\0\0\0", 1009),
+    "text": (b"\x81\x81\0\0\0\0\xff", 1007),
+}
+"""What is sent, and the code that it is answered with (RFC 6455 §7.4.1)."""
 
 
 class Run(Protocol):
@@ -147,6 +159,8 @@ class Client:
         self._back: Callable[[], None] = _nothing
         """Called when it is connected again."""
         self._closing = False
+        self._ending: Ending = "server"
+        """How its connection ends, as far as it is known before."""
         self._renewed = False
         """Whether it takes another token when the present one has expired."""
         self._identified: Callable[[], None] = _nothing
@@ -274,8 +288,8 @@ class Client:
             return
         self._run.counters[f"close code: {self._peer.close_code}"] += 1
         self._run.counters["upgraded"] += self._peer.upgraded
-        self._run.history.record(Closed(self.number, self._peer.close_code))
-        self.number, self._talking = None, False
+        self._run.history.record(Closed(self.number, self._peer.close_code, self._ending))
+        self.number, self._talking, self._ending = None, False, "server"
         self._work.clear()
         self.go_on_reading()
         self._identify()
@@ -284,7 +298,7 @@ class Client:
         """Lose the connection, and come back."""
         if not self._talking:
             return
-        self._return = (step.back_after, step.how)
+        self._return, self._ending = (step.back_after, step.how), "client"
         self._run.counters[f"lost: {step.way}"] += 1
         if step.way == "close":
             self._run.nursery.start_soon(self._peer.close)
@@ -317,21 +331,34 @@ class Client:
         self._later(partial(self._authenticate, step.expires_in))
 
     async def _authenticate(self, expires_in: float | None) -> None:
-        run = self._run
+        run, membership = self._run, self._membership
 
-        def renewed(reply: Reply | None) -> None:
-            if reply is not None:
-                run.counters[f"authenticate: {reply.code or 'OK'}"] += 1
-                if expires_in is None and reply.ok:
-                    self._identify()
+        def renewed(reply: Json) -> None:
+            run.counters[f"authenticate: {reply.get('code', 'OK')}"] += 1
+            if expires_in is None and reply["status"] == "OK":
+                self._identify()
 
-        token = run.token(self.participant, expires_in)
-        with suppress(PeerClosed):
-            await self._peer.ask(ClientEvent.AUTHENTICATE, {"token": token}, on_reply=renewed)
+        argument = {"token": run.token(self.participant, expires_in)}
+        room = membership.room_after(membership.count, hoping=True)
+        await self._ask(ClientEvent.AUTHENTICATE, argument, room, renewed, outside=room is None)
 
     def _identify(self) -> None:
         over, self._identified = self._identified, _nothing
         over()
+
+    def violate(self, step: Violate) -> None:
+        """Send a WebSocket frame that breaks the protocol."""
+        if self._talking and self.participant.transport in _WEBSOCKETS:
+            self._later(partial(self._violate, step.what))
+
+    async def _violate(self, what: Violation) -> None:
+        if self.number is None:
+            return
+        frame, code = _FRAMES[what]
+        self._run.counters[f"violation: {what}"] += 1
+        self._run.history.record(Violated(self.number, code))
+        with suppress(PeerClosed):
+            await self._peer.send_bytes(frame)
 
     async def close(self) -> None:
         """Close the connection, and record nothing more."""
@@ -359,6 +386,8 @@ class Client:
                 self._take_event(received.name, received.payload)
             case "disconnected":
                 run.counters["disconnected"] += 1
+                if self._ending == "server":
+                    self._ending = "disconnect"
                 self._peer.cut()
 
     def _take_event(self, name: str, payload: Any) -> None:
@@ -367,6 +396,8 @@ class Client:
         if name == ServerEvent.ERROR:
             kind = "notice" if payload["event"] is None else "error event"
             run.counters[f"{kind}: {payload['code']}"] += 1
+            if self.number is not None:
+                run.history.record(Delivered(self.number, name, payload))
             if payload["code"] == "TOKEN_EXPIRED" and self._renewed:
                 self._later(partial(self._authenticate, None))
             return

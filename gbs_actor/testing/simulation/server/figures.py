@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import trio
 
 from gbs_actor.contract.events import ClientEvent, ServerEvent
+from gbs_actor.gateway.http.metrics.families import families
+from gbs_actor.gateway.http.metrics.snapshot import take_snapshot
 from gbs_actor.server.composition import Composition
 from gbs_actor.testing.server import LineupServer
+from gbs_actor.testing.simulation.checker.events import COMMANDS
 from gbs_actor.testing.simulation.history import (
     Abandoned,
     Answered,
@@ -17,6 +21,7 @@ from gbs_actor.testing.simulation.history import (
     Delivered,
     History,
     Invoked,
+    Opened,
 )
 
 
@@ -54,6 +59,19 @@ def _count_tasks() -> int:
     return count
 
 
+async def metrics(composition: Composition) -> dict[str, float]:
+    """Return what a scrape of ``/metrics`` would get, without the thread that renders it.
+
+    Each sample is named as in PromQL, with the value of its label: ``gbs_closes_total{…}``.
+    """
+    taken = await take_snapshot(composition.services)
+    return {
+        "/".join((sample.name, *sample.labels.values())): sample.value
+        for family in families(taken)
+        for sample in family.samples
+    }
+
+
 class Totals:
     """What all processes of a run have counted."""
 
@@ -64,9 +82,11 @@ class Totals:
         self.crashes = 0
         self.failures: Counter[str] = Counter()
         """What must never happen, by name."""
+        self.processes = 0
 
     def add(self, composition: Composition) -> None:
         """Add what a process has counted up to its end."""
+        self.processes += 1
         events = composition.dispatch.statistics()
         clients = composition.clients.statistics()
         self.errors.update(events.errors)
@@ -93,14 +113,60 @@ class Totals:
         exact = exact and not any(name.startswith("stranger: ") for name in counters)
         for code in sorted(errors.keys() | self.errors.keys()):
             counted = self.errors[code]
-            received = errors[code] + sum(
-                counters.get(f"{name}: {code}", 0) for name in ("error event", "authenticate")
-            )
+            received = errors[code] + counters.get(f"error event: {code}", 0)
             if counted < received or (exact and counted > received):
                 found.append(f"{counted} errors {code} are counted, and {received} received")
         if self.joins < joins or (exact and self.joins > joins):
             found.append(f"{self.joins} joins are counted, and {joins} were answered")
         return found
+
+    def exposed_wrongly(self, exposed: Mapping[str, float], history: History) -> list[str]:
+        """Return which metrics of a run of one process are not what its history says.
+
+        :param exposed: at the end, when all clients have gone.
+        """
+        events = [moment.event for moment in history.moments]
+        asked = {each.invocation: each for each in events if isinstance(each, Invoked)}
+        accepted = [
+            asked[each.invocation].event in COMMANDS
+            for each in events
+            if isinstance(each, Answered) and each.reply["status"] == "OK"
+        ]
+        equal = {f"gbs_event_errors_total/{code}": self.errors[code] for code in self.errors}
+        equal |= {"gbs_joins_total": self.joins, "gbs_room_crashes_total": self.crashes}
+        equal |= dict.fromkeys(_GAUGES, 0)
+        opened = [each for each in events if isinstance(each, Opened)]
+        least = {
+            "gbs_handshakes_total": len(opened),
+            "gbs_recoveries_total/recovered": sum(each.resumed for each in opened),
+            "gbs_closes_total": sum(isinstance(each, Closed) for each in events),
+            "gbs_commands_total/accepted": sum(accepted),
+            "gbs_events_total": sum(
+                isinstance(each, Answered) and asked[each.invocation].connection is not None
+                for each in events
+            ),
+        }
+        sums: Counter[str] = Counter()
+        for name, value in exposed.items():
+            sums[name] += int(value)
+            family, *labels = name.split("/")
+            if labels:
+                sums[family] += int(value)
+        sums["gbs_commands_total/accepted"] += sums["gbs_commands_total/repeated"]
+        found = [
+            f"{name} is {sums[name]}, and {value} were counted"
+            for name, value in equal.items()
+            if sums[name] != value
+        ]
+        return found + [
+            f"{name} is {sums[name]}, and the clients know of {value}"
+            for name, value in least.items()
+            if sums[name] < value
+        ]
+
+
+_GAUGES: Final = ("gbs_clients", "gbs_connections", "gbs_rooms", "gbs_subscribers")
+"""What is left of clients once they have gone: nothing."""
 
 
 def _received(history: History) -> tuple[Counter[str], int, bool]:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from gbs_actor.testing.simulation.history import Disturbed, History
+from structlog.testing import capture_logs
+
+from gbs_actor.testing.simulation.history import Cause, Disturbed, History, Violated
 
 _FAILURES: Final = ("crashed: ", "commit: ", "read: ", "outage")
 """What counters of faults begin with that are errors."""
-_STRANGERS: Final = "stranger: "
-"""What counters of strangers begin with, whose errors are warned of."""
+_STRANGER: Final = "user 999 "
+_CAUSES: Final[Mapping[str, frozenset[Cause]]] = {
+    r"user \d+ (exceeds|has as many connections)": frozenset({Cause.LOAD}),
+    r"room .* has as many commands queued": frozenset({Cause.LOAD}),
+    r"room .*: (another writer|stale)": frozenset({Cause.STALE, Cause.STORE, Cause.KILL}),
+    r"room .*: the outcome": frozenset({Cause.STORE, Cause.CRASH, Cause.STOP, Cause.KILL}),
+    r".*audit records wait": frozenset({Cause.STORE}),
+    r"roles stay as they are": frozenset({Cause.STORE}),
+    r"the session of .* \((FORBIDDEN|TOKEN_EXPIRED)": frozenset({Cause.IDENTITY}),
+    r"the session of .* \(STORE_UNAVAILABLE": frozenset({Cause.STORE}),
+    r"the session of .* \(ROOM_(RESTARTED|UNAVAILABLE)": frozenset({Cause.CRASH, Cause.STOP}),
+    r"the session of .* \(ROOM_BUSY": frozenset({Cause.LOAD, Cause.STALE}),
+    r"the session of .* \(RATE_LIMITED": frozenset({Cause.LOAD}),
+    r"the session of .*: ping timeout": frozenset({Cause.NETWORK}),
+}
+"""What a warning is for, by how it begins; one that is not here may be for any cause."""
+_VIOLATION: Final = re.compile(r"the session of .*: parse error")
 
 
 class LogRecords(logging.Handler):
@@ -32,15 +50,24 @@ class LogRecords(logging.Handler):
     def problems(self, history: History, counters: Mapping[str, int]) -> list[str]:
         """Return what is logged, and follows from no fault that was injected."""
         failed = any(name.startswith(_FAILURES) for name in counters)
-        disturbed = (
-            history.delayed  # which makes commands slow
-            or any(name.startswith(_STRANGERS) for name in counters)
-            or any(isinstance(moment.event, Disturbed) for moment in history.moments)
-        )
+        events = [moment.event for moment in history.moments]
+        causes = {each.cause for each in events if isinstance(each, Disturbed)}
+        violated = any(isinstance(each, Violated) for each in events)
+
+        def is_explained(level: str, message: str) -> bool:
+            if level != "WARNING":
+                return failed
+            if _VIOLATION.match(message):
+                return violated or _STRANGER in message
+            for pattern, explaining in _CAUSES.items():
+                if re.match(pattern, message):
+                    return bool(explaining & causes) or _STRANGER in message
+            return history.delayed or bool(causes)  # a command was slow, say
+
         return [
             f"{count} log records {level} {message!r}"
             for (level, message), count in self.records.items()
-            if not (disturbed if level == "WARNING" else failed)
+            if not is_explained(level, message)
         ]
 
     @contextmanager
@@ -53,7 +80,8 @@ class LogRecords(logging.Handler):
             each.setLevel(logging.WARNING)
             each.propagate = False
         try:
-            yield
+            with capture_logs():  # the audit's, which is logged by structlog
+                yield
         finally:
             for each, (level, propagate) in zip(changed, before, strict=True):
                 each.removeHandler(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -11,32 +11,43 @@ from typing import Final
 import trio
 
 from gbs_actor.roles import Role
-from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms import RoomSupervisor, Tracepoint
 from gbs_actor.testing.network import PERFECT, Conditions, SimStream
 from gbs_actor.testing.peers import HttpReply
 from gbs_actor.testing.server import LineupServer, lineup_server
 from gbs_actor.testing.simulation.bounds import Bound, of_server
-from gbs_actor.testing.simulation.history import Cause, History, Json
+from gbs_actor.testing.simulation.history import (
+    Access,
+    Cause,
+    Granted,
+    History,
+    Json,
+)
 from gbs_actor.testing.simulation.plan import SLUGS, Participant, Plan, Step, steps
-from gbs_actor.testing.simulation.player import Player
+from gbs_actor.testing.simulation.player import RECOVERY_TIME, Player
 from gbs_actor.testing.simulation.server.client import Client
-from gbs_actor.testing.simulation.server.figures import Totals, held
+from gbs_actor.testing.simulation.server.figures import Totals, held, metrics
 from gbs_actor.testing.simulation.server.log_records import LogRecords
+from gbs_actor.testing.simulation.server.operators import TOKEN_LIFETIME, Operator
 from gbs_actor.testing.simulation.server.requests import Request
 from gbs_actor.testing.simulation.server.strangers import intrude
 from gbs_actor.testing.store import SimStore
 
 IDLE_TIME: Final = 70.0
 """Seconds after which nothing is left of clients that have gone: longer than rooms are idle."""
-TOKEN_LIFETIME: Final = 1e7
-"""Seconds; longer than any jump of the wall clock."""
+RECOVERY_STEP: Final = 20.0
+"""Seconds after which the server may have recovered: longer than a commit is late."""
 STRANGER: Final = 999
 """The user in whose name strangers do what is wrong."""
 GRANT_TIME: Final = 40.0
 """Seconds in which a grant takes effect everywhere."""
 _LATENCY: Final = 0.05
 _NO_READER: Final = Role.UNIV_GROUP_MINISTER
-_ROLES: Final = {"none": _NO_READER, "read": Role.LEADER_STAFF, "edit": None}
+_ROLES: Final[Mapping[Access, Role | None]] = {
+    "none": _NO_READER,
+    "read": Role.LEADER_STAFF,
+    "edit": None,
+}
 
 
 async def play(plan: Plan, counters: Counter[str]) -> History:
@@ -56,7 +67,7 @@ async def play(plan: Plan, counters: Counter[str]) -> History:
 class _ServerPlayer(Player[Client]):
     """One simulation of the whole server."""
 
-    quiet_time = 40.0
+    quiet_time = 20.0
 
     def __init__(self, plan: Plan, counters: Counter[str]) -> None:
         super().__init__(plan, counters)
@@ -64,11 +75,12 @@ class _ServerPlayer(Player[Client]):
         self._first_store = SimStore(environment=self.environment)
         self._conditions = self._draw_conditions()
         self._up = trio.Event()
-        self._ending = False
+        self._ending = self._killed = False
         self._end_of_grants = trio.Event()
         self.totals = Totals()
         self._tokens: dict[int, str] = {}
         self.lineup: LineupServer
+        self._operator: Operator
 
     async def play(self) -> None:
         """Play the plan."""
@@ -92,6 +104,7 @@ class _ServerPlayer(Player[Client]):
             plane=plan.plane,
             observe=self.passed,
         ) as self.lineup:
+            self._operator = Operator(self.lineup, self.history, self.counters)
             self._up.set()
             at_first = held(self.lineup)
             async with trio.open_nursery() as self.nursery:
@@ -112,12 +125,15 @@ class _ServerPlayer(Player[Client]):
         await trio.sleep(IDLE_TIME)
         await self.settled()
         self.totals.add(self.lineup.composition)
+        exposed = await metrics(self.lineup.composition)
         now = held(self.lineup)
         changed = {name: now[name] - at_first[name] for name in now if now[name] != at_first[name]}
         for number, end in enumerate(self.ends):
             left_over = {**end.left_over, **(changed if not number else {})}
             self.history.record(replace(end, left_over=left_over))
         self.history.problems += self.totals.problems(self.history, self.counters)
+        if self.totals.processes == 1:
+            self.history.problems += self.totals.exposed_wrongly(exposed, self.history)
 
     def _draw_conditions(self) -> Conditions:
         match self.plan.network:
@@ -158,6 +174,10 @@ class _ServerPlayer(Player[Client]):
                 client.split(step)
             case steps.Grant():
                 self.nursery.start_soon(self._grant, client.participant.user, step)
+            case steps.Kick():
+                self.nursery.start_soon(self._kick, client.participant.user, step)
+            case steps.Violate():
+                client.violate(step)
             case _:
                 super().let(client, step)
 
@@ -167,19 +187,49 @@ class _ServerPlayer(Player[Client]):
 
     async def _grant(self, user: int, step: steps.Grant) -> None:
         """Give a user a role, and take it away in the end."""
-        slug, role = SLUGS[step.retreat], _ROLES[step.access]
+        slug = SLUGS[step.retreat]
         self.counters[f"grant: {step.access}"] += 1
+        over = self._about(user, f"grant: {step.access}")
+        self._give(slug, user, step.access)
+        await self._end_of_grants.wait()
+        self._give(slug, user, "edit")
+        await trio.sleep(GRANT_TIME)
+        over()
+
+    def _give(self, slug: str, user: int, access: Access) -> None:
+        self.store.grant(slug, user, _ROLES[access])
+        self.history.record(Granted(slug, user, access))
+
+    async def operate(self, step: steps.Operate) -> None:
+        """See :class:`Player`."""
+        if step.http:
+            await self._operator.act(f"/rooms/{SLUGS[step.retreat]}/{step.action}")
+        else:
+            await super().operate(step)
+
+    async def _kick(self, user: int, step: steps.Kick) -> None:
+        """Let an operator disconnect all clients of a user."""
+        if self.is_up:
+            over = self._about(user, "kick")
+            await self._operator.kick(user, http=step.http)
+            over()
+
+    def _about(self, user: int, what: str) -> Callable[[], None]:
+        """Record that what a user may do changes.
+
+        :returns: to be called when that is over.
+        """
         overs = [
-            self.disturbances.begin(Cause.IDENTITY, f"grant: {step.access}", client=each.number)
+            self.disturbances.begin(Cause.IDENTITY, what, client=each.number)
             for each in self.plan.clients
             if each.user == user
         ]
-        self.store.grant(slug, user, role)
-        await self._end_of_grants.wait()
-        self.store.grant(slug, user, None)
-        await trio.sleep(GRANT_TIME)
-        for over in overs:
-            over()
+
+        def over() -> None:
+            for each in overs:
+                each()
+
+        return over
 
     def intrude(self, step: steps.Intrude) -> None:
         """See :class:`Player`."""
@@ -199,23 +249,49 @@ class _ServerPlayer(Player[Client]):
         self._end_of_grants.set()
         await super().recover()
 
-    async def shut_down(self, drain_for: float | None) -> None:
+    async def wait_recovered(self) -> None:
+        """See :class:`Player`."""
+        for _ in range(int(RECOVERY_TIME / RECOVERY_STEP)):
+            await self.wait(RECOVERY_STEP)
+            if self._has_recovered():
+                return
+
+    def _has_recovered(self) -> bool:
+        """Whether all clients are connected, and the server holds no other connection."""
+        if not self.is_up:
+            return False
+        numbers = [client.number for client in self.clients.values()]
+        admitted = self.lineup.composition.clients.statistics().clients
+        return self.disturbances.are_over and None not in numbers and admitted == len(numbers)
+
+    def passed(self, slug: str, tracepoint: Tracepoint) -> None:
+        """See :class:`Player`; what a killed process still does is of no account."""
+        if not self._killed:
+            super().passed(slug, tracepoint)
+
+    async def shut_down(self, step: steps.Shutdown) -> None:
         """See :class:`Player`."""
         if self._ending:
             return
         self._ending = True
-        self.counters["shut down"] += 1
+        drained = step.drain_for is not None or step.http
+        self.counters["shut down" if drained else "shut down without drain"] += 1
         over = self.disturbances.begin(Cause.STOP, "shutdown")
         self._up = trio.Event()
         composition = self.lineup.composition
-        await self.lineup.stop()
+        if step.http:
+            await self._operator.act("/drain")
+        await self.lineup.stop(grace=None if step.http else step.drain_for or 0.0)
         self.totals.add(composition)
+        ended = self.store
+        self.lineup._store = ended.detach()
+        self.note_killed(ended)  # a commit whose outcome it did not learn may come later
         over()
         await self._start(0.0)
 
     def shut_down_at_once(self) -> None:
         """See :class:`Player`."""
-        self.nursery.start_soon(self.shut_down, None)
+        self.nursery.start_soon(self.shut_down, steps.Shutdown())
 
     def kill(self, down_for: float) -> None:
         """See :class:`Player`."""
@@ -224,7 +300,7 @@ class _ServerPlayer(Player[Client]):
         self._ending = True
         self.counters["killed"] += 1
         self.disturbances.happened(Cause.KILL, "kill")
-        self._up = trio.Event()
+        self._up, self._killed = trio.Event(), True
         self.totals.add(self.lineup.composition)
         killed = self.store
         self.lineup.kill()
@@ -234,6 +310,7 @@ class _ServerPlayer(Player[Client]):
     async def _start(self, down_for: float) -> None:
         if down_for:
             await trio.sleep(down_for)
+        self._killed = False
         await self.lineup.start()
         self._ending = False
         self._up.set()

@@ -6,10 +6,11 @@ from typing import Final
 
 from tests.testing.simulation.planted.bug import Bug
 from tests.testing.simulation.planted.committing import COMMITTING
+from tests.testing.simulation.planted.connecting import CONNECTING
 from tests.testing.simulation.planted.deciding import DECIDING
 from tests.testing.simulation.planted.sending import SENDING
 from tests.testing.simulation.planted.serving import SERVING
 
-BUGS: Final[tuple[Bug, ...]] = (*DECIDING, *COMMITTING, *SENDING, *SERVING)
+BUGS: Final[tuple[Bug, ...]] = (*DECIDING, *COMMITTING, *SENDING, *SERVING, *CONNECTING)
 
 __all__ = ["BUGS", "Bug"]

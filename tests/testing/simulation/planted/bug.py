@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
+from gbs_actor.testing.simulation.simulate import Layer
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -73,6 +75,8 @@ class Bug:
     profile: str
     """The one that it is looked for with."""
     edits: tuple[Edit, ...]
+    layer: Layer = "rooms"
+    """The lowest one that has it."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -83,13 +87,19 @@ class Bug:
             yield
 
 
-def bug(name: str, profile: str, *edits: tuple[Callable[..., object], str, str]) -> Bug:
+def bug(
+    name: str,
+    profile: str,
+    *edits: tuple[Callable[..., object], str, str],
+    layer: Layer = "rooms",
+) -> Bug:
     """Return a bug.
 
     :param edits: function, old text, new text.
+    :param layer: see :class:`Bug`.
     """
     of_function: dict[Callable[..., object], list[tuple[str, str]]] = {}
     for function, old, new in edits:
         of_function.setdefault(function, []).append((old, new))
     made = tuple(Edit(function, tuple(texts)) for function, texts in of_function.items())
-    return Bug(name, profile, made)
+    return Bug(name, profile, made, layer)

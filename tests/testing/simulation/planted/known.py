@@ -47,4 +47,11 @@ KNOWN: Final[dict[str, int]] = {
     "a mark of who has left lasts until it expires": 5,
     "a room that is stopped drops what is queued": 13,
     "a leave is answered and not carried out while the store is down": 13,
+    "an expired token ends a connection with the code of a revoked grant": 25,
+    "a client stays in a room that it may not read any more": 32,
+    "a shutdown ends connections as a restart of a room does": 5,
+    "an event that exceeds a rate is not answered": 18,
+    "a client whose token expires has no time to renew it": 2,
+    "a token that was renewed is not watched": 2,
+    "a session that was ended for good is resumed": 1,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gbs_actor.testing.simulation import simulate
 from gbs_actor.testing.simulation.checker import check
+from gbs_actor.testing.simulation.simulate import Layer
 from tests.testing.simulation.planted.bug import Bug
 
 
@@ -25,15 +26,15 @@ def search(bug: Bug, profile: str, seeds: Iterable[int]) -> Found | None:
     """Return the first of some seeds that shows a bug, and that is clean without it."""
     for tried, seed in enumerate(seeds, 1):
         with bug.planted():
-            rules = broken_rules(seed, profile)
-        if rules and not broken_rules(seed, profile):
+            rules = broken_rules(seed, profile, bug.layer)
+        if rules and not broken_rules(seed, profile, bug.layer):
             return Found(seed, tried, rules)
     return None
 
 
-def broken_rules(seed: int, profile: str) -> frozenset[str]:
+def broken_rules(seed: int, profile: str, layer: Layer) -> frozenset[str]:
     """Return the rules that a simulation breaks."""
-    history = simulate(seed, profile=profile).history
+    history = simulate(seed, profile=profile, layer=layer).history
     return frozenset(each.rule for each in check(history))
 
 
@@ -42,7 +43,7 @@ def rules_that_find(bug: Bug, profile: str, seeds: Iterable[int]) -> frozenset[s
     rules: set[str] = set()
     for seed in seeds:
         with bug.planted():
-            broken = broken_rules(seed, profile)
+            broken = broken_rules(seed, profile, bug.layer)
         if broken - rules:
-            rules |= broken - broken_rules(seed, profile)
+            rules |= broken - broken_rules(seed, profile, bug.layer)
     return frozenset(rules)
