@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -41,6 +41,7 @@ from gbs_actor.testing import (
 from gbs_actor.testing.environment import START
 from gbs_actor.testing.owned_tasks import owned_tasks
 from gbs_actor.testing.peers import SOCKETIO_PATH
+from tests.gateway.plain_peer import PlainPeer, talking_plainly
 
 SECRET: Final = "0123456789abcdef0123456789abcdef"
 SLUG: Final = "2024-winter"
@@ -277,6 +278,23 @@ class World:
             await peer.connect()
             yield peer
             await peer.close()
+
+    @asynccontextmanager
+    async def plainly_with(self, slug: str = SLUG, **how: Any) -> AsyncIterator[PlainPeer]:
+        """Connect by a plain WebSocket whose frames are seen, as :func:`talking_plainly` does."""
+        async with talking_plainly(await self.server.open_stream(), slug, **how) as peer:
+            yield peer
+
+    def plainly(self, slug: str = SLUG, **token: Any) -> AbstractAsyncContextManager[PlainPeer]:
+        """Connect so with a token in the header."""
+        return self.plainly_with(slug, token=self.token(**token))
+
+    @asynccontextmanager
+    async def joined_plainly(self, slug: str = SLUG, **token: Any) -> AsyncIterator[PlainPeer]:
+        """Connect so, and wait for the rows."""
+        async with self.plainly(slug, **token) as peer:
+            await peer.event("initial-data")
+            yield peer
 
     async def refusal(
         self, transport: Transport, slug: str = SLUG, **how: Any

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gbs_actor.auth import Role
+from tests.gateway.serving import settings_with, world
 from tests.monitoring.files import (
     ALERTS,
     CONFIG,
@@ -19,7 +20,6 @@ from tests.monitoring.files import (
     promtool,
     queries,
 )
-from tests.gateway.serving import settings_with, world
 
 
 async def exported() -> set[str]:
