@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +12,8 @@ from uuid import UUID
 import msgspec
 
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.commands import Kind
+from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
@@ -37,8 +39,8 @@ class CommitRefused(StoreError):
         self.data_error = data_error
 
 
-class StaleRevision(StoreError):
-    """The retreat is no longer at the expected revision; nothing took effect."""
+class RowsLocked(StoreError):
+    """A transaction of another program holds rows of a commit; nothing took effect."""
 
 
 class RepeatedCommands(StoreError):
@@ -76,6 +78,81 @@ class RetreatVersion:
     """Opaque; changes whenever revisions start anew."""
     removal_revision: int
     """Of the last change that removed a registration (0: none did)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to commit a batch of changes to a retreat."""
+
+    id: UUID
+    """Of its own, also where the same batch is tried again: the log has it with each entry."""
+    retreat_id: int
+    epoch: str
+    """The retreat's, in which the changes were decided."""
+    expected_revision: int
+    """The revision that they are based on; the first change has the next one, and each further
+    one is one higher."""
+    changes: tuple[Change, ...]
+    """In the order of their revisions; may be empty."""
+    repeatable: frozenset[UUID] = frozenset()
+    """Ids of commands that may be in the log already."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaEntry:
+    """What a delta has of an entry of the log."""
+
+    revision: int
+    command_id: UUID
+    author_id: int | None
+    author_name: str
+    kind: Kind
+    request: bytes
+    registration_ids: tuple[int, ...]
+    """The registrations that it addresses."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a retreat has beyond a revision, as of one consistent moment.
+
+    Content may be newer than its revision, never older.
+    """
+
+    version: RetreatVersion
+    complete: bool
+    """Whether a state of the revision becomes the state of ``version`` by what follows. Otherwise
+    all of it is empty, and the retreat is to be loaded: its epoch is another one, it is at a lower
+    revision, a registration was removed, too much has changed, or the log was pruned too far."""
+    registrations: tuple[Registration, ...] = ()
+    """Those of which any revision is higher, whole."""
+    groups: tuple[Group, ...] = ()
+    """Those with a higher revision, deleted ones, too."""
+    entries: tuple[DeltaEntry, ...] = ()
+    """Of the log, ascending."""
+
+
+class LockedRetreat(Protocol):
+    """A retreat that no other server can change, until its block ends."""
+
+    @property
+    def delta(self) -> Delta | None:
+        """What it has beyond the revision that the lock was asked with; ``None``: it is at it."""
+        ...
+
+    async def commit(self, attempt: Attempt) -> None:
+        """Make changes durable, once, and release the retreat.
+
+        :raises ValueError: as :meth:`Store.commit`; or the attempt is not based on the revision
+            that the retreat has.
+        :raises RepeatedCommands: as :meth:`Store.commit`; so are the following.
+        :raises RowsLocked: …
+        :raises CommitRefused: …
+        :raises StoreUnavailable: the lock was lost before the commit was sent.
+        :raises OutcomeUnknown: …
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,28 +225,48 @@ class Store(Protocol):
         """
         ...
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
-        """Make changes durable, all or none of them, in one transaction.
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        """Make changes durable, all or none of them, in one transaction and one round trip.
 
-        :param expected_revision: the revision that the changes are based on; the first
-            change has the next one, and each further one is one higher.
-        :param changes: in the order of their revisions; may be empty.
-        :param repeatable: ids of commands that may be in the log already. If any is,
-            nothing is committed and :exc:`RepeatedCommands` holds their entries; one
-            round trip both looks them up and commits.
+        :returns: ``None``: they are durable. Otherwise nothing took effect: the retreat is at
+            another revision, or in another epoch, or its rows are not as the changes take them to
+            be; the result is what it has beyond ``attempt.expected_revision``.
         :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
-        :raises RepeatedCommands: one of ``repeatable`` is in the log.
-        :raises StaleRevision: the retreat is at another revision, or a row to be
-            changed is missing.
+        :raises RepeatedCommands: one of ``attempt.repeatable``, or of the changes' command ids, is
+            in the log. Nothing took effect.
+        :raises RowsLocked: another program's transaction holds rows; nothing took effect.
         :raises CommitRefused: the store refused; nothing took effect.
         :raises OutcomeUnknown: connection lost, timeout or cancellation after it was sent.
         """
+        ...
+
+    def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AbstractAsyncContextManager[LockedRetreat]:
+        """Keep other servers from changing a retreat within the block.
+
+        For a batch that others were faster than twice: waits for its turn, then commits. Nothing
+        else of the store is to be awaited within the block: whoever holds a lock for a quarter
+        of a second loses it.
+
+        :param epoch: of the state that the caller has, as is ``revision``.
+        :raises StoreUnavailable: the lock cannot be had; nothing has changed.
+        """
+        ...
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """Return what a retreat has beyond a revision; ``None``: there is no such retreat.
+
+        Where it is at the revision, the delta is complete and empty.
+        """
+        ...
+
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
+        """Return the versions of those that there are. Costs one small read for all."""
+        ...
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """Whether the log has entries of an attempt."""
         ...
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
