@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,11 @@ from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.seed.seed import RetreatSeed
+
+DELTA_LIMIT: Final = 2_000
+"""A delta has at most so many rows (registrations and groups), and at most so many entries."""
+LOCK_TIMEOUT: Final = 0.25
+"""Seconds after which whoever holds the lock of a retreat loses it."""
 
 
 class StoreError(Exception):
@@ -124,7 +129,8 @@ class Delta:
     complete: bool
     """Whether a state of the revision becomes the state of ``version`` by what follows. Otherwise
     all of it is empty, and the retreat is to be loaded: its epoch is another one, it is at a lower
-    revision, a registration was removed, too much has changed, or the log was pruned too far."""
+    revision, a registration was removed, too much has changed, or the log was pruned too far; or
+    a commit found other rows than its changes take for granted, though at their revision."""
     registrations: tuple[Registration, ...] = ()
     """Those of which any revision is higher, whole."""
     groups: tuple[Group, ...] = ()
@@ -148,7 +154,7 @@ class LockedRetreat(Protocol):
             that the retreat has.
         :raises RepeatedCommands: as :meth:`Store.commit`; so are the following.
         :raises RowsLocked: …
-        :raises CommitRefused: …
+        :raises CommitRefused: …; or other programs have changed rows that the changes rest on.
         :raises StoreUnavailable: the lock was lost before the commit was sent.
         :raises OutcomeUnknown: …
         """
@@ -214,6 +220,11 @@ class Store(Protocol):
     cancelled commit an unknown one (rooms shield theirs).
     """
 
+    @property
+    def shared(self) -> bool:
+        """Whether other servers may change retreats at the same time."""
+        ...
+
     async def load(self, slug: str) -> Retreat | None:
         """Return the retreat as of one consistent moment, or ``None`` if there is none."""
         ...
@@ -230,7 +241,8 @@ class Store(Protocol):
 
         :returns: ``None``: they are durable. Otherwise nothing took effect: the retreat is at
             another revision, or in another epoch, or its rows are not as the changes take them to
-            be; the result is what it has beyond ``attempt.expected_revision``.
+            be; the result is what it has beyond ``attempt.expected_revision``. Of a retreat that
+            is not there it has revision 0 and no epoch.
         :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
         :raises RepeatedCommands: one of ``attempt.repeatable``, or of the changes' command ids, is
             in the log. Nothing took effect.
@@ -246,11 +258,12 @@ class Store(Protocol):
         """Keep other servers from changing a retreat within the block.
 
         For a batch that others were faster than twice: waits for its turn, then commits. Nothing
-        else of the store is to be awaited within the block: whoever holds a lock for a quarter
-        of a second loses it.
+        else of the store is to be awaited within the block: whoever holds a lock for
+        :data:`LOCK_TIMEOUT` loses it.
 
         :param epoch: of the state that the caller has, as is ``revision``.
-        :raises StoreUnavailable: the lock cannot be had; nothing has changed.
+        :raises StoreUnavailable: the lock cannot be had, or there is no such retreat; nothing has
+            changed.
         """
         ...
 

@@ -22,7 +22,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
     RepeatedCommands,
-    StaleRevision,
+    StoreError,
     StoreUnavailable,
 )
 from gbs_actor.store.writes import Writes
@@ -36,6 +36,10 @@ _TRY_AGAIN = frozenset({"40001", "40P01"})
 _ATTEMPTS = 4
 _MANY = 256
 """Registrations of a batch whose arguments cost a step of the event loop of their own."""
+
+
+class StaleRevision(StoreError):
+    """The retreat is no longer at the expected revision; nothing took effect."""
 
 
 class Commits:

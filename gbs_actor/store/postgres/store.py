@@ -11,7 +11,7 @@ from uuid import UUID
 import trio
 
 from gbs_actor.concurrency import background
-from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.settings import RoomSettings, StoreSettings
@@ -19,7 +19,7 @@ from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in, is_storable
 from gbs_actor.store.postgres import audit, history, queries
-from gbs_actor.store.postgres.commit import Commits
+from gbs_actor.store.postgres.commit import Commits, StaleRevision
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
     ConnectionLost,
@@ -39,7 +39,9 @@ from gbs_actor.store.postgres.migrate import (
 from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
 from gbs_actor.store.protocol import (
+    Attempt,
     CommitRefused,
+    Delta,
     Progress,
     RetreatVersion,
     SessionLocation,
@@ -136,24 +138,25 @@ class PostgresStore:
         rows = await self._database.fetch(queries.RETREAT, slug)
         return queries.version(rows[0]) if rows else None
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+    async def commit(self, attempt: Attempt) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`.
 
         It ends within ``commit_timeout``. Cancellation ends it at once, together
         with its connection; the commit may nevertheless take effect.
         """
-        check_revisions(expected_revision, changes)
-        writes = collapse(changes)
-        if fault := fault_in(changes, writes):
+        check_revisions(attempt.expected_revision, attempt.changes)
+        writes = collapse(attempt.changes)
+        if fault := fault_in(attempt.changes, writes):
             self._commits.failed += 1
             raise CommitRefused(fault, data_error=True)
-        await self._commits.run(retreat_id, expected_revision, changes, writes, repeatable)
+        retreat_id, changes = attempt.retreat_id, attempt.changes
+        try:
+            await self._commits.run(
+                retreat_id, attempt.expected_revision, changes, writes, attempt.repeatable
+            )
+        except StaleRevision:
+            return Delta(RetreatVersion(retreat_id, 0, "", 0), complete=False)
+        return None
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
