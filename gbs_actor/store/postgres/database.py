@@ -27,6 +27,15 @@ T = TypeVar("T")
 CLOSE_TIMEOUT = 2.0
 """Seconds that an orderly close of connections may take."""
 
+_CLUSTER = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN format('%s:%s:%s',
+       (SELECT system_identifier FROM pg_control_system()),
+       left(pg_walfile_name(pg_current_wal_lsn()), 8),
+       (SELECT oid FROM pg_database WHERE datname = current_database()))
+       END AS cluster
+"""
+"""The cluster, its timeline and the database. As long as a connection lasts, they stay the same."""
+
 _DATA_ERRORS = ("21", "22", "23", "44", "54")
 """Classes of errors that a retry with the same values would get again."""
 
@@ -113,9 +122,22 @@ class Database:
         return connection
 
     async def _connect_with(self, settings: Mapping[str, str], deadline: float) -> DbConnection:
-        return await connect(
+        connection = await connect(
             self._dsn, deadline=deadline, settings=settings, counters=self.counters
         )
+        try:
+            (row,) = await connection.fetch(_CLUSTER, deadline=deadline)
+        except (ConnectionLost, ServerRefused) as error:
+            connection.terminate()
+            raise NotConnected(str(error)) from None
+        except BaseException:
+            connection.terminate()
+            raise
+        if row["cluster"] is None:
+            connection.terminate()
+            raise NotConnected("it is a standby; name the primary")
+        connection.cluster = row["cluster"]
+        return connection
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
         """Run one statement that may be run twice, and return its rows.

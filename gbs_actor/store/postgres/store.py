@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,9 +17,9 @@ from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
-from gbs_actor.store.limits import fault_in, is_storable
+from gbs_actor.store.limits import is_storable
 from gbs_actor.store.postgres import audit, history, queries
-from gbs_actor.store.postgres.commit import Commits, StaleRevision
+from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
     ConnectionLost,
@@ -28,7 +28,9 @@ from gbs_actor.store.postgres.connection import (
     ServerRefused,
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
+from gbs_actor.store.postgres.deltas import Deltas
 from gbs_actor.store.postgres.importing import Import
+from gbs_actor.store.postgres.locking import Locks
 from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
@@ -40,8 +42,8 @@ from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
 from gbs_actor.store.protocol import (
     Attempt,
-    CommitRefused,
     Delta,
+    LockedRetreat,
     Progress,
     RetreatVersion,
     SessionLocation,
@@ -49,7 +51,6 @@ from gbs_actor.store.protocol import (
     StoreUnavailable,
 )
 from gbs_actor.store.seed.seed import RetreatSeed
-from gbs_actor.store.writes import check_revisions, collapse
 
 _ROOMS, _STORE = RoomSettings(), StoreSettings()
 
@@ -67,7 +68,13 @@ class PostgresStore:
     def __init__(self, dsn: str, *, timeouts: Timeouts, pool_size: int) -> None:
         self._timeouts = timeouts
         self._database = Database(dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,))
-        self._commits = Commits(self._database, timeout=timeouts.commit)
+        self._deltas = Deltas(self._database)
+        self._commits = Commits(self._database, self._deltas, timeout=timeouts.commit)
+        # Reads, and the commits of the other rooms, find a connection meanwhile.
+        most = max(1, pool_size - 2)
+        self._locks = Locks(
+            self._database, self._deltas, self._commits, most=most, timeout=timeouts.commit
+        )
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
 
@@ -124,10 +131,11 @@ class PostgresStore:
                 heads = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
                 if not heads:
                     return None
-                key = heads[0]["id"]
+                version = self._deltas.version(heads[0], connection)
+                key = version.id
                 groups = await connection.fetch(queries.GROUPS, key, deadline=deadline)
                 people = await connection.fetch(queries.REGISTRATIONS, key, deadline=deadline)
-            return queries.retreat(slug, heads[0], groups, people)
+            return queries.retreat(slug, version, groups, people)
 
         return await self._database.read(read)
 
@@ -135,8 +143,12 @@ class PostgresStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if not is_storable(slug):
             return None
-        rows = await self._database.fetch(queries.RETREAT, slug)
-        return queries.version(rows[0]) if rows else None
+
+        async def read(connection: DbConnection, deadline: float) -> RetreatVersion | None:
+            rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
+            return self._deltas.version(rows[0], connection) if rows else None
+
+        return await self._database.read(read)
 
     async def commit(self, attempt: Attempt) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`.
@@ -144,19 +156,25 @@ class PostgresStore:
         It ends within ``commit_timeout``. Cancellation ends it at once, together
         with its connection; the commit may nevertheless take effect.
         """
-        check_revisions(attempt.expected_revision, attempt.changes)
-        writes = collapse(attempt.changes)
-        if fault := fault_in(attempt.changes, writes):
-            self._commits.failed += 1
-            raise CommitRefused(fault, data_error=True)
-        retreat_id, changes = attempt.retreat_id, attempt.changes
-        try:
-            await self._commits.run(
-                retreat_id, attempt.expected_revision, changes, writes, attempt.repeatable
-            )
-        except StaleRevision:
-            return Delta(RetreatVersion(retreat_id, 0, "", 0), complete=False)
-        return None
+        return await self._commits.run(attempt)
+
+    def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AbstractAsyncContextManager[LockedRetreat]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return self._locks.hold(retreat_id, epoch, revision)
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._deltas.delta(retreat_id, epoch, revision)
+
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._deltas.versions(retreat_ids)
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return bool(await self._database.fetch(queries.COMMITTED, retreat_id, attempt_id))
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
