@@ -55,6 +55,7 @@ class Database:
     :param dsn: the database's address; it appears in no message.
     :param prepare: statements that each connection prepares when it is opened.
     :param pool_size: connections at most, besides the one that holds the lease.
+    :param node: see :class:`~gbs_actor.store.postgres.lease.Lease`.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class Database:
         timeouts: Timeouts,
         pool_size: int,
         prepare: Sequence[str] = (),
+        node: str | None = None,
     ) -> None:
         self._dsn = dsn
         self._timeouts = timeouts
         self._prepare = prepare
         self.pool = Pool(self._connect, size=pool_size, connect_timeout=timeouts.connect)
-        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect)
+        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect, node=node)
         self.reachable = True
         """Whether the last contact succeeded."""
         self.counters = ConnectionCounters()
@@ -206,9 +208,9 @@ class Database:
         self.reachable = True
 
     async def wait_for_lease(self, deadline: float) -> None:
-        """Wait until we are the only server of the database.
+        """Wait until we may serve the database.
 
-        :raises StoreUnavailable: another server is until the deadline, or too long.
+        :raises StoreUnavailable: we may not until the deadline, or for too long.
         """
         if not self.lease.held:
             limit = trio.current_time() + self._timeouts.connect
