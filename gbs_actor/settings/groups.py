@@ -307,6 +307,10 @@ class RoomSettings(Group):
     """Ids of accepted commands that a room keeps in memory; older ones are looked up in the
     database.
     """
+    comparison_interval: Seconds = 0.25
+    """Seconds between two comparisons of all rooms with the database, where other servers use it,
+    too: for as long a change made through them may go unseen.
+    """
     deliveries_per_yield: Count = 256
     """Deliveries of a fan-out, and rows encoded for one, after which other tasks run."""
 

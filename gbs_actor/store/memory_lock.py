@@ -36,6 +36,11 @@ class RetreatLock:
         self._queue = trio.Lock()
         self._hold: Hold | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether somebody has it."""
+        return self._hold is not None and not self._hold.ended
+
     async def acquire(self) -> Hold:
         """Wait for the lock and take it; a cancelled call has no effect."""
         async with self._queue:
@@ -49,7 +54,7 @@ class RetreatLock:
         A free lock costs no checkpoint. None lies between its release and the return either, so
         that what the caller does next, up to a checkpoint of its own, is done while it is free.
         """
-        if self._queue.locked() or not (self._hold is None or self._hold.ended):
+        if self._queue.locked() or self.held:
             async with self._queue:
                 await self._wait_ended()
 

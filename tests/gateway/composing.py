@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 import trio
 from pydantic import SecretStr
@@ -24,14 +23,13 @@ from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
-from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import AuthSettings, Settings, declarations
 from gbs_actor.socketio import SocketServer
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.protocol import StoreUnavailable
+from gbs_actor.store.protocol import Attempt, Delta, StoreUnavailable
 from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
@@ -100,17 +98,11 @@ class BreakableStore(MemoryStore):
         await self.loads_may_go_on.wait()
         return await super().load(slug)
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+    async def commit(self, attempt: Attempt) -> Delta | None:
         if not self.commits_may_go_on.is_set():
             self.commit_waits.set()
         await self.commits_may_go_on.wait()
-        await super().commit(retreat_id, expected_revision, changes, repeatable)
+        return await super().commit(attempt)
 
     async def ping(self) -> None:
         await super().ping()
