@@ -23,7 +23,7 @@ SELECT registration.*,
         AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL;
 
 -- The whole, to be read by id: the rest is looked up person by person. A load reads it for all
--- people at once, in two thirds of the time.
+-- people at once, in half of the time.
 CREATE VIEW lineup_registration AS
 SELECT person.*,
        ARRAY(
