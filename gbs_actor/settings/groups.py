@@ -29,6 +29,7 @@ from gbs_actor.settings.values import (
     ListenAddress,
     LogFormat,
     LogLevel,
+    NodeName,
     Origin,
     Port,
     ProxyAddress,
@@ -332,6 +333,11 @@ class StoreSettings(Group):
     data_dir: Path = Field(default_factory=default_data_dir)
     """Folder of the embedded PostgreSQL and of the demo secret. Default: /var/lib/gbs-actor
     for root, the user's data directory for other users.
+    """
+    node: NodeName | None = None
+    """Name of this server among several on one database, such as a: lower-case letters, digits
+    and - only, and each another one. All need the same secrets. Without it the server is the only
+    one of its database.
     """
     pool_size: Annotated[int, Field(ge=2, le=100)] = 4
     """Database connections for reads and commits."""

@@ -210,7 +210,7 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     waiting: int
     """Calls that wait for a connection."""
     lease_held: bool
-    """Whether this is the one server that may write, as far as is known."""
+    """Whether this server may write, as far as is known."""
 
 
 class Store(Protocol):
@@ -406,7 +406,7 @@ class Store(Protocol):
         """Wait until the store was interrupted more than ``seen`` times; return how often.
 
         During an interruption another server may have changed the retreats. It counts once it is
-        over: from then on no other server changes them.
+        over: from then on no other server changes them, where the store is not :attr:`shared`.
         """
         ...
 

@@ -73,25 +73,28 @@ def command_ids(first: int = 1) -> Iterator[UUID]:
 
 
 class Desk:
-    """Decides commands on a board and commits them, as a room does."""
+    """Decides commands on a board and commits them, as a room does.
 
-    def __init__(self, store: AnyStore, retreat: Retreat) -> None:
+    :param first_id: of its commands; two desks of one retreat need ids of their own.
+    """
+
+    def __init__(self, store: AnyStore, retreat: Retreat, *, first_id: int = 1) -> None:
         self.store = store
         self.retreat_id = retreat.id
         self.board = Board(retreat)
-        self._command_ids = command_ids()
-        self._attempt_ids = command_ids(10**6)
+        self._command_ids = command_ids(first_id)
+        self._attempt_ids = command_ids(first_id + 10**6)
         self._moments = (MOMENT + timedelta(seconds=number) for number in count(1))
 
     @classmethod
-    async def of(cls, store: AnyStore, slug: str = "winter") -> Desk:
+    async def of(cls, store: AnyStore, slug: str = "winter", *, first_id: int = 1) -> Desk:
         """Open a desk, importing the retreat if it is not there."""
         retreat = await store.load(slug)
         if retreat is None:
             await store.import_retreat(seed(slug))
             retreat = await store.load(slug)
         assert retreat is not None
-        return cls(store, retreat)
+        return cls(store, retreat, first_id=first_id)
 
     async def decide(self, *actions: Action) -> list[Change]:
         """Decide actions one on top of the other; all of them must be accepted."""
