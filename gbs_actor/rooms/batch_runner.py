@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 MAX_MISSES: Final = 2
 """How often others may be faster than a batch before it locks the retreat."""
-MAX_LOADS: Final = 3
-"""How often a retreat is loaded for one batch before its commands get ROOM_BUSY: what others
-change is too much for a delta each time, or its rows are not what they were loaded as."""
+MAX_ROUNDS: Final = 5
+"""How often a batch is decided anew before its commands get ROOM_BUSY: others were faster, or had
+accepted some of it, or the retreat had to be loaded under the lock."""
 ROWS_TIMEOUT: Final = 1.0
 """Seconds for which a batch is tried while another program's transaction holds rows of it."""
 _ROWS_PAUSE: Final = 0.05
@@ -109,9 +109,9 @@ class BatchRunner:
         :returns: whether it is durable; otherwise all of it has its reply or was put back.
         """
         handle = self._handle
-        misses = loads = 0
+        misses = rounds = 0
         rows_deadline = -inf if batch.apart else inf
-        while loads <= MAX_LOADS:
+        while rounds <= MAX_ROUNDS:
             batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
                 return False
@@ -130,6 +130,7 @@ class BatchRunner:
                     return self._committed(batch)  # it had nothing to commit
             except RepeatedCommands as repeated:
                 batch.phase = Phase.DECIDING
+                rounds += 1
                 batch.found.update(repeated.entries)
                 self._decisions.remember(repeated.entries.values())
             except RowsLocked:
@@ -152,14 +153,14 @@ class BatchRunner:
                 if await self._resolve_outcome(batch):
                     return self._committed(batch)
             else:
+                rounds += 1
                 if missed is not None:
                     misses += 1
-                    loads += not missed.delta.complete
                     await self._install(batch, missed)
         log.warning(
-            "room %s: loaded %d times for a batch, which is rejected",
+            "room %s: a batch that was decided %d times is rejected",
             handle.slug,
-            loads,
+            rounds,
             extra={"room": handle.slug},
         )
         self._reject(batch, BUSY)

@@ -92,7 +92,7 @@ class SimStore(MemoryStore):
 
     :param environment: where chance and time of day come from; default: that of seed 0.
     :param latency: seconds, at most, that each call takes to the store, and back again.
-    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`.
+    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`; so is ``shared``.
     """
 
     def __init__(
@@ -101,9 +101,10 @@ class SimStore(MemoryStore):
         environment: Environment | None = None,
         latency: float = 0.0,
         identity: str = "sim",
+        shared: bool = False,
     ) -> None:
         environment = seeded_environment(0) if environment is None else environment
-        super().__init__(identity=identity, environment=environment)
+        super().__init__(identity=identity, environment=environment, shared=shared)
         self.latency = latency
         """Seconds, at most, that each call takes to the store, and back again."""
         self.on_commit: OnCommit = _ignore

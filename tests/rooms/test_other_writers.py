@@ -14,6 +14,7 @@ from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.rooms import Accepted, RoomSettings, RoomSupervisor
+from gbs_actor.rooms.batch_runner import MAX_ROUNDS
 from gbs_actor.store.protocol import Attempt, Delta, LockedRetreat, RetreatVersion
 from gbs_actor.testing.store import Fault, SimStore
 
@@ -219,7 +220,7 @@ async def test_a_room_that_has_to_be_loaded_each_time_is_busy_and_does_not_crash
         await client.join("winter")
         store.fail(*[Fault.CONTENDED] * 1_000)
         assert code(await client.ask(AssignNumber(7, 1))) is Code.ROOM_BUSY
-        assert store.loads == 5
+        assert store.loads == 1 + MAX_ROUNDS + 1
         store.heal()
         assert isinstance(await client.ask(AssignNumber(7, None)), Accepted)
         assert supervisor.statistics().crashes == 0
