@@ -60,7 +60,7 @@ class ChangeSummary(msgspec.Struct, frozen=True, rename="camel"):
     ids: tuple[int, ...]
     """Registrations whose own fields it has changed."""
     command_id: UUID | UnsetType = UNSET
-    """If the client has given one."""
+    """If the client has given one; of a change through another server in any case."""
 
 
 class LineupsUpdate(msgspec.Struct, frozen=True, rename="camel"):

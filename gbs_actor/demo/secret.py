@@ -81,10 +81,12 @@ def with_keys(settings: Settings, *, demo: bool) -> Settings:
 
     In the demo a secret is created if none is set, and a warning is logged for what does not
     belong into a demo. Otherwise a missing key is an error, and so is a secret that can be guessed.
+    One of several servers makes no secret up.
 
     :raises SettingsError: this is no demo, and no key is set or a secret can be guessed; or the
-        demo's secret cannot be kept.
+        demo's secret cannot be kept; or it would be of one server of several only.
     """
+    settings.refuse_node_without_secrets()
     if demo:
         _warn(settings)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import msgspec
@@ -36,8 +36,8 @@ class BoardStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 class Board:
     """The people, groups and rows of a retreat.
 
-    It changes by :meth:`apply` only. What commands would do to it is found out on a
-    :meth:`draft`.
+    It changes by :meth:`apply` and :meth:`catch_up` only. What commands would do to it is found
+    out on a :meth:`draft`.
 
     :param retreat: as the store loaded it. A number that people are in and that
         ``retreat.groups`` lacks is a group without a memo.
@@ -217,3 +217,17 @@ class Board:
         self._state.install(change)
         if change.groups:
             self._order = None
+
+    def catch_up(
+        self, revision: int, registrations: Iterable[Registration], groups: Iterable[Group]
+    ) -> list[Row]:
+        """Take over the changes that others have made; the work is in the size of the changes.
+
+        :param revision: that of the last of them.
+        :param registrations: those that have changed, as they are now.
+        :param groups: likewise.
+        :returns: the rows of these registrations, and of all groups that they are, were or show.
+        :raises ValueError: the revision is lower than the board's, which is as it was.
+        """
+        self._order = None
+        return self._state.catch_up(revision, registrations, groups)

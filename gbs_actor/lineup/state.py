@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.fields import Field, FieldKey, FieldValue, Value, value_in
 from gbs_actor.lineup.records import NEVER, Group, Registration, Row, Stamp
+from gbs_actor.lineup.row import build_row, sort_key, totals_of
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
@@ -83,7 +84,7 @@ class State:
         members: Table[int, tuple[int, ...]],
         memo_owners: Table[int, int],
         rows: Table[int, Row],
-        users: Mapping[int, int],
+        users: dict[int, int],
     ) -> None:
         self.revision = revision
         self.registrations = registrations
@@ -177,9 +178,63 @@ class State:
                 self.members[group.number] = tuple(members[group.number])
         self.revision = change.revision
 
+    def catch_up(
+        self, revision: int, registrations: Iterable[Registration], groups: Iterable[Group]
+    ) -> list[Row]:
+        """Take over what others have made of registrations and groups; return all rows of these.
+
+        The work is in the size of the groups touched.
+
+        :param revision: that of the last change in it.
+        :param registrations: as they are now; new ones, too.
+        :param groups: likewise.
+        :raises ValueError: the revision is lower; nothing is altered then.
+        """
+        if revision < self.revision:
+            raise ValueError(f"revision {revision} is lower than {self.revision}")
+        touched: dict[int, set[int]] = {}
+        rows: list[Row] = []
+
+        def members_of(number: int) -> set[int]:
+            if number not in touched:
+                touched[number] = set(self.members.get(number) or ())
+            return touched[number]
+
+        for group in groups:
+            self.groups[group.number] = group
+            members_of(group.number)
+        for registration in registrations:
+            former = self.registrations.get(registration.id)
+            if former is not None and former.gbs_number is not None:
+                members_of(former.gbs_number).discard(registration.id)
+            if registration.gbs_number is not None:
+                members_of(registration.gbs_number).add(registration.id)
+            else:
+                rows.append(build_row(registration))
+            self._index_memo(registration)
+            self.registrations[registration.id] = registration
+            self.users[registration.person.user_id] = registration.id
+        for number, members in touched.items():
+            rows += self._rebuild(number, members)
+        for row in rows:
+            self.rows[row.id] = row
+        self.revision = revision
+        return rows
+
+    def _rebuild(self, number: int, members: Iterable[int]) -> list[Row]:
+        """Return the rows of a group, which has other members or values now, in list order."""
+        group = self.groups.get(number)
+        if group is None:
+            group = self.groups[number] = Group(number)
+        registrations = [self.registrations[id_] for id_ in members]
+        totals = totals_of(each.person for each in registrations)
+        rows = sorted((build_row(each, group, totals) for each in registrations), key=sort_key)
+        self.members[number] = tuple(row.id for row in rows)
+        return rows
+
     def _index_memo(self, registration: Registration) -> None:
         before = self.registrations.get(registration.id)
-        if before is not None and before.memo is not None and registration.memo is None:
+        if before is not None and before.memo is not None:
             del self.memo_owners[before.memo.id]
         if registration.memo is not None:
             self.memo_owners[registration.memo.id] = registration.id

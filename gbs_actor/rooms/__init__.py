@@ -6,8 +6,8 @@ The moving parts, from a connection inward:
   room is one task in its nursery: a ``RestartLoop``, which starts it again after a crash.
 - :class:`Subscriber` is a client's place in a room, and passes messages to its :class:`Sink`.
 - ``RoomHandle`` outlives the room's task: mailbox, subscribers, marks, the batch in hand.
-- ``Room`` is one incarnation of that task. It runs the loop below, with ``Loading``,
-  ``Decisions``, ``Commits``, ``FanOut`` and ``Subscriptions``, one file each.
+- ``Room`` is one incarnation of that task: its loop. ``BatchRunner`` does what is below, with
+  ``Loading``, ``Decisions``, ``Commits``, ``FanOut`` and ``Subscriptions``, one file each.
 
 The life of a batch::
 
@@ -21,9 +21,10 @@ The life of a batch::
     |  decide                |    Decisions: on a draft of the board, one after the
     |   Phase.DECIDING       |    other; Change, Rejection or Repeat for each
     +-----------+------------+
-                |                 StaleRevision: another writer was faster; load, decide
-    +-----------v------------+      again, in the end ROOM_BUSY
-    |  commit                |    StoreUnavailable: STORE_UNAVAILABLE, wait for the store
+                |                 Delta: another writer was faster; take it over, decide
+    +-----------v------------+      again, the third time with the retreat locked
+    |  commit                |    RowsLocked: again for a second, then one by one
+    |                        |    StoreUnavailable: STORE_UNAVAILABLE, wait for the store
     |   Phase.COMMITTING     |    OutcomeUnknown: commit a fence, then look into the log
     +-----------+------------+
                 | durable. From here on it is shielded from cancellation.
@@ -51,8 +52,14 @@ what it missed: nobody has to rejoin. More than ``max_crashes`` within ``crash_w
 the room FAILED: all get ROOM_UNAVAILABLE until an operator restarts it or ``crash_cool_down``
 has passed.
 
-After an outage, and whenever another server may have had the retreats, a room compares its
-revision, epoch and removal revision with the store, and loads again if they differ.
+After an outage, and whenever another server may have had the retreats, a room takes over what
+the store has beyond its revision, and loads again if that cannot be had as a delta.
+
+Where servers share the store, nothing goes out that is older than what any of them has
+acknowledged before it was asked for: rejections, repeats, joins and reads wait until the board is
+confirmed by ``Freshness``, one query for all rooms that ask. ``AntiEntropy`` does the same now and
+then for rooms that nobody asks. In an outage joins and reads get the board as it is, unless they
+know of more.
 """
 
 from gbs_actor.rooms.command_times import CommandTimes

@@ -69,10 +69,16 @@ class Batch:
     changes: tuple[Change, ...] = ()
     repeatable: frozenset[UUID] = frozenset()
     """Ids of commands that may be in the log although the room does not remember them."""
+    attempt_id: UUID | None = None
+    """Of the last try to commit it; ``None``: there was none."""
     found: dict[UUID, LogEntry] = field(default_factory=dict)
     """Entries of the log that were found for its commands."""
     undone: LogEntry | Rejection | None = None
     """What its command is to undo, or why there is nothing."""
+    apart: bool = False
+    """Whether it is one command, or mark, of a batch that could not be committed as a whole."""
+    asked_at: int = 0
+    """The :attr:`~gbs_actor.rooms.freshness.Freshness.moment` when it was taken."""
     taken_at: float = 0.0
     """Trio time at which it was taken from the mailbox."""
     committing_since: float = 0.0
@@ -83,9 +89,9 @@ class Batch:
     """Commits of this batch that provably had no effect."""
 
     @classmethod
-    def of(cls, work: Sequence[Work]) -> Batch:
+    def of(cls, work: Sequence[Work], *, apart: bool = False) -> Batch:
         """Return a batch with nothing decided."""
-        return cls([Step(item) for item in work])
+        return cls([Step(item) for item in work], apart=apart)
 
     def submissions(self) -> list[Submission]:
         """Return the commands, in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
 from uuid import UUID
@@ -16,9 +17,11 @@ from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
+    Attempt,
+    Delta,
     OutcomeUnknown,
     RepeatedCommands,
-    StaleRevision,
+    RetreatVersion,
     Store,
     StoreError,
 )
@@ -26,13 +29,28 @@ from gbs_actor.store.protocol import (
 log = logging.getLogger(__name__)
 
 
+Commit = Callable[[Attempt], Awaitable[Delta | None]]
+"""Commits an attempt, as :meth:`Store.commit` or :meth:`LockedRetreat.commit` do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a retreat had beyond the revision of a commit, which therefore took no effect."""
+
+    delta: Delta
+    begun: int
+    """The number of the commit among what is read; see :class:`Freshness`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """What an unknown outcome turned out to be."""
 
     committed: bool
-    fence: Change | None
+    fence: Change | None = None
     """The fence that made sure it did not take effect, where this was needed."""
+    missed: Missed | None = None
+    """What had taken the fence's revision otherwise: the batch itself, or another writer."""
 
 
 class Commits:
@@ -45,29 +63,43 @@ class Commits:
         self._handle = handle
         self._store = store
 
-    async def commit(self, batch: Batch) -> None:
-        """Commit a batch's changes; without any, only look its ids up.
+    async def commit(self, batch: Batch, commit: Commit | None = None) -> Missed | None:
+        """Commit the changes of a batch.
 
+        :param commit: does it; by default the store.
+        :returns: ``None``: they are durable.
         :raises StoreError: each kind of it; see :meth:`Store.commit`.
         """
-        if batch.changes:
-            batch.phase = Phase.COMMITTING
-            started = trio.current_time()
-            if batch.attempts == 0:
-                batch.committing_since = started
-            self._handle.observe(Tracepoint.COMMITTING)
-            await self._commit(
-                batch.expected_revision,
-                batch.changes,
-                batch.repeatable,
-                until=self._reply_deadline(batch),
-            )
-            replied = self._handle.progressed_at = trio.current_time()
-            self._handle.commit_times.add(replied - started, replied)
-            self._handle.times.commit.add(replied - started, replied)
-            self._handle.observe(Tracepoint.STORE_REPLIED)
-        elif batch.repeatable:
-            entries = await self._store.find_commands(self._retreat_id, batch.repeatable)
+        handle = self._handle
+        attempt = self._attempt(batch.expected_revision, batch.changes, batch.repeatable)
+        batch.attempt_id = attempt.id
+        batch.phase = Phase.COMMITTING
+        started = trio.current_time()
+        if batch.attempts == 0:
+            batch.committing_since = started
+        handle.observe(Tracepoint.COMMITTING)
+        begun = handle.freshness.begin()
+        until = self._reply_deadline(batch)
+        delta = await self._send(attempt, commit or self._store.commit, until)
+        if delta is not None:
+            batch.phase = Phase.DECIDING
+            return Missed(delta, begun)
+        handle.confirmed_at = begun
+        replied = handle.progressed_at = trio.current_time()
+        handle.commit_times.add(replied - started, replied)
+        handle.times.commit.add(replied - started, replied)
+        handle.observe(Tracepoint.STORE_REPLIED)
+        return None
+
+    async def look_up(self, batch: Batch) -> None:
+        """Look up the ids of a batch without changes.
+
+        :raises RepeatedCommands: there are entries for some of them.
+        :raises StoreUnavailable: the log cannot be read.
+        """
+        if batch.repeatable:
+            retreat_id = self._version.id
+            entries = await self._store.find_commands(retreat_id, batch.repeatable)
             if entries:
                 raise RepeatedCommands(entries)
 
@@ -86,9 +118,10 @@ class Commits:
         return resolution
 
     @property
-    def _retreat_id(self) -> int:
-        assert self._handle.rows is not None
-        return self._handle.rows.board.retreat_id
+    def _version(self) -> RetreatVersion:
+        version = self._handle.version
+        assert version is not None
+        return version
 
     def _reply_deadline(self, batch: Batch) -> float:
         """Return the Trio time until which a batch's commands wait for their outcome."""
@@ -99,45 +132,57 @@ class Commits:
         batch.reject_pending(UNKNOWN_OUTCOME)
         self._handle.mailbox.wake()
 
-    async def _commit(
+    def _attempt(
         self,
         expected_revision: int,
         changes: tuple[Change, ...],
         repeatable: frozenset[UUID] = frozenset(),
-        until: float = inf,
-    ) -> None:
+    ) -> Attempt:
+        version = self._version
+        return Attempt(
+            self._handle.environment.uuid(),
+            version.id,
+            version.epoch,
+            expected_revision,
+            changes,
+            repeatable,
+        )
+
+    async def _send(self, attempt: Attempt, commit: Commit, until: float = inf) -> Delta | None:
         # The store's own watchdog ends the wait first; this is the last resort.
         until = min(until, trio.current_time() + self._handle.config.commit_timeout + 1.0)
         with trio.CancelScope(deadline=until, shield=True):
-            await self._store.commit(self._retreat_id, expected_revision, changes, repeatable)
-            return
+            return await commit(attempt)
         raise OutcomeUnknown("the store did not reply in time")
 
     async def _resolve_behind_fence(self, batch: Batch) -> Resolution:
-        """Commit a fence instead of the batch, then look the batch up in the log.
+        """Commit a fence instead of the batch, then look the batch's attempt up in the log.
 
         A commit that is late, too, expects the revision that the batch expected. Once
         the retreat has another one, by the fence or because the batch took effect, what
-        the log has of the batch is final.
+        the log has of the attempt is final. Entries of its commands may be of other attempts.
         """
         handle, environment = self._handle, self._handle.environment
-        ids = frozenset(change.command_id for change in batch.changes)
+        assert batch.attempt_id is not None
         delays = handle.store_backoff.delays()
         fenced: Change | None = None
+        missed: Missed | None = None
         passed = False
         while True:
             handle.observe(Tracepoint.RESOLVING)
             try:
                 if not passed:
-                    revision = batch.expected_revision + 1
-                    attempt = fence(revision, environment.uuid(), environment.now())
-                    try:
-                        await self._commit(batch.expected_revision, (attempt,))
-                        fenced = attempt
-                    except StaleRevision:
-                        pass
+                    revision = batch.expected_revision
+                    change = fence(revision + 1, environment.uuid(), environment.now())
+                    begun = handle.freshness.begin()
+                    attempt = self._attempt(revision, (change,))
+                    delta = await self._send(attempt, self._store.commit)
+                    if delta is None:
+                        fenced = change
+                    else:
+                        missed = Missed(delta, begun)
                     passed = True
-                found = await self._store.find_commands(self._retreat_id, ids)
+                committed = await self._store.committed(self._version.id, batch.attempt_id)
             except StoreError as error:
                 log.warning(
                     "room %s: the outcome is still unknown: %s",
@@ -153,7 +198,4 @@ class Commits:
                 await trio.sleep(next(delays))
             else:
                 handle.store_down = False
-                # An older entry is no sign of this batch: a repeat that the room no longer
-                # remembers was accepted long before.
-                committed = any(e.revision > batch.expected_revision for e in found.values())
-                return Resolution(committed, fenced)
+                return Resolution(committed, fenced, missed)

@@ -63,17 +63,24 @@ class Decisions:
         self._memo_ids: Iterator[int] = iter(())
         self._memo_ids_left = 0
 
-    async def decide(self, batch: Batch, board: Board, at: datetime) -> None:
-        """Decide every command of a batch on top of the outcomes of those before it.
+    async def prepare(self, batch: Batch, board: Board) -> None:
+        """Get from the store what :meth:`decide` needs, each time that it is called.
 
-        Other tasks run in between, as a command's work is in the size of its groups. It
-        waits for the store only where memo ids have run out, or something is to be undone.
+        It waits for the store only where memo ids have run out, or something is to be undone.
 
-        :param board: must not change meanwhile.
-        :raises StoreUnavailable: for the memo ids or what is to be undone; nothing was decided.
+        :raises StoreUnavailable: for the memo ids or what is to be undone.
         """
         await self._find_undone(batch, board)
         await self._reserve_memo_ids(batch)
+
+    async def decide(self, batch: Batch, board: Board, at: datetime) -> None:
+        """Decide every command of a batch on top of the outcomes of those before it.
+
+        Other tasks run in between, as a command's work is in the size of its groups. It waits for
+        nothing else: see :meth:`prepare`.
+
+        :param board: must not change meanwhile.
+        """
         budget = WorkBudget(self._config.deliveries_per_yield)
         draft = board.draft(self._memo_ids)
         accepted: dict[UUID, _Remembered] = {}

@@ -112,9 +112,13 @@ class FanOut:
         """Send everybody the rows of a durable batch, and the replies, from the batch alone.
 
         For a room that has crashed behind its commit: the state of its board is unknown.
-        Marks get ROOM_RESTARTED. Not to be cancelled half-way: shield it.
+        Marks get ROOM_RESTARTED. The connection of one that lacks what went before the batch is
+        ended: its client comes back. Not to be cancelled half-way: shield it.
         """
         budget = self._budget()
+        for subscriber in self._handle.subscribers:
+            if subscriber.sent_revision < batch.expected_revision:
+                subscriber.sink.abort()
         changed: list[EncodedRow] = []
         replies: list[_Reply] = []
         revision = batch.expected_revision
@@ -147,11 +151,12 @@ class FanOut:
         Cancelled, it has sent some of them all, and others none.
         """
         handle, rows = self._handle, self._rows
-        budget = self._budget()
-        oldest = min((s.sent_revision for s in handle.subscribers), default=rows.board.revision)
-        single = RowSequence(rows.newer_than(oldest))
-        missed = Changed(single, rows.parts_changed_after, oldest)
-        await self._send_rest(tuple(handle.subscribers), missed, rows.board.revision, budget)
+        if not handle.subscribers:
+            return
+        oldest = min(subscriber.sent_revision for subscriber in handle.subscribers)
+        missed = Changed(rows.changed_after(oldest), rows.parts_changed_after, oldest)
+        subscribers, revision = tuple(handle.subscribers), rows.board.revision
+        await self._send_rest(subscribers, missed, revision, self._budget())
 
     def reply_to_repeat(self, step: Step, repeat: Repeat) -> None:
         """Reply to a repeat in a batch that came to nothing: with the row as it is."""

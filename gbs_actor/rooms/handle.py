@@ -30,6 +30,7 @@ from gbs_actor.rooms.delivery import (
     Done,
     DoneReply,
 )
+from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
 from gbs_actor.rooms.rows import EncodedRows
@@ -38,6 +39,7 @@ from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
+from gbs_actor.store.protocol import RetreatVersion
 
 CRASHED: Final = (RoomState.BACKOFF, RoomState.FAILED)
 """The states in which a room waits for its next start."""
@@ -56,6 +58,7 @@ class RoomHandle:
     :param config: limits and times.
     :param events: what operators are notified of.
     :param slow_commands: looks at each batch when it is done.
+    :param freshness: numbers what is read of the store, for all rooms.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
     :param times: of the commands, shared with other rooms.
     """
@@ -68,12 +71,14 @@ class RoomHandle:
         slow_commands: SlowCommands,
         observe: Observer = ignore,
         *,
+        freshness: Freshness,
         environment: Environment = SYSTEM,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
         self.slow_commands = slow_commands
         self.config = config
+        self.freshness = freshness
         self.environment = environment
         self.publish = partial(events.publish, room=slug)
         """Publishes an operator event of this room."""
@@ -99,6 +104,8 @@ class RoomHandle:
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
+        self.confirmed_at = 0
+        """The number of the last read that has found the store where the board is."""
         self.one_by_one = 0
         """So many of the next commands are committed alone: one of them is poisonous."""
         self.resolving = False
@@ -131,6 +138,8 @@ class RoomHandle:
         self.refused_busy = 0
         self.unknown_outcomes = 0
         self.stale_commits = 0
+        self.deltas = 0
+        self.locks = 0
         self.deliveries = 0
         """How often a subscriber was handed rows; those that go together count once."""
         self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
@@ -143,6 +152,18 @@ class RoomHandle:
     def revision(self) -> int:
         """Of the last change; 0 while nothing is loaded."""
         return 0 if self.rows is None else self.rows.board.revision
+
+    @property
+    def version(self) -> RetreatVersion | None:
+        """What the store has if the board is where the retreat is; ``None``: nothing is loaded."""
+        if self.rows is None:
+            return None
+        board = self.rows.board
+        return RetreatVersion(board.retreat_id, board.revision, board.epoch, board.removal_revision)
+
+    def is_fresh(self, asked_at: int) -> bool:
+        """Whether the board has all that any server had acknowledged at a moment."""
+        return not self.freshness.shared or self.confirmed_at > asked_at
 
     def submit(
         self,
@@ -190,6 +211,7 @@ class RoomHandle:
         elif self.state is RoomState.FAILED:
             join.reply(UNAVAILABLE)
         else:
+            join.asked_at = self.freshness.moment
             self.mailbox.put(join)
 
     def join_nowait(self, join: Join) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import trio
 
+from gbs_actor.concurrency import background
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms.delivery import NO_SUCH_RETREAT, STORE_DOWN
@@ -19,7 +21,7 @@ from gbs_actor.rooms.recent_changes import RecentChanges, settled_revision
 from gbs_actor.rooms.rows import EncodedRows
 from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
-from gbs_actor.store.protocol import RetreatVersion, Store, StoreUnavailable
+from gbs_actor.store.protocol import Delta, Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Loading:
         while True:
             handle.observe(Tracepoint.LOADING)
             handle.outdated = False
+            begun = handle.freshness.begin()
             try:
                 retreat = await self._store.load(handle.slug)
             except StoreUnavailable:
@@ -72,6 +75,7 @@ class Loading:
             else:
                 handle.store_down = False
                 self._replace_board(retreat)
+                handle.confirmed_at = begun
                 return
 
     async def reload(self, on_outage: Callable[[], None] | None = None) -> None:
@@ -81,6 +85,7 @@ class Loading:
         :raises RoomEnded: the retreat is no more.
         """
         while True:
+            begun = self._handle.freshness.begin()
             try:
                 retreat = await self._store.load(self._handle.slug)
             except StoreUnavailable:
@@ -89,30 +94,90 @@ class Loading:
                 await self.wait_for_store()
             else:
                 self._replace_board(retreat)
+                self._handle.confirmed_at = begun
                 await self._fan_out.catch_up()
                 return
 
     async def compare_with_store(self) -> None:
-        """Load the retreat anew if the store no longer has the state of the board.
+        """Take over what the store has and the board lacks, and catch the subscribers up.
 
-        To be done after every outage: another writer may have used it.
+        To be done after every outage: another writer may have used it. If it cannot be reached,
+        wait until it can be; then this is to be done again.
 
         :raises RoomEnded: the retreat is no more, or there is no store to wait for.
         """
+        self._handle.outdated = False
+        try:
+            await self.catch_up()
+        except StoreUnavailable:
+            await self.wait_for_store()
+
+    async def confirm(self) -> bool:
+        """Make sure that the board is where the store is at some moment after the call.
+
+        What needs no store goes on meanwhile.
+
+        :returns: whether it was elsewhere; it was caught up, and so were the subscribers.
+        :raises StoreUnavailable: that cannot be found out.
+        :raises RoomEnded: the retreat is no more.
+        """
+        handle, version = self._handle, self._handle.version
+        assert version is not None
+        check = partial(handle.freshness.versions, (version.id,))
+        begun, versions = await self.while_serving(check)
+        if versions.get(version.id) == version:
+            handle.confirmed_at = begun
+            return False
+        await self.catch_up()
+        return True
+
+    async def catch_up(self) -> None:
+        """Take over what the store has beyond the board, and catch the subscribers up.
+
+        :raises StoreUnavailable: it cannot be read.
+        :raises RoomEnded: the retreat is no more.
+        """
+        begun, version = self._handle.freshness.begin(), self._handle.version
+        assert version is not None
+        read = partial(self._store.delta, version.id, version.epoch, version.revision)
+        delta = await self.while_serving(read)
+        if delta is None:
+            self._replace_board(None)
+        else:
+            await self.install(delta, begun)
+
+    async def install(
+        self, delta: Delta, begun: int, on_outage: Callable[[], None] | None = None
+    ) -> None:
+        """Take over a delta and catch the subscribers up; load the retreat if it is incomplete.
+
+        :param begun: the number of the read, or commit, that has returned it.
+        :param on_outage: called each time that the store cannot be reached.
+        :raises RoomEnded: the retreat is no more.
+        """
+        if not delta.complete:
+            self._warn("another writer has changed it; loading it again")
+            await self.reload(on_outage)
+        elif self.take_over(delta, begun):
+            await self._fan_out.catch_up()
+
+    def take_over(self, delta: Delta, begun: int) -> bool:
+        """Take over a complete delta; the caller catches the subscribers up before anything else.
+
+        :param begun: as for :meth:`install`.
+        :returns: whether there is anything in it.
+        """
         handle = self._handle
         assert handle.rows is not None
-        board = handle.rows.board
-        handle.outdated = False
-        version = await self.while_serving(self._read_version)
-        if version != RetreatVersion(
-            board.retreat_id, board.revision, board.epoch, board.removal_revision
-        ):
-            log.warning(
-                "room %s: another writer has changed it; loading it again",
-                handle.slug,
-                extra={"room": handle.slug},
-            )
-            await self.reload()
+        handle.confirmed_at = begun
+        if delta.version.revision == handle.rows.board.revision:
+            return False
+        if not handle.freshness.shared:
+            self._warn("another writer has changed it")
+        handle.rows.catch_up(delta)
+        handle.deltas += 1
+        handle.progressed_at = trio.current_time()
+        return True
 
     async def wait_for_store(self) -> None:
         """Reject commands, and serve joins, until the store replies again.
@@ -129,11 +194,8 @@ class Loading:
 
     async def while_serving(self, work: Callable[[], Awaitable[T]]) -> T:
         """Await ``work`` while what needs no store goes on."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._subscriptions.serve)
-            result = await work()
-            nursery.cancel_scope.cancel()
-        return result
+        async with background(self._subscriptions.serve):
+            return await work()
 
     def _replace_board(self, retreat: Retreat | None) -> None:
         """Go on with the retreat as it was loaded.
@@ -161,15 +223,8 @@ class Loading:
             if retreat.epoch != epoch or not retreat.removal_revision <= sent <= retreat.revision:
                 subscriber.sink.abort()
 
-    async def _read_version(self) -> RetreatVersion | None:
-        while True:
-            try:
-                return await self._store.version(self._handle.slug)
-            except StoreUnavailable:
-                self._handle.store_down = True
-                self._handle.mailbox.wake()  # so that those who serve meanwhile reject commands
-                await self._ping_until_up()
-                self._handle.store_down = False
+    def _warn(self, message: str) -> None:
+        log.warning("room %s: %s", self._handle.slug, message, extra={"room": self._handle.slug})
 
     async def _ping_until_up(self) -> None:
         delays = self._handle.store_backoff.delays()

@@ -173,7 +173,7 @@ class EntryItem(MailboxItem[T | Rejection]):
     :param epoch: of the revision from which on the rows are wanted.
     """
 
-    __slots__ = ("done", "epoch")
+    __slots__ = ("asked_at", "done", "epoch")
 
     def __init__(
         self,
@@ -183,6 +183,8 @@ class EntryItem(MailboxItem[T | Rejection]):
     ) -> None:
         super().__init__(subscriber, reply)
         self.epoch = epoch
+        self.asked_at = 0
+        """The :attr:`~gbs_actor.rooms.freshness.Freshness.moment` when it was queued."""
         self.done = trio.Event()
         """Set once the reply was called or withdrawn."""
 

@@ -12,6 +12,7 @@ from gbs_actor.lineup.changes import Change
 from gbs_actor.rooms.delivery import Format
 from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part, PartsUpdate
 from gbs_actor.rooms.piece_sequence import PieceSequence
+from gbs_actor.store.protocol import DeltaEntry
 
 
 class PartSequence(PieceSequence[Part]):
@@ -60,6 +61,22 @@ class PartSequence(PieceSequence[Part]):
         update = PartsUpdate(tuple(last.values()), changes)
         self._pieces[form, start, end] = form.lineups(update)
         yield len(last)
+
+
+def summary_of(entry: DeltaEntry) -> ChangeSummary | None:
+    """Return a change that another server has made; ``None``: a fence, which changes nothing.
+
+    Whether its client has given the command id is not known, so it is there.
+    """
+    if entry.author_id is None:
+        return None
+    return ChangeSummary(
+        revision=entry.revision,
+        kind=entry.kind,
+        by=ChangedBy(entry.author_id, entry.author_name),
+        ids=entry.registration_ids,
+        command_id=entry.command_id,
+    )
 
 
 def _summary(change: Change, *, client_made_id: bool) -> ChangeSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -9,12 +10,14 @@ import trio
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.records import Group, Row
 from gbs_actor.rooms.delivery import Snapshot
 from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part
-from gbs_actor.rooms.part_sequence import PartSequence
+from gbs_actor.rooms.part_sequence import PartSequence, summary_of
 from gbs_actor.rooms.recent_changes import RecentChanges
 from gbs_actor.rooms.row_sequence import RowSequence
 from gbs_actor.rooms.work_budget import WorkBudget
+from gbs_actor.store.protocol import Delta
 
 _KEPT_PARTS = 8
 """Partial snapshots kept for the next to ask, and sequences of changed rows: after a network
@@ -30,7 +33,7 @@ class EncodedRows:
     Rows are encoded when they are sent, or before, by :meth:`encode`. Joins and reads between
     two changes cost one encoding in all.
 
-    :param board: the committed state; :meth:`apply` moves it on.
+    :param board: the committed state; :meth:`apply` and :meth:`catch_up` move it on.
     :param recent: which of its revisions are recent.
     """
 
@@ -82,15 +85,25 @@ class EncodedRows:
     def apply(self, change: Change) -> tuple[EncodedRow, ...]:
         """Apply a committed change to the board; return the rows it changed."""
         self.board.apply(change)
-        self._full.clear()
-        self._parts.clear()
-        self._changed.clear()
-        self._changed_parts.clear()
-        self._recent.reached(change.revision, trio.current_time())
-        changed = tuple(EncodedRow.of(row) for row in change.rows)
-        for encoded in changed:
-            self._encoded[encoded.id] = encoded
-        return changed
+        return self._replace(change.rows)
+
+    def catch_up(self, delta: Delta) -> None:
+        """Take over what others have committed; the work is in the size of the delta.
+
+        What it has changed is then at hand for those who have the revision before.
+
+        :param delta: complete, and of the board's revision.
+        """
+        board, former = self.board, self.board.revision
+        rows = board.catch_up(delta.version.revision, delta.registrations, delta.groups)
+        newer = [row for row in self._replace(rows) if row.revision > former]
+        newer.sort(key=attrgetter("revision"))
+        self._changed[former] = RowSequence(newer)
+        ids = [each.id for each in delta.registrations if each.revision > former]
+        groups = [each for each in delta.groups if each.revision > former]
+        summaries = {each.revision: it for each in delta.entries if (it := summary_of(each))}
+        parts = self._parts_of(ids, groups)
+        self._changed_parts[former] = PartSequence(parts, summaries)
 
     def newer_than(self, revision: int) -> list[EncodedRow]:
         """Return the rows with a higher revision, ascending by revision."""
@@ -149,12 +162,28 @@ class EncodedRows:
     def _newer_parts(self, revision: int) -> list[Part]:
         board = self.board
         ids = (row_id for row_id in board.ordered_ids() if self.own_revision(row_id) > revision)
+        return self._parts_of(ids, board.groups_since(revision + 1))
+
+    def _parts_of(self, ids: Iterable[int], groups: Iterable[Group]) -> list[Part]:
+        board = self.board
         parts: list[Part] = [self._own_row(row_id) for row_id in ids]
-        for group in board.groups_since(revision + 1):
+        for group in groups:
             members = board.members(group.number)
             parts.append(EncodedGroup.of(group, board.row(members[0]) if members else None))
         parts.sort(key=attrgetter("revision"))  # it is stable: rows stay before groups
         return parts
+
+    def _replace(self, rows: Iterable[Row]) -> tuple[EncodedRow, ...]:
+        """Note that the board has another revision, in which these rows read differently."""
+        self._full.clear()
+        self._parts.clear()
+        self._changed.clear()
+        self._changed_parts.clear()
+        self._recent.reached(self.board.revision, trio.current_time())
+        changed = tuple(EncodedRow.of(row) for row in rows)
+        for encoded in changed:
+            self._encoded[encoded.id] = encoded
+        return changed
 
     def _row(self, registration_id: int) -> EncodedRow:
         row = self.row(registration_id)

@@ -46,19 +46,25 @@ class Subscriptions:
         """Trio time since which nobody is in the room, where nobody is."""
 
     async def process_controls(self) -> None:
-        """Carry out the joins and leaves at the front of the mailbox.
+        """Carry out the joins and leaves at the front of the mailbox; see :attr:`waits_for_store`.
 
         Cancelled, it has carried out some of them and leaves the others where they are.
         """
         mailbox = self._handle.mailbox
         budget = WorkBudget(_ENTRIES_PER_YIELD)
-        while (item := mailbox.front_control()) is not None:
+        while (item := mailbox.front_control()) is not None and self._may_process(item):
             if self._has_to_encode(item):
                 await self._rows.encode(WorkBudget(self._handle.config.deliveries_per_yield))
                 continue  # it may have been rejected meanwhile, with all that was queued
             self._process(item)
             mailbox.drop_front()
             await budget.spend(1 + len(self._rows.board) // _LIKE_AN_ENTRY)
+
+    @property
+    def waits_for_store(self) -> bool:
+        """Whether one at the front of the mailbox may enter only once the board is confirmed."""
+        item = self._handle.mailbox.front_control()
+        return item is not None and not self._may_process(item)
 
     async def serve(self) -> None:
         """Carry out what needs no store, until cancelled."""
@@ -135,6 +141,10 @@ class Subscriptions:
             handle.presence.due(subscribers),
         )
 
+    def _may_process(self, item: Control) -> bool:
+        """Whether the board is not older than what who enters may know."""
+        return isinstance(item, Leave) or self._handle.is_fresh(item.asked_at)
+
     def _process(self, item: Control) -> None:
         """Carry out a join or a leave."""
         if not isinstance(item, Leave):
@@ -157,11 +167,21 @@ class Subscriptions:
         if item.replied or (item.subscriber is not None and item.subscriber.closed):
             item.withdraw()
             return
+        if self._knows_more(item):
+            item.reply(STORE_DOWN)
+            return
         self.empty_since = trio.current_time()
         if isinstance(item, Join):
             self._join(item)
         else:
             self._resume(item)
+
+    def _knows_more(self, item: Join | Resume) -> bool:
+        """Whether one who enters in an outage knows what the board may be too old for."""
+        if item.since is None or self._handle.is_fresh(item.asked_at):
+            return False
+        board = self._rows.board
+        return item.since > board.revision or item.epoch not in (None, board.epoch)
 
     def _join(self, join: Join) -> None:
         subscriber = join.subscriber
@@ -269,6 +289,10 @@ class Subscriptions:
                         item.reply(rejection)
                 elif isinstance(item, MarkUpdate):
                     self.update_mark(item)
+                elif not (handle.store_down or self._may_process(item)):
+                    kept.append(item)
+                    if item.subscriber is not None:
+                        held.add(item.subscriber)
                 else:
                     self._process(item)
                     entries += 1

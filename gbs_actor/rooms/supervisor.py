@@ -23,6 +23,7 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.observability import OperatorEvents
+from gbs_actor.rooms.anti_entropy import AntiEntropy
 from gbs_actor.rooms.batch import Phase
 from gbs_actor.rooms.command_times import CommandTimes
 from gbs_actor.rooms.delivery import (
@@ -35,6 +36,7 @@ from gbs_actor.rooms.delivery import (
     JoinReply,
     Snapshot,
 )
+from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.groups import ListedGroup, listed_groups
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
@@ -89,6 +91,10 @@ class RoomSupervisor:
         self.times = CommandTimes()
         """Of the commands of all rooms."""
         self._handles: dict[str, RoomHandle] = {}
+        self._freshness = Freshness(store)
+        self._anti_entropy = AntiEntropy(
+            self._handles, self._freshness, self._config.comparison_interval
+        )
         self._numbers = count(1)
         self._closed = RoomTotals()
         self.actions = RoomActions(self._handles)
@@ -108,10 +114,13 @@ class RoomSupervisor:
         At its end rooms are cancelled between two commits; what was not carried out is
         rejected. Call :meth:`drain` first to let them finish.
         """
-        watch = Service("store interruptions", self._watch_store, environment=self._environment)
+        services = {"store interruptions": self._watch_store}
+        if self._freshness.shared:
+            services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(watch.run)
+            for name, serve in services.items():
+                nursery.start_soon(Service(name, serve, environment=self._environment).run)
             try:
                 yield self
             finally:
@@ -165,9 +174,12 @@ class RoomSupervisor:
     async def read(
         self, slug: str, *, since: int | None = None, epoch: str | None = None
     ) -> Snapshot | Rejection:
-        """Return a retreat's rows without subscribing; of a loaded room from memory."""
-        handle = self._handles.get(slug)
-        if handle is not None and handle.state is RoomState.RUNNING and handle.rows is not None:
+        """Return a retreat's rows without subscribing; of a loaded room from memory.
+
+        Where other servers may change it, the room makes sure of its revision first.
+        """
+        handle = self._running(slug)
+        if handle is not None and handle.rows is not None and not self._freshness.shared:
             await trio.lowlevel.checkpoint()
             return handle.rows.snapshot(since, epoch)
         replies: list[Snapshot | Rejection] = []
@@ -179,9 +191,10 @@ class RoomSupervisor:
 
         :returns: as many reads as have no checkpoint in between see one revision.
         """
-        handle = self._handles.get(slug)
-        if handle is None or handle.state is not RoomState.RUNNING:
-            loaded = await self.read(slug)
+        handle = self._running(slug)
+        if handle is None or self._freshness.shared:
+            # What it has changed since, if it runs: nobody needs the rows here.
+            loaded = await self.read(slug, since=None if handle is None else handle.revision)
             if isinstance(loaded, Rejection):
                 return loaded
             handle = self._handles.get(slug)
@@ -355,7 +368,13 @@ class RoomSupervisor:
 
     def counts(self) -> RoomCounts:
         """Return how many rooms there are, and what all have counted; never blocks."""
-        return counts_of(self._handles.values(), self._closed, self._crashes)
+        return counts_of(
+            self._handles.values(),
+            self._closed,
+            crashes=self._crashes,
+            checks=self._freshness.checks,
+            behind=self._anti_entropy.behind if self._freshness.shared else 0.0,
+        )
 
     async def loads(self, named: int) -> RoomLoads:
         """Return what there is to do in the open rooms; see :func:`loads_of`."""
@@ -388,6 +407,10 @@ class RoomSupervisor:
             if handle.batch is not None and handle.batch.phase is not Phase.COMMITTED:
                 handle.batch.reject_interrupted()
             handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
+
+    def _running(self, slug: str) -> RoomHandle | None:
+        handle = self._handles.get(slug)
+        return None if handle is None or handle.state is not RoomState.RUNNING else handle
 
     # -- supervision ----------------------------------------------------------------------
 
@@ -445,6 +468,7 @@ class RoomSupervisor:
                 self._events,
                 self.slow_commands,
                 self._observe,
+                freshness=self._freshness,
                 environment=self._environment,
                 times=self.times,
             )

@@ -29,6 +29,7 @@ from gbs_actor.settings.values import (
     ListenAddress,
     LogFormat,
     LogLevel,
+    NodeName,
     Origin,
     Port,
     ProxyAddress,
@@ -306,6 +307,10 @@ class RoomSettings(Group):
     """Ids of accepted commands that a room keeps in memory; older ones are looked up in the
     database.
     """
+    comparison_interval: Seconds = 0.25
+    """Seconds between two comparisons of all rooms with the database, where other servers use it,
+    too: for as long a change made through them may go unseen.
+    """
     deliveries_per_yield: Count = 256
     """Deliveries of a fan-out, and rows encoded for one, after which other tasks run."""
 
@@ -328,6 +333,11 @@ class StoreSettings(Group):
     data_dir: Path = Field(default_factory=default_data_dir)
     """Folder of the embedded PostgreSQL and of the demo secret. Default: /var/lib/gbs-actor
     for root, the user's data directory for other users.
+    """
+    node: NodeName | None = None
+    """Name of this server where several serve one database: unique among them, of at most 16
+    lower-case letters, digits and "-". All of them need the same secrets. Without a name the server
+    is the only one of its database.
     """
     pool_size: Annotated[int, Field(ge=2, le=100)] = 4
     """Database connections for reads and commits."""

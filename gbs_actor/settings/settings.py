@@ -147,6 +147,23 @@ class Settings(Group):
                     f"secret by: {MAKE_SECRET}"
                 )
 
+    def refuse_node_without_secrets(self) -> None:
+        """Refuse to be one of several servers with a database or secret that only this one has.
+
+        :raises SettingsError: neither ``recovery_secret`` nor ``jwt_secret`` is set, or no
+            database.
+        """
+        if self.store.node is None:
+            return
+        where = where_set("store", "node", self._sources)
+        if self.store.database_url is None:
+            raise SettingsError(f"{where}: several servers need one database: set GBS_DATABASE_URL")
+        if self.recovery.recovery_secret is None and self.auth.jwt_secret is None:
+            raise SettingsError(
+                f"{where}: several servers need the same secret, and none is set: set "
+                f"GBS_RECOVERY_SECRET or GBS_JWT_SECRET on all of them, by: {MAKE_SECRET}"
+            )
+
     def build(self, part: Callable[..., Part], *arguments: object, **options: object) -> Part:
         """Build a part, passing every setting that it has a parameter for.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count, islice, takewhile
+from itertools import count, islice
 from types import MappingProxyType
 from uuid import UUID
 
@@ -13,21 +14,25 @@ import trio
 from msgspec import structs
 
 from gbs_actor.environment import SYSTEM, Environment
-from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.records import Group, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
+from gbs_actor.store.memory_lock import Hold
 from gbs_actor.store.memory_retreat import StoredRetreat
 from gbs_actor.store.protocol import (
+    Attempt,
     CommitRefused,
+    Delta,
+    LockedRetreat,
     Progress,
     RetreatExists,
     RetreatVersion,
     SessionLocation,
-    StaleRevision,
     StoreStatistics,
+    StoreUnavailable,
 )
 from gbs_actor.store.seed.layout import lay_out
 from gbs_actor.store.seed.seed import RetreatSeed
@@ -72,9 +77,18 @@ class MemoryStore:
     :param identity: the epochs are derived from it; by default a new one, since
         revisions start anew with every memory store.
     :param environment: where times, and the identity by default, come from.
+    :param shared: see :attr:`shared`.
     """
 
-    def __init__(self, *, identity: str | None = None, environment: Environment = SYSTEM) -> None:
+    def __init__(
+        self,
+        *,
+        identity: str | None = None,
+        environment: Environment = SYSTEM,
+        shared: bool = False,
+    ) -> None:
+        self.shared = shared
+        """Whether several supervisors of this process use it at the same time."""
         self._environment = environment
         self._identity = environment.entropy(8).hex() if identity is None else identity
         self._ids = _Ids()
@@ -115,26 +129,47 @@ class MemoryStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()
         stored = self._by_slug.get(slug)
-        if stored is None:
-            return None
-        return RetreatVersion(stored.id, stored.revision, stored.epoch, removal_revision=0)
+        return None if stored is None else stored.version
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        check_revisions(expected_revision, changes)
+        await self._contact()
+        return {key: self._by_id[key].version for key in retreat_ids if key in self._by_id}
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        stored = self._by_id.get(retreat_id)
+        return None if stored is None else stored.delta(epoch, revision)
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        stored = self._by_id.get(retreat_id)
+        return stored is not None and attempt_id in stored.attempts
+
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        check_revisions(attempt.expected_revision, attempt.changes)
         await trio.lowlevel.checkpoint()
+        await self._wait_unlocked(attempt.retreat_id)
+        return self._commit_and_count(attempt)
+
+    @asynccontextmanager
+    async def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AsyncIterator[LockedRetreat]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        stored = self._by_id.get(retreat_id)
+        if stored is None:
+            raise StoreUnavailable(f"there is no retreat {retreat_id}")
+        hold = await stored.lock.acquire()
         try:
-            self._commit(retreat_id, expected_revision, changes, repeatable)
-        except Exception:
-            self._commit_failures += 1
-            raise
-        self._commits += 1
+            delta = None if stored.is_at(epoch, revision) else stored.delta(epoch, revision)
+            yield _LockedRetreat(delta, hold, stored, self._commit_and_count)
+        finally:
+            hold.release()
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -331,10 +366,11 @@ class MemoryStore:
     async def delete_retreat(self, slug: str) -> bool:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
-        stored = self._by_slug.pop(slug, None)
+        stored = self._by_slug.get(slug)
         if stored is None:
             return False
-        del self._by_id[stored.id]
+        await stored.lock.wait_free()
+        del self._by_slug[slug], self._by_id[stored.id]
         return True
 
     async def new_epoch(self, slug: str | None = None) -> int:
@@ -342,20 +378,14 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         chosen = [stored for key, stored in self._by_slug.items() if slug is None or key == slug]
         for stored in chosen:
+            await stored.lock.wait_free()
             stored.epoch = self._fresh_epoch()
         return len(chosen)
 
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
         await trio.lowlevel.checkpoint()
-        pruned = 0
-        for stored in self._by_id.values():
-            old = list(takewhile(lambda entry: entry.at < before, stored.log))
-            for entry in old:
-                del stored.commands[entry.command_id]
-                stored.pruned_revision = entry.revision
-            del stored.log[: len(old)]
-            pruned += len(old)
+        pruned = sum(stored.prune(before) for stored in self._by_id.values())
         if progress is not None and pruned:
             progress(pruned, pruned)
         return pruned
@@ -388,22 +418,67 @@ class MemoryStore:
     def _fresh_epoch(self) -> str:
         return f"{self._identity}-{next(self._epochs)}"
 
-    def _commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID],
-    ) -> None:
-        """Check everything, then change everything: after an exception nothing has changed."""
-        writes = collapse(changes)
-        if fault := fault_in(changes, writes):
-            raise CommitRefused(fault, data_error=True)
+    async def _wait_unlocked(self, retreat_id: int) -> None:
+        """Wait until nobody holds the lock of a retreat, if there is that retreat.
+
+        No checkpoint lies between the moment when it is free and the return.
+        """
         stored = self._by_id.get(retreat_id)
-        if stored is None or stored.revision != expected_revision:
-            raise StaleRevision(f"retreat {retreat_id} is not at revision {expected_revision}")
-        now = self._environment.now()
-        stored.commit(changes, writes, repeatable, self._ids.groups, now)
+        if stored is not None:
+            await stored.lock.wait_free()
+
+    def _commit_and_count(self, attempt: Attempt) -> Delta | None:
+        """Commit in one step, and count whether it took effect."""
+        try:
+            delta = self._commit(attempt)
+        except Exception:
+            self._commit_failures += 1
+            raise
+        if delta is None:
+            self._commits += 1
+        else:
+            self._commit_failures += 1
+        return delta
+
+    def _commit(self, attempt: Attempt) -> Delta | None:
+        """Commit in one step, whoever holds the lock; see :meth:`commit`."""
+        writes = collapse(attempt.changes)
+        if fault := fault_in(attempt.changes, writes):
+            raise CommitRefused(fault, data_error=True)
+        stored = self._by_id.get(attempt.retreat_id)
+        if stored is None:
+            return Delta(RetreatVersion(attempt.retreat_id, 0, "", 0), complete=False)
+        return stored.commit(attempt, writes, self._ids.groups, self._environment.now())
+
+
+class _LockedRetreat:
+    """Implements :class:`~gbs_actor.store.protocol.LockedRetreat`."""
+
+    def __init__(
+        self,
+        delta: Delta | None,
+        hold: Hold,
+        stored: StoredRetreat,
+        commit: Callable[[Attempt], Delta | None],
+    ) -> None:
+        self.delta = delta
+        self._hold = hold
+        self._stored = stored
+        self._commit = commit
+
+    async def commit(self, attempt: Attempt) -> None:
+        """See :class:`~gbs_actor.store.protocol.LockedRetreat`."""
+        check_revisions(attempt.expected_revision, attempt.changes)
+        await trio.lowlevel.checkpoint()
+        if self._hold.ended:
+            raise StoreUnavailable("the lock of the retreat is lost")
+        if not self._stored.is_at(attempt.epoch, attempt.expected_revision):
+            raise ValueError(f"the retreat is not at revision {attempt.expected_revision}")
+        try:
+            if self._commit(attempt) is not None:
+                raise CommitRefused("rows are not as the changes take them to be")
+        finally:
+            self._hold.release()
 
 
 def _is_of(operator: str, record: AuditRecord) -> bool:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Group, Registration
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.history import HistoryQuery, StoredGroup
-from gbs_actor.store.protocol import RepeatedCommands, StaleRevision
+from gbs_actor.store.memory_lock import RetreatLock
+from gbs_actor.store.protocol import (
+    DELTA_LIMIT,
+    Attempt,
+    Delta,
+    DeltaEntry,
+    RepeatedCommands,
+    RetreatVersion,
+)
 from gbs_actor.store.writes import Writes
 
 
@@ -37,6 +45,43 @@ class StoredRetreat:
     pruned_revision: int = 0
     log: list[LogEntry] = field(default_factory=list)
     commands: dict[UUID, LogEntry] = field(default_factory=dict)
+    attempts: dict[UUID, int] = field(default_factory=dict)
+    """Those that the log has entries of, with the revision of the last one."""
+    lock: RetreatLock = field(default_factory=RetreatLock)
+
+    @property
+    def version(self) -> RetreatVersion:
+        """The version that a load would have."""
+        return RetreatVersion(self.id, self.revision, self.epoch, removal_revision=0)
+
+    def is_at(self, epoch: str, revision: int) -> bool:
+        """Return whether it is in this epoch, at this revision."""
+        return (self.epoch, self.revision) == (epoch, revision)
+
+    def delta(self, epoch: str, revision: int) -> Delta:
+        """See :meth:`~gbs_actor.store.protocol.Store.delta`."""
+        registrations = tuple(r for r in self.registrations.values() if r.revision > revision)
+        groups = tuple(g for _, g in sorted(self.groups.items()) if g.revision > revision)
+        if (
+            epoch != self.epoch
+            or not self.pruned_revision <= revision <= self.revision
+            or self.revision - revision > DELTA_LIMIT
+            or len(registrations) + len(groups) > DELTA_LIMIT
+        ):
+            return Delta(self.version, complete=False)
+        entries = tuple(_delta_entry(entry) for entry in self.log if entry.revision > revision)
+        return Delta(self.version, True, registrations, groups, entries)
+
+    def prune(self, before: datetime) -> int:
+        """Remove the entries of the log up to the first that is not older; return how many."""
+        old = list(takewhile(lambda entry: entry.at < before, self.log))
+        for entry in old:
+            del self.commands[entry.command_id]
+            self.pruned_revision = entry.revision
+        del self.log[: len(old)]
+        pruned = self.pruned_revision
+        self.attempts = {key: last for key, last in self.attempts.items() if last > pruned}
+        return len(old)
 
     def select(self, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """Return the log entries of these commands, as far as there are any."""
@@ -48,26 +93,23 @@ class StoredRetreat:
         return list(islice((each for each in newest_first if _is_wanted(each, query)), query.limit))
 
     def commit(
-        self,
-        changes: Sequence[Change],
-        writes: Writes,
-        repeatable: Collection[UUID],
-        group_ids: Iterator[int],
-        now: datetime,
-    ) -> None:
-        """Check everything, then change everything: after an exception nothing has changed.
+        self, attempt: Attempt, writes: Writes, group_ids: Iterator[int], now: datetime
+    ) -> Delta | None:
+        """Check everything, then change everything: otherwise nothing has changed.
 
-        :param changes: the first of them follows the revision.
-        :param writes: what they write.
-        :param repeatable: see :meth:`~gbs_actor.store.protocol.Store.commit`.
+        :param writes: those of the attempt's changes.
         :param group_ids: gives the ids of new groups.
         :param now: when groups are created whose change has no time.
+        :returns: see :meth:`~gbs_actor.store.protocol.Store.commit`.
         :raises RepeatedCommands: one of the commands is in the log.
-        :raises StaleRevision: a row is not in the state that the changes expect.
         """
-        if repeated := self.select(repeatable):
+        changes = attempt.changes
+        if not self.is_at(attempt.epoch, attempt.expected_revision):
+            return self.delta(attempt.epoch, attempt.expected_revision)
+        if repeated := self.select(attempt.repeatable):
             raise RepeatedCommands(repeated)
-        self._check_rows(writes)
+        if not self._rows_are_as_expected(writes):
+            return Delta(self.version, complete=False)
         if repeated := self.select([change.command_id for change in changes]):
             raise RepeatedCommands(repeated)
         for registration in writes.registrations:
@@ -85,29 +127,47 @@ class StoredRetreat:
             self.log.append(entry)
             self.commands[entry.command_id] = entry
         self.revision += len(changes)
+        if changes:
+            self.attempts[attempt.id] = self.revision
+        return None
 
-    def _check_rows(self, writes: Writes) -> None:
-        """Refuse writes to rows that are not in the state that the changes expect.
+    def _rows_are_as_expected(self, writes: Writes) -> bool:
+        """Return whether the rows to be written are in the state that the changes expect.
 
-        :raises StaleRevision: a registration or its group is missing, or a memo is live that should
-            not be, or the other way round.
+        A registration or its group may be missing, or a memo be live that should not be, or the
+        other way round.
         """
         groups = self.groups.keys() | {group.number for group in writes.groups}
         for registration in writes.registrations:
             if registration.id not in self.registrations:
-                raise StaleRevision(f"registration {registration.id} is not there")
+                return False
             if registration.gbs_number is not None and registration.gbs_number not in groups:
-                raise StaleRevision(f"group {registration.gbs_number} is not there")
+                return False
         touched = (self.registrations[memo.registration_id] for memo in writes.memos)
         live = {row.id: row.memo.id for row in touched if row.memo is not None}
         for memo in sorted(writes.memos, key=lambda memo: not memo.deleted):
             if memo.created:
                 if not memo.deleted and live.setdefault(memo.registration_id, memo.id) != memo.id:
-                    raise StaleRevision(f"registration {memo.registration_id} has a memo already")
+                    return False
             elif live.get(memo.registration_id) != memo.id:
-                raise StaleRevision(f"memo {memo.id} is not there")
+                return False
             elif memo.deleted:
                 del live[memo.registration_id]
+        return True
+
+
+def _delta_entry(entry: LogEntry) -> DeltaEntry:
+    addressed = {value.registration_id for value in entry.after} | {entry.registration_id}
+    return DeltaEntry(
+        revision=entry.revision,
+        command_id=entry.command_id,
+        author_id=entry.author_id,
+        author_name=entry.author_name,
+        kind=entry.kind,
+        request=entry.request,
+        registration_ids=tuple(sorted(key for key in addressed if key is not None)),
+        at=entry.at,
+    )
 
 
 def _is_wanted(entry: LogEntry, query: HistoryQuery) -> bool:

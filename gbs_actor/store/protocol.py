@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from gbs_actor.lineup.changes import Change, LogEntry
-from gbs_actor.lineup.records import Retreat
+from gbs_actor.lineup.commands import Kind
+from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.seed.seed import RetreatSeed
+
+DELTA_LIMIT: Final = 2_000
+"""A delta has at most so many rows (registrations and groups), and at most so many entries."""
+LOCK_TIMEOUT: Final = 0.25
+"""Seconds after which whoever holds the lock of a retreat loses it."""
 
 
 class StoreError(Exception):
@@ -37,8 +44,8 @@ class CommitRefused(StoreError):
         self.data_error = data_error
 
 
-class StaleRevision(StoreError):
-    """The retreat is no longer at the expected revision; nothing took effect."""
+class RowsLocked(StoreError):
+    """A transaction of another program holds rows of a commit; nothing took effect."""
 
 
 class RepeatedCommands(StoreError):
@@ -76,6 +83,82 @@ class RetreatVersion:
     """Opaque; changes whenever revisions start anew."""
     removal_revision: int
     """Of the last change that removed a registration (0: none did)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to commit a batch of changes to a retreat."""
+
+    id: UUID
+    """Of its own, also where the same batch is tried again: the log has it with each entry."""
+    retreat_id: int
+    epoch: str
+    """The retreat's, in which the changes were decided."""
+    expected_revision: int
+    """The revision that they are based on; the first change has the next one, and each further
+    one is one higher."""
+    changes: tuple[Change, ...]
+    """In the order of their revisions; may be empty."""
+    repeatable: frozenset[UUID] = frozenset()
+    """Ids of commands that may be in the log already."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaEntry:
+    """What a delta has of an entry of the log."""
+
+    revision: int
+    command_id: UUID
+    author_id: int | None
+    author_name: str
+    kind: Kind
+    request: bytes
+    registration_ids: tuple[int, ...]
+    """The registrations that it addresses."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a retreat has beyond a revision, as of one consistent moment.
+
+    Content may be newer than its revision, never older.
+    """
+
+    version: RetreatVersion
+    complete: bool
+    """Whether a state of the revision becomes the state of ``version`` by what follows. Otherwise
+    all of it is empty, and the retreat is to be loaded: its epoch is another one, it is at a lower
+    revision, a registration was removed, too much has changed, or the log was pruned too far; or
+    a commit found other rows than its changes take for granted, though at their revision."""
+    registrations: tuple[Registration, ...] = ()
+    """Those of which any revision is higher, whole."""
+    groups: tuple[Group, ...] = ()
+    """Those with a higher revision, deleted ones, too."""
+    entries: tuple[DeltaEntry, ...] = ()
+    """Of the log, ascending."""
+
+
+class LockedRetreat(Protocol):
+    """A retreat that no other server can change, until its block ends."""
+
+    @property
+    def delta(self) -> Delta | None:
+        """What it has beyond the revision that the lock was asked with; ``None``: it is at it."""
+        ...
+
+    async def commit(self, attempt: Attempt) -> None:
+        """Make changes durable, once, and release the retreat.
+
+        :raises ValueError: as :meth:`Store.commit`; or the attempt is not based on the revision
+            that the retreat has.
+        :raises RepeatedCommands: as :meth:`Store.commit`; so are the following.
+        :raises RowsLocked: …
+        :raises CommitRefused: …; or other programs have changed rows that the changes rest on.
+        :raises StoreUnavailable: the lock was lost before the commit was sent.
+        :raises OutcomeUnknown: …
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +210,7 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     waiting: int
     """Calls that wait for a connection."""
     lease_held: bool
-    """Whether this is the one server that may write, as far as is known."""
+    """Whether this server may write, as far as is known."""
 
 
 class Store(Protocol):
@@ -136,6 +219,11 @@ class Store(Protocol):
     Every method may raise :exc:`StoreUnavailable`. A cancelled read has no effect, a
     cancelled commit an unknown one (rooms shield theirs).
     """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other servers may change retreats at the same time."""
+        ...
 
     async def load(self, slug: str) -> Retreat | None:
         """Return the retreat as of one consistent moment, or ``None`` if there is none."""
@@ -148,28 +236,50 @@ class Store(Protocol):
         """
         ...
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
-        """Make changes durable, all or none of them, in one transaction.
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        """Make changes durable, all or none of them, in one transaction and one round trip.
 
-        :param expected_revision: the revision that the changes are based on; the first
-            change has the next one, and each further one is one higher.
-        :param changes: in the order of their revisions; may be empty.
-        :param repeatable: ids of commands that may be in the log already. If any is,
-            nothing is committed and :exc:`RepeatedCommands` holds their entries; one
-            round trip both looks them up and commits.
+        :returns: ``None``: they are durable. Otherwise nothing took effect: the retreat is at
+            another revision, or in another epoch, or its rows are not as the changes take them to
+            be; the result is what it has beyond ``attempt.expected_revision``. Of a retreat that
+            is not there it has revision 0 and no epoch.
         :raises ValueError: the changes are not numbered from ``expected_revision + 1``.
-        :raises RepeatedCommands: one of ``repeatable`` is in the log.
-        :raises StaleRevision: the retreat is at another revision, or a row to be
-            changed is missing.
+        :raises RepeatedCommands: one of ``attempt.repeatable``, or of the changes' command ids, is
+            in the log. Nothing took effect.
+        :raises RowsLocked: another program's transaction holds rows; nothing took effect.
         :raises CommitRefused: the store refused; nothing took effect.
         :raises OutcomeUnknown: connection lost, timeout or cancellation after it was sent.
         """
+        ...
+
+    def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AbstractAsyncContextManager[LockedRetreat]:
+        """Keep other servers from changing a retreat within the block.
+
+        For a batch that others were faster than twice: waits for its turn, then commits. Nothing
+        else of the store is to be awaited within the block: whoever holds a lock for
+        :data:`LOCK_TIMEOUT` loses it.
+
+        :param epoch: of the state that the caller has, as is ``revision``.
+        :raises StoreUnavailable: the lock cannot be had, or there is no such retreat; nothing has
+            changed.
+        """
+        ...
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """Return what a retreat has beyond a revision; ``None``: there is no such retreat.
+
+        Where it is at the revision, the delta is complete and empty.
+        """
+        ...
+
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
+        """Return the versions of those that there are. Costs one small read for all."""
+        ...
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """Whether the log has entries of an attempt."""
         ...
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
@@ -296,7 +406,7 @@ class Store(Protocol):
         """Wait until the store was interrupted more than ``seen`` times; return how often.
 
         During an interruption another server may have changed the retreats. It counts once it is
-        over: from then on no other server changes them.
+        over: from then on no other server changes them, where the store is not :attr:`shared`.
         """
         ...
 

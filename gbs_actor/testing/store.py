@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Literal, TypeVar
 from uuid import UUID
@@ -17,7 +18,11 @@ from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
+    LOCK_TIMEOUT,
+    Attempt,
     CommitRefused,
+    Delta,
+    LockedRetreat,
     OutcomeUnknown,
     RetreatVersion,
     StoreError,
@@ -69,10 +74,9 @@ OnCommit = Callable[[str, tuple[LogEntry, ...], bool], None]
 class _Commit:
     """A commit that was sent and has not returned."""
 
-    retreat_id: int
-    expected_revision: int
-    changes: Sequence[Change]
-    repeatable: Collection[UUID]
+    attempt: Attempt
+    locked_until: float | None = None
+    """Trio time at which its session loses the retreat's lock; ``None``: it has none."""
     settled: bool = False
     """Whether it has taken effect, or never will out of its own task."""
     waiting: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -88,7 +92,7 @@ class SimStore(MemoryStore):
 
     :param environment: where chance and time of day come from; default: that of seed 0.
     :param latency: seconds, at most, that each call takes to the store, and back again.
-    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`.
+    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`; so is ``shared``.
     """
 
     def __init__(
@@ -97,9 +101,10 @@ class SimStore(MemoryStore):
         environment: Environment | None = None,
         latency: float = 0.0,
         identity: str = "sim",
+        shared: bool = False,
     ) -> None:
         environment = seeded_environment(0) if environment is None else environment
-        super().__init__(identity=identity, environment=environment)
+        super().__init__(identity=identity, environment=environment, shared=shared)
         self.latency = latency
         """Seconds, at most, that each call takes to the store, and back again."""
         self.on_commit: OnCommit = _ignore
@@ -222,25 +227,45 @@ class SimStore(MemoryStore):
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._answered(super().version(slug))
 
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._answered(super().versions(retreat_ids))
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._answered(super().delta(retreat_id, epoch, revision))
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._answered(super().committed(retreat_id, attempt_id))
+
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._answered(super().find_commands(retreat_id, ids))
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+    async def commit(self, attempt: Attempt) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        check_revisions(expected_revision, changes)
+        return await self._run(_Commit(attempt))
+
+    @asynccontextmanager
+    async def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AsyncIterator[LockedRetreat]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        async with super().locked(retreat_id, epoch, revision) as retreat:
+            until = trio.current_time() + LOCK_TIMEOUT
+            await self._travel()
+            self._check_reachable()
+            yield _LockedRetreat(retreat.delta, until, self._run)
+
+    async def _run(self, commit: _Commit) -> Delta | None:
+        attempt = commit.attempt
+        check_revisions(attempt.expected_revision, attempt.changes)
         await trio.lowlevel.checkpoint()
         self._check_reachable()
-        commit = _Commit(retreat_id, expected_revision, changes, repeatable)
         self._in_flight[commit] = None
         try:
-            await self._carry_out(commit, self._next_fault("commit"))
+            return await self._carry_out(commit, self._next_fault("commit"))
         except Exception:
             self._commit_failures += 1
             raise
@@ -248,17 +273,19 @@ class SimStore(MemoryStore):
             self._in_flight.pop(commit, None)
             self._leave_to_chance(commit)
 
-    async def _carry_out(self, commit: _Commit, fault: Fault) -> None:
+    async def _carry_out(self, commit: _Commit, fault: Fault) -> Delta | None:
         with commit.waiting:
-            await self._send(commit, fault)
-            return
+            return await self._send(commit, fault)
         raise OutcomeUnknown("connection lost")
 
-    async def _send(self, commit: _Commit, fault: Fault) -> None:
+    async def _send(self, commit: _Commit, fault: Fault) -> Delta | None:
         await self._travel()
+        if fault is Fault.SLOW:
+            await trio.sleep(SLOWNESS)
+        if commit.locked_until is None:
+            await self._wait_unlocked(commit.attempt.retreat_id)
+        delta = None
         match fault:
-            case Fault.SLOW:
-                await trio.sleep(SLOWNESS)
             case Fault.UNAVAILABLE:
                 commit.settled = True
                 raise StoreUnavailable("no connection")
@@ -275,7 +302,7 @@ class SimStore(MemoryStore):
             case Fault.LOST_BEFORE | Fault.HANGS:
                 commit.settled = True
         if not commit.settled:
-            self._apply(commit)
+            delta = self._apply(commit)
         match fault:
             case Fault.SLOW_ANSWER:
                 await trio.sleep(SLOWNESS)
@@ -284,6 +311,7 @@ class SimStore(MemoryStore):
             case Fault.LOST_BEFORE | Fault.LOST_AFTER | Fault.LATE:
                 raise OutcomeUnknown("connection lost")
         await self._travel()
+        return delta
 
     async def new_epoch(self, slug: str | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
@@ -293,17 +321,19 @@ class SimStore(MemoryStore):
                 self.on_epoch(each, stored.epoch)
         return count
 
-    def _apply(self, commit: _Commit) -> None:
-        """Let a commit take effect.
+    def _apply(self, commit: _Commit) -> Delta | None:
+        """Let a commit take effect, unless the retreat is elsewhere.
 
         :raises StoreError: it cannot.
         """
         commit.settled = True
-        changes = commit.changes
-        self._commit(commit.retreat_id, commit.expected_revision, changes, commit.repeatable)
-        self._commits += 1
-        if changes:
-            self._committed(commit.retreat_id, changes, foreign=self._foreign)
+        attempt, until = commit.attempt, commit.locked_until
+        if until is not None and trio.current_time() >= until:
+            raise OutcomeUnknown("the session has ended")
+        delta = self._commit_and_count(attempt)
+        if delta is None and attempt.changes:
+            self._committed(attempt.retreat_id, attempt.changes, foreign=self._foreign)
+        return delta
 
     def _committed(self, retreat_id: int, changes: Sequence[Change], *, foreign: bool) -> None:
         stored = self._by_id[retreat_id]
@@ -312,13 +342,15 @@ class SimStore(MemoryStore):
 
     def _write_first(self, commit: _Commit) -> None:
         """Let another server take the revision that a commit is to have."""
-        revision = commit.expected_revision
-        change = fence(revision + 1, self._environment.uuid(), self._environment.now())
-        try:
-            self._commit(commit.retreat_id, revision, (change,), ())
-        except StoreError:
-            return  # that has happened already
-        self._committed(commit.retreat_id, (change,), foreign=True)
+        if commit.locked_until is not None:
+            return  # no other can
+        theirs, now = commit.attempt, self._environment.now()
+        change = fence(theirs.expected_revision + 1, self._environment.uuid(), now)
+        attempt = replace(
+            theirs, id=self._environment.uuid(), changes=(change,), repeatable=frozenset()
+        )
+        if self._commit(attempt) is None:  # else that has happened already
+            self._committed(attempt.retreat_id, (change,), foreign=True)
 
     # -- what is cut off
 
@@ -341,16 +373,22 @@ class SimStore(MemoryStore):
         else:
             self._apply_later(commit)
 
-    def _apply_later(self, commit: _Commit) -> None:
+    def _apply_later(self, commit: _Commit, seconds: float = LATENESS) -> None:
         commit.settled = True
         # What a database is about to do belongs to no server: it outlives them all.
-        trio.lowlevel.spawn_system_task(self._apply_late, commit)
+        trio.lowlevel.spawn_system_task(self._apply_late, commit, seconds)
 
-    async def _apply_late(self, commit: _Commit) -> None:
-        await trio.sleep(LATENESS)
+    async def _apply_late(self, commit: _Commit, seconds: float) -> None:
+        await trio.sleep(seconds)
+        if commit.locked_until is None:
+            await self._wait_unlocked(commit.attempt.retreat_id)
         self._apply_quietly(commit)
 
     def _apply_quietly(self, commit: _Commit) -> None:
+        stored = self._by_id.get(commit.attempt.retreat_id)
+        if commit.locked_until is None and stored is not None and stored.lock.held:
+            self._apply_later(commit, 0.0)  # it waits for the lock
+            return
         try:
             self._apply(commit)
         except StoreError:
@@ -405,6 +443,28 @@ class SimStore(MemoryStore):
     def _check_reachable(self) -> None:
         if not (self._attached and self._reachable):
             raise StoreUnavailable("no connection")
+
+
+class _LockedRetreat:
+    """Implements :class:`~gbs_actor.store.protocol.LockedRetreat`."""
+
+    def __init__(
+        self,
+        delta: Delta | None,
+        until: float,
+        run: Callable[[_Commit], Awaitable[Delta | None]],
+    ) -> None:
+        self.delta = delta
+        self._until = until
+        self._run = run
+
+    async def commit(self, attempt: Attempt) -> None:
+        """See :class:`~gbs_actor.store.protocol.LockedRetreat`."""
+        if trio.current_time() >= self._until:
+            raise StoreUnavailable("the lock of the retreat is lost")
+        delta = await self._run(_Commit(attempt, self._until))
+        if delta is not None:
+            raise ValueError(f"the retreat is not at revision {attempt.expected_revision}")
 
 
 def _ignore(slug: str, entries: tuple[LogEntry, ...], foreign: bool) -> None:

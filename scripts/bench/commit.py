@@ -30,6 +30,7 @@ from gbs_actor.lineup.commands import AssignNumber, Author, Command
 from gbs_actor.lineup.records import Gender
 from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import Attempt
 from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
@@ -130,8 +131,9 @@ async def measure(
     server_began = None if postmaster is None else cpu_seconds_with_children(postmaster)
     while sum(milliseconds) < seconds * 1_000:
         changes = next_batch(board, size)
+        attempt = Attempt(uuid4(), board.retreat_id, board.epoch, board.revision, tuple(changes))
         began, cpu_began = perf_counter(), process_time()
-        await store.commit(board.retreat_id, board.revision, changes)
+        assert await store.commit(attempt) is None
         milliseconds.append(1_000 * (perf_counter() - began))
         cpu += process_time() - cpu_began
         for change in changes:

@@ -6,6 +6,7 @@ import os
 import threading
 from contextlib import nullcontext
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -146,3 +147,27 @@ def test_a_secret_that_is_set_is_used_in_the_demo_too(tmp_path: Path) -> None:
     settings = in_folder(tmp_path / "data").model_copy(update={"auth": auth})
     assert with_keys(settings, demo=True) is settings
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_one_of_several_servers_needs_a_secret_that_all_have(tmp_path: Path, demo: bool) -> None:
+    key = tmp_path / "key.pem"
+    store = StoreSettings(
+        node="a", data_dir=tmp_path, database_url=SecretStr("postgresql://db.example/gbs")
+    )
+    settings = Settings(store=store, auth=AuthSettings(jwt_public_key_file=key))
+    with pytest.raises(SettingsError, match="GBS_RECOVERY_SECRET or GBS_JWT_SECRET"):
+        with_keys(settings, demo=demo)
+    secret = SecretStr(UUID(int=0x5F3A9C1E7B2D4860A1B7C9E3D5F80246).hex)
+    recovery = settings.recovery.model_copy(update={"recovery_secret": secret})
+    assert with_keys(settings.model_copy(update={"recovery": recovery}), demo=demo)
+    assert not (tmp_path / SECRET_FILE).exists()
+
+
+def test_one_of_several_servers_needs_a_database_that_all_have(tmp_path: Path) -> None:
+    settings = Settings(
+        store=StoreSettings(node="a", data_dir=tmp_path),
+        auth=AuthSettings(jwt_secret=SecretStr("x" * 32)),
+    )
+    with pytest.raises(SettingsError, match="GBS_DATABASE_URL"):
+        with_keys(settings, demo=True)

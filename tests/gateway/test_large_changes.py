@@ -22,6 +22,7 @@ from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSettings, Subscriber
 from gbs_actor.rooms.batch import Batch, Phase, Step
 from gbs_actor.rooms.fan_out import FanOut
+from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.mailbox import Submission
 from gbs_actor.rooms.recent_changes import RecentChanges
@@ -98,10 +99,17 @@ def move_all(retreat: Retreat) -> tuple[Retreat, Change]:
 async def test_a_change_of_a_thousand_rows_reaches_everybody_and_lets_others_run(
     reads: bool,
 ) -> None:
-    retreat = await (await memory_store(people=PEOPLE)).load("winter")
+    store = await memory_store(people=PEOPLE)
+    retreat = await store.load("winter")
     assert retreat is not None
     board = Board(retreat)
-    handle = RoomHandle("winter", RoomSettings(), OperatorEvents(), SlowCommands(1.0))
+    handle = RoomHandle(
+        "winter",
+        RoomSettings(),
+        OperatorEvents(),
+        SlowCommands(1.0),
+        freshness=Freshness(store),
+    )
     handle.rows = EncodedRows(board, RecentChanges(0, 0))
     fan_out = FanOut(handle, Subscriptions(handle), lambda _: None)
     pages = [Page(FORMATS[number % 2], board, reads=reads) for number in range(PAGES)]

@@ -145,3 +145,19 @@ def test_changes_of_one_draft_are_applied_one_by_one() -> None:
         it.apply(change)
     assert (it.revision, it.members(2), it.memo_owner(50)) == (3, (1,), 1)
     assert (row(it, 1).total_count, row(it, 1).revision) == (1, 3)
+
+
+def test_a_board_does_not_catch_up_with_an_earlier_revision() -> None:
+    it = board(registration(1, 1), revision=4)
+    before = contents(it)
+    with pytest.raises(ValueError, match="revision 3 is lower than 4"):
+        it.catch_up(3, [], [Group(1, "조")])
+    assert contents(it) == before
+
+
+def test_a_person_who_was_not_there_is_caught_up_with() -> None:
+    it = board(registration(1, 1))
+    new = registration(2, 1)
+    changed = it.catch_up(1, [new], [])
+    assert {row.id: row.total_count for row in changed} == {1: 2, 2: 2}
+    assert (it.registration(2), it.members(1)) == (new, it.ordered_ids())

@@ -253,6 +253,30 @@ def test_a_board_is_what_loading_its_state_anew_gives(start: Retreat, steps: lis
     assert again.statistics() == board.statistics()
 
 
+@given(retreats(), _steps, _steps)
+@settings(deadline=None, max_examples=100)
+def test_a_board_that_catches_up_is_the_one_that_is_ahead(
+    start: Retreat, before: list[Step], since: list[Step]
+) -> None:
+    ahead, behind, memo_ids = Board(start), Board(start), FreshIds()
+    for outcome in _run(ahead, before, memo_ids):
+        if isinstance(outcome, Change):
+            behind.apply(outcome)
+    old, revision = behind.rows(), behind.revision
+    _run(ahead, since, memo_ids)
+    now = ahead.retreat()
+    changed = behind.catch_up(
+        now.revision,
+        [each for each in now.registrations if each.revision > revision],
+        [each for each in now.groups.values() if each.revision > revision],
+    )
+    assert contents(behind, NUMBERS) == contents(ahead, NUMBERS)
+    assert behind.statistics() == ahead.statistics()
+    assert {row.id for row in ahead.rows() if row not in old} <= {row.id for row in changed}
+    memos = range(1, FIRST_FRESH_MEMO_ID + 30)
+    assert [behind.memo_owner(id_) for id_ in memos] == [ahead.memo_owner(id_) for id_ in memos]
+
+
 @given(retreats(), _steps)
 @settings(deadline=None, max_examples=100)
 def test_replaying_the_log_gives_the_board(start: Retreat, steps: list[Step]) -> None:

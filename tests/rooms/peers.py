@@ -140,7 +140,7 @@ class Line:
         return self._client.format
 
     def deliver(self, message: Any) -> None:
-        if self._client.line is self:
+        if self._client.line is self and not self._client.aborted:
             self._client.deliver(message)
 
     def hold(self) -> None:

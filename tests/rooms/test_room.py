@@ -19,7 +19,7 @@ from gbs_actor.rooms import (
     Tracepoint,
 )
 from gbs_actor.store.memory import MemoryStore
-from gbs_actor.store.protocol import CommitRefused
+from gbs_actor.store.protocol import Attempt, CommitRefused, Delta
 from gbs_actor.testing.store import Fault
 
 from .peers import Client, TestFormat, Updates
@@ -356,11 +356,11 @@ async def test_a_poisonous_command_takes_no_other_of_its_batch_with_it(
 class _PickyStore(MemoryStore):
     """Refuses whatever has a memo with a question mark."""
 
-    async def commit(self, retreat_id, expected_revision, changes, repeatable=()):  # type: ignore[no-untyped-def]
-        if any(b"?" in change.request for change in changes):
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        if any(b"?" in change.request for change in attempt.changes):
             await trio.lowlevel.checkpoint()
             raise CommitRefused("invalid value", data_error=True)
-        await super().commit(retreat_id, expected_revision, changes, repeatable)
+        return await super().commit(attempt)
 
 
 async def test_a_data_error_of_a_batch_is_the_culprits_alone(autojump_clock: MockClock) -> None:

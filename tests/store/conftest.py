@@ -17,6 +17,7 @@ from gbs_actor.testing import SimStore
 from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 
+OpenNodes = Callable[[], AbstractAsyncContextManager[tuple[AnyStore, AnyStore]]]
 OpenStore = Callable[[], AbstractAsyncContextManager[AnyStore]]
 
 
@@ -28,6 +29,12 @@ async def _open_memory() -> AsyncIterator[AnyStore]:
 @asynccontextmanager
 async def _open_simulated() -> AsyncIterator[AnyStore]:
     yield SimStore()
+
+
+@asynccontextmanager
+async def _open_memory_of_nodes() -> AsyncIterator[tuple[AnyStore, AnyStore]]:
+    store = MemoryStore(shared=True)
+    yield store, store
 
 
 @pytest.fixture(params=["memory", "simulated", "postgres"])
@@ -52,6 +59,38 @@ async def store(open_store: OpenStore) -> AsyncIterator[AnyStore]:
     """An open store without any retreat."""
     async with open_store() as store:
         yield store
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def open_nodes(request: pytest.FixtureRequest) -> OpenNodes:
+    """Open a store of each kind for two servers, who serve it at the same time."""
+    if request.param == "memory":
+        return _open_memory_of_nodes
+    dsn: str = request.getfixturevalue("database_url")
+
+    @asynccontextmanager
+    async def open_postgres() -> AsyncIterator[tuple[AnyStore, AnyStore]]:
+        async with (
+            PostgresStore.open(dsn, node="a") as one,
+            PostgresStore.open(dsn, node="b") as two,
+        ):
+            yield one, two
+
+    return open_postgres
+
+
+@pytest.fixture
+async def nodes(open_nodes: OpenNodes) -> AsyncIterator[tuple[AnyStore, AnyStore]]:
+    """The same retreats as two servers reach them."""
+    async with open_nodes() as stores:
+        yield stores
+
+
+@pytest.fixture
+async def desks(nodes: tuple[AnyStore, AnyStore]) -> tuple[Desk, Desk]:
+    """A desk at each of two servers, for the small retreat."""
+    one, two = nodes
+    return await Desk.of(one), await Desk.of(two, first_id=1_000)
 
 
 @pytest.fixture

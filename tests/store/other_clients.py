@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import trio
+import trio.testing
 
 from gbs_actor.store.postgres.connection import DbConnection, Row
+from tests.store.fixtures import PostgresCluster
 
 _WAITING = """
 SELECT count(*) AS waiting FROM pg_stat_activity
@@ -16,6 +19,12 @@ SELECT count(*) AS waiting FROM pg_stat_activity
 _TERMINATE_OTHERS = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+_END_HOLDER = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
@@ -75,3 +84,14 @@ async def fail_commits(connection: DbConnection, sqlstate: str, *, times: int) -
         """,
         deadline=soon(),
     )
+
+
+async def steal_lock(
+    outside: DbConnection, cluster: PostgresCluster, database_url: str, key: int
+) -> None:
+    """Take a lock from a server by waiting for it while the server's connection is ended."""
+    database = urlsplit(database_url).path.removeprefix("/")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, outside, "SELECT pg_advisory_lock($1)", key)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.to_thread.run_sync(cluster.run_sql, _END_HOLDER, database)

@@ -29,11 +29,11 @@ from gbs_actor.lineup.schedules import ScheduleKind
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.protocol import (
     CommitRefused,
+    Delta,
     RepeatedCommands,
     RetreatExists,
     RetreatVersion,
     SessionLocation,
-    StaleRevision,
 )
 from gbs_actor.store.seed.seed import SeedSchedule
 from tests.store.worlds import AUTHOR, MOMENT, AnyStore, Desk, seed
@@ -350,15 +350,14 @@ class TestCommitting:
         assert (entry.registration_id, entry.before, entry.after) == (None, (), ())
 
     async def test_a_commit_of_nothing_checks_the_revision_only(self, desk: Desk) -> None:
-        await desk.store.commit(desk.retreat_id, 0, [])
+        assert await desk.try_commit([], at=0) is None
         assert (await desk.loaded()).revision == 0
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 1, [])
+        assert await desk.try_commit([], at=1) is not None
 
     async def test_misnumbered_changes_are_a_mistake_of_the_caller(self, desk: Desk) -> None:
         changes = await desk.decide(AssignNumber(PLAIN, 1))
         with pytest.raises(ValueError, match="numbered 1"):
-            await desk.store.commit(desk.retreat_id, 1, changes)
+            await desk.try_commit(changes, at=1)
 
     async def test_commits_of_two_retreats_do_not_meet(self, store: AnyStore) -> None:
         summer, winter = [await Desk.of(store, slug) for slug in ("summer", "winter")]
@@ -369,8 +368,7 @@ class TestCommitting:
 
     async def test_successes_and_failures_are_counted(self, desk: Desk) -> None:
         changes = await desk.do(AssignNumber(PLAIN, 1))
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, changes)
+        assert await desk.try_commit(changes, at=0) is not None
         statistics = desk.store.statistics()
         assert (statistics.commits, statistics.commit_failures) == (1, 1)
         assert statistics.available
@@ -380,37 +378,33 @@ class TestStale:
     async def test_another_revision_is_stale(self, desk: Desk) -> None:
         late = await desk.decide(AssignNumber(PLAIN, 1))
         await desk.do(AssignNumber(OTHER, 1))
-        with pytest.raises(StaleRevision, match="revision 0"):
-            await desk.store.commit(desk.retreat_id, 0, late)
+        assert await desk.try_commit(late, at=0) is not None
         assert (await desk.loaded()).registrations[3].gbs_number is None
 
     async def test_a_revision_that_the_retreat_has_not_reached_is_stale(self, desk: Desk) -> None:
         (early,) = await desk.decide(AssignNumber(PLAIN, 1))
-        with pytest.raises(StaleRevision, match="revision 5"):
-            await desk.store.commit(desk.retreat_id, 5, [replace(early, revision=6)])
+        assert await desk.try_commit([replace(early, revision=6)], at=5) is not None
         assert (await desk.loaded()).revision == 0
 
     async def test_an_unknown_retreat_is_stale(self, desk: Desk) -> None:
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(99, 0, [desk.fence()])
+        desk.retreat_id = 99
+        delta = await desk.try_commit([desk.fence()])
+        assert delta == Delta(RetreatVersion(99, 0, "", 0), complete=False)
 
     async def test_a_registration_that_is_not_there_is_stale(self, desk: Desk) -> None:
         (change,) = await desk.decide(AssignNumber(PLAIN, 1))
         gone = replace(change, registrations=(replace(change.registrations[0], id=99),))
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, [gone])
+        assert await desk.try_commit([gone], at=0) is not None
         assert (await desk.loaded()).revision == 0
 
     async def test_a_registration_of_another_retreat_is_stale(self, store: AnyStore) -> None:
         summer, winter = [await Desk.of(store, slug) for slug in ("summer", "winter")]
         (change,) = await winter.decide(AssignNumber(winter.board.rows()[-1].id, 7))
-        with pytest.raises(StaleRevision):
-            await store.commit(summer.retreat_id, 0, [change])
+        assert await summer.try_commit([change]) is not None
 
     async def test_a_group_that_nobody_created_is_stale(self, desk: Desk) -> None:
         (change,) = await desk.decide(AssignNumber(PLAIN, 42))
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, [replace(change, groups=())])
+        assert await desk.try_commit([replace(change, groups=())], at=0) is not None
 
     async def test_a_memo_that_is_not_there_is_stale(self, desk: Desk) -> None:
         (change,) = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "복도", ""))
@@ -419,8 +413,7 @@ class TestStale:
             before=tuple(of_memo(value, 99) for value in change.before),
             after=tuple(of_memo(value, 99) for value in change.after),
         )
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, [elsewhere])
+        assert await desk.try_commit([elsewhere], at=0) is not None
 
     async def test_a_second_live_memo_on_a_person_is_stale(self, desk: Desk) -> None:
         (change,) = await desk.decide(CreateMemo(PLAIN, "하나", ""))
@@ -433,8 +426,7 @@ class TestStale:
             before=tuple(replace(value, registration_id=WITH_MEMO) for value in change.before),
             after=tuple(replace(value, registration_id=WITH_MEMO) for value in change.after),
         )
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, [wrong])
+        assert await desk.try_commit([wrong], at=0) is not None
         assert (await desk.loaded()).revision == 0
 
 
@@ -473,8 +465,7 @@ class TestMemos:
     async def test_a_deleted_memo_cannot_be_changed(self, desk: Desk) -> None:
         update = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "복도", ""))
         await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)))
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 1, [replace(update[0], revision=2)])
+        assert await desk.try_commit([replace(update[0], revision=2)], at=1) is not None
 
     async def test_a_memo_may_follow_a_deleted_one(self, desk: Desk) -> None:
         await desk.do(DeleteMemo(desk.memo_id(WITH_MEMO)))
@@ -496,7 +487,7 @@ class TestMemos:
         for change in create:
             board.apply(change)
         rest = await desk.decide(UpdateMemo(new_id, "둘", ""), DeleteMemo(new_id))
-        await desk.store.commit(desk.retreat_id, 0, [*create, *rest])
+        assert await desk.try_commit([*create, *rest], at=0) is None
         retreat = await desk.loaded()
         assert retreat.revision == 3
         assert retreat.registrations[3].memo is None
@@ -531,7 +522,7 @@ class TestDataErrors:
             registrations=(replace(row, memo=replace(row.memo, text=text)),),
         )
         with pytest.raises(CommitRefused) as refused:
-            await desk.store.commit(desk.retreat_id, 0, [broken])
+            await desk.try_commit([broken], at=0)
         assert refused.value.data_error
         assert (await desk.loaded()).revision == 0
 
@@ -539,7 +530,7 @@ class TestDataErrors:
         (change,) = await desk.decide(AssignNumber(PLAIN, 1))
         broken = replace(change, author=dataclasses.replace(AUTHOR, user_id=2**63))
         with pytest.raises(CommitRefused) as refused:
-            await desk.store.commit(desk.retreat_id, 0, [broken])
+            await desk.try_commit([broken], at=0)
         assert refused.value.data_error
 
     async def test_a_group_number_beyond_9999_is_a_data_error(self, desk: Desk) -> None:
@@ -549,14 +540,14 @@ class TestDataErrors:
             change, groups=(Group(10_000),), registrations=(replace(row, gbs_number=10_000),)
         )
         with pytest.raises(CommitRefused) as refused:
-            await desk.store.commit(desk.retreat_id, 0, [broken])
+            await desk.try_commit([broken], at=0)
         assert refused.value.data_error
 
     async def test_the_store_works_on_after_a_data_error(self, desk: Desk) -> None:
         (change,) = await desk.decide(AssignNumber(PLAIN, 1))
         with pytest.raises(CommitRefused):
-            await desk.store.commit(
-                desk.retreat_id, 0, [replace(change, author=dataclasses.replace(AUTHOR, name="\0"))]
+            await desk.try_commit(
+                [replace(change, author=dataclasses.replace(AUTHOR, name="\0"))], at=0
             )
         await desk.commit([change])
         assert (await desk.loaded()).revision == 1
@@ -568,9 +559,7 @@ class TestRepeats:
         (fresh,) = await desk.decide(AssignNumber(OTHER, 1))
         again = replace(first, revision=3)
         with pytest.raises(RepeatedCommands) as repeated:
-            await desk.store.commit(
-                desk.retreat_id, 1, [fresh, again], [fresh.command_id, first.command_id]
-            )
+            await desk.try_commit([fresh, again], [fresh.command_id, first.command_id], at=1)
         assert set(repeated.value.entries) == {first.command_id}
         assert repeated.value.entries[first.command_id].revision == 1
         assert (await desk.loaded()).revision == 1
@@ -582,16 +571,13 @@ class TestRepeats:
 
     async def test_a_stale_commit_is_stale_even_if_it_repeats(self, desk: Desk) -> None:
         (first,) = await desk.do(AssignNumber(PLAIN, 1))
-        with pytest.raises(StaleRevision):
-            await desk.store.commit(desk.retreat_id, 0, [first], [first.command_id])
+        assert await desk.try_commit([first], [first.command_id], at=0) is not None
 
     async def test_an_id_in_the_log_is_found_without_being_announced(self, desk: Desk) -> None:
         (first,) = await desk.do(AssignNumber(PLAIN, 1))
         (fresh,) = await desk.decide(AssignNumber(OTHER, 1))
         with pytest.raises(RepeatedCommands) as repeated:
-            await desk.store.commit(
-                desk.retreat_id, 1, [replace(fresh, command_id=first.command_id)]
-            )
+            await desk.try_commit([replace(fresh, command_id=first.command_id)], at=1)
         assert set(repeated.value.entries) == {first.command_id}
         assert (await desk.loaded()).registrations[4].gbs_number is None
 
@@ -697,18 +683,18 @@ class TestPruning:
         (first,) = await desk.do(AssignNumber(PLAIN, 1))
         again = [replace(first, revision=2)]
         with pytest.raises(RepeatedCommands):
-            await desk.store.commit(desk.retreat_id, 1, again, [first.command_id])
+            await desk.try_commit(again, [first.command_id], at=1)
         await desk.store.prune_log(MOMENT + timedelta(days=1))
         assert await desk.store.find_commands(desk.retreat_id, [first.command_id]) == {}
-        await desk.store.commit(desk.retreat_id, 1, again, [first.command_id])
+        assert await desk.try_commit(again, [first.command_id], at=1) is None
         assert [entry.revision for entry in await desk.store.log(desk.retreat_id)] == [2]
 
     async def test_a_fence_is_committed_on_a_log_that_is_all_pruned(self, desk: Desk) -> None:
         (change,) = await desk.do(AssignNumber(PLAIN, 1))
         await desk.store.prune_log(MOMENT + timedelta(days=1))
         await desk.commit([desk.fence()])
-        with pytest.raises(StaleRevision):  # a late commit of what was pruned
-            await desk.store.commit(desk.retreat_id, 0, [change])
+        # A late commit of what was pruned.
+        assert await desk.try_commit([change], at=0) is not None
 
 
 HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)

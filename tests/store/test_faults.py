@@ -24,7 +24,6 @@ from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import (
     CommitRefused,
     OutcomeUnknown,
-    StaleRevision,
     StoreError,
     StoreUnavailable,
 )
@@ -83,12 +82,9 @@ async def settle(desk: Desk, changes: list[Change]) -> bool:
     """Find out about a commit of unknown outcome as a room does: fence, then look."""
     while True:
         current = await Desk.of(desk.store)
-        try:
-            await desk.store.commit(desk.retreat_id, current.board.revision, [fence_on(current)])
-        except StaleRevision:
-            continue
-        found = await desk.store.find_commands(desk.retreat_id, [changes[0].command_id])
-        return bool(found)
+        if await current.try_commit([fence_on(current)]) is None:
+            found = await desk.store.find_commands(desk.retreat_id, [changes[0].command_id])
+            return bool(found)
 
 
 _fence_ids = count(10**6)
@@ -204,7 +200,7 @@ async def test_kills_under_calls_that_are_cancelled_leave_nothing_behind(
 
     async def commit() -> None:
         desk = await Desk.of(store)
-        await desk.commit([fence_on(desk)])
+        await desk.try_commit([fence_on(desk)])
 
     async def work() -> None:
         calls: list[Callable[[], Awaitable[object]]] = [

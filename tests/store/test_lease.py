@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import pytest
 import trio
-import trio.testing
 
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import RoomSupervisor
@@ -16,7 +13,7 @@ from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.rooms.peers import Client
 from tests.store.fixtures import PostgresCluster
-from tests.store.other_clients import ask, terminate_others
+from tests.store.other_clients import ask, steal_lock, terminate_others
 from tests.store.worlds import Desk, seed
 
 
@@ -83,7 +80,7 @@ async def test_nothing_is_committed_while_another_server_has_the_lock(
 ) -> None:
     async with PostgresStore.open(database_url, database_connect_timeout=0.5) as store:
         desk = await Desk.of(store)
-        await steal_lock(outside, postgres_cluster, database_url)
+        await steal_lock(outside, postgres_cluster, database_url, LOCK_KEY)
         with pytest.raises(StoreUnavailable, match="another server"):
             await desk.do(AssignNumber(4, 1))
         with pytest.raises(StoreUnavailable, match="another server"):
@@ -130,7 +127,7 @@ async def test_an_idle_room_sees_what_another_server_wrote_while_it_had_the_lock
         async with RoomSupervisor(store).running() as supervisor:
             client = Watcher(supervisor)
             await client.join("winter")
-            await steal_lock(outside, postgres_cluster, database_url)
+            await steal_lock(outside, postgres_cluster, database_url, LOCK_KEY)
             await ask(outside, _FOREIGN_EDIT)
             await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
             with trio.fail_after(10):
@@ -144,17 +141,3 @@ WITH moved AS (UPDATE retreat SET revision = 1 WHERE slug = 'winter' RETURNING i
 UPDATE user_retreat_registration SET current_leader = 'somebody else', row_revision = 1
     WHERE id = 4
 """
-_END_HOLDER = """
-SELECT pg_terminate_backend(pid) FROM pg_locks
-    WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
-
-async def steal_lock(outside: DbConnection, cluster: PostgresCluster, database_url: str) -> None:
-    """Take the lock from a server by waiting for it while the server's connection is ended."""
-    database = urlsplit(database_url).path.removeprefix("/")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask, outside, "SELECT pg_advisory_lock($1)", LOCK_KEY)
-        await trio.testing.wait_all_tasks_blocked(0.05)
-        await trio.to_thread.run_sync(cluster.run_sql, _END_HOLDER, database)

@@ -129,10 +129,11 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_kind_of_writ
     rows = await ask(
         connection,
         "SELECT pg_get_function_identity_arguments(oid) AS arguments FROM pg_proc"
-        " WHERE proname = 'lineup_commit'",
+        " WHERE proname ~ '^lineup_commit'",
     )
     assert [row["arguments"] for row in rows] == [
-        "p_retreat_id bigint, p_expected bigint, p_repeatable uuid[], "
+        "p_retreat_id bigint, p_epoch uuid, p_expected bigint, p_attempt_id uuid, "
+        "p_repeatable uuid[], "
         "p_groups lineup_group_write[], p_revisions lineup_group_revision[], "
         "p_numbers lineup_number_write[], p_leaders lineup_leader_write[], "
         "p_memo_stamps lineup_memo_stamp[], p_memos lineup_memo_write[], "

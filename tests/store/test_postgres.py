@@ -12,6 +12,7 @@ import trio
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Group, Memo
 from gbs_actor.store.postgres import commit, queries
@@ -19,8 +20,8 @@ from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.commit_statements import commit_of_one_change
 from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.store import PostgresStore
-from gbs_actor.store.protocol import CommitRefused, SessionLocation, StaleRevision, StoreUnavailable
-from gbs_actor.store.writes import collapse
+from gbs_actor.store.protocol import CommitRefused, RowsLocked, SessionLocation, StoreUnavailable
+from gbs_actor.store.writes import Writes, collapse
 from tests.store.other_clients import (
     ask,
     fail_commits,
@@ -33,6 +34,7 @@ from tests.store.other_clients import (
 from tests.store.worlds import MOMENT, Desk, seed
 
 WITH_MEMO, PLAIN, OTHER = 2, 4, 5
+SOME_EPOCH = UUID(int=1)
 
 
 class TestConnections:
@@ -158,6 +160,19 @@ class TestOpening:
             await store.ping()
 
 
+def one_change(
+    desk: Desk, changes: list[Change], writes: Writes, epoch: UUID = SOME_EPOCH
+) -> tuple[str, tuple[object, ...]] | None:
+    """Return the statement that commits one change, if there is one."""
+    return commit_of_one_change(desk.attempt(changes), epoch, writes)
+
+
+async def stored_epoch(outside: DbConnection) -> UUID:
+    """Return the epoch of the one retreat."""
+    (row,) = await ask(outside, "SELECT epoch FROM retreat")
+    return UUID(str(row["epoch"]))
+
+
 class TestCommitting:
     async def test_one_change_needs_no_batch_statement(
         self, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
@@ -172,13 +187,24 @@ class TestCommitting:
         await desk.do(DeleteMemo(desk.memo_id(PLAIN)))
         assert (await desk.loaded()).revision == 6
 
-    async def test_one_change_that_comes_too_late_has_no_values_in_the_log_of_the_database(
+    async def test_one_change_that_comes_too_late_is_no_error_of_the_database(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         changes = await desk.decide(CreateMemo(PLAIN, "x", ""))
         await desk.do(AssignNumber(PLAIN, 1))
-        one = commit_of_one_change(desk.retreat_id, changes, collapse(changes), ())
+        one = one_change(desk, changes, collapse(changes), await stored_epoch(outside))
+        assert one is not None
+        sql, arguments = one
+        assert not await ask(outside, sql, *arguments)
+
+    async def test_one_change_of_a_row_that_is_not_there_has_no_values_in_the_log_of_the_database(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(UpdateMemo(desk.memo_id(WITH_MEMO), "x", ""))
+        await ask(outside, "DELETE FROM user_retreat_registration_memo")
+        one = one_change(desk, changes, collapse(changes), await stored_epoch(outside))
         assert one is not None
         sql, arguments = one
         with pytest.raises(ServerRefused) as refused:
@@ -192,7 +218,7 @@ class TestCommitting:
         desk = await Desk.of(postgres)
         for number, is_left in ((1, False), (77, True)):
             changes = await desk.decide(AssignNumber(PLAIN, number))
-            one = commit_of_one_change(desk.retreat_id, changes, collapse(changes), ())
+            one = one_change(desk, changes, collapse(changes))
             assert (one is None) == is_left
 
     async def test_one_change_with_writes_of_another_kind_is_left_to_the_batch_statement(
@@ -202,14 +228,14 @@ class TestCommitting:
         changes = await desk.decide(CreateMemo(PLAIN, "x", ""))
         writes = collapse(changes)
         (memo,), (registration,) = writes.memos, writes.registrations
-        assert commit_of_one_change(desk.retreat_id, changes, writes, ()) is not None
+        assert one_change(desk, changes, writes) is not None
         for other in (
             dataclasses.replace(writes, groups=(Group(1, "", 1),)),
             dataclasses.replace(writes, memos=(replace(memo, created=False),)),
             dataclasses.replace(writes, memos=(replace(memo, deleted=True),)),
             dataclasses.replace(writes, registrations=(registration, registration)),
         ):
-            assert commit_of_one_change(desk.retreat_id, changes, other, ()) is None
+            assert one_change(desk, changes, other) is None
 
     async def test_of_concurrent_commits_on_one_revision_one_takes_effect(
         self, postgres: PostgresStore
@@ -220,11 +246,8 @@ class TestCommitting:
 
         async def attempt(number: int) -> None:
             mine = replace(change, command_id=UUID(int=1_000 + number))
-            try:
-                await postgres.commit(desk.retreat_id, 0, [mine])
-                outcomes.append("done")
-            except StaleRevision:
-                outcomes.append("stale")
+            delta = await desk.try_commit([mine])
+            outcomes.append("done" if delta is None else "stale")
 
         async with trio.open_nursery() as nursery:
             for number in range(6):
@@ -276,7 +299,7 @@ class TestCommitting:
         red = replace(after, value=replace(after.value, color="red"))
         broken = replace(change, after=(red,))
         with pytest.raises(CommitRefused, match="color") as refused:
-            await postgres.commit(desk.retreat_id, 0, [broken])
+            await desk.try_commit([broken])
         assert refused.value.data_error
 
     async def test_a_commit_that_waits_too_long_for_a_lock_gets_a_definite_answer(
@@ -285,9 +308,8 @@ class TestCommitting:
         async with PostgresStore.open(database_url, commit_timeout=0.5) as store:
             desk = await Desk.of(store)
             async with locked_retreats(outside):
-                with pytest.raises(CommitRefused, match="lock") as refused:
+                with pytest.raises(RowsLocked, match="lock"):
                     await desk.do(AssignNumber(PLAIN, 1))
-            assert not refused.value.data_error
             assert store.statistics().unknown_outcomes == 0
 
     async def test_a_commit_cancelled_under_way_ends_its_connection(
@@ -298,7 +320,7 @@ class TestCommitting:
         terminated = postgres.statistics().terminated_connections
         async with locked_retreats(outside):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(desk.commit, changes)
+                nursery.start_soon(desk.try_commit, changes)
                 await until_waiting(outside, 1)
                 nursery.cancel_scope.cancel()
             statistics = postgres.statistics()
@@ -311,13 +333,11 @@ class TestCommitting:
         desk = await Desk.of(postgres)
         changes = await desk.decide(AssignNumber(PLAIN, 1))
         async with locked_retreats(outside), trio.open_nursery() as nursery:
-            nursery.start_soon(desk.commit, changes)
+            nursery.start_soon(desk.try_commit, changes)
             await until_waiting(outside, 1)
             nursery.cancel_scope.cancel()
         # Either came first; whichever it was, the other one has failed for good.
-        try:
-            await desk.commit([desk.fence()])
-        except StaleRevision:
+        if await desk.try_commit([desk.fence()]) is not None:
             desk = await Desk.of(postgres)
             await desk.commit([replace(desk.fence(), command_id=UUID(int=99))])
         await until_waiting(outside, 0)

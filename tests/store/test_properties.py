@@ -37,7 +37,7 @@ from gbs_actor.lineup.draft import Draft
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.store import PostgresStore
-from gbs_actor.store.protocol import StoreError
+from gbs_actor.store.protocol import Attempt, Delta, StoreError
 from tests.store.fixtures import PostgresCluster
 from tests.store.worlds import AUTHOR, MOMENT, AnyStore, command_ids, seed
 
@@ -177,6 +177,9 @@ class All:
         self.ids = command_ids()
         self.moments = (MOMENT + timedelta(milliseconds=number) for number in count(1))
         self.used: list[Change] = []
+        self.attempts = count(1)
+        self.loads: list[dict[AnyStore, Retreat]] = []
+        """The retreat in each store, at each revision."""
 
     async def memo_ids(self) -> Iterator[int]:
         """Return the same fresh ids from every store."""
@@ -206,36 +209,78 @@ class All:
         repeatable = [each.command_id for each in changes] if batch.announces else []
         if batch.rejected and self.used:
             repeatable.append(self.used[-1].command_id)
+        number = next(self.attempts)
         answers = [
-            await self.answer(store, expected, numbered, repeatable) for store in self.stores
+            await self.answer(
+                store,
+                Attempt(
+                    UUID(int=number),
+                    retreat.id,
+                    retreat.epoch,
+                    expected,
+                    tuple(numbered),
+                    frozenset(repeatable),
+                ),
+            )
+            for store, retreat in self.loads[-1].items()
         ]
         assert answers == [answers[0]] * len(answers)
         if answers[0] is None:
             self.used += changes
             for change in changes:
                 self.board.apply(change)
+            await self.load()
 
-    async def answer(
-        self, store: AnyStore, expected: int, changes: list[Change], repeatable: list[UUID]
-    ) -> object:
-        """Return what a commit raised, in a form that can be compared."""
+    async def answer(self, store: AnyStore, attempt: Attempt) -> object:
+        """Return what a commit returned or raised, in a form that can be compared."""
         try:
-            await store.commit(self.board.retreat_id, expected, changes, repeatable)
+            delta = await store.commit(attempt)
         except StoreError as error:
             return type(error), getattr(error, "entries", None)
-        return None
+        return None if delta is None else anonymous(delta)
+
+    async def load(self) -> None:
+        """Load the retreat from all stores."""
+        loads = {store: await store.load(self.board.slug) for store in self.stores}
+        self.loads.append({store: retreat for store, retreat in loads.items() if retreat})
+
+    async def catch_up(self) -> None:
+        """Check that each state that was loaded and its delta are the state that there is now."""
+        for earlier in self.loads:
+            for store, retreat in earlier.items():
+                delta = await store.delta(retreat.id, retreat.epoch, retreat.revision)
+                assert delta is not None
+                assert installed(retreat, delta) == self.loads[-1][store]
+                log = await store.log(retreat.id, after_revision=retreat.revision)
+                assert [entry.command_id for entry in delta.entries] == [e.command_id for e in log]
 
     async def compare(self) -> None:
         """Check that the stores have the same, and that it is what the board has."""
-        loads = [await store.load(self.board.slug) for store in self.stores]
-        retreats = [
-            dataclasses.replace(retreat, epoch="") for retreat in loads if retreat is not None
-        ]
+        await self.load()
+        retreats = [dataclasses.replace(each, epoch="") for each in self.loads[-1].values()]
         assert retreats == [retreats[0]] * len(self.stores)
         assert Board(retreats[0]).rows() == self.board.rows()
         logs = [await store.log(self.board.retreat_id) for store in self.stores]
         assert logs == [logs[0]] * len(logs)
         assert [entry.revision for entry in logs[0]] == [*range(1, self.board.revision + 1)]
+
+
+def anonymous(delta: Delta) -> Delta:
+    """Return a delta without the epoch, which each store has its own of."""
+    return dataclasses.replace(delta, version=dataclasses.replace(delta.version, epoch=""))
+
+
+def installed(retreat: Retreat, delta: Delta) -> Retreat:
+    """Return a retreat with what a delta has beyond its revision."""
+    assert delta.complete
+    people = {each.id: each for each in (*retreat.registrations, *delta.registrations)}
+    groups = {**retreat.groups, **{each.number: each for each in delta.groups}}
+    return dataclasses.replace(
+        retreat,
+        revision=delta.version.revision,
+        registrations=tuple(people[key] for key in sorted(people)),
+        groups=groups,
+    )
 
 
 async def never_takes_effect(*_: object) -> bool:
@@ -267,11 +312,13 @@ async def commit_to_all(dsn: str, other_dsn: str, tried: list[Batch]) -> None:
         retreat = await memory.load("winter")
         assert retreat is not None
         every = All((memory, postgres, batchwise), retreat)
+        await every.load()
         await every.compare()
-        with mock.patch.object(batchwise._commits, "_run_one", never_takes_effect):
+        with mock.patch.object(batchwise._commits, "_take_effect", never_takes_effect):
             for batch in tried:
                 await every.attempt(batch)
         await every.compare()
+        await every.catch_up()
         assert await tables(postgres) == await tables(batchwise)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
@@ -13,6 +13,7 @@ from gbs_actor.lineup.commands import Action, Author, Command
 from gbs_actor.lineup.records import Gender, Retreat, UserType
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import Attempt, Delta
 from gbs_actor.store.seed.seed import (
     RetreatSeed,
     SeedGrade,
@@ -66,30 +67,34 @@ def seed(slug: str = "winter", *, people: int = 6) -> RetreatSeed:
     )
 
 
-def command_ids() -> Iterator[UUID]:
+def command_ids(first: int = 1) -> Iterator[UUID]:
     """Return ids that are the same in every run."""
-    return (UUID(int=number) for number in count(1))
+    return (UUID(int=number) for number in count(first))
 
 
 class Desk:
-    """Decides commands on a board and commits them, as a room does."""
+    """Decides commands on a board and commits them, as a room does.
 
-    def __init__(self, store: AnyStore, retreat: Retreat) -> None:
+    :param first_id: of its commands; two desks of one retreat need ids of their own.
+    """
+
+    def __init__(self, store: AnyStore, retreat: Retreat, *, first_id: int = 1) -> None:
         self.store = store
         self.retreat_id = retreat.id
         self.board = Board(retreat)
-        self._command_ids = command_ids()
+        self._command_ids = command_ids(first_id)
+        self._attempt_ids = command_ids(first_id + 10**6)
         self._moments = (MOMENT + timedelta(seconds=number) for number in count(1))
 
     @classmethod
-    async def of(cls, store: AnyStore, slug: str = "winter") -> Desk:
+    async def of(cls, store: AnyStore, slug: str = "winter", *, first_id: int = 1) -> Desk:
         """Open a desk, importing the retreat if it is not there."""
         retreat = await store.load(slug)
         if retreat is None:
             await store.import_retreat(seed(slug))
             retreat = await store.load(slug)
         assert retreat is not None
-        return cls(store, retreat)
+        return cls(store, retreat, first_id=first_id)
 
     async def decide(self, *actions: Action) -> list[Change]:
         """Decide actions one on top of the other; all of them must be accepted."""
@@ -107,9 +112,43 @@ class Desk:
         """Make a fence on top of the board."""
         return self.board.draft(iter(())).fence(next(self._command_ids), next(self._moments))
 
-    async def commit(self, changes: list[Change], repeatable: Collection[UUID] = ()) -> None:
-        """Commit changes and apply them to the board."""
-        await self.store.commit(self.retreat_id, self.board.revision, changes, repeatable)
+    def attempt(
+        self,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+        *,
+        at: int | None = None,
+    ) -> Attempt:
+        """Make an attempt of its own id.
+
+        :param at: the expected revision; by default the board's.
+        """
+        return Attempt(
+            id=next(self._attempt_ids),
+            retreat_id=self.retreat_id,
+            epoch=self.board.epoch,
+            expected_revision=self.board.revision if at is None else at,
+            changes=tuple(changes),
+            repeatable=frozenset(repeatable),
+        )
+
+    async def try_commit(
+        self,
+        changes: Sequence[Change],
+        repeatable: Collection[UUID] = (),
+        *,
+        at: int | None = None,
+    ) -> Delta | None:
+        """Attempt to commit changes, whatever the board says; see :meth:`attempt`."""
+        return await self.store.commit(self.attempt(changes, repeatable, at=at))
+
+    async def commit(self, changes: Sequence[Change], repeatable: Collection[UUID] = ()) -> None:
+        """Commit changes, which must not be stale, and apply them to the board."""
+        assert await self.try_commit(changes, repeatable) is None
+        self.apply(changes)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Apply changes to the board that are durable."""
         for change in changes:
             self.board.apply(change)
 

@@ -14,9 +14,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.lineup.changes import Change, LogEntry, fence
 from gbs_actor.store.protocol import (
+    LOCK_TIMEOUT,
+    Attempt,
     CommitRefused,
+    Delta,
     OutcomeUnknown,
-    StaleRevision,
     StoreError,
     StoreUnavailable,
 )
@@ -42,11 +44,20 @@ class Observed:
         self.commits += [(now, entry.revision, foreign) for entry in entries]
 
 
+class Behind(Exception):
+    """The retreat was elsewhere."""
+
+
 _ids: Iterator[int] = count(1)
 
 
 def change(revision: int) -> Change:
     return fence(revision, UUID(int=next(_ids)), AT)
+
+
+def attempt(revision: int) -> Attempt:
+    """Return one to take the revision behind this one."""
+    return Attempt(UUID(int=next(_ids)), 1, "sim-1", revision, (change(revision + 1),))
 
 
 async def winter(seed: int = 0, latency: float = 0.0) -> tuple[SimStore, Observed]:
@@ -59,10 +70,10 @@ async def winter(seed: int = 0, latency: float = 0.0) -> tuple[SimStore, Observe
 
 async def _error_of(call: Callable[[], Awaitable[object]]) -> type[Exception] | None:
     try:
-        await call()
+        delta = await call()
     except StoreError as error:
         return type(error)
-    return None
+    return Behind if isinstance(delta, Delta) else None
 
 
 LOST = OutcomeUnknown
@@ -76,7 +87,7 @@ EXPECTED: dict[Fault, Outcome] = {
     Fault.LOST_BEFORE: (LOST, 0, []),
     Fault.LOST_AFTER: (LOST, 0, [(0, 1, False)]),
     Fault.LATE: (LOST, 0, [(LATENESS, 1, False)]),
-    Fault.CONTENDED: (StaleRevision, 0, [(0, 1, True)]),
+    Fault.CONTENDED: (Behind, 0, [(0, 1, True)]),
     Fault.CONFLICTING: (CommitRefused, 0, []),
     Fault.HANGS: (None, 100, []),
     Fault.HANGS_COMMITTED: (None, 100, [(0, 1, False)]),
@@ -91,14 +102,14 @@ async def test_each_fault_of_a_commit(fault: Fault, autojump_clock: MockClock) -
     store.fail(fault)
     error = None
     with trio.move_on_after(100):
-        error = await _error_of(lambda: store.commit(1, 0, [change(1)]))
+        error = await _error_of(lambda: store.commit(attempt(0)))
     took = trio.current_time() - observed.started
     await trio.sleep(LATENESS + 1)
     assert (error, took, observed.commits) == EXPECTED[fault]
     assert faults == [fault]
     assert store.pending() == ()
     revision = len(observed.commits)
-    await store.commit(1, revision, [change(revision + 1)])
+    await store.commit(attempt(revision))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +140,55 @@ async def test_what_only_happens_to_commits_is_refused_for_reads() -> None:
 async def test_a_late_commit_finds_its_revision_taken(autojump_clock: MockClock) -> None:
     store, observed = await winter()
     store.fail(Fault.LATE)
-    assert await _error_of(lambda: store.commit(1, 0, [change(1)])) is OutcomeUnknown
-    await store.commit(1, 0, [change(1)])
+    assert await _error_of(lambda: store.commit(attempt(0))) is OutcomeUnknown
+    assert await store.commit(attempt(0)) is None
     await trio.sleep(2 * LATENESS)
     assert observed.commits == [(0, 1, False)]
+
+
+async def test_what_others_send_waits_for_the_lock(autojump_clock: MockClock) -> None:
+    store, observed = await winter()
+    store.fail(Fault.CONTENDED)
+    locked = store.elsewhere().locked(1, "sim-1", 0)
+    async with trio.open_nursery() as nursery, locked as retreat:
+        assert retreat.delta is None
+        nursery.start_soon(_error_of, lambda: store.commit(attempt(0)))
+        await trio.sleep(LOCK_TIMEOUT / 2)
+        await retreat.commit(attempt(0))
+    assert [(revision, foreign) for _, revision, foreign in observed.commits] == [(1, True)]
+
+
+LOCKED: dict[Fault, tuple[type[Exception] | None, int]] = {
+    Fault.NONE: (None, 1),
+    Fault.CONTENDED: (None, 1),
+    Fault.SLOW: (OutcomeUnknown, 0),
+    Fault.SLOW_ANSWER: (None, 1),
+    Fault.UNAVAILABLE: (StoreUnavailable, 0),
+    Fault.REFUSED: (CommitRefused, 0),
+    Fault.LOST_BEFORE: (OutcomeUnknown, 0),
+    Fault.LOST_AFTER: (OutcomeUnknown, 1),
+    Fault.LATE: (OutcomeUnknown, 0),
+}
+
+
+@pytest.mark.parametrize("fault", LOCKED, ids=lambda fault: fault.name.lower())
+async def test_each_fault_of_a_commit_under_the_lock(
+    fault: Fault, autojump_clock: MockClock
+) -> None:
+    store, observed = await winter()
+    store.fail(fault)
+    async with store.locked(1, "sim-1", 0) as retreat:
+        error = await _error_of(lambda: retreat.commit(attempt(0)))
+    await trio.sleep(2 * LATENESS)
+    assert (error, len(observed.commits)) == LOCKED[fault]
+
+
+async def test_whoever_holds_the_lock_for_too_long_loses_it(autojump_clock: MockClock) -> None:
+    store, observed = await winter()
+    async with store.locked(1, "sim-1", 0) as retreat:
+        assert await store.elsewhere().commit(attempt(0)) is None
+        assert await _error_of(lambda: retreat.commit(attempt(1))) is StoreUnavailable
+    assert observed.commits == [(LOCK_TIMEOUT, 1, True)]
 
 
 async def test_in_an_outage_nothing_can_be_reached_and_answers_are_lost(
@@ -142,7 +198,7 @@ async def test_in_an_outage_nothing_can_be_reached_and_answers_are_lost(
     errors: list[type[Exception] | None] = []
 
     async def commit() -> None:
-        errors.append(await _error_of(lambda: store.commit(1, 0, [change(1)])))
+        errors.append(await _error_of(lambda: store.commit(attempt(0))))
 
     async def read() -> None:
         errors.append(await _error_of(lambda: store.load("winter")))
@@ -154,7 +210,7 @@ async def test_in_an_outage_nothing_can_be_reached_and_answers_are_lost(
         store.begin_outage()
     assert sorted(map(str, errors)) == sorted(map(str, (OutcomeUnknown, StoreUnavailable)))
     assert await _error_of(store.ping) is StoreUnavailable
-    assert await _error_of(lambda: store.commit(1, 0, [change(1)])) is StoreUnavailable
+    assert await _error_of(lambda: store.commit(attempt(0))) is StoreUnavailable
     store.end_outage()
     await store.ping()
 
@@ -163,13 +219,13 @@ def test_what_is_cut_off_takes_effect_now_later_or_never() -> None:
     async def kill(seed: int) -> list[float]:
         store, observed = await winter(seed, latency=1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_error_of, lambda: store.commit(1, 0, [change(1)]))
+            nursery.start_soon(_error_of, lambda: store.commit(attempt(0)))
             await wait_all_tasks_blocked()
             restarted = store.detach()
             assert [at for at, _, _ in observed.commits] in ([], [0])  # in this very step
         await trio.sleep(2 * LATENESS)
         assert await _error_of(store.ping) is StoreUnavailable
-        assert await _error_of(lambda: store.commit(1, 0, [change(1)])) is StoreUnavailable
+        assert await _error_of(lambda: store.commit(attempt(0))) is StoreUnavailable
         loaded = await restarted.load("winter")
         assert loaded is not None
         assert loaded.revision == len(observed.commits)
@@ -188,7 +244,7 @@ async def test_what_another_server_writes_is_foreign_and_meets_no_fault(
     store.fail(Fault.UNAVAILABLE, of="read")
     elsewhere = store.elsewhere()
     assert await elsewhere.load("winter") is not None
-    await elsewhere.commit(1, 0, [change(1)])
+    await elsewhere.commit(attempt(0))
     assert observed.commits == [(0, 1, True)]
 
 
@@ -209,11 +265,11 @@ async def test_healing_ends_every_fault() -> None:
     store.begin_outage()
     store.heal()
     await store.ping()
-    await store.commit(1, 0, [change(1)])
+    await store.commit(attempt(0))
 
 
 async def test_a_call_takes_its_time_to_the_store_and_back(autojump_clock: MockClock) -> None:
     store, observed = await winter(latency=1)
-    await store.commit(1, 0, [change(1)])
+    await store.commit(attempt(0))
     ((at, _, _),) = observed.commits
     assert 0 < at < trio.current_time() - observed.started < 2

@@ -1,14 +1,15 @@
 """The statements that commit a batch, and their arguments.
 
-``lineup_commit`` commits any batch. Most batches are one change, for which there are statements
+``lineup_commit_2`` commits any batch. Most batches are one change, for which there are statements
 that cost the database half of that. Each of their steps rests on the one before: the retreat at
-the expected revision, its rows, the entry of the log. Where one finds no row, the entry divides by
-zero, so that nothing takes effect; the error quotes no values, as that of a constraint would.
+the expected revision, its rows, the entry of the log. Where the retreat is not at the expected
+revision, none does anything. Where another one finds no row, the entry divides by zero, so that
+nothing takes effect; the error quotes no values, as that of a constraint would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -18,27 +19,26 @@ from gbs_actor.lineup.changes import Change, Problem
 from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.fields import FieldValue
 from gbs_actor.lineup.records import Group, Registration, Stamp
+from gbs_actor.store.protocol import Attempt
 from gbs_actor.store.writes import MemoWrite, Writes
 
 _encoder: Final = msgspec.json.Encoder()
 
-COMMIT: Final = "SELECT lineup_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+COMMIT: Final = """
+SELECT * FROM lineup_commit_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
 """Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
 
 
-def commit_arguments(
-    retreat_id: int,
-    expected_revision: int,
-    repeatable: Collection[UUID],
-    changes: Sequence[Change],
-    writes: Writes,
-) -> tuple[object, ...]:
+def commit_arguments(attempt: Attempt, epoch: UUID | None, writes: Writes) -> tuple[object, ...]:
     """Return the arguments of :data:`COMMIT`: an array of rows for each kind of write.
 
     The members of a row are in the order of the attributes of its type, see the migrations.
     What the batch leaves as it is, is not sent: its stamp is not of the batch.
+
+    :param epoch: the attempt's, as the database has it.
     """
-    people, before = writes.registrations, expected_revision
+    people, before = writes.registrations, attempt.expected_revision
     groups: list[tuple[object, ...]] = []
     revisions: list[tuple[object, ...]] = []
     for group in writes.groups:
@@ -52,14 +52,18 @@ def commit_arguments(
     created = [_memo_write(memo) for memo in writes.memos if memo.created]
     leaders: list[tuple[object, ...]] = []
     history: list[tuple[object, ...]] = []
-    many = [change for change in changes if change.registration_id is None]
+    many = [change for change in attempt.changes if change.registration_id is None]
     if many:
         leaders = [_leader_write(each) for each in people if _leader_revision(each) > before]
-        history = [(retreat_id, each.revision, id_) for each in many for id_ in _people(each)]
+        history = [
+            (attempt.retreat_id, each.revision, id_) for each in many for id_ in _people(each)
+        ]
     return (
-        retreat_id,
-        expected_revision,
-        list(repeatable),
+        attempt.retreat_id,
+        epoch,
+        attempt.expected_revision,
+        attempt.id,
+        list(attempt.repeatable),
         groups or None,
         revisions or None,
         numbers or None,
@@ -67,24 +71,26 @@ def commit_arguments(
         stamps or None,
         memos or None,
         created or None,
-        [_log_write(change) for change in changes],
+        [_log_write(change) for change in attempt.changes],
         history or None,
     )
 
 
 _RETREAT: Final = """
 WITH head AS (
-    UPDATE retreat SET revision = $2 WHERE id = $1 AND revision = $2::bigint - 1 RETURNING id
+    UPDATE retreat SET revision = $2
+        WHERE id = $1 AND revision = $2::bigint - 1 AND epoch = $13
+        RETURNING id, set_config('lock_timeout', '200ms', true)
 )"""
 
 _NUMBER: Final = """, touched AS (
     UPDATE gbs SET revision = $2
         FROM head
-        WHERE gbs.retreat_id = head.id AND gbs.number = ANY ($13::integer[]) AND NOT gbs.deleted
+        WHERE gbs.retreat_id = head.id AND gbs.number = ANY ($15::integer[]) AND NOT gbs.deleted
         RETURNING gbs.id, gbs.number
 ), written AS (
     UPDATE user_retreat_registration AS registration SET
-            gbs_id          = (SELECT id FROM touched WHERE number = $14),
+            gbs_id          = (SELECT id FROM touched WHERE number = $16),
             gbs_revision    = $2,
             gbs_author_id   = $4,
             gbs_author_name = $5,
@@ -92,8 +98,8 @@ _NUMBER: Final = """, touched AS (
             gbs_origin      = NULL,
             updated_at      = $11
         FROM head
-        WHERE registration.id = $12 AND registration.retreat_id = head.id
-            AND ($14::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $14))
+        WHERE registration.id = $14 AND registration.retreat_id = head.id
+            AND ($16::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $16))
         RETURNING 1
 )"""
 
@@ -106,22 +112,22 @@ _MEMO: Final = """, stamped AS (
             memo_origin      = NULL,
             updated_at       = $11
         FROM head
-        WHERE registration.id = $12 AND registration.retreat_id = head.id
+        WHERE registration.id = $14 AND registration.retreat_id = head.id
         RETURNING registration.id
 ), written AS ("""
 
 _INSERT_MEMO: Final = """
     INSERT INTO user_retreat_registration_memo
             (id, registration_id, kind, text, color, author_id, created_at, updated_at)
-        SELECT $13, stamped.id, 'LINEUP_STAFF', $14, $15, $4, $11, $11 FROM stamped
+        SELECT $15, stamped.id, 'LINEUP_STAFF', $16, $17, $4, $11, $11 FROM stamped
         RETURNING 1
 )"""
 
 _UPDATE_MEMO: Final = """
     UPDATE user_retreat_registration_memo AS memo SET
-            text = $14, color = $15, author_id = $4, updated_at = $11{deletion}
+            text = $16, color = $17, author_id = $4, updated_at = $11{deletion}
         FROM stamped
-        WHERE memo.id = $13 AND memo.registration_id = stamped.id
+        WHERE memo.id = $15 AND memo.registration_id = stamped.id
             AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
         RETURNING 1
 )"""
@@ -129,8 +135,11 @@ _UPDATE_MEMO: Final = """
 _LOG: Final = """
 INSERT INTO lineup_change
         (retreat_id, revision, command_id, author_id, author_name, kind,
-         registration_id, request, before, after, at)
-    VALUES ($1::bigint / (SELECT count(*) FROM written), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         registration_id, request, before, after, at, attempt_id)
+    SELECT $1::bigint / (SELECT count(*) FROM written),
+           $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+        FROM head
+    RETURNING 1
 """
 
 _ASSIGN_NUMBER: Final = _RETREAT + _NUMBER + _LOG
@@ -147,20 +156,20 @@ constraints, as that on command ids. :data:`COMMIT` finds out the reason."""
 
 
 def commit_of_one_change(
-    retreat_id: int, changes: Sequence[Change], writes: Writes, repeatable: Collection[UUID]
+    attempt: Attempt, epoch: UUID, writes: Writes
 ) -> tuple[str, tuple[object, ...]] | None:
     """Return the statement that commits a batch of one change, and its arguments.
 
-    It takes effect, or fails with one of :data:`PREVENTED`.
+    It takes effect and returns a row, returns none, or fails with one of :data:`PREVENTED`.
 
     :returns: ``None`` if there is none: the batch is not one change, the change is of another
         kind or without effect, creates a group, writes other rows than its kind does, or an id of
         another command is to be looked up.
     """
-    if len(changes) != 1 or len(writes.registrations) != 1:
+    if len(attempt.changes) != 1 or len(writes.registrations) != 1:
         return None
-    (change,), (registration,) = changes, writes.registrations
-    if any(command_id != change.command_id for command_id in repeatable):
+    (change,), (registration,) = attempt.changes, writes.registrations
+    if any(command_id != change.command_id for command_id in attempt.repeatable):
         return None
     own: tuple[object, ...]
     if change.kind is Kind.ASSIGN_NUMBER and not writes.memos:
@@ -178,7 +187,9 @@ def commit_of_one_change(
         own = (memo.id, memo.text, memo.color)
     else:
         return None
-    return sql, (retreat_id, change.revision, *_log_write(change)[:9], registration.id, *own)
+    log = _log_write(change)[:9]
+    head = (attempt.retreat_id, change.revision, *log, attempt.id, epoch)
+    return sql, (*head, registration.id, *own)
 
 
 def _group_write(group: Group) -> tuple[object, ...]:

@@ -137,6 +137,8 @@ class DbConnection:
         self._counters = counters
         self._prepared: dict[str, Any] = {}
         self._end_counted = False
+        self.cluster = ""
+        """Which copy of which database it is to; "": not known."""
 
     @property
     def closed(self) -> bool:

@@ -27,6 +27,15 @@ T = TypeVar("T")
 CLOSE_TIMEOUT = 2.0
 """Seconds that an orderly close of connections may take."""
 
+_CLUSTER = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN format('%s:%s:%s',
+       (SELECT system_identifier FROM pg_control_system()),
+       left(pg_walfile_name(pg_current_wal_lsn()), 8),
+       (SELECT oid FROM pg_database WHERE datname = current_database()))
+       END AS cluster
+"""
+"""The cluster, its timeline and the database. As long as a connection lasts, they stay the same."""
+
 _DATA_ERRORS = ("21", "22", "23", "44", "54")
 """Classes of errors that a retry with the same values would get again."""
 
@@ -46,6 +55,7 @@ class Database:
     :param dsn: the database's address; it appears in no message.
     :param prepare: statements that each connection prepares when it is opened.
     :param pool_size: connections at most, besides the one that holds the lease.
+    :param node: see :class:`~gbs_actor.store.postgres.lease.Lease`.
     """
 
     def __init__(
@@ -55,12 +65,13 @@ class Database:
         timeouts: Timeouts,
         pool_size: int,
         prepare: Sequence[str] = (),
+        node: str | None = None,
     ) -> None:
         self._dsn = dsn
         self._timeouts = timeouts
         self._prepare = prepare
         self.pool = Pool(self._connect, size=pool_size, connect_timeout=timeouts.connect)
-        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect)
+        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect, node=node)
         self.reachable = True
         """Whether the last contact succeeded."""
         self.counters = ConnectionCounters()
@@ -113,9 +124,22 @@ class Database:
         return connection
 
     async def _connect_with(self, settings: Mapping[str, str], deadline: float) -> DbConnection:
-        return await connect(
+        connection = await connect(
             self._dsn, deadline=deadline, settings=settings, counters=self.counters
         )
+        try:
+            (row,) = await connection.fetch(_CLUSTER, deadline=deadline)
+        except (ConnectionLost, ServerRefused) as error:
+            connection.terminate()
+            raise NotConnected(str(error)) from None
+        except BaseException:
+            connection.terminate()
+            raise
+        if row["cluster"] is None:
+            connection.terminate()
+            raise NotConnected("it is a standby; name the primary", final=True)
+        connection.cluster = row["cluster"]
+        return connection
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
         """Run one statement that may be run twice, and return its rows.
@@ -184,9 +208,9 @@ class Database:
         self.reachable = True
 
     async def wait_for_lease(self, deadline: float) -> None:
-        """Wait until we are the only server of the database.
+        """Wait until we may serve the database.
 
-        :raises StoreUnavailable: another server is until the deadline, or too long.
+        :raises StoreUnavailable: we may not until the deadline, or for too long.
         """
         if not self.lease.held:
             limit = trio.current_time() + self._timeouts.connect

@@ -1,7 +1,8 @@
-"""The right to serve a database: one server at a time, by an advisory lock."""
+"""The right to serve a database: one server alone, or several nodes, by advisory locks."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import structlog
@@ -23,7 +24,10 @@ LOCK_KEY = 0x6762_735F_6163_746F
 _POLL: Final = 0.1
 _HEARTBEAT: Final = 10.0
 _RETAKE: Final = Backoff(initial=0.02, maximum=1.0)
-_TRY_LOCK = "SELECT pg_try_advisory_lock($1) AS locked"
+_TRY_ALONE = "SELECT pg_try_advisory_lock($1) AS free, true AS unique"
+_TRY_SHARED = """
+SELECT pg_try_advisory_lock_shared($1) AS free, pg_try_advisory_lock($2) AS unique
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -32,17 +36,26 @@ class DatabaseInUse(StoreError):
     """Another server serves this database."""
 
 
+def node_lock_key(node: str) -> int:
+    """Return the key of the lock that a node of this name holds; it is per database, too."""
+    digest = hashlib.sha256(f"gbs-actor node {node}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
 class Lease:
     """An advisory lock on a connection of its own.
 
-    The lock ends with its connection, so that it never outlives the server. If the
-    connection is lost while the server runs, :meth:`keep` takes the lock again.
+    Nodes share it, and each has a second one, of its name. The lock ends with its connection, so
+    that it never outlives the server. If the connection is lost while the server runs,
+    :meth:`keep` takes the lock again.
 
     :param timeout: seconds that one query may take.
+    :param node: the name of this server among several; ``None``: it is to be the only one.
     """
 
-    def __init__(self, connect: Connect, *, timeout: float) -> None:
+    def __init__(self, connect: Connect, *, timeout: float, node: str | None = None) -> None:
         self._connect = connect
+        self._node = node
         self._timeout = timeout
         self._connection: DbConnection | None = None
         self._taken = trio.Event()
@@ -81,16 +94,15 @@ class Lease:
 
         :param longest_wait: seconds to wait for another holder: the connection of a server that
             was just killed may stay open a moment longer.
-        :raises DatabaseInUse: another server holds it.
+        :raises DatabaseInUse: another server holds it, or has the same name.
         :raises StoreUnavailable: the database cannot be reached.
         """
         deadline = trio.current_time() + self._timeout
         connection = await connect_with_retries(self._connect, deadline)
         try:
-            if not await self._try_lock(connection, trio.current_time() + longest_wait):
-                raise DatabaseInUse(
-                    "another server is already serving this database; stop it first"
-                )
+            refusal = await self._try_lock(connection, trio.current_time() + longest_wait)
+            if refusal is not None:
+                raise DatabaseInUse(refusal)
             self._adopt(connection)
         except (ConnectionLost, ServerRefused) as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from None
@@ -138,13 +150,14 @@ class Lease:
             connection = None
             try:
                 connection = await self._connect(trio.current_time() + self._timeout)
-                if await self._try_lock(connection, trio.current_time() + self._timeout):
+                refusal = await self._try_lock(connection, trio.current_time() + self._timeout)
+                if refusal is None:
                     self._adopt(connection)
                     self._retaken += 1
                     self._retaken_changed.unpark_all()
                     _log.info("the lock on the database is held again")
                     return
-                _log.error("another server is serving this database now")
+                _log.error("the lock on the database cannot be taken", reason=refusal)
             except (NotConnected, ConnectionLost, ServerRefused):
                 pass  # reported by the calls that fail meanwhile
             finally:
@@ -152,13 +165,29 @@ class Lease:
                     connection.terminate()
             await trio.sleep(pause)
 
-    async def _try_lock(self, connection: DbConnection, deadline: float) -> bool:
-        """Try until the deadline, at least once; return whether the lock is ours."""
+    async def _try_lock(self, connection: DbConnection, deadline: float) -> str | None:
+        """Try until the deadline, at least once; return why the lock is not ours, if it is not."""
+        keys = (LOCK_KEY,) if self._node is None else (LOCK_KEY, node_lock_key(self._node))
+        sql = _TRY_ALONE if self._node is None else _TRY_SHARED
         while True:
             query_deadline = trio.current_time() + self._timeout
-            rows = await connection.fetch(_TRY_LOCK, LOCK_KEY, deadline=query_deadline)
-            if rows[0]["locked"]:
-                return True
+            # A lock that is taken once more is released by the connection's end all the same.
+            (row,) = await connection.fetch(sql, *keys, deadline=query_deadline)
+            if row["free"] and row["unique"]:
+                return None
             if trio.current_time() + _POLL > deadline:
-                return False
+                return self._refusal(free=row["free"])
             await trio.sleep(_POLL)
+
+    def _refusal(self, *, free: bool) -> str:
+        if free:
+            return (
+                f"a server with the node name {self._node} is already serving this database; "
+                "give this one another name"
+            )
+        if self._node is not None:
+            return (
+                "a server without a node name is already serving this database, alone; stop it "
+                "first"
+            )
+        return "another server is already serving this database; stop it first"

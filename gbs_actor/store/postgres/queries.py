@@ -27,33 +27,17 @@ from gbs_actor.store.postgres.connection import Row
 from gbs_actor.store.protocol import RetreatVersion, SessionLocation
 
 RETREAT = """
-SELECT id, revision, removal_revision, epoch,
-       (SELECT system_identifier FROM pg_control_system()) AS cluster,
-       left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
-       (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
-    FROM retreat WHERE slug = $1
+SELECT id, revision, removal_revision, epoch FROM retreat WHERE slug = $1
 """
 
 GROUPS = "SELECT * FROM gbs WHERE retreat_id = $1 ORDER BY number"
 
 REGISTRATIONS = """
-SELECT registration.*,
-       profile.gender, profile.name, profile.phone_number,
-       grade.id AS grade_id, grade.number AS grade_number,
-       univ_group.id AS univ_group_id, univ_group.number AS univ_group_number,
-       gbs.number AS gbs_number,
-       memo.id AS memo_id, memo.text AS memo_text, memo.color AS memo_color,
+SELECT person.*,
        coalesce(attended.schedule_ids, '{}') AS schedule_ids,
        other.history, other.admin,
        (SELECT count(*) FROM retreat_registration_schedule WHERE retreat_id = $1) AS schedules
-    FROM user_retreat_registration AS registration
-    JOIN user_profile AS profile ON profile.id = registration.user_id
-    JOIN grade ON grade.id = profile.grade_id
-    JOIN univ_group ON univ_group.id = grade.univ_group_id
-    LEFT JOIN gbs ON gbs.id = registration.gbs_id
-    LEFT JOIN user_retreat_registration_memo AS memo
-        ON memo.registration_id = registration.id
-        AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
+    FROM lineup_person AS person
     LEFT JOIN (
         SELECT link.registration_id, array_agg(link.schedule_id ORDER BY link.schedule_id)
                 AS schedule_ids
@@ -61,7 +45,7 @@ SELECT registration.*,
             JOIN retreat_registration_schedule AS schedule ON schedule.id = link.schedule_id
             WHERE schedule.retreat_id = $1
             GROUP BY link.registration_id
-    ) AS attended ON attended.registration_id = registration.id
+    ) AS attended ON attended.registration_id = person.id
     LEFT JOIN (
         SELECT memo.registration_id,
                (array_agg(memo.text ORDER BY memo.created_at DESC, memo.id DESC)
@@ -73,10 +57,11 @@ SELECT registration.*,
             WHERE owner.retreat_id = $1 AND memo.deleted_at IS NULL
                 AND memo.kind <> 'LINEUP_STAFF'
             GROUP BY memo.registration_id
-    ) AS other ON other.registration_id = registration.id
-    WHERE registration.retreat_id = $1
-    ORDER BY registration.id
+    ) AS other ON other.registration_id = person.id
+    WHERE person.retreat_id = $1
+    ORDER BY person.id
 """
+"""The columns of the view ``lineup_registration``, which reads what is of few people faster."""
 
 SCHEDULES = """
 SELECT schedule.id, schedule.starts_at, schedule.kind, schedule.name
@@ -86,6 +71,11 @@ SELECT schedule.id, schedule.starts_at, schedule.kind, schedule.name
 """
 
 COMMANDS = "SELECT * FROM lineup_change WHERE retreat_id = $1 AND command_id = ANY ($2)"
+
+COMMITTED = """
+SELECT FROM lineup_change WHERE retreat_id = $1 AND attempt_id = $2 ORDER BY revision DESC LIMIT 1
+"""
+"""From the end of the log, where it is if it is there, and not from its start."""
 
 LOG = """
 SELECT * FROM lineup_change WHERE retreat_id = $1 AND revision > $2 ORDER BY revision LIMIT $3
@@ -170,22 +160,19 @@ SELECT count(*) AS pruned FROM pruned
 """
 
 
-def retreat(slug: str, head: Row, groups: Sequence[Row], registrations: Sequence[Row]) -> Retreat:
-    """Build a retreat from the rows of :data:`RETREAT`, :data:`GROUPS`, :data:`REGISTRATIONS`."""
+def retreat(
+    slug: str, version: RetreatVersion, groups: Sequence[Row], registrations: Sequence[Row]
+) -> Retreat:
+    """Build a retreat from the rows of :data:`GROUPS` and :data:`REGISTRATIONS`."""
     return Retreat(
-        id=head["id"],
+        id=version.id,
         slug=slug,
-        revision=head["revision"],
-        epoch=_epoch(head),
-        registrations=tuple(_registration(row) for row in registrations),
-        groups=MappingProxyType({row["number"]: _group(row) for row in groups}),
-        removal_revision=head["removal_revision"],
+        revision=version.revision,
+        epoch=version.epoch,
+        registrations=tuple(registration(row) for row in registrations),
+        groups=MappingProxyType({row["number"]: group(row) for row in groups}),
+        removal_revision=version.removal_revision,
     )
-
-
-def version(head: Row) -> RetreatVersion:
-    """Build a retreat's version from a row of :data:`RETREAT`."""
-    return RetreatVersion(head["id"], head["revision"], _epoch(head), head["removal_revision"])
 
 
 def log_entry(row: Row) -> LogEntry:
@@ -235,12 +222,8 @@ def session_location(row: Row) -> SessionLocation:
     return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
 
 
-def _epoch(head: Row) -> str:
-    identity = f"{head['epoch']}:{head['cluster']}:{head['timeline']}:{head['database']}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
-def _registration(row: Row) -> Registration:
+def registration(row: Row) -> Registration:
+    """Build a registration from a row of :data:`REGISTRATIONS`."""
     schedule_ids = tuple(row["schedule_ids"])
     return Registration(
         id=row["id"],
@@ -279,7 +262,8 @@ def _registration(row: Row) -> Registration:
     )
 
 
-def _group(row: Row) -> Group:
+def group(row: Row) -> Group:
+    """Build a group from a row of :data:`GROUPS`."""
     return Group(
         number=row["number"],
         memo=row["memo"],

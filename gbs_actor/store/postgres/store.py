@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -11,13 +11,13 @@ from uuid import UUID
 import trio
 
 from gbs_actor.concurrency import background
-from gbs_actor.lineup.changes import Change, LogEntry
+from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.schedules import Schedule, ScheduleKind
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
-from gbs_actor.store.limits import fault_in, is_storable
+from gbs_actor.store.limits import is_storable
 from gbs_actor.store.postgres import audit, history, queries
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
@@ -28,7 +28,10 @@ from gbs_actor.store.postgres.connection import (
     ServerRefused,
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
+from gbs_actor.store.postgres.deltas import Deltas
 from gbs_actor.store.postgres.importing import Import
+from gbs_actor.store.postgres.lease import DatabaseInUse, Lease
+from gbs_actor.store.postgres.locking import Locks
 from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
@@ -39,7 +42,9 @@ from gbs_actor.store.postgres.migrate import (
 from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
 from gbs_actor.store.protocol import (
-    CommitRefused,
+    Attempt,
+    Delta,
+    LockedRetreat,
     Progress,
     RetreatVersion,
     SessionLocation,
@@ -47,7 +52,6 @@ from gbs_actor.store.protocol import (
     StoreUnavailable,
 )
 from gbs_actor.store.seed.seed import RetreatSeed
-from gbs_actor.store.writes import check_revisions, collapse
 
 _ROOMS, _STORE = RoomSettings(), StoreSettings()
 
@@ -62,10 +66,19 @@ class PostgresStore:
     After a failure the next call succeeds as soon as the database is available again.
     """
 
-    def __init__(self, dsn: str, *, timeouts: Timeouts, pool_size: int) -> None:
+    def __init__(self, dsn: str, *, timeouts: Timeouts, pool_size: int, node: str | None) -> None:
         self._timeouts = timeouts
-        self._database = Database(dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,))
-        self._commits = Commits(self._database, timeout=timeouts.commit)
+        self._node = node
+        self._database = Database(
+            dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,), node=node
+        )
+        self._deltas = Deltas(self._database)
+        self._commits = Commits(self._database, self._deltas, timeout=timeouts.commit)
+        # Reads, and the commits of the other rooms, find a connection meanwhile.
+        most = max(1, pool_size - 2)
+        self._locks = Locks(
+            self._database, self._deltas, self._commits, most=most, timeout=timeouts.commit
+        )
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
 
@@ -81,9 +94,10 @@ class PostgresStore:
         lock_timeout: float = _STORE.lock_timeout,
         migrate_timeout: float = 60.0,
         pool_size: int = _STORE.pool_size,
+        node: str | None = _STORE.node,
         migrating: bool = False,
     ) -> AsyncIterator[PostgresStore]:
-        """Open a store within the block, as the only server of its database.
+        """Open a store within the block, as the only server of its database or one of several.
 
         :param dsn: ``postgresql://…``; it appears in no message, since it may hold a password.
         :param commit_timeout: seconds until a commit without a reply counts as unknown.
@@ -92,24 +106,34 @@ class PostgresStore:
         :param lock_timeout: seconds to wait for another server to release the database.
         :param migrate_timeout: seconds that each migration may take.
         :param pool_size: connections at most, besides the one that holds the lease.
-        :param migrating: bring the schema up to date instead of refusing an older one.
+        :param node: the name of this server among several; ``None``: it is to be the only one.
+        :param migrating: bring the schema up to date instead of refusing an older one. No other
+            server may run meanwhile.
         :raises StoreUnavailable: the database cannot be reached.
         :raises UnsafeDatabase: it may lose what it confirms.
         :raises SchemaMismatch: its schema is not the one of this program.
-        :raises DatabaseInUse: another server serves it.
+        :raises DatabaseInUse: another server serves it alone, has the same name, or is in the way
+            of a migration.
         """
         timeouts = Timeouts(commit_timeout, read_timeout, database_connect_timeout)
-        store = cls(dsn, timeouts=timeouts, pool_size=pool_size)
+        store = cls(dsn, timeouts=timeouts, pool_size=pool_size, node=node)
         try:
+            if migrating and node is not None:
+                await store._migrate_alone(lock_timeout, migrate_timeout)
             await store._database.lease.take(lock_timeout)
             # Before the pool opens: its connections cache the types they have read.
-            await store._check(migrate_timeout if migrating else None)
+            await store._check(migrate_timeout if migrating and node is None else None)
             async with background(store._database.lease.keep):
                 yield store
         finally:
             await store._database.aclose()
 
     # -- what rooms need
+
+    @property
+    def shared(self) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return self._node is not None
 
     async def load(self, slug: str) -> Retreat | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -122,10 +146,11 @@ class PostgresStore:
                 heads = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
                 if not heads:
                     return None
-                key = heads[0]["id"]
+                version = self._deltas.version(heads[0], connection)
+                key = version.id
                 groups = await connection.fetch(queries.GROUPS, key, deadline=deadline)
                 people = await connection.fetch(queries.REGISTRATIONS, key, deadline=deadline)
-            return queries.retreat(slug, heads[0], groups, people)
+            return queries.retreat(slug, version, groups, people)
 
         return await self._database.read(read)
 
@@ -133,27 +158,38 @@ class PostgresStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if not is_storable(slug):
             return None
-        rows = await self._database.fetch(queries.RETREAT, slug)
-        return queries.version(rows[0]) if rows else None
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+        async def read(connection: DbConnection, deadline: float) -> RetreatVersion | None:
+            rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
+            return self._deltas.version(rows[0], connection) if rows else None
+
+        return await self._database.read(read)
+
+    async def commit(self, attempt: Attempt) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`.
 
         It ends within ``commit_timeout``. Cancellation ends it at once, together
         with its connection; the commit may nevertheless take effect.
         """
-        check_revisions(expected_revision, changes)
-        writes = collapse(changes)
-        if fault := fault_in(changes, writes):
-            self._commits.failed += 1
-            raise CommitRefused(fault, data_error=True)
-        await self._commits.run(retreat_id, expected_revision, changes, writes, repeatable)
+        return await self._commits.run(attempt)
+
+    def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AbstractAsyncContextManager[LockedRetreat]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return self._locks.hold(retreat_id, epoch, revision)
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._deltas.delta(retreat_id, epoch, revision)
+
+    async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._deltas.versions(retreat_ids)
+
+    async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return bool(await self._database.fetch(queries.COMMITTED, retreat_id, attempt_id))
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -265,7 +301,7 @@ class PostgresStore:
         return int(rows[0]["pruned"])
 
     async def ping(self) -> None:
-        """Return once the database has responded and this is its only server."""
+        """Return once the database has responded and this server may serve it."""
         await self._database.wait_for_lease(trio.current_time() + self._timeouts.connect)
         await self._database.fetch("SELECT 1")
 
@@ -358,11 +394,12 @@ class PostgresStore:
     # -- how it is done
 
     async def _check(self, migrate_timeout: float | None) -> None:
-        """Refuse a database that is not safe or not of this version."""
-        deadline = trio.current_time() + self._timeouts.connect
-        connection = await connect_with_retries(self._database.connect_without_limits, deadline)
+        """Refuse a database that is not safe or not of this version.
+
+        :param migrate_timeout: bring it to this version, each migration in so many seconds.
+        """
         migrations = shipped_migrations()
-        try:
+        async with self._preparing() as (connection, deadline):
             await check_safety(connection, deadline=deadline)
             if migrate_timeout is not None:
                 applied = await migrate(connection, migrations, step_timeout=migrate_timeout)
@@ -372,6 +409,39 @@ class PostgresStore:
                     f"the database's schema lacks {len(pending)} of {len(migrations)} migrations; "
                     "migrate it first"
                 )
+
+    async def _migrate_alone(self, longest_wait: float, migrate_timeout: float) -> None:
+        """Bring the database to this version, if it is not, while no other server runs.
+
+        :raises DatabaseInUse: another server runs.
+        """
+        if not await self._is_outdated():
+            return
+        alone = Lease(self._database.connect_without_limits, timeout=self._timeouts.connect)
+        try:
+            await alone.take(longest_wait)
+            await self._check(migrate_timeout)
+        except DatabaseInUse:
+            if await self._is_outdated():
+                raise
+            # Another node of this version has migrated it, and runs.
+        finally:
+            with trio.CancelScope(shield=True):
+                await alone.release(deadline=trio.current_time() + CLOSE_TIMEOUT)
+
+    async def _is_outdated(self) -> bool:
+        async with self._preparing() as (connection, deadline):
+            return bool(
+                await pending_migrations(connection, shipped_migrations(), deadline=deadline)
+            )
+
+    @asynccontextmanager
+    async def _preparing(self) -> AsyncIterator[tuple[DbConnection, float]]:
+        """Open a connection that is none of the pool; the second value is the deadline."""
+        deadline = trio.current_time() + self._timeouts.connect
+        connection = await connect_with_retries(self._database.connect_without_limits, deadline)
+        try:
+            yield connection, deadline
         except (ConnectionLost, ServerRefused) as error:
             raise StoreUnavailable(f"the database cannot be prepared: {error}") from None
         finally:

@@ -19,7 +19,7 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.commands import Author, Command
 from gbs_actor.rooms import RoomState, RoomSupervisor, Snapshot, Tracepoint
-from gbs_actor.store.protocol import StoreError
+from gbs_actor.store.protocol import Attempt, StoreError
 from gbs_actor.testing.environment import SimWall, seeded_environment
 from gbs_actor.testing.simulation.bounds import Bound, Bounds, of_rooms
 from gbs_actor.testing.simulation.disturbances import Disturbances
@@ -435,11 +435,18 @@ class Player(ABC, Generic[ClientT]):
             return
         over = self.disturbances.begin(Cause.STALE, f"foreign {step.event}", slug=slug)
         try:
-            await elsewhere.commit(retreat.id, retreat.revision, (change,))
+            late: object = await elsewhere.commit(
+                Attempt(
+                    self.environment.uuid(),
+                    retreat.id,
+                    retreat.epoch,
+                    retreat.revision,
+                    (change,),
+                )
+            )
         except StoreError:
-            self.counters["foreign write too late"] += 1
-        else:
-            self.counters["foreign write"] += 1
+            late = True
+        self.counters["foreign write too late" if late else "foreign write"] += 1
         if not step.noticed:
             await self._noticed.wait()
         self.store.interrupt()

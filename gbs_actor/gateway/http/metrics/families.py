@@ -187,6 +187,16 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     yield _counter(
         "gbs_stale_commits_total", "Commits that another writer forestalled.", rooms.stale_commits
     )
+    yield _counter(
+        "gbs_deltas_total", "Changes of other servers that a room has taken over.", rooms.deltas
+    )
+    yield _counter("gbs_locks_total", "Commits for which the retreat was locked.", rooms.locks)
+    yield _counter("gbs_freshness_checks_total", "Reads of the revisions of rooms.", rooms.checks)
+    yield _gauge(
+        "gbs_behind_seconds",
+        "For how long what other servers have changed may be missing here.",
+        rooms.behind,
+    )
 
 
 def _pages(taken: Snapshot) -> Iterator[Metric]:

@@ -6,44 +6,44 @@ from typing import Final
 
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.rooms.batch import Batch
+from gbs_actor.rooms.batch_runner import BatchRunner
 from gbs_actor.rooms.commits import Commits
 from gbs_actor.rooms.loading import Loading
 from gbs_actor.rooms.mailbox import MailboxItem
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room import Room
-from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.memory_retreat import StoredRetreat
 from tests.testing.simulation.planted.bug import bug
 
 _ANSWER_UNCHANGED = """handle.observe(Tracepoint.DECIDED)
-            from gbs_actor.lineup.changes import Change
-            from gbs_actor.rooms.delivery import Accepted
-            for step in batch.steps:
-                change = step.outcome
-                if isinstance(change, Change) and change.row and not change.rows:
-                    row = self._rows.row(change.row.id)
-                    step.work.reply(Accepted(change.revision, row, ()))"""
+    from gbs_actor.lineup.changes import Change
+    from gbs_actor.rooms.delivery import Accepted
+    for step in batch.steps:
+        change = step.outcome
+        if isinstance(change, Change) and change.row and not change.rows:
+            row = self._rows.row(change.row.id)
+            step.work.reply(Accepted(change.revision, row, ()))"""
 _ANSWER_REJECTED = """handle.observe(Tracepoint.DECIDED)
-            for step in batch.steps:
-                if isinstance(step.outcome, Rejection):
-                    step.work.reply(step.outcome)"""
+    for step in batch.steps:
+        if isinstance(step.outcome, Rejection):
+            step.work.reply(step.outcome)"""
 
 COMMITTING: Final = (
     bug(
         "what changes nothing is answered before its commit",
         "calm",
-        (Room._commit, "handle.observe(Tracepoint.DECIDED)", _ANSWER_UNCHANGED),
+        (BatchRunner._decide, "handle.observe(Tracepoint.DECIDED)", _ANSWER_UNCHANGED),
     ),
     bug(
         "a rejection is answered before the commit of what it rests on",
         "calm",
-        (Room._commit, "handle.observe(Tracepoint.DECIDED)", _ANSWER_REJECTED),
+        (BatchRunner._decide, "handle.observe(Tracepoint.DECIDED)", _ANSWER_REJECTED),
     ),
     bug(
         "a rejection stays as it is if the change that it rests on fails",
         "fence",
         (
-            Room._reject,
+            BatchRunner._reject,
             "step.work.reply(rejection)",
             "step.work.reply(outcome if isinstance(outcome, Rejection) else rejection)",
         ),
@@ -51,7 +51,7 @@ COMMITTING: Final = (
     bug(
         "an unknown outcome is taken for success",
         "fence",
-        (Room._commit, "if await self._resolve_outcome(batch):", "if True:"),
+        (BatchRunner._commit, "if await self._resolve_outcome(batch):", "if True:"),
     ),
     bug(
         "an unknown outcome is looked up without a fence",
@@ -63,17 +63,18 @@ COMMITTING: Final = (
         "repeats",
         (
             Commits._resolve_behind_fence,
-            "any(e.revision > batch.expected_revision for e in found.values())",
-            "bool(found)",
+            "await self._store.committed(self._version.id, batch.attempt_id)",
+            "bool(await self._store.find_commands(self._version.id, "
+            "{c.command_id for c in batch.changes}))",
         ),
     ),
     bug(
         "a batch that failed is decided on the board of before",
         "foreign",
         (
-            Room._commit,
-            "await self._loading.reload(partial(self._reject, batch, STORE_DOWN))",
-            "pass",
+            BatchRunner._install,
+            "await self._loading.install(missed.delta, missed.begun, on_outage)",
+            "self._rows.board._state.revision = missed.delta.version.revision",
         ),
     ),
     bug(
@@ -88,7 +89,7 @@ COMMITTING: Final = (
     bug(
         "a commit is cancelled with its room, and answered as not done",
         "stops",
-        (Commits._commit, "shield=True", "shield=False"),
+        (Commits._send, "shield=True", "shield=False"),
         (Batch.reject_interrupted, "self.phase is Phase.DECIDING", "not self.committed_at"),
     ),
     bug(
@@ -113,7 +114,7 @@ COMMITTING: Final = (
     bug(
         "a crash leaves its batch at the step of the one before",
         "crashes",
-        (Room._committed, "batch.phase = Phase.COMMITTED", "batch.phase = Phase.DECIDING"),
+        (BatchRunner._committed, "batch.phase = Phase.COMMITTED", "batch.phase = Phase.DECIDING"),
     ),
     bug(
         "a reply may be called again",
@@ -134,23 +135,23 @@ COMMITTING: Final = (
         "foreign",
         (
             Loading.compare_with_store,
-            "handle.outdated = False",
-            "handle.outdated = False\n    return None",
+            "self._handle.outdated = False",
+            "self._handle.outdated = False\n    return None",
         ),
     ),
     bug(
         "the store takes changes at any revision",
         "fence",
         (
-            MemoryStore._commit,
-            "stored is None or stored.revision != expected_revision",
-            "stored is None",
+            StoredRetreat.commit,
+            "not self.is_at(attempt.epoch, attempt.expected_revision)",
+            "attempt.epoch != self.epoch",
         ),
     ),
     bug(
         "the store commits a command again",
         "repeats",
-        (StoredRetreat.commit, "if repeated := self.select(repeatable):", "if False:"),
+        (StoredRetreat.commit, "if repeated := self.select(attempt.repeatable):", "if False:"),
         (
             StoredRetreat.commit,
             "if repeated := self.select([change.command_id for change in changes]):",

@@ -11,8 +11,8 @@ from gbs_actor.lineup.plan import _Building
 from gbs_actor.lineup.state import State
 from gbs_actor.lineup.undo import _Undo
 from gbs_actor.rooms import decisions
+from gbs_actor.rooms.batch_runner import BatchRunner
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.room import Room
 from tests.testing.simulation.planted.bug import bug
 
 DECIDING: Final = (
@@ -123,7 +123,7 @@ DECIDING: Final = (
     bug(
         "an id that was found in the log is not kept",
         "repeats",
-        (Room._commit, "batch.found.update(repeated.entries)", "pass"),
+        (BatchRunner._commit, "batch.found.update(repeated.entries)", "pass"),
     ),
     bug(
         "a repeat gets its reply whatever it asks for",

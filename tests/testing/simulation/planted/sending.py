@@ -32,7 +32,7 @@ SENDING: Final = (
     bug(
         "a partial list is kept beyond the next change",
         "since",
-        (EncodedRows.apply, "self._parts.clear()", "pass"),
+        (EncodedRows._replace, "self._parts.clear()", "pass"),
     ),
     bug(
         "what a client was sent in another room counts in this one",
@@ -134,7 +134,11 @@ SENDING: Final = (
     bug(
         "who is in the room is not sent what others have written",
         "foreign",
-        (FanOut.catch_up, "rows.newer_than(oldest)", "rows.newer_than(rows.board.revision)"),
+        (
+            FanOut.catch_up,
+            "rows.changed_after(oldest)",
+            "rows.changed_after(rows.board.revision)",
+        ),
     ),
     bug(
         "one who gets a reply is taken to have the whole batch",

@@ -1,0 +1,62 @@
+"""Lets rooms find out what other servers have committed, where nobody asks anything of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from gbs_actor.rooms.freshness import Freshness
+from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.statistics import RoomState
+from gbs_actor.store.protocol import StoreUnavailable
+
+
+class AntiEntropy:
+    """Compares all running rooms with the store, again and again; those that differ catch up.
+
+    :param handles: the open rooms, by slug.
+    :param freshness: asks for their versions.
+    :param interval: seconds between two comparisons.
+    """
+
+    def __init__(
+        self, handles: Mapping[str, RoomHandle], freshness: Freshness, interval: float
+    ) -> None:
+        self._handles = handles
+        self._freshness = freshness
+        self._interval = interval
+        self._compared_at: float | None = None
+
+    @property
+    def behind(self) -> float:
+        """Seconds since the last comparison that succeeded began: what rooms lack is newer."""
+        return 0.0 if self._compared_at is None else trio.current_time() - self._compared_at
+
+    async def run(self) -> None:
+        """Compare until cancelled."""
+        self._compared_at = trio.current_time()
+        while True:
+            started = trio.current_time()
+            try:
+                await self._compare()
+            except StoreUnavailable:
+                pass  # rooms that need the store say so
+            else:
+                self._compared_at = started
+            await trio.sleep_until(started + self._interval)
+
+    async def _compare(self) -> None:
+        rooms = [each for each in self._handles.values() if each.state is RoomState.RUNNING]
+        before = {room: room.version for room in rooms}
+        ids = {version.id for version in before.values() if version is not None}
+        if not ids:
+            await trio.lowlevel.checkpoint()
+            return
+        _, versions = await self._freshness.versions(ids)
+        for room, former in before.items():
+            # What it has in hand, it commits or checks itself.
+            if former is None or room.batch is not None or room.version != former:
+                continue
+            if versions.get(former.id) != former:
+                room.compare_with_store()

@@ -1,0 +1,613 @@
+"""Several servers on one store: what their rooms answer, and what their clients see."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
+from gbs_actor.lineup.commands import (
+    Action,
+    Assignment,
+    AssignNumber,
+    BulkAssign,
+    CreateMemo,
+    DeleteGroup,
+    DeleteMemo,
+    SetGroupMemo,
+    Undo,
+    UpdateMemo,
+)
+from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, batch_runner
+from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
+from gbs_actor.testing.scheduling import run
+from gbs_actor.testing.store import Fault, SimStore
+
+from .nodes import UNSEEN, Node, nodes
+from .peers import Client, Lineups, Rows
+from .world import code
+
+ID = UUID(int=7)
+OTHER_ID = UUID(int=8)
+
+
+def accepted(answer: object) -> Accepted:
+    assert isinstance(answer, Accepted), answer
+    return answer
+
+
+def contents(rows: Rows) -> dict[int, dict[str, Any]]:
+    """Return rows without what may differ: the ids of memos, of which some are never assigned,
+    and in the batch form revisions, which are those of the rows' own fields."""
+    return {id_: {**row, "revision": 0, "lineupMemoId": 0} for id_, row in rows.items()}
+
+
+async def read(node: Node) -> Snapshot:
+    answer = await node.supervisor.read("winter")
+    assert isinstance(answer, Snapshot)
+    return answer
+
+
+async def memo_of(client: Client, registration_id: int, text: str = "메모") -> int:
+    row = accepted(await client.ask(CreateMemo(registration_id, text, ""))).row
+    assert row is not None
+    memo_id = msgspec.json.decode(row.json)["lineupMemoId"]
+    assert isinstance(memo_id, int)
+    return memo_id
+
+
+# -- what the clients of other servers see
+
+
+async def test_all_clients_of_all_servers_see_the_same_rows_and_groups_in_order(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(3) as (a, b, c):
+        author, other = await a.client(1), await b.client(2)
+        viewers = [await c.client(3), await c.batch_client(4), await b.batch_client(5)]
+        memo = await memo_of(author, 8)
+        actions: list[Action] = [
+            AssignNumber(7, 1),
+            UpdateMemo(memo, "새 메모", "#ff0000"),
+            AssignNumber(7, 3),
+            SetGroupMemo(3, "조 메모"),
+            BulkAssign((Assignment(7, 2), Assignment(8, 2), Assignment(1, None))),
+            DeleteMemo(memo),
+            DeleteGroup(3),
+            Undo(revision=6),
+        ]
+        for number, action in enumerate(actions):
+            await (author, other)[number % 2].ask(action)
+            await trio.sleep(0.1 * (number % 4))
+        await trio.sleep(0.5)
+        for client in (author, other, *viewers):
+            assert client.violations == []
+            assert not client.aborted
+            assert contents(client.rows) == contents(author.rows)
+        assert author.rows == {row["id"]: row for row in msgspec.json.decode((await read(a)).rows)}
+        assert [node.store.loads for node in (a, b, c)] == [1, 1, 1]
+
+
+async def test_what_others_have_changed_is_told_of_in_the_batch_form(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2) as (a, b):
+        author, viewer = await a.client(1), await b.batch_client(2)
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(0.5)
+        (update,) = [each for _, each in viewer.transcript if isinstance(each, Lineups)]
+        (change,) = update.payload["changes"]
+        assert (change["kind"], change["by"]["userId"], change["ids"]) == ("assign-number", 1, [7])
+
+
+async def test_a_change_elsewhere_is_seen_within_the_interval(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=RoomSettings(comparison_interval=2.0)) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(2.1)
+        assert viewer.rows[7]["gbsNumber"] == 1
+        assert b.supervisor.counts().behind <= 2.1
+        b.store.begin_outage()
+        await trio.sleep(10)
+        assert b.supervisor.counts().behind > 9
+
+
+async def test_a_room_that_loses_its_retreat_or_its_epoch_ends_what_it_cannot_bring_up_to_date(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, slugs=("winter", "summer")) as (a, b):
+        viewer, other = await b.client(1), await b.client(2, "summer")
+        await a.store.new_epoch("winter")
+        await a.store.delete_retreat("summer")
+        await trio.sleep(0.5)
+        assert viewer.aborted
+        assert other.subscriber.room_slug is None
+
+
+async def test_a_command_in_an_epoch_that_has_ended_is_decided_in_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        client = await b.client(1)
+        await accepted_elsewhere(a)
+        await a.store.new_epoch("winter")
+        answer = accepted(await client.ask(AssignNumber(7, 1)))
+        assert answer.revision == 2
+        assert client.aborted
+
+
+async def accepted_elsewhere(node: Node, registration_id: int = 8, number: int = 3) -> Accepted:
+    client = Client(node.supervisor, 99)
+    await client.join("winter")
+    return accepted(await client.ask(AssignNumber(registration_id, number)))
+
+
+# -- nothing is older than what was acknowledged
+
+
+async def test_no_rejection_rests_on_a_board_that_is_behind(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        author, client = await a.client(1), await b.client(2)
+        memo = await memo_of(author, 8)
+        changed = await client.ask(UpdateMemo(memo, "인제", ""), base=1)
+        assert accepted(changed).revision == 2  # neither NOT_FOUND nor VALIDATION_FAILED
+        await author.ask(DeleteMemo(memo))
+        assert code(await client.ask(UpdateMemo(memo, "늦음", ""), base=3)) is Code.NOT_FOUND
+        await author.ask(AssignNumber(7, 1))
+        conflict = await client.ask(AssignNumber(7, 2), base=3)
+        assert isinstance(conflict, Rejection)
+        assert (conflict.code, conflict.row and conflict.row.gbs_number) == (Code.CONFLICT, 1)
+        assert client.rows[7]["gbsNumber"] == 1
+        assert code(await client.ask(AssignNumber(7, 2), base=5)) is Code.VALIDATION_FAILED
+
+
+async def test_a_repeat_gets_the_row_as_it_is_by_now(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        author, client = await a.client(1), await b.client(1)
+        here = accepted(await client.ask(AssignNumber(7, 1), command_id=ID))
+        there = accepted(await author.ask(AssignNumber(7, 2), command_id=OTHER_ID))
+        for id_, number, first in ((ID, 1, here), (OTHER_ID, 2, there)):
+            again = accepted(await client.ask(AssignNumber(7, number), command_id=id_))
+            assert (again.repeated, again.revision) == (True, first.revision)
+            assert again.row is not None
+            assert msgspec.json.decode(again.row.json)["gbsNumber"] == 2
+
+
+async def test_an_undo_finds_a_change_of_another_server(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        author, client = await a.client(1), await b.client(1)
+        revision = accepted(await author.ask(AssignNumber(7, 1))).revision
+        accepted(await client.ask(Undo(revision=revision)))
+        assert client.rows[7]["gbsNumber"] is None
+
+
+async def test_reads_and_joins_have_what_was_acknowledged_before(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        await b.client(1)
+        revision = (await accepted_elsewhere(a, number=1)).revision
+        assert (await read(b)).revision == revision
+        revision = (await accepted_elsewhere(a, number=2)).revision
+        board = await b.supervisor.board("winter")
+        assert not isinstance(board, Rejection)
+        assert board.revision == revision
+        revision = (await accepted_elsewhere(a, number=7)).revision
+        groups = await b.supervisor.groups("winter")
+        assert not isinstance(groups, Rejection)
+        assert 7 in {group.number for group in groups}
+        revision = (await accepted_elsewhere(a, number=3)).revision
+        client = Client(b.supervisor, 2)  # by join_nowait, if it can
+        await client.join("winter", since=revision)
+        assert client.snapshot is not None
+        assert (client.snapshot.revision, client.snapshot.full) == (revision, False)
+
+
+async def test_a_session_is_resumed_on_another_server_with_what_it_has_missed(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        client, author = await a.client(1), await a.client(2)
+        await b.client(3)
+        await author.ask(AssignNumber(7, 1))
+        client.hang_up()
+        await author.ask(AssignNumber(8, 1))
+        client.supervisor = b.supervisor
+        assert isinstance(await client.come_back(), Done)
+        assert client.rows == author.rows
+
+
+_ACTIONS = st.one_of(
+    st.builds(AssignNumber, st.integers(6, 9), st.sampled_from([None, 1, 2, 9])),
+    st.builds(CreateMemo, st.integers(7, 8), st.sampled_from(["가", "나"]), st.just("")),
+    st.builds(UpdateMemo, st.integers(7, 8), st.sampled_from(["다", "라"]), st.just("")),
+    st.builds(DeleteMemo, st.integers(7, 8)),
+    st.builds(SetGroupMemo, st.integers(1, 3), st.sampled_from([None, "조"])),
+    st.builds(DeleteGroup, st.integers(1, 9), st.booleans()),
+    st.builds(lambda revision: Undo(revision=revision), st.integers(1, 6)),
+)
+_STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 2),  # the server
+        st.one_of(_ACTIONS, st.sampled_from(["read", "join"])),
+        st.one_of(st.none(), st.integers(0, 3)),  # how many revisions ago the base was
+        st.one_of(st.none(), st.integers(1, 4)),  # the command id
+        st.sampled_from([0.0, 0.0, 0.3]),
+    ),
+    max_size=14,
+)
+
+
+async def _outcomes(servers: int, steps: list[Any]) -> list[object]:
+    """Carry steps out one after the other, each on its server.
+
+    Where they name a memo, it is the last one of this person.
+    """
+    seen: list[object] = []
+    async with nodes(servers) as running:
+        clients = [await node.client(1) for node in running]
+        revision = 0
+        memos: dict[int, int] = {}
+        for server, what, age, id_, pause in steps:
+            node, client = running[server % servers], clients[server % servers]
+            if isinstance(what, str):
+                if what == "join":
+                    await client.join("winter", since=revision)
+                found = await read(node)
+                rows = {row["id"]: row for row in msgspec.json.decode(found.rows)}
+                seen.append((found.revision, contents(rows)))
+            else:
+                action = what
+                if isinstance(what, UpdateMemo | DeleteMemo):
+                    action = msgspec.structs.replace(what, memo_id=memos.get(what.memo_id, 99))
+                base = None if age is None else max(0, revision - age)
+                answer = await client.ask(
+                    action, base=base, command_id=None if id_ is None else UUID(int=id_)
+                )
+                if isinstance(answer, Accepted):
+                    revision = max(revision, answer.revision)
+                    row = {} if answer.row is None else msgspec.json.decode(answer.row.json)
+                    if row.get("lineupMemoId"):
+                        memos[row["id"]] = row["lineupMemoId"]
+                    seen.append((answer.revision, answer.repeated, row.get("revision")))
+                else:
+                    seen.append(answer.code)
+            await trio.sleep(pause)
+        await trio.sleep(1)
+        seen.append([contents(client.rows) for client in clients][-1])
+        for client in clients:
+            assert client.violations == []
+            assert contents(client.rows) == contents(clients[0].rows)
+    return seen
+
+
+@settings(max_examples=20, deadline=None)
+@given(_STEPS)
+def test_steps_on_any_servers_come_to_what_they_come_to_on_one(steps: list[Any]) -> None:
+    async def both(_: int) -> None:
+        one = [(0, *rest) for _, *rest in steps]
+        assert await _outcomes(3, steps) == await _outcomes(1, one), str(steps)
+
+    run(both, 0, seed=0)
+
+
+# -- several at once
+
+
+async def test_a_command_sent_to_two_servers_at_once_is_one_change_with_two_equal_answers(
+    autojump_clock: MockClock,
+) -> None:
+    for latency in (0.0, 0.01):
+        async with nodes(2, latencies=(latency, latency)) as (a, b):
+            clients = [await a.client(1), await b.client(1)]
+            given_ = [
+                client.give(client.command(AssignNumber(7, 1), command_id=ID)) for client in clients
+            ]
+            for client in clients:
+                await client.subscriber.wait_replied()
+            answers = [accepted(each.answers[0]) for each in given_]
+            assert sorted(each.repeated for each in answers) == [False, True]
+            assert answers[0].revision == answers[1].revision
+            assert answers[0].row == answers[1].row
+            assert len(await a.store.log(1)) == 1
+
+
+async def test_a_lost_batch_is_not_acknowledged_for_what_another_server_has_committed_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2) as (a, b):
+        client, other = await a.client(1), await b.client(1)
+        a.store.fail(Fault.LOST_BEFORE, Fault.UNAVAILABLE)
+        shared = client.give(client.command(AssignNumber(7, 1), command_id=ID))
+        own = client.give(client.command(AssignNumber(8, 1), command_id=OTHER_ID))
+        await trio.sleep(0.01)
+        first = accepted(await other.ask(AssignNumber(7, 1), command_id=ID))
+        await client.subscriber.wait_replied()
+        repeat, second = accepted(shared.answers[0]), accepted(own.answers[0])
+        assert (repeat.revision, repeat.repeated) == (first.revision, True)
+        assert not second.repeated
+        entries = await a.store.log(1)
+        assert [(each.revision, each.command_id) for each in entries] == [(1, ID), (2, OTHER_ID)]
+        await trio.sleep(1)
+        assert client.rows == other.rows
+        assert client.rows[8]["gbsNumber"] == 1
+
+
+async def _edit_steadily(node: Node, user_id: int, latencies: list[float]) -> None:
+    client = await node.client(user_id)
+    for number in range(1_000):
+        client.pending.clear()
+        registration_id = 7 + number % 2
+        started = trio.current_time()
+        pending = client.give(client.command(AssignNumber(registration_id, 1 + number % 3)))
+        await trio.sleep(0.005)
+        latencies.append(0.0 if pending.answers else trio.current_time() - started)
+
+
+@pytest.mark.parametrize("slow", [0.02, 0.06])
+async def test_a_server_with_a_slow_store_is_not_starved(
+    slow: float, autojump_clock: MockClock
+) -> None:
+    async with nodes(2, latencies=(0.001, slow)) as running:
+        begun = trio.current_time()
+        with trio.move_on_at(begun + 4):
+            async with trio.open_nursery() as nursery:
+                for number, node in enumerate(running):
+                    nursery.start_soon(_edit_steadily, node, number + 1, [])
+        counts = [node.supervisor.counts() for node in running]
+        shares = [each.accepted / sum(it.accepted for it in counts) for each in counts]
+        assert min(shares) > 0.25
+        assert counts[1].locks > 5
+        for node in running:
+            # Each batch is decided three times at most: it misses twice in a row.
+            assert node.passed[Tracepoint.DECIDED] <= 3 * node.passed[Tracepoint.TAKEN]
+
+
+async def test_a_batch_misses_twice_in_a_row_at_most(autojump_clock: MockClock) -> None:
+    async with nodes(2) as (a, _):
+        client = await a.client(1)
+        a.store.fail(*[Fault.CONTENDED] * 100)
+        assert accepted(await client.ask(AssignNumber(7, 1))).revision == 3
+        counts = a.supervisor.counts()
+        assert (counts.stale_commits, counts.locks) == (batch_runner.MAX_MISSES, 1)
+
+
+# -- under the lock
+
+
+async def test_rows_that_were_missed_before_the_lock_are_sent_before_those_of_the_batch(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN, latencies=(0.02, 0.0)) as (a, b):
+        client, viewer, author = await a.client(1), await a.client(2), await b.client(3)
+        a.store.fail(*[Fault.CONTENDED] * 2)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        number = 0
+        while not pending.answers:
+            number += 1
+            await author.ask(AssignNumber(8, 1 + number % 3))
+            await trio.sleep(0.001)
+        assert a.supervisor.counts().locks == 1
+        await read(a)
+        await read(b)
+        for each in (client, viewer, author):
+            assert each.violations == []
+            assert each.rows == author.rows
+
+
+async def test_a_crash_between_a_locked_commit_and_the_rows_before_it_loses_nobody_a_row(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN, latencies=(0.02, 0.0)) as (a, b):
+        client, viewer, author = await a.client(1), await a.client(2), await b.client(3)
+        a.store.fail(*[Fault.CONTENDED] * 2)
+        pending = client.give(client.command(AssignNumber(7, 1)))
+        number = 0
+        while not pending.answers:
+            number += 1
+            await author.ask(AssignNumber(8, 1 + number % 3))
+            await trio.sleep(0.001)
+            if a.supervisor.counts().locks:
+                a.crash_at = Tracepoint.DELIVERING
+                break
+        await client.subscriber.wait_replied()
+        assert a.supervisor.counts().crashes == 1
+        accepted(pending.answers[0])
+        for each in (client, viewer):
+            assert each.aborted or each.violations == []
+            if each.aborted:
+                each.hang_up()
+                each.aborted = False
+                assert isinstance(await each.come_back(), Done)
+        await trio.sleep(5)
+        await read(a)
+        await read(b)
+        for each in (client, viewer):
+            assert each.rows == author.rows
+
+
+# -- who is asked, and when
+
+
+async def test_a_store_that_is_not_shared_is_asked_nothing(autojump_clock: MockClock) -> None:
+    async with nodes(1) as (a,):
+        a.store.shared = False
+        lone = Node(a.store, None, 5)
+        async with lone.supervisor.running():
+            client = await lone.client(1)
+            assert code(await client.ask(DeleteMemo(99))) is Code.NOT_FOUND
+            await read(lone)
+            await trio.sleep(10)
+            assert lone.supervisor.counts().checks == 0
+
+
+async def test_all_who_ask_while_a_check_is_out_share_the_next_one(
+    autojump_clock: MockClock,
+) -> None:
+    slugs = [f"retreat-{number}" for number in range(10)]
+    async with nodes(1, config=UNSEEN, slugs=slugs) as (a,):
+        clients = [await a.client(number + 1, slug) for number, slug in enumerate(slugs)]
+        await trio.sleep(1)
+        a.store.latency = 1.0
+        before = a.supervisor.counts().checks
+        first = clients[0].give(clients[0].command(DeleteMemo(99)))
+        await trio.sleep(0.01)
+        assert a.supervisor.counts().checks == before + 1
+        others = [client.give(client.command(DeleteMemo(99))) for client in clients[1:]]
+        for client in clients:
+            await client.subscriber.wait_replied()
+        assert a.supervisor.counts().checks == before + 2
+        assert {code(each.answers[0]) for each in (first, *others)} == {Code.NOT_FOUND}
+
+
+async def test_one_who_joins_while_a_check_is_out_waits_for_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        await b.client(1)
+        await trio.sleep(1)
+        b.store.latency = 1.0
+        async with trio.open_nursery() as nursery:
+            for number in range(12):  # while checks are at each step
+                revision = (await accepted_elsewhere(a, number=1 + number % 3)).revision
+                nursery.start_soon(_join_at_least, b, revision)
+                await trio.sleep(0.15)
+
+
+async def _join_at_least(node: Node, revision: int) -> None:
+    client = Client(node.supervisor, 3)
+    await client.join("winter")
+    assert client.snapshot is not None
+    assert client.snapshot.revision >= revision
+
+
+async def test_a_check_that_never_ends_holds_up_no_leave_no_stop_and_no_end(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(1, config=UNSEEN) as (a,):
+        leaving, asking = await a.client(1), await a.client(3)
+        await trio.sleep(1)
+        a.store.fail(*[Fault.HANGS] * 100, of="read")
+        pending = asking.give(asking.command(DeleteMemo(99)))
+        with trio.move_on_after(1):  # taken back
+            await Client(a.supervisor, 5).join("winter")
+        leaving.leave()
+        await trio.sleep(0.1)
+        assert leaving.subscriber.room_slug is None
+        with trio.move_on_after(1):
+            await a.supervisor.drain()
+        a.supervisor.reject_pending()
+        assert isinstance(pending.answers[0], Rejection)
+
+
+async def test_a_room_that_crashes_while_a_check_is_out_starts_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, _):
+        client, other = await a.client(1), await a.client(2)
+        await trio.sleep(1)
+        a.store.fail(Fault.HANGS, of="read")
+        pending = client.give(client.command(DeleteMemo(99)))
+        await trio.sleep(0.1)
+        a.crash_at = Tracepoint.SENDING_MARKS
+        other.mark(7)
+        await trio.sleep(20)
+        assert a.supervisor.counts().crashes == 1
+        assert code(pending.answers[0]) is Code.ROOM_RESTARTED
+        accepted(await client.ask(AssignNumber(7, 1)))
+
+
+# -- a store that cannot be reached
+
+
+async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        inside = await b.client(1)
+        coming = await a.client(2)
+        revision = (await accepted_elsewhere(a)).revision
+        await read(a)
+        await trio.sleep(1)
+        b.store.begin_outage()
+        client = Client(b.supervisor, 3)
+        await client.join("winter", since=revision)
+        assert [code(each) for each in client.refused_joins] == [Code.STORE_UNAVAILABLE]
+        answer = await b.supervisor.read("winter", since=revision)
+        assert code(answer) is Code.STORE_UNAVAILABLE
+        coming.hang_up()
+        coming.supervisor = b.supervisor
+        assert code(await coming.come_back()) is Code.STORE_UNAVAILABLE
+        asked = await inside.ask(DeleteMemo(99), base=revision)
+        assert code(asked) is Code.STORE_UNAVAILABLE
+        await client.join("winter")  # as the list was, which it then is told of
+        assert client.snapshot is not None
+        assert client.snapshot.revision < revision
+        assert (await read(b)).revision < revision
+        b.store.end_outage()
+        await trio.sleep(5)
+        assert client.rows == inside.rows
+        assert client.rows[8]["gbsNumber"] == 3
+
+
+async def test_a_repeat_in_an_outage_is_not_acknowledged_with_a_row_that_may_be_old(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        client = await b.client(1)
+        await client.ask(AssignNumber(7, 1), command_id=ID)
+        await accepted_elsewhere(a, 7, 2)
+        b.store.begin_outage()
+        again = await client.ask(AssignNumber(7, 1), command_id=ID)
+        assert code(again) is Code.STORE_UNAVAILABLE
+
+
+# -- rows that another program holds
+
+
+class _HeldStore(SimStore):
+    """Another program's transaction holds the row of person 7 until some moment."""
+
+    held_until = 0.0
+
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        ids = {row.id for change in attempt.changes for row in change.registrations}
+        if 7 in ids and trio.current_time() < self.held_until:
+            await trio.sleep(0.2)
+            raise RowsLocked("held")
+        return await super().commit(attempt)
+
+
+async def test_a_batch_waits_for_rows_that_are_held_for_a_moment(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(1, stores=_HeldStore) as (a,):
+        assert isinstance(a.store, _HeldStore)
+        client = await a.client(1)
+        a.store.held_until = trio.current_time() + 0.8
+        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
+        await client.subscriber.wait_replied()
+        assert [accepted(each.answers[0]).revision for each in given_] == [1, 2]
+
+
+async def test_who_wants_to_change_held_rows_is_told_so_and_the_others_are_not_held_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(1, stores=_HeldStore) as (a,):
+        assert isinstance(a.store, _HeldStore)
+        client = await a.client(1)
+        started = trio.current_time()
+        a.store.held_until = started + 60
+        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
+        await client.subscriber.wait_replied()
+        assert code(given_[0].answers[0]) is Code.ROOM_BUSY
+        assert accepted(given_[1].answers[0]).revision == 1
+        assert 1.0 < trio.current_time() - started < 1.7
+        late = await client.ask(AssignNumber(7, 2))
+        assert code(late) is Code.ROOM_BUSY
