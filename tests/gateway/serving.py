@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
-from uuid import UUID
 
 import trio
 from websockets.datastructures import Headers, HeadersLike
@@ -15,11 +14,11 @@ from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import Services
-from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Gender, Retreat
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.rooms import RoomSupervisor
 from gbs_actor.settings import declarations
+from gbs_actor.store.protocol import Attempt, Delta
 from gbs_actor.testing import (
     Environment,
     HttpReply,
@@ -141,17 +140,11 @@ class HeldStore(SimStore):
         await self.loads_may_go_on.wait()
         return await super().load(slug)
 
-    async def commit(
-        self,
-        retreat_id: int,
-        expected_revision: int,
-        changes: Sequence[Change],
-        repeatable: Collection[UUID] = (),
-    ) -> None:
+    async def commit(self, attempt: Attempt) -> Delta | None:
         if not self.commits_may_go_on.is_set():
             self.commit_waits.set()
         await self.commits_may_go_on.wait()
-        await super().commit(retreat_id, expected_revision, changes, repeatable)
+        return await super().commit(attempt)
 
     async def grants(self, slugs: Collection[str]) -> dict[str, dict[int, str]]:
         if not self.roles_may_go_on.is_set():
