@@ -24,6 +24,7 @@ _EXAMPLES = {
     "tls_key_password": '"password of the key file"',
     "sign_in_url": '"https://page.example.org/login"',
     "database_url": '"postgresql://gbs:password@localhost/gbs"',
+    "bus_url": '"valkey://gbs:password@localhost:6379"',
     "data_dir": '"/var/lib/gbs-actor"',
     "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
     "jwt_public_key_file": '"/etc/gbs-actor/public-key.pem"',
