@@ -134,7 +134,6 @@ class NodeBus:
 
     def _subscribed(self) -> None:
         self._connected = True
-        self._serials.clear()
         self._returning = None
         self._add_gap()
         _log.info("the bus is connected", kind=self._kind)

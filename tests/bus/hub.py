@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from random import Random
 
 import trio
 import trio.testing
@@ -12,6 +14,7 @@ import trio.testing
 from gbs_actor.bus.channel import Channel, ChannelLost, Receive
 from gbs_actor.bus.message import Message, read
 from gbs_actor.bus.node_bus import NodeBus
+from gbs_actor.environment import SYSTEM
 
 INTERVAL = 0.02
 EPOCH = "k3f9"
@@ -30,6 +33,7 @@ class Hub:
         """Why nobody can subscribe."""
         self.silent = False
         """Whether it answers nothing."""
+        self._environment = replace(SYSTEM, entropy=Random(0).randbytes)
         self.deliver: Callable[[HubChannel, bytes], None] = HubChannel.pass_on
         """How a message gets to a subscription."""
 
@@ -75,7 +79,12 @@ class Hub:
     def bus(self, node: str, limit: int = 10_000) -> NodeBus:
         """Return the bus of a node."""
         return NodeBus(
-            "memory", partial(self.subscribe, node), node=node, interval=INTERVAL, limit=limit
+            "memory",
+            partial(self.subscribe, node),
+            node=node,
+            interval=INTERVAL,
+            limit=limit,
+            environment=self._environment,
         )
 
 
@@ -119,9 +128,3 @@ async def started(nursery: trio.Nursery, *buses: NodeBus) -> None:
 async def settled() -> None:
     """Return when all that is under way without a clock is done."""
     await trio.testing.wait_all_tasks_blocked()
-
-
-async def soon(wanted: Callable[[], Awaitable[object]], seconds: float = 20) -> object:
-    """Await something that has to happen."""
-    with trio.fail_after(seconds):
-        return await wanted()

@@ -19,11 +19,10 @@ ENOUGH = 30.0
 """Seconds that recovery may take: the longest pause, two timeouts, a heartbeat."""
 
 Step = tuple[str, str, int]
+WHAT = ["cut", "refuse", "accept", "silence", "speak", *["wait", "commit all"] * 2, *["commit"] * 6]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["commit"] * 6 + ["wait", "wait", "cut", "refuse", "accept", "silence", "speak"]
-        ),
+        st.sampled_from(WHAT),
         st.sampled_from(NODES),
         st.integers(min_value=0, max_value=RETREATS - 1),
     ),
@@ -90,6 +89,9 @@ class World:
             case "commit":
                 self.commit(node, number)
                 await trio.lowlevel.checkpoint()
+            case "commit all":
+                for retreat in range(RETREATS):
+                    self.commit(node, retreat)
             case "wait":
                 await trio.sleep([0.01, 0.5, 4.0][number])
             case "cut":
