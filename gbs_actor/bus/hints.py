@@ -85,8 +85,3 @@ class HintMap:
         self._latest.clear()
         self._gap = False
         return hints
-
-    def put_back(self, hints: Hints) -> None:
-        """Add again what was taken, below what has been added since."""
-        self.update(hints.latest)
-        self._gap |= hints.gap

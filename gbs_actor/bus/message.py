@@ -7,11 +7,12 @@ where a receiver must not ignore what is new.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from gbs_actor.bus.hints import Hint, Hints
+from gbs_actor.bus.hints import Hint
 from gbs_actor.contract.decoding import decode
 
 MAX_SIZE: Final = 7_000
@@ -27,11 +28,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     """The one that sent it."""
     serial: int
-    """One higher than that of the node's previous message, so that a lost one is noticed."""
+    """One higher than that of the node's previous message. Any other one is a gap: a message was
+    lost, or the node has skipped a serial, since it had hints that it did not send."""
     hints: tuple[Hint, ...] = ()
     """None in a heartbeat."""
-    gap: bool = False
-    """Whether the node has had hints that it never sent."""
 
 
 _decoder: Final = msgspec.json.Decoder(Message)
@@ -42,21 +42,17 @@ class IncompatibleMessage(Exception):
     """A message is of a version that cannot be read here."""
 
 
-def encode(node: str, serial: int, hints: Hints) -> list[bytes]:
+def encode(node: str, serial: int, hints: Sequence[Hint]) -> list[bytes]:
     """Return hints as messages of at most :data:`MAX_SIZE` bytes; at least one, maybe empty.
 
     A hint that is larger than that alone has a message of its own.
 
     :param serial: of the first message.
     """
-    space = (
-        MAX_SIZE
-        - len(_encode(Message(_VERSION, node, _LAST_SERIAL, gap=True)))
-        - len(b',"hints":[]')
-    )
+    space = MAX_SIZE - len(_encode(Message(_VERSION, node, _LAST_SERIAL))) - len(b',"hints":[]')
     parts: list[list[Hint]] = [[]]
     size = 0
-    for hint in hints.latest:
+    for hint in hints:
         length = len(_encode(hint)) + 1  # and a comma
         if size + length > space and parts[-1]:
             parts.append([])
@@ -64,7 +60,7 @@ def encode(node: str, serial: int, hints: Hints) -> list[bytes]:
         parts[-1].append(hint)
         size += length
     return [
-        _encode(Message(_VERSION, node, serial + index, tuple(part), gap=hints.gap and index == 0))
+        _encode(Message(_VERSION, node, serial + index, tuple(part)))
         for index, part in enumerate(parts)
     ]
 

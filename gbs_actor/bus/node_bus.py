@@ -81,7 +81,7 @@ class NodeBus:
 
     async def next(self) -> Hints:
         """Wait for hints or a gap, see :meth:`.protocol.Bus.next`."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint()
         while not self._arrived:
             await self._arrival.park()
         return self._arrived.take()
@@ -174,23 +174,19 @@ class NodeBus:
     async def _send(self, channel: Channel) -> None:
         """Send what is pending, or a heartbeat.
 
-        :raises ChannelLost: it is pending again.
+        :raises ChannelLost: it may have been sent or not: if not, the serial of the next message
+            is a gap.
         """
         hints = self._pending.take()
-        messages = encode(self._node, self._serial + 1, hints)
+        serial = self._serial + (2 if hints.gap else 1)
+        messages = encode(self._node, serial, hints.latest)
+        self._serial = serial + len(messages) - 1
         self._sent_at = trio.current_time()
-        self._serial += len(messages)
         if self._returning is None:
             self._returning = (self._serial, self._sent_at)
-        taken = False
-        try:
-            with trio.move_on_after(TIMEOUT):
-                await channel.publish(messages)
-                taken = True
-        finally:
-            if not taken:
-                self._pending.put_back(hints)
-        if not taken:
+        with trio.move_on_after(TIMEOUT) as sending:
+            await channel.publish(messages)
+        if sending.cancelled_caught:
             raise ChannelLost(f"no answer within {TIMEOUT:g} seconds")
         self._sent += len(messages)
 
@@ -209,11 +205,11 @@ class NodeBus:
             return
         self._received += 1
         missed = self._serials.get(message.node) != message.serial - 1
-        if message.node not in self._serials and len(self._serials) >= _MAX_NODES:
+        if len(self._serials) >= _MAX_NODES:
             self._serials.clear()
         self._serials[message.node] = message.serial
         fits = self._arrived.update(message.hints)
-        if message.gap or missed or not fits:
+        if missed or not fits:
             self._add_gap()
         elif self._arrived:
             self._arrival.unpark()

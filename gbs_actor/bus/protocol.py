@@ -28,7 +28,7 @@ class BusStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unreadable: int
     """Messages that could not be read; each is a gap, too."""
     pending: int
-    """Retreats with hints that are not sent yet."""
+    """Retreats with hints that wait to be sent."""
     lag: float | None
     """Seconds that the latest message of this node that came back took; ``None``: none did."""
     failures: int

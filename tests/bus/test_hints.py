@@ -36,14 +36,3 @@ def test_beyond_the_limit_it_drops_all_and_has_a_gap() -> None:
     assert hints.update([Hint(1, "e", 1), Hint(2, "e", 1), Hint(1, "e", 2)])
     assert not hints.update([Hint(3, "e", 1)])
     assert hints.take() == Hints((), gap=True)
-
-
-def test_what_is_put_back_does_not_replace_what_is_newer() -> None:
-    hints = HintMap()
-    hints.add(Hint(1, "e", 4))
-    hints.add(Hint(2, "e", 1))
-    hints.add_gap()
-    taken = hints.take()
-    hints.add(Hint(1, "e", 5))
-    hints.put_back(taken)
-    assert hints.take() == Hints((Hint(1, "e", 5), Hint(2, "e", 1)), gap=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbs_actor.bus import Hint, Hints
+from gbs_actor.bus import Hint
 from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, encode, read
 from gbs_actor.contract.decoding import InvalidPayload
 
@@ -19,20 +19,18 @@ HINT = st.builds(
     epoch=TEXT,
     revision=st.integers(min_value=0, max_value=2**63 - 1),
 )
-HINTS = st.builds(Hints, latest=st.lists(HINT, max_size=300).map(tuple), gap=st.booleans())
 
 
-def many(number: int) -> Hints:
-    return Hints(tuple(Hint(n, "0123456789abcdef", 10_000 + n) for n in range(number)), gap=True)
+def many(number: int) -> list[Hint]:
+    return [Hint(n, "0123456789abcdef", 10_000 + n) for n in range(number)]
 
 
-@given(TEXT, st.integers(min_value=1, max_value=2**62), HINTS)
-def test_what_is_encoded_is_read(node: str, serial: int, hints: Hints) -> None:
+@given(TEXT, st.integers(min_value=1, max_value=2**62), st.lists(HINT, max_size=300))
+def test_what_is_encoded_is_read(node: str, serial: int, hints: list[Hint]) -> None:
     sent = encode(node, serial, hints)
     messages = [read(data) for data in sent]
     assert all(len(data) <= MAX_SIZE for data in sent)
-    assert tuple(hint for message in messages for hint in message.hints) == hints.latest
-    assert any(message.gap for message in messages) == hints.gap
+    assert [hint for message in messages for hint in message.hints] == hints
     assert [message.serial for message in messages] == [serial + n for n in range(len(sent))]
     assert {message.node for message in messages} == {node}
 
@@ -50,18 +48,14 @@ def test_a_message_is_as_full_as_it_may_be() -> None:
     assert len(last) <= MAX_SIZE
 
 
-def test_a_gap_is_said_once() -> None:
-    assert [read(data).gap for data in encode("a", 1, many(500))] == [True, False, False]
-
-
 def test_no_hints_are_one_short_message() -> None:
-    assert encode("a", 7, Hints((), gap=False)) == [b'{"v":1,"node":"a","serial":7}']
+    assert encode("a", 7, []) == [b'{"v":1,"node":"a","serial":7}']
 
 
 def test_a_hint_that_is_too_large_goes_alone() -> None:
-    hints = (Hint(1, "e", 1), Hint(2, "x" * MAX_SIZE, 1), Hint(3, "e", 1))
-    parts = [read(data).hints for data in encode("a", 1, Hints(hints, gap=False))]
-    assert parts == [hints[:1], hints[1:2], hints[2:]]
+    large = "x" * MAX_SIZE
+    hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
+    assert [read(data).hints for data in encode("a", 1, hints)] == [(hint,) for hint in hints]
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:
@@ -75,6 +69,6 @@ def test_a_version_that_must_not_be_ignored_is_refused() -> None:
 
 
 def test_a_message_is_a_text_for_postgresql() -> None:
-    (data,) = encode("a\0", 1, Hints((Hint(1, "\0é", 1),), gap=False))
+    (data,) = encode("a\0", 1, [Hint(1, "\0é", 1)])
     assert "\0" not in data.decode()
     assert json.loads(data)["hints"] == [[1, "\0é", 1]]
