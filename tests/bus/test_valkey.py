@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from gbs_actor.bus import Hint
+from gbs_actor.bus.channel import ChannelLost
 from gbs_actor.bus.valkey import _ValkeyChannel, valkey_channel
 from tests.bus.running import (
     EPOCH,
@@ -23,7 +24,7 @@ from tests.bus.running import (
     until_gap,
     until_hint,
 )
-from tests.bus.servers import PROGRAM, ValkeyServer, Wire, resp, wire
+from tests.bus.servers import PATIENCE, PROGRAM, ValkeyServer, Wire, resp, wire
 from tests.certificates import Authority
 from tests.store.proxy import listening
 
@@ -92,6 +93,19 @@ async def test_a_killed_server(server: ValkeyServer) -> None:
         await until_back(first, second)
         first.publish(1, EPOCH, 6)
         await until_hint(second, Hint(1, EPOCH, 6))
+
+
+async def test_the_end_of_a_connection_is_noticed_at_once(server: ValkeyServer) -> None:
+    subscribe = valkey_channel(server.url, NAME)
+    lost: list[ChannelLost] = []
+    with trio.fail_after(PATIENCE):
+        try:
+            async with subscribe(lambda _data: None, trio.current_time() + 10) as channel:
+                server.kill()
+                await channel.receive()
+        except* ChannelLost as errors:
+            lost += [error for error in errors.exceptions if isinstance(error, ChannelLost)]
+    assert [str(error) for error in lost] == ["the connection was closed"]
 
 
 async def test_a_frozen_server_holds_nobody(server: ValkeyServer) -> None:
