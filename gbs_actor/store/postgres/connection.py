@@ -228,10 +228,15 @@ class DbConnection:
         """Wait until something has arrived; no call may be made meanwhile.
 
         Cancelling it has no other effect.
+
+        :raises ConnectionLost: the connection has ended.
         """
         if not self.closed:
-            with suppress(OSError, trio.ClosedResourceError):
+            try:
                 await self._transport.wait_received()
+            except (OSError, trio.ClosedResourceError) as error:
+                self.terminate()
+                raise ConnectionLost(_describe(error), sent=False) from None
         if self.closed:
             self.terminate()
             raise ConnectionLost("the connection was closed", sent=False)
