@@ -32,7 +32,10 @@ _PATTERNS = (
     # A compact JWS: its header is always the base64 of '{"'.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
     (re.compile(r"(?i)\b(bearer)[ .]+[^\s\"',;]+"), rf"\1 {MASK}"),
-    (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@]*):[^\s@]*@"), rf"\1:{MASK}@"),
+    (
+        re.compile(r"(?i)\b((?:postgres(?:ql)?|rediss?|valkeys?|unix)://[^\s:/@]*):[^\s@]*@"),
+        rf"\1:{MASK}@",
+    ),
     (
         re.compile(
             r"(?i)\b(password|accessToken|GBS_(?:JWT|RECOVERY)_SECRET"

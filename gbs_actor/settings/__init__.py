@@ -19,6 +19,7 @@ from gbs_actor.settings.example import example
 from gbs_actor.settings.groups import (
     AdminSettings,
     AuthSettings,
+    BusSettings,
     HttpSettings,
     ImportSettings,
     LimitSettings,
@@ -50,6 +51,7 @@ __all__ = [
     "AdminSettings",
     "Algorithm",
     "AuthSettings",
+    "BusSettings",
     "EffectiveSetting",
     "HttpSettings",
     "ImportSettings",

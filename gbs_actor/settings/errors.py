@@ -15,6 +15,7 @@ SECRETS = frozenset(
         "jwt_secret",
         "recovery_secret",
         "database_url",
+        "bus_url",
         "tls_key_password",
         "admin_token",
         "metrics_token",

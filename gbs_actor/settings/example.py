@@ -27,6 +27,7 @@ _EXAMPLES = {
     "node": '"a"',
     "data_dir": '"/var/lib/gbs-actor"',
     "jwt_secret": '"at least 32 bytes, from: openssl rand -base64 48"',
+    "bus_url": '"valkey://gbs:password@localhost:6379"',
     "jwt_public_key_file": '"/etc/gbs-actor/public-key.pem"',
     "jwks_file": '"/etc/gbs-actor/jwks.json"',
     "jwt_issuer": '"https://login.example.org"',

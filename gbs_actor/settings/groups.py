@@ -20,6 +20,7 @@ from gbs_actor.settings.values import (
     Algorithm,
     BearerToken,
     BufferBytes,
+    BusUrl,
     Bytes,
     CookieName,
     Count,
@@ -357,6 +358,17 @@ class StoreSettings(Group):
     """Days that the audit keeps what operators did and looked at. The server prunes older records
     once a day.
     """
+
+
+class BusSettings(Group):
+    """How several servers on one database tell each other of changes."""
+
+    bus_url: BusUrl | None = None
+    """Valkey or Redis through which they do, like valkey://user:password@host:6379; valkeys:// with
+    TLS, unix:///path for a socket. Without it PostgreSQL notifies them, which costs it more.
+    """
+    bus_interval: Interval = 0.02
+    """Seconds between two messages of a server, at least; each has all that is new."""
 
 
 class AuthSettings(Group):

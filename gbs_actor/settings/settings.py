@@ -19,6 +19,7 @@ from gbs_actor.settings.errors import settings_error, where_set
 from gbs_actor.settings.groups import (
     AdminSettings,
     AuthSettings,
+    BusSettings,
     Group,
     HttpSettings,
     ImportSettings,
@@ -81,6 +82,7 @@ class Settings(Group):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     rooms: RoomSettings = Field(default_factory=RoomSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    bus: BusSettings = Field(default_factory=BusSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     recovery: RecoverySettings = Field(default_factory=RecoverySettings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -15,6 +15,7 @@ MINIMUM_SECRET = 32
 """The shortest HS256 secret, in bytes (RFC 7518 §3.2: as long as the hash)."""
 
 _YEAR = 86_400 * 365
+_BUS_SCHEMES = frozenset({"valkey", "valkeys", "redis", "rediss", "unix"})
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _ASYMMETRIC_KEY = re.compile(
     r"----[- ](BEGIN|END) "  # PEM (RFC 7468)
@@ -80,9 +81,41 @@ def _listen_address(value: str) -> str:
     return value
 
 
+def _split(value: SecretStr) -> SplitResult:
+    """Split a URL with a password, which no error quotes."""
+    try:
+        return urlsplit(value.get_secret_value())
+    except ValueError:
+        raise ValueError("is no URL") from None
+
+
 def _database_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+    if _split(value).scheme not in {"postgresql", "postgres"}:
         raise ValueError("must begin with postgresql://")
+    return value
+
+
+def _bus_url(value: SecretStr) -> SecretStr:
+    parts = _split(value)
+    if parts.scheme not in _BUS_SCHEMES:
+        raise ValueError(
+            "must begin with valkey://, valkeys:// (TLS), redis://, rediss:// (TLS) or unix://; "
+            "without it, PostgreSQL notifies"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("must have no ? and no #; in a password they are %3F and %23")
+    if parts.scheme == "unix":
+        if parts.hostname or not parts.path.strip("/"):
+            raise ValueError("must be like unix:///run/valkey/valkey.sock")
+        return value
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or not parts.hostname:
+        raise ValueError("must name a host, and a port between 1 and 65535 if it is not 6379")
+    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError("must have nothing behind the port but a slash and a number")
     return value
 
 
@@ -106,5 +139,6 @@ Secret = Annotated[SecretStr, AfterValidator(_secret)]
 BearerToken = Annotated[Secret, AfterValidator(_bearer_token)]
 ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+BusUrl = Annotated[SecretStr, AfterValidator(_bus_url)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]

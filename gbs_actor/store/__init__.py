@@ -15,6 +15,7 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
             |-- queries   reads, and how rows become records
             |-- history   reads of the log
             |-- importing, migrate, safety
+            |-- notifications  LISTEN and NOTIFY, for the bus
             `-- database  connections, timeouts, reads and writes
                   |-- lease   advisory locks: one server per database, or several nodes
                   |-- pool    connections, each checked out for one call

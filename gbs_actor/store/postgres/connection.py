@@ -212,6 +212,37 @@ class DbConnection:
             deadline = trio.current_time() + commit_timeout
         await self.execute("COMMIT", deadline=deadline)
 
+    async def listen(
+        self, channel: str, received: Callable[[str], None], *, deadline: float
+    ) -> None:
+        """Listen to a channel.
+
+        :param received: called with the payload of each notification, while a method of this
+            connection receives; must not raise.
+        """
+
+        def pass_on(_connection: object, _pid: int, _channel: str, payload: str) -> None:
+            received(payload)
+
+        await self._call(lambda: self._driver.add_listener(channel, pass_on), deadline)
+
+    async def receive(self) -> None:
+        """Wait until something has arrived; no call may be made meanwhile.
+
+        Cancelling it has no other effect.
+
+        :raises ConnectionLost: the connection has ended.
+        """
+        if not self.closed:
+            try:
+                await self._transport.wait_received()
+            except (OSError, trio.ClosedResourceError) as error:
+                self.terminate()
+                raise ConnectionLost(_describe(error), sent=False) from None
+        if self.closed:
+            self.terminate()
+            raise ConnectionLost("the connection was closed", sent=False)
+
     async def wait_closed(self) -> None:
         """Wait until the connection has ended; no call may be made meanwhile."""
         with suppress(OSError, trio.ClosedResourceError):

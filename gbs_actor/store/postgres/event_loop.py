@@ -125,6 +125,10 @@ class ConnectionLoop:
         future.set_result(None)
         return future
 
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call back at once: for a notification."""
+        callback(*arguments)
+
     def get_debug(self) -> bool:
         """Return whether connections record where they were made."""
         return False

@@ -1,0 +1,74 @@
+"""Messages carry all hints, in few bytes, and can be read by older versions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gbs_actor.bus import Hint
+from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, encode, read
+from gbs_actor.contract.decoding import InvalidPayload
+
+TEXT = st.text(max_size=60)
+HINT = st.builds(
+    Hint,
+    retreat_id=st.integers(min_value=-(2**63), max_value=2**63 - 1),
+    epoch=TEXT,
+    revision=st.integers(min_value=0, max_value=2**63 - 1),
+)
+
+
+def many(number: int) -> list[Hint]:
+    return [Hint(n, "0123456789abcdef", 10_000 + n) for n in range(number)]
+
+
+@given(TEXT, st.integers(min_value=1, max_value=2**62), st.lists(HINT, max_size=300))
+def test_what_is_encoded_is_read(node: str, serial: int, hints: list[Hint]) -> None:
+    sent = encode(node, serial, hints)
+    messages = [read(data) for data in sent]
+    assert all(len(data) <= MAX_SIZE for data in sent)
+    assert [hint for message in messages for hint in message.hints] == hints
+    assert [message.serial for message in messages] == [serial + n for n in range(len(sent))]
+    assert {message.node for message in messages} == {node}
+
+
+@given(st.binary() | st.text().map(str.encode) | st.just(b"[" * 100_000))
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidPayload):
+        read(data)
+
+
+def test_a_message_is_as_full_as_it_may_be() -> None:
+    *full, last = encode("a", 1, many(1_000))
+    smallest = len(b'[999,"0123456789abcdef",10999],')
+    assert all(MAX_SIZE - 2 * smallest < len(data) <= MAX_SIZE for data in full)
+    assert len(last) <= MAX_SIZE
+
+
+def test_no_hints_are_one_short_message() -> None:
+    assert encode("a", 7, []) == [b'{"v":1,"node":"a","serial":7}']
+
+
+def test_a_hint_that_is_too_large_goes_alone() -> None:
+    large = "x" * MAX_SIZE
+    hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
+    assert [read(data).hints for data in encode("a", 1, hints)] == [(hint,) for hint in hints]
+
+
+def test_what_a_later_version_adds_is_ignored() -> None:
+    text = '{"v":1,"node":"a","serial":7,"marks":{"12":[]},"hints":[[12,"k3f9",481,"more"]]}'
+    assert read(text.encode()) == Message(1, "a", 7, (Hint(12, "k3f9", 481),))
+
+
+def test_a_version_that_must_not_be_ignored_is_refused() -> None:
+    with pytest.raises(IncompatibleMessage, match="version 2 of node b"):
+        read(b'{"v":2,"node":"b","serial":7}')
+
+
+def test_a_message_is_a_text_for_postgresql() -> None:
+    (data,) = encode("a\0", 1, [Hint(1, "\0é", 1)])
+    assert "\0" not in data.decode()
+    assert json.loads(data)["hints"] == [[1, "\0é", 1]]
