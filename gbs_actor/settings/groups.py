@@ -335,9 +335,9 @@ class StoreSettings(Group):
     for root, the user's data directory for other users.
     """
     node: NodeName | None = None
-    """Name of this server among several on one database, such as a: lower-case letters, digits
-    and - only, and each another one. All need the same secrets. Without it the server is the only
-    one of its database.
+    """Name of this server where several serve one database: unique among them, of at most 16
+    lower-case letters, digits and "-". All of them need the same secrets. Without a name the server
+    is the only one of its database.
     """
     pool_size: Annotated[int, Field(ge=2, le=100)] = 4
     """Database connections for reads and commits."""

@@ -13,6 +13,7 @@ from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.testing import SimStore
 from tests.store.fixtures import copy_folder, public_temporary_folder
 from tests.store.worlds import AnyStore, Desk
 
@@ -26,16 +27,23 @@ async def _open_memory() -> AsyncIterator[AnyStore]:
 
 
 @asynccontextmanager
+async def _open_simulated() -> AsyncIterator[AnyStore]:
+    yield SimStore()
+
+
+@asynccontextmanager
 async def _open_memory_of_nodes() -> AsyncIterator[tuple[AnyStore, AnyStore]]:
     store = MemoryStore(shared=True)
     yield store, store
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "simulated", "postgres"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Open a store of each kind; that of PostgreSQL on a fresh database."""
     if request.param == "memory":
         return _open_memory
+    if request.param == "simulated":
+        return _open_simulated
     dsn: str = request.getfixturevalue("database_url")
 
     @asynccontextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from gbs_actor.lineup.commands import (
+    Action,
     Assignment,
     AssignNumber,
     BulkAssign,
@@ -41,6 +43,19 @@ async def fence(desk: Desk, count: int) -> None:
     await desk.commit(fences)
 
 
+def assignment(
+    *, is_leader: bool = False, current_leader: str = "이리더", lineup_number: int | None = None
+) -> Assignment:
+    """Return an assignment that leaves a person in group 5, and what is not named as it is."""
+    return Assignment(
+        PLAIN,
+        gbs_number=5,
+        is_leader=is_leader,
+        current_leader=current_leader,
+        lineup_number=lineup_number,
+    )
+
+
 class TestDelta:
     async def test_a_retreat_at_the_revision_has_a_complete_delta_of_nothing(
         self, desk: Desk
@@ -57,6 +72,24 @@ class TestDelta:
         assert delta.version.revision == 3
         assert delta.registrations == (loaded.registrations[OTHER - 1],)
         assert delta.groups == (loaded.groups[7],)
+
+    @pytest.mark.parametrize(
+        "action",
+        [
+            AssignNumber(PLAIN, 1),
+            CreateMemo(PLAIN, "조용히", ""),
+            BulkAssign((assignment(is_leader=True),), False, "skip"),
+            BulkAssign((assignment(current_leader="박리더"),), False, "skip"),
+            BulkAssign((assignment(lineup_number=3),), True, "skip"),
+        ],
+    )
+    async def test_a_change_of_any_field_is_in_it(self, desk: Desk, action: Action) -> None:
+        await desk.do(AssignNumber(PLAIN, 5))
+        (change,) = await desk.do(action)
+        assert [each.id for each in change.registrations] == [PLAIN]
+        assert (await delta_of(desk, 1)).registrations == (
+            (await desk.loaded()).registrations[PLAIN - 1],
+        )
 
     async def test_it_has_what_the_log_has_since(self, desk: Desk) -> None:
         changes = await desk.do(

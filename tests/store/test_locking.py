@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from uuid import UUID
 
 import pytest
 import trio
@@ -229,32 +230,30 @@ async def test_it_is_committed_once(desks: Desks) -> None:
     assert one.store.statistics().commits == 1
 
 
-async def test_a_server_that_was_too_late_twice_commits_under_the_lock(desks: Desks) -> None:
-    locks = 0
+async def test_a_server_whose_commits_are_always_too_late_commits_under_the_lock(
+    desks: Desks,
+) -> None:
+    fast, slow = desks
+    attempts: list[UUID] = []
 
-    async def serve(desk: Desk, pause: float) -> None:
-        nonlocal locks
-        for _ in range(15):
-            fence = desk.fence()
-            misses = 0
-            while misses < 2:
-                await trio.sleep(pause)
-                delta = await desk.try_commit([fence], at=fence.revision - 1)
-                if delta is None:
-                    break
-                fence = replace(fence, revision=delta.version.revision + 1)
-                misses += 1
-            else:
-                locks += 1
-                at = fence.revision - 1
-                async with desk.store.locked(desk.retreat_id, desk.board.epoch, at) as retreat:
-                    if retreat.delta is not None:
-                        at = retreat.delta.version.revision
-                    last = replace(fence, revision=at + 1)
-                    await retreat.commit(desk.attempt([last], at=at))
+    async def keep_committing() -> None:
+        fence = fast.fence()
+        while True:
+            delta = await fast.try_commit([fence], at=fence.revision - 1)
+            revision = fence.revision if delta is None else delta.version.revision
+            # With another id than the one that is in the log by now.
+            fence = replace(fast.fence(), revision=revision + 1)
 
     async with trio.open_nursery() as nursery:
-        for desk, pause in zip(desks, (0.0, 0.005), strict=True):
-            nursery.start_soon(serve, desk, pause)
-    assert locks
-    assert (await desks[0].loaded()).revision == 30
+        nursery.start_soon(keep_committing)
+        for _ in range(10):
+            fence = slow.fence()
+            async with locked(slow) as retreat:
+                behind = retreat.delta
+                version = slow.board.revision if behind is None else behind.version.revision
+                attempt = slow.attempt([replace(fence, revision=version + 1)], at=version)
+                await retreat.commit(attempt)
+                attempts.append(attempt.id)
+        nursery.cancel_scope.cancel()
+    for attempt_id in attempts:
+        assert await fast.store.committed(fast.retreat_id, attempt_id)

@@ -120,6 +120,30 @@ class TestRowsOfOthers:
             await retreat.commit(desk.attempt([desk.fence()]))
 
 
+class TestDeltas:
+    async def test_a_registration_that_was_removed_makes_a_delta_incomplete(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1), AssignNumber(OTHER, 5))
+        await ask(outside, "UPDATE retreat SET removal_revision = 2")
+        for revision, complete in ((1, False), (2, True)):
+            delta = await postgres.delta(desk.retreat_id, desk.board.epoch, revision)
+            assert delta is not None
+            assert delta.complete is complete
+            assert delta.version.removal_revision == 2
+
+    async def test_what_other_programs_have_changed_is_in_it(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.commit([desk.fence()])
+        await ask(outside, "UPDATE user_retreat_registration SET row_revision = 1 WHERE id = 4")
+        delta = await postgres.delta(desk.retreat_id, desk.board.epoch, 0)
+        assert delta is not None
+        assert delta.registrations == ((await desk.loaded()).registrations[PLAIN - 1],)
+
+
 class TestSessionsThatEnd:
     async def test_a_lock_whose_session_ends_had_no_effect(
         self, postgres: PostgresStore, outside: DbConnection
@@ -188,6 +212,29 @@ class TestSessionsThatEnd:
             monkeypatch.undo()
         assert postgres.statistics().unknown_outcomes == 1
         assert not await postgres.committed(desk.retreat_id, attempt.id)
+
+    async def test_a_block_that_is_cancelled_ends_its_session(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        terminated = postgres.statistics().terminated_connections
+        with trio.CancelScope() as scope:
+            async with postgres.locked(desk.retreat_id, desk.board.epoch, 0):
+                scope.cancel()
+                await trio.sleep_forever()
+        statistics = postgres.statistics()
+        assert statistics.terminated_connections == terminated + 1
+        assert statistics.unknown_outcomes == 0
+        await desk.do(AssignNumber(PLAIN, 1))
+
+    async def test_a_block_without_a_commit_keeps_its_session(
+        self, postgres: PostgresStore
+    ) -> None:
+        desk = await Desk.of(postgres)
+        terminated = postgres.statistics().terminated_connections
+        async with postgres.locked(desk.retreat_id, desk.board.epoch, 0):
+            pass
+        assert postgres.statistics().terminated_connections == terminated
 
     async def test_an_idle_lock_ends_by_itself(
         self, postgres: PostgresStore, outside: DbConnection

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import trio
 
+from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.safety import UnsafeDatabase
 from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import StoreUnavailable
 from tests.store.fixtures import PostgresCluster
 
 
@@ -44,3 +47,12 @@ def _assert_refused(dsn: str, message: str) -> None:
 
     with pytest.raises(UnsafeDatabase, match=message):
         trio.run(open_store)
+
+
+async def test_a_standby_is_refused(base: Path) -> None:
+    # A standby without a primary: it replays the write-ahead log that it has.
+    (base / "pgdata" / "standby.signal").touch()
+    async with EmbeddedPostgres(base).running() as dsn:
+        with pytest.raises(StoreUnavailable, match="it is a standby; name the primary"):
+            async with PostgresStore.open(dsn):
+                pass

@@ -151,10 +151,10 @@ class Commits:
         arguments = commit_arguments(attempt, epoch, writes)
         if len(writes.registrations) > _MANY:
             await trio.lowlevel.checkpoint()  # the driver encodes all of it in one step
-        row = (await connection.fetch(COMMIT, *arguments, deadline=deadline))[0]["delta"]
-        if row is None:
+        rows = await connection.fetch(COMMIT, *arguments, deadline=deadline)
+        if not rows:
             return None
-        delta = self._deltas.decode(row, retreat_id, connection)
+        delta = self._deltas.decode(rows, retreat_id, connection)
         return delta or Delta(missing(retreat_id), complete=False)
 
     @staticmethod

@@ -24,7 +24,9 @@ from gbs_actor.store.writes import MemoWrite, Writes
 
 _encoder: Final = msgspec.json.Encoder()
 
-COMMIT: Final = f"SELECT lineup_commit_2({', '.join(f'${n}' for n in range(1, 15))}) AS delta"
+COMMIT: Final = """
+SELECT * FROM lineup_commit_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
 """Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
 
 

@@ -137,7 +137,7 @@ class Database:
             raise
         if row["cluster"] is None:
             connection.terminate()
-            raise NotConnected("it is a standby; name the primary")
+            raise NotConnected("it is a standby; name the primary", final=True)
         connection.cluster = row["cluster"]
         return connection
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -14,9 +14,9 @@ from gbs_actor.store.postgres.connection import DbConnection, Row
 from gbs_actor.store.postgres.database import Database
 from gbs_actor.store.protocol import Delta, DeltaEntry, RetreatVersion
 
-DELTA: Final = "SELECT lineup_delta($1, $2, $3) AS delta"
+DELTA: Final = "SELECT * FROM lineup_delta($1, $2, $3)"
 """Arguments: the retreat, the epoch as the database has it, the revision."""
-LOCK: Final = "SELECT lineup_lock($1, $2, $3) AS delta"
+LOCK: Final = "SELECT * FROM lineup_lock($1, $2, $3)"
 """The same, as of when the retreat is locked."""
 
 _VERSIONS: Final = "SELECT id, revision, removal_revision, epoch FROM retreat WHERE id = ANY ($1)"
@@ -97,32 +97,33 @@ class Deltas:
         while True:
             stored = self.stored_epoch(retreat_id, epoch, connection)
             rows = await connection.fetch(sql, retreat_id, stored, revision, deadline=deadline)
-            delta = self.decode(rows[0]["delta"], retreat_id, connection)
+            delta = self.decode(rows, retreat_id, connection)
             if delta is None or stored is not None or delta.version.epoch != epoch:
                 return delta
             # It had not been read before. Now it is known.
 
-    def decode(self, row: Row, retreat_id: int, connection: DbConnection) -> Delta | None:
-        """Build a delta from a ``lineup_delta``; ``None``: there is no such retreat."""
-        if row["epoch"] is None:
+    def decode(
+        self, rows: Sequence[Row], retreat_id: int, connection: DbConnection
+    ) -> Delta | None:
+        """Build a delta from rows of ``lineup_delta``; ``None``: there is no such retreat."""
+        head, *others = rows
+        if head["epoch"] is None:
             return None
-        head = {"id": retreat_id, **{key: row[key] for key in _HEAD}}
-        version = self.version(head, connection)
-        return Delta(
-            version,
-            row["complete"],
-            tuple(queries.registration(each) for each in row["registrations"] or ()),
-            tuple(queries.group(each) for each in row["groups"] or ()),
-            tuple(_entry(each) for each in row["entries"] or ()),
-        )
+        registrations, groups, entries = [], [], []
+        for row in others:
+            if (registration := row["registration"]) is not None:
+                registrations.append(queries.registration(registration))
+            elif (group := row["gbs"]) is not None:
+                groups.append(queries.group(group))
+            else:
+                entries.append(_entry(row["entry"]))
+        version = self.version({**head, "id": retreat_id}, connection)
+        return Delta(version, head["complete"], tuple(registrations), tuple(groups), tuple(entries))
 
     async def after_contradiction(self, retreat_id: int) -> Delta:
         """Return the incomplete delta of a retreat whose rows are not as expected."""
         versions = await self.versions((retreat_id,))
         return Delta(versions.get(retreat_id) or missing(retreat_id), complete=False)
-
-
-_HEAD: Final = ("epoch", "revision", "removal_revision")
 
 
 def missing(retreat_id: int) -> RetreatVersion:
