@@ -301,6 +301,7 @@ class BatchRunner:
             await self._install(batch, missed)
         elif resolution.fence is not None:
             self._rows.apply(resolution.fence)
+            await self._fan_out.catch_up()  # nobody lacks anything, at its revision
         if batch.attempts > self._handle.config.commit_retries:
             self._reject(batch, STORE_DOWN)
         return False

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import trio
 
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change, fence
 from gbs_actor.rooms.batch import Batch, Phase
 from gbs_actor.rooms.delivery import STORE_DOWN, UNKNOWN_OUTCOME
@@ -21,7 +22,6 @@ from gbs_actor.store.protocol import (
     Delta,
     OutcomeUnknown,
     RepeatedCommands,
-    RetreatVersion,
     Store,
     StoreError,
 )
@@ -98,7 +98,7 @@ class Commits:
         :raises StoreUnavailable: the log cannot be read.
         """
         if batch.repeatable:
-            retreat_id = self._version.id
+            retreat_id = self._board.retreat_id
             entries = await self._store.find_commands(retreat_id, batch.repeatable)
             if entries:
                 raise RepeatedCommands(entries)
@@ -118,10 +118,9 @@ class Commits:
         return resolution
 
     @property
-    def _version(self) -> RetreatVersion:
-        version = self._handle.version
-        assert version is not None
-        return version
+    def _board(self) -> Board:
+        assert self._handle.rows is not None
+        return self._handle.rows.board
 
     def _reply_deadline(self, batch: Batch) -> float:
         """Return the Trio time until which a batch's commands wait for their outcome."""
@@ -138,11 +137,11 @@ class Commits:
         changes: tuple[Change, ...],
         repeatable: frozenset[UUID] = frozenset(),
     ) -> Attempt:
-        version = self._version
+        board = self._board
         return Attempt(
             self._handle.environment.uuid(),
-            version.id,
-            version.epoch,
+            board.retreat_id,
+            board.epoch,
             expected_revision,
             changes,
             repeatable,
@@ -182,7 +181,8 @@ class Commits:
                     else:
                         missed = Missed(delta, begun)
                     passed = True
-                committed = await self._store.committed(self._version.id, batch.attempt_id)
+                retreat_id = self._board.retreat_id
+                committed = await self._store.committed(retreat_id, batch.attempt_id)
             except StoreError as error:
                 log.warning(
                     "room %s: the outcome is still unknown: %s",

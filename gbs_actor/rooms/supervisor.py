@@ -186,15 +186,17 @@ class RoomSupervisor:
         await self._await_reply(slug, Join(None, since, epoch, replies.append))
         return replies[0]
 
-    async def board(self, slug: str) -> Board | Rejection:
+    async def board(self, slug: str, *, known: int = 0) -> Board | Rejection:
         """Return the line-up of a retreat as it is; its room goes on to change it.
 
+        :param known: a revision that the caller may know of.
         :returns: as many reads as have no checkpoint in between see one revision.
         """
         handle = self._running(slug)
         if handle is None or self._freshness.shared:
             # What it has changed since, if it runs: nobody needs the rows here.
-            loaded = await self.read(slug, since=None if handle is None else handle.revision)
+            since = None if handle is None else max(known, handle.revision)
+            loaded = await self.read(slug, since=since)
             if isinstance(loaded, Rejection):
                 return loaded
             handle = self._handles.get(slug)

@@ -274,7 +274,8 @@ def test_a_board_that_catches_up_is_the_one_that_is_ahead(
     assert behind.statistics() == ahead.statistics()
     assert {row.id for row in ahead.rows() if row not in old} <= {row.id for row in changed}
     memos = range(1, FIRST_FRESH_MEMO_ID + 30)
-    assert [behind.memo_owner(id_) for id_ in memos] == [ahead.memo_owner(id_) for id_ in memos]
+    loaded = Board(now)
+    assert [behind.memo_owner(id_) for id_ in memos] == [loaded.memo_owner(id_) for id_ in memos]
 
 
 @given(retreats(), _steps)

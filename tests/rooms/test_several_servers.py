@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
     Action,
@@ -179,6 +180,37 @@ async def test_a_repeat_gets_the_row_as_it_is_by_now(autojump_clock: MockClock) 
             assert (again.repeated, again.revision) == (True, first.revision)
             assert again.row is not None
             assert msgspec.json.decode(again.row.json)["gbsNumber"] == 2
+
+
+class _OvertakenStore(SimStore):
+    """Others do something just before the log is looked into."""
+
+    overtake: Callable[[], Awaitable[None]] | None = None
+
+    async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
+        overtake, self.overtake = self.overtake, None
+        if overtake is not None:
+            await overtake()
+        return await super().find_commands(retreat_id, ids)
+
+
+async def test_a_repeat_of_what_was_accepted_meanwhile_gets_the_row_as_it_is_by_now(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN, stores=_OvertakenStore) as (b, a):
+        author, client = await a.client(1), await b.client(1)
+
+        async def accept_and_change() -> None:
+            await author.ask(AssignNumber(7, 1), command_id=ID)
+            await author.ask(AssignNumber(7, 3))
+
+        await author.ask(AssignNumber(7, 2))
+        assert isinstance(b.store, _OvertakenStore)
+        b.store.overtake = accept_and_change
+        answer = accepted(await client.ask(AssignNumber(7, 1), command_id=ID, base=0))
+        assert (answer.revision, answer.repeated) == (2, True)
+        assert answer.row is not None
+        assert msgspec.json.decode(answer.row.json)["gbsNumber"] == 3
 
 
 async def test_an_undo_finds_a_change_of_another_server(autojump_clock: MockClock) -> None:
@@ -541,6 +573,8 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         assert [code(each) for each in client.refused_joins] == [Code.STORE_UNAVAILABLE]
         answer = await b.supervisor.read("winter", since=revision)
         assert code(answer) is Code.STORE_UNAVAILABLE
+        board = await b.supervisor.board("winter", known=revision)
+        assert code(board) is Code.STORE_UNAVAILABLE
         coming.hang_up()
         coming.supervisor = b.supervisor
         assert code(await coming.come_back()) is Code.STORE_UNAVAILABLE

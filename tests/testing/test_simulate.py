@@ -94,11 +94,11 @@ def test_a_scenario_that_handles_them_survives_all_faults(seed: int) -> None:
 def test_each_fault_happens() -> None:
     counters: Counter[str] = Counter()
     connections = 0
-    for seed in range(8):
+    for seed in range(16):
         trace = simulate(insist, seed=seed, faults=EVERYTHING)
         counters.update(trace.counters)
         connections += trace.counters["moment: Opened"]
-    assert connections > 2 * 8
+    assert connections > 2 * 16
     assert {"commit: SLOW", "commit: LOST_AFTER", "read: SLOW"} <= counters.keys()
 
 

@@ -33,7 +33,7 @@ async def read_past(
     :raises InvalidPayload: the retreat has not reached the revision.
     :raises StoreError: the log cannot be read.
     """
-    board = await rooms.board(slug)
+    board = await rooms.board(slug, known=at if isinstance(at, int) else 0)
     if isinstance(board, Rejection):
         return Failure.of(board)
     retreat = board.retreat()

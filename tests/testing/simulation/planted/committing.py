@@ -63,8 +63,8 @@ COMMITTING: Final = (
         "repeats",
         (
             Commits._resolve_behind_fence,
-            "await self._store.committed(self._version.id, batch.attempt_id)",
-            "bool(await self._store.find_commands(self._version.id, "
+            "await self._store.committed(retreat_id, batch.attempt_id)",
+            "bool(await self._store.find_commands(retreat_id, "
             "{c.command_id for c in batch.changes}))",
         ),
     ),
