@@ -18,7 +18,6 @@ second anyway; the bus only makes that sooner.
 """
 
 from gbs_actor.bus.hints import Hint, Hints
-from gbs_actor.bus.opening import open_bus
 from gbs_actor.bus.protocol import Bus, BusStatistics
 
-__all__ = ["Bus", "BusStatistics", "Hint", "Hints", "open_bus"]
+__all__ = ["Bus", "BusStatistics", "Hint", "Hints"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
+from gbs_actor.bus import Bus
 from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
@@ -38,13 +39,32 @@ class AntiEntropy:
         self._compared_at = trio.current_time()
         while True:
             started = trio.current_time()
-            try:
-                await self._compare()
-            except StoreUnavailable:
-                pass  # rooms that need the store say so
-            else:
-                self._compared_at = started
+            await self._try_compare()
             await trio.sleep_until(started + self._interval)
+
+    async def follow(self, bus: Bus) -> None:
+        """Let rooms catch up as soon as a bus has hints about them; until cancelled."""
+        while True:
+            hints = await bus.next()
+            if hints.gap:
+                await self._try_compare()
+            rooms = {
+                version.id: room
+                for room in self._handles.values()
+                if (version := room.version) is not None
+            }
+            for hint in hints.latest:
+                if (hinted := rooms.get(hint.retreat_id)) is not None:
+                    hinted.heed(hint)
+
+    async def _try_compare(self) -> None:
+        started = trio.current_time()
+        try:
+            await self._compare()
+        except StoreUnavailable:
+            pass  # rooms that need the store say so
+        else:
+            self._compared_at = started
 
     async def _compare(self) -> None:
         rooms = [each for each in self._handles.values() if each.state is RoomState.RUNNING]

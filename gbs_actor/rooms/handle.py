@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from gbs_actor.bus import Hint
 from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import Change, Rejection
 from gbs_actor.lineup.commands import Action, Command
@@ -60,6 +61,8 @@ class RoomHandle:
     :param slow_commands: looks at each batch when it is done.
     :param freshness: numbers what is read of the store, for all rooms.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
+    :param publish_hint: called with the retreat's id, its epoch and the new revision after each
+        commit; ``None``: no other server has to know.
     :param times: of the commands, shared with other rooms.
     """
 
@@ -73,6 +76,7 @@ class RoomHandle:
         *,
         freshness: Freshness,
         environment: Environment = SYSTEM,
+        publish_hint: Callable[[int, str, int], None] | None = None,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
@@ -110,6 +114,9 @@ class RoomHandle:
         """So many of the next commands are committed alone: one of them is poisonous."""
         self.resolving = False
         self.store_down = False
+        self._publish_hint = publish_hint
+        self._hint: Hint | None = None
+        """The latest of another server, about this retreat."""
         self.outdated = False
         """Whether the store may have changes that the board lacks."""
         self.pause_over = trio.lowlevel.ParkingLot()
@@ -303,6 +310,23 @@ class RoomHandle:
         self.outdated = True
         self.mailbox.wake()
 
+    def heed(self, hint: Hint) -> None:
+        """Let the room catch up as soon as it can, unless it has what a hint is about by then."""
+        self._hint = hint
+        self.mailbox.wake()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the store has changes that the board lacks, or may have some."""
+        hint, version = self._hint, self.version
+        if self.outdated or hint is None or version is None:
+            return self.outdated
+        return hint.epoch != version.epoch or hint.revision > version.revision
+
+    def begin_comparison(self) -> None:
+        """Take the board as up to date from now on: it is about to be."""
+        self.outdated, self._hint = False, None
+
     def drain(self) -> None:
         """Reject what comes from now on; the room stops once all else has its reply.
 
@@ -317,11 +341,13 @@ class RoomHandle:
         self.mailbox.wake()
 
     def note_changes(self, changes: Sequence[Change]) -> None:
-        """Keep the latest of some changes for operators: they are durable.
+        """Keep the latest of some changes for operators, and hint at them: they are durable.
 
         :param changes: ascending by revision.
         """
         self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
+        if self._publish_hint is not None and changes and (version := self.version) is not None:
+            self._publish_hint(version.id, version.epoch, changes[-1].revision)
 
     def holds_target(self, action: Action) -> bool:
         """Whether the registration or memo that an action is about is on the board."""

@@ -62,7 +62,7 @@ class Loading:
         delays = handle.store_backoff.delays()
         while True:
             handle.observe(Tracepoint.LOADING)
-            handle.outdated = False
+            handle.begin_comparison()
             begun = handle.freshness.begin()
             try:
                 retreat = await self._store.load(handle.slug)
@@ -106,7 +106,7 @@ class Loading:
 
         :raises RoomEnded: the retreat is no more, or there is no store to wait for.
         """
-        self._handle.outdated = False
+        self._handle.begin_comparison()
         try:
             await self.catch_up()
         except StoreUnavailable:

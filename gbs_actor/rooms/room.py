@@ -67,7 +67,7 @@ class Room:
     async def _serve(self) -> None:
         handle, subscriptions = self._handle, self._subscriptions
         while not handle.restart_requested:
-            if handle.outdated:
+            if handle.behind:
                 await self._loading.compare_with_store()
                 continue
             await subscriptions.process_controls()
@@ -80,7 +80,7 @@ class Room:
                 handle.one_by_one = max(0, handle.one_by_one - 1)
                 await self._batches.run(Batch.of(work, apart=apart))
             await subscriptions.send_due()  # behind the edits: it can wait, they cannot
-            if len(handle.mailbox) or handle.outdated or handle.restart_requested:
+            if len(handle.mailbox) or handle.behind or handle.restart_requested:
                 await trio.lowlevel.checkpoint()
                 continue
             idle_at = self._idle_deadline()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
 import trio
 
+from gbs_actor.bus import Bus
 from gbs_actor.concurrency import Service
 from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.board import Board
@@ -67,6 +69,8 @@ class RoomSupervisor:
     :param config: limits and times of the rooms.
     :param events: what operators are notified of.
     :param slow_commands: logs slow commands; by default none is.
+    :param bus: what tells other servers on the store of commits, and hears of theirs; the rooms
+        run it. Without it they find out by comparing themselves with the store.
     :param environment: where the times of changes come from, the ids of fences, and jitter.
     :param observe: called at every tracepoint of every room; see
         :data:`~gbs_actor.rooms.tracepoints.Observer`.
@@ -79,6 +83,7 @@ class RoomSupervisor:
         *,
         events: OperatorEvents | None = None,
         slow_commands: SlowCommands | None = None,
+        bus: Bus | None = None,
         environment: Environment = SYSTEM,
         observe: Observer = ignore,
     ) -> None:
@@ -91,6 +96,7 @@ class RoomSupervisor:
         self.times = CommandTimes()
         """Of the commands of all rooms."""
         self._handles: dict[str, RoomHandle] = {}
+        self._bus = bus
         self._freshness = Freshness(store)
         self._anti_entropy = AntiEntropy(
             self._handles, self._freshness, self._config.comparison_interval
@@ -117,6 +123,8 @@ class RoomSupervisor:
         services = {"store interruptions": self._watch_store}
         if self._freshness.shared:
             services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
+        if (bus := self._bus) is not None:
+            services |= {"bus": bus.run, "hints": partial(self._anti_entropy.follow, bus)}
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for name, serve in services.items():
@@ -471,6 +479,7 @@ class RoomSupervisor:
                 self.slow_commands,
                 self._observe,
                 freshness=self._freshness,
+                publish_hint=None if self._bus is None else self._bus.publish,
                 environment=self._environment,
                 times=self.times,
             )

@@ -11,6 +11,7 @@ import trio
 from hypercorn.typing import ASGIFramework
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
+from gbs_actor.bus import Bus
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.environment import SYSTEM, Environment
@@ -65,6 +66,7 @@ class Composition:
     """The parts of one server behind its listeners, and their ASGI application.
 
     :param store: open; it outlives the server.
+    :param bus: what tells other servers on the store of commits, and hears of theirs.
     :param environment: where all its parts take the time of day and randomness from.
     :param observe: called at every tracepoint of every room.
     :param plane: opens what drives plain sockets, once for each server of WebSockets; returns
@@ -78,6 +80,7 @@ class Composition:
         store: Store,
         settings: Settings,
         *,
+        bus: Bus | None = None,
         environment: Environment = SYSTEM,
         observe: Observer = ignore,
         plane: Callable[[], Plane | None] = open_plane,
@@ -112,6 +115,7 @@ class Composition:
             settings.rooms,
             events=events,
             slow_commands=self._slow_commands,
+            bus=bus,
             environment=environment,
             observe=observe,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gbs_actor.bus import Bus
+from gbs_actor.bus.opening import open_bus
 from gbs_actor.settings import Settings
 from gbs_actor.store.embedded.server import EmbeddedPostgres
 from gbs_actor.store.postgres.store import PostgresStore
@@ -29,6 +31,17 @@ async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[Po
         _opened(dsn, settings, migrating=True) as store,
     ):
         yield store
+
+
+def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
+    """Return the bus to the other nodes on a store; ``None``: this is the only server.
+
+    :raises SettingsError: a package is missing.
+    """
+    node, url = settings.store.node, settings.store.database_url
+    if node is None or url is None:
+        return None
+    return open_bus(settings.bus, node=node, dsn=url.get_secret_value(), database=store.identity)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from gbs_actor.gateway.http import cors_policy
 from gbs_actor.server.admin_front import admin_front
 from gbs_actor.server.certificate import Certificate
 from gbs_actor.server.composition import Composition
-from gbs_actor.server.database import open_store
+from gbs_actor.server.database import bus_between_nodes, open_store
 from gbs_actor.server.descriptors import fit_to_descriptors
 from gbs_actor.server.hypercorn import end_server, limit_hypercorn
 from gbs_actor.server.log_pruning import pruning
@@ -74,7 +74,7 @@ class HostedServer:
                 open_store(settings, migrating=False) as store,
                 background(pruning(store, settings).run),
             ):
-                composition = Composition(store, settings)
+                composition = Composition(store, settings, bus=bus_between_nodes(settings, store))
                 composition.prepare()
                 composition.shut_down = end_server
                 certificate = Certificate.from_settings(settings.server)

@@ -10,7 +10,7 @@ from gbs_actor.concurrency import background
 from gbs_actor.demo import add_demo_retreats
 from gbs_actor.demo.secret import has_demo_secret
 from gbs_actor.server.composition import Composition
-from gbs_actor.server.database import open_store
+from gbs_actor.server.database import bus_between_nodes, open_store
 from gbs_actor.server.descriptors import fit_to_descriptors
 from gbs_actor.server.front import Front
 from gbs_actor.server.lifetime import graceful
@@ -58,7 +58,12 @@ async def serve(
     ):
         if demo:
             await add_demo_retreats(store)
-        composition = Composition(store, settings, demo_sign_in=demo and has_demo_secret(settings))
+        composition = Composition(
+            store,
+            settings,
+            bus=bus_between_nodes(settings, store),
+            demo_sign_in=demo and has_demo_secret(settings),
+        )
         composition.prepare()
         front = Front(
             composition,

@@ -31,6 +31,7 @@ from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, 
 from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
 from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.store import Fault, SimStore
+from tests.bus.hub import Hub
 
 from .nodes import UNSEEN, Node, nodes
 from .peers import Client, Lineups, Rows
@@ -95,6 +96,56 @@ async def test_all_clients_of_all_servers_see_the_same_rows_and_groups_in_order(
             assert contents(client.rows) == contents(author.rows)
         assert author.rows == {row["id"]: row for row in msgspec.json.decode((await read(a)).rows)}
         assert [node.store.loads for node in (a, b, c)] == [1, 1, 1]
+
+
+class CountingStore(SimStore):
+    """Counts the deltas that are read."""
+
+    deltas = 0
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        self.deltas += 1
+        return await super().delta(retreat_id, epoch, revision)
+
+
+def counted(node: Node) -> int:
+    assert isinstance(node.store, CountingStore)
+    return node.store.deltas
+
+
+async def test_a_hint_lets_other_servers_catch_up_at_once(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN, stores=CountingStore, hub=Hub()) as (a, b):
+        author, viewer = await a.client(1), await b.batch_client(2)
+        await trio.sleep(0.1)
+        reads = counted(b)
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(0.05)
+        assert contents(viewer.rows) == contents(author.rows)
+        assert counted(b) == reads + 1
+        await trio.sleep(60)
+        assert counted(b) == reads + 1
+
+
+async def test_a_hint_at_what_is_here_already_reads_nothing(autojump_clock: MockClock) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, stores=CountingStore, hub=hub) as (a, b):
+        author, other = await a.client(1), await b.client(2)
+        await author.ask(AssignNumber(7, 1))
+        await other.ask(AssignNumber(8, 1))  # its commit has taken over what the hint is about
+        reads = counted(b)
+        await trio.sleep(1)
+        assert counted(b) == reads
+
+
+async def test_behind_a_gap_all_rooms_compare_themselves(autojump_clock: MockClock) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, hub=hub) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        await trio.sleep(0.1)
+        hub.cut("1")
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(5)
+        assert viewer.rows == author.rows
 
 
 async def test_what_others_have_changed_is_told_of_in_the_batch_form(

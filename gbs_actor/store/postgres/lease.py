@@ -58,6 +58,7 @@ class Lease:
         self._node = node
         self._timeout = timeout
         self._connection: DbConnection | None = None
+        self._identity = ""
         self._taken = trio.Event()
         self._retaken = 0
         self._retaken_changed = trio.lowlevel.ParkingLot()
@@ -66,6 +67,11 @@ class Lease:
     def held(self) -> bool:
         """Whether the lock is held, as far as is known."""
         return self._connection is not None and not self._connection.closed
+
+    @property
+    def identity(self) -> str:
+        """The cluster and the database, whichever timeline it is on; "" before :meth:`take`."""
+        return self._identity
 
     async def wait_held(self, deadline: float) -> None:
         """Wait until the lock is held.
@@ -132,6 +138,8 @@ class Lease:
 
     def _adopt(self, connection: DbConnection) -> None:
         self._connection = connection
+        cluster, _, database = connection.cluster.split(":")
+        self._identity = f"{cluster}-{database}"
         self._taken.set()
 
     async def _watch(self, connection: DbConnection) -> None:

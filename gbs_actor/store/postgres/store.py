@@ -324,6 +324,11 @@ class PostgresStore:
         """See :class:`~gbs_actor.store.protocol.Store`: the lock was lost and taken again."""
         return await self._database.lease.wait_retaken(seen)
 
+    @property
+    def identity(self) -> str:
+        """Of the database, short: the same for all servers on it, and behind a failover."""
+        return self._database.lease.identity
+
     def statistics(self) -> StoreStatistics:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         pool = self._database.pool.statistics()
