@@ -8,7 +8,8 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from gbs_actor.bus import Bus, open_bus
+from gbs_actor.bus import Bus
+from gbs_actor.bus.opening import open_bus
 from gbs_actor.settings import BusSettings, SettingsError
 
 
