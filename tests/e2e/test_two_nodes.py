@@ -1,0 +1,143 @@
+"""Two servers on one PostgreSQL, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from uuid import UUID, uuid4
+
+import pytest
+import trio
+
+from gbs_actor.client import Client, connect
+from gbs_actor.lineup.records import Row
+from tests.e2e.server_process import (
+    RETREAT,
+    DidNotStart,
+    ServerProcess,
+    data_folder,
+    start_server,
+    token,
+)
+
+
+def node(stack: ExitStack, database_url: str, name: str | None, **settings: str) -> ServerProcess:
+    data_dir = stack.enter_context(data_folder())
+    environment = {"GBS_DATABASE_URL": database_url, **settings}
+    if name is not None:
+        environment["GBS_NODE"] = name
+    server = start_server(data_dir, log_path=data_dir.with_name("log"), environment=environment)
+    stack.callback(server.stop)
+    return server
+
+
+@pytest.fixture
+def pair(database_url: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    with ExitStack() as stack:
+        yield node(stack, database_url, "a"), node(stack, database_url, "b")
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until something holds; it is looked at again and again."""
+    with trio.fail_after(30):
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
+            await trio.sleep(0.01)
+
+
+def same(first: Client, second: Client) -> bool:
+    return first.rows == second.rows
+
+
+def movable(client: Client) -> list[int]:
+    """Return the registrations that are not kept in their groups as leaders."""
+    return [row.id for row in client.rows if not row.is_leader]
+
+
+def number_of(client: Client, registration_id: int) -> int | None:
+    return next(row.gbs_number for row in client.rows if row.id == registration_id)
+
+
+async def test_who_is_on_either_sees_the_edits_of_both_and_a_conflict(
+    pair: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair
+    async with (
+        connect(a.url, token=token(1, "가")) as first,
+        connect(b.url, token=token(2, "나")) as second,
+    ):
+        await first.join(RETREAT)
+        await second.join(RETREAT)
+        person, other = movable(first)[:2]
+        for number in range(1, 21):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(first.assign, person, number)
+                nursery.start_soon(second.assign, other, number)
+        await until(lambda: same(first, second))
+        assert number_of(first, person) == number_of(second, other) == 20
+    revisions = {each.room()["revision"] for each in pair}
+    assert len(revisions) == 1
+
+
+async def test_the_same_command_on_both_at_once_is_done_once(
+    pair: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair
+    async with (
+        connect(a.url, token=token(1, "가")) as first,
+        connect(b.url, token=token(1, "가")) as second,
+    ):
+        await first.join(RETREAT)
+        await second.join(RETREAT)
+        person, before = movable(first)[0], a.room()["revision"]
+        for number in range(1, 11):
+            id_ = uuid4()
+            rows: list[Row] = []
+
+            async def assign(client: Client, number: int = number, id_: UUID = id_) -> None:
+                rows.append(await client.assign(person, number, command_id=id_))  # noqa: B023
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(assign, first)
+                nursery.start_soon(assign, second)
+            assert rows[0] == rows[1]
+        await until(lambda: same(first, second))
+        assert a.room()["revision"] == before + 10
+
+
+async def test_one_that_is_killed_or_frozen_holds_up_nobody_on_the_other(
+    pair: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair
+    async with connect(b.url, token=token(2, "나")) as survivor:
+        await survivor.join(RETREAT)
+        async with connect(a.url, token=token(1, "가")) as client:
+            await client.join(RETREAT)
+            person, other = movable(client)[:2]
+            await client.assign(person, 3)
+            os.kill(a.pid, signal.SIGSTOP)
+            with trio.fail_after(10):
+                await survivor.assign(other, 4)
+            os.kill(a.pid, signal.SIGCONT)
+            await until(lambda: same(client, survivor))
+            a.kill()
+            with trio.fail_after(10):
+                await survivor.assign(other, 5)
+            a.start_again()
+            await until(lambda: same(client, survivor))
+            await client.assign(person, 6)
+            await until(lambda: number_of(survivor, person) == 6)
+
+
+def test_two_of_the_same_name_or_one_without_a_name_are_refused(database_url: str) -> None:
+    with ExitStack() as stack:
+        node(stack, database_url, "a")
+        quickly = {"GBS_LOCK_TIMEOUT": "0.2"}
+        with pytest.raises(DidNotStart, match="node"):
+            node(stack, database_url, "a", **quickly)
+        with pytest.raises(DidNotStart, match="another server"):
+            node(stack, database_url, None, **quickly)
