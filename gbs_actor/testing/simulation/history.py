@@ -130,6 +130,8 @@ class Delivered:
     connection: int
     event: str
     payload: Any
+    revision: int | None = None
+    """Of ``initial-data``, if it is stated beside that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -733,6 +733,41 @@ def test_the_list_of_a_plain_connection_is_right() -> None:
     assert check(a_list_over_a_plain_connection()) == []
 
 
+def a_list_with_an_empty_group(revision: int) -> History:
+    """A list over a plain connection that has the same rows as that of one revision before."""
+    story = Story("batch")
+    story.record(Opened(50, 5, 905, "batch", slug=SLUG))
+    story.say(0, "create-gbs", gbsNumbers=[7])
+    story.settle()
+    rows = story.listed(None, batched=True)["data"]
+    story.record(Delivered(50, "initial-data", rows, revision))
+    story.move(0, 4, 3)
+    story.settle()
+    history = story.history
+    index = find_last(history, Delivered, lambda it: it.event == "lineups-updated")
+    insert(history, index, replace(event_at(history, index, Delivered), connection=50))
+    return story.end()
+
+
+def test_the_list_of_a_plain_connection_has_the_empty_groups_of_its_revision() -> None:
+    assert check(a_list_with_an_empty_group(1)) == []
+
+
+@breaks("nothing-is-left-out")
+def a_group_that_was_made_behind_the_list_of_a_plain_connection_is_left_out() -> History:
+    return a_list_with_an_empty_group(0)
+
+
+@breaks("list-is-right")
+def the_list_of_a_plain_connection_is_of_another_revision() -> History:
+    history = a_list_over_a_plain_connection()
+    index = find(history, Delivered, lambda it: it.event == "initial-data")
+    event = event_at(history, index, Delivered)
+    revision = event_at(history, find(history, Ended), Ended).stored.revision
+    put(history, index, replace(event, revision=revision + 1))
+    return history
+
+
 @breaks("list-is-right")
 def a_row_is_missing_in_the_list_of_a_plain_connection() -> History:
     history = a_list_over_a_plain_connection()

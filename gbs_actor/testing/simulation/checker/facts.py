@@ -284,11 +284,12 @@ class Facts:
             return
         log, state = self.log(connection.slug), None
         if log is not None and event.event == ServerEvent.INITIAL_DATA:
-            states = range(connection.known, log.durable.at(index) + 1)
+            # Two revisions may have the same rows, as an empty group changes none.
             matching = (
                 state
-                for state in states
-                if log.lineup.view(state).rows(batched=connection.batched) == event.payload
+                for state in range(connection.known, log.durable.at(index) + 1)
+                if event.revision in (None, state)
+                and log.lineup.view(state).rows(batched=connection.batched) == event.payload
             )
             state = next(matching, None)
             log.learn(state, index)

@@ -383,14 +383,14 @@ class Client:
                 )
                 self._opened(resumed=resumed, slug=run.room_of(sid) if resumed else None)
             case "event":
-                self._take_event(received.name, received.payload)
+                self._take_event(received.name, received.payload, received.revision)
             case "disconnected":
                 run.counters["disconnected"] += 1
                 if self._ending == "server":
                     self._ending = "disconnect"
                 self._peer.cut()
 
-    def _take_event(self, name: str, payload: Any) -> None:
+    def _take_event(self, name: str, payload: Any, revision: int | None) -> None:
         run = self._run
         run.counters[f"event: {name}"] += 1
         if name == ServerEvent.ERROR:
@@ -403,7 +403,7 @@ class Client:
             return
         if self.number is None:
             raise AssertionError(f"{name} comes before the connection is open")
-        run.history.record(Delivered(self.number, name, payload))
+        run.history.record(Delivered(self.number, name, payload, revision))
         if name == ServerEvent.INITIAL_DATA:
             self._membership.succeeded()
             self.replica.listed(self._membership.room or "", payload)
