@@ -84,3 +84,16 @@ def test_a_list_that_a_plain_connection_joins_with_has_the_empty_groups_of_its_r
         people=7,
     )
     assert check(simulate(plan, layer="server").history) == []
+
+
+def test_a_server_may_read_for_itself_while_the_end_of_a_run_is_looked_at() -> None:
+    plan = Plan(
+        seed=1,
+        profile="general",
+        clients=(Participant(number=0, user=101),),
+        steps=(steps.Wait(seconds=8.0),),
+        people=2,
+        retreats=2,
+        latency=0.4,
+    )
+    assert check(simulate(plan, layer="server").history) == []
