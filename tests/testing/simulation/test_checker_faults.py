@@ -927,6 +927,20 @@ def a_mark_outlasts_its_connection() -> History:
     return history
 
 
+def test_a_mark_lasts_over_a_connection_that_its_client_has_vanished_from() -> None:
+    history = a_mark()
+    insert(history, delivered_to(history, 1), Closed(3, ending="client", half_open=True))
+    assert check(history) == []
+
+
+@breaks("marks-go-with-their-user")
+def a_mark_outlasts_that_its_user_leaves_before_its_client_vanishes() -> History:
+    history = a_mark_outlasts_that_its_user_leaves()
+    index = find(history, Answered, lambda it: it.invocation == 99)
+    insert(history, index + 1, Closed(3, ending="client", half_open=True))
+    return history
+
+
 @breaks("marks-go-with-their-user")
 def a_mark_outlasts_that_its_user_leaves() -> History:
     history = a_mark()

@@ -97,3 +97,22 @@ def test_a_server_may_read_for_itself_while_the_end_of_a_run_is_looked_at() -> N
         latency=0.4,
     )
     assert check(simulate(plan, layer="server").history) == []
+
+
+def test_the_server_keeps_the_mark_of_a_client_that_has_vanished() -> None:
+    plan = Plan(
+        seed=79,
+        profile="rights",
+        clients=(
+            Participant(number=0, user=101, form="batch", transport="plain"),
+            Participant(number=2, user=103),
+        ),
+        steps=(
+            steps.Wait(),
+            steps.Mark(client=0, registration=7),
+            steps.Wait(),
+            steps.Disconnect(client=0, way="vanish"),
+        ),
+        people=7,
+    )
+    assert check(simulate(plan, layer="server").history) == []

@@ -161,6 +161,8 @@ class Client:
         self._closing = False
         self._ending: Ending = "server"
         """How its connection ends, as far as it is known before."""
+        self._half_open = False
+        """Whether it has vanished from its connection."""
         self._renewed = False
         """Whether it takes another token when the present one has expired."""
         self._identified: Callable[[], None] = _nothing
@@ -288,8 +290,10 @@ class Client:
             return
         self._run.counters[f"close code: {self._peer.close_code}"] += 1
         self._run.counters["upgraded"] += self._peer.upgraded
-        self._run.history.record(Closed(self.number, self._peer.close_code, self._ending))
+        closed = Closed(self.number, self._peer.close_code, self._ending, self._half_open)
+        self._run.history.record(closed)
         self.number, self._talking, self._ending = None, False, "server"
+        self._half_open = False
         self._work.clear()
         self.go_on_reading()
         self._identify()
@@ -308,6 +312,7 @@ class Client:
     def _lose(self, *, vanish: bool) -> None:
         stream = self._peer.stream
         if vanish:
+            self._half_open = True
             stream.half_open()
         if vanish or self._run.chance() < 0.5:
             self._peer.cut()
