@@ -381,6 +381,26 @@ def a_mark() -> History:
     return story.end()
 
 
+def a_leave_of_another_retreat(revision: int) -> History:
+    """The second client leaves a retreat that it is not in, after a change where it is."""
+    story = Story()
+    story.history.before = {**story.history.before, "summer": replace(RETREAT, id=2, slug="summer")}
+    story.move(0, 4, 3)
+    story.settle()
+    story.record(Invoked(99, 1, 901, 3, "leave-retreat", {"retreatSlug": "summer"}, "summer", None))
+    story.record(Answered(99, {"status": "OK", "data": None, "revision": revision}))
+    return story.end()
+
+
+def test_a_leave_of_another_retreat_is_answered_in_the_revision_of_the_room() -> None:
+    assert check(a_leave_of_another_retreat(1)) == []
+
+
+@breaks("durable-when-seen")
+def a_leave_of_another_retreat_is_answered_in_a_later_revision() -> History:
+    return a_leave_of_another_retreat(2)
+
+
 @breaks("done-without-data")
 def a_mark_is_answered_in_an_old_revision() -> History:
     history = a_mark()
